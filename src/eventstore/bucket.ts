@@ -1,0 +1,41 @@
+/** A value of a bucket with what fences it. */
+export interface Row {
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Sequence of this value in its bucket; what the next write must expect. */
+  readonly revision: number;
+  /** Position in the log of the last commit that this value has seen; 0 when it says nothing about positions. */
+  readonly position: number;
+}
+
+export interface RowWrite {
+  readonly key: string;
+  /** `undefined` removes the row and leaves a tombstone that still carries the position. */
+  readonly value: Uint8Array | undefined;
+  /** The revision that must be the last one of this key; 0 = the key was never written. */
+  readonly expectedRevision: number;
+  readonly position: number;
+}
+
+export type WriteResult =
+  | { readonly written: true; readonly revision: number }
+  | { readonly written: false /** Another writer was there first; read again through the leader. */ };
+
+/** Key-value storage with optimistic concurrency per key: read models, checkpoints, snapshots. */
+export interface Bucket {
+  readonly name: string;
+  /**
+   * The last value of a key. `leader: true` sees every write acknowledged before; the default may be served by a
+   * replica that lags. A removed row is returned with `value.length === 0`.
+   * @throws LogUnavailable
+   */
+  get(key: string, options?: { leader?: boolean }): Promise<Row | undefined>;
+  /** One conditional write. An answer that does not come throws: the row may or may not be written. @throws LogUnavailable, OutcomeUnknown */
+  write(row: RowWrite): Promise<WriteResult>;
+  /** All or none of up to 1,000 writes; `undefined` where the storage has no batches. */
+  readonly writeAll?: ((rows: readonly RowWrite[]) => Promise<{ written: boolean }>) | undefined;
+  /** Every live row, in the order of their last write; ends at the bucket's end as it was at the start. */
+  rows(options?: { prefix?: string; signal?: AbortSignal }): AsyncIterable<Row>;
+  /** Every row and then every change, until the signal fires. `caughtUp` is called once the rows of the start are through. */
+  watch(options: { signal: AbortSignal; caughtUp?: () => void }): AsyncIterable<Row>;
+}

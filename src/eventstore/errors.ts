@@ -1,0 +1,102 @@
+/** What every fault of the event store has in common. Business outcomes are values and never thrown. */
+export class EventStoreError extends Error {
+  /** Stable and machine-readable. */
+  readonly code: string;
+  /** Whether the same call may succeed later without any change. */
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** The log could not be reached in time; nothing was stored by this call. */
+export class LogUnavailable extends EventStoreError {
+  constructor(what: string, cause?: unknown) {
+    super('log/unavailable', `The event log cannot be reached (${what}). Nothing was stored; try again.`, {
+      retryable: true,
+      cause,
+    });
+  }
+}
+
+/** A commit was sent and nobody can say yet whether it was stored. Repeating with the same key is safe. */
+export class OutcomeUnknown extends EventStoreError {
+  constructor(subject: string, waitedMs: number, cause?: unknown) {
+    super(
+      'log/outcome-unknown',
+      `No answer about the commit to ${subject} within ${waitedMs} ms: it may or may not be stored. Repeat the request with the same key.`,
+      { retryable: true, cause },
+    );
+  }
+}
+
+/** A caller's time ran out before its command was sent. */
+export class DeadlineExceeded extends EventStoreError {
+  constructor(what: string, waitedMs: number) {
+    super('command/deadline', `${what} waited ${waitedMs} ms and was given up before it was sent; try again.`, {
+      retryable: true,
+    });
+  }
+}
+
+/** Too many commands wait for the same aggregate. */
+export class QueueFull extends EventStoreError {
+  constructor(what: string, limit: number) {
+    super('command/queue-full', `${limit} commands already wait for ${what}; try again later.`, {
+      retryable: true,
+    });
+  }
+}
+
+/** A commit larger than the server takes; refused before it is sent. */
+export class CommitTooLarge extends EventStoreError {
+  readonly size: number;
+  readonly limit: number;
+
+  constructor(subject: string, size: number, limit: number) {
+    super(
+      'commit/too-large',
+      `The commit to ${subject} has ${size} bytes and the server takes ${limit}. Send fewer or smaller events, or raise max_payload.`,
+    );
+    this.size = size;
+    this.limit = limit;
+  }
+}
+
+/** Bytes in the log that are not a commit. */
+export class CorruptCommit extends EventStoreError {
+  constructor(subject: string, position: number, cause: unknown) {
+    super('log/corrupt-commit', `The message at position ${position} on ${subject} is not a commit.`, { cause });
+  }
+}
+
+/** An event whose type this version of the service cannot read; nothing may be folded past it. */
+export class UnknownEventType extends EventStoreError {
+  constructor(category: string, type: string, schemaVersion: number) {
+    super(
+      'event/unknown-type',
+      `This version cannot read the event ${category}/${type} of schema version ${schemaVersion}. Deploy the version that introduced it.`,
+    );
+  }
+}
+
+/** An id that must not become part of a subject. */
+export class InvalidId extends EventStoreError {
+  constructor(what: string, given: string, allowed: string) {
+    super('stream/invalid-id', `The ${what} ${JSON.stringify(given.slice(0, 140))} is not allowed: use ${allowed}.`);
+  }
+}
+
+/** The log is missing, not configured as the product needs it, or could lose history. */
+export class UnsafeLog extends EventStoreError {
+  readonly problems: readonly string[];
+
+  constructor(stream: string, problems: readonly string[]) {
+    super('log/unsafe', `The stream ${stream} cannot be used as the event log: ${problems.join('; ')}.`);
+    this.problems = problems;
+  }
+}

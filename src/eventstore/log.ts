@@ -1,0 +1,78 @@
+import type { Commit, Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { LogFilter, StreamRef } from './stream.ts';
+
+/** What became of one append. A conflict is an answer; only faults of the infrastructure throw. */
+export type AppendResult =
+  | { readonly appended: true; /** The commit's position, which is also its version. */ readonly version: number }
+  | { readonly appended: false; /** Another commit holds the expected place. */ readonly conflict: StreamRef };
+
+/** A commit as the log holds it. */
+export interface RecordedCommit {
+  readonly stream: StreamRef;
+  /** Sequence in the log; also the aggregate's version after this commit. */
+  readonly position: number;
+  /** The aggregate's version before this commit; 0 for its first. */
+  readonly previous: number;
+  readonly commitId: string;
+  /** Decoded at first use. @throws CorruptCommit */
+  readonly decisions: readonly Decision[];
+}
+
+/** One page of an aggregate's commits, oldest first. */
+export interface StreamPage {
+  readonly commits: readonly RecordedCommit[];
+  /** True when the page reaches the aggregate's end as the leader saw it during this call. */
+  readonly confirmedEnd: boolean;
+  /** True when there may be more after this page. */
+  readonly more: boolean;
+}
+
+export interface ReadOptions {
+  /** Only commits with a higher version than this; 0 = from the first. */
+  readonly after: number;
+  /** Ask the leader, so that everything that was acknowledged before this call is seen. Slower for long histories. */
+  readonly confirm: boolean;
+}
+
+/** Commits of the whole log in order. */
+export interface LogBatch {
+  readonly commits: readonly RecordedCommit[];
+  /** How many more commits matched the filter when the last one was delivered; 0 = at the end of the log. */
+  readonly pending: number;
+}
+
+export interface ScanOptions {
+  /** Start behind this position; 0 = from the beginning. */
+  readonly after: number;
+  readonly filter?: LogFilter;
+  /** Keep waiting for new commits at the end. Without it the scan ends where the log ended when it began. */
+  readonly follow?: boolean;
+  /** Ends the scan; the generator returns, it does not throw. */
+  readonly signal?: AbortSignal;
+}
+
+/** The log: every event there is. Two implementations pass one contract suite: NATS and memory. */
+export interface Log {
+  /** Random id of this life of the log, made when it was created or restored; stamped on what derives from positions. */
+  readonly incarnation: string;
+
+  /**
+   * Appends one commit when the aggregate's version is exactly `expected` (0 = it does not exist).
+   * An answer that does not come is resolved by sending the same commit again (protocol 2).
+   * @throws CommitTooLarge, InvalidId before anything is sent; LogUnavailable when nothing was stored;
+   *   OutcomeUnknown when that cannot be said.
+   */
+  append(stream: StreamRef, expected: number, commit: Commit): Promise<AppendResult>;
+
+  /** A page of an aggregate's history. @throws LogUnavailable */
+  read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
+
+  /** The commit at a position, through the leader. @throws LogUnavailable */
+  at(position: number): Promise<RecordedCommit | undefined>;
+
+  /** The position of the newest commit, through the leader; 0 for an empty log. @throws LogUnavailable */
+  head(): Promise<number>;
+
+  /** The log in order, in batches as they arrive. @throws LogUnavailable when it stays away. */
+  scan(options: ScanOptions): AsyncIterable<LogBatch>;
+}
