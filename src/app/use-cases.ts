@@ -1,0 +1,43 @@
+import type { OrderEvent, OrderRejection, OrderState } from '../domain/order.ts';
+import type { UserEvent, UserRejection, UserState } from '../domain/user.ts';
+import type { CommandMeta, CommandResult, ExecuteOptions } from '../eventstore/command.ts';
+import type { Rejection } from '../eventstore/decider.ts';
+
+/** A refusal by a use case itself, for example an address that is taken. */
+export type UseCaseRejection<Code extends string> = Rejection & { readonly code: Code };
+
+export type UserResult = CommandResult<
+  UserState,
+  UserEvent,
+  UserRejection | UseCaseRejection<'user/email-taken' | 'user/email-invalid'>
+>;
+
+export type OrderResult = CommandResult<
+  OrderState,
+  OrderEvent,
+  OrderRejection | UseCaseRejection<'order/unknown-product' | 'order/product-discontinued'>
+>;
+
+export interface Registration {
+  /** Derived from the idempotency key, or new. */
+  readonly userId: string;
+  /** As the client wrote it. */
+  readonly email: string;
+  readonly name: string;
+}
+
+export interface OrderRequest {
+  readonly orderId: string;
+  readonly userId: string;
+  readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
+}
+
+/** What takes more than one step or aggregate. Everything else is one `CommandHandler.execute`. */
+export interface UseCases {
+  /** Claims the address, then creates the user (protocol 4). */
+  register(input: Registration, meta: CommandMeta): Promise<UserResult>;
+  /** Starts the change, claims the new address, completes, releases the old one (protocol 5). */
+  changeEmail(userId: string, email: string, meta: CommandMeta, options?: ExecuteOptions): Promise<UserResult>;
+  /** Looks up names and prices, then places the order. */
+  placeOrder(input: OrderRequest, meta: CommandMeta): Promise<OrderResult>;
+}

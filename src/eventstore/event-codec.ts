@@ -1,0 +1,90 @@
+import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
+import { EventSchema, type Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Upcaster } from './decider.ts';
+import { EventStoreError, UnknownEventType } from './errors.ts';
+
+/** Turns a category's events into stored bytes and back. The one place where old schema versions are upcast. */
+export interface EventCodec<Event extends Message> {
+  readonly category: string;
+  encode(event: Event): StoredEvent;
+  /** @throws UnknownEventType; EventStoreError when the bytes are not that message, or are encrypted */
+  decode(stored: StoredEvent): Event;
+}
+
+interface CodecSource {
+  readonly category: string;
+  readonly events: readonly DescMessage[];
+  readonly upcasters?: readonly Upcaster[];
+}
+
+/**
+ * Builds the codec of a category. A type's newest schema version is one above its last upcaster, or 1.
+ * @throws EventStoreError when two events of the category share a short name, or an event does not survive a round trip
+ */
+export function createEventCodec<Event extends Message>(source: CodecSource): EventCodec<Event> {
+  const { category } = source;
+  const byName = new Map<string, DescMessage>();
+  const byTypeName = new Map<string, DescMessage>();
+  for (const schema of source.events) {
+    if (byName.has(schema.name)) {
+      throw new EventStoreError('event/duplicate-type', `The category ${category} has two events called ${schema.name}.`);
+    }
+    byName.set(schema.name, schema);
+    byTypeName.set(schema.typeName, schema);
+    proveRoundTrip(category, schema);
+  }
+  const upcasters = new Map((source.upcasters ?? []).map((u) => [`${u.type}/${u.fromVersion}`, u]));
+  const newest = new Map<string, number>();
+  for (const u of source.upcasters ?? []) newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
+
+  const encode = (event: Event): StoredEvent => {
+    const schema = byTypeName.get(event.$typeName);
+    if (schema === undefined) throw new UnknownEventType(category, event.$typeName, 0);
+    return create(EventSchema, {
+      type: schema.name,
+      schemaVersion: newest.get(schema.name) ?? 1,
+      data: toBinary(schema, event) as Uint8Array<ArrayBuffer>,
+    });
+  };
+
+  const decode = (stored: StoredEvent): Event => {
+    if (stored.encryption !== undefined) {
+      throw new EventStoreError('event/encrypted', `The event ${category}/${stored.type} is encrypted and this version holds no keys.`);
+    }
+    let { type, schemaVersion, data } = stored as { type: string; schemaVersion: number; data: Uint8Array };
+    for (let u = upcasters.get(`${type}/${schemaVersion}`); u !== undefined; u = upcasters.get(`${type}/${schemaVersion}`)) {
+      ({ type, data } = u.upcast(data));
+      schemaVersion++;
+    }
+    const schema = byName.get(type);
+    if (schema === undefined || schemaVersion !== (newest.get(type) ?? 1)) {
+      throw new UnknownEventType(category, stored.type, stored.schemaVersion);
+    }
+    try {
+      // The registry is keyed by the schemas of exactly this category's event union.
+      return fromBinary(schema, data) as Message as Event;
+    } catch (cause) {
+      throw new EventStoreError('event/corrupt', `The bytes of an event ${category}/${type} are not that message.`, { cause });
+    }
+  };
+  return { category, encode, decode };
+}
+
+function proveRoundTrip(category: string, schema: DescMessage): void {
+  const bytes = toBinary(schema, create(schema));
+  if (fromBinary(schema, bytes).$typeName !== schema.typeName) {
+    throw new EventStoreError('event/no-round-trip', `The event ${category}/${schema.name} does not survive its codec.`);
+  }
+}
+
+const codecs = new WeakMap<CodecSource, EventCodec<Message>>();
+
+/** The codec of a decider, built once. */
+export function codecOf<Event extends Message>(source: CodecSource): EventCodec<Event> {
+  let codec = codecs.get(source);
+  if (codec === undefined) {
+    codec = createEventCodec(source);
+    codecs.set(source, codec);
+  }
+  return codec as EventCodec<Message> as EventCodec<Event>;
+}

@@ -1,0 +1,103 @@
+import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { runCommand } from './run-command.ts';
+
+/** The Debian release that carries a server new enough; its package runs on older releases too (libc 2.34 and later). */
+const RELEASE = 'forky';
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const LIST_TIMEOUT_MS = 10_000;
+const UPDATE_TIMEOUT_MS = 90_000;
+const DOWNLOAD_TIMEOUT_MS = 90_000;
+const UNPACK_TIMEOUT_MS = 30_000;
+
+/**
+ * Fetches Debian's package of nats-server with the machine's own apt, its mirror and its archive keys, into `scratch`.
+ * Needs no root and leaves the system as it was: sources, lists, caches and preferences are all private.
+ *
+ * @param onProgress gets one line at a time
+ * @returns the path of the unpacked program
+ * @throws `Error` with the reason, one line
+ */
+export async function fetchWithApt(scratch: string, onProgress: (line: string) => void): Promise<string> {
+  if (process.platform !== 'linux') throw new Error('only on Debian and its like');
+  await access(KEYRING).catch(() => {
+    throw new Error(`no Debian archive keys on this machine (${KEYRING})`);
+  });
+  const options = await privateApt(scratch, await debianMirror());
+  onProgress(`reading the package list of Debian ${RELEASE}`);
+  await runApt(options, ['update'], UPDATE_TIMEOUT_MS, scratch, onProgress);
+  onProgress(`downloading nats-server from Debian ${RELEASE}`);
+  await runApt(options, ['download', 'nats-server'], DOWNLOAD_TIMEOUT_MS, scratch, onProgress);
+  const archive = (await readdir(scratch)).find((name) => /^nats-server_.*\.deb$/.test(name));
+  if (archive === undefined) throw new Error('apt-get brought no package');
+  const root = join(scratch, 'root');
+  await runCommand('dpkg-deb', ['-x', join(scratch, archive), root], { timeoutMs: UNPACK_TIMEOUT_MS });
+  return join(root, 'usr', 'sbin', 'nats-server');
+}
+
+async function debianMirror(): Promise<string> {
+  const { stdout } = await runCommand(
+    'apt-get',
+    ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'],
+    { timeoutMs: LIST_TIMEOUT_MS },
+  );
+  return pickMirror(stdout);
+}
+
+/**
+ * The mirror of Debian's main archive among the lines `<uri> <release>` that `apt-get indextargets` prints.
+ *
+ * @throws `Error` when no line names one
+ */
+export function pickMirror(indexTargets: string): string {
+  const candidates = indexTargets
+    .split('\n')
+    .map((line) => line.trim().split(' '))
+    .filter(([uri, release]) => uri !== undefined && uri !== '' && !/security|updates|backports/.test(release ?? ''))
+    .map(([uri]) => uri ?? '');
+  const mirror = candidates.find((uri) => /\/debian\/?$/.test(uri)) ?? candidates[0];
+  if (mirror === undefined) throw new Error('apt knows no Debian mirror');
+  return mirror;
+}
+
+async function privateApt(scratch: string, mirror: string): Promise<readonly string[]> {
+  const inScratch = (...parts: string[]): string => join(scratch, 'apt', ...parts);
+  for (const folder of ['parts', 'preferences', 'lists/partial', 'cache/archives/partial']) {
+    await mkdir(inScratch(folder), { recursive: true });
+  }
+  await writeFile(inScratch('sources.list'), `deb [signed-by=${KEYRING}] ${mirror} ${RELEASE} main\n`);
+  const settings = {
+    'Dir::Etc::sourcelist': inScratch('sources.list'),
+    'Dir::Etc::sourceparts': inScratch('parts'),
+    'Dir::Etc::preferences': '/dev/null',
+    'Dir::Etc::preferencesparts': inScratch('preferences'),
+    'Dir::State::lists': inScratch('lists'),
+    'Dir::Cache': inScratch('cache'),
+    'Acquire::Languages': 'none',
+    'Acquire::Retries': '1',
+    'Acquire::http::Timeout': '10',
+    'Acquire::https::Timeout': '10',
+    'APT::Sandbox::User': userInfo().username,
+    'APT::Status-Fd': '3',
+    'Debug::NoLocking': '1',
+  };
+  return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+}
+
+async function runApt(
+  options: readonly string[],
+  command: readonly string[],
+  timeoutMs: number,
+  cwd: string,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  await runCommand('apt-get', [...options, ...command], {
+    timeoutMs,
+    cwd,
+    onStatus: (text) => {
+      const percent = /dlstatus:\d+:([\d.]+):/.exec(text)?.[1];
+      if (percent !== undefined) onProgress(`${command[0]}: ${Math.round(Number(percent))} %`);
+    },
+  });
+}
