@@ -9,7 +9,7 @@ export type UseCaseRejection<Code extends string> = Rejection & { readonly code:
 export type UserResult = CommandResult<
   UserState,
   UserEvent,
-  UserRejection | UseCaseRejection<'user/email-taken' | 'user/email-invalid'>
+  UserRejection | UseCaseRejection<'user/email-taken'>
 >;
 
 export type OrderResult = CommandResult<
@@ -37,7 +37,12 @@ export interface UseCases {
   /** Claims the address, then creates the user (protocol 4). */
   register(input: Registration, meta: CommandMeta): Promise<UserResult>;
   /** Starts the change, claims the new address, completes, releases the old one (protocol 5). */
-  changeEmail(userId: string, email: string, meta: CommandMeta, options?: ExecuteOptions): Promise<UserResult>;
+  changeEmail(
+    userId: string,
+    email: string,
+    meta: CommandMeta,
+    options?: ExecuteOptions,
+  ): Promise<UserResult>;
   /** Looks up names and prices, then places the order. */
   placeOrder(input: OrderRequest, meta: CommandMeta): Promise<OrderResult>;
 }

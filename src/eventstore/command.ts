@@ -45,7 +45,13 @@ export type CommandResult<State, Event extends Message, R extends Rejection> =
   /** Refused by the decider; confirmed on the tail. */
   | { readonly outcome: 'rejected'; readonly rejection: R; readonly version: number }
   /** The expectation does not hold, or too many others write to the aggregate. `actual` is its version. */
-  | { readonly outcome: 'conflict'; readonly category: string; readonly id: string; readonly expected: Expectation; readonly actual: number }
+  | {
+      readonly outcome: 'conflict';
+      readonly category: string;
+      readonly id: string;
+      readonly expected: Expectation;
+      readonly actual: number;
+    }
   /** The command id was used before with another content. */
   | { readonly outcome: 'key-reused'; readonly version: number };
 

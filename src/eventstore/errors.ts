@@ -37,9 +37,13 @@ export class OutcomeUnknown extends EventStoreError {
 /** A caller's time ran out before its command was sent. */
 export class DeadlineExceeded extends EventStoreError {
   constructor(what: string, waitedMs: number) {
-    super('command/deadline', `${what} waited ${waitedMs} ms and was given up before it was sent; try again.`, {
-      retryable: true,
-    });
+    super(
+      'command/deadline',
+      `${what} waited ${waitedMs} ms and was given up before it was sent; try again.`,
+      {
+        retryable: true,
+      },
+    );
   }
 }
 
@@ -70,7 +74,9 @@ export class CommitTooLarge extends EventStoreError {
 /** Bytes in the log that are not a commit. */
 export class CorruptCommit extends EventStoreError {
   constructor(subject: string, position: number, cause: unknown) {
-    super('log/corrupt-commit', `The message at position ${position} on ${subject} is not a commit.`, { cause });
+    super('log/corrupt-commit', `The message at position ${position} on ${subject} is not a commit.`, {
+      cause,
+    });
   }
 }
 
@@ -87,7 +93,10 @@ export class UnknownEventType extends EventStoreError {
 /** An id that must not become part of a subject. */
 export class InvalidId extends EventStoreError {
   constructor(what: string, given: string, allowed: string) {
-    super('stream/invalid-id', `The ${what} ${JSON.stringify(given.slice(0, 140))} is not allowed: use ${allowed}.`);
+    super(
+      'stream/invalid-id',
+      `The ${what} ${JSON.stringify(given.slice(0, 140))} is not allowed: use ${allowed}.`,
+    );
   }
 }
 

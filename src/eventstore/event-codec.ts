@@ -27,7 +27,10 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
   const byTypeName = new Map<string, DescMessage>();
   for (const schema of source.events) {
     if (byName.has(schema.name)) {
-      throw new EventStoreError('event/duplicate-type', `The category ${category} has two events called ${schema.name}.`);
+      throw new EventStoreError(
+        'event/duplicate-type',
+        `The category ${category} has two events called ${schema.name}.`,
+      );
     }
     byName.set(schema.name, schema);
     byTypeName.set(schema.typeName, schema);
@@ -35,7 +38,8 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
   }
   const upcasters = new Map((source.upcasters ?? []).map((u) => [`${u.type}/${u.fromVersion}`, u]));
   const newest = new Map<string, number>();
-  for (const u of source.upcasters ?? []) newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
+  for (const u of source.upcasters ?? [])
+    newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
 
   const encode = (event: Event): StoredEvent => {
     const schema = byTypeName.get(event.$typeName);
@@ -49,10 +53,17 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
 
   const decode = (stored: StoredEvent): Event => {
     if (stored.encryption !== undefined) {
-      throw new EventStoreError('event/encrypted', `The event ${category}/${stored.type} is encrypted and this version holds no keys.`);
+      throw new EventStoreError(
+        'event/encrypted',
+        `The event ${category}/${stored.type} is encrypted and this version holds no keys.`,
+      );
     }
     let { type, schemaVersion, data } = stored as { type: string; schemaVersion: number; data: Uint8Array };
-    for (let u = upcasters.get(`${type}/${schemaVersion}`); u !== undefined; u = upcasters.get(`${type}/${schemaVersion}`)) {
+    for (
+      let u = upcasters.get(`${type}/${schemaVersion}`);
+      u !== undefined;
+      u = upcasters.get(`${type}/${schemaVersion}`)
+    ) {
       ({ type, data } = u.upcast(data));
       schemaVersion++;
     }
@@ -64,7 +75,11 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
       // The registry is keyed by the schemas of exactly this category's event union.
       return fromBinary(schema, data) as Message as Event;
     } catch (cause) {
-      throw new EventStoreError('event/corrupt', `The bytes of an event ${category}/${type} are not that message.`, { cause });
+      throw new EventStoreError(
+        'event/corrupt',
+        `The bytes of an event ${category}/${type} are not that message.`,
+        { cause },
+      );
     }
   };
   return { category, encode, decode };
@@ -73,7 +88,10 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
 function proveRoundTrip(category: string, schema: DescMessage): void {
   const bytes = toBinary(schema, create(schema));
   if (fromBinary(schema, bytes).$typeName !== schema.typeName) {
-    throw new EventStoreError('event/no-round-trip', `The event ${category}/${schema.name} does not survive its codec.`);
+    throw new EventStoreError(
+      'event/no-round-trip',
+      `The event ${category}/${schema.name} does not survive its codec.`,
+    );
   }
 }
 

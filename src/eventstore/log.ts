@@ -3,8 +3,14 @@ import type { LogFilter, StreamRef } from './stream.ts';
 
 /** What became of one append. A conflict is an answer; only faults of the infrastructure throw. */
 export type AppendResult =
-  | { readonly appended: true; /** The commit's position, which is also its version. */ readonly version: number }
-  | { readonly appended: false; /** Another commit holds the expected place. */ readonly conflict: StreamRef };
+  | {
+      readonly appended: true /** The commit's position, which is also its version. */;
+      readonly version: number;
+    }
+  | {
+      readonly appended: false /** Another commit holds the expected place. */;
+      readonly conflict: StreamRef;
+    };
 
 /** A commit as the log holds it. */
 export interface RecordedCommit {

@@ -20,7 +20,11 @@ const CATEGORY = /^[a-z][a-z0-9_]{0,31}$/;
  */
 export function checkStream(stream: StreamRef): StreamRef {
   if (!CATEGORY.test(stream.category)) {
-    throw new InvalidId('category', stream.category, 'a to z, digits and _, starting with a letter, at most 32');
+    throw new InvalidId(
+      'category',
+      stream.category,
+      'a to z, digits and _, starting with a letter, at most 32',
+    );
   }
   if (!ID.test(stream.id)) {
     throw new InvalidId(`${stream.category} id`, stream.id, '1 to 128 of A-Z, a-z, 0-9, - and _');

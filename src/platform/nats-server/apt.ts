@@ -1,6 +1,7 @@
 import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import type { Fetcher } from './fetcher.ts';
 import { runCommand } from './run-command.ts';
 
 /** The Debian release that carries a server new enough; its package runs on older releases too (libc 2.34 and later). */
@@ -12,23 +13,34 @@ const DOWNLOAD_TIMEOUT_MS = 90_000;
 const UNPACK_TIMEOUT_MS = 30_000;
 
 /**
- * Fetches Debian's package of nats-server with the machine's own apt, its mirror and its archive keys, into `scratch`.
+ * Fetches Debian's package of nats-server with the machine's own apt, its mirror and its archive keys.
  * Needs no root and leaves the system as it was: sources, lists, caches and preferences are all private.
- *
- * @param onProgress gets one line at a time
- * @returns the path of the unpacked program
- * @throws `Error` with the reason, one line
  */
-export async function fetchWithApt(scratch: string, onProgress: (line: string) => void): Promise<string> {
-  if (process.platform !== 'linux') throw new Error('only on Debian and its like');
-  await access(KEYRING).catch(() => {
-    throw new Error(`no Debian archive keys on this machine (${KEYRING})`);
-  });
-  const options = await privateApt(scratch, await debianMirror());
-  onProgress(`reading the package list of Debian ${RELEASE}`);
-  await runApt(options, ['update'], UPDATE_TIMEOUT_MS, scratch, onProgress);
-  onProgress(`downloading nats-server from Debian ${RELEASE}`);
-  await runApt(options, ['download', 'nats-server'], DOWNLOAD_TIMEOUT_MS, scratch, onProgress);
+export const debianFetcher: Fetcher = {
+  source: 'debian',
+  title: `Debian ${RELEASE}`,
+  fetch: async (scratch, onProgress) => {
+    if (process.platform !== 'linux') throw new Error('only on Debian and its like');
+    await access(KEYRING).catch(() => {
+      throw new Error(`no Debian archive keys on this machine (${KEYRING})`);
+    });
+    const apt = await privateApt(scratch, await debianMirror());
+    const percent = (step: string) => (status: string) => reportPercent(status, step, onProgress);
+    onProgress('reading the package list');
+    const reading = { timeoutMs: UPDATE_TIMEOUT_MS, onStatus: percent('reading the package list') };
+    await runCommand('apt-get', [...apt, 'update'], reading);
+    onProgress('downloading nats-server');
+    const loading = {
+      timeoutMs: DOWNLOAD_TIMEOUT_MS,
+      cwd: scratch,
+      onStatus: percent('downloading nats-server'),
+    };
+    await runCommand('apt-get', [...apt, 'download', 'nats-server'], loading);
+    return unpack(scratch);
+  },
+};
+
+async function unpack(scratch: string): Promise<string> {
   const archive = (await readdir(scratch)).find((name) => /^nats-server_.*\.deb$/.test(name));
   if (archive === undefined) throw new Error('apt-get brought no package');
   const root = join(scratch, 'root');
@@ -54,7 +66,10 @@ export function pickMirror(indexTargets: string): string {
   const candidates = indexTargets
     .split('\n')
     .map((line) => line.trim().split(' '))
-    .filter(([uri, release]) => uri !== undefined && uri !== '' && !/security|updates|backports/.test(release ?? ''))
+    .filter(
+      ([uri, release]) =>
+        uri !== undefined && uri !== '' && !/security|updates|backports/.test(release ?? ''),
+    )
     .map(([uri]) => uri ?? '');
   const mirror = candidates.find((uri) => /\/debian\/?$/.test(uri)) ?? candidates[0];
   if (mirror === undefined) throw new Error('apt knows no Debian mirror');
@@ -85,19 +100,8 @@ async function privateApt(scratch: string, mirror: string): Promise<readonly str
   return Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
 }
 
-async function runApt(
-  options: readonly string[],
-  command: readonly string[],
-  timeoutMs: number,
-  cwd: string,
-  onProgress: (line: string) => void,
-): Promise<void> {
-  await runCommand('apt-get', [...options, ...command], {
-    timeoutMs,
-    cwd,
-    onStatus: (text) => {
-      const percent = /dlstatus:\d+:([\d.]+):/.exec(text)?.[1];
-      if (percent !== undefined) onProgress(`${command[0]}: ${Math.round(Number(percent))} %`);
-    },
-  });
+// apt's status lines read `dlstatus:<n>:<percent>:<text>`.
+function reportPercent(status: string, step: string, onProgress: (line: string) => void): void {
+  const percent = /dlstatus:\d+:([\d.]+):/.exec(status)?.[1];
+  if (percent !== undefined) onProgress(`${step}: ${Math.round(Number(percent))} %`);
 }

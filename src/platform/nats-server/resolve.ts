@@ -1,13 +1,13 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { fetchWithApt } from './apt.ts';
+import { readEnvironment } from '../config/environment.ts';
+import { debianFetcher } from './apt.ts';
 import { addToCache, findCached } from './cache.ts';
 import { ServerNotFound, ServerTooOld } from './errors.ts';
-import { fetchReleaseArchive } from './release-archive.ts';
+import type { Fetcher, ServerSource } from './fetcher.ts';
+import { pacedProgress } from './progress.ts';
+import { officialArchive, releaseFetcher } from './release-archive.ts';
 import { isAtLeast, MINIMUM_VERSION, readVersion, type ServerBinary } from './version.ts';
-
-/** Where a server program came from. */
-export type ServerSource = 'config' | 'path' | 'cache' | 'debian' | 'release';
 
 /** A usable nats-server program. */
 export interface ResolvedServer extends ServerBinary {
@@ -16,21 +16,119 @@ export interface ResolvedServer extends ServerBinary {
 
 /** Where to look for a server and where to keep a fetched one. */
 export interface ResolveOptions {
-  /** Path of the program, from the configuration; when given, nothing else is tried. */
+  /** Path of the program, from the configuration; when given and not empty, nothing else is tried. */
   readonly explicit?: string | undefined;
   /** Folder of fetched servers; made when missing. */
   readonly cacheDir: string;
-  /** Gets a line now and then while something is fetched, at least every two seconds. */
+  /** Gets a line at a time while something is fetched, at least every two seconds. */
   readonly onProgress?: (line: string) => void;
-  /** What `PATH` holds; this process's unless given. */
+  /** Folders to search, as in `PATH`; this process's `PATH` and the usual sbin folders unless given. */
   readonly searchPath?: string;
   /** How to fetch a server, in this order; Debian's package and then the official archive unless given. */
   readonly fetchers?: readonly Fetcher[];
 }
 
-/** One way to fetch a server program into a scratch folder; answers the program's path. */
-export interface Fetcher {
-  readonly source: ServerSource;
-  readonly title: string;
-  fetch(scratch: string, onProgress: (line: string) => void): Promise<string>;
+interface Attempt {
+  readonly where: string;
+  readonly reason: string;
+}
+
+const SBIN_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/sbin', '/opt/homebrew/bin'];
+
+/**
+ * Finds a nats-server that is new enough: the configured one, else on the search path, else in the cache, else fetched
+ * into the cache. Safe to call from several processes at once.
+ *
+ * @throws ServerTooOld when the configured one is too old
+ * @throws ServerNotFound when there is none; its message lists every attempt and how to install by hand
+ */
+export async function resolveNatsServer(options: ResolveOptions): Promise<ResolvedServer> {
+  if (options.explicit !== undefined && options.explicit !== '') return resolveExplicit(options.explicit);
+  const attempts: Attempt[] = [];
+  const onPath = await findOnPath(options.searchPath ?? defaultSearchPath(), attempts);
+  if (onPath !== undefined) return { ...onPath, source: 'path' };
+  const cached = await findCached(options.cacheDir);
+  if (cached !== undefined) return { ...cached, source: 'cache' };
+  attempts.push({ where: `cache ${options.cacheDir}`, reason: 'holds none' });
+  for (const fetcher of options.fetchers ?? [debianFetcher, defaultReleaseFetcher()]) {
+    const fetched = await tryFetch(fetcher, options, attempts);
+    if (fetched !== undefined) return { ...fetched, source: fetcher.source };
+  }
+  throw new ServerNotFound(describeAttempts(attempts));
+}
+
+async function resolveExplicit(path: string): Promise<ResolvedServer> {
+  const version = await readVersion(path).catch((error: unknown) => {
+    throw new ServerNotFound(
+      `nats.embedded.binary (JETLEDGER_NATS__EMBEDDED__BINARY) names ${path}, which cannot be used: ${messageOf(error)}`,
+    );
+  });
+  if (!isAtLeast(version, MINIMUM_VERSION)) throw new ServerTooOld(path, version, MINIMUM_VERSION);
+  return { path, version, source: 'config' };
+}
+
+async function findOnPath(searchPath: string, attempts: Attempt[]): Promise<ServerBinary | undefined> {
+  const folders = new Set(searchPath.split(delimiter).filter((folder) => folder !== ''));
+  const before = attempts.length;
+  for (const folder of folders) {
+    const path = join(folder, 'nats-server');
+    if (!(await isExecutable(path))) continue;
+    try {
+      const version = await readVersion(path);
+      if (isAtLeast(version, MINIMUM_VERSION)) return { path, version };
+      attempts.push({ where: path, reason: `is version ${version}, too old` });
+    } catch (error) {
+      attempts.push({ where: path, reason: messageOf(error) });
+    }
+  }
+  if (attempts.length === before) attempts.push({ where: 'PATH and the sbin folders', reason: 'hold none' });
+  return undefined;
+}
+
+async function tryFetch(
+  fetcher: Fetcher,
+  options: ResolveOptions,
+  attempts: Attempt[],
+): Promise<ServerBinary | undefined> {
+  const progress = pacedProgress(
+    options.onProgress ?? (() => undefined),
+    `nats-server from ${fetcher.title}`,
+  );
+  try {
+    return await addToCache(options.cacheDir, (scratch) => fetcher.fetch(scratch, progress.report));
+  } catch (error) {
+    attempts.push({ where: fetcher.title, reason: messageOf(error) });
+    progress.report(`failed, ${messageOf(error)}`);
+    return undefined;
+  } finally {
+    progress.stop();
+  }
+}
+
+function describeAttempts(attempts: readonly Attempt[]): string {
+  return [
+    `no nats-server ${MINIMUM_VERSION} or later was found or could be fetched:`,
+    ...attempts.map(({ where, reason }) => `  - ${where}: ${reason}`),
+    'Install one by hand: download it from https://github.com/nats-io/nats-server/releases, put it on your PATH or set',
+    'nats.embedded.binary (JETLEDGER_NATS__EMBEDDED__BINARY) to its path; or set NATS_URL to a server that runs already.',
+  ].join('\n');
+}
+
+function defaultSearchPath(): string {
+  return [readEnvironment().PATH ?? '', ...SBIN_FOLDERS].join(delimiter);
+}
+
+function defaultReleaseFetcher(): Fetcher {
+  return releaseFetcher(officialArchive(process.platform, process.arch));
+}
+
+function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -27,11 +27,11 @@ export function runCommand(
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      timeout: options.timeoutMs,
-      killSignal: 'SIGKILL',
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: options.env }),
     });
+    // Not spawn's own time limit: its timer keeps running after a program that could not be started.
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs);
     const written = { stdout: '', stderr: '' };
     child.stdout?.on('data', (chunk: Buffer) => {
       written.stdout += chunk.toString();
@@ -40,10 +40,14 @@ export function runCommand(
       written.stderr += chunk.toString();
     });
     child.stdio[3]?.on('data', (chunk: Buffer) => options.onStatus?.(chunk.toString()));
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(new Error(error.code === 'ENOENT' ? `${program}: no such program` : `${program}: ${error.message}`)),
-    );
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
+      reject(
+        new Error(error.code === 'ENOENT' ? `${program}: no such program` : `${program}: ${error.message}`),
+      );
+    });
     child.once('close', (code, signal) => {
+      clearTimeout(timer);
       if (code === 0) resolve(written);
       else reject(new Error(describeFailure(program, code, signal, options.timeoutMs, written)));
     });

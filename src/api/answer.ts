@@ -1,0 +1,35 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { CommandResult } from '../eventstore/command.ts';
+import type { Rejection } from '../eventstore/decider.ts';
+import { sendProblem } from './problem-reply.ts';
+import { problemOfRefusal } from './problems.ts';
+
+/** What a route says about the answer to its command. */
+export interface Answering<State, Event> {
+  /** The body without version and position. */
+  readonly body: (state: State, events: readonly Event[]) => object;
+  /** The address of what was created; makes an accepted command a 201. */
+  readonly created?: string;
+}
+
+/**
+ * Turns what became of a command into HTTP; the only place that does.
+ * Accepted or nothing to do: the state after it, with `ETag` and `Position`; else a problem.
+ */
+export function answer<State, Event extends Message, R extends Rejection>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  result: CommandResult<State, Event, R>,
+  { body, created }: Answering<State, Event>,
+): FastifyReply {
+  if (result.outcome !== 'accepted' && result.outcome !== 'unchanged') {
+    return sendProblem(request, reply, problemOfRefusal(result, request.headers['if-match'] !== undefined));
+  }
+  const { version, state } = result;
+  reply.header('etag', `"${version}"`).header('position', String(version));
+  if (created !== undefined) reply.header('location', created);
+  reply.code(created !== undefined && result.outcome === 'accepted' ? 201 : 200);
+  const events = result.outcome === 'accepted' ? result.events : [];
+  return reply.send({ ...body(state, events), version, position: version });
+}

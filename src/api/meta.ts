@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { v5 as uuidV5 } from 'uuid';
+import type { CommandMeta, Expectation } from '../eventstore/command.ts';
+import type { Runtime } from '../eventstore/runtime.ts';
+import { traceContextOf } from './trace.ts';
+
+// Fixed for ever: ids of what earlier keys created derive from it.
+const NAMESPACE = 'b1b7a4f6-5d0c-4d0e-9a43-3f2f6d3c8e51';
+const FINGERPRINT_BYTES = 16;
+
+/** A command's identity as its request gives it. */
+export interface RequestCommand {
+  readonly meta: CommandMeta;
+  /** The id of what the request creates: the same for ever under the same key, else new. */
+  readonly creationId: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** Who asks. Nobody is known by name before there is authentication. */
+export function principalOf(_request: FastifyRequest): string {
+  return 'anonymous';
+}
+
+/**
+ * What accompanies the command of a request. With an `Idempotency-Key`, ids derive from principal, route and key, and
+ * the fingerprint from what the client sent; without one the ids are new.
+ */
+export function commandOf(request: FastifyRequest, runtime: Runtime): RequestCommand {
+  const actor = principalOf(request);
+  const common = { actor, correlationId: request.id, ...traceContextOf(request) };
+  const at = runtime.now();
+  const key = request.headers['idempotency-key'];
+  if (typeof key !== 'string') {
+    return { meta: { ...common, commandId: runtime.id() }, creationId: runtime.id(), at };
+  }
+  const route = `${request.method} ${request.routeOptions.url}`;
+  const idFor = (purpose: string) => uuidV5(JSON.stringify([purpose, actor, route, key]), NAMESPACE);
+  const fingerprint = fingerprintOf([route, request.params, request.body ?? {}]);
+  return { meta: { ...common, commandId: idFor('command'), fingerprint }, creationId: idFor('creation'), at };
+}
+
+/** The version that `If-Match` demands; `*` means that it must exist. Undefined without the header. */
+export function expectedOf(request: FastifyRequest): Expectation | undefined {
+  const header = request.headers['if-match'];
+  if (header === undefined) return undefined;
+  return header === '*' ? 'exists' : Number(header.slice(1, -1));
+}
+
+/** 16 bytes of SHA-256 over JSON with sorted keys, so that the order of a client's fields does not matter. */
+export function fingerprintOf(value: unknown): Uint8Array {
+  const digest = createHash('sha256').update(canonicalJson(value)).digest();
+  return new Uint8Array(digest.subarray(0, FINGERPRINT_BYTES));
+}
+
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

@@ -1,0 +1,241 @@
+import type { OrderResult, UserResult } from '../app/use-cases.ts';
+import type { ProductRejection } from '../domain/product.ts';
+import type { CommandResult } from '../eventstore/command.ts';
+
+type RejectionCode<Result> = Result extends { outcome: 'rejected'; rejection: { code: infer Code } } ? Code : never;
+
+/** Every business refusal that a client can meet. */
+export type BusinessCode =
+  | RejectionCode<UserResult>
+  | RejectionCode<OrderResult>
+  | ProductRejection['code'];
+
+export interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  /** What to do, when the occurrence has nothing more exact to say. */
+  readonly detail: string;
+  /** Seconds, for `Retry-After`. */
+  readonly retryAfter?: number;
+  /** Which details of a rejection are for clients. */
+  readonly details?: readonly string[];
+}
+
+const notFound = (title: string): ProblemKind => ({
+  status: 404,
+  title,
+  detail: 'Check the id. What was just written may need a moment: send its Position as Min-Position.',
+});
+const conflict = (title: string, details?: readonly string[]): ProblemKind => ({
+  status: 409,
+  title,
+  detail: 'Read the current state and decide again.',
+  ...(details && { details }),
+});
+const invalid = (title: string, details?: readonly string[]): ProblemKind => ({
+  status: 422,
+  title,
+  detail: 'Correct the request and send it again.',
+  ...(details && { details }),
+});
+const unavailable = (title: string, detail: string): ProblemKind => ({ status: 503, title, detail, retryAfter: 1 });
+
+const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
+  'user/not-found': notFound('User not found'),
+  'user/exists': conflict('User exists'),
+  'user/registration-abandoned': conflict('Registration was given up'),
+  'user/deactivated': conflict('User is deactivated'),
+  'user/email-taken': conflict('E-mail address is in use'),
+  'user/email-change-pending': conflict('Another change of e-mail address is under way'),
+  'user/email-change-not-pending': conflict('Change of e-mail address is not pending'),
+  'user/email-change-ended': conflict('Change of e-mail address has ended'),
+  'user/invalid-name': invalid('Invalid name'),
+  'user/invalid-email': invalid('Invalid e-mail address'),
+  'user/email-invalid': invalid('Invalid e-mail address'),
+  'user/invalid-reason': invalid('Invalid reason'),
+  'product/not-found': notFound('Product not found'),
+  'product/exists': conflict('Product exists'),
+  'product/discontinued': conflict('Product is discontinued'),
+  'product/receipt-conflict': conflict('Receipt was booked with another quantity', ['quantity']),
+  'product/stock-overflow': conflict('Stock would be too large'),
+  'product/invalid-sku': invalid('Invalid SKU'),
+  'product/invalid-name': invalid('Invalid name'),
+  'product/invalid-price': invalid('Invalid price'),
+  'product/invalid-receipt': invalid('Invalid receipt id'),
+  'product/invalid-quantity': invalid('Invalid quantity'),
+  'product/unknown-currency': invalid('Unknown currency'),
+  'order/not-found': notFound('Order not found'),
+  'order/exists': conflict('Order exists'),
+  'order/unknown-product': invalid('Unknown product', ['sku']),
+  'order/product-discontinued': conflict('Product is discontinued', ['sku']),
+  'order/invalid-line-count': invalid('Invalid number of lines', ['lines']),
+  'order/invalid-quantity': invalid('Invalid quantity', ['sku']),
+  'order/duplicate-sku': invalid('Product on two lines', ['sku']),
+  'order/mixed-currencies': invalid('Several currencies', ['sku']),
+  'order/invalid-line': invalid('Invalid line', ['line']),
+  'order/total-too-large': invalid('Total is too large'),
+  'order/invalid-reason': invalid('Invalid reason'),
+};
+
+const TECHNICAL = {
+  'request/invalid': {
+    status: 400,
+    title: 'Invalid request',
+    detail: 'Correct what `errors` names and send the request again.',
+  },
+  'request/malformed-json': {
+    status: 400,
+    title: 'Malformed JSON',
+    detail: 'Send a body that is one JSON value in UTF-8.',
+  },
+  'request/malformed': {
+    status: 400,
+    title: 'Malformed request',
+    detail: 'The request is not valid HTTP; correct its path, headers or body.',
+  },
+  'request/invalid-cursor': {
+    status: 400,
+    title: 'Invalid cursor',
+    detail: 'Start the list again without a cursor.',
+  },
+  'request/too-large': {
+    status: 413,
+    title: 'Body too large',
+    detail: 'Send a smaller body, for example fewer lines.',
+  },
+  'request/unsupported-media-type': {
+    status: 415,
+    title: 'Unsupported media type',
+    detail: 'Send the body as application/json.',
+  },
+  'request/timeout': {
+    status: 408,
+    title: 'Request timeout',
+    detail: 'The request did not arrive in time; send it again.',
+  },
+  'request/headers-too-large': {
+    status: 431,
+    title: 'Header fields too large',
+    detail: 'Send fewer or shorter header fields or a shorter address.',
+  },
+  'route/not-found': {
+    status: 404,
+    title: 'Unknown route',
+    detail: 'There is nothing at this address; /docs lists what there is.',
+  },
+  'route/method-not-allowed': {
+    status: 405,
+    title: 'Method not allowed',
+    detail: 'Use a method that the Allow header lists.',
+  },
+  'command/version-mismatch': {
+    status: 412,
+    title: 'Version mismatch',
+    detail: 'It changed since the version in If-Match: read it again, then repeat with the current version.',
+  },
+  'command/conflict': {
+    status: 409,
+    title: 'Too many concurrent changes',
+    detail: 'Others changed it at the same time; send the request again.',
+    retryAfter: 1,
+  },
+  'idempotency/key-reused': {
+    status: 422,
+    title: 'Idempotency key was used for another request',
+    detail: 'Use a new Idempotency-Key for a new request, or send the first request unchanged.',
+  },
+  'view/behind': {
+    status: 504,
+    title: 'Read model is behind',
+    detail: 'The position asked for is not visible yet: try again, or ask without Min-Position.',
+    retryAfter: 1,
+  },
+  'log/unavailable': unavailable('Event log is unavailable', 'Nothing was stored; try again in a moment.'),
+  'log/outcome-unknown': unavailable(
+    'Outcome unknown',
+    'It may or may not be stored. Repeat the request with the same Idempotency-Key; it takes effect only once.',
+  ),
+  'command/deadline': unavailable('Deadline exceeded', 'Nothing was stored; try again in a moment.'),
+  'command/queue-full': unavailable('Too many waiting commands', 'Nothing was stored; try again in a moment.'),
+  'commit/too-large': {
+    status: 413,
+    title: 'Change too large',
+    detail: 'The change is larger than the event log takes; split it.',
+  },
+  internal: {
+    status: 500,
+    title: 'Internal error',
+    detail: 'This is our fault. Report it with the requestId; repeating a POST with the same Idempotency-Key is safe.',
+  },
+} as const satisfies Readonly<Record<string, ProblemKind>>;
+
+export type TechnicalCode = keyof typeof TECHNICAL;
+export type ProblemCode = BusinessCode | TechnicalCode;
+
+/** Every problem there is: its code, status, title and what to do about it. */
+export const PROBLEMS: Readonly<Record<ProblemCode, ProblemKind>> = { ...BUSINESS, ...TECHNICAL };
+
+/** Whether a string is the code of a problem. */
+export function isProblemCode(code: unknown): code is ProblemCode {
+  return typeof code === 'string' && Object.hasOwn(PROBLEMS, code);
+}
+
+/** One thing that is wrong with a request. */
+export interface Violation {
+  readonly in: 'body' | 'path' | 'query' | 'header';
+  /** A JSON pointer into that part. */
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** An occurrence of a problem; what is absent comes from the table. */
+export interface Problem {
+  readonly code: ProblemCode;
+  readonly detail?: string | undefined;
+  readonly errors?: readonly Violation[] | undefined;
+  readonly details?: Readonly<Record<string, string | number>> | undefined;
+  /** The version that If-Match should have named. */
+  readonly currentVersion?: number | undefined;
+  /** How many positions a read model is behind. */
+  readonly lag?: number | undefined;
+  /** For 405. */
+  readonly allow?: readonly string[] | undefined;
+}
+
+/** Thrown by routes that answer with a problem. */
+export class ProblemError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem) {
+    super(problem.code);
+    this.name = 'ProblemError';
+    this.problem = problem;
+  }
+}
+
+type Refusal = Exclude<
+  CommandResult<unknown, never, { code: string; message: string }>,
+  { outcome: 'accepted' | 'unchanged' }
+>;
+
+/** The problem that a refused command answers with. `matched`: the client sent If-Match. */
+export function problemOfRefusal(result: Refusal, matched: boolean): Problem {
+  switch (result.outcome) {
+    case 'conflict':
+      return matched
+        ? { code: 'command/version-mismatch', currentVersion: result.actual }
+        : { code: 'command/conflict' };
+    case 'key-reused':
+      return { code: 'idempotency/key-reused' };
+    case 'rejected': {
+      const { code, message, details } = result.rejection;
+      if (!isProblemCode(code)) throw new Error(`The rejection ${code} has no entry in the table of problems`);
+      return { code, detail: message, details: pick(details, PROBLEMS[code].details) };
+    }
+  }
+}
+
+function pick(details: Problem['details'], keys: readonly string[] | undefined): Problem['details'] {
+  const entries = Object.entries(details ?? {}).filter(([key]) => keys?.includes(key));
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}

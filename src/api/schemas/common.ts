@@ -1,0 +1,86 @@
+import Type from 'typebox';
+
+const strict = { additionalProperties: false } as const;
+
+/** For routes without any; an unknown parameter is an error and not a surprise. */
+export const NoQuery = Type.Object({}, strict);
+
+export const IdParams = Type.Object(
+  {
+    id: Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,128}$',
+      description: 'The id from the answer that created it.',
+      examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
+    }),
+  },
+  strict,
+);
+
+export const Sku = Type.String({
+  pattern: '^[A-Z0-9][A-Z0-9-]{0,63}$',
+  description: 'Stock keeping unit: 1 to 64 capital letters, digits and hyphens.',
+  examples: ['TEA-EARL-GREY-100'],
+});
+
+export const SkuParams = Type.Object({ sku: Sku }, strict);
+
+/** The largest price that a request may name, in minor units. */
+export const MAX_PRICE_MINOR = 1e12;
+
+export const AmountMinor = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: "In the currency's minor unit, for example cents.",
+  examples: [1290],
+});
+
+export const PriceMinor = Type.Integer({
+  minimum: 1,
+  maximum: MAX_PRICE_MINOR,
+  description: "In the currency's minor unit, for example cents.",
+  examples: [1290],
+});
+
+export const Currency = Type.String({
+  pattern: '^[A-Z]{3}$',
+  description: 'ISO 4217 code.',
+  examples: ['EUR'],
+});
+
+export const Money = Type.Object({ amountMinor: AmountMinor, currency: Currency }, strict);
+export const Price = Type.Object({ amountMinor: PriceMinor, currency: Currency }, strict);
+
+export const Name = (example: string) =>
+  Type.String({
+    minLength: 1,
+    maxLength: 200,
+    description: 'One line of 1 to 200 characters; blanks at its ends are dropped.',
+    examples: [example],
+  });
+
+export const Reason = (example: string) =>
+  Type.String({ maxLength: 500, description: 'One line of at most 500 characters.', examples: [example] });
+
+/** ISO 8601 in UTC. */
+export const Time = Type.String({
+  format: 'date-time',
+  description: 'ISO 8601, UTC.',
+  examples: ['2026-01-15T09:30:00.000Z'],
+});
+
+export const Position = Type.Integer({
+  minimum: 0,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'Position in the event log; send it as Min-Position to read your write.',
+  examples: [42],
+});
+
+export const Version = Type.Integer({
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  description: 'The version after the command; send it in If-Match to change exactly this version.',
+  examples: [42],
+});
+
+/** What every answer to a command carries besides the state. */
+export const commandFields = { version: Version, position: Position };

@@ -1,0 +1,96 @@
+import Type from 'typebox';
+import { Position } from './common.ts';
+
+const freshness = {
+  minPosition: Type.Optional(
+    Type.Integer({ ...Position, description: 'As the header Min-Position, which wins when both are given.' }),
+  ),
+};
+
+/** Query of a read of one entity. */
+export const ReadQuery = Type.Object(freshness, { additionalProperties: false });
+
+const Limit = Type.Integer({
+  minimum: 1,
+  maximum: 200,
+  default: 50,
+  description: 'How many at most; 50 without it.',
+});
+
+/** Query of a list. */
+export const PageQuery = Type.Object(
+  {
+    ...freshness,
+    limit: Type.Optional(Limit),
+    cursor: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 1024, description: '`next` of the page before; opaque.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** Query of a history. */
+export const HistoryQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.Integer({ ...Position, default: 0, description: 'Only events with a higher position than this.' }),
+    ),
+    limit: Type.Optional(Limit),
+  },
+  { additionalProperties: false },
+);
+
+/** Items of a page when the client names no limit. */
+export const DEFAULT_LIMIT = 50;
+
+const trace = {
+  'X-Request-Id': Type.Optional(
+    Type.String({ description: 'Kept as correlation id and echoed; another one is made when it is not 1 to 128 of A-Z, a-z, 0-9, ., _ and -.' }),
+  ),
+  traceparent: Type.Optional(Type.String({ description: 'W3C trace context; ignored when invalid.' })),
+};
+
+const idempotency = {
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      pattern: '^[ -~]{1,128}$',
+      description:
+        'Chosen by the client, 1 to 128 printable ASCII characters. The same key and request take effect once and get the same answer; with another request it is refused (422). What a key created is remembered for ever, a key of a later change for the next 256 commands on the same user, product or order. Refusals are not remembered.',
+      examples: ['6f1c2f1e-order-1'],
+    }),
+  ),
+};
+
+const precondition = {
+  'If-Match': Type.Optional(
+    Type.String({
+      pattern: '^(\\*|"[0-9]{1,15}")$',
+      description: 'The ETag of the version to change; 412 when it has changed since. `*`: it must exist.',
+      examples: ['"42"'],
+    }),
+  ),
+};
+
+const reading = {
+  'Min-Position': Type.Optional(
+    Type.Integer({ ...Position, description: 'Answer with at least this position of the log, or with 504.' }),
+  ),
+  Prefer: Type.Optional(
+    Type.String({
+      description: '`wait=N`: wait up to N seconds (at most 10) for Min-Position; 2 without it.',
+      examples: ['wait=5'],
+    }),
+  ),
+};
+
+/** Headers of a creation. */
+export const CreateHeaders = Type.Object({ ...idempotency, ...trace });
+/** Headers of a POST that changes something. */
+export const ActionHeaders = Type.Object({ ...idempotency, ...precondition, ...trace });
+/** Headers of a PATCH. */
+export const PatchHeaders = Type.Object({ ...precondition, ...trace });
+/** Headers of a query of a read model. */
+export const ReadHeaders = Type.Object({ ...reading, ...trace });
+/** Headers of everything else. */
+export const PlainHeaders = Type.Object({ ...trace });
+

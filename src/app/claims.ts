@@ -1,0 +1,95 @@
+import { type EmailClaim, email } from '../domain/email.ts';
+import { user } from '../domain/user.ts';
+import type { CommandMeta } from '../eventstore/command.ts';
+import { type Claimant, standingOf } from './attempt.ts';
+import { stepMeta, type UseCaseDeps } from './steps.ts';
+
+/**
+ * What became of a claim. `taken`: another user has the address; `busy`: somebody is about to get it, or too many try
+ * at once; `ended`: this attempt was given up before and can never claim again.
+ */
+export type ClaimOutcome = 'claimed' | 'taken' | 'busy' | 'ended';
+
+/** Claims of addresses, each by an attempt of a user (protocols 4 and 5). */
+export interface Claims {
+  /** Claims an address, taking it from an attempt that is dead or was given up. Safe to repeat. */
+  claim(emailId: string, claimant: Claimant, meta: CommandMeta): Promise<ClaimOutcome>;
+  /** Gives up the claim of an attempt that can never become its user's; leaves every other claim alone. */
+  releaseDead(emailId: string, claimant: Claimant, meta: CommandMeta): Promise<void>;
+  /** Gives up the claim of an attempt that the caller knows to be dead. @param actor default: who asked */
+  release(emailId: string, claimant: Claimant, meta: CommandMeta, actor?: string): Promise<void>;
+}
+
+/** The actor of what is done to somebody else's attempt: the log does not link the two persons. */
+const TAKEOVER = 'email-takeover';
+const MAX_TAKEOVERS = 4;
+
+/** @see Claims */
+export function createClaims(deps: UseCaseDeps): Claims {
+  const { handler, runtime, settings } = deps;
+
+  const claim: Claims['claim'] = async (emailId, claimant, meta) => {
+    for (let round = 0; round < MAX_TAKEOVERS; round++) {
+      const command = { type: 'claim' as const, ...claimant, at: runtime.now() };
+      const result = await handler.execute(email, emailId, command, stepMeta(meta, runtime));
+      if (result.outcome === 'accepted' || result.outcome === 'unchanged') return 'claimed';
+      if (result.outcome !== 'rejected') continue;
+      if (result.rejection.code === 'email/attempt-released') return 'ended';
+      const evicted = await evict(emailId, holderOf(result.rejection.details), meta);
+      if (evicted !== 'freed') return evicted;
+    }
+    return 'busy';
+  };
+
+  /** Takes the address from its holder, unless that one has it or may still get it in time. */
+  async function evict(
+    emailId: string,
+    holder: EmailClaim,
+    meta: CommandMeta,
+  ): Promise<'freed' | 'taken' | 'busy'> {
+    let { state } = await handler.load(user, holder.userId);
+    if (standingOf(state, holder.attempt) === 'open') {
+      if (runtime.now() - holder.claimedAt < settings.staleClaimMs) return 'busy';
+      const result = await abandon(holder, state.status === 'absent', meta);
+      // A refusal means that the holder moved on meanwhile: it decides again from what is now.
+      state =
+        result.outcome === 'accepted' || result.outcome === 'unchanged'
+          ? result.state
+          : (await handler.load(user, holder.userId)).state;
+    }
+    const standing = standingOf(state, holder.attempt);
+    if (standing === 'open') return 'busy';
+    if (standing === 'owner') return 'taken';
+    await release(emailId, holder, meta, TAKEOVER);
+    return 'freed';
+  }
+
+  /** Fences an open attempt, so that its late last step is refused; only then may its claim be released. */
+  function abandon({ userId, attempt }: Claimant, absent: boolean, meta: CommandMeta) {
+    const at = runtime.now();
+    const command = absent
+      ? { type: 'abandonRegistration' as const, userId, emailAttempt: attempt, at }
+      : { type: 'abandonEmailChange' as const, attempt, reason: 'stale', at };
+    return handler.execute(user, userId, command, stepMeta(meta, runtime, TAKEOVER));
+  }
+
+  const release: Claims['release'] = async (emailId, { userId, attempt }, meta, actor) => {
+    const command = { type: 'release' as const, userId, attempt, at: runtime.now() };
+    await handler.execute(email, emailId, command, stepMeta(meta, runtime, actor));
+  };
+
+  const releaseDead: Claims['releaseDead'] = async (emailId, claimant, meta) => {
+    const { state } = await handler.load(user, claimant.userId);
+    if (standingOf(state, claimant.attempt) === 'dead') await release(emailId, claimant, meta);
+  };
+
+  return { claim, release, releaseDead };
+}
+
+function holderOf(details: Readonly<Record<string, string | number>> | undefined): EmailClaim {
+  const { userId, attempt, claimedAt } = details ?? {};
+  if (typeof userId !== 'string' || typeof attempt !== 'string' || typeof claimedAt !== 'number') {
+    throw new TypeError('The rejection email/taken names no holder.');
+  }
+  return { userId, attempt, claimedAt };
+}

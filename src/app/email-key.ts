@@ -1,0 +1,31 @@
+import { createHmac } from 'node:crypto';
+
+const MIN_KEY_BYTES = 32;
+const CHECK_LENGTH = 16;
+
+/** Turns addresses into the ids of their aggregates, so that no address stands in a subject. */
+export interface EmailKey {
+  /** The id of the aggregate `email` for a normalised address: 43 characters of base64url. */
+  idOf(address: string): string;
+  /**
+   * 16 characters that are the same for the same key and say nothing about it. Stored with the topology and compared
+   * at start-up: under another key every address would be free again (protocol 6).
+   */
+  readonly check: string;
+}
+
+/** @throws RangeError when the secret has less than 32 bytes, since addresses can be guessed and tried */
+export function createEmailKey(secret: Uint8Array): EmailKey {
+  if (secret.length < MIN_KEY_BYTES) {
+    throw new RangeError(
+      `The key of e-mail addresses has ${secret.length} bytes; give at least ${MIN_KEY_BYTES}.`,
+    );
+  }
+  // Each purpose signs under its own prefix, so that the stored check value is never the id of some address.
+  const sign = (purpose: string, text: string): string =>
+    createHmac('sha256', secret).update(`jetledger/${purpose}/v1\n${text}`, 'utf8').digest('base64url');
+  return {
+    idOf: (address) => sign('email-id', address),
+    check: sign('email-key-check', '').slice(0, CHECK_LENGTH),
+  };
+}

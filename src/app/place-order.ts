@@ -1,0 +1,65 @@
+import { MAX_ORDER_LINES, type NewOrderLine, order } from '../domain/order.ts';
+import { product } from '../domain/product.ts';
+import { isSku } from '../domain/sku.ts';
+import type { CommandMeta } from '../eventstore/command.ts';
+import { isKeyed, type UseCaseDeps } from './steps.ts';
+import type { OrderRequest, OrderResult, UseCaseRejection } from './use-cases.ts';
+
+type LookupRejection = UseCaseRejection<'order/unknown-product' | 'order/product-discontinued'>;
+type LineOf = OrderRequest['lines'][number];
+
+/** Places orders at the names and prices that the service looks up. */
+export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
+  return async function placeOrder(input: OrderRequest, meta: CommandMeta): Promise<OrderResult> {
+    const quick = await tryPlacing(input, meta, settings.priceMaxAgeMs);
+    // Old knowledge of a product may place an order but never refuse one.
+    const confirmed = quick.outcome !== 'rejected' || settings.priceMaxAgeMs === 0;
+    const result = confirmed ? quick : await tryPlacing(input, meta, 0);
+    if (result.outcome !== 'rejected' || !isKeyed(meta)) return result;
+    // The order may stand since an earlier call with this key, and a product have been discontinued after it.
+    return (await handler.find(order, input.orderId, meta)) ?? result;
+  };
+
+  async function tryPlacing(input: OrderRequest, meta: CommandMeta, maxAgeMs: number): Promise<OrderResult> {
+    const { orderId, userId } = input;
+    const lines = await lookUp(input.lines, maxAgeMs);
+    if ('code' in lines) return { outcome: 'rejected', rejection: lines, version: 0 };
+    const command = { type: 'place' as const, orderId, userId, lines, at: runtime.now() };
+    return handler.execute(order, orderId, command, meta, { assumeNew: true });
+  }
+
+  /** The lines with names and prices, or the refusal for the first that cannot be sold. */
+  async function lookUp(
+    lines: OrderRequest['lines'],
+    maxAgeMs: number,
+  ): Promise<readonly NewOrderLine[] | LookupRejection> {
+    // The order refuses too many lines; a product per line is not read for that.
+    if (lines.length > MAX_ORDER_LINES) return lines.map((line) => ({ ...line, ...NOT_LOOKED_UP }));
+    const found = await Promise.all(lines.map((line) => lookUpLine(line, maxAgeMs)));
+    const priced: NewOrderLine[] = [];
+    for (const line of found) {
+      if ('code' in line) return line;
+      priced.push(line);
+    }
+    return priced;
+  }
+
+  async function lookUpLine(line: LineOf, maxAgeMs: number): Promise<NewOrderLine | LookupRejection> {
+    const { sku, quantity } = line;
+    if (!isSku(sku)) return unknownProduct(sku);
+    const { state } = await handler.load(product, sku, { maxAgeMs });
+    if (state.status === 'absent') return unknownProduct(sku);
+    if (state.status === 'discontinued') {
+      const message = 'A product on this order is no longer sold; leave it out.';
+      return { code: 'order/product-discontinued', message, details: { sku } };
+    }
+    return { sku, quantity, name: state.name, unitPriceMinor: state.priceMinor, currency: state.currency };
+  }
+}
+
+const NOT_LOOKED_UP = { name: '', unitPriceMinor: 0n, currency: '' };
+
+function unknownProduct(sku: string): LookupRejection {
+  const message = 'There is no such product; check its SKU.';
+  return { code: 'order/unknown-product', message, details: { sku } };
+}

@@ -1,0 +1,85 @@
+/**
+ * A persistent map from strings to values, as plain data: an insert-only B-tree.
+ *
+ * State that grows with the history must not be copied by every event: `put` copies one path of the tree
+ * (logarithmic) and shares the rest, so older versions stay valid. Nodes are plain objects, because snapshots
+ * are structured clones, and the order is by key, so no choice of keys can make it slow as with a hash.
+ */
+export interface KeyMap<V> {
+  readonly entries: readonly Entry<V>[];
+  /** Empty in a leaf, otherwise one more than entries. */
+  readonly children: readonly KeyMap<V>[];
+}
+
+interface Entry<V> {
+  readonly key: string;
+  readonly value: V;
+}
+
+/** Two halves of a node that grew too large, and the entry between them. */
+interface Split<V> {
+  readonly left: KeyMap<V>;
+  readonly middle: Entry<V>;
+  readonly right: KeyMap<V>;
+}
+
+const MAX_ENTRIES = 32;
+
+/** A map without entries. */
+export const emptyKeyMap: KeyMap<never> = { entries: [], children: [] };
+
+/** The value kept for `key`, or undefined. */
+export function getKey<V>(map: KeyMap<V>, key: string): V | undefined {
+  let node: KeyMap<V> | undefined = map;
+  while (node !== undefined) {
+    const index = lowerBound(node.entries, key);
+    const entry = node.entries[index];
+    if (entry?.key === key) return entry.value;
+    node = node.children[index];
+  }
+  return undefined;
+}
+
+/** The same map with `value` for `key`, in place of what was there. */
+export function putKey<V>(map: KeyMap<V>, key: string, value: V): KeyMap<V> {
+  const grown = insert(map, { key, value });
+  return 'middle' in grown ? { entries: [grown.middle], children: [grown.left, grown.right] } : grown;
+}
+
+function insert<V>(node: KeyMap<V>, entry: Entry<V>): KeyMap<V> | Split<V> {
+  const { entries, children } = node;
+  const index = lowerBound(entries, entry.key);
+  if (entries[index]?.key === entry.key) return { entries: entries.with(index, entry), children };
+  const child = children[index];
+  if (child === undefined) return splitIfLarge({ entries: entries.toSpliced(index, 0, entry), children });
+  const grown = insert(child, entry);
+  if (!('middle' in grown)) return { entries, children: children.with(index, grown) };
+  return splitIfLarge({
+    entries: entries.toSpliced(index, 0, grown.middle),
+    children: children.toSpliced(index, 1, grown.left, grown.right),
+  });
+}
+
+function splitIfLarge<V>(node: KeyMap<V>): KeyMap<V> | Split<V> {
+  const at = node.entries.length >> 1;
+  const middle = node.entries[at];
+  if (node.entries.length <= MAX_ENTRIES || middle === undefined) return node;
+  return {
+    left: { entries: node.entries.slice(0, at), children: node.children.slice(0, at + 1) },
+    middle,
+    right: { entries: node.entries.slice(at + 1), children: node.children.slice(at + 1) },
+  };
+}
+
+/** The index of the first entry whose key is not below `key`. */
+function lowerBound(entries: readonly Entry<unknown>[], key: string): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const entry = entries[middle];
+    if (entry !== undefined && entry.key < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

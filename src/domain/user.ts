@@ -1,0 +1,244 @@
+import { create, type MessageShape } from '@bufbuild/protobuf';
+import {
+  EmailChangeAbandonedSchema,
+  EmailChangedSchema,
+  EmailChangeStartedSchema,
+  UserCreatedSchema,
+  UserDeactivatedSchema,
+  UserReactivatedSchema,
+  UserRegistrationAbandonedSchema,
+  UserRenamedSchema,
+} from '../gen/jetledger/user/v1/user_pb.ts';
+import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
+import { normaliseEmail } from './email-address.ts';
+import { emptyKeyMap, getKey, type KeyMap, putKey } from './key-map.ts';
+import { normaliseName, normaliseReason } from './text.ts';
+
+const events = [
+  UserCreatedSchema,
+  UserRegistrationAbandonedSchema,
+  UserRenamedSchema,
+  EmailChangeStartedSchema,
+  EmailChangedSchema,
+  EmailChangeAbandonedSchema,
+  UserDeactivatedSchema,
+  UserReactivatedSchema,
+] as const;
+
+/** What can happen to a user. */
+export type UserEvent = MessageShape<(typeof events)[number]>;
+
+/**
+ * What can be asked of a user. An attempt names one try to claim an address and is never used for another address;
+ * the claim itself is the aggregate `email`. Addresses are normalised.
+ */
+export type UserCommand =
+  | Timed<{ type: 'register'; userId: string; email: string; name: string; emailAttempt: string }>
+  /** Bars the id for ever, so that a late `register` cannot use a claim that is about to be released. */
+  | Timed<{ type: 'abandonRegistration'; userId: string; emailAttempt: string }>
+  | Timed<{ type: 'rename'; name: string }>
+  | Timed<{ type: 'startEmailChange'; attempt: string; email: string }>
+  | Timed<{ type: 'completeEmailChange'; attempt: string }>
+  | Timed<{ type: 'abandonEmailChange'; attempt: string; reason: string }>
+  | Timed<{ type: 'deactivate'; reason: string }>
+  | Timed<{ type: 'reactivate' }>;
+
+type CommandOf<Type extends UserCommand['type']> = Extract<UserCommand, { type: Type }>;
+
+export interface UserRejection extends Rejection {
+  readonly code:
+    | 'user/not-found'
+    /** Details: `emailAttempt`, the attempt whose claim holds the user's address. */
+    | 'user/exists'
+    | 'user/registration-abandoned'
+    | 'user/deactivated'
+    /** Details: `attempt` and `startedAt` (ms) of the change that is pending. */
+    | 'user/email-change-pending'
+    | 'user/email-change-not-pending'
+    /** Details: `outcome`, how this attempt ended before. */
+    | 'user/email-change-ended'
+    | 'user/invalid-name'
+    | 'user/invalid-email'
+    | 'user/invalid-reason';
+}
+
+/** A change of address that was started and not yet completed or abandoned. */
+export interface PendingEmailChange {
+  readonly attempt: string;
+  readonly email: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly startedAt: number;
+}
+
+/** A user that was created. */
+export interface RegisteredUser {
+  readonly status: 'active' | 'deactivated';
+  readonly name: string;
+  readonly email: string;
+  /** The attempt under which `email` is claimed. */
+  readonly emailAttempt: string;
+  readonly pending: PendingEmailChange | undefined;
+  /** How each attempt ended, for ever: a late duplicate must not revive one whose claim may be released. */
+  readonly attempts: KeyMap<'registered' | 'completed' | 'abandoned'>;
+}
+
+export type UserState = { readonly status: 'absent' | 'abandoned' } | RegisteredUser;
+
+const initial: UserState = { status: 'absent' };
+
+function isRegistered(state: UserState): state is RegisteredUser {
+  return state.status === 'active' || state.status === 'deactivated';
+}
+
+function evolve(state: UserState, event: UserEvent): UserState {
+  if (event.$typeName === 'jetledger.user.v1.UserCreated') {
+    const { name, email, emailAttempt } = event;
+    const attempts = putKey<'registered'>(emptyKeyMap, emailAttempt, 'registered');
+    return { status: 'active', name, email, emailAttempt, pending: undefined, attempts };
+  }
+  if (event.$typeName === 'jetledger.user.v1.UserRegistrationAbandoned') return { status: 'abandoned' };
+  if (!isRegistered(state)) return state;
+  switch (event.$typeName) {
+    case 'jetledger.user.v1.UserRenamed':
+      return { ...state, name: event.name };
+    case 'jetledger.user.v1.EmailChangeStarted': {
+      const { attempt, email, startedAt } = event;
+      return { ...state, pending: { attempt, email, startedAt: Number(startedAt) } };
+    }
+    case 'jetledger.user.v1.EmailChanged': {
+      const { attempt, email } = event;
+      return { ...ended(state, attempt, 'completed'), email, emailAttempt: attempt };
+    }
+    case 'jetledger.user.v1.EmailChangeAbandoned':
+      return ended(state, event.attempt, 'abandoned');
+    case 'jetledger.user.v1.UserDeactivated':
+      return { ...state, status: 'deactivated' };
+    case 'jetledger.user.v1.UserReactivated':
+      return { ...state, status: 'active' };
+    default:
+      event satisfies never;
+      return state;
+  }
+}
+
+function ended(user: RegisteredUser, attempt: string, outcome: 'completed' | 'abandoned'): RegisteredUser {
+  const pending = user.pending?.attempt === attempt ? undefined : user.pending;
+  return { ...user, pending, attempts: putKey(user.attempts, attempt, outcome) };
+}
+
+type Outcome = readonly UserEvent[] | UserRejection;
+
+function decide(command: UserCommand, state: UserState): Outcome {
+  if (command.type === 'register') return register(command, state);
+  if (command.type === 'abandonRegistration') return abandonRegistration(command, state);
+  if (!isRegistered(state)) return rejected('user/not-found', 'There is no such user; register first.');
+  const at = BigInt(command.at);
+  switch (command.type) {
+    case 'rename':
+      return rename(command, state);
+    case 'startEmailChange':
+      return startEmailChange(command, state);
+    case 'completeEmailChange':
+      return completeEmailChange(command, state);
+    case 'abandonEmailChange': {
+      const { attempt, reason } = command;
+      if (state.pending?.attempt !== attempt) return [];
+      const { email } = state.pending;
+      return [create(EmailChangeAbandonedSchema, { attempt, email, reason, abandonedAt: at })];
+    }
+    case 'deactivate': {
+      if (state.status === 'deactivated') return [];
+      const reason = normaliseReason(command.reason);
+      if (reason === undefined) return INVALID_REASON;
+      return [create(UserDeactivatedSchema, { deactivatedAt: at, reason })];
+    }
+    case 'reactivate':
+      return state.status === 'active' ? [] : [create(UserReactivatedSchema, { reactivatedAt: at })];
+  }
+}
+
+function register(command: CommandOf<'register'>, state: UserState): Outcome {
+  const { userId, email, emailAttempt } = command;
+  if (isRegistered(state)) return getKey(state.attempts, emailAttempt) === 'registered' ? [] : exists(state);
+  if (state.status === 'abandoned') {
+    const message = 'This registration took too long and was given up; register again.';
+    return rejected('user/registration-abandoned', message);
+  }
+  const name = normaliseName(command.name);
+  if (name === undefined) return INVALID_NAME;
+  if (normaliseEmail(email) !== email) return INVALID_EMAIL;
+  return [create(UserCreatedSchema, { userId, email, createdAt: BigInt(command.at), name, emailAttempt })];
+}
+
+function abandonRegistration(command: CommandOf<'abandonRegistration'>, state: UserState): Outcome {
+  if (isRegistered(state)) return exists(state);
+  if (state.status === 'abandoned') return [];
+  const { userId, emailAttempt, at } = command;
+  return [create(UserRegistrationAbandonedSchema, { userId, emailAttempt, abandonedAt: BigInt(at) })];
+}
+
+function rename(command: CommandOf<'rename'>, user: RegisteredUser): Outcome {
+  if (user.status === 'deactivated') return DEACTIVATED;
+  const name = normaliseName(command.name);
+  if (name === undefined) return INVALID_NAME;
+  return name === user.name ? [] : [create(UserRenamedSchema, { name, renamedAt: BigInt(command.at) })];
+}
+
+function startEmailChange(command: CommandOf<'startEmailChange'>, user: RegisteredUser): Outcome {
+  const { attempt, email, at } = command;
+  if (user.status === 'deactivated') return DEACTIVATED;
+  const { pending } = user;
+  // An attempt with another address would complete to an address that it never claimed.
+  if (pending !== undefined) {
+    return pending.attempt === attempt && pending.email === email ? [] : changePending(pending);
+  }
+  if (email === user.email) return [];
+  const outcome = getKey(user.attempts, attempt);
+  if (outcome !== undefined) {
+    const message = 'This change of e-mail address has already ended; start a new one.';
+    return rejected('user/email-change-ended', message, { outcome });
+  }
+  if (normaliseEmail(email) !== email) return INVALID_EMAIL;
+  return [create(EmailChangeStartedSchema, { attempt, email, startedAt: BigInt(at) })];
+}
+
+function completeEmailChange(command: CommandOf<'completeEmailChange'>, user: RegisteredUser): Outcome {
+  const { attempt, at } = command;
+  if (getKey(user.attempts, attempt) === 'completed') return [];
+  if (user.status === 'deactivated') return DEACTIVATED;
+  if (user.pending?.attempt !== attempt) {
+    const message = 'This change of e-mail address is not pending; start a new one.';
+    return rejected('user/email-change-not-pending', message);
+  }
+  const previous = { previousEmail: user.email, previousAttempt: user.emailAttempt };
+  return [
+    create(EmailChangedSchema, { attempt, email: user.pending.email, ...previous, changedAt: BigInt(at) }),
+  ];
+}
+
+function exists({ emailAttempt }: RegisteredUser): UserRejection {
+  const message = 'A user with this id exists; register under another id.';
+  return rejected('user/exists', message, { emailAttempt });
+}
+
+function changePending({ attempt, startedAt }: PendingEmailChange): UserRejection {
+  const message = 'Another change of e-mail address is under way; try again in a few seconds.';
+  return rejected('user/email-change-pending', message, { attempt, startedAt });
+}
+
+const DEACTIVATED = rejected('user/deactivated', 'This user is deactivated; reactivate it first.');
+const INVALID_NAME = rejected('user/invalid-name', 'Give a name of 1 to 200 characters on one line.');
+const INVALID_EMAIL = rejected('user/invalid-email', 'Give an e-mail address of the form name@example.com.');
+const INVALID_REASON = rejected(
+  'user/invalid-reason',
+  'Give a reason of at most 500 characters on one line.',
+);
+
+/** A person who may order; its address is unique together with the aggregate `email` (protocols 4 and 5). */
+export const user: Decider<UserState, UserCommand, UserEvent, UserRejection> = {
+  category: 'user',
+  events,
+  initial,
+  evolve,
+  decide,
+};

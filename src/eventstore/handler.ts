@@ -1,0 +1,79 @@
+import type { Message } from '@bufbuild/protobuf';
+import { repeatedAnswer } from './answers.ts';
+import type { CommandHandler } from './command.ts';
+import { recallCommand } from './command-log.ts';
+import type { Decider, Rejection } from './decider.ts';
+import { unborn } from './fold.ts';
+import { createLane, type Lane, type LaneSettings } from './lane.ts';
+import type { Log } from './log.ts';
+import type { Runtime } from './runtime.ts';
+import { createStates, keyOf } from './states.ts';
+import { checkStream, type StreamRef } from './stream.ts';
+
+export interface HandlerSettings extends LaneSettings {
+  /** How many aggregates are kept in memory. */
+  readonly cacheEntries: number;
+}
+
+/** What a service of ordinary size starts with. */
+export const defaultHandlerSettings: HandlerSettings = {
+  cacheEntries: 100_000,
+  queueLimit: 1_000,
+  deadlineMs: 1_800,
+  maxAttempts: 8,
+  maxBatch: 64,
+};
+
+/** The one way to change an aggregate. One per process and log. */
+export function createHandler(deps: {
+  log: Log;
+  runtime: Runtime;
+  settings?: Partial<HandlerSettings>;
+}): CommandHandler {
+  const settings = { ...defaultHandlerSettings, ...deps.settings };
+  const { log, runtime } = deps;
+  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries });
+  const lanes = new Map<string, unknown>();
+
+  function laneOf<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+  ): Lane<S, C, E, R> {
+    const key = keyOf(stream);
+    let lane = lanes.get(key);
+    if (lane === undefined) {
+      lane = createLane(decider, stream, { log, states, runtime, settings }, () => lanes.delete(key));
+      lanes.set(key, lane);
+    }
+    // The key names the category, and a category has one decider.
+    return lane as Lane<S, C, E, R>;
+  }
+
+  return {
+    execute: async (decider, id, command, meta, options = {}) => {
+      const stream = checkStream({ category: decider.category, id });
+      const asked = { command, meta, expected: options.expected ?? 'any' };
+      return laneOf(decider, stream).submit(asked, options.assumeNew ?? false);
+    },
+
+    load: async (decider, id, options = {}) => {
+      const stream = checkStream({ category: decider.category, id });
+      const folded = states.cached(decider, stream) ?? unborn(decider.initial);
+      const maxAgeMs = options.maxAgeMs ?? 0;
+      if (maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs) {
+        await states.refresh(decider, stream, folded);
+      }
+      return { state: folded.state, version: folded.version };
+    },
+
+    find: async (decider, id, meta) => {
+      const stream = checkStream({ category: decider.category, id });
+      const folded = states.cached(decider, stream) ?? unborn(decider.initial);
+      await states.refresh(decider, stream, folded);
+      const stored = recallCommand(folded.commands, meta.commandId, meta.fingerprint);
+      if (stored === undefined) return undefined;
+      if (!stored.same) return { outcome: 'key-reused', version: stored.version };
+      return repeatedAnswer(decider, stream, meta.commandId, stored.version, { log, states });
+    },
+  };
+}

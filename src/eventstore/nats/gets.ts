@@ -1,0 +1,107 @@
+import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
+import { LogUnavailable } from '../errors.ts';
+import type { Requests } from './requests.ts';
+
+/** A message of a stream as a get returns it. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly headers: MsgHdrs | undefined;
+  readonly data: Uint8Array;
+}
+
+/** Which message of a stream is wanted. */
+export type MessageQuery =
+  | { readonly seq: number }
+  | { readonly last_by_subj: string }
+  | { readonly next_by_subj: string; readonly seq: number };
+
+/** Single messages of one stream by sequence or subject. @throws LogUnavailable on every call when no answer comes in time */
+export interface Gets {
+  /** Through the leader: sees what was acknowledged before. */
+  leader(query: MessageQuery): Promise<StoredMessage | undefined>;
+  /** From any replica, which may lag. */
+  direct(query: MessageQuery): Promise<StoredMessage | undefined>;
+  /** Up to `batch` messages of a subject from `seq` on, from any replica. */
+  directBatch(query: { next_by_subj: string; seq: number; batch: number }): Promise<StoredMessage[]>;
+}
+
+const NOT_FOUND = 404;
+const END_OF_BATCH = 204;
+
+interface LeaderAnswer {
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly hdrs?: string;
+    readonly data?: string;
+  };
+  readonly error?: { readonly code: number; readonly description?: string };
+}
+
+export function createGets(requests: Requests, stream: string, timeoutMs: number): Gets {
+  const leaderSubject = `$JS.API.STREAM.MSG.GET.${stream}`;
+  const directSubject = `$JS.API.DIRECT.GET.${stream}`;
+  const options = { timeoutMs };
+
+  return {
+    leader: async (query) => {
+      const reply = await requests.request(leaderSubject, JSON.stringify(query), options);
+      if (reply.failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${reply.failed}`);
+      const answer = JSON.parse(reply.msg.string()) as LeaderAnswer;
+      if (answer.error?.code === NOT_FOUND) return undefined;
+      if (answer.message === undefined) {
+        throw new LogUnavailable(
+          `reading ${stream}: ${answer.error?.description ?? 'an answer without a message'}`,
+        );
+      }
+      const { subject, seq, hdrs, data } = answer.message;
+      return {
+        subject,
+        seq,
+        headers: hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64')),
+        data: data === undefined ? new Uint8Array() : Buffer.from(data, 'base64'),
+      };
+    },
+
+    direct: async (query) => {
+      const reply = await requests.request(directSubject, JSON.stringify(query), options);
+      if (reply.failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${reply.failed}`);
+      return directAnswer(stream, reply.msg);
+    },
+
+    directBatch: async (query) => {
+      const found: StoredMessage[] = [];
+      let problem: unknown;
+      const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
+        if (msg.headers?.code === END_OF_BATCH) return true;
+        try {
+          const message = directAnswer(stream, msg);
+          if (message === undefined) return true;
+          found.push(message);
+          return false;
+        } catch (error) {
+          problem = error;
+          return true;
+        }
+      });
+      if (failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${failed}`);
+      if (problem !== undefined) throw problem;
+      return found;
+    },
+  };
+}
+
+function directAnswer(stream: string, msg: Msg): StoredMessage | undefined {
+  const status = msg.headers?.code ?? 0;
+  if (status === NOT_FOUND) return undefined;
+  if (msg.headers === undefined || status >= 300) {
+    throw new LogUnavailable(`reading ${stream}: status ${status} ${msg.headers?.description ?? ''}`);
+  }
+  return {
+    subject: msg.headers.get('Nats-Subject'),
+    seq: Number(msg.headers.get('Nats-Sequence')),
+    headers: msg.headers,
+    data: msg.data,
+  };
+}

@@ -1,0 +1,137 @@
+import {
+  DiscardPolicy,
+  jetstreamManager,
+  PersistMode,
+  RetentionPolicy,
+  StorageType,
+  StoreCompression,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import { EventStoreError, LogUnavailable, UnsafeLog } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Runtime } from '../runtime.ts';
+import { createNatsLog } from './nats-log.ts';
+import type { Requests } from './requests.ts';
+
+/** Where the log's incarnation stands in the stream's metadata. */
+export const INCARNATION_KEY = 'jetledger.incarnation';
+const NO_INFO = 404;
+
+export interface LogStreamSettings {
+  readonly stream: string;
+  readonly prefix: string;
+  readonly replicas: number;
+}
+
+/** How the log's stream must be: for ever, append only, without anything that could remove a message. */
+export function logStreamConfig(
+  settings: LogStreamSettings,
+  metadata: Record<string, string>,
+): Partial<StreamConfig> & { name: string } {
+  return {
+    name: settings.stream,
+    subjects: [`${settings.prefix}.>`],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.New,
+    compression: StoreCompression.S2,
+    num_replicas: settings.replicas,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_age: 0,
+    max_msgs_per_subject: -1,
+    deny_delete: true,
+    deny_purge: true,
+    allow_direct: true,
+    allow_atomic: true,
+    allow_rollup_hdrs: false,
+    metadata,
+  };
+}
+
+/** What makes a stream unfit to be the log, one phrase each; none = fit. */
+export function logStreamProblems(config: StreamConfig, settings: LogStreamSettings): string[] {
+  const problems: string[] = [];
+  const must = (holds: boolean, problem: string): void => {
+    if (!holds) problems.push(problem);
+  };
+  must(
+    config.subjects.length === 1 && config.subjects[0] === `${settings.prefix}.>`,
+    `its subjects are not ${settings.prefix}.>`,
+  );
+  must(config.storage === StorageType.File, 'it is not on file storage');
+  must(config.retention === RetentionPolicy.Limits, 'its retention removes messages');
+  must(config.discard === DiscardPolicy.New, 'it discards old messages (set discard to new)');
+  must(
+    config.max_msgs <= 0 && config.max_bytes <= 0 && config.max_age === 0,
+    'it has a limit on messages, bytes or age',
+  );
+  must(config.max_msgs_per_subject <= 0, 'it has a limit on messages per subject');
+  must(config.deny_delete && config.deny_purge, 'it allows deleting or purging');
+  must(config.allow_direct, 'direct gets are off (allow_direct)');
+  must(
+    config.allow_atomic === true,
+    'atomic batches are off (allow_atomic), or the server is too old for them',
+  );
+  must(
+    config.allow_rollup_hdrs !== true && config.allow_msg_schedules !== true,
+    'it allows roll-ups or schedules, which can remove messages',
+  );
+  must(config.allow_msg_ttl !== true, 'it allows messages that expire');
+  must(
+    config.persist_mode !== PersistMode.Async,
+    'its persist mode is async, which loses acknowledged commits',
+  );
+  must(config.sealed !== true, 'it is sealed');
+  must((config.metadata?.[INCARNATION_KEY] ?? '') !== '', `its metadata has no ${INCARNATION_KEY}`);
+  return problems;
+}
+
+export interface OpenLogOptions extends Pick<LogStreamSettings, 'stream' | 'prefix'> {
+  readonly requests: Requests;
+  readonly runtime: Runtime;
+  readonly attemptTimeoutMs: number;
+  readonly deadlineMs: number;
+}
+
+/** The log of a running server and what its stream says about it. */
+export interface OpenedLog {
+  readonly log: Log;
+  readonly config: StreamConfig;
+}
+
+/**
+ * Opens the log after reading back how its stream is configured.
+ * @throws UnsafeLog when it could lose history; EventStoreError `log/missing`; LogUnavailable
+ */
+export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
+  const config = await readStreamConfig(options);
+  const problems = logStreamProblems(config, { ...options, replicas: config.num_replicas });
+  if (problems.length > 0) throw new UnsafeLog(options.stream, problems);
+  const incarnation = config.metadata?.[INCARNATION_KEY] ?? '';
+  return { log: createNatsLog({ ...options, incarnation }), config };
+}
+
+async function readStreamConfig({
+  requests,
+  stream,
+  attemptTimeoutMs,
+}: OpenLogOptions): Promise<StreamConfig> {
+  try {
+    const jsm = await jetstreamManager(requests.connection, { checkAPI: false, timeout: attemptTimeoutMs });
+    return (await jsm.streams.info(stream)).config;
+  } catch (cause) {
+    if (isStreamMissing(cause)) {
+      throw new EventStoreError(
+        'log/missing',
+        `The server has no stream ${stream}. Create it with: jetledger topology apply`,
+      );
+    }
+    throw new LogUnavailable(`asking for the stream ${stream}`, cause);
+  }
+}
+
+/** Whether the server said that a stream does not exist. */
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof Error && 'status' in error && error.status === NO_INFO;
+}

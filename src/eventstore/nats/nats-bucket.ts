@@ -1,0 +1,143 @@
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import type { Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
+import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../errors.ts';
+import type { Runtime } from '../runtime.ts';
+import { publishBatch } from './batch.ts';
+import { createGets, type StoredMessage } from './gets.ts';
+import { readOrdered } from './ordered-reader.ts';
+import type { Delivered } from './pull-session.ts';
+import type { Requests } from './requests.ts';
+import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
+
+export interface NatsBucketOptions {
+  readonly requests: Requests;
+  readonly runtime: Runtime;
+  readonly name: string;
+  /** How long one request may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Whether the bucket's stream allows atomic batches. */
+  readonly batches: boolean;
+}
+
+const KEY = /^[-/_=.a-zA-Z0-9]{1,256}$/;
+
+/** The stream of a bucket, as every NATS client names it. */
+export function bucketStream(name: string): string {
+  return `KV_${name}`;
+}
+
+/** A key-value bucket of JetStream; other clients see the same rows. */
+export function createNatsBucket(options: NatsBucketOptions): Bucket {
+  const { requests, runtime, name, timeoutMs } = options;
+  const stream = bucketStream(name);
+  const subjectPrefix = `$KV.${name}.`;
+  const gets = createGets(requests, stream, timeoutMs);
+
+  const subjectOf = (key: string): string => {
+    if (!KEY.test(key))
+      throw new EventStoreError(
+        'bucket/invalid-key',
+        `The key ${JSON.stringify(key)} is not allowed in ${name}.`,
+      );
+    return subjectPrefix + key;
+  };
+  const rowOf = (subject: string, seq: number, hdrs: MsgHdrs | undefined, value: Uint8Array): Row => ({
+    key: subject.slice(subjectPrefix.length),
+    // A marker of another client may carry a body; a removed row never has a value.
+    value: isRemoval(hdrs) ? new Uint8Array() : value,
+    revision: seq,
+    position: Number(hdrs?.get(HEADER.position) || 0),
+  });
+  const read = (settings: {
+    filter: string;
+    signal?: AbortSignal | undefined;
+    giveUpMs?: number;
+  }): AsyncGenerator<Delivered[]> =>
+    readOrdered({
+      connection: requests.connection,
+      runtime,
+      stream,
+      after: 0,
+      lastPerSubject: true,
+      ...settings,
+    });
+  const toRow = ({ msg, seq }: Delivered): Row => rowOf(msg.subject, seq, msg.headers, msg.data);
+
+  async function write(row: RowWrite): Promise<WriteResult> {
+    const subject = subjectOf(row.key);
+    const reply = await requests.request(subject, row.value ?? '', { headers: rowHeaders(row), timeoutMs });
+    if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
+      throw new OutcomeUnknown(subject, timeoutMs, reply.failed);
+    }
+    if (reply.failed !== undefined)
+      throw new LogUnavailable(`writing to the bucket ${name}: ${reply.failed}`);
+    return writeResult(name, parseAck(reply.msg));
+  }
+
+  async function writeAll(rows: readonly RowWrite[]): Promise<{ written: boolean }> {
+    const messages = rows.map((row) => ({
+      subject: subjectOf(row.key),
+      payload: row.value ?? '',
+      headers: rowHeaders(row),
+    }));
+    const reply = await publishBatch(requests, runtime.id(), messages, timeoutMs);
+    if (reply.failed !== undefined) throw new OutcomeUnknown(subjectPrefix, timeoutMs, reply.failed);
+    return { written: writeResult(name, parseAck(reply.msg)).written };
+  }
+
+  return {
+    name,
+    get: async (key, getOptions = {}) => {
+      const query = { last_by_subj: subjectOf(key) };
+      const found: StoredMessage | undefined = await (getOptions.leader === true
+        ? gets.leader(query)
+        : gets.direct(query));
+      return found === undefined ? undefined : rowOf(found.subject, found.seq, found.headers, found.data);
+    },
+    write,
+    writeAll: options.batches ? writeAll : undefined,
+    rows: async function* ({ prefix = '', signal } = {}) {
+      const filter = `${subjectPrefix}>`;
+      for await (const delivered of read({ filter, signal, giveUpMs: 15_000 })) {
+        for (const row of delivered.map(toRow)) {
+          if (row.value.length > 0 && row.key.startsWith(prefix)) yield row;
+        }
+        if ((delivered.at(-1)?.pending ?? 0) === 0) return;
+      }
+    },
+    watch: async function* ({ signal, caughtUp }) {
+      let behind = true;
+      for await (const delivered of read({ filter: `${subjectPrefix}>`, signal })) {
+        for (const row of delivered) yield toRow(row);
+        if (behind && (delivered.at(-1)?.pending ?? 0) === 0) {
+          behind = false;
+          caughtUp?.();
+        }
+      }
+    },
+  };
+}
+
+function rowHeaders(row: RowWrite): MsgHdrs {
+  const result = headers();
+  result.set(HEADER.expectedSubjectSequence, String(row.expectedRevision));
+  if (row.position > 0) result.set(HEADER.position, String(row.position));
+  if (row.value === undefined) result.set(HEADER.kvOperation, 'DEL');
+  return result;
+}
+
+function isRemoval(hdrs: MsgHdrs | undefined): boolean {
+  const operation = hdrs?.get(HEADER.kvOperation) ?? '';
+  return operation === 'DEL' || operation === 'PURGE';
+}
+
+function writeResult(name: string, ack: PublishAck): WriteResult {
+  if (ack.error === undefined) return { written: true, revision: ack.seq };
+  const { code, errCode, description } = ack.error;
+  if (isConflict(errCode)) return { written: false };
+  if (isPassing(code, errCode)) throw new LogUnavailable(`writing to the bucket ${name}: ${description}`);
+  throw new EventStoreError(
+    'bucket/refused',
+    `The bucket ${name} refuses a write: ${description} (${errCode}).`,
+  );
+}

@@ -1,0 +1,137 @@
+import type { AppendResult, Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
+import { type AppendTransport, appendResolved, type PublishOutcome } from '../resolve-append.ts';
+import type { Runtime } from '../runtime.ts';
+import { subjectFilter, subjectOf } from '../stream.ts';
+import { createGets, type Gets, type StoredMessage } from './gets.ts';
+import { readOrdered } from './ordered-reader.ts';
+import type { Requests } from './requests.ts';
+import { commitHeaders, commitOf, isConflict, isPassing, parseAck } from './wire.ts';
+
+export interface NatsLogOptions {
+  readonly requests: Requests;
+  readonly runtime: Runtime;
+  /** The stream's name. */
+  readonly stream: string;
+  /** First token of every subject. */
+  readonly prefix: string;
+  /** From the stream's metadata. */
+  readonly incarnation: string;
+  /** How long one request may take, in milliseconds. */
+  readonly attemptTimeoutMs: number;
+  /** How long an append may take with all its repetitions, in milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** Commits in a page of a long history. */
+const PAGE = 256;
+/** How long a scan that does not follow waits for a server that is away, in milliseconds. */
+const SCAN_PATIENCE_MS = 15_000;
+/** Header bytes that a commit may need beside its payload. */
+const HEADER_RESERVE = 4_096;
+
+/** The log on a JetStream stream. Open it with `openNatsLog`, which checks that the stream can be trusted. */
+export function createNatsLog(options: NatsLogOptions): Log {
+  const { requests, runtime, stream, prefix, incarnation } = options;
+  const gets = createGets(requests, stream, options.attemptTimeoutMs);
+  const transport = createTransport(requests, gets, prefix);
+
+  return {
+    incarnation,
+    append: (ref, expected, commit): Promise<AppendResult> =>
+      appendResolved(transport, ref, expected, commit, {
+        runtime,
+        deadlineMs: options.deadlineMs,
+        attemptTimeoutMs: options.attemptTimeoutMs,
+        maxBytes: (requests.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADER_RESERVE,
+      }),
+    read: (ref, { after, confirm }) => readPage(gets, subjectOf(prefix, ref), after, confirm),
+    at: async (position) => {
+      const found = await gets.leader({ seq: position });
+      return found === undefined ? undefined : toCommit(found);
+    },
+    head: async () => (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0,
+    scan: (scan) => scanLog(options, gets, scan),
+  };
+}
+
+function createTransport(requests: Requests, gets: Gets, prefix: string): AppendTransport {
+  return {
+    publish: async ({ stream, expected, commit, bytes }, timeoutMs): Promise<PublishOutcome> => {
+      const headers = commitHeaders(commit, expected);
+      const reply = await requests.request(subjectOf(prefix, stream), bytes, { headers, timeoutMs });
+      if (reply.failed !== undefined) {
+        const nobodyHasIt = reply.failed === 'not-connected' || reply.failed === 'no-responders';
+        return nobodyHasIt
+          ? { refused: reply.failed, retryable: true }
+          : { noAnswer: true, cause: reply.failed };
+      }
+      const ack = parseAck(reply.msg);
+      if (ack.error === undefined) return { ok: true, seq: ack.seq };
+      const { code, errCode, description } = ack.error;
+      if (isConflict(errCode)) return { conflict: true };
+      return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode) };
+    },
+    commitsAfter: async (stream, version) => {
+      const next = await gets.leader({ next_by_subj: subjectOf(prefix, stream), seq: version + 1 });
+      return next === undefined ? undefined : { commitId: toCommit(next).commitId, version: next.seq };
+    },
+  };
+}
+
+/**
+ * A tail is nearly always empty or one commit long, so the leader is asked for single commits first; a longer one is
+ * fetched in a batch from any replica and its end confirmed with the leader.
+ */
+async function readPage(gets: Gets, subject: string, after: number, confirm: boolean): Promise<StreamPage> {
+  const commits: RecordedCommit[] = [];
+  let last = after;
+  const take = (message: StoredMessage): void => {
+    commits.push(toCommit(message));
+    last = message.seq;
+  };
+  if (!confirm || after === 0) {
+    const batch = await gets.directBatch({ next_by_subj: subject, seq: last + 1, batch: PAGE });
+    for (const message of batch) take(message);
+    if (batch.length === PAGE) return { commits, confirmedEnd: false, more: true };
+    if (!confirm) return { commits, confirmedEnd: false, more: false };
+  }
+  for (let single = 0; single < 2; single++) {
+    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
+    if (next === undefined) return { commits, confirmedEnd: true, more: false };
+    take(next);
+  }
+  const batch = await gets.directBatch({ next_by_subj: subject, seq: last + 1, batch: PAGE });
+  for (const message of batch) take(message);
+  return { commits, confirmedEnd: false, more: true };
+}
+
+async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions): AsyncGenerator<LogBatch> {
+  const { requests, runtime, stream, prefix } = options;
+  const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets, prefix);
+  if (scan.after >= end) return;
+  const reader = readOrdered({
+    connection: requests.connection,
+    runtime,
+    stream,
+    filter: subjectFilter(prefix, scan.filter ?? {}),
+    after: scan.after,
+    signal: scan.signal,
+    ...(scan.follow === true ? {} : { giveUpMs: SCAN_PATIENCE_MS }),
+  });
+  for await (const delivered of reader) {
+    const last = delivered.at(-1);
+    const within = last !== undefined && last.seq > end ? delivered.filter((d) => d.seq <= end) : delivered;
+    const commits = within.map(({ msg, seq }) => commitOf(msg.subject, seq, msg.headers, msg.data));
+    if (commits.length > 0 || last === undefined) yield { commits, pending: last?.pending ?? 0 };
+    const atEnd = last === undefined || last.pending === 0 || last.seq >= end;
+    if (scan.follow !== true && atEnd) return;
+  }
+}
+
+async function headOf(gets: Gets, prefix: string): Promise<number> {
+  return (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0;
+}
+
+function toCommit(message: StoredMessage): RecordedCommit {
+  return commitOf(message.subject, message.seq, message.headers, message.data);
+}

@@ -1,0 +1,138 @@
+import {
+  createInbox,
+  type Msg,
+  type NatsConnection,
+  nanos,
+  type Subscription,
+} from '@nats-io/transport-node';
+
+/** A message that an ordered reader delivers. */
+export interface Delivered {
+  readonly msg: Msg;
+  /** Sequence in the stream. */
+  readonly seq: number;
+  /** How many more messages match the filter. */
+  readonly pending: number;
+}
+
+/** Why a session delivers no more. */
+export type Ended = 'aborted' | 'lost';
+
+/** Messages asked for but not taken yet; two pulls of half of it keep the server busy. */
+const WINDOW = 4_000;
+const HALF = WINDOW / 2;
+/** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
+const HEARTBEAT_MS = 1_000;
+const PULL_EXPIRES_MS = 10_000;
+
+/** Pulls one consumer's messages ahead of the reader and notices gaps, silence and status messages. */
+export function pullSession(
+  connection: NatsConnection,
+  stream: string,
+  consumer: string,
+  signal: AbortSignal | undefined,
+): { next(): Promise<Delivered[] | Ended>; close(): void } {
+  const inbox = createInbox();
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+  let arrived: Delivered[] = [];
+  let ended: Ended | undefined;
+  let wake: (() => void) | undefined;
+  let expectedSeq = 1;
+  let asked = 0;
+  let lastSign = Date.now();
+
+  const end = (reason: Ended): void => {
+    ended ??= reason;
+    wake?.();
+  };
+  const onMessage = (msg: Msg): void => {
+    lastSign = Date.now();
+    const code = msg.data.length === 0 ? (msg.headers?.code ?? 0) : 0;
+    if (code !== 0) {
+      asked = onStatus(msg, code, asked);
+      if (asked < 0) end('lost');
+      return;
+    }
+    const delivered = deliveredOf(msg);
+    if (delivered.consumerSeq !== expectedSeq) {
+      end('lost');
+      return;
+    }
+    expectedSeq++;
+    arrived.push(delivered);
+    wake?.();
+  };
+  const subscription: Subscription = connection.subscribe(inbox, {
+    callback: (error, msg) => (error === null ? onMessage(msg) : end('lost')),
+  });
+  const pull = (): void => {
+    while (asked <= WINDOW - HALF) {
+      // Silence counts from the moment something is expected.
+      if (asked === 0) lastSign = Date.now();
+      asked += HALF;
+      const request = { batch: HALF, expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) };
+      try {
+        connection.publish(pullSubject, JSON.stringify(request), { reply: inbox });
+      } catch {
+        end('lost');
+        return;
+      }
+    }
+  };
+  const watchdog = setInterval(() => {
+    if (asked > 0 && Date.now() - lastSign > 3 * HEARTBEAT_MS) end('lost');
+  }, HEARTBEAT_MS);
+  watchdog.unref();
+  const onAbort = (): void => end('aborted');
+  signal?.addEventListener('abort', onAbort);
+
+  return {
+    next: async () => {
+      if (arrived.length === 0 && ended === undefined) {
+        pull();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+      }
+      if (signal?.aborted === true) return 'aborted';
+      if (arrived.length === 0) return ended ?? 'lost';
+      const batch = arrived;
+      arrived = [];
+      asked -= batch.length;
+      pull();
+      return batch;
+    },
+    close: () => {
+      clearInterval(watchdog);
+      signal?.removeEventListener('abort', onAbort);
+      subscription.unsubscribe();
+    },
+  };
+}
+
+const IDLE_HEARTBEAT = 100;
+const NO_MESSAGES = 404;
+const PULL_EXPIRED = 408;
+
+/** What a status message leaves of the messages asked for; negative when the consumer is gone. */
+function onStatus(msg: Msg, code: number, asked: number): number {
+  if (code === IDLE_HEARTBEAT) return asked;
+  if (code === NO_MESSAGES || code === PULL_EXPIRED) {
+    const left = Number(msg.headers?.get('Nats-Pending-Messages') || HALF);
+    return Math.max(0, asked - left);
+  }
+  return -1;
+}
+
+/** Sequences out of the reply subject `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>[.<token>]`. */
+function deliveredOf(msg: Msg): Delivered & { consumerSeq: number } {
+  const tokens = (msg.reply ?? '').split('.');
+  const at = tokens.length > 9 ? 7 : 5;
+  return {
+    msg,
+    seq: Number(tokens[at]),
+    consumerSeq: Number(tokens[at + 1]),
+    pending: Number(tokens[at + 3]),
+  };
+}

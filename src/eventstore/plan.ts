@@ -1,0 +1,126 @@
+import { create, type Message } from '@bufbuild/protobuf';
+import { type Decision, DecisionSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { CommandMeta, Expectation } from './command.ts';
+import { recallCommand, sameFingerprint } from './command-log.ts';
+import type { Decider, Rejection } from './decider.ts';
+import { codecOf } from './event-codec.ts';
+import type { Folded } from './fold.ts';
+
+/** A command and what it came with. */
+export interface Asked<Command> {
+  readonly command: Command;
+  readonly meta: CommandMeta;
+  readonly expected: Expectation;
+}
+
+/** What one command comes to when decided on a state that may be stale. */
+export type Planned<State, Event, R> =
+  | { readonly kind: 'events'; readonly events: readonly Event[]; readonly state: State }
+  /** Another command of the same commit has this id. */
+  | { readonly kind: 'same-as'; readonly index: number }
+  | { readonly kind: 'unchanged'; readonly state: State }
+  | { readonly kind: 'rejected'; readonly rejection: R }
+  | { readonly kind: 'mismatch' }
+  /** Stored before; true of any state, however stale. */
+  | { readonly kind: 'stored'; readonly version: number; readonly same: boolean }
+  | { readonly kind: 'key-reused' }
+  | { readonly kind: 'fault'; readonly error: unknown };
+
+export interface Plan<State, Event, R> {
+  readonly planned: readonly Planned<State, Event, R>[];
+  /** What to append, in order; empty = nothing. */
+  readonly decisions: readonly Decision[];
+  /** The version everything was decided on. */
+  readonly version: number;
+  /** The state after all decisions. */
+  readonly state: State;
+}
+
+/** Whether some answer of a plan that appends nothing needs the tail to be read before it is given. */
+export function needsConfirmation(plan: Plan<unknown, unknown, unknown>): boolean {
+  return plan.planned.some((p) => p.kind === 'unchanged' || p.kind === 'rejected' || p.kind === 'mismatch');
+}
+
+/**
+ * Decides queued commands of one aggregate in order, each on the state the one before left.
+ * Pure but for the time, which is given: `now` in milliseconds since the Unix epoch.
+ */
+export function planCommands<State, Command, Event extends Message, R extends Rejection>(
+  decider: Decider<State, Command, Event, R>,
+  folded: Folded<State>,
+  asked: readonly Asked<Command>[],
+  now: number,
+): Plan<State, Event, R> {
+  const decisions: Decision[] = [];
+  const planned: Planned<State, Event, R>[] = [];
+  const inThisCommit = new Map<string, number>();
+  let state = folded.state;
+  for (const [index, ask] of asked.entries()) {
+    const next = planOne(decider, folded, ask, state, decisions.length > 0, inThisCommit, asked);
+    planned.push(next);
+    if (next.kind !== 'events') continue;
+    state = next.state;
+    inThisCommit.set(ask.meta.commandId, index);
+    decisions.push(decisionOf(decider, ask.meta, next.events, now));
+  }
+  return { planned, decisions, version: folded.version, state };
+}
+
+function planOne<State, Command, Event extends Message, R extends Rejection>(
+  decider: Decider<State, Command, Event, R>,
+  folded: Folded<State>,
+  ask: Asked<Command>,
+  state: State,
+  born: boolean,
+  inThisCommit: ReadonlyMap<string, number>,
+  asked: readonly Asked<Command>[],
+): Planned<State, Event, R> {
+  const { commandId, fingerprint } = ask.meta;
+  const stored = recallCommand(folded.commands, commandId, fingerprint);
+  if (stored !== undefined) return { kind: 'stored', ...stored };
+  const twin = inThisCommit.get(commandId);
+  if (twin !== undefined) {
+    const first = asked[twin]?.meta.fingerprint ?? new Uint8Array();
+    return sameFingerprint(first, fingerprint) ? { kind: 'same-as', index: twin } : { kind: 'key-reused' };
+  }
+  if (!holds(ask.expected, folded.version, born)) return { kind: 'mismatch' };
+  try {
+    const outcome = decider.decide(ask.command, state);
+    if (!isEvents(outcome)) return { kind: 'rejected', rejection: outcome };
+    if (outcome.length === 0) return { kind: 'unchanged', state };
+    return { kind: 'events', events: outcome, state: outcome.reduce(decider.evolve, state) };
+  } catch (error) {
+    return { kind: 'fault', error };
+  }
+}
+
+function isEvents<Event, R>(outcome: readonly Event[] | R): outcome is readonly Event[] {
+  return Array.isArray(outcome);
+}
+
+function holds(expected: Expectation, version: number, born: boolean): boolean {
+  if (expected === 'any') return true;
+  const exists = born || version > 0;
+  if (expected === 'none') return !exists;
+  return expected === 'exists' ? exists : expected === version;
+}
+
+function decisionOf<Event extends Message>(
+  decider: Parameters<typeof codecOf>[0],
+  meta: CommandMeta,
+  events: readonly Event[],
+  now: number,
+): Decision {
+  const codec = codecOf<Event>(decider);
+  return create(DecisionSchema, {
+    commandId: meta.commandId,
+    fingerprint: (meta.fingerprint ?? new Uint8Array()) as Uint8Array<ArrayBuffer>,
+    correlationId: meta.correlationId ?? meta.commandId,
+    causationId: meta.causationId ?? '',
+    actor: meta.actor,
+    traceparent: meta.traceparent ?? '',
+    tracestate: meta.tracestate ?? '',
+    time: BigInt(now),
+    events: events.map(codec.encode),
+  });
+}

@@ -1,0 +1,66 @@
+import { type ConfigProblem, ruleBroken } from './errors.ts';
+import { variableFor } from './keys.ts';
+import type { Config } from './schema.ts';
+import { getAt } from './tree.ts';
+
+/** A condition over several keys, told at the one to change. */
+interface Rule {
+  readonly key: string;
+  readonly message: string;
+  broken(config: Config): boolean;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    key: 'nats.url',
+    message: `production needs a NATS server of its own, not the embedded one: set NATS_URL or ${variableFor('nats.url')}`,
+    broken: ({ environment, nats }) => environment === 'production' && nats.url === '',
+  },
+  {
+    key: 'users.emailKey',
+    message: `production needs the key that e-mail addresses are hashed with: set ${variableFor('users.emailKey')} to 32 random bytes or more in hexadecimal, and keep it for ever`,
+    broken: ({ environment, users }) => environment === 'production' && users.emailKey === '',
+  },
+  {
+    key: 'log.durability',
+    message: 'production allows only always and replicated',
+    broken: ({ environment, log }) => environment === 'production' && log.durability === 'none',
+  },
+  {
+    key: 'log.durability',
+    message: 'replicated needs log.replicas of 3 or 5',
+    broken: ({ log }) => log.durability === 'replicated' && log.replicas < 3,
+  },
+  {
+    key: 'log.replicas',
+    message: 'the embedded server is one server: 1, or set nats.url to a cluster',
+    broken: ({ nats, log }) => nats.url === '' && log.replicas > 1,
+  },
+  {
+    key: 'nats.password',
+    message: 'user and password go together: set both or none',
+    broken: ({ nats }) => (nats.user === '') !== (nats.password === ''),
+  },
+  {
+    key: 'nats.token',
+    message: 'one way to log in only: token, user and password, or credsFile',
+    broken: ({ nats }) => [nats.token, nats.user, nats.credsFile].filter((value) => value !== '').length > 1,
+  },
+  {
+    key: 'nats.tls.keyFile',
+    message: 'certFile and keyFile go together: set both or none',
+    broken: ({ nats }) => (nats.tls.certFile === '') !== (nats.tls.keyFile === ''),
+  },
+  {
+    key: 'tracing.enabled',
+    message: 'needs tracing.endpoint, the address of a collector',
+    broken: ({ tracing }) => tracing.enabled && tracing.endpoint === '',
+  },
+];
+
+/** What several keys together do wrong, though each alone is right. */
+export function checkRules(config: Config, originOf: (name: string) => string): ConfigProblem[] {
+  return RULES.filter((rule) => rule.broken(config)).map(({ key, message }) =>
+    ruleBroken(key, getAt(config, key), originOf(key), message),
+  );
+}

@@ -1,0 +1,93 @@
+import { type Static, Type } from 'typebox';
+
+const MINUTE_MS = 60_000;
+
+const whole = (minimum: number, maximum: number) => Type.Integer({ minimum, maximum });
+const flag = () => Type.Boolean();
+const text = (pattern: string, allowed: string) => Type.String({ pattern, allowed });
+const file = () => text('', 'the path of a file, or empty');
+const secret = (pattern: string, allowed: string) => Type.String({ pattern, allowed, secret: true });
+const anySecret = () => secret('', 'text, or empty');
+const section = <P extends Record<string, Type.TSchema>>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false });
+
+const NAME = '^[A-Za-z0-9_-]{1,32}$';
+const NAME_ALLOWED = '1 to 32 letters, digits, - or _';
+const SERVER_URLS =
+  '^$|^((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?(,((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?)*$';
+
+/**
+ * Every key of the configuration with its type and bounds. What each one means, and its unit, stands in
+ * `configs/default.yaml`. `secret` keys are masked wherever the configuration is shown.
+ */
+export const configSchema = section({
+  service: section({
+    name: text(NAME, NAME_ALLOWED),
+    shutdownTimeoutMs: whole(1_000, 10 * MINUTE_MS),
+  }),
+  http: section({
+    host: text('^\\S+$', 'an address or host name to listen on'),
+    port: whole(0, 65_535),
+    bodyLimitBytes: whole(1_024, 16 * 1_048_576),
+    requestTimeoutMs: whole(100, 10 * MINUTE_MS),
+  }),
+  nats: section({
+    url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),
+    connectTimeoutMs: whole(100, MINUTE_MS),
+    requestTimeoutMs: whole(50, MINUTE_MS),
+    credsFile: file(),
+    token: anySecret(),
+    user: text('', 'text, or empty'),
+    password: anySecret(),
+    tls: section({ caFile: file(), certFile: file(), keyFile: file() }),
+    embedded: section({
+      dataDir: text('\\S', 'the path of a folder'),
+      port: whole(-1, 65_535),
+      binary: file(),
+    }),
+  }),
+  logging: section({
+    level: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    pretty: Type.Enum(['auto', 'always', 'never']),
+  }),
+  log: section({
+    stream: text(NAME, NAME_ALLOWED),
+    prefix: text(NAME, NAME_ALLOWED),
+    replicas: Type.Enum([1, 3, 5]),
+    durability: Type.Enum(['always', 'replicated', 'none']),
+    assertSyncAlways: flag(),
+  }),
+  users: section({
+    emailKey: secret('^$|^([0-9A-Fa-f]{2}){32,}$', '32 bytes or more in hexadecimal, or empty'),
+    staleClaimMs: whole(100, 60 * MINUTE_MS),
+  }),
+  commands: section({
+    cacheEntries: whole(0, 10_000_000),
+    queueLimit: whole(1, 1_000_000),
+    deadlineMs: whole(100, 10 * MINUTE_MS),
+    maxAttempts: whole(1, 100),
+    maxBatch: whole(1, 1_000),
+    priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
+  }),
+  projections: section({
+    enabled: flag(),
+    checkpointIntervalMs: whole(10, MINUTE_MS),
+    maxInFlight: whole(1, 10_000),
+    rowCacheEntries: whole(0, 10_000_000),
+  }),
+  processes: section({ enabled: flag() }),
+  tracing: section({
+    enabled: flag(),
+    endpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    sampleRatio: Type.Number({ minimum: 0, maximum: 1 }),
+  }),
+});
+
+/** The sets of values that the service knows; each has its file in `configs/`. */
+export const ENVIRONMENTS = ['development', 'test', 'production'] as const;
+
+/** Chosen by `JETLEDGER_ENV`. */
+export type Environment = (typeof ENVIRONMENTS)[number];
+
+/** The effective configuration. */
+export type Config = Static<typeof configSchema> & { readonly environment: Environment };

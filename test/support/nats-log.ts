@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { INCARNATION_KEY, logStreamConfig, openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
+import type { Log } from '../../src/eventstore/log.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+
+/** A connection of its own, as another process would have, with the log opened on it. */
+export interface LogHandle extends AsyncDisposable {
+  readonly log: Log;
+  readonly requests: Requests;
+  readonly connection: NatsConnection;
+  close(): Promise<void>;
+}
+
+export interface LogNames {
+  readonly stream: string;
+  readonly prefix: string;
+}
+
+export const TEST_LOG: LogNames = { stream: 'jetledger', prefix: 'jl' };
+
+/** Creates the log's stream on a test server. */
+export async function createLogStream(url: string, names: LogNames = TEST_LOG, replicas = 1): Promise<void> {
+  const connection = await connect({ servers: url });
+  const jsm = await jetstreamManager(connection);
+  await jsm.streams.add(logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() }));
+  await connection.close();
+}
+
+/** Opens the log of a test server; `createLogStream` comes first. */
+export async function openTestLog(
+  url: string,
+  names: LogNames = TEST_LOG,
+  bounds: { attemptTimeoutMs: number; deadlineMs: number } = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 },
+): Promise<LogHandle> {
+  const connection = await connect({ servers: url, noAsyncTraces: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  const requests = createRequests(connection);
+  const { log } = await openNatsLog({ requests, runtime: systemRuntime, ...names, ...bounds });
+  const close = async (): Promise<void> => {
+    requests.close();
+    await connection.close();
+  };
+  return { log, requests, connection, close, [Symbol.asyncDispose]: close };
+}
