@@ -2,7 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { EventStoreError } from '../eventstore/errors.ts';
 import { InvalidCursor, ViewBehind } from '../projections/read-models.ts';
 import { sendProblem } from './problem-reply.ts';
-import { isProblemCode, type Problem, ProblemError, PROBLEMS, type TechnicalCode } from './problems.ts';
+import { isProblemCode, PROBLEMS, type Problem, ProblemError, type TechnicalCode } from './problems.ts';
 import { violationsOf } from './validation.ts';
 
 const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {

@@ -6,6 +6,9 @@ import type { StreamRef } from '../eventstore/stream.ts';
 import type { RecordedEvent } from './schemas/history.ts';
 import { traceIdOfParent } from './trace.ts';
 
+/** What a decider says about its events. */
+export type EventSource = Pick<AnyDecider, 'category' | 'events' | 'upcasters'>;
+
 /** A page of an aggregate's decoded history, oldest first. */
 export interface HistoryPage {
   readonly items: readonly RecordedEvent[];
@@ -21,15 +24,15 @@ export interface HistoryPage {
  */
 export async function readHistory(
   log: Log,
-  decider: AnyDecider,
+  source: EventSource,
   id: string,
   range: { after: number; limit: number },
 ): Promise<HistoryPage> {
-  const stream = { category: decider.category, id };
+  const stream = { category: source.category, id };
   const { commits, more } = await readCommits(log, stream, range);
   const last = commits.at(-1);
   return {
-    items: commits.flatMap((commit) => decodeCommit(decider, commit)),
+    items: commits.flatMap((commit) => decodeCommit(source, commit)),
     absent: range.after === 0 && commits.length === 0,
     ...(more && last !== undefined && { next: last.position }),
   };
@@ -49,14 +52,15 @@ async function readCommits(log: Log, stream: StreamRef, range: { after: number; 
   }
 }
 
-function decodeCommit(decider: AnyDecider, commit: RecordedCommit): RecordedEvent[] {
-  const codec = codecOf(decider);
-  const schemas = new Map(decider.events.map((schema) => [schema.typeName, schema]));
+function decodeCommit(source: EventSource, commit: RecordedCommit): RecordedEvent[] {
+  const codec = codecOf(source);
+  const schemas = new Map(source.events.map((schema) => [schema.typeName, schema]));
   return commit.decisions.flatMap((decision) =>
     decision.events.map((stored): RecordedEvent => {
       const event: Message = codec.decode(stored);
       const schema = schemas.get(event.$typeName);
-      if (schema === undefined) throw new Error(`The codec decoded ${event.$typeName}, which the decider does not list`);
+      if (schema === undefined)
+        throw new Error(`The codec decoded ${event.$typeName}, which the category does not list`);
       const traceId = traceIdOfParent(decision.traceparent);
       return {
         position: commit.position,

@@ -41,11 +41,11 @@ export function commandOf(request: FastifyRequest, runtime: Runtime): RequestCom
   return { meta: { ...common, commandId: idFor('command'), fingerprint }, creationId: idFor('creation'), at };
 }
 
-/** The version that `If-Match` demands; `*` means that it must exist. Undefined without the header. */
-export function expectedOf(request: FastifyRequest): Expectation | undefined {
+/** What `If-Match` demands: exactly a version, or with `*` that it exists; anything goes without the header. */
+export function expectedOf(request: FastifyRequest): { expected: Expectation } {
   const header = request.headers['if-match'];
-  if (header === undefined) return undefined;
-  return header === '*' ? 'exists' : Number(header.slice(1, -1));
+  if (header === undefined) return { expected: 'any' };
+  return { expected: header === '*' ? 'exists' : Number(header.slice(1, -1)) };
 }
 
 /** 16 bytes of SHA-256 over JSON with sorted keys, so that the order of a client's fields does not matter. */

@@ -18,7 +18,8 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const allow = new Set(routes.filter((route) => route.path.test(path)).flatMap((route) => route.methods));
-    if (allow.size === 0 || allow.has(request.method)) return sendProblem(request, reply, { code: 'route/not-found' });
+    if (allow.size === 0 || allow.has(request.method))
+      return sendProblem(request, reply, { code: 'route/not-found' });
     return sendProblem(request, reply, { code: 'route/method-not-allowed', allow: [...allow].sort() });
   });
 }

@@ -1,11 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Problem, PROBLEMS } from './problems.ts';
+import { PROBLEMS, type Problem } from './problems.ts';
 import { traceIdOf } from './trace.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** A problem as RFC 9457 writes it. */
-export function problemBody(problem: Problem, ids: { requestId?: string; traceId?: string | undefined }): string {
+export function problemBody(
+  problem: Problem,
+  ids: { requestId?: string; traceId?: string | undefined },
+): string {
   const { code, detail, errors, details, currentVersion, lag } = problem;
   const kind = PROBLEMS[code];
   return JSON.stringify({

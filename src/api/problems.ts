@@ -1,14 +1,14 @@
 import type { OrderResult, UserResult } from '../app/use-cases.ts';
 import type { ProductRejection } from '../domain/product.ts';
 import type { CommandResult } from '../eventstore/command.ts';
+import type { Rejection } from '../eventstore/decider.ts';
 
-type RejectionCode<Result> = Result extends { outcome: 'rejected'; rejection: { code: infer Code } } ? Code : never;
+type RejectionCode<Result> = Result extends { outcome: 'rejected'; rejection: { code: infer Code } }
+  ? Code
+  : never;
 
 /** Every business refusal that a client can meet. */
-export type BusinessCode =
-  | RejectionCode<UserResult>
-  | RejectionCode<OrderResult>
-  | ProductRejection['code'];
+export type BusinessCode = RejectionCode<UserResult> | RejectionCode<OrderResult> | ProductRejection['code'];
 
 export interface ProblemKind {
   readonly status: number;
@@ -38,7 +38,12 @@ const invalid = (title: string, details?: readonly string[]): ProblemKind => ({
   detail: 'Correct the request and send it again.',
   ...(details && { details }),
 });
-const unavailable = (title: string, detail: string): ProblemKind => ({ status: 503, title, detail, retryAfter: 1 });
+const unavailable = (title: string, detail: string): ProblemKind => ({
+  status: 503,
+  title,
+  detail,
+  retryAfter: 1,
+});
 
 const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'user/not-found': notFound('User not found'),
@@ -51,7 +56,6 @@ const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'user/email-change-ended': conflict('Change of e-mail address has ended'),
   'user/invalid-name': invalid('Invalid name'),
   'user/invalid-email': invalid('Invalid e-mail address'),
-  'user/email-invalid': invalid('Invalid e-mail address'),
   'user/invalid-reason': invalid('Invalid reason'),
   'product/not-found': notFound('Product not found'),
   'product/exists': conflict('Product exists'),
@@ -156,7 +160,10 @@ const TECHNICAL = {
     'It may or may not be stored. Repeat the request with the same Idempotency-Key; it takes effect only once.',
   ),
   'command/deadline': unavailable('Deadline exceeded', 'Nothing was stored; try again in a moment.'),
-  'command/queue-full': unavailable('Too many waiting commands', 'Nothing was stored; try again in a moment.'),
+  'command/queue-full': unavailable(
+    'Too many waiting commands',
+    'Nothing was stored; try again in a moment.',
+  ),
   'commit/too-large': {
     status: 413,
     title: 'Change too large',
@@ -165,7 +172,8 @@ const TECHNICAL = {
   internal: {
     status: 500,
     title: 'Internal error',
-    detail: 'This is our fault. Report it with the requestId; repeating a POST with the same Idempotency-Key is safe.',
+    detail:
+      'This is our fault. Report it with the requestId; repeating a POST with the same Idempotency-Key is safe.',
   },
 } as const satisfies Readonly<Record<string, ProblemKind>>;
 
@@ -213,10 +221,7 @@ export class ProblemError extends Error {
   }
 }
 
-type Refusal = Exclude<
-  CommandResult<unknown, never, { code: string; message: string }>,
-  { outcome: 'accepted' | 'unchanged' }
->;
+type Refusal = Exclude<CommandResult<unknown, never, Rejection>, { outcome: 'accepted' | 'unchanged' }>;
 
 /** The problem that a refused command answers with. `matched`: the client sent If-Match. */
 export function problemOfRefusal(result: Refusal, matched: boolean): Problem {
@@ -229,7 +234,8 @@ export function problemOfRefusal(result: Refusal, matched: boolean): Problem {
       return { code: 'idempotency/key-reused' };
     case 'rejected': {
       const { code, message, details } = result.rejection;
-      if (!isProblemCode(code)) throw new Error(`The rejection ${code} has no entry in the table of problems`);
+      if (!isProblemCode(code))
+        throw new Error(`The rejection ${code} has no entry in the table of problems`);
       return { code, detail: message, details: pick(details, PROBLEMS[code].details) };
     }
   }

@@ -52,7 +52,12 @@ export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Pag
 }
 
 /** `Link: rel="next"`: this request with one query parameter changed. */
-export function linkToNext(request: FastifyRequest, reply: FastifyReply, parameter: string, value: string): void {
+export function linkToNext(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  parameter: string,
+  value: string,
+): void {
   const [path = '', query = ''] = request.url.split('?', 2);
   const parameters = new URLSearchParams(query);
   parameters.set(parameter, value);

@@ -3,7 +3,7 @@ import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Violation } from './problems.ts';
 
-type Check = (value: unknown) => { value: unknown } | { error: FastifySchemaValidationError[] };
+type Check = (value: unknown) => true | { value: unknown } | { error: FastifySchemaValidationError[] };
 
 const checks = new WeakMap<object, Check>();
 
@@ -14,34 +14,43 @@ const checks = new WeakMap<object, Check>();
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   let check = checks.get(schema);
   if (check === undefined) {
-    check = compileCheck(schema, httpPart === 'querystring' || httpPart === 'headers');
+    check = compileCheck(httpPart === 'headers' ? inLowerCase(schema) : schema, httpPart ?? 'body');
     checks.set(schema, check);
   }
   return check;
 };
 
-function compileCheck(schema: TSchema, fromText: boolean): Check {
+function compileCheck(schema: TSchema, httpPart: string): Check {
   const validator = Compile(schema);
-  const integers = fromText ? integerProperties(schema) : [];
+  const fromText = httpPart === 'querystring' || httpPart === 'headers';
+  const integers = fromText ? integersOf(schema) : [];
   return (given) => {
     const value = integers.length === 0 ? given : withIntegers(given, integers);
-    if (validator.Check(value)) return { value };
+    // Handing back what was given would make Fastify copy it at every access.
+    if (validator.Check(value)) return value === given ? true : { value };
     return { error: validator.Errors(value) as FastifySchemaValidationError[] };
   };
 }
 
-function integerProperties(schema: TSchema): string[] {
+/** Node gives header names in lower case; Fastify leaves a custom compiler's schemas as they are written. */
+function inLowerCase(schema: TSchema): TSchema {
+  const { properties = {} } = schema as { properties?: Record<string, TSchema> };
+  const renamed = Object.entries(properties).map(([name, property]) => [name.toLowerCase(), property]);
+  return { ...schema, properties: Object.fromEntries(renamed) };
+}
+
+function integersOf(schema: TSchema): string[] {
   const { properties = {} } = schema as { properties?: Record<string, { type?: unknown }> };
   return Object.keys(properties).filter((name) => properties[name]?.type === 'integer');
 }
 
 function withIntegers(given: unknown, names: readonly string[]): unknown {
-  const converted: Record<string, unknown> = { ...(given as Record<string, unknown>) };
-  for (const name of names) {
-    const text = converted[name];
-    if (typeof text === 'string' && /^\d{1,16}$/.test(text)) converted[name] = Number(text);
-  }
-  return converted;
+  const values = given as Readonly<Record<string, unknown>>;
+  const numeric = names.flatMap((name): [string, number][] => {
+    const text = values[name];
+    return typeof text === 'string' && /^\d{1,16}$/.test(text) ? [[name, Number(text)]] : [];
+  });
+  return numeric.length === 0 ? given : { ...values, ...Object.fromEntries(numeric) };
 }
 
 const PARTS: Readonly<Record<string, Violation['in']>> = {
@@ -72,7 +81,7 @@ export function violationsOf(
           detail: 'is required',
         }));
       case 'enum':
-        return [{ in: part, pointer, detail: `must be one of ${listed(error.params['allowedValues'])}` }];
+        return [{ in: part, pointer, detail: `must be one of ${listed(error.params.allowedValues)}` }];
       default:
         return [{ in: part, pointer, detail: error.message ?? 'is not allowed' }];
     }
@@ -80,7 +89,7 @@ export function violationsOf(
 }
 
 function missing(error: FastifySchemaValidationError): readonly string[] {
-  const names = error.params['requiredProperties'];
+  const names = error.params.requiredProperties;
   return Array.isArray(names) ? names.map(String) : [];
 }
 

@@ -6,8 +6,7 @@ import { codecOf } from './event-codec.ts';
 import type { Log } from './log.ts';
 import type { Asked, Plan } from './plan.ts';
 import type { States } from './states.ts';
-import { keyOf } from './states.ts';
-import type { StreamRef } from './stream.ts';
+import { keyOf, type StreamRef } from './stream.ts';
 
 /** The answer to the command at an index of a plan. */
 export type Answers<Result> = (index: number) => Promise<Result>;

@@ -27,6 +27,8 @@ export interface Decider<State, Command, Event extends Message, R extends Reject
   /** The schemas of every event of the category; an event's stored type is the message's short name. */
   readonly events: readonly DescMessage[];
   readonly upcasters?: readonly Upcaster[];
+  /** Raise it when code that `evolve` calls changes what it folds to; snapshots of the old fold are then ignored. */
+  readonly foldRevision?: number;
   readonly initial: State;
   readonly evolve: (state: State, event: Event) => State;
   readonly decide: (command: Command, state: State) => readonly Event[] | R;

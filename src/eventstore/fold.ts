@@ -12,6 +12,8 @@ export interface Folded<State> {
   readonly commands: CommandLog;
   /** When the end of the log was last known to be here, in the runtime's milliseconds; 0 = never. */
   confirmedAt: number;
+  /** The version from which on a new snapshot is worth writing. */
+  snapshotDue?: number;
 }
 
 /** An aggregate before its first event. */

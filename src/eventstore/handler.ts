@@ -3,12 +3,17 @@ import { repeatedAnswer } from './answers.ts';
 import type { CommandHandler } from './command.ts';
 import { recallCommand } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { unborn } from './fold.ts';
 import { createLane, type Lane, type LaneSettings } from './lane.ts';
 import type { Log } from './log.ts';
 import type { Runtime } from './runtime.ts';
-import { createStates, keyOf } from './states.ts';
-import { checkStream, type StreamRef } from './stream.ts';
+import {
+  createSnapshots,
+  type SnapshotSettings,
+  type SnapshotStore,
+  type WrongSnapshot,
+} from './snapshots.ts';
+import { createStates } from './states.ts';
+import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
 export interface HandlerSettings extends LaneSettings {
   /** How many aggregates are kept in memory. */
@@ -24,15 +29,35 @@ export const defaultHandlerSettings: HandlerSettings = {
   maxBatch: 64,
 };
 
+export interface HandlerDeps {
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly settings?: Partial<HandlerSettings>;
+  /** Without it cold aggregates are folded from their first event. */
+  readonly snapshots?: {
+    readonly store: SnapshotStore;
+    readonly settings?: Partial<SnapshotSettings>;
+    /** Told of a snapshot that was not the fold of the log; it is replaced and forgotten by then. */
+    readonly onWrong: (wrong: WrongSnapshot) => void;
+  };
+}
+
 /** The one way to change an aggregate. One per process and log. */
-export function createHandler(deps: {
-  log: Log;
-  runtime: Runtime;
-  settings?: Partial<HandlerSettings>;
-}): CommandHandler {
+export function createHandler(deps: HandlerDeps): CommandHandler & { close(): Promise<void> } {
   const settings = { ...defaultHandlerSettings, ...deps.settings };
   const { log, runtime } = deps;
-  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries });
+  const snapshots =
+    deps.snapshots &&
+    createSnapshots({
+      log,
+      runtime,
+      ...deps.snapshots,
+      onWrong: (wrong) => {
+        states.forget(wrong.stream);
+        deps.snapshots?.onWrong(wrong);
+      },
+    });
+  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots });
   const lanes = new Map<string, unknown>();
 
   function laneOf<S, C, E extends Message, R extends Rejection>(
@@ -50,6 +75,8 @@ export function createHandler(deps: {
   }
 
   return {
+    close: async () => snapshots?.close(),
+
     execute: async (decider, id, command, meta, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
       const asked = { command, meta, expected: options.expected ?? 'any' };
@@ -58,7 +85,7 @@ export function createHandler(deps: {
 
     load: async (decider, id, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
-      const folded = states.cached(decider, stream) ?? unborn(decider.initial);
+      const folded = await states.atHand(decider, stream);
       const maxAgeMs = options.maxAgeMs ?? 0;
       if (maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs) {
         await states.refresh(decider, stream, folded);
@@ -68,7 +95,7 @@ export function createHandler(deps: {
 
     find: async (decider, id, meta) => {
       const stream = checkStream({ category: decider.category, id });
-      const folded = states.cached(decider, stream) ?? unborn(decider.initial);
+      const folded = await states.atHand(decider, stream);
       await states.refresh(decider, stream, folded);
       const stored = recallCommand(folded.commands, meta.commandId, meta.fingerprint);
       if (stored === undefined) return undefined;

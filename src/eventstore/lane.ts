@@ -9,8 +9,8 @@ import { type Folded, unborn } from './fold.ts';
 import type { Log } from './log.ts';
 import { type Asked, needsConfirmation, type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
-import { keyOf, type States } from './states.ts';
-import type { StreamRef } from './stream.ts';
+import type { States } from './states.ts';
+import { keyOf, type StreamRef } from './stream.ts';
 
 export interface LaneSettings {
   /** How many commands may wait for one aggregate. */
@@ -113,7 +113,7 @@ export function createLane<State, Command, Event extends Message, R extends Reje
       folded.version = result.version;
     }
     folded.confirmedAt = Math.max(folded.confirmedAt, startedAt);
-    states.keep(stream, folded);
+    states.keep(decider, stream, folded);
     return result.version;
   }
 

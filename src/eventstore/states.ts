@@ -1,15 +1,17 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from './decider.ts';
 import { type Folded, foldCommit, unborn } from './fold.ts';
-import type { Log, RecordedCommit } from './log.ts';
+import { loadAt } from './history.ts';
+import type { Log } from './log.ts';
 import type { Runtime } from './runtime.ts';
-import type { StreamRef } from './stream.ts';
+import type { Snapshots } from './snapshots.ts';
+import { keyOf, type StreamRef } from './stream.ts';
 
 type D<S, C, E extends Message, R extends Rejection> = Decider<S, C, E, R>;
 
 /** What is known of aggregates: a bounded cache in front of the log. Everything here may be stale; only an append validates it. */
 export interface States {
-  /** The best guess without asking the leader: cached, or folded from the log. */
+  /** The best guess without asking the leader: cached, a snapshot, or folded from the log. */
   guess<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
@@ -25,8 +27,19 @@ export interface States {
     stream: StreamRef,
     folded: Folded<S>,
   ): Promise<void>;
-  /** Keeps an existing aggregate for the next command. */
-  keep(stream: StreamRef, folded: Folded<unknown>): void;
+  /** What is at hand without folding the log: cached, a snapshot, or the aggregate before its first event. */
+  atHand<S, C, E extends Message, R extends Rejection>(
+    decider: D<S, C, E, R>,
+    stream: StreamRef,
+  ): Promise<Folded<S>>;
+  /** Keeps an existing aggregate for the next command, and its snapshot for the next process. */
+  keep<S, C, E extends Message, R extends Rejection>(
+    decider: D<S, C, E, R>,
+    stream: StreamRef,
+    folded: Folded<S>,
+  ): void;
+  /** Drops what is cached of an aggregate. */
+  forget(stream: StreamRef): void;
   /** The state as it was at a version that exists, from the log. */
   at<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
@@ -35,14 +48,17 @@ export interface States {
   ): Promise<S>;
 }
 
-/** The name of an aggregate within one process. */
-export function keyOf(stream: StreamRef): string {
-  return `${stream.category}/${stream.id}`;
+export interface StatesDeps {
+  readonly log: Log;
+  readonly runtime: Runtime;
+  /** How many aggregates are kept, the least recently used go first; 0 keeps none. */
+  readonly cacheEntries: number;
+  /** Without it a cold aggregate is folded from its first event. */
+  readonly snapshots?: Snapshots | undefined;
 }
 
-/** @param cacheEntries how many aggregates are kept, the least recently used go first; 0 keeps none */
-export function createStates(deps: { log: Log; runtime: Runtime; cacheEntries: number }): States {
-  const { log, runtime, cacheEntries } = deps;
+export function createStates(deps: StatesDeps): States {
+  const { log, runtime, cacheEntries, snapshots } = deps;
   const cache = new Map<string, Folded<unknown>>();
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
@@ -55,8 +71,8 @@ export function createStates(deps: { log: Log; runtime: Runtime; cacheEntries: n
     return hit as Folded<S>;
   };
 
-  const keep: States['keep'] = (stream, folded) => {
-    if (folded.version === 0 || cacheEntries === 0) return;
+  const keepCached = (stream: StreamRef, folded: Folded<unknown>): void => {
+    if (cacheEntries === 0) return;
     cache.set(keyOf(stream), folded);
     if (cache.size > cacheEntries) {
       for (const oldest of cache.keys()) {
@@ -66,6 +82,12 @@ export function createStates(deps: { log: Log; runtime: Runtime; cacheEntries: n
     }
   };
 
+  const keep: States['keep'] = (decider, stream, folded) => {
+    if (folded.version === 0) return;
+    snapshots?.offer(decider, stream, folded);
+    keepCached(stream, folded);
+  };
+
   async function advance<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
@@ -73,51 +95,31 @@ export function createStates(deps: { log: Log; runtime: Runtime; cacheEntries: n
     confirm: boolean,
   ): Promise<void> {
     const askedAt = runtime.now();
+    const before = folded.version;
     for (;;) {
       const page = await log.read(stream, { after: folded.version, confirm });
       for (const commit of page.commits) foldCommit(decider, folded, commit);
       if (page.confirmedEnd) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);
       if (!page.more) break;
     }
-    keep(stream, folded);
+    if (folded.version > before || !cache.has(keyOf(stream))) keep(decider, stream, folded);
   }
+
+  const atHand: States['atHand'] = async (decider, stream) =>
+    cached(decider, stream) ?? (await snapshots?.load(decider, stream)) ?? unborn(decider.initial);
 
   return {
     cached,
+    atHand,
     keep,
+    forget: (stream) => cache.delete(keyOf(stream)),
     guess: async (decider, stream) => {
-      const hit = cached(decider, stream);
-      if (hit !== undefined) return hit;
-      const folded = unborn(decider.initial);
-      await advance(decider, stream, folded, false);
+      const folded = await atHand(decider, stream);
+      if (folded.version === 0) await advance(decider, stream, folded, false);
+      else if (!cache.has(keyOf(stream))) keepCached(stream, folded);
       return folded;
     },
     refresh: (decider, stream, folded) => advance(decider, stream, folded, true),
-    at: async (decider, stream, version) => {
-      const folded = unborn(decider.initial);
-      for await (const commit of history(log, stream, version)) foldCommit(decider, folded, commit);
-      return folded.state;
-    },
+    at: async (decider, stream, version) => (await loadAt(log, decider, stream.id, { version })).state,
   };
-}
-
-/**
- * An aggregate's commits from the first to `upTo` (a version; all by default), page by page.
- * @throws LogUnavailable
- */
-export async function* history(
-  log: Log,
-  stream: StreamRef,
-  upTo: number = Number.MAX_SAFE_INTEGER,
-): AsyncGenerator<RecordedCommit> {
-  let after = 0;
-  for (;;) {
-    const page = await log.read(stream, { after, confirm: true });
-    for (const commit of page.commits) {
-      if (commit.position > upTo) return;
-      after = commit.position;
-      yield commit;
-    }
-    if (!page.more || after >= upTo) return;
-  }
 }

@@ -8,6 +8,11 @@ export interface StreamRef {
   readonly id: string;
 }
 
+/** The name of an aggregate within one process and in messages to people. */
+export function keyOf(stream: StreamRef): string {
+  return `${stream.category}/${stream.id}`;
+}
+
 /** How many slots there are; fixed for ever, since the slot is part of every stored subject. */
 export const SLOTS = 64;
 

@@ -34,7 +34,9 @@ export class ViewBehind extends Error {
   readonly reached: number;
 
   constructor(view: string, wanted: number, reached: number) {
-    super(`The read model ${view} is at position ${reached}; ${wanted} was asked for. Try again, or ask for less.`);
+    super(
+      `The read model ${view} is at position ${reached}; ${wanted} was asked for. Try again, or ask for less.`,
+    );
     this.name = 'ViewBehind';
     this.view = view;
     this.wanted = wanted;

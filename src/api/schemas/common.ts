@@ -5,6 +5,9 @@ const strict = { additionalProperties: false } as const;
 /** For routes without any; an unknown parameter is an error and not a surprise. */
 export const NoQuery = Type.Object({}, strict);
 
+/** The body of an action without parameters. */
+export const NoFields = Type.Object({}, strict);
+
 export const IdParams = Type.Object(
   {
     id: Type.String({

@@ -25,8 +25,17 @@ export const Problem = Type.Object(
         description: 'What the refusal is about, for example the SKU.',
       }),
     ),
-    currentVersion: Type.Optional(Type.Integer({ minimum: 0, description: 'What If-Match should have named.' })),
-    lag: Type.Optional(Type.Integer({ minimum: 0, description: 'How many positions the read model is behind.' })),
+    currentVersion: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'What If-Match should have named.' }),
+    ),
+    lag: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'How many positions the read model is behind.' }),
+    ),
   },
-  { $id: 'Problem', additionalProperties: false, title: 'Problem', description: 'Problem details (RFC 9457).' },
+  {
+    $id: 'Problem',
+    additionalProperties: false,
+    title: 'Problem',
+    description: 'Problem details (RFC 9457).',
+  },
 );

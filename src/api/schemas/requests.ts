@@ -45,7 +45,10 @@ export const DEFAULT_LIMIT = 50;
 
 const trace = {
   'X-Request-Id': Type.Optional(
-    Type.String({ description: 'Kept as correlation id and echoed; another one is made when it is not 1 to 128 of A-Z, a-z, 0-9, ., _ and -.' }),
+    Type.String({
+      description:
+        'Kept as correlation id and echoed; another one is made when it is not 1 to 128 of A-Z, a-z, 0-9, ., _ and -.',
+    }),
   ),
   traceparent: Type.Optional(Type.String({ description: 'W3C trace context; ignored when invalid.' })),
 };
@@ -93,4 +96,3 @@ export const PatchHeaders = Type.Object({ ...precondition, ...trace });
 export const ReadHeaders = Type.Object({ ...reading, ...trace });
 /** Headers of everything else. */
 export const PlainHeaders = Type.Object({ ...trace });
-

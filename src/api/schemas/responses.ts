@@ -1,8 +1,10 @@
-import { type ProblemCode, PROBLEMS } from '../problems.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
 
 type Responses = Record<string, unknown>;
 
-const ETAG = { ETag: { type: 'string', description: 'The version in quotes, for If-Match.', examples: ['"42"'] } };
+const ETAG = {
+  ETag: { type: 'string', description: 'The version in quotes, for If-Match.', examples: ['"42"'] },
+};
 const POSITION = { Position: { type: 'string', pattern: '^[0-9]+$', description: 'For Min-Position.' } };
 const LOCATION = { Location: { type: 'string', description: 'The address of what was created.' } };
 const LINK = { Link: { type: 'string', description: 'The next page, rel="next"; absent on the last one.' } };

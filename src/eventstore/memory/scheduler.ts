@@ -1,5 +1,5 @@
-import { nextTick } from 'node:process';
 import type { Runtime } from '../runtime.ts';
+import { drive } from './drive.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { createPrng } from './prng.ts';
 import { createStepQueue } from './step-queue.ts';
@@ -94,8 +94,10 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
   };
   const goOn = (): void => {
     const step = queue.take();
-    if (step === undefined) throw new ScheduleError(seed, 'everybody waits and nothing can go on', trace().slice(-20));
-    if (done.length >= 2 * maxSteps) throw new ScheduleError(seed, `no end after ${maxSteps} steps`, trace().slice(-20));
+    if (step === undefined)
+      throw new ScheduleError(seed, 'everybody waits and nothing can go on', trace().slice(-20));
+    if (done.length >= 2 * maxSteps)
+      throw new ScheduleError(seed, `no end after ${maxSteps} steps`, trace().slice(-20));
     if (step.actor !== undefined && supervisors.has(step.actor) && strikes('crash')) {
       crash(step.actor);
       return;
@@ -122,7 +124,8 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
     runtime,
     spawn: (actor, body) =>
       new Promise((resolve, reject) => {
-        if (dead.has(actor) || supervisors.has(actor)) throw new Error(`The actor name ${actor} is already used.`);
+        if (dead.has(actor) || supervisors.has(actor))
+          throw new Error(`The actor name ${actor} is already used.`);
         supervisors.set(actor, () => resolve({ crashed: true }));
         const finish = (): boolean => supervisors.delete(actor);
         body(runtime(actor)).then(
@@ -134,35 +137,4 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
     run: (main) => drive(main, goOn),
     trace,
   };
-}
-
-/**
- * Calls `goOn` again and again until `main` has settled, each time only after everything that the last call set off has
- * come to rest. Rest is what `nextTick` from inside a microtask gives: Node runs a tick that was queued by a microtask
- * after V8's microtask queue is empty, however long the chains in it are, and a hundred times faster than a trip
- * through the event loop. (A tick queued by a tick would run before the microtasks: hence the microtask between.)
- */
-function drive<T>(main: () => Promise<T>, goOn: () => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let settled = false;
-    const settle = (): void => {
-      settled = true;
-    };
-    const tick = (): void => {
-      if (settled) return;
-      try {
-        goOn();
-      } catch (error) {
-        settled = true;
-        reject(error);
-        return;
-      }
-      queueMicrotask(atRest);
-    };
-    const atRest = (): void => nextTick(tick);
-    const result = main();
-    result.then(settle, settle);
-    result.then(resolve, reject);
-    queueMicrotask(atRest);
-  });
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { ConfigProblem } from './errors.ts';
 import { KEYS_BY_NAME, SECTION_NAMES } from './keys.ts';
@@ -9,7 +9,7 @@ import { isTree } from './tree.ts';
 
 /** Reads one configuration file; what is wrong with it is in the layer's problems. */
 export function readFileLayer(dir: string, name: string): Layer {
-  const origin = join('configs', name);
+  const origin = join(basename(dir), name);
   const path = join(dir, name);
   let source: string;
   try {
@@ -49,7 +49,10 @@ function collect(
     }
   } else if (node !== null) {
     const where = name === '' ? origin : name;
-    problems.push({ key: where, message: `given ${JSON.stringify(node)} (${origin}); allowed: a section with keys` });
+    problems.push({
+      key: where,
+      message: `given ${JSON.stringify(node)} (${origin}); allowed: a section with keys`,
+    });
   }
 }
 

@@ -30,7 +30,9 @@ interface LeafSchema extends Type.TSchema {
 export const CONFIG_KEYS: readonly ConfigKey[] = keysOf(configSchema, []);
 
 /** All settings by name. */
-export const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(CONFIG_KEYS.map((key) => [key.name, key]));
+export const KEYS_BY_NAME: ReadonlyMap<string, ConfigKey> = new Map(
+  CONFIG_KEYS.map((key) => [key.name, key]),
+);
 
 /** The names that hold other keys, such as `nats` and `nats.embedded`. */
 export const SECTION_NAMES: ReadonlySet<string> = new Set(

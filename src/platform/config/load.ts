@@ -20,7 +20,7 @@ export interface ConfigSources {
 
 /** The folder of the configuration files: `JETLEDGER_CONFIG_DIR`, else `configs` of this package. */
 export function configDir(env: ConfigSources['env']): string {
-  return env['JETLEDGER_CONFIG_DIR'] || resolve(packageRoot(), 'configs');
+  return env.JETLEDGER_CONFIG_DIR || resolve(packageRoot(), 'configs');
 }
 
 /**
@@ -31,23 +31,30 @@ export function configDir(env: ConfigSources['env']): string {
  */
 export function loadConfig({ env, dir }: ConfigSources): Config {
   const { environment, problems } = chooseEnvironment(env);
+  const defaults = readFileLayer(dir, 'default.yaml');
   const layers: Layer[] = [
-    readFileLayer(dir, 'default.yaml'),
+    defaults,
     ...(problems.length === 0 ? [readFileLayer(dir, `${environment}.yaml`)] : []),
     readVariableLayer(env),
   ];
-  const settings = new Map(layers.flatMap((layer) => [...layer.settings]));
   problems.push(...layers.flatMap((layer) => layer.problems));
+  const settings = new Map(layers.flatMap((layer) => [...layer.settings]));
   // A file that cannot be read leaves every key missing: one problem, not fifty.
-  if (layers[0]?.settings.size !== 0) problems.push(...checkValues(settings));
-  const config = problems.length === 0 ? assemble(settings, environment) : undefined;
-  if (config !== undefined) problems.push(...checkRules(config, (name) => settings.get(name)?.origin ?? ''));
+  if (defaults.settings.size > 0) problems.push(...checkValues(settings));
+  const config = assemble(withDefaults(settings, defaults), environment);
+  if (config !== undefined) {
+    const broken = checkRules(config, (name) => settings.get(name)?.origin ?? '');
+    problems.push(...broken.filter(({ key }) => problems.every((problem) => problem.key !== key)));
+  }
   if (config === undefined || problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
-function chooseEnvironment(env: ConfigSources['env']): { environment: Environment; problems: ConfigProblem[] } {
-  const given = env['JETLEDGER_ENV'] || 'development';
+function chooseEnvironment(env: ConfigSources['env']): {
+  environment: Environment;
+  problems: ConfigProblem[];
+} {
+  const given = env.JETLEDGER_ENV || 'development';
   const environment = ENVIRONMENTS.find((name) => name === given);
   if (environment !== undefined) return { environment, problems: [] };
   const message = `given ${JSON.stringify(given)} (environment); allowed: ${ENVIRONMENTS.join(', ')}`;
@@ -61,10 +68,20 @@ function checkValues(settings: ReadonlyMap<string, Setting>): ConfigProblem[] {
   });
 }
 
-function assemble(settings: ReadonlyMap<string, Setting>, environment: Environment): Config {
+// So that what several keys do wrong together is told even when another key's value is refused.
+function withDefaults(settings: ReadonlyMap<string, Setting>, defaults: Layer): Map<string, Setting> {
+  const usable = new Map(settings);
+  for (const key of CONFIG_KEYS) {
+    const fallback = defaults.settings.get(key.name);
+    if (fallback !== undefined && !key.accepts(settings.get(key.name)?.value)) usable.set(key.name, fallback);
+  }
+  return usable;
+}
+
+function assemble(settings: ReadonlyMap<string, Setting>, environment: Environment): Config | undefined {
   const tree = {};
   for (const [name, { value }] of settings) setAt(tree, name, value);
-  const config = { ...Value.Parse(configSchema, tree), environment };
-  config.nats.embedded.dataDir = resolve(packageRoot(), config.nats.embedded.dataDir);
-  return config;
+  if (!Value.Check(configSchema, tree)) return undefined;
+  tree.nats.embedded.dataDir = resolve(packageRoot(), tree.nats.embedded.dataDir);
+  return { ...tree, environment };
 }

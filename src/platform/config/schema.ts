@@ -35,6 +35,7 @@ export const configSchema = section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),
     connectTimeoutMs: whole(100, MINUTE_MS),
     requestTimeoutMs: whole(50, MINUTE_MS),
+    monitorUrls: text('^$|^https?://\\S+$', 'http://host:port, several separated by commas, or empty'),
     credsFile: file(),
     token: anySecret(),
     user: text('', 'text, or empty'),
@@ -68,6 +69,12 @@ export const configSchema = section({
     maxAttempts: whole(1, 100),
     maxBatch: whole(1, 1_000),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
+  }),
+  snapshots: section({
+    enabled: flag(),
+    maxPerSecond: whole(1, 1_000_000),
+    verifyShare: Type.Number({ minimum: 0, maximum: 1 }),
+    maxMegabytes: whole(1, 1_000_000),
   }),
   projections: section({
     enabled: flag(),

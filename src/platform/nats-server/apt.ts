@@ -24,9 +24,9 @@ export const debianFetcher: Fetcher = {
     await access(KEYRING).catch(() => {
       throw new Error(`no Debian archive keys on this machine (${KEYRING})`);
     });
+    onProgress('reading the package list');
     const apt = await privateApt(scratch, await debianMirror());
     const percent = (step: string) => (status: string) => reportPercent(status, step, onProgress);
-    onProgress('reading the package list');
     const reading = { timeoutMs: UPDATE_TIMEOUT_MS, onStatus: percent('reading the package list') };
     await runCommand('apt-get', [...apt, 'update'], reading);
     onProgress('downloading nats-server');

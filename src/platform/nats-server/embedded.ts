@@ -87,6 +87,11 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 function running(launched: LaunchedServer, files: ServerFiles, unlock: () => Promise<void>): EmbeddedServer {
   const { url, monitorUrl, pid, guarded } = launched;
   let stopped: Promise<void> | undefined;
+  let ended = false;
+  // Its process id may be given out again once it has ended: no signal goes there any more.
+  void guarded.exited.finally(() => {
+    ended = true;
+  });
   const stop = async (): Promise<void> => {
     guarded.release();
     await guarded.exited;
@@ -103,7 +108,7 @@ function running(launched: LaunchedServer, files: ServerFiles, unlock: () => Pro
       stopped ??= stop();
       return stopped;
     },
-    kill: (signal) => sendSignal(pid, signal),
+    kill: (signal) => !ended && sendSignal(pid, signal),
   };
 }
 

@@ -1,0 +1,41 @@
+import type { ServiceDeps } from '../deps.ts';
+import { NoQuery } from '../schemas/common.ts';
+import { PlainHeaders } from '../schemas/requests.ts';
+import { plain, problemsOfPlain } from '../schemas/responses.ts';
+import type { TypedApp } from './app-type.ts';
+
+const tags = ['health'];
+
+/** Says whether the process lives, and whether it should get requests. */
+export function healthRoutes(app: TypedApp, { health, settings }: ServiceDeps): void {
+  const live = {
+    tags,
+    operationId: 'getLiveness',
+    summary: 'Is the process alive',
+    description: 'Answers as long as the event loop turns.',
+    headers: PlainHeaders,
+    querystring: NoQuery,
+    response: { ...plain(200, 'Live', 'Alive.'), ...problemsOfPlain() },
+  };
+  app.get('/health/live', { schema: live }, async (_request, reply) =>
+    reply.send({ status: 'live', version: settings.version, environment: settings.environment }),
+  );
+
+  const ready = {
+    tags,
+    operationId: 'getReadiness',
+    summary: 'Should the process get requests',
+    description: 'All checks at once; 503 while any of them fails.',
+    headers: PlainHeaders,
+    querystring: NoQuery,
+    response: {
+      ...plain(200, 'Ready', 'Every check passes.'),
+      ...problemsOfPlain(),
+      ...plain(503, 'Ready', 'At least one check fails.'),
+    },
+  };
+  app.get('/health/ready', { schema: ready }, async (_request, reply) => {
+    const readiness = await health.ready();
+    return reply.code(readiness.ok ? 200 : 503).send(readiness);
+  });
+}

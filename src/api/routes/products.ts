@@ -1,0 +1,166 @@
+import { product } from '../../domain/product.ts';
+import { answer } from '../answer.ts';
+import type { ServiceDeps } from '../deps.ts';
+import { commandOf, expectedOf } from '../meta.ts';
+import { readOptionsOf, sendPage, sendRow } from '../reading.ts';
+import { productBody } from '../representations.ts';
+import { NoQuery, SkuParams } from '../schemas/common.ts';
+import { ListProduct, PatchProduct, ReceiveStock } from '../schemas/product.ts';
+import {
+  ActionHeaders,
+  CreateHeaders,
+  DEFAULT_LIMIT,
+  PageQuery,
+  PatchHeaders,
+  ReadHeaders,
+  ReadQuery,
+} from '../schemas/requests.ts';
+import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import type { TypedApp } from './app-type.ts';
+
+const tags = ['products'];
+
+/** Lists, shows and changes products and takes in stock. */
+export function productRoutes(app: TypedApp, deps: ServiceDeps): void {
+  listing(app, deps);
+  queries(app, deps);
+  change(app, deps);
+  stock(app, deps);
+}
+
+function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'listProduct',
+    summary: 'List a product for sale',
+    description: 'Its SKU is its id, for ever. The same listing again changes nothing.',
+    headers: CreateHeaders,
+    querystring: NoQuery,
+    body: ListProduct,
+    response: {
+      ...created('ProductAnswer'),
+      ...problemsOfCommand(
+        'product/exists',
+        'product/invalid-sku',
+        'product/invalid-name',
+        'product/invalid-price',
+        'product/unknown-currency',
+        'idempotency/key-reused',
+      ),
+    },
+  };
+  app.post('/v1/products', { schema }, async (request, reply) => {
+    const { sku, name, price } = request.body;
+    const { meta, at } = commandOf(request, runtime);
+    const priceMinor = BigInt(price.amountMinor);
+    const command = { type: 'list', sku, name, priceMinor, currency: price.currency, at } as const;
+    const result = await handler.execute(product, sku, command, meta, { assumeNew: true });
+    return answer(request, reply, result, {
+      created: `/v1/products/${sku}`,
+      body: (state) => productBody(sku, state),
+    });
+  });
+}
+
+function queries(app: TypedApp, { readModels }: ServiceDeps): void {
+  const many = {
+    tags,
+    operationId: 'listProducts',
+    summary: 'List products',
+    description: 'By SKU, ascending.',
+    headers: ReadHeaders,
+    querystring: PageQuery,
+    response: { ...listed('ProductPage'), ...problemsOfQuery('request/invalid-cursor') },
+  };
+  app.get('/v1/products', { schema: many }, async (request, reply) => {
+    const { limit = DEFAULT_LIMIT, cursor } = request.query;
+    const options = { ...readOptionsOf(request, reply), limit, cursor };
+    return sendPage(request, reply, await readModels.products(options));
+  });
+
+  const one = {
+    tags,
+    operationId: 'getProduct',
+    summary: 'Show a product',
+    description: 'From the read model, which follows the commands within a moment.',
+    headers: ReadHeaders,
+    querystring: ReadQuery,
+    params: SkuParams,
+    response: { ...found('Product'), ...problemsOfQuery('product/not-found') },
+  };
+  app.get('/v1/products/:sku', { schema: one }, async (request, reply) => {
+    const row = await readModels.product(request.params.sku, readOptionsOf(request, reply));
+    return sendRow(request, reply, row, 'product/not-found');
+  });
+}
+
+function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'updateProduct',
+    summary: 'Rename, reprice or discontinue a product',
+    description: 'Changes the fields that are given, all of them in one step or none.',
+    headers: PatchHeaders,
+    querystring: NoQuery,
+    params: SkuParams,
+    body: PatchProduct,
+    response: {
+      ...changed('ProductAnswer'),
+      ...problemsOfCommand(
+        'product/not-found',
+        'product/discontinued',
+        'product/invalid-name',
+        'product/invalid-price',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.patch('/v1/products/:sku', { schema }, async (request, reply) => {
+    const { sku } = request.params;
+    const { name, price, discontinued } = request.body;
+    const { meta, at } = commandOf(request, runtime);
+    const command = {
+      type: 'change',
+      at,
+      ...(name !== undefined && { name }),
+      ...(price !== undefined && { priceMinor: BigInt(price.amountMinor) }),
+      ...(discontinued === true && { discontinue: true }),
+    } as const;
+    const result = await handler.execute(product, sku, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+  });
+}
+
+function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'receiveStock',
+    summary: 'Take in a delivery',
+    description: 'Adds to the stock on hand, once per receipt id, for ever.',
+    headers: ActionHeaders,
+    querystring: NoQuery,
+    params: SkuParams,
+    body: ReceiveStock,
+    response: {
+      ...changed('ProductAnswer'),
+      ...problemsOfCommand(
+        'product/not-found',
+        'product/discontinued',
+        'product/receipt-conflict',
+        'product/stock-overflow',
+        'product/invalid-receipt',
+        'product/invalid-quantity',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.post('/v1/products/:sku/stock', { schema }, async (request, reply) => {
+    const { sku } = request.params;
+    const { receiptId, quantity } = request.body;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'receiveStock', receiptId, quantity, at } as const;
+    const result = await handler.execute(product, sku, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+  });
+}

@@ -1,0 +1,201 @@
+import { user } from '../../domain/user.ts';
+import { answer } from '../answer.ts';
+import type { ServiceDeps } from '../deps.ts';
+import { commandOf, expectedOf } from '../meta.ts';
+import { readOptionsOf, sendPage, sendRow } from '../reading.ts';
+import { userBody } from '../representations.ts';
+import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
+import {
+  ActionHeaders,
+  CreateHeaders,
+  DEFAULT_LIMIT,
+  PageQuery,
+  PatchHeaders,
+  ReadHeaders,
+  ReadQuery,
+} from '../schemas/requests.ts';
+import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import { ChangeEmail, DeactivateUser, PatchUser, RegisterUser } from '../schemas/user.ts';
+import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+
+const tags = ['users'];
+
+/** Registers, shows and changes users. */
+export function userRoutes(app: TypedApp, deps: ServiceDeps): void {
+  registration(app, deps);
+  queries(app, deps);
+  changes(app, deps);
+  activation(app, deps);
+}
+
+function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'registerUser',
+    summary: 'Register a user',
+    description: 'Claims the e-mail address and creates the user. An address belongs to one user at a time.',
+    headers: CreateHeaders,
+    querystring: NoQuery,
+    body: RegisterUser,
+    response: {
+      ...created('UserAnswer'),
+      ...problemsOfCommand(
+        'user/email-taken',
+        'user/exists',
+        'user/registration-abandoned',
+        'user/invalid-name',
+        'user/invalid-email',
+        'idempotency/key-reused',
+      ),
+    },
+  };
+  app.post('/v1/users', { schema }, async (request, reply) => {
+    const { meta, creationId: userId } = commandOf(request, runtime);
+    const { email, name } = request.body;
+    const result = await useCases.register({ userId, email, name }, meta);
+    return answer(request, reply, result, {
+      created: `/v1/users/${userId}`,
+      body: (state) => userBody(userId, state),
+    });
+  });
+}
+
+function queries(app: TypedApp, { readModels }: ServiceDeps): void {
+  const one = {
+    tags,
+    operationId: 'getUser',
+    summary: 'Show a user',
+    description: 'From the read model, which follows the commands within a moment.',
+    headers: ReadHeaders,
+    querystring: ReadQuery,
+    params: IdParams,
+    response: { ...found('User'), ...problemsOfQuery('user/not-found') },
+  };
+  app.get('/v1/users/:id', { schema: one }, async (request, reply) => {
+    const row = await readModels.user(request.params.id, readOptionsOf(request, reply));
+    return sendRow(request, reply, row, 'user/not-found');
+  });
+
+  const orders = {
+    tags,
+    operationId: 'listOrdersOfUser',
+    summary: "List a user's orders",
+    description: 'Newest first. A user without orders, or an unknown one, has an empty list.',
+    headers: ReadHeaders,
+    querystring: PageQuery,
+    params: IdParams,
+    response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
+  };
+  app.get('/v1/users/:id/orders', { schema: orders }, async (request, reply) => {
+    const { limit = DEFAULT_LIMIT, cursor } = request.query;
+    const options = { ...readOptionsOf(request, reply), limit, cursor };
+    return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
+  });
+}
+
+function changes(app: TypedApp, { handler, useCases, runtime }: ServiceDeps): void {
+  const rename = {
+    tags,
+    operationId: 'updateUser',
+    summary: 'Rename a user',
+    description: 'Changes the fields that are given.',
+    headers: PatchHeaders,
+    querystring: NoQuery,
+    params: IdParams,
+    body: PatchUser,
+    response: {
+      ...changed('UserAnswer'),
+      ...problemsOfCommand(
+        'user/not-found',
+        'user/deactivated',
+        'user/invalid-name',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.patch('/v1/users/:id', { schema: rename }, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'rename', name: request.body.name, at } as const;
+    const result = await handler.execute(user, id, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+  });
+
+  const email = {
+    tags,
+    operationId: 'changeEmail',
+    summary: "Change a user's e-mail address",
+    description: 'Claims the new address, switches to it and frees the old one.',
+    headers: ActionHeaders,
+    querystring: NoQuery,
+    params: IdParams,
+    body: ChangeEmail,
+    response: {
+      ...changed('UserAnswer'),
+      ...problemsOfCommand(
+        'user/not-found',
+        'user/deactivated',
+        'user/email-taken',
+        'user/email-change-pending',
+        'user/email-change-not-pending',
+        'user/email-change-ended',
+        'user/invalid-email',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.post('/v1/users/:id/email', { schema: email }, async (request, reply) => {
+    const { id } = request.params;
+    const { meta } = commandOf(request, runtime);
+    const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+  });
+}
+
+function activation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const shared = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
+  const deactivate = {
+    ...shared,
+    operationId: 'deactivateUser',
+    summary: 'Deactivate a user',
+    description: 'The user keeps its address and orders nothing until it is reactivated.',
+    body: DeactivateUser,
+    response: {
+      ...changed('UserAnswer'),
+      ...problemsOfCommand(
+        'user/not-found',
+        'user/invalid-reason',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  const options = { schema: deactivate, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/users/:id/deactivate', options, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'deactivate', reason: request.body.reason ?? '', at } as const;
+    const result = await handler.execute(user, id, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+  });
+
+  const reactivate = {
+    ...shared,
+    operationId: 'reactivateUser',
+    summary: 'Reactivate a user',
+    description: 'Undoes a deactivation. Takes no body, or an empty one.',
+    body: NoFields,
+    response: {
+      ...changed('UserAnswer'),
+      ...problemsOfCommand('user/not-found', 'idempotency/key-reused', 'command/version-mismatch'),
+    },
+  };
+  const noBody = { schema: reactivate, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/users/:id/reactivate', noBody, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const result = await handler.execute(user, id, { type: 'reactivate', at }, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+  });
+}

@@ -1,0 +1,63 @@
+import Type from 'typebox';
+import { commandFields, Money, Name, Price, PriceMinor, Sku, Time } from './common.ts';
+
+const strict = { additionalProperties: false } as const;
+
+export const ListProduct = Type.Object({ sku: Sku, name: Name('Earl Grey, 100 g'), price: Price }, strict);
+
+export const PatchProduct = Type.Object(
+  {
+    name: Type.Optional(Name('Earl Grey, loose, 100 g')),
+    price: Type.Optional(
+      Type.Object(
+        { amountMinor: PriceMinor },
+        { ...strict, description: 'The currency is fixed when listed.' },
+      ),
+    ),
+    discontinued: Type.Optional(
+      Type.Literal(true, { description: 'For ever; other fields apply before it.' }),
+    ),
+  },
+  { ...strict, minProperties: 1, description: 'All of it in one step, or nothing.' },
+);
+
+export const ReceiveStock = Type.Object(
+  {
+    receiptId: Type.String({
+      pattern: '^[!-~]{1,100}$',
+      description: "The delivery's own key: the same receipt never counts twice.",
+      examples: ['DN-2026-00017'],
+    }),
+    quantity: Type.Integer({ minimum: 1, maximum: 1_000_000_000, examples: [50] }),
+  },
+  strict,
+);
+
+const fields = {
+  sku: Sku,
+  name: Type.String({ examples: ['Earl Grey, 100 g'] }),
+  price: Money,
+  status: Type.Enum(['listed', 'discontinued']),
+  onHand: Type.Integer({ minimum: 0, description: 'Pieces in the warehouse.', examples: [50] }),
+};
+
+/** As the read model shows it. */
+export const Product = Type.Object(
+  { ...fields, listedAt: Time, updatedAt: Time },
+  { ...strict, $id: 'Product', title: 'Product' },
+);
+
+export const ProductPage = Type.Object(
+  {
+    items: Type.Array(Type.Unsafe<Type.Static<typeof Product>>({ $ref: 'Product#' })),
+    next: Type.Optional(Type.String()),
+  },
+  { ...strict, $id: 'ProductPage', title: 'Page of products' },
+);
+
+/** As a command leaves it. */
+export const ProductAnswer = Type.Object(
+  { ...fields, ...commandFields },
+  { ...strict, $id: 'ProductAnswer', title: 'Product after a command' },
+);
+export type ProductBody = Omit<Type.Static<typeof ProductAnswer>, keyof typeof commandFields>;

@@ -1,0 +1,85 @@
+import type { Bucket, RowWrite, WriteResult } from '../bucket.ts';
+import { EventStoreError, InvalidId, OutcomeUnknown } from '../errors.ts';
+import { systemRuntime } from '../runtime.ts';
+import { changes, lastUntil, liveRows } from './memory-bucket-read.ts';
+import { createMemoryBucketStore, type MemoryBucketStore } from './memory-bucket-store.ts';
+import { answer, arrive, lagging, loseMessage, type Place } from './memory-transport.ts';
+import type { World } from './scheduler.ts';
+
+export interface MemoryBucketOptions {
+  readonly world?: World | undefined;
+  readonly actor?: string;
+  /** How long a write waits for its answer, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** False for a bucket whose storage has no batches. */
+  readonly batches?: boolean;
+}
+
+const MAX_BATCH = 1000;
+const KEY = /^[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*$/;
+/** A bucket in memory with one handle. */
+export function createMemoryBucket(name: string, options: MemoryBucketOptions = {}): Bucket {
+  return openMemoryBucket(createMemoryBucketStore(name), options);
+}
+
+/** Another process's handle on a shared bucket in memory. */
+export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucketOptions = {}): Bucket {
+  const { world, actor = 'main', timeoutMs = 500, batches = true } = options;
+  const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+
+  const put = async (rows: readonly RowWrite[]): Promise<number | undefined> => {
+    for (const row of rows) checkKey(row.key);
+    await arrive(place, `write ${rows.length === 1 ? rows[0]?.key : rows.length} to ${store.name}`);
+    const lost = world && loseMessage(world, timeoutMs, () => store.put(rows));
+    if (lost !== undefined) {
+      await place.runtime.sleep(timeoutMs);
+      throw new OutcomeUnknown(`bucket ${store.name}`, timeoutMs, new Error(lost));
+    }
+    const revision = store.put(rows);
+    await answer(place, `${revision === undefined ? 'refused' : 'written'} in ${store.name}`);
+    return revision;
+  };
+
+  const write = async (row: RowWrite): Promise<WriteResult> => {
+    const revision = await put([row]);
+    return revision === undefined ? { written: false } : { written: true, revision };
+  };
+
+  const writeAll = async (rows: readonly RowWrite[]): Promise<{ written: boolean }> => {
+    checkBatch(store.name, rows);
+    return { written: rows.length === 0 || (await put(rows)) !== undefined };
+  };
+
+  return {
+    name: store.name,
+    get: async (key, { leader = false } = {}) => {
+      checkKey(key);
+      await arrive(place, `get ${key} of ${store.name}`);
+      const end = store.writes.length;
+      const row = lastUntil(store, key, leader ? end : lagging(world, end));
+      await answer(place, `got ${key} of ${store.name}`);
+      return row;
+    },
+    write,
+    writeAll: batches ? writeAll : undefined,
+    rows: (options) => liveRows(store, place, options),
+    watch: (options) => changes(store, place, options),
+  };
+}
+
+/** The keys that a NATS bucket takes. */
+function checkKey(key: string): void {
+  if (!KEY.test(key)) throw new InvalidId('bucket key', key, 'A-Z, a-z, 0-9, - / _ = and single dots inside');
+}
+
+function checkBatch(name: string, rows: readonly RowWrite[]): void {
+  if (rows.length > MAX_BATCH) {
+    throw new EventStoreError(
+      'bucket/batch-too-large',
+      `A batch for ${name} has ${rows.length} rows and may have ${MAX_BATCH}.`,
+    );
+  }
+  if (new Set(rows.map((row) => row.key)).size < rows.length) {
+    throw new EventStoreError('bucket/duplicate-key', `A batch for ${name} writes a key twice.`);
+  }
+}

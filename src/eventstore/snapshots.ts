@@ -1,0 +1,155 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Message } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from './decider.ts';
+import { type Folded, foldCommit, unborn } from './fold.ts';
+import { foldVersionOf } from './fold-version.ts';
+import { history } from './history.ts';
+import type { Log } from './log.ts';
+import type { Runtime } from './runtime.ts';
+import { openSnapshot, sealSnapshot } from './snapshot-format.ts';
+import { keyOf, type StreamRef } from './stream.ts';
+
+/** Where snapshots are kept. A cache: it may lose, forget or refuse anything. */
+export interface SnapshotStore {
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** The last write wins; an older snapshot over a newer one costs time and never truth. */
+  put(key: string, value: Uint8Array): Promise<void>;
+}
+
+export interface SnapshotSettings {
+  /** Share of loads that are compared with the log in the background, from 0 to 1. */
+  readonly verifyShare: number;
+  /** Snapshots written per second at the most; writes of one aggregate are coalesced. */
+  readonly maxPerSecond: number;
+  /** Aggregates that may wait for their snapshot; more are not written this time. */
+  readonly maxWaiting: number;
+}
+
+export const defaultSnapshotSettings: SnapshotSettings = {
+  verifyShare: 0.01,
+  maxPerSecond: 2_000,
+  maxWaiting: 20_000,
+};
+
+/** What a verification found: the snapshot is not the fold of the log. */
+export interface WrongSnapshot {
+  readonly stream: StreamRef;
+  readonly version: number;
+  readonly key: string;
+}
+
+/** Snapshots of aggregates: trusted optimistically, since only an append validates state. */
+export interface Snapshots {
+  /** The snapshot of this fold of the aggregate, whatever its age; nothing when there is none that fits. Never throws. */
+  load<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+  ): Promise<Folded<S> | undefined>;
+  /** Remembers to write the aggregate's snapshot soon, as it then is. */
+  offer<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+    folded: Folded<S>,
+  ): void;
+  /** Writes what waits, within the bound of the store's own timeouts, and stops. */
+  close(): Promise<void>;
+}
+
+export interface SnapshotDeps {
+  readonly store: SnapshotStore;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly settings?: Partial<SnapshotSettings>;
+  /** Told of every snapshot that is not the fold of the log; it has been replaced by then. */
+  readonly onWrong: (wrong: WrongSnapshot) => void;
+}
+
+const PACE_MS = 50;
+/** A state this many bytes long is written one commit later each time: large states are written less often. */
+const BYTES_PER_SKIPPED_COMMIT = 4_096;
+/** Larger states are not written at all. */
+const MAX_BYTES = 512 * 1024;
+
+interface Waiting {
+  readonly key: string;
+  readonly folded: Folded<unknown>;
+}
+
+export function createSnapshots(deps: SnapshotDeps): Snapshots {
+  const { store, log, runtime } = deps;
+  const settings = { ...defaultSnapshotSettings, ...deps.settings };
+  const waiting = new Map<string, Waiting>();
+  let pacing: Promise<void> | undefined;
+  let closed = false;
+
+  const snapshotKey = (decider: Parameters<typeof foldVersionOf>[0], stream: StreamRef): string =>
+    `${stream.category}.${foldVersionOf(decider)}.${stream.id}`;
+
+  async function writeOne({ key, folded }: Waiting): Promise<void> {
+    const bytes = sealSnapshot(log.incarnation, folded);
+    if (bytes.length > MAX_BYTES) return;
+    folded.snapshotDue = folded.version + Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
+    // A cache: what cannot be written is missing, and missing costs time only.
+    await store.put(key, bytes).catch(() => undefined);
+  }
+
+  async function pace(): Promise<void> {
+    const share = Math.max(1, Math.floor((settings.maxPerSecond * PACE_MS) / 1_000));
+    while (waiting.size > 0) {
+      if (!closed) await runtime.sleep(PACE_MS);
+      const next = [...waiting].slice(0, closed ? waiting.size : share);
+      for (const [name] of next) waiting.delete(name);
+      await Promise.all(next.map(([, entry]) => writeOne(entry)));
+    }
+    pacing = undefined;
+  }
+
+  async function verify<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+    snapshot: Pick<Folded<S>, 'state' | 'version' | 'commands'>,
+  ): Promise<void> {
+    const truth = unborn(decider.initial);
+    for await (const commit of history(log, stream, { version: snapshot.version })) {
+      foldCommit(decider, truth, commit);
+    }
+    const same = truth.version === snapshot.version && isDeepStrictEqual(plain(truth), plain(snapshot));
+    if (same) return;
+    const key = snapshotKey(decider, stream);
+    await writeOne({ key, folded: truth });
+    deps.onWrong({ stream, version: snapshot.version, key });
+  }
+
+  return {
+    load: async <S, C, E extends Message, R extends Rejection>(
+      decider: Decider<S, C, E, R>,
+      stream: StreamRef,
+    ) => {
+      const bytes = await store.get(snapshotKey(decider, stream)).catch(() => undefined);
+      const folded = bytes === undefined ? undefined : openSnapshot<S>(log.incarnation, bytes);
+      if (folded === undefined || bytes === undefined) return undefined;
+      if (runtime.random() < settings.verifyShare) {
+        // Its own copy, since the one handed out is advanced in place.
+        const copy = openSnapshot<S>(log.incarnation, bytes);
+        if (copy !== undefined) void verify(decider, stream, copy).catch(() => undefined);
+      }
+      return folded;
+    },
+    offer: (decider, stream, folded) => {
+      const name = keyOf(stream);
+      if (closed || folded.version === 0 || folded.version < (folded.snapshotDue ?? 0)) return;
+      if (!waiting.has(name) && waiting.size >= settings.maxWaiting) return;
+      waiting.set(name, { key: snapshotKey(decider, stream), folded });
+      pacing ??= pace();
+    },
+    close: async () => {
+      closed = true;
+      await pacing;
+    },
+  };
+}
+
+function plain(folded: Pick<Folded<unknown>, 'state' | 'version' | 'commands'>): unknown {
+  const { state, version, commands } = folded;
+  return { state, version, commands };
+}

@@ -1,0 +1,60 @@
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import type { Config } from './config/schema.ts';
+
+/** What `createLogger` needs to know beyond the configuration. */
+export interface LoggerSurroundings {
+  /** Where the lines go; standard output unless given. Given, the lines are JSON. */
+  readonly destination?: DestinationStream;
+  /** Fields added to each line, such as the ids of the trace that is under way. */
+  readonly mixin?: () => object;
+}
+
+const HIDDEN = '***';
+
+// Personal data and secrets, wherever they may stand in what is logged: at the top or one or two levels down.
+const HIDDEN_NAMES = [
+  'authorization',
+  'cookie',
+  'displayName',
+  'email',
+  'emailKey',
+  'name',
+  'newEmail',
+  'password',
+  'token',
+];
+const HIDDEN_PATHS = HIDDEN_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
+
+/**
+ * The service's logger: JSON lines on standard output, or coloured lines for people (`logging.pretty`). Personal data
+ * and secrets are masked by name, as a second line of defence: they are not to be logged in the first place.
+ */
+export function createLogger(config: Config, surroundings: LoggerSurroundings = {}): Logger {
+  const { destination, mixin } = surroundings;
+  const options: LoggerOptions = {
+    level: config.logging.level,
+    base: { service: config.service.name, pid: process.pid },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: HIDDEN_PATHS, censor: HIDDEN },
+    ...(mixin === undefined ? {} : { mixin }),
+  };
+  if (destination !== undefined) return pino(options, destination);
+  return wantsPretty(config, process.stdout.isTTY === true)
+    ? pino({ ...options, ...pretty() })
+    : pino(options);
+}
+
+/** True when lines are to be made for people: asked for, or in development at a terminal. */
+export function wantsPretty(config: Config, isTerminal: boolean): boolean {
+  if (config.logging.pretty !== 'auto') return config.logging.pretty === 'always';
+  return config.environment === 'development' && isTerminal;
+}
+
+function pretty(): Pick<LoggerOptions, 'transport'> {
+  return {
+    transport: {
+      target: 'pino-pretty',
+      options: { ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' },
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises';
+import {
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type NodeConnectionOptions,
+} from '@nats-io/transport-node';
+import { maskUrl } from './config/mask-url.ts';
+import type { Config } from './config/schema.ts';
+import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
+
+/** The NATS server cannot be used; the message is one line that says what to do. */
+export class NatsUnusable extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'NatsUnusable';
+  }
+}
+
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_LONGEST_MS = 2_000;
+
+/** Delays between attempts to reconnect: doubled each time up to 2 s, with jitter; starts over after `reset`. */
+export function reconnectDelays(random: () => number): { next(): number; reset(): void } {
+  let attempt = 0;
+  return {
+    next: () => {
+      const ceiling = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** Math.min(attempt++, 10));
+      return ceiling / 2 + (ceiling / 2) * random();
+    },
+    reset: () => {
+      attempt = 0;
+    },
+  };
+}
+
+/**
+ * Connects to the server at `url`, and reconnects for ever once connected.
+ * @throws NatsUnusable when it cannot be reached within the configured time, refuses the login, or is too old
+ */
+export async function connectNats(url: string, nats: Config['nats'], name: string): Promise<NatsConnection> {
+  const delays = reconnectDelays(Math.random);
+  let connection: NatsConnection;
+  try {
+    connection = await connect({
+      ...(await credentials(nats)),
+      servers: url.split(','),
+      name,
+      timeout: nats.connectTimeoutMs,
+      noAsyncTraces: true,
+      maxReconnectAttempts: -1,
+      reconnectDelayHandler: delays.next,
+      ignoreAuthErrorAbort: true,
+      pingInterval: 5_000,
+      maxPingOut: 2,
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NatsUnusable(
+      `NATS at ${maskUrl(url)} cannot be used (${reason}). Start it, or set NATS_URL (empty = embedded server).`,
+      cause,
+    );
+  }
+  void resetOnReconnect(connection, delays.reset);
+  const version = connection.info?.version ?? '0.0.0';
+  if (!isAtLeast(version, MINIMUM_VERSION)) {
+    await connection.close();
+    throw new NatsUnusable(
+      `NATS at ${maskUrl(url)} is version ${version}; JetLedger needs ${MINIMUM_VERSION} or later.`,
+    );
+  }
+  return connection;
+}
+
+async function resetOnReconnect(connection: NatsConnection, reset: () => void): Promise<void> {
+  for await (const status of connection.status()) if (status.type === 'reconnect') reset();
+}
+
+async function credentials(nats: Config['nats']): Promise<NodeConnectionOptions> {
+  const { credsFile, token, user, password, tls } = nats;
+  const files = Object.entries(tls).filter(([, path]) => path !== '');
+  return {
+    ...(credsFile === '' ? {} : { authenticator: credsAuthenticator(await readFile(credsFile)) }),
+    ...(token === '' ? {} : { token }),
+    ...(user === '' ? {} : { user, pass: password }),
+    ...(files.length === 0 ? {} : { tls: Object.fromEntries(files) }),
+  };
+}

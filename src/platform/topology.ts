@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto';
+import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import {
+  INCARNATION_KEY,
+  isStreamMissing,
+  logStreamConfig,
+  logStreamProblems,
+} from '../eventstore/nats/log-stream.ts';
+import type { Config } from './config/schema.ts';
+import { NatsUnusable } from './nats-connection.ts';
+
+/** Where the check value of the e-mail key stands in the log's metadata. */
+const EMAIL_KEY_CHECK = 'jetledger.email-key-check';
+
+/** One thing that `apply` would do, or refuses to do. */
+export interface TopologyStep {
+  readonly what: string;
+  readonly action: 'create' | 'update' | 'none' | 'refuse';
+  readonly detail: string;
+}
+
+export interface TopologyDeps {
+  readonly connection: NatsConnection;
+  readonly log: Config['log'];
+  /** Proves later that the service still hashes e-mail addresses with the same key (protocol 6). */
+  readonly emailKeyCheck: string;
+}
+
+/** What `applyTopology` would do, without doing it. */
+export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
+  const existing = await readLogStream(deps);
+  return [planLog(deps, existing)];
+}
+
+/**
+ * Creates the log's stream, or brings the replicas of an existing one to the configuration. Never touches anything
+ * that holds history.
+ * @throws NatsUnusable when the existing stream could lose history or belongs to another e-mail key
+ */
+export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
+  const { connection, log, emailKeyCheck } = deps;
+  const jsm = await jetstreamManager(connection);
+  const existing = await readLogStream(deps);
+  const step = planLog(deps, existing);
+  if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
+  if (step.action === 'create') {
+    const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
+    await jsm.streams.add(logStreamConfig(log, metadata));
+  }
+  if (step.action === 'update') await jsm.streams.update(log.stream, { num_replicas: log.replicas });
+  return [step];
+}
+
+/** @throws NatsUnusable when the log was made with another e-mail key: uniqueness would be gone silently */
+export function checkEmailKey(config: StreamConfig, emailKeyCheck: string): void {
+  const stored = config.metadata?.[EMAIL_KEY_CHECK];
+  if (stored === emailKeyCheck) return;
+  throw new NatsUnusable(
+    `The log ${config.name} was made with another e-mail key (users.emailKey). Set the key it was made with, ` +
+      'or addresses would be taken twice.',
+  );
+}
+
+async function readLogStream({ connection, log }: TopologyDeps): Promise<StreamConfig | undefined> {
+  const jsm = await jetstreamManager(connection);
+  try {
+    return (await jsm.streams.info(log.stream)).config;
+  } catch (error) {
+    if (isStreamMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function planLog({ log, emailKeyCheck }: TopologyDeps, existing: StreamConfig | undefined): TopologyStep {
+  const what = `stream ${log.stream}`;
+  if (existing === undefined) {
+    return {
+      what,
+      action: 'create',
+      detail: `subjects ${log.prefix}.>, ${log.replicas} replica(s), kept for ever`,
+    };
+  }
+  const problems = logStreamProblems(existing, log);
+  if (problems.length > 0) return { what, action: 'refuse', detail: `${what}: ${problems.join('; ')}` };
+  if (existing.metadata?.[EMAIL_KEY_CHECK] !== emailKeyCheck) {
+    return { what, action: 'refuse', detail: `${what} was made with another e-mail key (users.emailKey)` };
+  }
+  if (existing.num_replicas !== log.replicas) {
+    return { what, action: 'update', detail: `replicas ${existing.num_replicas} -> ${log.replicas}` };
+  }
+  return { what, action: 'none', detail: 'as configured' };
+}

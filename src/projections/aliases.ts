@@ -1,0 +1,83 @@
+import type { Bucket } from '../eventstore/bucket.ts';
+import type { Runtime } from '../eventstore/runtime.ts';
+import type { Buckets } from './buckets.ts';
+
+/** Which bucket holds the live rows of a view. */
+export interface Alias {
+  readonly bucket: string;
+  /** Of the projection that fills it. */
+  readonly version: string;
+}
+
+/** The aliases of all views, in one small bucket. */
+export interface Aliases {
+  /** @throws LogUnavailable */
+  read(view: string): Promise<{ alias: Alias; revision: number } | undefined>;
+  /** Points the view at a bucket, when nobody has done so since `revision` (0 = never); false otherwise. */
+  point(view: string, alias: Alias, revision: number): Promise<boolean>;
+}
+
+export function createAliases(buckets: Buckets, prefix: string): Aliases {
+  const name = `${prefix}_views`;
+  return {
+    read: async (view) => {
+      const row = await (await buckets.open(name))?.get(view, { leader: true });
+      if (row === undefined || row.value.length === 0) return undefined;
+      const alias = JSON.parse(Buffer.from(row.value).toString('utf8')) as Alias;
+      return { alias, revision: row.revision };
+    },
+    point: async (view, alias, revision) => {
+      const bucket = await buckets.create(name, { durable: true });
+      const value = Buffer.from(JSON.stringify(alias));
+      return (await bucket.write({ key: view, value, expectedRevision: revision, position: 0 })).written;
+    },
+  };
+}
+
+const NUMBER = /_v(\d+)$/;
+
+/** The name of the n-th bucket of a view. */
+export function bucketName(prefix: string, view: string, n: number): string {
+  return `${prefix}_${view}_v${n}`;
+}
+
+/** The buckets of one view, oldest first. */
+export async function bucketsOf(
+  buckets: Buckets,
+  prefix: string,
+  view: string,
+): Promise<{ name: string; n: number }[]> {
+  const start = `${prefix}_${view}_v`;
+  return (await buckets.list(start))
+    .filter((name) => NUMBER.exec(name)?.index === start.length - 2)
+    .map((name) => ({ name, n: Number(NUMBER.exec(name)?.[1]) }))
+    .sort((a, b) => a.n - b.n);
+}
+
+/** Finds the live bucket of a view, looking again at most every `resolveMs`. */
+export interface BucketResolver {
+  /** Undefined while the view has none. @throws LogUnavailable */
+  current(view: string): Promise<Bucket | undefined>;
+}
+
+export function createBucketResolver(deps: {
+  buckets: Buckets;
+  aliases: Aliases;
+  runtime: Runtime;
+  resolveMs: number;
+}): BucketResolver {
+  const { buckets, aliases, runtime, resolveMs } = deps;
+  const known = new Map<string, { bucket: Bucket | undefined; until: number }>();
+  return {
+    current: async (view) => {
+      const last = known.get(view);
+      if (last?.bucket !== undefined && runtime.now() < last.until) return last.bucket;
+      const found = await aliases.read(view);
+      const name = found?.alias.bucket;
+      const same = last?.bucket !== undefined && last.bucket.name === name;
+      const bucket = same ? last.bucket : name === undefined ? undefined : await buckets.open(name);
+      known.set(view, { bucket, until: runtime.now() + resolveMs });
+      return bucket;
+    },
+  };
+}

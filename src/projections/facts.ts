@@ -1,0 +1,81 @@
+import type { Message } from '@bufbuild/protobuf';
+import { codecOf, type EventCodec } from '../eventstore/event-codec.ts';
+import type { RecordedCommit } from '../eventstore/log.ts';
+import type { EventContext, EventSource, Projection } from './projection.ts';
+
+/** An event and where it comes from. */
+export interface Fact {
+  readonly event: Message;
+  readonly context: EventContext;
+}
+
+/** A commit whose events were decoded, once for all views. */
+export interface FactCommit {
+  readonly commit: RecordedCommit;
+  readonly facts: readonly Fact[];
+}
+
+/** Decodes a commit of a category that one of the sources names. @throws UnknownEventType, CorruptCommit */
+export type FactDecoder = (commit: RecordedCommit) => FactCommit;
+
+/** A decoder for the categories of these sources. */
+export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
+  const codecs = new Map<string, EventCodec<Message>>();
+  for (const source of sources) {
+    if (!codecs.has(source.category)) codecs.set(source.category, codecOf(source));
+  }
+  return (commit) => {
+    const codec = codecs.get(commit.stream.category);
+    const facts: Fact[] = [];
+    if (codec === undefined) return { commit, facts };
+    for (const decision of commit.decisions) {
+      const context: EventContext = {
+        stream: commit.stream,
+        position: commit.position,
+        time: Number(decision.time),
+        commitId: commit.commitId,
+        actor: decision.actor,
+        traceparent: decision.traceparent,
+      };
+      for (const stored of decision.events) facts.push({ event: codec.decode(stored), context });
+    }
+    return { commit, facts };
+  };
+}
+
+/** The row after the facts of one commit that belong to it. */
+export function foldFacts(projection: Projection, row: unknown, facts: readonly Fact[]): unknown {
+  let next = row;
+  for (const { event, context } of facts) next = projection.evolve(next, event, context);
+  return next;
+}
+
+/**
+ * The facts of a commit by the row that they change, in order. Nearly every commit changes one row, and then
+ * `visit` gets the commit as it is.
+ */
+export function visitRows(
+  projection: Projection,
+  commit: FactCommit,
+  visit: (key: string, facts: FactCommit) => void,
+): void {
+  const { facts } = commit;
+  const first = facts[0];
+  if (first === undefined) return;
+  const key = projection.keyOf(first.event, first.context);
+  if (facts.length === 1) {
+    if (key !== undefined) visit(key, commit);
+    return;
+  }
+  const byKey = new Map<string, Fact[]>();
+  for (const fact of facts) {
+    const k = projection.keyOf(fact.event, fact.context);
+    if (k === undefined) continue;
+    const same = byKey.get(k);
+    if (same === undefined) byKey.set(k, [fact]);
+    else same.push(fact);
+  }
+  for (const [k, own] of byKey) {
+    visit(k, own.length === facts.length ? commit : { commit: commit.commit, facts: own });
+  }
+}

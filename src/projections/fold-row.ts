@@ -1,0 +1,45 @@
+import { LogUnavailable } from '../eventstore/errors.ts';
+import type { Log } from '../eventstore/log.ts';
+import type { StreamRef } from '../eventstore/stream.ts';
+import { type FactDecoder, foldFacts, visitRows } from './facts.ts';
+import type { Projection } from './projection.ts';
+
+/** A row as the log alone says it is. */
+export interface FoldedRow {
+  readonly row: unknown;
+  /** Position of the last commit that touched it; 0 = none did. */
+  readonly position: number;
+}
+
+/**
+ * Folds the row of one aggregate from its history, as the leader knows it, up to and including position `through`.
+ * @throws LogUnavailable, also when the log does not show `through` yet although a commit at it was seen;
+ *   whatever decoding or `evolve` throws
+ */
+export async function foldRow(
+  deps: { log: Log; projection: Projection; decode: FactDecoder },
+  stream: StreamRef,
+  key: string,
+  through = Number.POSITIVE_INFINITY,
+): Promise<FoldedRow> {
+  const { log, projection, decode } = deps;
+  let folded: FoldedRow = { row: undefined, position: 0 };
+  let after = 0;
+  for (;;) {
+    const page = await log.read(stream, { after, confirm: true });
+    for (const commit of page.commits) {
+      if (commit.position > through) break;
+      visitRows(projection, decode(commit), (k, own) => {
+        if (k !== key) return;
+        folded = { row: foldFacts(projection, folded.row, own.facts), position: commit.position };
+      });
+    }
+    after = page.commits.at(-1)?.position ?? after;
+    if (after >= through) return folded;
+    if (!page.more || page.commits.length === 0) break;
+  }
+  if (through !== Number.POSITIVE_INFINITY) {
+    throw new LogUnavailable(`${stream.category}/${stream.id} does not show position ${through}`);
+  }
+  return folded;
+}

@@ -1,0 +1,150 @@
+import type { Log, LogBatch, RecordedCommit } from '../eventstore/log.ts';
+import { backoffMs, type Runtime } from '../eventstore/runtime.ts';
+import { isRetryable, PoisonEvent } from './errors.ts';
+import type { FactDecoder } from './facts.ts';
+import type { ProjectionSettings } from './settings.ts';
+import type { View } from './view.ts';
+
+/**
+ * Reads the log for all views of the process, each commit decoded once. Views that stand close together share one
+ * scan; a view far behind gets a scan of its own, which ends when it has come up with another. So views that keep
+ * up cost one scan, and one that catches up holds nobody back.
+ */
+export interface Reader {
+  /** Feeds a view everything behind `view.delivered`, until it ends or leaves. */
+  join(view: View): void;
+  /** Stops feeding a view. */
+  leave(view: View): void;
+  /** How many scans are under way. */
+  scans(): number;
+  /** The newest position of the log that any scan has heard of. */
+  head(): number;
+  stop(): void;
+}
+
+interface Feed {
+  position: number;
+  readonly views: Set<View>;
+  readonly controller: AbortController;
+}
+
+export function createReader(deps: {
+  log: Log;
+  decode: FactDecoder;
+  runtime: Runtime;
+  settings: ProjectionSettings;
+}): Reader {
+  const { log, decode, runtime, settings } = deps;
+  const feeds = new Set<Feed>();
+  let head = 0;
+
+  const close = (feed: Feed): void => {
+    feeds.delete(feed);
+    feed.controller.abort();
+  };
+
+  const leave = (view: View): void => {
+    for (const feed of feeds) {
+      if (feed.views.delete(view) && feed.views.size === 0) close(feed);
+    }
+  };
+
+  /** A scan that stands at or a little behind a position: whoever stands there can be fed by it. */
+  const feedNear = (position: number, except?: Feed): Feed | undefined => {
+    let best: Feed | undefined;
+    for (const feed of feeds) {
+      const near = feed.position <= position && position - feed.position <= settings.joinDistance;
+      if (near && feed !== except && (best === undefined || feed.position > best.position)) best = feed;
+    }
+    return best;
+  };
+
+  const merge = (feed: Feed): boolean => {
+    const other = feedNear(feed.position, feed);
+    if (other === undefined) return false;
+    for (const view of feed.views) other.views.add(view);
+    feed.views.clear();
+    close(feed);
+    return true;
+  };
+
+  const failAll = (feed: Feed, error: unknown): void => {
+    for (const view of feed.views) view.fail(error);
+    close(feed);
+  };
+
+  const run = async (feed: Feed): Promise<void> => {
+    const { signal } = feed.controller;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        for await (const batch of log.scan({ after: feed.position, follow: true, signal })) {
+          attempt = 0;
+          deliver(feed, batch, decode);
+          head = Math.max(head, feed.position + batch.pending);
+          if (signal.aborted || merge(feed)) return;
+          await relief(feed);
+        }
+      } catch (error) {
+        if (!isRetryable(error)) return failAll(feed, error);
+      }
+      if (signal.aborted) return;
+      await runtime.sleep(backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs));
+    }
+  };
+
+  return {
+    join: (view) => {
+      head = Math.max(head, view.delivered);
+      const near = feedNear(view.delivered);
+      if (near !== undefined) {
+        near.views.add(view);
+        return;
+      }
+      const feed = { position: view.delivered, views: new Set([view]), controller: new AbortController() };
+      feeds.add(feed);
+      void run(feed);
+    },
+    leave,
+    scans: () => feeds.size,
+    head: () => head,
+    stop: () => {
+      for (const feed of feeds) close(feed);
+    },
+  };
+}
+
+/** Hands a batch to the views of a scan. A commit that was handed out before is skipped. */
+function deliver(feed: Feed, batch: LogBatch, decode: FactDecoder): void {
+  const byCategory = new Map<string, View[]>();
+  for (const view of feed.views) {
+    for (const { category } of view.projection.sources) {
+      const views = byCategory.get(category);
+      if (views === undefined) byCategory.set(category, [view]);
+      else views.push(view);
+    }
+  }
+  for (const commit of batch.commits) {
+    if (commit.position <= feed.position) continue;
+    feed.position = commit.position;
+    const views = byCategory.get(commit.stream.category);
+    if (views !== undefined) deliverCommit(views, commit, decode);
+  }
+  for (const view of feed.views) view.reached(feed.position, batch.pending === 0);
+}
+
+function deliverCommit(views: readonly View[], commit: RecordedCommit, decode: FactDecoder): void {
+  try {
+    const facts = decode(commit);
+    for (const view of views) view.apply(facts);
+  } catch (error) {
+    for (const view of views) {
+      if (view.delivered >= commit.position) continue;
+      view.fail(new PoisonEvent(view.projection.name, commit.position, error));
+    }
+  }
+}
+
+/** Waits for the views that have too much to store; one that has ended is not waited for. */
+async function relief(feed: Feed): Promise<void> {
+  for (const view of feed.views) await view.relieved();
+}

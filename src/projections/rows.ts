@@ -1,0 +1,188 @@
+import type { Runtime } from '../eventstore/runtime.ts';
+import { backoffMs } from '../eventstore/runtime.ts';
+import { type Entry, oldestUnacked, unknownEntry } from './entry.ts';
+import { isRetryable } from './errors.ts';
+import { type FactCommit, foldFacts } from './facts.ts';
+import { checkRowKey } from './projection.ts';
+import { firstEntry, follows, type LoaderDeps, loadEntry } from './row-loader.ts';
+import type { ProjectionSettings } from './settings.ts';
+import { createWriter } from './writer.ts';
+
+/** The rows of one view in memory, and what is under way between them and the bucket. */
+export interface Rows {
+  /** Folds a commit into a row; the writing happens later. Commits at or below the row's position change nothing. */
+  touch(key: string, commit: FactCommit): void;
+  /** Sends what waits; `live` = there is nothing more to come for now, so do not wait for more. */
+  flush(live: boolean): void;
+  /** Commits that touched a row and are not acknowledged. */
+  backlog(): number;
+  /** The highest position at or below `delivered` up to which everything is acknowledged. */
+  floor(delivered: number): number;
+  /** Nothing more is sent, and answers that are still to come are ignored. */
+  stop(): void;
+}
+
+/** Told about every progress, and once about what the view cannot get over by itself. */
+export interface RowsEvents {
+  progressed(): void;
+  failed(error: unknown, position: number | undefined): void;
+}
+
+export function createRows(
+  deps: LoaderDeps & { runtime: Runtime; settings: ProjectionSettings },
+  events: RowsEvents,
+): Rows {
+  const { projection, runtime, settings } = deps;
+  const entries = new Map<string, Entry>();
+  const busy = new Set<Entry>();
+  let backlog = 0;
+  let stopped = false;
+
+  const queue = (entry: Entry): void => {
+    entry.phase = 'queued';
+    busy.add(entry);
+    writer.enqueue(entry);
+  };
+
+  const load = async (entry: Entry): Promise<void> => {
+    entry.phase = 'loading';
+    entry.gap = false;
+    busy.add(entry);
+    try {
+      await loadEntry(deps, entry);
+    } catch (error) {
+      if (!stopped) void trouble(entry, error);
+      return;
+    }
+    if (stopped) return;
+    backlog = recount();
+    settle(entry);
+    writer.pump();
+  };
+
+  // After a load the list of an entry may have shrunk by any number; loads are rare.
+  const recount = (): number => {
+    let sum = 0;
+    for (const entry of busy) sum += entry.waiting.length + entry.sent.length;
+    return sum;
+  };
+
+  const settle = (entry: Entry): void => {
+    entry.attempts = 0;
+    if (entry.gap) void load(entry);
+    else if (entry.waiting.length > 0) queue(entry);
+    else {
+      entry.phase = 'clean';
+      busy.delete(entry);
+    }
+    events.progressed();
+  };
+
+  const takeBack = (entry: Entry): void => {
+    entry.waiting = entry.sent.concat(entry.waiting);
+    entry.sent = [];
+  };
+
+  const trouble = async (entry: Entry, error: unknown): Promise<void> => {
+    entry.phase = 'loading';
+    if (!isRetryable(error) || ++entry.attempts >= settings.rowAttempts) {
+      events.failed(error, entry.waiting[0]?.commit.position);
+      return;
+    }
+    await runtime.sleep(backoffMs(runtime, entry.attempts, settings.backoffBaseMs, settings.backoffCapMs));
+    if (!stopped) void load(entry);
+  };
+
+  const acknowledged = (entry: Entry): void => {
+    entry.acked = entry.sent.at(-1)?.commit.position ?? entry.acked;
+    backlog -= entry.sent.length;
+    entry.sent = [];
+  };
+
+  const writer = createWriter(deps, {
+    written: (entry, revision) => {
+      if (stopped) return;
+      entry.revision = revision;
+      acknowledged(entry);
+      settle(entry);
+    },
+    writtenBlind: (entry) => {
+      if (stopped) return;
+      acknowledged(entry);
+      if (entry.waiting.length > 0) void load(entry);
+      else {
+        entries.delete(entry.key);
+        settle(entry);
+      }
+    },
+    refused: (entry) => {
+      if (stopped) return;
+      takeBack(entry);
+      void load(entry);
+    },
+    failed: (entry, error) => {
+      if (stopped) return;
+      takeBack(entry);
+      void trouble(entry, error);
+    },
+  });
+
+  const open = (key: string, commit: FactCommit): Entry => {
+    checkRowKey(projection.name, key);
+    const known = !projection.crossesAggregates && commit.commit.previous === 0;
+    const entry = known ? firstEntry(key) : unknownEntry(key);
+    entries.set(key, entry);
+    if (!known) void load(entry);
+    return entry;
+  };
+
+  /** Forgets the rows that were not touched for the longest time; one that is under way stays. */
+  const trim = (): void => {
+    let surplus = entries.size - settings.cacheRows;
+    for (const entry of entries.values()) {
+      if (surplus <= 0) return;
+      if (entry.phase === 'clean') {
+        entries.delete(entry.key);
+        surplus--;
+      }
+    }
+  };
+
+  return {
+    touch: (key, commit) => {
+      let entry = entries.get(key);
+      if (entry === undefined) entry = open(key, commit);
+      else {
+        entries.delete(key);
+        entries.set(key, entry);
+      }
+      const loading = entry.phase === 'loading' || entry.gap;
+      if (!loading && commit.commit.position <= entry.position) return;
+      const gap = !loading && !follows(projection, entry, commit);
+      if (!loading && !gap) {
+        entry.row = foldFacts(projection, entry.row, commit.facts);
+        entry.position = commit.commit.position;
+      }
+      entry.waiting.push(commit);
+      backlog++;
+      if (gap && entry.phase === 'writing') entry.gap = true;
+      else if (gap) void load(entry);
+      else if (entry.phase === 'clean') queue(entry);
+    },
+    flush: (live) => {
+      writer.pump(live || backlog >= settings.maxBacklog);
+      if (entries.size > settings.cacheRows) trim();
+    },
+    backlog: () => backlog,
+    floor: (delivered) => {
+      let floor = delivered;
+      for (const entry of busy) floor = Math.min(floor, (oldestUnacked(entry) ?? floor + 1) - 1);
+      return floor;
+    },
+    stop: () => {
+      stopped = true;
+      writer.stop();
+      entries.clear();
+    },
+  };
+}

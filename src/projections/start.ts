@@ -1,0 +1,68 @@
+import type { Log } from '../eventstore/log.ts';
+import type { Runtime } from '../eventstore/runtime.ts';
+import { createAliases } from './aliases.ts';
+import type { Buckets } from './buckets.ts';
+import { createFactDecoder } from './facts.ts';
+import type { Projection } from './projection.ts';
+import type { ViewStatus } from './read-models.ts';
+import { createReader } from './reader.ts';
+import { startRunner } from './runner.ts';
+import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
+
+/** The views that run in this process. */
+export interface Projections {
+  /** Stores what was taken in and the checkpoints; every view gives up after `stopMs`. */
+  stop(): Promise<void>;
+  /** How far each view is, as far as this process knows; asks nobody. */
+  status(): readonly ViewStatus[];
+  /** Resolves when every view's checkpoint is at or above `position`. Rejects when a view has stopped for good. */
+  waitUntil(position: number): Promise<void>;
+  /** How many scans of the log are under way; one when all views keep up. */
+  scans(): number;
+}
+
+const LOOK_EVERY_MS = 5;
+
+/**
+ * Starts the views. Faults that pass are waited out; `onError` hears of a view that has stopped for good, and the
+ * others go on. Any number of processes may run the same views at once.
+ */
+export function startProjections(deps: {
+  log: Log;
+  buckets: Buckets;
+  projections: readonly Projection[];
+  runtime: Runtime;
+  settings?: Partial<ProjectionSettings>;
+  onError?: (view: string, error: unknown) => void;
+}): Projections {
+  const { log, buckets, projections, runtime } = deps;
+  const settings = { ...defaultProjectionSettings, ...deps.settings };
+  const decode = createFactDecoder(projections.flatMap((projection) => projection.sources));
+  const reader = createReader({ log, decode, runtime, settings });
+  const aliases = createAliases(buckets, settings.prefix);
+  const failures = new Map<string, unknown>();
+  const onError = (view: string, error: unknown) => {
+    failures.set(view, error);
+    deps.onError?.(view, error);
+  };
+  const engine = { log, buckets, aliases, decode, runtime, settings, reader, onError };
+  const runners = projections.map((projection) => startRunner(engine, projection));
+  const status = () => runners.map((runner) => runner.status());
+
+  return {
+    status,
+    scans: reader.scans,
+    stop: async () => {
+      await Promise.all(runners.map((runner) => runner.stop()));
+      reader.stop();
+    },
+    waitUntil: async (position) => {
+      for (;;) {
+        const behind = status().filter((view) => view.position < position);
+        if (behind.length === 0) return;
+        for (const { view, running } of behind) if (!running && failures.has(view)) throw failures.get(view);
+        await runtime.sleep(LOOK_EVERY_MS);
+      }
+    },
+  };
+}

@@ -1,0 +1,191 @@
+import type { Bucket, RowWrite } from '../eventstore/bucket.ts';
+import type { Entry } from './entry.ts';
+import { BucketRewound } from './errors.ts';
+import type { Projection } from './projection.ts';
+import type { ProjectionSettings } from './settings.ts';
+
+/** What becomes of a row that was handed to the writer; exactly one of them is called per write. */
+export interface WriterEvents {
+  written(entry: Entry, revision: number): void;
+  /** Another writer was there first. */
+  refused(entry: Entry): void;
+  /** Written, but the revision is not known. */
+  writtenBlind(entry: Entry): void;
+  /** Written or not: nobody can say; or the bucket lost what it had acknowledged. */
+  failed(entry: Entry, error: unknown): void;
+}
+
+/** The highest revision of its bucket that a view has seen, in an answer or a read. */
+export interface SeenRevisions {
+  highest: number;
+}
+
+/** Writes rows of one view: singly and pipelined, or in batches where there is a backlog and the bucket has batches. */
+export interface Writer {
+  enqueue(entry: Entry): void;
+  /** Sends what may be sent. Not urgent = leave a small backlog to grow into a batch and to coalesce; default: as before. */
+  pump(urgent?: boolean): void;
+  stop(): void;
+}
+
+/** Below this backlog a batch costs the server more than single writes. */
+const BATCH_AT = 32;
+/** A second batch is prepared while the first is stored; more would only wait. */
+const BATCHES_IN_FLIGHT = 2;
+
+interface Prepared {
+  readonly entry: Entry;
+  /** Cut off from the row; must be stored before it. */
+  readonly pages: readonly RowWrite[];
+  readonly write: RowWrite;
+}
+
+export function createWriter(
+  deps: { projection: Projection; bucket: Bucket; settings: ProjectionSettings; seen: SeenRevisions },
+  events: WriterEvents,
+): Writer {
+  const { projection, bucket, settings, seen } = deps;
+  let queue: Entry[] = [];
+  let head = 0;
+  let singles = 0;
+  let batches = 0;
+  let urgent = true;
+  let stopped = false;
+
+  const backlog = () => queue.length - head;
+
+  /** Revisions only grow; one that does not follows a loss of acknowledged writes. */
+  const acknowledge = (entry: Entry, revision: number, seenBefore: number) => {
+    if (revision <= seenBefore) {
+      events.failed(entry, new BucketRewound(bucket.name, entry.key));
+      return;
+    }
+    seen.highest = Math.max(seen.highest, revision);
+    events.written(entry, revision);
+  };
+
+  const sendOne = async ({ entry, pages, write }: Prepared): Promise<void> => {
+    const seenBefore = seen.highest;
+    try {
+      // A page that is there already was written before a crash, and holds the same.
+      for (const page of pages) await bucket.write(page);
+      const result = await bucket.write(write);
+      if (result.written) acknowledge(entry, result.revision, seenBefore);
+      else events.refused(entry);
+    } catch (error) {
+      events.failed(entry, error);
+    }
+  };
+
+  const sendSingle = async (prepared: Prepared): Promise<void> => {
+    singles++;
+    await sendOne(prepared);
+    singles--;
+    pump();
+  };
+
+  const sendBatch = async (
+    writeAll: NonNullable<Bucket['writeAll']>,
+    prepared: readonly Prepared[],
+  ): Promise<void> => {
+    batches++;
+    const seenBefore = seen.highest;
+    try {
+      const result = await writeAll(prepared.map((p) => p.write));
+      if (!result.written) await Promise.all(prepared.map(sendOne));
+      else {
+        const last = lastRevisionOf(result);
+        let revision = (last ?? 0) - prepared.length;
+        for (const { entry } of prepared) {
+          if (last === undefined) events.writtenBlind(entry);
+          else acknowledge(entry, ++revision, seenBefore);
+        }
+      }
+    } catch (error) {
+      for (const { entry } of prepared) events.failed(entry, error);
+    }
+    batches--;
+    pump();
+  };
+
+  const next = (): Entry | undefined => {
+    while (head < queue.length) {
+      const entry = queue[head++];
+      if (head > 4_096 && head * 2 > queue.length) {
+        queue = queue.slice(head);
+        head = 0;
+      }
+      // An entry that left the queue by a reload may still stand in it.
+      if (entry?.phase === 'queued') return entry;
+    }
+    queue = [];
+    head = 0;
+    return undefined;
+  };
+
+  const pumpBatch = (writeAll: NonNullable<Bucket['writeAll']>): void => {
+    const batch: Prepared[] = [];
+    for (let entry = next(); entry !== undefined; entry = next()) {
+      const prepared = prepare(projection, entry);
+      if (prepared.pages.length > 0) void sendSingle(prepared);
+      else batch.push(prepared);
+      if (batch.length >= settings.batchRows) break;
+    }
+    if (batch.length > 0) void sendBatch(writeAll, batch);
+  };
+
+  function pump(isUrgent = urgent): void {
+    urgent = isUrgent;
+    const { writeAll } = bucket;
+    while (!stopped && backlog() > 0) {
+      if (writeAll !== undefined && !urgent && backlog() < settings.batchRows) return;
+      if (writeAll !== undefined && backlog() >= BATCH_AT) {
+        if (batches >= BATCHES_IN_FLIGHT) return;
+        pumpBatch(writeAll.bind(bucket));
+        continue;
+      }
+      if (singles >= settings.maxInFlight) return;
+      const entry = next();
+      if (entry !== undefined) void sendSingle(prepare(projection, entry));
+    }
+  }
+
+  return {
+    enqueue: (entry) => {
+      queue.push(entry);
+    },
+    pump,
+    stop: () => {
+      stopped = true;
+    },
+  };
+}
+
+/** Freezes what the row is now into a write; later commits go into the next one. */
+function prepare(projection: Projection, entry: Entry): Prepared {
+  entry.phase = 'writing';
+  entry.sent = entry.waiting;
+  entry.waiting = [];
+  const { key, position } = entry;
+  const pages: RowWrite[] = [];
+  if (projection.seal !== undefined && entry.row !== undefined) {
+    for (let cut = projection.seal(key, entry.row); cut; cut = projection.seal(key, entry.row)) {
+      pages.push({ key: cut.key, value: jsonOf(cut.row), expectedRevision: 0, position });
+      entry.row = cut.rest;
+    }
+  }
+  return {
+    entry,
+    pages,
+    write: { key, value: jsonOf(entry.row), expectedRevision: entry.revision, position },
+  };
+}
+
+function jsonOf(row: unknown): Uint8Array | undefined {
+  return row === undefined ? undefined : Buffer.from(JSON.stringify(row));
+}
+
+/** A batch is stored without gaps, so its last revision tells all of them; not every bucket tells it. */
+function lastRevisionOf(result: { written: boolean; lastRevision?: number }): number | undefined {
+  return result.lastRevision;
+}

@@ -1,0 +1,38 @@
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Short forms of the requests that tests make. */
+export function clientOf(app: FastifyInstance) {
+  const send = (method: 'POST' | 'PATCH') => (url: string, payload?: object, headers: Headers = {}) =>
+    app.inject({ method, url, headers, ...(payload && { payload }) });
+  return {
+    get: (url: string, headers: Headers = {}) => app.inject({ method: 'GET', url, headers }),
+    post: send('POST'),
+    patch: send('PATCH'),
+  };
+}
+
+export type Client = ReturnType<typeof clientOf>;
+
+/** Registers a user and answers its id. */
+export async function registered(client: Client, email = 'ada@example.com'): Promise<string> {
+  const response = await client.post('/v1/users', { email, name: 'Ada' });
+  return String(field(response, 'userId'));
+}
+
+/** Lists a product at 12.90 EUR unless told otherwise. */
+export function list(client: Client, sku: string, price = { amountMinor: 1290, currency: 'EUR' }) {
+  return client.post('/v1/products', { sku, name: `Product ${sku}`, price });
+}
+
+/** Places an order for two pieces and answers its id. */
+export async function ordered(client: Client, userId: string, sku: string): Promise<string> {
+  const response = await client.post('/v1/orders', { userId, lines: [{ sku, quantity: 2 }] });
+  return String(field(response, 'orderId'));
+}
+
+/** A field of a JSON body. */
+export function field(response: LightMyRequestResponse, name: string): unknown {
+  return response.json<Record<string, unknown>>()[name];
+}

@@ -1,0 +1,192 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type MemoryService, memoryService } from '../support/memory-service.ts';
+import { type Client, clientOf, field, list, ordered, registered } from './requests.ts';
+
+let service: MemoryService;
+let client: Client;
+
+beforeEach(async () => {
+  service = await memoryService();
+  client = clientOf(service.app);
+});
+afterEach(async () => service[Symbol.asyncDispose]());
+
+describe('users', () => {
+  it('registering answers 201 with Location, ETag, Position and the user', async () => {
+    const response = await client.post('/v1/users', { email: ' Ada@Example.com ', name: 'Ada' });
+    expect(response.statusCode).toBe(201);
+    const userId = String(field(response, 'userId'));
+    expect(response.headers['location']).toBe(`/v1/users/${userId}`);
+    const version = Number(response.headers['position']);
+    expect(response.headers['etag']).toBe(`"${version}"`);
+    expect(response.json()).toEqual({
+      userId,
+      email: 'ada@example.com',
+      name: 'Ada',
+      status: 'active',
+      version,
+      position: version,
+    });
+  });
+
+  it('a user is shown with the bytes and the position of its row', async () => {
+    const userId = await registered(client);
+    const response = await client.get(`/v1/users/${userId}`);
+    expect(response.statusCode).toBe(200);
+    expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
+    const row = await service.deps.readModels.user(userId);
+    expect(response.rawPayload.equals(row?.json ?? Buffer.alloc(0))).toBe(true);
+    expect(response.headers['etag']).toBe(`"${row?.position}"`);
+  });
+
+  it('renaming, deactivating and reactivating each answer the state after the command', async () => {
+    const userId = await registered(client);
+    expect(field(await client.patch(`/v1/users/${userId}`, { name: 'Ada King' }), 'name')).toBe('Ada King');
+    const left = await client.post(`/v1/users/${userId}/deactivate`, { reason: 'Asked to' });
+    expect([left.statusCode, field(left, 'status')]).toEqual([200, 'deactivated']);
+    const back = await client.post(`/v1/users/${userId}/reactivate`);
+    expect([back.statusCode, field(back, 'status')]).toEqual([200, 'active']);
+  });
+
+  it('changing the address frees the old one for others', async () => {
+    const userId = await registered(client, 'old@example.com');
+    const changed = await client.post(`/v1/users/${userId}/email`, { email: 'new@example.com' });
+    expect([changed.statusCode, field(changed, 'email')]).toEqual([200, 'new@example.com']);
+    const other = await client.post('/v1/users', { email: 'old@example.com', name: 'Bob' });
+    expect(other.statusCode).toBe(201);
+  });
+
+  it("a user's orders are listed newest first", async () => {
+    const userId = await registered(client);
+    await list(client, 'TEA');
+    const first = await ordered(client, userId, 'TEA');
+    const second = await ordered(client, userId, 'TEA');
+    const response = await client.get(`/v1/users/${userId}/orders`);
+    const { items } = response.json<{ items: { orderId: string }[] }>();
+    expect(items.map(({ orderId }) => orderId)).toEqual([second, first]);
+    expect(response.headers['link']).toBeUndefined();
+  });
+});
+
+describe('products', () => {
+  it('listing answers 201; the same listing again changes nothing and answers 200; another one 409', async () => {
+    const first = await list(client, 'TEA');
+    expect([first.statusCode, first.headers['location']]).toEqual([201, '/v1/products/TEA']);
+    const again = await list(client, 'TEA');
+    expect([again.statusCode, again.headers['etag']]).toEqual([200, first.headers['etag']]);
+    const other = await list(client, 'TEA', { amountMinor: 1, currency: 'EUR' });
+    expect([other.statusCode, field(other, 'code')]).toEqual([409, 'product/exists']);
+  });
+
+  it('stock counts once per receipt', async () => {
+    await list(client, 'TEA');
+    const receive = (quantity: number) =>
+      client.post('/v1/products/TEA/stock', { receiptId: 'DN-1', quantity });
+    expect(field(await receive(5), 'onHand')).toBe(5);
+    expect(field(await receive(5), 'onHand')).toBe(5);
+    const other = await receive(6);
+    expect([other.statusCode, field(other, 'details')]).toEqual([409, { quantity: 5 }]);
+    expect(field(await client.get('/v1/products/TEA'), 'onHand')).toBe(5);
+  });
+
+  it('a PATCH of several fields is one commit', async () => {
+    await list(client, 'TEA');
+    const before = await service.log.head();
+    const patch = { name: 'Tea', price: { amountMinor: 990 }, discontinued: true };
+    const response = await client.patch('/v1/products/TEA', patch);
+    expect(response.json()).toMatchObject({
+      name: 'Tea',
+      price: { amountMinor: 990, currency: 'EUR' },
+      status: 'discontinued',
+    });
+    expect(await service.log.head()).toBe(before + 1);
+  });
+
+  it('pages follow each other through next and Link until the last one', async () => {
+    for (const sku of ['C', 'A', 'B']) await list(client, sku);
+    const skus: string[] = [];
+    let url: string | undefined = '/v1/products?limit=2';
+    while (url !== undefined) {
+      const page: Awaited<ReturnType<Client['get']>> = await client.get(url);
+      skus.push(...page.json<{ items: { sku: string }[] }>().items.map(({ sku }) => sku));
+      url = /^<([^>]+)>; rel="next"$/.exec(String(page.headers['link']))?.[1];
+      expect(field(page, 'next') !== undefined).toBe(url !== undefined);
+    }
+    expect(skus).toEqual(['A', 'B', 'C']);
+  });
+});
+
+describe('orders', () => {
+  it('placing looks the prices up and answers the total', async () => {
+    await list(client, 'TEA');
+    const lines = [{ sku: 'TEA', quantity: 3 }];
+    const response = await client.post('/v1/orders', { userId: 'u1', lines });
+    expect(response.statusCode).toBe(201);
+    expect(response.json()).toMatchObject({
+      userId: 'u1',
+      status: 'placed',
+      lines,
+      total: { amountMinor: 3870, currency: 'EUR' },
+    });
+    const shown = await client.get(String(response.headers['location']));
+    expect(field(shown, 'total')).toEqual({ amountMinor: 3870, currency: 'EUR' });
+  });
+
+  it('an unknown product is refused with its SKU', async () => {
+    const response = await client.post('/v1/orders', { userId: 'u1', lines: [{ sku: 'NO', quantity: 1 }] });
+    expect(response.statusCode).toBe(422);
+    expect(response.json()).toMatchObject({ code: 'order/unknown-product', details: { sku: 'NO' } });
+  });
+
+  it('cancelling works once and changes nothing the second time, with and without a reason', async () => {
+    await list(client, 'TEA');
+    const orderId = await ordered(client, 'u1', 'TEA');
+    const first = await client.post(`/v1/orders/${orderId}/cancel`, { reason: 'Too late' });
+    expect([first.statusCode, field(first, 'status')]).toEqual([200, 'cancelled']);
+    const again = await client.post(`/v1/orders/${orderId}/cancel`);
+    expect([again.statusCode, field(again, 'version')]).toEqual([200, field(first, 'version')]);
+  });
+
+  it('the history tells each event with time, actor, trace and payload, in pages of commits', async () => {
+    await list(client, 'TEA');
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const traced = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, 'x-request-id': 'req-1' };
+    const placed = await client.post('/v1/orders', { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }] }, traced);
+    const path = `${placed.headers['location']}/events`;
+    await client.post(`${placed.headers['location']}/cancel`, { reason: 'No' });
+    const first = await client.get(`${path}?limit=1`);
+    expect(first.json()).toMatchObject({
+      items: [
+        {
+          position: field(placed, 'position'),
+          type: 'OrderPlaced',
+          actor: 'anonymous',
+          correlationId: 'req-1',
+          traceId,
+          payload: { userId: 'u1', totalMinor: '1290' },
+        },
+      ],
+      next: field(placed, 'position'),
+    });
+    const link = /^<([^>]+)>/.exec(String(first.headers['link']))?.[1] ?? '';
+    const second = await client.get(link);
+    expect(second.json<{ items: { type: string }[] }>().items.map(({ type }) => type)).toEqual(['OrderCancelled']);
+    expect(second.headers['link']).toBeUndefined();
+  });
+});
+
+describe('health and documents', () => {
+  it('liveness and readiness answer 200, readiness 503 with every check when one fails', async () => {
+    expect((await client.get('/health/live')).json()).toMatchObject({ status: 'live', environment: 'test' });
+    expect((await client.get('/health/ready')).statusCode).toBe(200);
+    const readiness = { ok: false, checks: { log: { ok: false, detail: 'away' }, views: { ok: true } } };
+    await using failing = await memoryService({ override: { health: { ready: async () => readiness } } });
+    const response = await failing.app.inject('/health/ready');
+    expect([response.statusCode, response.json()]).toEqual([503, readiness]);
+  });
+
+  it('the documentation page is served', async () => {
+    const response = await client.get('/docs');
+    expect([response.statusCode, response.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+  });
+});

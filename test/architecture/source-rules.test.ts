@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const MAX_LINES = 220;
+const ENVIRONMENT = 'src/platform/config/environment.ts';
+
+interface Source {
+  readonly file: string;
+  readonly text: string;
+}
+
+const sources: readonly Source[] = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => join(entry.parentPath, entry.name))
+  .map((path) => ({ file: relative(ROOT, path).split(sep).join('/'), text: readFileSync(path, 'utf8') }))
+  .filter(({ file }) => !file.startsWith('src/gen/'));
+
+/** The files that break a rule, with what is wrong. */
+function offenders(given: readonly Source[], wrong: (source: Source) => string | undefined): string[] {
+  return given.flatMap((source) => {
+    const problem = wrong(source);
+    return problem === undefined ? [] : [`${source.file}: ${problem}`];
+  });
+}
+
+const tooLong = ({ text }: Source): string | undefined => {
+  const lines = text.trimEnd().split('\n').length;
+  return lines > MAX_LINES ? `${lines} lines` : undefined;
+};
+
+const readsVariables = ({ file, text }: Source): string | undefined => {
+  const reads =
+    /\bprocess\s*(\.\s*env\b|\[\s*['"`]env)|\benv\b[^;]*from\s+'(node:)?process'|\bimport\.meta\.env\b/;
+  return file !== ENVIRONMENT && reads.test(text) ? 'reads environment variables' : undefined;
+};
+
+const isBarrel = ({ file, text }: Source): string | undefined => {
+  if (/\/index\.ts$/.test(file)) return 'is an index.ts';
+  return /^export\s+(type\s+)?(\*|\{[^}]*\})[^;\n]*\sfrom\s/m.test(text)
+    ? 'passes on the exports of another'
+    : undefined;
+};
+
+const hasDefaultExport = ({ text }: Source): string | undefined =>
+  /^export default\b/m.test(text) ? 'has a default export' : undefined;
+
+const planted = (text: string, file = 'src/app/planted.ts'): readonly Source[] => [{ file, text }];
+
+describe('a source file', () => {
+  test('is found at all', () => {
+    expect(sources.length).toBeGreaterThan(50);
+    expect(sources.map(({ file }) => file)).toContain(ENVIRONMENT);
+  });
+
+  test(`has at most ${MAX_LINES} lines`, () => {
+    expect(offenders(sources, tooLong)).toEqual([]);
+    expect(offenders(planted('x;\n'.repeat(MAX_LINES + 1)), tooLong)).toHaveLength(1);
+    expect(offenders(planted('x;\n'.repeat(MAX_LINES)), tooLong)).toEqual([]);
+  });
+
+  test('leaves environment variables to the one file that reads them', () => {
+    expect(offenders(sources, readsVariables)).toEqual([]);
+    for (const code of [
+      'const port = process.env.PORT;',
+      "const port = process['env'].PORT;",
+      "import { env } from 'node:process';",
+    ]) {
+      expect(offenders(planted(code), readsVariables), code).toHaveLength(1);
+    }
+  });
+
+  test('is no barrel', () => {
+    expect(offenders(sources, isBarrel)).toEqual([]);
+    expect(offenders(planted('export const a = 1;', 'src/domain/index.ts'), isBarrel)).toHaveLength(1);
+    for (const code of ["export * from './user.ts';", "export type { A } from './user.ts';"]) {
+      expect(offenders(planted(code), isBarrel), code).toHaveLength(1);
+    }
+  });
+
+  test('has no default export', () => {
+    expect(offenders(sources, hasDefaultExport)).toEqual([]);
+    expect(offenders(planted('export default 1;'), hasDefaultExport)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,44 @@
+import type { AppendResult, Log, RecordedCommit, ScanOptions } from '../../src/eventstore/log.ts';
+import type { StreamRef } from '../../src/eventstore/stream.ts';
+import { added, toyCommit } from '../support/toy.ts';
+
+/** A fresh, empty log to test, and the way to open it as another process would. */
+export interface LogUnderTest {
+  readonly log: Log;
+  openSecond(): Promise<Log>;
+  stop(): Promise<void>;
+}
+
+/** Appends `count` commits to a new aggregate, one after the other; returns their versions. */
+export async function appendMany(log: Log, stream: StreamRef, count: number): Promise<number[]> {
+  const versions: number[] = [];
+  for (let i = 1; i <= count; i++) {
+    const commit = toyCommit(`${stream.id}-${i}`, [added(i)]);
+    versions.push(versionOf(await log.append(stream, versions.at(-1) ?? 0, commit)));
+  }
+  return versions;
+}
+
+/** The version of an append that must have gone through. */
+export function versionOf(result: AppendResult): number {
+  if (!result.appended) throw new Error('an append that should go through met a conflict');
+  return result.version;
+}
+
+/** Everything of an aggregate behind a version, page by page, up to the confirmed end. */
+export async function history(log: Log, stream: StreamRef, after = 0): Promise<RecordedCommit[]> {
+  const commits: RecordedCommit[] = [];
+  for (;;) {
+    const page = await log.read(stream, { after: commits.at(-1)?.position ?? after, confirm: true });
+    commits.push(...page.commits);
+    if (page.confirmedEnd) return commits;
+    if (page.commits.length === 0) throw new Error('an empty page that confirms no end');
+  }
+}
+
+/** Every commit that a scan which does not follow yields. */
+export async function scanAll(log: Log, options: ScanOptions): Promise<RecordedCommit[]> {
+  const commits: RecordedCommit[] = [];
+  for await (const batch of log.scan(options)) commits.push(...batch.commits);
+  return commits;
+}

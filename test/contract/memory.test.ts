@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { CorruptCommit } from '../../src/eventstore/errors.ts';
+import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
+import { createMemoryBucketStore } from '../../src/eventstore/memory/memory-bucket-store.ts';
+import { openMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore } from '../../src/eventstore/memory/memory-store.ts';
+import { counterRef } from '../support/toy.ts';
+import { bucketContract } from './bucket-contract.ts';
+import { logContract } from './log-contract.ts';
+
+const nothingToStop = async (): Promise<void> => {};
+
+logContract('the log in memory', async () => {
+  const store = createMemoryStore();
+  return { log: openMemoryLog(store), openSecond: async () => openMemoryLog(store), stop: nothingToStop };
+});
+
+bucketContract('the bucket in memory', async () => {
+  const store = createMemoryBucketStore('rows');
+  return {
+    bucket: openMemoryBucket(store),
+    openSecond: async () => openMemoryBucket(store),
+    stop: nothingToStop,
+  };
+});
+
+describe('corrupt bytes in the log in memory', () => {
+  const broken = { garbage: Uint8Array.of(0xff, 0xff, 0xff), nothing: new Uint8Array(0) };
+  for (const [what, bytes] of Object.entries(broken)) {
+    it(`are read past as long as nobody looks inside, and then named by subject and position (${what})`, async () => {
+      const store = createMemoryStore({ prefix: 'jl' });
+      store.put(counterRef('broken'), 0, bytes, 'broken-1');
+      const commit = await openMemoryLog(store).at(1);
+      expect(commit).toMatchObject({ position: 1, commitId: 'broken-1' });
+      expect(() => commit?.decisions).toThrow(CorruptCommit);
+      expect(() => commit?.decisions).toThrow(/position 1 on jl\.counter\.\d\.\d\.\d\.broken/);
+    });
+  }
+});

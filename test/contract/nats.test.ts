@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { afterAll, beforeAll } from 'vitest';
+import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
+import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { bucketContract } from './bucket-contract.ts';
+import { logContract } from './log-contract.ts';
+
+let server: TestServer | undefined;
+
+beforeAll(async () => {
+  server = await startTestServer();
+}, 60_000);
+afterAll(async () => {
+  await server?.stop();
+});
+
+const urlOf = (): string => {
+  if (server === undefined) throw new Error('the server did not start');
+  return server.url;
+};
+
+logContract('the log on one server', async () => {
+  // A stream of its own for each part of the contract, since a log is never emptied.
+  const suffix = randomUUID().slice(0, 8);
+  const names = { stream: `${TEST_LOG.stream}-${suffix}`, prefix: `${TEST_LOG.prefix}${suffix}` };
+  await createLogStream(urlOf(), names);
+  const handles: LogHandle[] = [];
+  const open = async () => {
+    const handle = await openTestLog(urlOf(), names);
+    handles.push(handle);
+    return handle.log;
+  };
+  const stop = async (): Promise<void> => {
+    for (const handle of handles) await handle.close();
+  };
+  return { log: await open(), openSecond: open, stop };
+});
+
+const kinds = [
+  { what: 'in memory storage', storage: 'memory', persist: 'sync' },
+  { what: 'on file', storage: 'file', persist: 'sync' },
+  { what: 'on file, written back later', storage: 'file', persist: 'async' },
+] as const;
+
+for (const { what, ...kind } of kinds) {
+  bucketContract(`the bucket on one server, ${what}`, async () => {
+    const name = `rows-${randomUUID().slice(0, 8)}`;
+    const handles: LogHandle[] = [];
+    const open = async () => {
+      const handle = await connectTo(urlOf());
+      handles.push(handle);
+      const batches = kind.persist === 'sync';
+      return createNatsBucket({ requests: handle.requests, runtime: systemRuntime, name, timeoutMs: 1_000, batches });
+    };
+    const stop = async (): Promise<void> => {
+      for (const handle of handles) await handle.close();
+    };
+    return { bucket: await open(), openSecond: open, stop };
+  });
+}

@@ -1,0 +1,157 @@
+import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
+import fc from 'fast-check';
+import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import type { EmailCommand } from '../../../src/domain/email.ts';
+import type { NewOrderLine, OrderCommand } from '../../../src/domain/order.ts';
+import type { ProductCommand } from '../../../src/domain/product.ts';
+import type { UserCommand } from '../../../src/domain/user.ts';
+
+// Few ids, few attempts and few addresses, so that commands meet each other; now and then a value that is refused.
+
+const at = fc.integer({ min: 1_700_000_000_000, max: 1_700_000_060_000 });
+const userId = fc.constantFrom('u1', 'u2');
+const attempt = fc.constantFrom('a1', 'a2', 'a3');
+const address = fc.oneof(
+  { weight: 9, arbitrary: fc.constantFrom('ada@example.com', 'ada@example.org', 'bob@example.net') },
+  { weight: 1, arbitrary: fc.constantFrom('', 'Ada@example.com', 'ada@localhost') },
+);
+const name = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom('Ada', 'Bob', ' Ada ', 'Ade\u0301le') },
+  { weight: 2, arbitrary: fc.string({ unit: 'grapheme', maxLength: 12 }) },
+  { weight: 1, arbitrary: fc.constantFrom('', 'a\u0000', '\ud800') },
+);
+const reason = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('', 'changed my mind') },
+  { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 4 }) },
+);
+const price = fc.oneof(
+  { weight: 9, arbitrary: fc.bigInt({ min: 1n, max: 100_000n }) },
+  { weight: 1, arbitrary: fc.constantFrom(-1n, 0n, 9_007_199_254_740_991n, 9_007_199_254_740_992n) },
+);
+const quantity = fc.oneof(
+  { weight: 9, arbitrary: fc.integer({ min: 1, max: 5 }) },
+  { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0.5, Number.NaN, 1_000_000, 1_000_000_000, 1_000_000_001) },
+);
+const currency = fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD', 'XXX');
+
+const is = <Type extends string>(type: Type) => fc.constant(type);
+const sequence = <Command>(...commands: fc.Arbitrary<Command>[]) =>
+  fc.array(fc.oneof(...commands), { maxLength: 30 });
+
+/** Commands for one user; the first often registers it. */
+export const userCommands: fc.Arbitrary<UserCommand[]> = (() => {
+  const register = fc.record({
+    type: is('register'),
+    userId: is('u1'),
+    email: address,
+    name,
+    emailAttempt: attempt,
+    at,
+  });
+  const later = sequence<UserCommand>(
+    register,
+    fc.record({ type: is('abandonRegistration'), userId: is('u1'), emailAttempt: attempt, at }),
+    fc.record({ type: is('rename'), name, at }),
+    fc.record({ type: is('startEmailChange'), attempt, email: address, at }),
+    fc.record({ type: is('startEmailChange'), attempt, email: address, at }),
+    fc.record({ type: is('completeEmailChange'), attempt, at }),
+    fc.record({ type: is('completeEmailChange'), attempt, at }),
+    fc.record({ type: is('abandonEmailChange'), attempt, reason, at }),
+    fc.record({ type: is('deactivate'), reason, at }),
+    fc.record({ type: is('reactivate'), at }),
+  );
+  return beginning(register, later);
+})();
+
+/** Commands for one address, from two users with three attempts each. */
+export const emailCommands: fc.Arbitrary<EmailCommand[]> = sequence<EmailCommand>(
+  fc.record({ type: is('claim'), userId, attempt, at }),
+  fc.record({ type: is('release'), userId, attempt, at }),
+);
+
+/** Commands for one product; the first often lists it. */
+export const productCommands: fc.Arbitrary<ProductCommand[]> = (() => {
+  const sku = fc.constantFrom('TEA-1', 'TEA-1', 'TEA-1', 'tea');
+  const list = fc.record({ type: is('list'), sku, name, priceMinor: price, currency, at });
+  const receiptId = fc.constantFrom('r1', 'r2', 'r3', 'r4', 'r5', 'a b');
+  const receive = fc.record({ type: is('receiveStock'), receiptId, quantity, at });
+  const discontinue = fc.record({ type: is('discontinue'), at });
+  const later = fc.array(
+    fc.oneof(
+      { weight: 1, arbitrary: list },
+      { weight: 2, arbitrary: fc.record({ type: is('rename'), name, at }) },
+      { weight: 2, arbitrary: fc.record({ type: is('changePrice'), priceMinor: price, at }) },
+      { weight: 6, arbitrary: receive },
+      { weight: 1, arbitrary: discontinue },
+    ),
+    { maxLength: 30 },
+  );
+  return beginning<ProductCommand>(list, later);
+})();
+
+/** Lines as the service looks them up; mostly of distinct products in one currency. */
+const orderLines: fc.Arbitrary<NewOrderLine[]> = (() => {
+  const line = fc.record({
+    sku: fc.constantFrom('TEA-1', 'CUP-1', 'POT-1', 'JAR-1', 'tea'),
+    name: fc.constantFrom('Tea', 'Cup', 'Ade\u0301le', ''),
+    quantity,
+    unitPriceMinor: price,
+    currency,
+  });
+  const sound = fc.record({
+    sku: fc.integer({ min: 1, max: 200 }).map((n) => `SKU-${n}`),
+    name: fc.constantFrom('Tea', 'Cup'),
+    quantity: fc.integer({ min: 1, max: 1_000_000 }),
+    unitPriceMinor: fc.bigInt({ min: 1n, max: 200_000_000n }),
+    currency: fc.constant('EUR'),
+  });
+  return fc.oneof(
+    fc.array(line, { maxLength: 4 }),
+    fc.uniqueArray(sound, { minLength: 1, maxLength: 102, selector: (l) => l.sku, size: 'max' }),
+  );
+})();
+
+/** Commands for one order. Few distinct baskets, so that the same one is placed again, perhaps at other prices. */
+export const orderCommands: fc.Arbitrary<OrderCommand[]> = fc
+  .array(orderLines, { minLength: 1, maxLength: 2 })
+  .chain((baskets) => {
+    const repriced = baskets.map((lines) =>
+      lines.map((l) => ({ ...l, unitPriceMinor: l.unitPriceMinor + 1n })),
+    );
+    const lines = fc.constantFrom(...baskets, ...repriced);
+    const place = fc.record({ type: is('place'), orderId: is('o1'), userId, lines, at });
+    const later = fc.oneof(place, fc.record({ type: is('cancel'), reason, at }));
+    return beginning<OrderCommand>(place, fc.array(later, { maxLength: 6 }));
+  });
+
+/** Mostly the first command and then the others; sometimes the others at once. */
+function beginning<Command>(first: fc.Arbitrary<Command>, later: fc.Arbitrary<Command[]>) {
+  return fc
+    .tuple(fc.option(first, { freq: 9 }), later)
+    .map(([one, rest]) => (one === null ? rest : [one, ...rest]));
+}
+
+const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const text = fc.oneof(fc.constantFrom('a1', 'a2', 'u1', 'r1'), fc.string({ unit: 'grapheme', maxLength: 8 }));
+
+/** Any message of a schema, whether or not a decider would ever write it. */
+function anyMessage(schema: DescMessage): fc.Arbitrary<Message> {
+  const fields: Record<string, fc.Arbitrary<unknown>> = {};
+  for (const field of schema.fields) {
+    if (field.fieldKind === 'list' && field.message !== undefined) {
+      fields[field.localName] = fc.array(anyMessage(field.message), { maxLength: 3 });
+    } else {
+      fields[field.localName] = field.scalar === undefined || field.scalar === 9 ? text : int64;
+    }
+  }
+  return fc.record(fields).map((init) => create(schema, init));
+}
+
+/** Any event of a decider's category, in any order and with any content. */
+export function anyEvent<State, Command, Event extends Message, R extends Rejection>(
+  decider: Decider<State, Command, Event, R>,
+): fc.Arbitrary<Event> {
+  const schemas: readonly DescMessage[] = decider.events;
+  // `events` holds exactly the schemas of the union `Event`.
+  return fc.oneof(...schemas.map(anyMessage)) as fc.Arbitrary<Message> as fc.Arbitrary<Event>;
+}

@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { normaliseEmail } from '../../../src/domain/email-address.ts';
+import { emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
+import { normaliseName, normaliseReason } from '../../../src/domain/text.ts';
+
+const strings = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+);
+
+test('a normalised text is its own normal form and survives UTF-8', () => {
+  fc.assert(
+    fc.property(strings, (input) => {
+      for (const text of [normaliseName(input), normaliseReason(input)]) {
+        if (text === undefined) continue;
+        expect(normaliseReason(text)).toBe(text);
+        expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(text))).toBe(
+          text,
+        );
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('every spelling of an address in other case and between blanks is the same address', () => {
+  fc.assert(
+    fc.property(fc.emailAddress(), fc.infiniteStream(fc.boolean()), (input, upper) => {
+      const address = normaliseEmail(input);
+      const spelled = Array.from(input, (c) => (upper.next().value ? c.toUpperCase() : c.toLowerCase())).join(
+        '',
+      );
+      expect(normaliseEmail(`\t${spelled} `)).toBe(address);
+      if (address !== undefined) expect(normaliseEmail(address)).toBe(address);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('valid addresses of the usual form are taken', () => {
+  fc.assert(
+    fc.property(fc.emailAddress(), (input) => {
+      expect(normaliseEmail(input)).toBe(input.toLowerCase());
+    }),
+  );
+});
+
+test('a key map holds what a built-in map holds, and older versions of it never change', () => {
+  const puts = fc.array(fc.tuple(fc.integer({ min: 0, max: 300 }), fc.nat(9)), {
+    maxLength: 600,
+    size: 'max',
+  });
+  fc.assert(
+    fc.property(puts, fc.nat(600), (all, cut) => {
+      const model = new Map<string, number>();
+      let map: KeyMap<number> = emptyKeyMap;
+      let older: { map: KeyMap<number>; json: string } | undefined;
+      for (const [index, [n, value]] of all.entries()) {
+        if (index === cut) older = { map, json: JSON.stringify(map) };
+        map = putKey(map, `key-${n}`, value);
+        model.set(`key-${n}`, value);
+      }
+      for (let n = 0; n <= 300; n++) expect(getKey(map, `key-${n}`)).toBe(model.get(`key-${n}`));
+      if (older !== undefined) expect(JSON.stringify(older.map)).toBe(older.json);
+    }),
+    { numRuns: 50 },
+  );
+});

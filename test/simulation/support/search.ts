@@ -1,0 +1,46 @@
+/** A schedule that violated something. */
+export interface Finding<Scenario> {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly violations: readonly string[];
+}
+
+/** What is searched: schedules that are a function of a seed and a scenario. */
+export interface Search<Scenario> {
+  readonly firstSeed: number;
+  readonly schedules: number;
+  readonly scenarioOf: (seed: number) => Scenario;
+  /** Runs one schedule; returns what it violated. */
+  readonly run: (seed: number, scenario: Scenario) => Promise<readonly string[]>;
+  /** The scenario with something left out, in every way. */
+  readonly smaller: (scenario: Scenario) => Iterable<Scenario>;
+}
+
+/** The first schedule that violates something, with its scenario made as small as it still does; else undefined. */
+export async function findViolation<Scenario>(
+  search: Search<Scenario>,
+): Promise<Finding<Scenario> | undefined> {
+  const { firstSeed, schedules, scenarioOf, run } = search;
+  for (let seed = firstSeed; seed < firstSeed + schedules; seed++) {
+    const scenario = scenarioOf(seed);
+    const violations = await run(seed, scenario);
+    if (violations.length > 0) return shrink(search, { seed, scenario, violations });
+  }
+  return undefined;
+}
+
+async function shrink<Scenario>(
+  search: Search<Scenario>,
+  found: Finding<Scenario>,
+): Promise<Finding<Scenario>> {
+  for (const scenario of search.smaller(found.scenario)) {
+    const violations = await search.run(found.seed, scenario);
+    if (violations.length > 0) return shrink(search, { seed: found.seed, scenario, violations });
+  }
+  return found;
+}
+
+/** A finding as text for the person who has to replay it. */
+export function describeFinding<Scenario>({ seed, scenario, violations }: Finding<Scenario>): string {
+  return `seed ${seed}, scenario ${JSON.stringify(scenario)}: ${violations.join('; ')}`;
+}

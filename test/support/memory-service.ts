@@ -1,0 +1,67 @@
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { buildApp } from '../../src/api/app.ts';
+import type { AppDeps } from '../../src/api/deps.ts';
+import { createUseCases } from '../../src/app/create-use-cases.ts';
+import { createEmailKey } from '../../src/app/email-key.ts';
+import { createHandler } from '../../src/eventstore/handler.ts';
+import type { Log } from '../../src/eventstore/log.ts';
+import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
+import type { Runtime } from '../../src/eventstore/runtime.ts';
+import type { ReadModels } from '../../src/projections/read-models.ts';
+import { foldedReadModels } from './folded-read-models.ts';
+
+/** The whole service on a log in memory, reached with `app.inject`. */
+export interface MemoryService extends AsyncDisposable {
+  readonly app: FastifyInstance;
+  readonly log: Log;
+  readonly deps: AppDeps;
+}
+
+export interface MemoryServiceOptions {
+  /** Replaces parts, for example a handler that fails. */
+  readonly override?: Partial<AppDeps>;
+  readonly logger?: FastifyBaseLogger;
+}
+
+/** Milliseconds at which every test begins. */
+export const TEST_EPOCH = Date.UTC(2026, 0, 15, 9, 30);
+
+/** A clock that ticks one millisecond a look, counted ids, no real waiting. */
+export function fixedRuntime(): Runtime {
+  let ticks = 0;
+  let ids = 0;
+  return {
+    now: () => TEST_EPOCH + ticks++,
+    random: () => 0.5,
+    id: () => `00000000-0000-7000-8000-${String(++ids).padStart(12, '0')}`,
+    sleep: async () => undefined,
+  };
+}
+
+/** Builds the service as production does, on parts in memory. */
+export async function memoryService(options: MemoryServiceOptions = {}): Promise<MemoryService> {
+  const runtime = fixedRuntime();
+  const log = createMemoryLog();
+  const handler = createHandler({ log, runtime });
+  const useCases = createUseCases({
+    handler,
+    runtime,
+    emailKey: createEmailKey(new Uint8Array(32).fill(7)),
+    settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000 },
+  });
+  const readModels: ReadModels = foldedReadModels(log);
+  const deps: AppDeps = {
+    handler,
+    useCases,
+    log,
+    readModels,
+    runtime,
+    health: { ready: async () => ({ ok: true, checks: { log: { ok: true } } }) },
+    logger: options.logger ?? false,
+    settings: { bodyLimitBytes: 65_536, requestTimeoutMs: 5_000, environment: 'test', version: '0.0.0-test' },
+    ...options.override,
+  };
+  const app = buildApp(deps);
+  await app.ready();
+  return { app, log, deps, [Symbol.asyncDispose]: async () => void (await app.close()) };
+}

@@ -1,0 +1,257 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import type { ServerConfig } from '../../src/platform/nats-server/config-file.ts';
+import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
+import { testServerBinary } from './nats-server.ts';
+
+/** One server of a test cluster. Url and data stay the same over restarts. */
+export interface ClusterNode {
+  readonly name: string;
+  readonly url: string;
+  readonly monitorUrl: string;
+  /** True unless it was killed, stopped or paused. */
+  readonly up: () => boolean;
+  /** Process id of nats-server itself; another one after `restart`. */
+  readonly pid: () => number;
+  /** Ends it with SIGKILL and waits until it is gone; the data stays for `restart`. */
+  kill9(): Promise<void>;
+  /** Ends it gently; the data stays for `restart`. */
+  stop(): Promise<void>;
+  /** Starts it again on the same ports and data; ends it gently first if it still runs. Does not wait for a quorum. */
+  restart(): Promise<void>;
+  /** SIGSTOP and SIGCONT, or any other signal. False when it is gone. */
+  signal(signal: NodeJS.Signals): boolean;
+}
+
+/** Three real servers on loopback that replicate. They end with this process at the latest. */
+export interface TestCluster extends AsyncDisposable {
+  readonly nodes: readonly ClusterNode[];
+  readonly urls: readonly string[];
+  /** Who leads a stream as the servers that are up report it; undefined while nobody does. */
+  leaderOf(stream: string): Promise<ClusterNode | undefined>;
+  /** Waits until there is a meta leader, and a leader of every stream named. @throws Error after the bound */
+  settled(streams: readonly string[], timeoutMs?: number): Promise<void>;
+  /** Asks a stream's leader to step down. False when nobody answered. */
+  stepDown(stream: string): Promise<boolean>;
+  /** Ends all servers and removes their data. */
+  stop(): Promise<void>;
+}
+
+export interface TestClusterOptions {
+  /** True: every write is synced before it is acknowledged, as in production. False unless given: faster. */
+  readonly syncAlways?: boolean;
+  readonly extraConfig?: ServerConfig;
+}
+
+const READY_TIMEOUT_MS = 30_000;
+const POLL_MS = 50;
+const NAMES = ['n1', 'n2', 'n3'] as const;
+
+/**
+ * Starts three servers with empty data in a temporary folder; 3 to 6 s.
+ * They do not advertise each other's addresses, so that a client stays on the addresses (or proxies) it was given.
+ */
+export async function startTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
+  const root = await mkdtemp(join(tmpdir(), 'jetledger-cluster-'));
+  const started: ClusterNode[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((node) => node.stop()));
+    await rm(root, { recursive: true, force: true });
+  };
+  try {
+    const routePorts = await freePorts(NAMES.length);
+    const starting = NAMES.map(async (name, index) => {
+      started.push(await startNode(name, join(root, name), clusterConfig(routePorts, index, options), options));
+    });
+    // All of them, also when one fails, so that `stop` knows every server there is.
+    const outcomes = await Promise.allSettled(starting);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    started.sort((a, b) => a.name.localeCompare(b.name));
+    const cluster = clusterOf(started, stop);
+    await cluster.settled([]);
+    await proveReplication(started);
+    return cluster;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function clusterOf(nodes: readonly ClusterNode[], stop: () => Promise<void>): TestCluster {
+  const leaderOf = async (stream: string): Promise<ClusterNode | undefined> => {
+    for (const node of nodes.filter((n) => n.up())) {
+      const leader = await streamLeader(node, stream);
+      const found = nodes.find((n) => n.name === leader);
+      if (found?.up()) return found;
+    }
+    return undefined;
+  };
+  return {
+    nodes,
+    urls: nodes.map((node) => node.url),
+    leaderOf,
+    settled: async (streams, timeoutMs = READY_TIMEOUT_MS) => {
+      await until('a meta leader', timeoutMs, () => hasMetaLeader(nodes));
+      for (const stream of streams) {
+        await until(`a leader of ${stream}`, timeoutMs, async () => (await leaderOf(stream)) !== undefined);
+      }
+    },
+    stepDown: (stream) => stepDown(nodes, stream),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function startNode(
+  name: string,
+  dataDir: string,
+  cluster: ServerConfig,
+  options: TestClusterOptions,
+): Promise<ClusterNode> {
+  const binary = await testServerBinary();
+  const start = (port: number, monitorPort: number): Promise<EmbeddedServer> =>
+    startEmbeddedServer({
+      binary,
+      dataDir,
+      port,
+      monitorPort,
+      syncAlways: options.syncAlways ?? false,
+      serverName: name,
+      extraConfig: { ...options.extraConfig, cluster },
+      // A node alone has no quorum: it is ready when it listens.
+      healthPath: '/healthz?js-enabled-only=true',
+      readyTimeoutMs: READY_TIMEOUT_MS,
+    });
+  let server = await start(-1, -1);
+  let up = true;
+  const { url, monitorUrl } = server;
+  const stop = async (): Promise<void> => {
+    up = false;
+    server.kill('SIGCONT');
+    await server.stop();
+  };
+  return {
+    name,
+    url,
+    monitorUrl,
+    up: () => up,
+    pid: () => server.pid,
+    stop,
+    kill9: async () => {
+      up = false;
+      server.kill('SIGKILL');
+      await server.exited;
+    },
+    restart: async () => {
+      await stop();
+      server = await start(Number(new URL(url).port), Number(new URL(monitorUrl).port));
+      up = true;
+    },
+    signal: (signal) => {
+      if (signal === 'SIGSTOP') up = false;
+      if (signal === 'SIGCONT') up = true;
+      return server.kill(signal);
+    },
+  };
+}
+
+function clusterConfig(ports: readonly number[], index: number, options: TestClusterOptions): ServerConfig {
+  const extra = options.extraConfig?.['cluster'];
+  return {
+    ...(typeof extra === 'object' && !Array.isArray(extra) ? extra : {}),
+    name: 'jetledger-test',
+    listen: `127.0.0.1:${ports[index]}`,
+    routes: ports.map((port) => `nats://127.0.0.1:${port}`),
+    no_advertise: true,
+  };
+}
+
+/** Ports that were free a moment ago: routes must be known before any server starts. */
+async function freePorts(count: number): Promise<number[]> {
+  const holders = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const holder = createServer();
+      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+      return holder;
+    }),
+  );
+  const ports = holders.map((holder) => {
+    const address = holder.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
+  return ports;
+}
+
+interface JetStreamReport {
+  readonly meta_cluster?: { readonly leader?: string };
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly { readonly name: string; readonly cluster?: { readonly leader?: string } }[];
+  }[];
+}
+
+async function report(node: ClusterNode, query: string): Promise<JetStreamReport> {
+  try {
+    const answer = await fetch(`${node.monitorUrl}/jsz${query}`, { signal: AbortSignal.timeout(1_000) });
+    return (await answer.json()) as JetStreamReport;
+  } catch {
+    return {};
+  }
+}
+
+async function streamLeader(node: ClusterNode, stream: string): Promise<string | undefined> {
+  const { account_details: accounts = [] } = await report(node, '?accounts=true&streams=true');
+  for (const account of accounts) {
+    const leader = account.stream_detail?.find((detail) => detail.name === stream)?.cluster?.leader;
+    if (leader !== undefined && leader !== '') return leader;
+  }
+  return undefined;
+}
+
+async function hasMetaLeader(nodes: readonly ClusterNode[]): Promise<boolean> {
+  const up = nodes.filter((node) => node.up());
+  const leaders = await Promise.all(up.map(async (node) => (await report(node, '')).meta_cluster?.leader ?? ''));
+  return leaders.length > 0 && leaders.every((leader) => leader !== '' && leader === leaders[0]);
+}
+
+/** A stream with three replicas can be made: what "ready" means for a test. */
+async function proveReplication(nodes: readonly ClusterNode[]): Promise<void> {
+  const connection = await connect({ servers: nodes.map((node) => node.url) });
+  try {
+    await until('a stream with three replicas', READY_TIMEOUT_MS, async () => {
+      const jsm = await jetstreamManager(connection, { checkAPI: false, timeout: 2_000 });
+      const added = await jsm.streams.add({ name: 'probe', subjects: ['probe'], num_replicas: 3 }).catch(() => undefined);
+      return added !== undefined && (await jsm.streams.delete('probe').catch(() => false));
+    });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function stepDown(nodes: readonly ClusterNode[], stream: string): Promise<boolean> {
+  const servers = nodes.filter((node) => node.up()).map((node) => node.url);
+  const connection = await connect({ servers, timeout: 2_000 }).catch(() => undefined);
+  if (connection === undefined) return false;
+  try {
+    await connection.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', { timeout: 2_000 });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await connection.close();
+  }
+}
+
+async function until(what: string, timeoutMs: number, holds: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`The test cluster had no ${what} after ${timeoutMs} ms`);
+    await delay(POLL_MS);
+  }
+}

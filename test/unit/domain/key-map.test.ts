@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
+import { addKey, emptyKeySet, hasKey, type KeySet } from '../../../src/domain/key-set.ts';
+
+function nodesOf<V>(map: KeyMap<V>): KeyMap<V>[] {
+  return [map, ...map.children.flatMap(nodesOf)];
+}
+
+function filled(size: number): KeySet {
+  let set = emptyKeySet;
+  for (let i = 0; i < size; i++) set = addKey(set, `key-${i}`);
+  return set;
+}
+
+test('adding to ten thousand keys copies a few small nodes and shares all others', () => {
+  const before = filled(10_000);
+  const shared = new Set(nodesOf(before));
+  const fresh = nodesOf(addKey(before, 'one more')).filter((node) => !shared.has(node));
+  expect(fresh.length).toBeLessThanOrEqual(9);
+  expect(Math.max(...fresh.map((node) => node.entries.length))).toBeLessThanOrEqual(32);
+});
+
+test('keys that arrive in order do not make the tree deep', () => {
+  let depth = 0;
+  for (let node: KeySet | undefined = filled(10_000); node !== undefined; node = node.children[0]) depth++;
+  expect(depth).toBeLessThanOrEqual(4);
+});
+
+test('adding a key that is there answers the very same set', () => {
+  const set = filled(100);
+  expect(addKey(set, 'key-7')).toBe(set);
+});
+
+test('a value can be replaced, and the older map keeps the old one', () => {
+  const before = putKey<number>(emptyKeyMap, 'a', 1);
+  const after = putKey(before, 'a', 2);
+  expect([getKey(before, 'a'), getKey(after, 'a')]).toEqual([1, 2]);
+});
+
+test('names of object properties are keys like any others', () => {
+  expect(hasKey(emptyKeySet, '__proto__')).toBe(false);
+  expect(hasKey(addKey(emptyKeySet, '__proto__'), '__proto__')).toBe(true);
+  expect(hasKey(addKey(emptyKeySet, ''), '')).toBe(true);
+});

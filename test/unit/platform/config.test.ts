@@ -1,0 +1,203 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError } from '../../../src/platform/config/errors.ts';
+import { CONFIG_KEYS } from '../../../src/platform/config/keys.ts';
+import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
+import { maskSecrets } from '../../../src/platform/config/mask.ts';
+import { getAt } from '../../../src/platform/config/tree.ts';
+
+type Env = Record<string, string | undefined>;
+
+const EMAIL_KEY = '0123456789abcdef'.repeat(4);
+const PRODUCTION: Env = {
+  JETLEDGER_ENV: 'production',
+  NATS_URL: 'nats://nats.internal:4222',
+  JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
+};
+
+function load(env: Env, dir = configDir({})) {
+  return loadConfig({ env, dir });
+}
+
+function problemsOf(env: Env, dir?: string): string[] {
+  try {
+    load(env, dir);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ key, message }) => `${key}: ${message}`);
+    throw error;
+  }
+  return [];
+}
+
+describe('the checked-in configuration', () => {
+  it('is complete and valid in development, which is what is chosen when nothing is', () => {
+    const config = load({});
+    expect(config.environment).toBe('development');
+    expect(config.http.port).toBe(3000);
+    expect(config.nats.url).toBe('');
+    expect(config.log.durability).toBe('always');
+  });
+
+  it('takes any free port in test', () => {
+    expect(load({ JETLEDGER_ENV: 'test' }).http.port).toBe(0);
+  });
+
+  it('is valid in production once server and e-mail key are given', () => {
+    expect(load(PRODUCTION).environment).toBe('production');
+  });
+
+  it('names the variables to set when production lacks its server and its e-mail key', () => {
+    const problems = problemsOf({ JETLEDGER_ENV: 'production' });
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toContain('set NATS_URL or JETLEDGER_NATS__URL');
+    expect(problems[1]).toContain('set JETLEDGER_USERS__EMAIL_KEY');
+  });
+
+  it('has the data folder as an absolute path, wherever the command is run', () => {
+    expect(isAbsolute(load({}).nats.embedded.dataDir)).toBe(true);
+  });
+});
+
+describe('variables', () => {
+  it('override files, each converted to the type of its key', () => {
+    const config = load({
+      JETLEDGER_HTTP__BODY_LIMIT_BYTES: '2048',
+      JETLEDGER_PROCESSES__ENABLED: 'false',
+      JETLEDGER_TRACING__SAMPLE_RATIO: '0.25',
+      JETLEDGER_NATS__TOKEN: '12345',
+      JETLEDGER_NATS__EMBEDDED__DATA_DIR: '/var/lib/jetledger',
+    });
+    expect(config.http.bodyLimitBytes).toBe(2048);
+    expect(config.processes.enabled).toBe(false);
+    expect(config.tracing.sampleRatio).toBe(0.25);
+    expect(config.nats.token).toBe('12345');
+    expect(config.nats.embedded.dataDir).toBe('/var/lib/jetledger');
+  });
+
+  it('are understood with and without underscores inside a level', () => {
+    expect(load({ JETLEDGER_HTTP__BODYLIMITBYTES: '2048' }).http.bodyLimitBytes).toBe(2048);
+  });
+
+  it('exist for every key, under the name that messages give', () => {
+    for (const key of CONFIG_KEYS) {
+      const value = getAt(load(PRODUCTION), key.name);
+      const again = load({ ...PRODUCTION, [key.variable]: String(value) });
+      expect(getAt(again, key.name)).toEqual(value);
+    }
+  });
+
+  it('may be the plain NATS_URL and PORT, over which the full names win', () => {
+    const config = load({ NATS_URL: 'nats://a:4222', PORT: '8080', JETLEDGER_HTTP__PORT: '8081' });
+    expect(config.nats.url).toBe('nats://a:4222');
+    expect(config.http.port).toBe(8081);
+  });
+
+  it('of other programs are ignored', () => {
+    expect(problemsOf({ HTTP__PORT: 'x', JETLEDGERX: 'y', PORT: '', NATS_URL: '' })).toEqual([]);
+  });
+});
+
+describe('problems', () => {
+  it('are told all at once, each with key, value, origin and what is allowed', () => {
+    expect(
+      problemsOf({
+        JETLEDGER_HTTP__PORT: 'abc',
+        JETLEDGER_LOG__REPLICAS: '2',
+        JETLEDGER_NATS__USER: 'service',
+      }),
+    ).toEqual([
+      'http.port: given "abc" (JETLEDGER_HTTP__PORT); allowed: a whole number from 0 to 65535',
+      'log.replicas: given 2 (JETLEDGER_LOG__REPLICAS); allowed: 1, 3, 5',
+      'nats.password: given "" (configs/default.yaml); user and password go together: set both or none',
+    ]);
+  });
+
+  it('name the nearest key for one that does not exist', () => {
+    expect(problemsOf({ JETLEDGER_HTTP__PROT: '1' })).toEqual([
+      'JETLEDGER_HTTP__PROT: no such key (environment); did you mean JETLEDGER_HTTP__PORT?',
+    ]);
+  });
+
+  it('include an environment that does not exist', () => {
+    expect(problemsOf({ JETLEDGER_ENV: 'prod' })).toEqual([
+      'JETLEDGER_ENV: given "prod" (environment); allowed: development, test, production',
+    ]);
+  });
+
+  it('never show a secret that was refused', () => {
+    const problems = problemsOf({
+      JETLEDGER_USERS__EMAIL_KEY: 'hunter2',
+      JETLEDGER_NATS__URL: 'nats://me:hunter2@host/x y',
+    }).join('\n');
+    expect(problems).toContain('users.emailKey: given ***');
+    expect(problems).not.toContain('hunter2');
+  });
+
+  it('include settings that exclude each other', () => {
+    const problems = problemsOf({
+      JETLEDGER_LOG__DURABILITY: 'replicated',
+      JETLEDGER_TRACING__ENABLED: 'true',
+      JETLEDGER_NATS__TLS__CERT_FILE: 'cert.pem',
+    }).map((problem) => problem.split(':')[0]);
+    expect(problems).toEqual(['log.durability', 'nats.tls.keyFile', 'tracing.enabled']);
+  });
+});
+
+describe('files', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'jetledger-config-'));
+    await cp(configDir({}), dir, { recursive: true, filter: (path) => !path.endsWith('.json') });
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+
+  it('of the environment override the default file', async () => {
+    await writeFile(join(dir, 'development.yaml'), 'http:\n  port: 4000\nnats:\n');
+    expect(load({}, dir).http.port).toBe(4000);
+  });
+
+  it('with unknown keys, values of the wrong type or a value for a section are refused by name', async () => {
+    await writeFile(
+      join(dir, 'development.yaml'),
+      'htpp:\n  port: 1\nhttp:\n  port: "4000"\n  prt: 1\nlog: 7\n',
+    );
+    const problems = problemsOf({}, dir);
+    expect(problems).toHaveLength(4);
+    expect(problems[0]).toMatch(/^htpp: no such key \(.*development\.yaml\); did you mean http\?$/);
+    expect(problems[1]).toMatch(/^http\.prt: .*did you mean http\.port\?$/);
+    expect(problems[2]).toMatch(/^log: given 7 .* allowed: a section with keys$/);
+    expect(problems[3]).toMatch(/^http\.port: given "4000" /);
+  });
+
+  it('that are no YAML or cannot be read are one problem each', async () => {
+    await writeFile(join(dir, 'development.yaml'), 'http: [1\n');
+    await rm(join(dir, 'default.yaml'));
+    const problems = problemsOf({}, dir);
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toContain('default.yaml: cannot be read (ENOENT)');
+    expect(problems[1]).toContain('development.yaml: is not valid YAML');
+  });
+
+  it('that lack a key tell what it may hold', async () => {
+    await writeFile(join(dir, 'default.yaml'), 'http:\n  port: 1\n');
+    expect(problemsOf({}, dir)).toContain('log.replicas: missing; allowed: 1, 3, 5');
+  });
+});
+
+describe('maskSecrets', () => {
+  it('hides every secret that is set and credentials in server addresses, and nothing else', () => {
+    const config = load({
+      ...PRODUCTION,
+      NATS_URL: 'nats://me:hunter2@a:4222,nats://me:hunter2@b:4222',
+      JETLEDGER_NATS__TOKEN: 'hunter2',
+    });
+    const masked = maskSecrets(config);
+    expect(JSON.stringify(masked)).not.toMatch(/hunter2|0123456789abcdef/);
+    expect(masked.nats).toMatchObject({ url: 'nats://***@b:4222', token: '***', password: '' });
+    expect(masked.users.emailKey).toBe('***');
+    expect(masked.http).toEqual(config.http);
+    expect(config.users.emailKey).toBe(EMAIL_KEY);
+  });
+});

@@ -1,0 +1,22 @@
+import { configDefaults, defineConfig } from 'vitest/config';
+
+// .ci/run reads its counts from this file.
+const report = process.env.VITEST_JSON_REPORT;
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Measurements and long audits have commands of their own.
+    exclude: [...configDefaults.exclude, 'test/audit/**', 'test/bench/**', 'test/scale/**'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // A process for each file, since many files hold a server of their own; two fit the machines this runs on.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    teardownTimeout: 10_000,
+    slowTestThreshold: 2_000,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], exclude: ['src/gen/**'] },
+  },
+});
