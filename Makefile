@@ -62,7 +62,7 @@ proto-accept: setup ## Accept compatible changes of proto into its baseline
 setup: node-version ## Install the dependencies, if they changed
 	@cmp -s package-lock.json $(STAMP) || { \
 	  echo 'Installing dependencies (once, until package-lock.json changes) ...' && \
-	  $(NPM_CI) && cp package-lock.json $(STAMP); }
+	  $(NPM_CI) && ln -sf ../../dist/cli/jetledger.js node_modules/.bin/jetledger && cp package-lock.json $(STAMP); }
 
 .PHONY: build
 build: $(BUILT) ## Compile src to dist, if it changed

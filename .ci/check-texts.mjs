@@ -1,12 +1,13 @@
 // Checks what no other tool looks at: names of package registries and mirrors, paths of somebody's machine,
 // marks of unfinished work, and tests that run alone or not at all. Of every file that is in git or could be added.
+//   node .ci/check-texts.mjs [folder]   this repository unless another folder is given
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = resolve(process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url)));
 const SELF = '.ci/check-texts.mjs';
 const IGNORED = new Set([
   '.git',
@@ -42,7 +43,7 @@ const rules = [
 function ownPlaces() {
   const { stdout } = spawnSync('npm', ['config', 'get', 'registry'], { cwd: root, encoding: 'utf8' });
   const registry = URL.canParse(stdout?.trim() ?? '') ? [new URL(stdout.trim()).hostname] : [];
-  return [root.replace(/\/$/, ''), homedir(), ...registry].filter(
+  return [root, homedir(), ...registry].filter(
     (place) => place.length > 5 && !/^(localhost|127\.)/.test(place),
   );
 }

@@ -5,6 +5,7 @@ import { readEnvironment } from '../platform/config/environment.ts';
 import { ConfigError } from '../platform/config/errors.ts';
 import { configDir, loadConfig } from '../platform/config/load.ts';
 import type { Config } from '../platform/config/schema.ts';
+import { HttpPortTaken } from '../platform/http-port.ts';
 import { createLogger } from '../platform/logger.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';
 import { NatsServerError } from '../platform/nats-server/errors.ts';
@@ -53,7 +54,7 @@ function createContext(): CommandContext {
 
 /** Faults whose message is meant for the person at the terminal; everything else is a bug and shows its stack. */
 function isExpected(error: unknown): error is Error {
-  const kinds = [ConfigError, NatsServerError, NatsUnusable, EventStoreError, UsageError];
+  const kinds = [HttpPortTaken, ConfigError, NatsServerError, NatsUnusable, EventStoreError, UsageError];
   return kinds.some((kind) => error instanceof kind);
 }
 

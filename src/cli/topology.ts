@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { openNats } from '../main.ts';
 import { applyTopology, planTopology } from '../platform/topology.ts';
 import { type Command, UsageError } from './command.ts';
+import { openNats } from './open.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',

@@ -33,11 +33,10 @@ const MAX_STOCK = BigInt(Number.MAX_SAFE_INTEGER);
 /** What can be asked of a product. Prices are minor units of the currency, which is fixed by the listing. */
 export type ProductCommand =
   | Timed<{ type: 'list'; sku: string; name: string; priceMinor: bigint; currency: string }>
-  | Timed<{ type: 'rename'; name: string }>
-  | Timed<{ type: 'changePrice'; priceMinor: bigint }>
+  /** What is given changes, all at once or not at all. */
+  | Timed<{ type: 'change'; name?: string; priceMinor?: bigint; discontinue?: boolean }>
   /** `receiptId` is the delivery's own key: the same receipt never counts twice. */
-  | Timed<{ type: 'receiveStock'; receiptId: string; quantity: number }>
-  | Timed<{ type: 'discontinue' }>;
+  | Timed<{ type: 'receiveStock'; receiptId: string; quantity: number }>;
 
 type CommandOf<Type extends ProductCommand['type']> = Extract<ProductCommand, { type: Type }>;
 
@@ -108,16 +107,10 @@ function decide(command: ProductCommand, state: ProductState): Outcome {
   if (state.status === 'absent')
     return rejected('product/not-found', 'There is no such product; list it first.');
   switch (command.type) {
-    case 'rename':
-      return rename(command, state);
-    case 'changePrice':
-      return changePrice(command, state);
+    case 'change':
+      return change(command, state);
     case 'receiveStock':
       return receiveStock(command, state);
-    case 'discontinue': {
-      const discontinuedAt = BigInt(command.at);
-      return state.status === 'discontinued' ? [] : [create(ProductDiscontinuedSchema, { discontinuedAt })];
-    }
   }
 }
 
@@ -141,20 +134,28 @@ function list(command: CommandOf<'list'>, state: ProductState): Outcome {
   return [create(ProductListedSchema, { sku, name, priceMinor, currency, listedAt: BigInt(at) })];
 }
 
-function rename(command: CommandOf<'rename'>, product: ListedProduct): Outcome {
-  if (product.status === 'discontinued') return DISCONTINUED;
-  const name = normaliseName(command.name);
+function change(command: CommandOf<'change'>, product: ListedProduct): Outcome {
+  const name = command.name === undefined ? product.name : normaliseName(command.name);
+  const priceMinor = command.priceMinor ?? product.priceMinor;
   if (name === undefined) return INVALID_NAME;
-  return name === product.name ? [] : [create(ProductRenamedSchema, { name, renamedAt: BigInt(command.at) })];
-}
-
-function changePrice({ priceMinor, at }: CommandOf<'changePrice'>, product: ListedProduct): Outcome {
-  if (product.status === 'discontinued') return DISCONTINUED;
   if (!isPrice(priceMinor)) return INVALID_PRICE;
+  const renamed = name !== product.name;
+  const repriced = priceMinor !== product.priceMinor;
+  const discontinued = product.status === 'discontinued';
+  if (discontinued && (renamed || repriced)) return DISCONTINUED;
+
+  const at = BigInt(command.at);
   const { priceMinor: previousPriceMinor, currency } = product;
-  if (priceMinor === previousPriceMinor) return [];
-  const changedAt = BigInt(at);
-  return [create(ProductPriceChangedSchema, { priceMinor, previousPriceMinor, currency, changedAt })];
+  const changes: ProductEvent[] = [];
+  if (renamed) changes.push(create(ProductRenamedSchema, { name, renamedAt: at }));
+  if (repriced) {
+    const price = { priceMinor, previousPriceMinor, currency };
+    changes.push(create(ProductPriceChangedSchema, { ...price, changedAt: at }));
+  }
+  if (command.discontinue === true && !discontinued) {
+    changes.push(create(ProductDiscontinuedSchema, { discontinuedAt: at }));
+  }
+  return changes;
 }
 
 function receiveStock(command: CommandOf<'receiveStock'>, product: ListedProduct): Outcome {

@@ -69,10 +69,15 @@ export async function repeatedAnswer<State, Command, Event extends Message, R ex
 ): Promise<Extract<CommandResult<State, Event, R>, { outcome: 'accepted' }>> {
   const commit = await deps.log.at(version);
   const decision = commit?.decisions.find((d) => d.commandId === commandId);
-  if (decision === undefined) {
+  if (commit === undefined || decision === undefined) {
     throw new CorruptCommit(keyOf(stream), version, new Error(`command ${commandId} is not in it`));
   }
   const codec = codecOf<Event>(decider);
-  const state = await deps.states.at(decider, stream, version);
-  return { outcome: 'accepted', version, state, events: decision.events.map(codec.decode), repeated: true };
+  const events = decision.events.map(codec.decode);
+  // Decisions of other callers in the same commit came before or after it.
+  let state = await deps.states.at(decider, stream, commit.previous);
+  for (const each of commit.decisions.slice(0, commit.decisions.indexOf(decision) + 1)) {
+    state = each.events.map((event) => codec.decode(event)).reduce(decider.evolve, state);
+  }
+  return { outcome: 'accepted', version, state, events, repeated: true };
 }

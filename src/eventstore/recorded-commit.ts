@@ -60,7 +60,8 @@ class LazyCommit implements RecordedCommit {
 function decodeCommit({ subject, position, bytes, commitId }: StoredCommit): Commit {
   let commit: Commit;
   try {
-    commit = fromBinary(CommitSchema, bytes);
+    // A client may hand out a Buffer, whose `slice` shares memory; the events' bytes shall be what their type says.
+    commit = fromBinary(CommitSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
   } catch (cause) {
     throw new CorruptCommit(subject, position, cause);
   }

@@ -55,6 +55,8 @@ export interface Checkpoint {
   changed(): void;
   /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
   flush(): Promise<void>;
+  /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
+  verify(): Promise<void>;
   /** No more writes are begun. */
   stop(): void;
 }
@@ -165,6 +167,11 @@ export function createCheckpoint(
       void later();
     },
     flush,
+    verify: async () => {
+      const known = revision;
+      const stored = await readCheckpoint(bucket);
+      if ((stored?.revision ?? 0) < known) throw new BucketRewound(bucket.name, CHECKPOINT_KEY);
+    },
     stop: () => {
       stopped = true;
     },

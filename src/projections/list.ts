@@ -26,13 +26,17 @@ export function appendEntry<Entry>(row: ListRow<Entry> | undefined, entry: Entry
 }
 
 /** Cuts the oldest full page off a head that has more than one; a head never becomes empty. */
-export function sealFullPage<Entry>(key: string, row: ListRow<Entry>): Sealed<ListRow<Entry>> | undefined {
+export function sealFullPage<Entry>(
+  key: string,
+  row: ListRow<Entry>,
+  pageEntries = PAGE_ENTRIES,
+): Sealed<ListRow<Entry>> | undefined {
   const { pages, entries } = row;
-  if (entries.length <= PAGE_ENTRIES) return undefined;
+  if (entries.length <= pageEntries) return undefined;
   return {
     key: `${key}.${pages}`,
-    row: { pages, entries: entries.slice(0, PAGE_ENTRIES) },
-    rest: { pages: pages + 1, entries: entries.slice(PAGE_ENTRIES) },
+    row: { pages, entries: entries.slice(0, pageEntries) },
+    rest: { pages: pages + 1, entries: entries.slice(pageEntries) },
   };
 }
 

@@ -85,7 +85,9 @@ export function createRows(
 
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
-    if (!isRetryable(error) || ++entry.attempts >= settings.rowAttempts) {
+    // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
+    const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
+    if (!isRetryable(error) || ++entry.attempts >= attempts) {
       events.failed(error, entry.waiting[0]?.commit.position);
       return;
     }

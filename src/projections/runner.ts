@@ -67,6 +67,7 @@ export function startRunner(
     }
     if (found.alias.version === version) {
       if (found.alias.bucket !== live?.bucket) await serve(found.alias.bucket);
+      else await live.kept.view?.verify();
       return;
     }
     // A newer service has switched the view to its own version: this one feeds the old bucket until it is replaced.

@@ -3,7 +3,7 @@ import { LogUnavailable } from '../eventstore/errors.ts';
 import { CHECKPOINT_KEY, parseCheckpoint } from './checkpoint.ts';
 import { reasonOf } from './errors.ts';
 import { isRowKey } from './projection.ts';
-import { createSortedKeys } from './sorted-keys.ts';
+import { createSortedKeys, type SortedKeys } from './sorted-keys.ts';
 
 /**
  * The keys of a bucket in order, kept in this process by a watch, since a bucket has no range scan: some 100 bytes
@@ -22,7 +22,8 @@ export interface SortedIndex {
 /** Starts watching a bucket. */
 export function createSortedIndex(bucket: Bucket): SortedIndex {
   const controller = new AbortController();
-  const keys = createSortedKeys();
+  const first = new Set<string>();
+  let keys: SortedKeys | undefined;
   let position = 0;
   let alive = true;
   let failure: unknown;
@@ -31,13 +32,19 @@ export function createSortedIndex(bucket: Bucket): SortedIndex {
     ready = resolve;
   });
 
+  const sortFirst = (): void => {
+    keys ??= createSortedKeys(first);
+    first.clear();
+    ready();
+  };
+
   const watch = async (): Promise<void> => {
     try {
-      for await (const row of bucket.watch({ signal: controller.signal, caughtUp: ready })) {
+      for await (const row of bucket.watch({ signal: controller.signal, caughtUp: sortFirst })) {
         if (row.key === CHECKPOINT_KEY) position = parseCheckpoint(row)?.position ?? position;
         else if (!isRowKey(row.key)) continue;
-        else if (row.value.length === 0) keys.delete(row.key);
-        else keys.add(row.key);
+        else if (row.value.length === 0) (keys ?? first).delete(row.key);
+        else (keys ?? first).add(row.key);
       }
     } catch (error) {
       failure = error;
@@ -50,9 +57,8 @@ export function createSortedIndex(bucket: Bucket): SortedIndex {
   return {
     keys: async (after, limit) => {
       await caughtUp;
-      if (!alive)
-        throw new LogUnavailable(`the watch on ${bucket.name} ended: ${reasonOf(failure)}`, failure);
-      return keys.after(after, limit);
+      if (alive && keys !== undefined) return keys.after(after, limit);
+      throw new LogUnavailable(`the watch on ${bucket.name} ended: ${reasonOf(failure)}`, failure);
     },
     position: () => position,
     alive: () => alive,

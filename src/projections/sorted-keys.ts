@@ -7,9 +7,9 @@ export interface SortedKeys {
   after(after: string | undefined, limit: number): readonly string[];
 }
 
-/** An empty set. Adding in ascending order is cheap; elsewhere it moves what lies above. */
-export function createSortedKeys(): SortedKeys {
-  const keys: string[] = [];
+/** A set of these keys, in any order. Adding one later moves what lies above it: fine for changes, not for filling. */
+export function createSortedKeys(start: Iterable<string> = []): SortedKeys {
+  const keys = [...new Set(start)].sort();
 
   /** Index of the first key that is not below `key`. */
   const lowerBound = (key: string): number => {

@@ -2,7 +2,7 @@ import type { Bucket } from '../eventstore/bucket.ts';
 import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import { type Checkpoint, createCheckpoint, openCheckpoint } from './checkpoint.ts';
-import { isRetryable, PoisonEvent, RowsLost } from './errors.ts';
+import { BucketRewound, isRetryable, PoisonEvent, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
@@ -26,6 +26,8 @@ export interface View {
   fail(error: unknown): void;
   /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
   relieved(): Promise<void> | undefined;
+  /** Looks whether the bucket still holds the checkpoint; a view whose bucket lost it ends. @throws LogUnavailable */
+  verify(): Promise<void>;
   /** Resolves when the view has ended: with the error that ended it, or with undefined after `close`. */
   readonly ended: Promise<unknown>;
   /** Stores what was taken in, then the checkpoint; gives up after `stopMs`. Ends the view. */
@@ -153,6 +155,14 @@ export async function openView(deps: ViewDeps): Promise<View> {
       return (async () => {
         while (phase === 'open' && rows.backlog() > settings.maxBacklog / 2) await progress();
       })();
+    },
+    verify: async () => {
+      try {
+        await checkpoint.verify();
+      } catch (error) {
+        if (!(error instanceof BucketRewound)) throw error;
+        end(error);
+      }
     },
     close: async () => {
       await stop(undefined);

@@ -134,20 +134,21 @@ export function createWriter(
     if (batch.length > 0) void sendBatch(writeAll, batch);
   };
 
+  const pumpSingles = (): void => {
+    while (singles < settings.maxInFlight) {
+      const entry = next();
+      if (entry === undefined) return;
+      void sendSingle(prepare(projection, entry));
+    }
+  };
+
   function pump(isUrgent = urgent): void {
     urgent = isUrgent;
     const { writeAll } = bucket;
-    while (!stopped && backlog() > 0) {
-      if (writeAll !== undefined && !urgent && backlog() < settings.batchRows) return;
-      if (writeAll !== undefined && backlog() >= BATCH_AT) {
-        if (batches >= BATCHES_IN_FLIGHT) return;
-        pumpBatch(writeAll.bind(bucket));
-        continue;
-      }
-      if (singles >= settings.maxInFlight) return;
-      const entry = next();
-      if (entry !== undefined) void sendSingle(prepare(projection, entry));
-    }
+    if (stopped) return;
+    if (writeAll !== undefined && !urgent && backlog() < settings.batchRows) return;
+    if (writeAll === undefined || backlog() < BATCH_AT) pumpSingles();
+    else while (backlog() > 0 && batches < BATCHES_IN_FLIGHT) pumpBatch(writeAll.bind(bucket));
   }
 
   return {

@@ -1,13 +1,18 @@
-import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
+import type { LightMyRequestResponse } from 'fastify';
+import type { MemoryService } from '../support/memory-service.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
 /** Short forms of the requests that tests make. */
-export function clientOf(app: FastifyInstance) {
-  const send = (method: 'POST' | 'PATCH') => (url: string, payload?: object, headers: Headers = {}) =>
-    app.inject({ method, url, headers, ...(payload && { payload }) });
+export function clientOf({ app, log }: Pick<MemoryService, 'app' | 'log'>) {
+  const send =
+    (method: 'POST' | 'PATCH') =>
+    (url: string, payload?: object, headers: Headers = {}) =>
+      app.inject({ method, url, headers, ...(payload && { payload }) });
   return {
-    get: (url: string, headers: Headers = {}) => app.inject({ method: 'GET', url, headers }),
+    /** Shows everything that was written before. */
+    get: async (url: string, headers: Headers = {}) =>
+      app.inject({ method: 'GET', url, headers: { 'min-position': String(await log.head()), ...headers } }),
     post: send('POST'),
     patch: send('PATCH'),
   };
@@ -18,7 +23,7 @@ export type Client = ReturnType<typeof clientOf>;
 /** Registers a user and answers its id. */
 export async function registered(client: Client, email = 'ada@example.com'): Promise<string> {
   const response = await client.post('/v1/users', { email, name: 'Ada' });
-  return String(field(response, 'userId'));
+  return String(field(response, 'id'));
 }
 
 /** Lists a product at 12.90 EUR unless told otherwise. */
@@ -29,7 +34,7 @@ export function list(client: Client, sku: string, price = { amountMinor: 1290, c
 /** Places an order for two pieces and answers its id. */
 export async function ordered(client: Client, userId: string, sku: string): Promise<string> {
   const response = await client.post('/v1/orders', { userId, lines: [{ sku, quantity: 2 }] });
-  return String(field(response, 'orderId'));
+  return String(field(response, 'id'));
 }
 
 /** A field of a JSON body. */

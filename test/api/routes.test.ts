@@ -7,7 +7,7 @@ let client: Client;
 
 beforeEach(async () => {
   service = await memoryService();
-  client = clientOf(service.app);
+  client = clientOf(service);
 });
 afterEach(async () => service[Symbol.asyncDispose]());
 
@@ -15,12 +15,12 @@ describe('users', () => {
   it('registering answers 201 with Location, ETag, Position and the user', async () => {
     const response = await client.post('/v1/users', { email: ' Ada@Example.com ', name: 'Ada' });
     expect(response.statusCode).toBe(201);
-    const userId = String(field(response, 'userId'));
-    expect(response.headers['location']).toBe(`/v1/users/${userId}`);
-    const version = Number(response.headers['position']);
-    expect(response.headers['etag']).toBe(`"${version}"`);
+    const userId = String(field(response, 'id'));
+    expect(response.headers.location).toBe(`/v1/users/${userId}`);
+    const version = Number(response.headers.position);
+    expect(response.headers.etag).toBe(`"${version}"`);
     expect(response.json()).toEqual({
-      userId,
+      id: userId,
       email: 'ada@example.com',
       name: 'Ada',
       status: 'active',
@@ -36,7 +36,7 @@ describe('users', () => {
     expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
     const row = await service.deps.readModels.user(userId);
     expect(response.rawPayload.equals(row?.json ?? Buffer.alloc(0))).toBe(true);
-    expect(response.headers['etag']).toBe(`"${row?.position}"`);
+    expect(response.headers.etag).toBe(`"${row?.position}"`);
   });
 
   it('renaming, deactivating and reactivating each answer the state after the command', async () => {
@@ -62,18 +62,18 @@ describe('users', () => {
     const first = await ordered(client, userId, 'TEA');
     const second = await ordered(client, userId, 'TEA');
     const response = await client.get(`/v1/users/${userId}/orders`);
-    const { items } = response.json<{ items: { orderId: string }[] }>();
-    expect(items.map(({ orderId }) => orderId)).toEqual([second, first]);
-    expect(response.headers['link']).toBeUndefined();
+    const { items } = response.json<{ items: { id: string }[] }>();
+    expect(items.map(({ id }) => id)).toEqual([second, first]);
+    expect(response.headers.link).toBeUndefined();
   });
 });
 
 describe('products', () => {
   it('listing answers 201; the same listing again changes nothing and answers 200; another one 409', async () => {
     const first = await list(client, 'TEA');
-    expect([first.statusCode, first.headers['location']]).toEqual([201, '/v1/products/TEA']);
+    expect([first.statusCode, first.headers.location]).toEqual([201, '/v1/products/TEA']);
     const again = await list(client, 'TEA');
-    expect([again.statusCode, again.headers['etag']]).toEqual([200, first.headers['etag']]);
+    expect([again.statusCode, again.headers.etag]).toEqual([200, first.headers.etag]);
     const other = await list(client, 'TEA', { amountMinor: 1, currency: 'EUR' });
     expect([other.statusCode, field(other, 'code')]).toEqual([409, 'product/exists']);
   });
@@ -109,7 +109,7 @@ describe('products', () => {
     while (url !== undefined) {
       const page: Awaited<ReturnType<Client['get']>> = await client.get(url);
       skus.push(...page.json<{ items: { sku: string }[] }>().items.map(({ sku }) => sku));
-      url = /^<([^>]+)>; rel="next"$/.exec(String(page.headers['link']))?.[1];
+      url = /^<([^>]+)>; rel="next"$/.exec(String(page.headers.link))?.[1];
       expect(field(page, 'next') !== undefined).toBe(url !== undefined);
     }
     expect(skus).toEqual(['A', 'B', 'C']);
@@ -128,7 +128,7 @@ describe('orders', () => {
       lines,
       total: { amountMinor: 3870, currency: 'EUR' },
     });
-    const shown = await client.get(String(response.headers['location']));
+    const shown = await client.get(String(response.headers.location));
     expect(field(shown, 'total')).toEqual({ amountMinor: 3870, currency: 'EUR' });
   });
 
@@ -151,9 +151,13 @@ describe('orders', () => {
     await list(client, 'TEA');
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const traced = { traceparent: `00-${traceId}-00f067aa0ba902b7-01`, 'x-request-id': 'req-1' };
-    const placed = await client.post('/v1/orders', { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }] }, traced);
-    const path = `${placed.headers['location']}/events`;
-    await client.post(`${placed.headers['location']}/cancel`, { reason: 'No' });
+    const placed = await client.post(
+      '/v1/orders',
+      { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }] },
+      traced,
+    );
+    const path = `${placed.headers.location}/events`;
+    await client.post(`${placed.headers.location}/cancel`, { reason: 'No' });
     const first = await client.get(`${path}?limit=1`);
     expect(first.json()).toMatchObject({
       items: [
@@ -168,10 +172,12 @@ describe('orders', () => {
       ],
       next: field(placed, 'position'),
     });
-    const link = /^<([^>]+)>/.exec(String(first.headers['link']))?.[1] ?? '';
+    const link = /^<([^>]+)>/.exec(String(first.headers.link))?.[1] ?? '';
     const second = await client.get(link);
-    expect(second.json<{ items: { type: string }[] }>().items.map(({ type }) => type)).toEqual(['OrderCancelled']);
-    expect(second.headers['link']).toBeUndefined();
+    expect(second.json<{ items: { type: string }[] }>().items.map(({ type }) => type)).toEqual([
+      'OrderCancelled',
+    ]);
+    expect(second.headers.link).toBeUndefined();
   });
 });
 
@@ -187,6 +193,9 @@ describe('health and documents', () => {
 
   it('the documentation page is served', async () => {
     const response = await client.get('/docs');
-    expect([response.statusCode, response.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect([response.statusCode, response.headers['content-type']]).toEqual([
+      200,
+      'text/html; charset=utf-8',
+    ]);
   });
 });

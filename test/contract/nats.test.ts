@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
 import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
@@ -49,15 +51,22 @@ const kinds = [
 for (const { what, ...kind } of kinds) {
   bucketContract(`the bucket on one server, ${what}`, async () => {
     const name = `rows-${randomUUID().slice(0, 8)}`;
-    const handles: LogHandle[] = [];
+    const connections: NatsConnection[] = [];
     const open = async () => {
-      const handle = await connectTo(urlOf());
-      handles.push(handle);
-      const batches = kind.persist === 'sync';
-      return createNatsBucket({ requests: handle.requests, runtime: systemRuntime, name, timeoutMs: 1_000, batches });
+      const connection = await connect({ servers: urlOf(), noAsyncTraces: true });
+      connections.push(connection);
+      await ensureBucket(await jetstreamManager(connection), name, { ...kind, replicas: 1 });
+      const requests = createRequests(connection);
+      return createNatsBucket({
+        requests,
+        runtime: systemRuntime,
+        name,
+        timeoutMs: 1_000,
+        batches: kind.persist === 'sync',
+      });
     };
     const stop = async (): Promise<void> => {
-      for (const handle of handles) await handle.close();
+      for (const connection of connections) await connection.close();
     };
     return { bucket: await open(), openSecond: open, stop };
   });

@@ -7,7 +7,7 @@ import { describeFinding, findViolation } from './support/search.ts';
 const FIRST_SEED = 1;
 const SCHEDULES = 2_000;
 /** Within how many schedules each planted fault must be found. */
-const PLANT_SCHEDULES = 2_000;
+const PLANT_SCHEDULES = 4_000;
 const TIMEOUT_MS = 120_000;
 
 const search = { firstSeed: FIRST_SEED, scenarioOf, smaller };

@@ -5,10 +5,12 @@ import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
 import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
-import type { Runtime } from '../../src/eventstore/runtime.ts';
-import type { ReadModels } from '../../src/projections/read-models.ts';
-import { foldedReadModels } from './folded-read-models.ts';
+import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createMemoryBucketStores, openMemoryBuckets } from '../../src/projections/memory-buckets.ts';
+import { allProjections, createReadModels } from '../../src/projections/read-side.ts';
+import { startProjections } from '../../src/projections/start.ts';
 
 /** The whole service on a log in memory, reached with `app.inject`. */
 export interface MemoryService extends AsyncDisposable {
@@ -49,7 +51,16 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     emailKey: createEmailKey(new Uint8Array(32).fill(7)),
     settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000 },
   });
-  const readModels: ReadModels = foldedReadModels(log);
+  const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
+  // The views pace themselves by real time; a short pace keeps the tests short.
+  const views = {
+    log,
+    buckets,
+    runtime: systemRuntime,
+    settings: { checkpointMs: 1, resolveMs: 50, stopMs: 1_000 },
+  };
+  const projections = startProjections({ ...views, projections: allProjections });
+  const readModels = createReadModels({ ...views, local: projections.status });
   const deps: AppDeps = {
     handler,
     useCases,
@@ -63,5 +74,10 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   };
   const app = buildApp(deps);
   await app.ready();
-  return { app, log, deps, [Symbol.asyncDispose]: async () => void (await app.close()) };
+  const close = async () => {
+    await app.close();
+    readModels.stop();
+    await projections.stop();
+  };
+  return { app, log, deps, [Symbol.asyncDispose]: close };
 }

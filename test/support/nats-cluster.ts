@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import type { ServerConfig } from '../../src/platform/nats-server/config-file.ts';
+import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/config-file.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { testServerBinary } from './nats-server.ts';
 
@@ -66,7 +66,7 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   try {
     const routePorts = await freePorts(NAMES.length);
     const starting = NAMES.map(async (name, index) => {
-      started.push(await startNode(name, join(root, name), clusterConfig(routePorts, index, options), options));
+      started.push(await startNode(name, join(root, name), clusterConfig(routePorts, index), options));
     });
     // All of them, also when one fails, so that `stop` knows every server there is.
     const outcomes = await Promise.allSettled(starting);
@@ -123,7 +123,7 @@ async function startNode(
       monitorPort,
       syncAlways: options.syncAlways ?? false,
       serverName: name,
-      extraConfig: { ...options.extraConfig, cluster },
+      extraConfig: mergeConfig({ cluster }, options.extraConfig ?? {}),
       // A node alone has no quorum: it is ready when it listens.
       healthPath: '/healthz?js-enabled-only=true',
       readyTimeoutMs: READY_TIMEOUT_MS,
@@ -161,10 +161,8 @@ async function startNode(
   };
 }
 
-function clusterConfig(ports: readonly number[], index: number, options: TestClusterOptions): ServerConfig {
-  const extra = options.extraConfig?.['cluster'];
+function clusterConfig(ports: readonly number[], index: number): ServerConfig {
   return {
-    ...(typeof extra === 'object' && !Array.isArray(extra) ? extra : {}),
     name: 'jetledger-test',
     listen: `127.0.0.1:${ports[index]}`,
     routes: ports.map((port) => `nats://127.0.0.1:${port}`),

@@ -15,7 +15,7 @@ const CRLF = '\r\n';
 
 /** Cuts a byte stream into frames; what is incomplete waits for the next chunk. */
 export function frameReader(): (chunk: Buffer) => Frame[] {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   return (chunk) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     const frames: Frame[] = [];

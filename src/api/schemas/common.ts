@@ -81,7 +81,7 @@ export const Position = Type.Integer({
 export const Version = Type.Integer({
   minimum: 1,
   maximum: Number.MAX_SAFE_INTEGER,
-  description: 'The version after the command; send it in If-Match to change exactly this version.',
+  description: 'Send it in If-Match to change exactly this version.',
   examples: [42],
 });
 

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { AmountMinor, commandFields, Money, Reason, Sku, Time } from './common.ts';
+import { AmountMinor, commandFields, Money, Reason, Sku, Time, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -21,7 +21,7 @@ export const PlaceOrder = Type.Object(
 
 export const CancelOrder = Type.Object({ reason: Type.Optional(Reason('Changed my mind')) }, strict);
 
-const fields = { orderId: Type.String(), userId: Type.String(), status: Type.Enum(['placed', 'cancelled']) };
+const fields = { id: Type.String(), userId: Type.String(), status: Type.Enum(['placed', 'cancelled']) };
 
 const Line = Type.Object(
   {
@@ -41,9 +41,9 @@ export const Order = Type.Object(
     lines: Type.Array(Line),
     total: Money,
     placedAt: Time,
-    updatedAt: Time,
     cancelledAt: Type.Optional(Time),
     cancelReason: Type.Optional(Type.String()),
+    version: Version,
   },
   { ...strict, $id: 'Order', title: 'Order' },
 );

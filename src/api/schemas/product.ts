@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { commandFields, Money, Name, Price, PriceMinor, Sku, Time } from './common.ts';
+import { commandFields, Money, Name, Price, PriceMinor, Sku, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -43,7 +43,7 @@ const fields = {
 
 /** As the read model shows it. */
 export const Product = Type.Object(
-  { ...fields, listedAt: Time, updatedAt: Time },
+  { ...fields, version: Version },
   { ...strict, $id: 'Product', title: 'Product' },
 );
 

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { commandFields, Name, Reason, Time } from './common.ts';
+import { commandFields, Name, Reason, Time, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -16,7 +16,7 @@ export const ChangeEmail = Type.Object({ email: Email }, strict);
 export const DeactivateUser = Type.Object({ reason: Type.Optional(Reason('Asked to leave')) }, strict);
 
 const fields = {
-  userId: Type.String(),
+  id: Type.String(),
   email: Type.String({ examples: ['ada@example.com'] }),
   name: Type.String({ examples: ['Ada Lovelace'] }),
   status: Type.Enum(['active', 'deactivated']),
@@ -24,7 +24,7 @@ const fields = {
 
 /** As the read model shows it. */
 export const User = Type.Object(
-  { ...fields, createdAt: Time, updatedAt: Time },
+  { ...fields, createdAt: Time, version: Version },
   { ...strict, $id: 'User', title: 'User' },
 );
 

@@ -1,5 +1,5 @@
 import type { Bucket, RowWrite, WriteResult } from '../bucket.ts';
-import { EventStoreError, InvalidId, OutcomeUnknown } from '../errors.ts';
+import { EventStoreError, OutcomeUnknown } from '../errors.ts';
 import { systemRuntime } from '../runtime.ts';
 import { changes, lastUntil, liveRows } from './memory-bucket-read.ts';
 import { createMemoryBucketStore, type MemoryBucketStore } from './memory-bucket-store.ts';
@@ -28,7 +28,7 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
   const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
 
   const put = async (rows: readonly RowWrite[]): Promise<number | undefined> => {
-    for (const row of rows) checkKey(row.key);
+    for (const row of rows) checkKey(store.name, row.key);
     await arrive(place, `write ${rows.length === 1 ? rows[0]?.key : rows.length} to ${store.name}`);
     const lost = world && loseMessage(world, timeoutMs, () => store.put(rows));
     if (lost !== undefined) {
@@ -47,13 +47,13 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
 
   const writeAll = async (rows: readonly RowWrite[]): Promise<{ written: boolean }> => {
     checkBatch(store.name, rows);
-    return { written: rows.length === 0 || (await put(rows)) !== undefined };
+    return { written: (await put(rows)) !== undefined };
   };
 
   return {
     name: store.name,
     get: async (key, { leader = false } = {}) => {
-      checkKey(key);
+      checkKey(store.name, key);
       await arrive(place, `get ${key} of ${store.name}`);
       const end = store.writes.length;
       const row = lastUntil(store, key, leader ? end : lagging(world, end));
@@ -68,16 +68,18 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
 }
 
 /** The keys that a NATS bucket takes. */
-function checkKey(key: string): void {
-  if (!KEY.test(key)) throw new InvalidId('bucket key', key, 'A-Z, a-z, 0-9, - / _ = and single dots inside');
+function checkKey(name: string, key: string): void {
+  if (!KEY.test(key) || key.length > 256) {
+    throw new EventStoreError(
+      'bucket/invalid-key',
+      `The key ${JSON.stringify(key)} is not allowed in ${name}.`,
+    );
+  }
 }
 
 function checkBatch(name: string, rows: readonly RowWrite[]): void {
-  if (rows.length > MAX_BATCH) {
-    throw new EventStoreError(
-      'bucket/batch-too-large',
-      `A batch for ${name} has ${rows.length} rows and may have ${MAX_BATCH}.`,
-    );
+  if (rows.length === 0 || rows.length > MAX_BATCH) {
+    throw new RangeError(`A batch for ${name} holds 1 to ${MAX_BATCH} rows, not ${rows.length}.`);
   }
   if (new Set(rows.map((row) => row.key)).size < rows.length) {
     throw new EventStoreError('bucket/duplicate-key', `A batch for ${name} writes a key twice.`);

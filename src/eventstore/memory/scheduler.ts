@@ -38,7 +38,8 @@ export interface World {
   /** The actor never goes on from where it is. A successor needs a name of its own. */
   crash(actor: string): void;
   /**
-   * Runs `main` to its end, step by step.
+   * Runs `main` to its end, step by step. The event loop stands still meanwhile: who runs many worlds in a row lets it
+   * turn between them now and then.
    * @throws ScheduleError when nothing can go on any more or the steps never end; whatever `main` rejects with
    */
   run<T>(main: () => Promise<T>): Promise<T>;

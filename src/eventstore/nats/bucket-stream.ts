@@ -16,6 +16,8 @@ export interface BucketKind {
   /** `async`: rows are written back later and a suffix of them may be lost with the server (single server only). */
   readonly persist: 'sync' | 'async';
   readonly storage: 'file' | 'memory';
+  /** A cache: the oldest values go when it has this many bytes. Without it nothing is ever dropped. */
+  readonly maxBytes?: number;
 }
 
 /** The stream configuration of a bucket: one value per key, as every KV client expects. */
@@ -26,7 +28,8 @@ export function bucketConfig(name: string, kind: BucketKind): Partial<StreamConf
     subjects: [`$KV.${name}.>`],
     storage: kind.storage === 'memory' ? StorageType.Memory : StorageType.File,
     retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.New,
+    discard: kind.maxBytes === undefined ? DiscardPolicy.New : DiscardPolicy.Old,
+    max_bytes: kind.maxBytes ?? -1,
     compression: kind.storage === 'memory' ? StoreCompression.None : StoreCompression.S2,
     num_replicas: kind.replicas,
     max_msgs_per_subject: 1,

@@ -21,7 +21,8 @@ export function createNatsSnapshotStore(options: {
       const reply = await requests.request(subjectOf(key), value, { timeoutMs });
       if (reply.failed !== undefined) throw new LogUnavailable(`writing a snapshot: ${reply.failed}`);
       const { error } = parseAck(reply.msg);
-      if (error !== undefined) throw new EventStoreError('snapshot/refused', `The server refuses a snapshot: ${error.description}.`);
+      if (error !== undefined)
+        throw new EventStoreError('snapshot/refused', `The server refuses a snapshot: ${error.description}.`);
     },
   };
 }

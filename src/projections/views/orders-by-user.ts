@@ -22,7 +22,7 @@ export const ordersByUser: Projection<ListRow<OrderEntry>, OrderEvent> = {
     const total = { amountMinor: exactNumber(event.totalMinor), currency: event.currency };
     return appendEntry(row, { orderId: stream.id, placedAt: isoTime(event.placedAt), total });
   },
-  seal: sealFullPage,
+  seal: (key, row) => sealFullPage(key, row),
   schema: {
     type: 'object',
     required: ['pages', 'entries'],

@@ -75,12 +75,18 @@ export const productCommands: fc.Arbitrary<ProductCommand[]> = (() => {
   const list = fc.record({ type: is('list'), sku, name, priceMinor: price, currency, at });
   const receiptId = fc.constantFrom('r1', 'r2', 'r3', 'r4', 'r5', 'a b');
   const receive = fc.record({ type: is('receiveStock'), receiptId, quantity, at });
-  const discontinue = fc.record({ type: is('discontinue'), at });
+  const change = fc.record(
+    { type: is('change'), name, priceMinor: price, at },
+    { requiredKeys: ['type', 'at'] },
+  );
+  const discontinue = fc.record(
+    { type: is('change'), name, discontinue: fc.constant(true), at },
+    { requiredKeys: ['type', 'discontinue', 'at'] },
+  );
   const later = fc.array(
     fc.oneof(
       { weight: 1, arbitrary: list },
-      { weight: 2, arbitrary: fc.record({ type: is('rename'), name, at }) },
-      { weight: 2, arbitrary: fc.record({ type: is('changePrice'), priceMinor: price, at }) },
+      { weight: 4, arbitrary: change },
       { weight: 6, arbitrary: receive },
       { weight: 1, arbitrary: discontinue },
     ),

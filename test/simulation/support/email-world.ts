@@ -28,7 +28,9 @@ const FAULTS: Partial<Faults> = {
   crash: 0.015,
 };
 const PROCESSES = 3;
-const STALE_CLAIM_MS = 3_000;
+const STALE_CLAIM_MS = 1_500;
+/** The longest that a client waits before it repeats a request, or sends the next one. */
+const LONGEST_PAUSE_MS = 6_000;
 const LONGEST_DELAY_MS = 8_000;
 /** Longer than anything that is under way when the last client has its answer. */
 const QUIET_MS = 60_000;
@@ -124,7 +126,7 @@ export async function runEmailSchedule(
       const result = await send(userId, op, meta, expected);
       if (client.random() < 0.5) await twin;
       if (result !== undefined) return result;
-      await client.sleep(client.random() * 2 * STALE_CLAIM_MS);
+      await client.sleep(client.random() * LONGEST_PAUSE_MS);
     }
     return undefined;
   }
@@ -133,7 +135,7 @@ export async function runEmailSchedule(
     const client = world.runtime(`client${index}`);
     for (const [step, op] of ops.entries()) {
       await request(client, `u${index}`, op, `c${index}.${step}`);
-      if (client.random() < 0.3) await client.sleep(client.random() * STALE_CLAIM_MS);
+      if (client.random() < 0.3) await client.sleep(client.random() * LONGEST_PAUSE_MS);
     }
   }
 

@@ -20,6 +20,12 @@ test('adding to ten thousand keys copies a few small nodes and shares all others
   expect(Math.max(...fresh.map((node) => node.entries.length))).toBeLessThanOrEqual(32);
 });
 
+test('ten thousand keys are all found, and no others', () => {
+  const set = filled(10_000);
+  for (let i = 0; i < 10_000; i++) expect(hasKey(set, `key-${i}`)).toBe(true);
+  expect(hasKey(set, 'key-10000')).toBe(false);
+});
+
 test('keys that arrive in order do not make the tree deep', () => {
   let depth = 0;
   for (let node: KeySet | undefined = filled(10_000); node !== undefined; node = node.children[0]) depth++;

@@ -31,9 +31,9 @@ const received = (receiptId: string, quantity: bigint, onHand: bigint) =>
   create(StockReceivedSchema, { receiptId, quantity, onHand, receivedAt: AT_EVENT });
 
 const list = { type: 'list', sku: 'TEA-1', name: 'Tea', priceMinor: 450n, currency: 'EUR', at: AT } as const;
-const rename = { type: 'rename', name: 'Green tea', at: AT } as const;
-const changePrice = { type: 'changePrice', priceMinor: 500n, at: AT } as const;
-const discontinue = { type: 'discontinue', at: AT } as const;
+const rename = { type: 'change', name: 'Green tea', at: AT } as const;
+const changePrice = { type: 'change', priceMinor: 500n, at: AT } as const;
+const discontinue = { type: 'change', discontinue: true, at: AT } as const;
 const receive = (receiptId: string, quantity: number) =>
   ({ type: 'receiveStock', receiptId, quantity, at: AT }) as const;
 
@@ -212,5 +212,23 @@ describe('discontinuing', () => {
 
   test('again changes nothing', () => {
     given(product, listed, discontinued).when(discontinue).thenNothing();
+  });
+});
+
+describe('a change of several things', () => {
+  const all = { type: 'change', name: 'Green tea', priceMinor: 500n, discontinue: true, at: AT } as const;
+
+  test('happens all at once', () => {
+    given(product, listed).when(all).thenEvents(renamed, repriced, discontinued);
+  });
+
+  test('happens not at all when one of them is refused', () => {
+    given(product, listed)
+      .when({ ...all, priceMinor: 0n })
+      .thenRejected('product/invalid-price');
+  });
+
+  test('is done already when it is repeated', () => {
+    given(product, listed, renamed, repriced, discontinued).when(all).thenNothing();
   });
 });

@@ -287,6 +287,11 @@ describe('abandoning a change of address', () => {
       .thenEvents(create(EmailChangeStartedSchema, { ...started, attempt: 'a3' }));
   });
 
+  test('of another attempt leaves the pending one pending', () => {
+    const other = create(EmailChangeAbandonedSchema, { ...changeAbandoned, attempt: 'a3' });
+    expect(given(user, created, started, other).state).toMatchObject({ pending: { attempt: 'a2' } });
+  });
+
   test('changes nothing when that attempt is not pending', () => {
     given(user, created).when(abandon).thenNothing();
     given(user, created, started, changed).when(abandon).thenNothing();

@@ -1,0 +1,106 @@
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import { createEmailKey, type EmailKey } from '../app/email-key.ts';
+import type { Log } from '../eventstore/log.ts';
+import { openNatsLog } from '../eventstore/nats/log-stream.ts';
+import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { guardDurability } from '../platform/durability.ts';
+import { loadEmailKey } from '../platform/email-key-file.ts';
+import { connectNats } from '../platform/nats-connection.ts';
+import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
+import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
+import { findRunningServer } from '../platform/nats-server/runtime-file.ts';
+import { applyTopology, checkEmailKey } from '../platform/topology.ts';
+
+/** A connected NATS server, with what belongs to it. */
+export interface Nats {
+  readonly connection: NatsConnection;
+  readonly requests: Requests;
+  readonly emailKey: EmailKey;
+  /** Where the servers' monitoring answers, as far as it is known. */
+  readonly monitorUrls: readonly string[];
+  /** The server that this process started, if it did. */
+  readonly embedded: EmbeddedServer | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to the configured server, or to the embedded one.
+ * @param mode `own` starts the embedded server and refuses when it runs already; `join` uses the one that runs
+ * @throws NatsUnusable, NatsServerError: one line that says what to do
+ */
+export async function openNats(config: Config, mode: 'own' | 'join', logger?: Logger): Promise<Nats> {
+  const { nats } = config;
+  const running =
+    nats.url === '' && mode === 'join' ? await findRunningServer(nats.embedded.dataDir) : undefined;
+  const embedded = nats.url === '' && running === undefined ? await startEmbedded(config, logger) : undefined;
+  try {
+    const url = nats.url || (embedded ?? running)?.url || '';
+    const emailKey = createEmailKey(await loadEmailKey(config));
+    const connection = await connectNats(url, nats, config.service.name);
+    const requests = createRequests(connection);
+    if (embedded !== undefined) {
+      await applyTopology({ connection, log: config.log, emailKeyCheck: emailKey.check });
+    }
+    return {
+      connection,
+      requests,
+      emailKey,
+      embedded,
+      monitorUrls: monitorUrls(config, (embedded ?? running)?.monitorUrl),
+      close: async () => {
+        requests.close();
+        await connection.close();
+        await embedded?.stop();
+      },
+    };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+async function startEmbedded(config: Config, logger?: Logger): Promise<EmbeddedServer> {
+  const { dataDir, port, binary } = config.nats.embedded;
+  const resolved = await resolveNatsServer({
+    explicit: binary,
+    cacheDir: `${dataDir}/nats-server`,
+    onProgress: (line) => logger?.info(line),
+  });
+  return startEmbeddedServer({
+    binary: resolved,
+    dataDir,
+    port,
+    syncAlways: config.log.durability !== 'none',
+    serverName: 'jetledger',
+  });
+}
+
+function monitorUrls({ nats }: Config, embedded: string | undefined): readonly string[] {
+  if (embedded !== undefined) return [embedded];
+  return nats.monitorUrls === '' ? [] : nats.monitorUrls.split(',').map((url) => url.trim());
+}
+
+/**
+ * The log of a connected server, once everything says that it can be trusted.
+ * @param warn hears what production would refuse to run with
+ * @throws UnsafeLog, NatsUnusable, EventStoreError `log/missing`
+ */
+export async function openLog(config: Config, nats: Nats, warn: (problem: string) => void): Promise<Log> {
+  const { requests, emailKey } = nats;
+  const { stream, prefix } = config.log;
+  const deadlineMs = config.nats.requestTimeoutMs;
+  const { log, config: stored } = await openNatsLog({
+    requests,
+    runtime: systemRuntime,
+    stream,
+    prefix,
+    deadlineMs,
+    attemptTimeoutMs: Math.ceil(deadlineMs / 2),
+  });
+  checkEmailKey(stored, emailKey.check);
+  await guardDurability(config, stored.num_replicas, nats.monitorUrls, warn);
+  return log;
+}

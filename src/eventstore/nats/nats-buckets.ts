@@ -1,0 +1,77 @@
+import { type JetStreamManager, jetstreamManager, PersistMode, type StreamConfig } from '@nats-io/jetstream';
+import type { Bucket } from '../bucket.ts';
+import { LogUnavailable } from '../errors.ts';
+import type { Runtime } from '../runtime.ts';
+import { type BucketKind, ensureBucket } from './bucket-stream.ts';
+import { isStreamMissing } from './log-stream.ts';
+import { bucketStream, createNatsBucket } from './nats-bucket.ts';
+import type { Requests } from './requests.ts';
+
+export interface NatsBucketsOptions {
+  readonly requests: Requests;
+  readonly runtime: Runtime;
+  readonly replicas: number;
+  /** How long one request may take, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+const NAME = /^KV_(.+)$/;
+
+/** The buckets of a server: made, found and dropped by name. Fits the port of the projections. */
+export function createNatsBuckets(options: NatsBucketsOptions) {
+  const { requests, runtime, replicas, timeoutMs } = options;
+  let manager: Promise<JetStreamManager> | undefined;
+
+  const asked = async <T>(what: string, call: (jsm: JetStreamManager) => Promise<T>): Promise<T> => {
+    try {
+      manager ??= jetstreamManager(requests.connection, { checkAPI: false, timeout: timeoutMs });
+      return await call(await manager);
+    } catch (cause) {
+      if (isStreamMissing(cause)) throw cause;
+      throw new LogUnavailable(what, cause);
+    }
+  };
+  const bucketOf = (name: string, config: StreamConfig): Bucket =>
+    createNatsBucket({
+      requests,
+      runtime,
+      name,
+      timeoutMs,
+      batches: config.allow_atomic === true && config.persist_mode !== PersistMode.Async,
+    });
+
+  return {
+    open: async (name: string): Promise<Bucket | undefined> => {
+      try {
+        const info = await asked(`opening the bucket ${name}`, (jsm) => jsm.streams.info(bucketStream(name)));
+        return bucketOf(name, info.config);
+      } catch (error) {
+        if (isStreamMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    create: async (name: string, traits: { readonly durable: boolean }): Promise<Bucket> => {
+      const kind: BucketKind = { replicas, storage: 'file', persist: traits.durable ? 'sync' : 'async' };
+      return bucketOf(
+        name,
+        await asked(`creating the bucket ${name}`, (jsm) => ensureBucket(jsm, name, kind)),
+      );
+    },
+    drop: async (name: string): Promise<void> => {
+      try {
+        await asked(`dropping the bucket ${name}`, (jsm) => jsm.streams.delete(bucketStream(name)));
+      } catch (error) {
+        if (!isStreamMissing(error)) throw error;
+      }
+    },
+    list: (prefix: string): Promise<readonly string[]> =>
+      asked('listing the buckets', async (jsm) => {
+        const names: string[] = [];
+        for await (const stream of jsm.streams.names('$KV.>')) {
+          const name = NAME.exec(stream)?.[1];
+          if (name?.startsWith(prefix)) names.push(name);
+        }
+        return names;
+      }),
+  };
+}

@@ -1,0 +1,123 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type MemoryService, memoryService } from '../support/memory-service.ts';
+import { documentOf, type OpenApi, type Route, routesOf } from './document.ts';
+
+const ROUTES = [
+  'POST /v1/users',
+  'GET /v1/users/{id}',
+  'PATCH /v1/users/{id}',
+  'POST /v1/users/{id}/email',
+  'POST /v1/users/{id}/deactivate',
+  'POST /v1/users/{id}/reactivate',
+  'GET /v1/users/{id}/orders',
+  'POST /v1/products',
+  'GET /v1/products',
+  'GET /v1/products/{sku}',
+  'PATCH /v1/products/{sku}',
+  'POST /v1/products/{sku}/stock',
+  'POST /v1/orders',
+  'GET /v1/orders/{id}',
+  'POST /v1/orders/{id}/cancel',
+  'GET /v1/orders/{id}/events',
+  'GET /health/live',
+  'GET /health/ready',
+];
+
+let service: MemoryService;
+let document: OpenApi;
+let routes: Route[];
+
+beforeAll(async () => {
+  service = await memoryService();
+  document = await documentOf(service.app);
+  routes = routesOf(document);
+});
+afterAll(async () => service[Symbol.asyncDispose]());
+
+it('the document is OpenAPI 3.1 and holds every route, and only those', () => {
+  expect(document.openapi).toMatch(/^3\.1\./);
+  expect(document.info).toMatchObject({ title: 'JetLedger', version: '0.0.0-test' });
+  expect(routes.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([...ROUTES].sort());
+});
+
+it('every route that the app answers is in the document, except the document itself and its page', () => {
+  for (const { method, path } of routes) {
+    const url = path.replace(/\{(\w+)\}/g, ':$1');
+    expect(service.app.hasRoute({ method: method as 'GET', url })).toBe(true);
+  }
+  const printed = service.app.printRoutes({ commonPrefix: false, includeHooks: false });
+  const methods = [...printed.matchAll(/\(([A-Z, ]+)\)/g)].flatMap(([, list = '']) => list.split(', '));
+  const commands = methods.filter((method) => method === 'POST' || method === 'PATCH').length;
+  expect(commands).toBe(ROUTES.filter((route) => !route.startsWith('GET')).length);
+});
+
+it('every operation has a unique id, a known tag, a summary, a description and described responses', () => {
+  const ids = routes.map(({ operation }) => operation.operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+  const tags = document.tags.map(({ name }) => name);
+  for (const { operation } of routes) {
+    expect(operation).toMatchObject({ summary: expect.any(String), description: expect.any(String) });
+    expect(tags).toEqual(expect.arrayContaining([...(operation.tags ?? ['none'])]));
+    for (const [status, response] of Object.entries(operation.responses)) {
+      expect(status).toMatch(/^[2-5][0-9]{2}$/);
+      expect(response.description).not.toBe('Default Response');
+      const types = Object.keys(response.content ?? {});
+      const isReadiness = operation.operationId === 'getReadiness' && status === '503';
+      const expected = status < '400' || isReadiness ? 'application/json' : 'application/problem+json';
+      expect(types).toEqual([expected]);
+    }
+  }
+});
+
+it('every parameter of a path is declared', () => {
+  for (const { path, operation } of routes) {
+    const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path');
+    expect(declared.map(({ name }) => name)).toEqual(named);
+    expect(declared.every(({ required }) => required)).toBe(true);
+  }
+});
+
+it('every POST takes an Idempotency-Key; every change of what exists takes If-Match', () => {
+  for (const { method, path, operation } of routes) {
+    const headers = (operation.parameters ?? []).filter((p) => p.in === 'header').map(({ name }) => name);
+    expect([path, headers.includes('Idempotency-Key')]).toEqual([path, method === 'POST']);
+    expect([path, headers.includes('If-Match')]).toEqual([path, method !== 'GET' && path.includes('{')]);
+  }
+});
+
+it('a body may be left out exactly where none of its fields is needed', () => {
+  const optional = routes.filter(({ operation }) => operation.requestBody?.required === false);
+  expect(optional.map(({ path }) => path).sort()).toEqual([
+    '/v1/orders/{id}/cancel',
+    '/v1/users/{id}/deactivate',
+    '/v1/users/{id}/reactivate',
+  ]);
+});
+
+it('every schema is valid JSON Schema 2020-12, every reference resolves, and every example fits its schema', () => {
+  const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true });
+  addFormats.default(ajv);
+  ajv.addVocabulary(['example', 'components']);
+  ajv.addSchema({ $id: 'doc', components: document.components }, undefined, false, false);
+  const check = (value: unknown, pointer: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if ('schema' in value && typeof value.schema === 'object' && value.schema !== null) {
+      const text = JSON.stringify(value.schema).replaceAll('"#/components/', '"doc#/components/');
+      expect(() => ajv.compile(JSON.parse(text)), pointer).not.toThrow();
+    }
+    const { type, examples } = value as { type?: unknown; examples?: unknown };
+    if (typeof type === 'string' && Array.isArray(examples)) {
+      const { $id: _id, ...schema } = value as { $id?: string };
+      const text = JSON.stringify(schema).replaceAll('"#/components/', '"doc#/components/');
+      const validate = ajv.compile(JSON.parse(text));
+      for (const example of examples)
+        expect(validate(example), `${pointer}: ${JSON.stringify(example)}`).toBe(true);
+    }
+    for (const [key, inner] of Object.entries(value)) check(inner, `${pointer}/${key}`);
+  };
+  check(document.paths, '#/paths');
+  check(document.components, '#/components');
+});

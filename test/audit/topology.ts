@@ -1,0 +1,68 @@
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type TestCluster, startTestCluster } from '../support/nats-cluster.ts';
+import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
+import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { clusterFaults, type Fault, networkFaults, serverFaults } from './faults.ts';
+
+export type TopologyName = 'r1' | 'r3';
+
+/** Servers with the log on them, a proxy in front of each, and what can be done to them. */
+export interface Topology extends AsyncDisposable {
+  /** Past the proxies. */
+  readonly urls: readonly string[];
+  readonly proxied: readonly string[];
+  readonly faults: Readonly<Record<string, Fault>>;
+  /** Ends what faults have left and waits until the log has a leader. */
+  heal(): Promise<void>;
+}
+
+/** One durable server (`r1`), or a cluster of three with the log on all of them (`r3`). */
+export async function startTopology(name: TopologyName): Promise<Topology> {
+  if (name === 'r1') {
+    const server = await startTestServer({ syncAlways: true });
+    return dressed(server, [server.url], 1, serverFaults(server), () => healServer(server));
+  }
+  const cluster = await startTestCluster({ syncAlways: true });
+  return dressed(cluster, cluster.urls, 3, clusterFaults(cluster), () => healCluster(cluster));
+}
+
+async function dressed(
+  servers: AsyncDisposable,
+  urls: readonly string[],
+  replicas: number,
+  faults: Readonly<Record<string, Fault>>,
+  healServers: () => Promise<void>,
+): Promise<Topology> {
+  const proxies: FaultProxy[] = [];
+  const dispose = async (): Promise<void> => {
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await servers[Symbol.asyncDispose]();
+  };
+  try {
+    for (const url of urls) proxies.push(await startFaultProxy(url));
+    await createLogStream(urls.join(','), TEST_LOG, replicas);
+    return {
+      urls,
+      proxied: proxies.map((proxy) => proxy.url),
+      faults: { ...faults, ...networkFaults(proxies) },
+      heal: async () => {
+        for (const proxy of proxies) proxy.heal();
+        await healServers();
+      },
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** Every fault undoes itself, also when it fails; what is left is a server that may still be paused. */
+async function healServer(server: TestServer): Promise<void> {
+  server.signal('SIGCONT');
+}
+
+async function healCluster(cluster: TestCluster): Promise<void> {
+  for (const node of cluster.nodes) if (!node.up() && !node.signal('SIGCONT')) await node.restart();
+  await cluster.settled([TEST_LOG.stream], 60_000);
+}

@@ -1,0 +1,56 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createHandler } from '../../src/eventstore/handler.ts';
+import { createPrng } from '../../src/eventstore/memory/prng.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import type { AccountCommand } from './account.ts';
+import { readHistory, recordTo } from './history.ts';
+import { type AuditLog, type AuditLogOptions, openAuditLog } from './open-log.ts';
+import { type Load, runWriter } from './writer.ts';
+
+/** What the parent tells a writer, as JSON in its first argument. */
+export interface WriterProcessOptions extends AuditLogOptions {
+  readonly name: string;
+  readonly seed: number;
+  readonly load: Load;
+  readonly cacheEntries: number;
+  /** File for its calls. */
+  readonly history: string;
+  /** File of the killed writer whose open calls are repeated. */
+  readonly predecessor?: string | undefined;
+}
+
+const stopping = new AbortController();
+// The parent asks for the end with a message; without a parent there is nobody to write for.
+process.on('message', () => stopping.abort());
+process.on('disconnect', () => process.exit(1));
+
+const options = JSON.parse(process.argv[2] ?? '') as WriterProcessOptions;
+const opened = await openWhenThere(options);
+const unfinished = options.predecessor === undefined ? [] : readHistory<AccountCommand>(options.predecessor);
+await runWriter({
+  handler: createHandler({
+    log: opened.log,
+    runtime: systemRuntime,
+    settings: { cacheEntries: options.cacheEntries },
+  }),
+  record: recordTo(options.history),
+  name: options.name,
+  random: createPrng(options.seed),
+  load: options.load,
+  signal: stopping.signal,
+  unfinished: unfinished.filter((op) => op.outcome === undefined),
+});
+// Whatever still hangs on a connection that a fault has damaged is of no interest any more.
+process.exit(0);
+
+/** A writer may be started in the middle of a fault. */
+async function openWhenThere(from: AuditLogOptions): Promise<AuditLog> {
+  for (;;) {
+    try {
+      return await openAuditLog(from);
+    } catch (error) {
+      if (stopping.signal.aborted) throw error;
+      await delay(100);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Breakage } from './open-log.ts';
+import type { Load } from './writer.ts';
+import type { WriterProcessOptions } from './writer-process.ts';
+
+export interface WritersOptions {
+  readonly count: number;
+  readonly urls: readonly string[];
+  readonly seed: number;
+  readonly load: Load;
+  /** Folder for the histories. */
+  readonly folder: string;
+  readonly broken?: Breakage | undefined;
+}
+
+/** Writer processes. A killed one is followed by another that repeats its open commands. */
+export interface Writers {
+  /** History files of all writers there ever were. */
+  readonly histories: readonly string[];
+  /** Ends one with SIGKILL and starts its successor. */
+  replace(index: number): Promise<void>;
+  /** Asks all to finish, ends those that do not within the bound, and waits until they are gone. */
+  stop(withinMs: number): Promise<void>;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly history: string;
+  readonly gone: Promise<void>;
+}
+
+const SCRIPT = fileURLToPath(new URL('./writer-process.ts', import.meta.url));
+
+/** Starts the writers. They end with this process at the latest. */
+export function startWriters(options: WritersOptions): Writers {
+  const histories: string[] = [];
+  const running: Running[] = [];
+
+  function start(index: number, predecessor?: string): Running {
+    const name = `w${histories.length}`;
+    const history = join(options.folder, `${name}.jsonl`);
+    histories.push(history);
+    const given: WriterProcessOptions = {
+      urls: options.urls,
+      broken: options.broken,
+      name,
+      seed: options.seed * 1_000 + histories.length,
+      load: options.load,
+      // Small caches forget and guess, large ones hold on to what is stale.
+      cacheEntries: index % 2 === 0 ? 10_000 : 8,
+      // Clients that notice a dead server soon, and clients that stay with it.
+      pingMs: index % 2 === 0 ? 1_000 : undefined,
+      history,
+      predecessor,
+    };
+    const child = fork(SCRIPT, [JSON.stringify(given)], { execArgv: ['--import', 'tsx'] });
+    return { child, history, gone: new Promise((resolve) => child.once('exit', () => resolve())) };
+  }
+
+  for (let index = 0; index < options.count; index++) running.push(start(index));
+  return {
+    histories,
+    replace: async (index) => {
+      const old = running[index];
+      if (old === undefined) throw new RangeError(`There is no writer ${index}`);
+      old.child.kill('SIGKILL');
+      await old.gone;
+      running[index] = start(index, old.history);
+    },
+    stop: async (withinMs) => {
+      for (const { child } of running) if (child.connected) child.send('stop');
+      const timer = setTimeout(() => {
+        for (const { child } of running) child.kill('SIGKILL');
+      }, withinMs);
+      await Promise.all(running.map(({ gone }) => gone));
+      clearTimeout(timer);
+    },
+  };
+}

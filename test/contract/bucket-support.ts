@@ -1,0 +1,45 @@
+import type { Bucket, Row, RowWrite } from '../../src/eventstore/bucket.ts';
+
+/** A fresh, empty bucket to test, and the way to open it as another process would. */
+export interface BucketUnderTest {
+  readonly bucket: Bucket;
+  openSecond(): Promise<Bucket>;
+  stop(): Promise<void>;
+}
+
+/** A value as text. */
+export const text = (value: Uint8Array): string => new TextDecoder().decode(value);
+
+export function row(
+  key: string,
+  value: string | undefined,
+  expectedRevision: number,
+  position: number,
+): RowWrite {
+  return {
+    key,
+    value: value === undefined ? undefined : new TextEncoder().encode(value),
+    expectedRevision,
+    position,
+  };
+}
+
+/** A row as a test looks at it. */
+export function shown(
+  r: Row | undefined,
+): { key: string; text: string; revision: number; position: number } | undefined {
+  return r && { key: r.key, text: text(r.value), revision: r.revision, position: r.position };
+}
+
+/** The revision of a write that must have gone through. */
+export async function written(bucket: Bucket, write: RowWrite): Promise<number> {
+  const result = await bucket.write(write);
+  if (!result.written) throw new Error(`the write of ${write.key} should go through`);
+  return result.revision;
+}
+
+export async function listed(bucket: Bucket, prefix?: string): Promise<Row[]> {
+  const rows: Row[] = [];
+  for await (const r of bucket.rows(prefix === undefined ? {} : { prefix })) rows.push(r);
+  return rows;
+}

@@ -1,0 +1,212 @@
+import { create } from '@bufbuild/protobuf';
+import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
+import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import type { RecordedCommit } from '../../../src/eventstore/log.ts';
+import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
+import type { MemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
+import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import type { World } from '../../../src/eventstore/memory/scheduler.ts';
+import { createWake } from '../../../src/eventstore/memory/wake.ts';
+import { toBinary } from '@bufbuild/protobuf';
+import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
+import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/list.ts';
+import { isRowKey, type Projection } from '../../../src/projections/projection.ts';
+import { type Projections, startProjections } from '../../../src/projections/start.ts';
+import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
+
+interface CounterRow {
+  readonly total: number;
+  readonly notes: readonly string[];
+  readonly version: number;
+}
+
+/** Rows of one aggregate; the note `gone` removes the row. Order matters, so that a lost or doubled event shows. */
+export const counters: Projection<CounterRow, CounterEvent> = {
+  name: 'counters',
+  version: 1,
+  sources: [counter],
+  crossesAggregates: false,
+  keyOf: (_event, { stream }) => stream.id,
+  evolve: (row, event, { position }) => {
+    const { total, notes } = row ?? { total: 0, notes: [] };
+    if (event.$typeName === 'google.protobuf.Int32Value') {
+      return { total: total * 3 + event.value, notes, version: position };
+    }
+    if (event.value === 'gone') return undefined;
+    return { total, notes: [...notes, event.value], version: position };
+  },
+};
+
+/** Rows that cross aggregates, in pages of three: which aggregates wrote a note, in the log's order. */
+export const authors: Projection<ListRow<string>, CounterEvent> = {
+  name: 'authors',
+  version: 1,
+  sources: [counter],
+  crossesAggregates: true,
+  keyOf: (event) => (event.$typeName === 'google.protobuf.StringValue' ? `note-${event.value}` : undefined),
+  evolve: (row, event, { stream, position }) =>
+    event.$typeName === 'google.protobuf.StringValue' ? appendEntry(row, `${stream.id}@${position}`) : row,
+  seal: (key, row) => sealFullPage(key, row, 3),
+};
+
+export const bothViews = [counters, authors] as const;
+
+/** One commit: the aggregate, and for each decision its events; a number is added, a text noted. */
+export interface PlannedCommit {
+  readonly id: string;
+  readonly decisions: readonly (readonly (number | string)[])[];
+}
+
+const eventOf = (value: number | string): CounterEvent =>
+  typeof value === 'number' ? added(value) : noted(value);
+
+/** Appends a commit behind the aggregate's last one. */
+export function appendPlanned(log: MemoryStore, plan: PlannedCommit): void {
+  const commitId = `c${log.head() + 1}`;
+  const commit = toyCommit(commitId, ...plan.decisions.map((events) => events.map(eventOf)));
+  const stream = counterRef(plan.id);
+  log.put(stream, log.version(stream), toBinary(CommitSchema, create(CommitSchema, commit)), commitId);
+}
+
+/** What a bucket must hold: the plain fold of the log, with none of the engine's parts. */
+export function plainFold(log: MemoryStore, projection: Projection): Record<string, unknown> {
+  const codec = codecOf(projection.sources[0] ?? counter);
+  const rows: Record<string, unknown> = {};
+  for (let position = 1; position <= log.head(); position++) {
+    const commit = log.at(position) as RecordedCommit;
+    const { stream, commitId } = commit;
+    for (const decision of commit.decisions) {
+      const { actor, traceparent, time } = decision;
+      const context = { stream, position, time: Number(time), commitId, actor, traceparent };
+      for (const stored of decision.events) {
+        const event = codec.decode(stored);
+        const key = projection.keyOf(event, context);
+        if (key !== undefined) rows[key] = projection.evolve(rows[key], event, context);
+      }
+    }
+  }
+  for (const key of Object.keys(rows)) {
+    for (let cut = projection.seal?.(key, rows[key]); cut; cut = projection.seal?.(key, rows[key])) {
+      rows[cut.key] = cut.row;
+      rows[key] = cut.rest;
+    }
+  }
+  return JSON.parse(JSON.stringify(rows)) as Record<string, unknown>;
+}
+
+/** A bucket that can forget its newest writes, as a server that was killed does with `persist_mode: async`. */
+export interface ForgetfulStore extends MemoryBucketStore {
+  keepFirst(count: number): void;
+  /** How often it has forgotten. */
+  lives(): number;
+}
+
+function createForgetfulStore(name: string): ForgetfulStore {
+  const writes: { key: string; value: Uint8Array; revision: number; position: number }[] = [];
+  const grown = createWake();
+  let lives = 0;
+  const last = (key: string) => writes.findLast((row) => row.key === key);
+  return {
+    name,
+    writes,
+    grown,
+    last,
+    lives: () => lives,
+    keepFirst: (count) => {
+      writes.length = Math.min(count, writes.length);
+      lives++;
+    },
+    put: (rows) => {
+      if (rows.some((row) => (last(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
+      for (const { key, value, position } of rows) {
+        writes.push({ key, value: value ?? new Uint8Array(), revision: writes.length + 1, position });
+      }
+      grown.all();
+      return writes.length;
+    },
+  };
+}
+
+/** The server's death cuts the connection: an answer that is under way never comes. */
+function cutBySaverDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
+  const guard = async <T>(call: () => Promise<T>): Promise<T> => {
+    const life = store.lives();
+    const answer = await call();
+    if (store.lives() !== life) throw new OutcomeUnknown(store.name, 0);
+    return answer;
+  };
+  const { writeAll } = bucket;
+  return {
+    ...bucket,
+    get: (key, options) => guard(() => bucket.get(key, options)),
+    write: (row) => guard(() => bucket.write(row)),
+    writeAll: writeAll && ((rows) => guard(() => writeAll(rows))),
+  };
+}
+
+/** A log, its buckets, and any number of processes that run the views on them. */
+export interface ViewWorld {
+  readonly log: MemoryStore;
+  /** Starts the views in a process of that name. */
+  start(actor: string): Projections;
+  /** The live rows of a view's bucket. */
+  rows(view: string): Record<string, unknown>;
+  store(view: string): ForgetfulStore | undefined;
+}
+
+export function createViewWorld(world: World, options: { batches: boolean }): ViewWorld {
+  const log = createMemoryStore();
+  const stores = new Map<string, ForgetfulStore>();
+  const shared = createMemoryBucketStores((name) => {
+    const store = createForgetfulStore(name);
+    stores.set(name, store);
+    return store;
+  });
+  const store = (view: string) => stores.get(`t_${view}_v1`);
+  return {
+    log,
+    store,
+    start: (actor) => {
+      const runtime = world.runtime(actor);
+      const place = { world, actor };
+      return startProjections({
+        log: openMemoryLog(log, place),
+        buckets: openMemoryBuckets(shared, (opened, { durable }) => {
+          const bucket = openMemoryBucket(opened, { ...place, batches: durable && options.batches });
+          return cutBySaverDeath(bucket, stores.get(opened.name) ?? failNoStore(opened.name));
+        }),
+        projections: bothViews,
+        runtime,
+        settings: {
+          prefix: 't',
+          maxInFlight: 4,
+          batchRows: 8,
+          cacheRows: 3,
+          maxBacklog: 20,
+          checkpointMs: 50,
+          resolveMs: 400,
+          joinDistance: 10,
+          backoffBaseMs: 10,
+          backoffCapMs: 100,
+          stopMs: 2_000,
+        },
+      });
+    },
+    rows: (view) => {
+      const live: Record<string, unknown> = {};
+      for (const row of store(view)?.writes ?? []) {
+        if (!isRowKey(row.key)) continue;
+        if (row.value.length === 0) delete live[row.key];
+        else live[row.key] = JSON.parse(Buffer.from(row.value).toString('utf8'));
+      }
+      return live;
+    },
+  };
+}
+
+function failNoStore(name: string): never {
+  throw new LogUnavailable(`no store ${name}`);
+}

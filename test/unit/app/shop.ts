@@ -1,0 +1,85 @@
+import { createUseCases } from '../../../src/app/create-use-cases.ts';
+import { createEmailKey } from '../../../src/app/email-key.ts';
+import type { UseCases } from '../../../src/app/use-cases.ts';
+import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
+import { LogUnavailable } from '../../../src/eventstore/errors.ts';
+import { createHandler } from '../../../src/eventstore/handler.ts';
+import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import type { Runtime } from '../../../src/eventstore/runtime.ts';
+
+export const STALE_CLAIM_MS = 10_000;
+export const PRICE_MAX_AGE_MS = 5_000;
+
+/** A process of the service over the shared log. */
+export interface Process {
+  readonly handler: CommandHandler;
+  readonly useCases: UseCases;
+}
+
+/** A service on a log in memory, with a clock that only the test moves. */
+export interface Shop extends Process {
+  /** Another process: its own caches over the same log. */
+  anotherProcess(): Process;
+  /** A process that loses the log at its first command of this type. */
+  failingAt(type: string): Process;
+  advance(ms: number): void;
+  now(): number;
+  /** The log's events in order, as `category Type`. */
+  events(): string[];
+}
+
+/** An empty shop, in 2030. */
+export function createShop(): Shop {
+  const store = createMemoryStore();
+  const emailKey = createEmailKey(new TextEncoder().encode('a key that only the unit tests use'));
+  const settings = { staleClaimMs: STALE_CLAIM_MS, priceMaxAgeMs: PRICE_MAX_AGE_MS };
+  let now = Date.UTC(2030, 0, 1);
+  let ids = 0;
+  const runtime: Runtime = {
+    now: () => now,
+    random: () => 0.5,
+    id: () => `id-${++ids}`,
+    sleep: async () => {},
+  };
+
+  const processOf = (handler: CommandHandler): Process => ({
+    handler,
+    useCases: createUseCases({ handler, runtime, emailKey, settings }),
+  });
+  const newHandler = () => createHandler({ log: openMemoryLog(store), runtime });
+
+  return {
+    ...processOf(newHandler()),
+    anotherProcess: () => processOf(newHandler()),
+    failingAt: (type) => {
+      const handler = newHandler();
+      return processOf({
+        ...handler,
+        execute: async (decider, id, command, meta, options) => {
+          if (Object(command).type === type) throw new LogUnavailable(type);
+          return handler.execute(decider, id, command, meta, options);
+        },
+      });
+    },
+    advance: (ms) => {
+      now += ms;
+    },
+    now: () => now,
+    events: () => {
+      const events: string[] = [];
+      for (let position = 1; position <= store.head(); position++) {
+        const commit = store.at(position);
+        for (const { events: stored } of commit?.decisions ?? []) {
+          events.push(...stored.map((event) => `${commit?.stream.category} ${event.type}`));
+        }
+      }
+      return events;
+    },
+  };
+}
+
+/** What comes with a request that has the idempotency key `key` and a body with the digest `body`. */
+export function keyed(key: string, body = 1): CommandMeta {
+  return { commandId: key, fingerprint: Uint8Array.of(body), actor: 'tester' };
+}
