@@ -2,8 +2,8 @@ import type { Message } from '@bufbuild/protobuf';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CommandResult } from '../eventstore/command.ts';
 import type { Rejection } from '../eventstore/decider.ts';
+import { problemOfRefusal } from './problem.ts';
 import { sendProblem } from './problem-reply.ts';
-import { problemOfRefusal } from './problems.ts';
 
 /** What a route says about the answer to its command. */
 export interface Answering<State, Event> {

@@ -1,8 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { EventStoreError } from '../eventstore/errors.ts';
 import { InvalidCursor, ViewBehind } from '../projections/read-models.ts';
+import type { Problem } from './problem.ts';
 import { sendProblem } from './problem-reply.ts';
-import { isProblemCode, PROBLEMS, type Problem, ProblemError, type TechnicalCode } from './problems.ts';
+import { isProblemCode, PROBLEMS, type TechnicalCode } from './problems.ts';
 import { violationsOf } from './validation.ts';
 
 const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
@@ -15,7 +16,6 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
 
 /** The problem that any thrown thing is answered with. What is not known here is `internal` and tells nothing. */
 export function problemOfError(error: unknown): Problem {
-  if (error instanceof ProblemError) return error.problem;
   if (error instanceof ViewBehind) {
     return { code: 'view/behind', lag: Math.max(0, error.wanted - error.reached) };
   }

@@ -1,5 +1,5 @@
-import { type Message, toJson } from '@bufbuild/protobuf';
-import type { AnyDecider } from '../eventstore/decider.ts';
+import { type DescMessage, type Message, toJson } from '@bufbuild/protobuf';
+import type { Upcaster } from '../eventstore/decider.ts';
 import { codecOf } from '../eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../eventstore/log.ts';
 import type { StreamRef } from '../eventstore/stream.ts';
@@ -7,7 +7,11 @@ import type { RecordedEvent } from './schemas/history.ts';
 import { traceIdOfParent } from './trace.ts';
 
 /** What a decider says about its events. */
-export type EventSource = Pick<AnyDecider, 'category' | 'events' | 'upcasters'>;
+export interface EventSource {
+  readonly category: string;
+  readonly events: readonly DescMessage[];
+  readonly upcasters?: readonly Upcaster[];
+}
 
 /** A page of an aggregate's decoded history, oldest first. */
 export interface HistoryPage {

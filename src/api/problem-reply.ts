@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PROBLEMS, type Problem } from './problems.ts';
+import type { Problem } from './problem.ts';
+import { PROBLEMS } from './problems.ts';
 import { traceIdOf } from './trace.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';

@@ -21,10 +21,10 @@ export interface Part {
 
 interface OpenPart {
   readonly stream: StreamRef;
-  plan(meta: CommandMeta, now: number): Plan<unknown, unknown, Rejection>;
+  plan(meta: CommandMeta, now: number): AnyPlan;
   refresh(): Promise<void>;
   /** Folds in the plan that was stored. */
-  stored(plan: Plan<unknown, unknown, Rejection>, version: number): void;
+  stored(plan: AnyPlan, version: number): void;
   version(): number;
 }
 
@@ -112,10 +112,7 @@ export function createCommitAll(deps: CommitAllDeps) {
   };
 
   /** The versions, or the part whose expectation did not hold. */
-  async function append(
-    open: readonly OpenPart[],
-    plans: readonly Plan<unknown, unknown, Rejection>[],
-  ): Promise<number[] | OpenPart> {
+  async function append(open: readonly OpenPart[], plans: readonly AnyPlan[]): Promise<number[] | OpenPart> {
     const commitId = runtime.id();
     const writing = open.flatMap((part, index) => {
       const plan = plans[index];
@@ -153,36 +150,36 @@ function refuseTwins(parts: readonly Part[]): void {
   }
 }
 
+type AnyPlan = Plan<unknown, unknown, Rejection>;
+
 /** The answer when nothing is to be appended; `unconfirmed` when the tails must be read before it may be given. */
 function answerWithoutAppend(
   parts: readonly Part[],
-  plans: readonly Plan<unknown, unknown, Rejection>[],
+  plans: readonly AnyPlan[],
   open: readonly OpenPart[],
   confirmed: boolean,
 ): CommitAllResult | 'unconfirmed' | undefined {
-  const stored = plans.map(({ planned: [p] }) => (p?.kind === 'stored' ? p : undefined));
-  // Atomic: what is stored on one aggregate is stored on all that had something to do.
-  if (stored.some((p) => p !== undefined)) {
-    const reused = stored.findIndex((p) => p?.same === false);
-    const stream = parts[reused]?.stream;
-    if (stream !== undefined)
-      return { outcome: 'key-reused', version: stored[reused]?.version ?? 0, ...stream };
-    return { outcome: 'accepted', versions: stored.map((p) => p?.version ?? 0), repeated: true };
-  }
-  for (const [
-    index,
-    {
-      planned: [p],
-    },
-  ] of plans.entries()) {
-    const { stream, expected } = parts[index] ?? {};
-    if (p === undefined || stream === undefined || expected === undefined) continue;
-    if (p.kind === 'fault') throw p.error;
-    if (p.kind !== 'rejected' && p.kind !== 'mismatch') continue;
+  const earlier = earlierAnswer(parts, plans);
+  if (earlier !== undefined) return earlier;
+  for (const [index, { stream, expected }] of parts.entries()) {
+    const planned = plans[index]?.planned[0];
+    if (planned?.kind === 'fault') throw planned.error;
+    if (planned?.kind !== 'rejected' && planned?.kind !== 'mismatch') continue;
     if (!confirmed) return 'unconfirmed';
-    if (p.kind === 'rejected') return { outcome: 'rejected', rejection: p.rejection, ...stream };
+    if (planned.kind === 'rejected') return { outcome: 'rejected', rejection: planned.rejection, ...stream };
     return { outcome: 'conflict', expected, actual: open[index]?.version() ?? 0, ...stream };
   }
   if (plans.some((plan) => plan.decisions.length > 0)) return undefined;
   return confirmed || !plans.some(needsConfirmation) ? { outcome: 'unchanged' } : 'unconfirmed';
+}
+
+/** Atomic: what an earlier call stored on one aggregate it stored on all that had something to do. */
+function earlierAnswer(parts: readonly Part[], plans: readonly AnyPlan[]): CommitAllResult | undefined {
+  const stored = plans.map(({ planned: [p] }) => (p?.kind === 'stored' ? p : undefined));
+  if (stored.every((p) => p === undefined)) return undefined;
+  const reused = stored.findIndex((p) => p?.same === false);
+  const stream = parts[reused]?.stream;
+  if (stream !== undefined)
+    return { outcome: 'key-reused', version: stored[reused]?.version ?? 0, ...stream };
+  return { outcome: 'accepted', versions: stored.map((p) => p?.version ?? 0), repeated: true };
 }

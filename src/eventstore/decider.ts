@@ -33,6 +33,3 @@ export interface Decider<State, Command, Event extends Message, R extends Reject
   readonly evolve: (state: State, event: Event) => State;
   readonly decide: (command: Command, state: State) => readonly Event[] | R;
 }
-
-/** A decider of any aggregate, where the types do not matter. */
-export type AnyDecider = Decider<unknown, never, never, Rejection>;

@@ -2,6 +2,7 @@ import type { Message } from '@bufbuild/protobuf';
 import { repeatedAnswer } from './answers.ts';
 import type { CommandHandler } from './command.ts';
 import { recallCommand } from './command-log.ts';
+import { createCommitAll } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { createLane, type Lane, type LaneSettings } from './lane.ts';
 import type { Log } from './log.ts';
@@ -92,6 +93,8 @@ export function createHandler(deps: HandlerDeps): CommandHandler & { close(): Pr
       }
       return { state: folded.state, version: folded.version };
     },
+
+    commitAll: createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts }),
 
     find: async (decider, id, meta) => {
       const stream = checkStream({ category: decider.category, id });

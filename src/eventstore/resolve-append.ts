@@ -1,23 +1,22 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { type Commit, CommitSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { CommitSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import { CommitTooLarge, EventStoreError, LogUnavailable, OutcomeUnknown } from './errors.ts';
-import type { AppendResult } from './log.ts';
+import type { AppendAllResult, AppendEntry, AppendResult } from './log.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
-import { checkStream, type StreamRef } from './stream.ts';
+import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
 /** One commit on its way to the log; every attempt sends exactly the same. */
-export interface OutgoingCommit {
-  readonly stream: StreamRef;
-  /** The version that must be the aggregate's last; 0 = it does not exist. */
-  readonly expected: number;
-  readonly commit: Commit;
+export interface OutgoingCommit extends AppendEntry {
   /** The encoded commit. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** What one attempt to publish came to. */
 export type PublishOutcome =
-  | { readonly ok: true /** The commit's position. */; readonly seq: number }
+  | {
+      readonly ok: true /** Position of the first commit; the others follow without a gap. */;
+      readonly seq: number;
+    }
   /** The server holds another version than expected. */
   | { readonly conflict: true }
   /** The server, or the lack of one, said no: THIS attempt is not stored and will never be. */
@@ -27,8 +26,8 @@ export type PublishOutcome =
 
 /** The two calls that protocol 2 needs of a server. */
 export interface AppendTransport {
-  /** One attempt, given up after `timeoutMs`. Does not reject: what is not certain is `noAnswer`. */
-  publish(outgoing: OutgoingCommit, timeoutMs: number): Promise<PublishOutcome>;
+  /** One attempt to store all or none, given up after `timeoutMs`. Does not reject: what is not certain is `noAnswer`. */
+  publish(outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<PublishOutcome>;
   /**
    * The first commit of the aggregate with a higher version than `version`, as the leader sees it.
    * @throws LogUnavailable when the leader does not answer within `timeoutMs`
@@ -50,11 +49,13 @@ export interface ResolveOptions {
   readonly maxBytes?: number | undefined;
 }
 
+/** The server takes no larger batch. */
+const MAX_ENTRIES = 1_000;
 const BACKOFF_BASE_MS = 20;
 const BACKOFF_CAP_MS = 500;
 
 /**
- * Appends one commit and says what became of it (protocol 2).
+ * Appends commits, all or none, and says what became of them (protocol 2).
  *
  * Absence is never evidence: a commit that was sent without an answer may land seconds later. So it is sent again,
  * the same bytes with the same expectation, until the place behind `expected` is taken: by this commit (stored) or
@@ -64,12 +65,11 @@ const BACKOFF_CAP_MS = 500;
  */
 export async function appendResolved(
   transport: AppendTransport,
-  stream: StreamRef,
-  expected: number,
-  commit: Commit,
+  entries: readonly AppendEntry[],
   options: ResolveOptions,
-): Promise<AppendResult> {
-  const outgoing = encodeOutgoing(stream, expected, commit, options.maxBytes);
+): Promise<AppendAllResult> {
+  const outgoing = encodeAll(entries, options.maxBytes);
+  const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
   const { runtime, deadlineMs, attemptTimeoutMs } = options;
   const started = runtime.now();
   const attemptMs = () => boundedMs(started + deadlineMs - runtime.now(), attemptTimeoutMs);
@@ -77,9 +77,9 @@ export async function appendResolved(
   let reason: unknown;
   for (let attempt = 0; ; attempt++) {
     const answer = await transport.publish(outgoing, attemptMs());
-    if ('ok' in answer) return { appended: true, version: answer.seq };
+    if ('ok' in answer) return storedAt(outgoing, answer.seq);
     if (!mayBeRepeated(answer)) {
-      if (!doubt) return finalAnswer(outgoing, answer);
+      if (!doubt) return finalAnswer(transport, outgoing, answer, name, attemptMs());
       const settled = await settle(transport, outgoing, attemptMs());
       if (settled !== undefined) return settled;
     }
@@ -89,8 +89,8 @@ export async function appendResolved(
     const pauseMs = backoffMs(runtime, attempt, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     const waitedMs = runtime.now() - started;
     if (waitedMs + pauseMs >= deadlineMs) {
-      if (doubt) throw new OutcomeUnknown(nameOf(stream), waitedMs, reason);
-      throw new LogUnavailable(`appending to ${nameOf(stream)}`, reason);
+      if (doubt) throw new OutcomeUnknown(name, waitedMs, reason);
+      throw new LogUnavailable(`appending to ${name}`, reason);
     }
     await runtime.sleep(pauseMs);
   }
@@ -104,55 +104,93 @@ const mayBeRepeated = (answer: Failure): boolean =>
 const reasonOf = (answer: Failure): unknown =>
   'conflict' in answer ? undefined : (answer.cause ?? ('refused' in answer ? answer.refused : undefined));
 
+const storedAt = (outgoing: readonly OutgoingCommit[], first: number): AppendAllResult => ({
+  appended: true,
+  versions: outgoing.map((_, index) => first + index),
+});
+
 /** What a "no" means when no earlier attempt can have been stored. */
-function finalAnswer({ stream }: OutgoingCommit, answer: Failure): AppendResult {
-  if (!('refused' in answer)) return { appended: false, conflict: stream };
-  const message = `The event log refuses the commit to ${nameOf(stream)}: ${answer.refused}.`;
-  throw new EventStoreError('log/refused', message, { cause: answer.cause });
+async function finalAnswer(
+  transport: AppendTransport,
+  outgoing: readonly OutgoingCommit[],
+  answer: Failure,
+  name: string,
+  timeoutMs: number,
+): Promise<AppendAllResult> {
+  if ('refused' in answer) {
+    const message = `The event log refuses the commit to ${name}: ${answer.refused}.`;
+    throw new EventStoreError('log/refused', message, { cause: answer.cause });
+  }
+  const [first] = outgoing;
+  if (first === undefined) throw new EventStoreError('commit/invalid', 'A commit names no aggregate.');
+  // A batch is refused as a whole; which aggregate moved on shows in its tail, unless that write is still in flight.
+  const settled = outgoing.length > 1 ? await settle(transport, outgoing, timeoutMs) : undefined;
+  return settled ?? { appended: false, conflict: first.stream };
 }
 
 /**
- * Who holds the place behind the expected version. Nobody, or no answer, settles nothing: a replica that has just
+ * Who holds the places behind the expected versions. Nobody, or no answer, settles nothing: a replica that has just
  * become the leader may not have applied yet what it refused the commit for.
  */
 async function settle(
   transport: AppendTransport,
-  { stream, expected, commit }: OutgoingCommit,
+  outgoing: readonly OutgoingCommit[],
   timeoutMs: number,
-): Promise<AppendResult | undefined> {
+): Promise<AppendAllResult | undefined> {
   try {
-    const next = await transport.commitsAfter(stream, expected, timeoutMs);
-    if (next === undefined) return undefined;
-    if (next.commitId === commit.commitId) return { appended: true, version: next.version };
-    return { appended: false, conflict: stream };
+    for (const { stream, expected, commit } of outgoing) {
+      const next = await transport.commitsAfter(stream, expected, timeoutMs);
+      if (next === undefined) continue;
+      // All or none: one of ours there means all are, the first of them before the others.
+      if (next.commitId === commit.commitId)
+        return storedAt(outgoing, next.version - indexOf(outgoing, stream));
+      return { appended: false, conflict: stream };
+    }
+    return undefined;
   } catch (error) {
     if (error instanceof LogUnavailable) return undefined;
     throw error;
   }
 }
 
-function encodeOutgoing(
-  stream: StreamRef,
-  expected: number,
-  commit: Commit,
-  maxBytes = Infinity,
-): OutgoingCommit {
+const indexOf = (outgoing: readonly OutgoingCommit[], stream: StreamRef): number =>
+  outgoing.findIndex((entry) => entry.stream === stream);
+
+function encodeAll(entries: readonly AppendEntry[], maxBytes: number | undefined): OutgoingCommit[] {
+  const names = new Set(entries.map(({ stream }) => keyOf(stream)));
+  const ids = new Set(entries.map(({ commit }) => commit.commitId));
+  if (names.size !== entries.length || ids.size !== 1 || entries.length > MAX_ENTRIES) {
+    const rule = `1 to ${MAX_ENTRIES} aggregates, none twice, under one commit id`;
+    throw new EventStoreError('commit/invalid', `A commit needs ${rule}.`);
+  }
+  return entries.map((entry) => encodeOutgoing(entry, maxBytes));
+}
+
+function encodeOutgoing({ stream, expected, commit }: AppendEntry, maxBytes = Infinity): OutgoingCommit {
   checkStream(stream);
   if (!Number.isSafeInteger(expected) || expected < 0) {
     throw new EventStoreError(
       'commit/invalid',
-      `The expected version of ${nameOf(stream)} is not a version: ${expected}.`,
+      `The expected version of ${keyOf(stream)} is not a version: ${expected}.`,
     );
   }
   if (commit.commitId === '' || commit.decisions.length === 0) {
-    throw new EventStoreError('commit/invalid', `The commit to ${nameOf(stream)} has no id or no decision.`);
+    throw new EventStoreError('commit/invalid', `The commit to ${keyOf(stream)} has no id or no decision.`);
   }
   const bytes = toBinary(CommitSchema, commit) as Uint8Array<ArrayBuffer>;
-  if (bytes.length > maxBytes) throw new CommitTooLarge(nameOf(stream), bytes.length, maxBytes);
+  if (bytes.length > maxBytes) throw new CommitTooLarge(keyOf(stream), bytes.length, maxBytes);
   return { stream, expected, commit, bytes };
 }
 
-const nameOf = (stream: StreamRef): string => `${stream.category}/${stream.id}`;
-
 /** At least one millisecond, so that the last attempt of a deadline is still an attempt. */
 const boundedMs = (leftMs: number, limitMs: number): number => Math.max(1, Math.min(leftMs, limitMs));
+
+/** The append of a single commit. @throws as `appendResolved` */
+export async function appendOne(
+  transport: AppendTransport,
+  entry: AppendEntry,
+  options: ResolveOptions,
+): Promise<AppendResult> {
+  const result = await appendResolved(transport, [entry], options);
+  return result.appended ? { appended: true, version: result.versions[0] ?? 0 } : result;
+}

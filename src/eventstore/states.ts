@@ -1,4 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
+import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { type Folded, foldCommit, unborn } from './fold.ts';
 import { loadAt } from './history.ts';
@@ -40,12 +41,12 @@ export interface States {
   ): void;
   /** Drops what is cached of an aggregate. */
   forget(stream: StreamRef): void;
-  /** The state as it was at a version that exists, from the log. */
+  /** The aggregate as it was at a version, from the log. */
   at<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
     version: number,
-  ): Promise<S>;
+  ): Promise<Loaded<S>>;
 }
 
 export interface StatesDeps {
@@ -120,6 +121,6 @@ export function createStates(deps: StatesDeps): States {
       return folded;
     },
     refresh: (decider, stream, folded) => advance(decider, stream, folded, true),
-    at: async (decider, stream, version) => (await loadAt(log, decider, stream.id, { version })).state,
+    at: (decider, stream, version) => loadAt(log, decider, stream.id, { version }),
   };
 }

@@ -4,56 +4,57 @@ import fc from 'fast-check';
 import type { LightMyRequestResponse } from 'fastify';
 import { expect, it } from 'vitest';
 import { memoryService } from '../support/memory-service.ts';
-import { documentOf, type OpenApi, type Route, routesOf } from './document.ts';
-import { type FuzzRequest, requestTo } from './generators.ts';
-import { clientOf, list, ordered, registered } from './requests.ts';
+import { documentOf, type OpenApi, routesOf } from './document.ts';
+import { type FuzzRequest, type Known, requestTo } from './generators.ts';
+import { type Client, clientOf, list, ordered, registered } from './requests.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 20260115);
-const RUNS = Number(process.env.FUZZ_RUNS ?? 150);
+const RUNS = Number(process.env.FUZZ_RUNS ?? 200);
 const TOTAL_MS = 9_000;
 
 it('nothing a client sends is a 500, and every answer is one that the document declares', async () => {
   console.info(`fuzz: FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS} (per operation)`);
   await using service = await memoryService();
   const client = clientOf(service);
-  await list(client, 'TEA');
-  await list(client, 'CUP', { amountMinor: 1e12, currency: 'EUR' });
-  await list(client, 'SAKE', { amountMinor: 500, currency: 'JPY' });
-  const userId = await registered(client);
-  const orderId = await ordered(client, userId, 'TEA');
-  const known = { ids: [userId, orderId], skus: ['TEA', 'CUP', 'SAKE'] };
-
   const document = await documentOf(service.app);
   const verify = verifierOf(document);
   const routes = routesOf(document);
   const end = performance.now() + TOTAL_MS;
   for (const [index, route] of routes.entries()) {
+    const known = await freshEntities(client, index);
     const seen = new Set<string>();
     const property = fc.asyncProperty(requestTo(route, known), async (request) => {
-      const { method, operation } = route;
       const { url, headers, payload } = request;
+      const method = route.method as 'GET';
       const response = await service.app.inject({
-        method: method as 'GET',
+        method,
         url,
         headers,
         ...(payload !== undefined && { payload }),
       });
-      seen.add(String(response.statusCode)[0] ?? '');
-      verify(request, response, operation);
+      seen.add(`${String(response.statusCode)[0]}xx`);
+      verify(request, response);
     });
-    const interruptAfterTimeLimit = Math.max(100, (end - performance.now()) / (routes.length - index));
-    await fc.assert(property, {
-      seed: SEED,
-      numRuns: RUNS,
-      interruptAfterTimeLimit,
-      markInterruptAsFailure: false,
-    });
-    expect([...seen].sort(), route.operation.operationId).toEqual(expect.arrayContaining(['2', '4']));
+    const share = (end - performance.now()) / (routes.length - index);
+    const bound = { interruptAfterTimeLimit: Math.max(100, share), markInterruptAsFailure: false };
+    await fc.assert(property, { seed: SEED, numRuns: RUNS, ...bound });
+    expect([...seen], route.operation.operationId).toEqual(expect.arrayContaining(['2xx', '4xx']));
   }
 }, 30_000);
 
+/** What earlier operations cannot have deactivated or discontinued. */
+async function freshEntities(client: Client, index: number): Promise<Known> {
+  const skus = [`TEA-${index}`, `CUP-${index}`, `SAKE-${index}`] as const;
+  await list(client, skus[0]);
+  await list(client, skus[1], { amountMinor: 1e12, currency: 'EUR' });
+  await list(client, skus[2], { amountMinor: 500, currency: 'JPY' });
+  const userId = await registered(client, `fuzz-${index}@example.com`);
+  return { ids: [userId, await ordered(client, userId, skus[0])], skus };
+}
+
+/** Throws unless an answer is one that its operation declares, with the declared type and body. */
 function verifierOf(document: OpenApi) {
-  const ajv = new Ajv2020({ strict: false, validateFormats: true, allErrors: true });
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
   addFormats.default(ajv);
   ajv.addSchema({ $id: 'doc', components: document.components });
   const validators = new Map<string, ValidateFunction>();
@@ -63,19 +64,20 @@ function verifierOf(document: OpenApi) {
     validators.set(text, validator);
     return validator;
   };
+  const operations = routesOf(document).map(({ operation }) => operation);
 
-  return (request: FuzzRequest, response: LightMyRequestResponse, operation: Route['operation']): void => {
+  return (request: FuzzRequest, response: LightMyRequestResponse): void => {
     const shown = `${request.route.method} ${request.url} -> ${response.statusCode} ${response.body.slice(0, 500)}`;
     expect(response.statusCode, shown).not.toBe(500);
     const body: unknown = JSON.parse(response.body);
-    const { code } = body as { code?: unknown };
-    if (request.oddPath && typeof code === 'string' && code.startsWith('route/')) return;
-    const declared = operation.responses[response.statusCode];
-    expect(declared, `undeclared status: ${shown}`).toBeDefined();
     const type = String(response.headers['content-type']).split(';', 1)[0] ?? '';
-    const media = declared?.content?.[type];
-    expect(media, `undeclared content type ${type}: ${shown}`).toBeDefined();
-    const validate = validatorOf(media?.schema ?? {});
-    expect(validate(body), `${JSON.stringify(validate.errors)}: ${shown}`).toBe(true);
+    const fits = ({ responses }: (typeof operations)[number]) => {
+      const schema = responses[response.statusCode]?.content?.[type]?.schema;
+      return schema !== undefined && validatorOf(schema)(body);
+    };
+    // A path that was tampered with can be another operation's or nobody's; both are declared somewhere.
+    const { code } = body as { code?: unknown };
+    if (request.oddPath && (code === 'route/method-not-allowed' || operations.some(fits))) return;
+    expect(fits(request.route.operation), `not declared: ${type}, ${shown}`).toBe(true);
   };
 }

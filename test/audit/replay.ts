@@ -86,8 +86,10 @@ function checkPlace(
     const message = `commit ${position} of ${stream.id} was stored behind version ${previous}, but it follows ${version}`;
     addViolation(report, 'log', message);
   }
-  if (commitIds.has(commitId)) addViolation(report, 'log', `the commit id ${commitId} is used again at ${position}`);
-  commitIds.add(commitId);
+  // Commits of several aggregates that were appended together share an id.
+  const id = `${stream.id} ${commitId}`;
+  if (commitIds.has(id)) addViolation(report, 'log', `the commit id ${commitId} is used again at ${position}`);
+  commitIds.add(id);
 }
 
 function decisionsOf(commit: RecordedCommit, report: AuditReport): readonly Decision[] {

@@ -1,3 +1,4 @@
+import { createConnection } from 'node:net';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
@@ -84,7 +85,7 @@ describe('the fault proxy', () => {
   it('loses what was sent into a black hole, and cuts the connection when it heals', async () => {
     await using both = await clients();
     const heard: string[] = [];
-    both.far.subscribe('hole', { callback: (_, msg) => heard.push(msg.string()) });
+    both.far.subscribe('hole', { callback: (_, msg) => void heard.push(msg.string()) });
     await both.far.flush();
     proxy.blackHole();
     both.near.publish('hole', 'lost');
@@ -139,7 +140,6 @@ describe('a frame reader', () => {
 
 /** A client that leaves without waiting for an answer, as a killed process does. */
 async function connectRaw(through: FaultProxy): Promise<{ publish(s: string, p: string): void; end(): Promise<void> }> {
-  const { createConnection } = await import('node:net');
   const { hostname, port } = new URL(through.url);
   const socket = createConnection({ host: hostname, port: Number(port) });
   await new Promise((resolve) => socket.once('data', resolve));

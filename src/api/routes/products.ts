@@ -23,7 +23,8 @@ const tags = ['products'];
 /** Lists, shows and changes products and takes in stock. */
 export function productRoutes(app: TypedApp, deps: ServiceDeps): void {
   listing(app, deps);
-  queries(app, deps);
+  catalogue(app, deps);
+  showing(app, deps);
   change(app, deps);
   stock(app, deps);
 }
@@ -62,8 +63,8 @@ function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   });
 }
 
-function queries(app: TypedApp, { readModels }: ServiceDeps): void {
-  const many = {
+function catalogue(app: TypedApp, { readModels }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'listProducts',
     summary: 'List products',
@@ -72,13 +73,15 @@ function queries(app: TypedApp, { readModels }: ServiceDeps): void {
     querystring: PageQuery,
     response: { ...listed('ProductPage'), ...problemsOfQuery('request/invalid-cursor') },
   };
-  app.get('/v1/products', { schema: many }, async (request, reply) => {
+  app.get('/v1/products', { schema }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor } = request.query;
     const options = { ...readOptionsOf(request, reply), limit, cursor };
     return sendPage(request, reply, await readModels.products(options));
   });
+}
 
-  const one = {
+function showing(app: TypedApp, { readModels }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'getProduct',
     summary: 'Show a product',
@@ -88,7 +91,7 @@ function queries(app: TypedApp, { readModels }: ServiceDeps): void {
     params: SkuParams,
     response: { ...found('Product'), ...problemsOfQuery('product/not-found') },
   };
-  app.get('/v1/products/:sku', { schema: one }, async (request, reply) => {
+  app.get('/v1/products/:sku', { schema }, async (request, reply) => {
     const row = await readModels.product(request.params.sku, readOptionsOf(request, reply));
     return sendRow(request, reply, row, 'product/not-found');
   });

@@ -23,9 +23,12 @@ const tags = ['users'];
 /** Registers, shows and changes users. */
 export function userRoutes(app: TypedApp, deps: ServiceDeps): void {
   registration(app, deps);
-  queries(app, deps);
-  changes(app, deps);
-  activation(app, deps);
+  showing(app, deps);
+  ordersOfUser(app, deps);
+  renaming(app, deps);
+  emailChange(app, deps);
+  deactivation(app, deps);
+  reactivation(app, deps);
 }
 
 function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
@@ -60,8 +63,8 @@ function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
   });
 }
 
-function queries(app: TypedApp, { readModels }: ServiceDeps): void {
-  const one = {
+function showing(app: TypedApp, { readModels }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'getUser',
     summary: 'Show a user',
@@ -71,12 +74,14 @@ function queries(app: TypedApp, { readModels }: ServiceDeps): void {
     params: IdParams,
     response: { ...found('User'), ...problemsOfQuery('user/not-found') },
   };
-  app.get('/v1/users/:id', { schema: one }, async (request, reply) => {
+  app.get('/v1/users/:id', { schema }, async (request, reply) => {
     const row = await readModels.user(request.params.id, readOptionsOf(request, reply));
     return sendRow(request, reply, row, 'user/not-found');
   });
+}
 
-  const orders = {
+function ordersOfUser(app: TypedApp, { readModels }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'listOrdersOfUser',
     summary: "List a user's orders",
@@ -86,15 +91,15 @@ function queries(app: TypedApp, { readModels }: ServiceDeps): void {
     params: IdParams,
     response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
   };
-  app.get('/v1/users/:id/orders', { schema: orders }, async (request, reply) => {
+  app.get('/v1/users/:id/orders', { schema }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor } = request.query;
     const options = { ...readOptionsOf(request, reply), limit, cursor };
     return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
   });
 }
 
-function changes(app: TypedApp, { handler, useCases, runtime }: ServiceDeps): void {
-  const rename = {
+function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'updateUser',
     summary: 'Rename a user',
@@ -113,15 +118,17 @@ function changes(app: TypedApp, { handler, useCases, runtime }: ServiceDeps): vo
       ),
     },
   };
-  app.patch('/v1/users/:id', { schema: rename }, async (request, reply) => {
+  app.patch('/v1/users/:id', { schema }, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
     const command = { type: 'rename', name: request.body.name, at } as const;
     const result = await handler.execute(user, id, command, meta, expectedOf(request));
     return answer(request, reply, result, { body: (state) => userBody(id, state) });
   });
+}
 
-  const email = {
+function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
+  const schema = {
     tags,
     operationId: 'changeEmail',
     summary: "Change a user's e-mail address",
@@ -145,7 +152,7 @@ function changes(app: TypedApp, { handler, useCases, runtime }: ServiceDeps): vo
       ),
     },
   };
-  app.post('/v1/users/:id/email', { schema: email }, async (request, reply) => {
+  app.post('/v1/users/:id/email', { schema }, async (request, reply) => {
     const { id } = request.params;
     const { meta } = commandOf(request, runtime);
     const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
@@ -153,10 +160,11 @@ function changes(app: TypedApp, { handler, useCases, runtime }: ServiceDeps): vo
   });
 }
 
-function activation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
-  const shared = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
-  const deactivate = {
-    ...shared,
+const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
+
+function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...action,
     operationId: 'deactivateUser',
     summary: 'Deactivate a user',
     description: 'The user keeps its address and orders nothing until it is reactivated.',
@@ -171,7 +179,7 @@ function activation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  const options = { schema: deactivate, preValidation: withoutBodyIsEmpty };
+  const options = { schema, preValidation: withoutBodyIsEmpty };
   app.post('/v1/users/:id/deactivate', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
@@ -179,9 +187,11 @@ function activation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     const result = await handler.execute(user, id, command, meta, expectedOf(request));
     return answer(request, reply, result, { body: (state) => userBody(id, state) });
   });
+}
 
-  const reactivate = {
-    ...shared,
+function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...action,
     operationId: 'reactivateUser',
     summary: 'Reactivate a user',
     description: 'Undoes a deactivation. Takes no body, or an empty one.',
@@ -191,8 +201,8 @@ function activation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...problemsOfCommand('user/not-found', 'idempotency/key-reused', 'command/version-mismatch'),
     },
   };
-  const noBody = { schema: reactivate, preValidation: withoutBodyIsEmpty };
-  app.post('/v1/users/:id/reactivate', noBody, async (request, reply) => {
+  const options = { schema, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/users/:id/reactivate', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
     const result = await handler.execute(user, id, { type: 'reactivate', at }, meta, expectedOf(request));

@@ -1,5 +1,5 @@
 import type { Log, StreamPage } from '../log.ts';
-import { appendResolved } from '../resolve-append.ts';
+import { appendOne, appendResolved } from '../resolve-append.ts';
 import { systemRuntime } from '../runtime.ts';
 import { checkStream } from '../stream.ts';
 import { scanStore } from './memory-scan.ts';
@@ -43,7 +43,8 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
 
   return {
     incarnation: store.incarnation,
-    append: (stream, expected, commit) => appendResolved(transport, stream, expected, commit, resolve),
+    append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve),
+    appendAll: (entries) => appendResolved(transport, entries, resolve),
     read: async (stream, { after, confirm }): Promise<StreamPage> => {
       checkStream(stream);
       await arrive(place, `read ${stream.category}/${stream.id} after ${after}`);

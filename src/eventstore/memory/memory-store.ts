@@ -1,6 +1,7 @@
 import type { RecordedCommit } from '../log.ts';
 import { recordedCommit } from '../recorded-commit.ts';
-import { type StreamRef, subjectOf } from '../stream.ts';
+import type { OutgoingCommit } from '../resolve-append.ts';
+import { keyOf, type StreamRef, subjectOf } from '../stream.ts';
 import { createWake, type Wake } from './wake.ts';
 
 /** What a server would hold: the bytes of every commit, shared by all the handles ("processes") that open it. */
@@ -12,6 +13,8 @@ export interface MemoryStore {
   version(stream: StreamRef): number;
   /** Stores bytes when the aggregate's version is `expected`. Returns the position, or `undefined` on a conflict. */
   put(stream: StreamRef, expected: number, bytes: Uint8Array, commitId?: string): number | undefined;
+  /** Stores one commit each, all or none. Returns the position of the first, or `undefined` on a conflict. */
+  putAll(entries: readonly OutgoingCommit[]): number | undefined;
   /** The commit at a position, still undecoded. */
   at(position: number): RecordedCommit | undefined;
   /** Up to `limit` commits of an aggregate with a version above `after` and up to `until`. */
@@ -47,22 +50,31 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
   const recorded = ({ stream, ...entry }: Entry): RecordedCommit =>
     recordedCommit({ ...entry, subject: subjectOf(prefix, stream) });
 
+  const put: MemoryStore['put'] = (stream, expected, bytes, commitId) => {
+    const previous = version(stream);
+    if (previous !== expected) return undefined;
+    const entry = { stream, position: entries.length + 1, previous, bytes, commitId };
+    entries.push(entry);
+    const own = streams.get(keyOf(stream));
+    if (own === undefined) streams.set(keyOf(stream), [entry]);
+    else own.push(entry);
+    grown.all();
+    return entry.position;
+  };
+
   return {
     incarnation,
     grown,
     version,
     head: () => entries.length,
-    put: (stream, expected, bytes, commitId) => {
-      const previous = version(stream);
-      if (previous !== expected) return undefined;
-      const entry = { stream, position: entries.length + 1, previous, bytes, commitId };
-      entries.push(entry);
-      const own = streams.get(keyOf(stream));
-      if (own === undefined) streams.set(keyOf(stream), [entry]);
-      else own.push(entry);
-      grown.all();
-      return entry.position;
+    putAll: (outgoing) => {
+      if (outgoing.some(({ stream, expected }) => version(stream) !== expected)) return undefined;
+      const positions = outgoing.map(({ stream, expected, bytes, commit }) =>
+        put(stream, expected, bytes, commit.commitId),
+      );
+      return positions[0];
     },
+    put,
     at: (position) => {
       const entry = entries[position - 1];
       return entry === undefined ? undefined : recorded(entry);
@@ -79,8 +91,6 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
     },
   };
 }
-
-const keyOf = (stream: StreamRef): string => `${stream.category}.${stream.id}`;
 
 /** Index of the first entry behind a version, by halving. */
 function firstAfter(entries: readonly Entry[], version: number): number {

@@ -1,7 +1,7 @@
 import { LogUnavailable } from '../errors.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
-import type { StreamRef } from '../stream.ts';
+import { keyOf } from '../stream.ts';
 import type { MemoryStore } from './memory-store.ts';
 import type { World } from './scheduler.ts';
 
@@ -41,15 +41,15 @@ export async function answer({ world, actor }: Place, label: string): Promise<vo
 async function publish(
   store: MemoryStore,
   place: Place,
-  outgoing: OutgoingCommit,
+  outgoing: readonly OutgoingCommit[],
   timeoutMs: number,
 ): Promise<PublishOutcome> {
   const { world, actor, runtime } = place;
-  const { stream, expected, bytes, commit } = outgoing;
-  const put = (): number | undefined => store.put(stream, expected, bytes, commit.commitId);
+  const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
+  const put = (): number | undefined => store.putAll(outgoing);
   if (world === undefined) return outcomeOf(put());
 
-  await world.step(`publish ${nameOf(stream)} after ${expected}`, actor);
+  await world.step(`publish ${name} after ${outgoing.map(({ expected }) => expected)}`, actor);
   if (world.strikes('unavailable')) return { refused: 'no responders, simulated', retryable: true };
   const lost = loseMessage(world, timeoutMs, put);
   if (lost !== undefined) {
@@ -57,7 +57,7 @@ async function publish(
     return { noAnswer: true, cause: new Error(lost) };
   }
   const result = outcomeOf(put());
-  await world.step(`${'ok' in result ? `stored ${result.seq}` : 'conflict'} ${nameOf(stream)}`, actor);
+  await world.step(`${'ok' in result ? `stored ${result.seq}` : 'conflict'} ${name}`, actor);
   return result;
 }
 
@@ -82,5 +82,3 @@ export function lagging(world: World | undefined, end: number): number {
 
 const outcomeOf = (position: number | undefined): PublishOutcome =>
   position === undefined ? { conflict: true } : { ok: true, seq: position };
-
-const nameOf = (stream: StreamRef): string => `${stream.category}/${stream.id}`;

@@ -76,9 +76,11 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
 
   const strikes = (fault: keyof Faults): boolean => faults[fault] > 0 && prng() < faults[fault];
   const delayMs = (): number => 1 + Math.floor(prng() * longestDelayMs);
+  // Whole milliseconds, as the real clock has them.
   const wait = (label: string, actor: string | undefined, ms: number): Promise<void> =>
     new Promise((resume) => {
-      if (actor === undefined || !dead.has(actor)) queue.add({ label, actor, resume }, queue.now() + ms);
+      if (actor === undefined || !dead.has(actor))
+        queue.add({ label, actor, resume }, queue.now() + Math.ceil(ms));
     });
   const trace = (): string[] => {
     const lines: string[] = [];

@@ -19,7 +19,8 @@ export interface NatsBucketOptions {
   readonly batches: boolean;
 }
 
-const KEY = /^[-/_=.a-zA-Z0-9]{1,256}$/;
+const KEY = /^[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*$/;
+const KEY_LENGTH = 256;
 
 /** The stream of a bucket, as every NATS client names it. */
 export function bucketStream(name: string): string {
@@ -34,7 +35,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
   const gets = createGets(requests, stream, timeoutMs);
 
   const subjectOf = (key: string): string => {
-    if (!KEY.test(key))
+    if (key.length > KEY_LENGTH || !KEY.test(key))
       throw new EventStoreError(
         'bucket/invalid-key',
         `The key ${JSON.stringify(key)} is not allowed in ${name}.`,
@@ -81,6 +82,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
       headers: rowHeaders(row),
     }));
     const reply = await publishBatch(requests, runtime.id(), messages, timeoutMs);
+    if (reply.failed === 'not-connected')
+      throw new LogUnavailable(`writing to the bucket ${name}: not connected`);
     if (reply.failed !== undefined) throw new OutcomeUnknown(subjectPrefix, timeoutMs, reply.failed);
     return { written: writeResult(name, parseAck(reply.msg)).written };
   }

@@ -1,10 +1,19 @@
-import type { AppendResult, Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
-import { type AppendTransport, appendResolved, type PublishOutcome } from '../resolve-append.ts';
+import { createGate } from '../gate.ts';
+import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
+import {
+  type AppendTransport,
+  appendOne,
+  appendResolved,
+  type OutgoingCommit,
+  type PublishOutcome,
+  type ResolveOptions,
+} from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { subjectFilter, subjectOf } from '../stream.ts';
+import { publishBatch } from './batch.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
 import { readOrdered } from './ordered-reader.ts';
-import type { Requests } from './requests.ts';
+import type { Reply, Requests } from './requests.ts';
 import { commitHeaders, commitOf, isConflict, isPassing, parseAck } from './wire.ts';
 
 export interface NatsLogOptions {
@@ -26,6 +35,8 @@ export interface NatsLogOptions {
 const PAGE = 256;
 /** How long a scan that does not follow waits for a server that is away, in milliseconds. */
 const SCAN_PATIENCE_MS = 15_000;
+/** Batches of this process under way at once; the server takes 50 of all processes together. */
+const MAX_OPEN_BATCHES = 8;
 /** Header bytes that a commit may need beside its payload. */
 const HEADER_RESERVE = 4_096;
 
@@ -33,18 +44,20 @@ const HEADER_RESERVE = 4_096;
 export function createNatsLog(options: NatsLogOptions): Log {
   const { requests, runtime, stream, prefix, incarnation } = options;
   const gets = createGets(requests, stream, options.attemptTimeoutMs);
-  const transport = createTransport(requests, gets, prefix);
+  const transport = createTransport(requests, gets, prefix, runtime);
+  // Asked anew each time: another server may take more or less.
+  const resolve = (): ResolveOptions => ({
+    runtime,
+    deadlineMs: options.deadlineMs,
+    attemptTimeoutMs: options.attemptTimeoutMs,
+    maxBytes: (requests.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADER_RESERVE,
+  });
 
   return {
     incarnation,
-    append: (ref, expected, commit): Promise<AppendResult> =>
-      appendResolved(transport, ref, expected, commit, {
-        runtime,
-        deadlineMs: options.deadlineMs,
-        attemptTimeoutMs: options.attemptTimeoutMs,
-        maxBytes: (requests.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADER_RESERVE,
-      }),
-    read: (ref, { after, confirm }) => readPage(gets, subjectOf(prefix, ref), after, confirm),
+    append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
+    appendAll: (entries) => appendResolved(transport, entries, resolve()),
+    read: async (ref, { after, confirm }) => readPage(gets, subjectOf(prefix, ref), after, confirm),
     at: async (position) => {
       const found = await gets.leader({ seq: position });
       return found === undefined ? undefined : toCommit(found);
@@ -54,11 +67,23 @@ export function createNatsLog(options: NatsLogOptions): Log {
   };
 }
 
-function createTransport(requests: Requests, gets: Gets, prefix: string): AppendTransport {
+function createTransport(requests: Requests, gets: Gets, prefix: string, runtime: Runtime): AppendTransport {
+  const batches = createGate(MAX_OPEN_BATCHES);
+  const send = async (outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<Reply> => {
+    const messages = outgoing.map(({ stream, expected, commit, bytes }) => ({
+      subject: subjectOf(prefix, stream),
+      payload: bytes,
+      headers: commitHeaders(commit, expected),
+    }));
+    const [only] = messages;
+    if (only !== undefined && messages.length === 1) {
+      return requests.request(only.subject, only.payload, { headers: only.headers, timeoutMs });
+    }
+    return batches(() => publishBatch(requests, runtime.id(), messages, timeoutMs));
+  };
   return {
-    publish: async ({ stream, expected, commit, bytes }, timeoutMs): Promise<PublishOutcome> => {
-      const headers = commitHeaders(commit, expected);
-      const reply = await requests.request(subjectOf(prefix, stream), bytes, { headers, timeoutMs });
+    publish: async (outgoing, timeoutMs): Promise<PublishOutcome> => {
+      const reply = await send(outgoing, timeoutMs);
       if (reply.failed !== undefined) {
         const nobodyHasIt = reply.failed === 'not-connected' || reply.failed === 'no-responders';
         return nobodyHasIt
@@ -66,7 +91,7 @@ function createTransport(requests: Requests, gets: Gets, prefix: string): Append
           : { noAnswer: true, cause: reply.failed };
       }
       const ack = parseAck(reply.msg);
-      if (ack.error === undefined) return { ok: true, seq: ack.seq };
+      if (ack.error === undefined) return { ok: true, seq: ack.seq - outgoing.length + 1 };
       const { code, errCode, description } = ack.error;
       if (isConflict(errCode)) return { conflict: true };
       return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode) };

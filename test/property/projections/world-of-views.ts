@@ -1,18 +1,17 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
-import type { RecordedCommit } from '../../../src/eventstore/log.ts';
+import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
 import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
 import type { MemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
 import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import { createWake } from '../../../src/eventstore/memory/wake.ts';
-import { toBinary } from '@bufbuild/protobuf';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/list.ts';
+import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
 import { isRowKey, type Projection } from '../../../src/projections/projection.ts';
 import { type Projections, startProjections } from '../../../src/projections/start.ts';
 import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
@@ -131,7 +130,7 @@ function createForgetfulStore(name: string): ForgetfulStore {
 }
 
 /** The server's death cuts the connection: an answer that is under way never comes. */
-function cutBySaverDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
+function cutByServerDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
   const guard = async <T>(call: () => Promise<T>): Promise<T> => {
     const life = store.lives();
     const answer = await call();
@@ -144,6 +143,24 @@ function cutBySaverDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
     get: (key, options) => guard(() => bucket.get(key, options)),
     write: (row) => guard(() => bucket.write(row)),
     writeAll: writeAll && ((rows) => guard(() => writeAll(rows))),
+  };
+}
+
+/** The same scan in smaller batches, so that views stand at different places more often. */
+function inSmallBatches(log: Log, world: World, actor: string): Log {
+  return {
+    ...log,
+    scan: async function* (options) {
+      for await (const { commits, pending } of log.scan(options)) {
+        let rest = commits;
+        do {
+          const part = rest.slice(0, 1 + Math.floor(world.random() * 6));
+          rest = rest.slice(part.length);
+          yield { commits: part, pending: pending + rest.length };
+          if (rest.length > 0) await world.step('next part of a batch', actor);
+        } while (rest.length > 0 && !options.signal?.aborted);
+      }
+    },
   };
 }
 
@@ -173,10 +190,10 @@ export function createViewWorld(world: World, options: { batches: boolean }): Vi
       const runtime = world.runtime(actor);
       const place = { world, actor };
       return startProjections({
-        log: openMemoryLog(log, place),
+        log: inSmallBatches(openMemoryLog(log, place), world, actor),
         buckets: openMemoryBuckets(shared, (opened, { durable }) => {
           const bucket = openMemoryBucket(opened, { ...place, batches: durable && options.batches });
-          return cutBySaverDeath(bucket, stores.get(opened.name) ?? failNoStore(opened.name));
+          return cutByServerDeath(bucket, stores.get(opened.name) ?? failNoStore(opened.name));
         }),
         projections: bothViews,
         runtime,

@@ -129,7 +129,7 @@ describe('the obvious way to resolve a missing answer (protocol 2)', () => {
       const commit = toyCommit('a-0', [added(1)]);
       const bytes = toBinary(CommitSchema, commit) as Uint8Array<ArrayBuffer>;
       await world.run(async () => {
-        const answer = await transport.publish({ stream, expected: 0, commit, bytes }, 500);
+        const answer = await transport.publish([{ stream, expected: 0, commit, bytes }], 500);
         if (!('noAnswer' in answer)) return;
         const next = await transport.commitsAfter(stream, 0, 500).catch(asFault);
         await runtime.sleep(60_000);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CommitTooLarge, InvalidId, LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import {
   type AppendTransport,
-  appendResolved,
+  appendOne,
   type OutgoingCommit,
   type PublishOutcome,
 } from '../../../src/eventstore/resolve-append.ts';
@@ -28,7 +28,7 @@ type Tail = typeof OWN | typeof NOTHING | Error;
 /** Plays the answers one after the other; the last one again and again. Silence takes the whole timeout. */
 function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = []) {
   let now = 0;
-  const sent: OutgoingCommit[] = [];
+  const sent: (readonly OutgoingCommit[])[] = [];
   const reads: number[] = [];
   const runtime: Runtime = {
     now: () => now,
@@ -54,7 +54,7 @@ function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [
     },
   };
   const append = (expected = 5) =>
-    appendResolved(transport, stream, expected, commit, { runtime, deadlineMs: 2000, attemptTimeoutMs: 500 });
+    appendOne(transport, { stream, expected, commit }, { runtime, deadlineMs: 2000, attemptTimeoutMs: 500 });
   return { append, sent, reads, waitedMs: () => now };
 }
 
@@ -103,8 +103,8 @@ describe('an append in doubt', () => {
     const { append, sent } = script([SILENCE, SILENCE, OK]);
     expect(await append()).toEqual({ appended: true, version: 8 });
     expect(sent).toHaveLength(3);
-    expect(new Set(sent.map((s) => s.bytes)).size).toBe(1);
-    expect(sent.map((s) => s.expected)).toEqual([5, 5, 5]);
+    expect(new Set(sent.flat().map((s) => s.bytes)).size).toBe(1);
+    expect(sent.flat().map((s) => s.expected)).toEqual([5, 5, 5]);
   });
 
   it('was stored the first time when the second meets a conflict and its own commit is next', async () => {
@@ -185,16 +185,18 @@ describe('an append that must not be sent', () => {
     const transport: AppendTransport = { publish: async () => OK, commitsAfter: async () => undefined };
     const runtime: Runtime = { now: () => 0, random: () => 0, id: () => '', sleep: async () => undefined };
     const options = { runtime, deadlineMs: 2000, attemptTimeoutMs: 500, maxBytes: 10 };
-    await expect(appendResolved(transport, stream, 0, commit, options)).rejects.toBeInstanceOf(
+    await expect(appendOne(transport, { stream, expected: 0, commit }, options)).rejects.toBeInstanceOf(
       CommitTooLarge,
     );
-    await expect(appendResolved(transport, counterRef('*'), 0, commit, options)).rejects.toBeInstanceOf(
-      InvalidId,
-    );
+    await expect(
+      appendOne(transport, { stream: counterRef('*'), expected: 0, commit }, options),
+    ).rejects.toBeInstanceOf(InvalidId);
     const empty = toyCommit('empty');
-    await expect(appendResolved(transport, stream, 0, empty, options)).rejects.toMatchObject({
-      code: 'commit/invalid',
-    });
+    await expect(appendOne(transport, { stream, expected: 0, commit: empty }, options)).rejects.toMatchObject(
+      {
+        code: 'commit/invalid',
+      },
+    );
     expect(sent).toEqual([]);
   });
 });

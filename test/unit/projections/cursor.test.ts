@@ -1,0 +1,36 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { encodeCursor, indexOfCursor, keyOfCursor } from '../../../src/projections/cursor.ts';
+import { InvalidCursor } from '../../../src/projections/read-models.ts';
+
+const scope = { list: 'products', incarnation: 'life-1' };
+
+test('a cursor gives back its place and is safe in a URL', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1 }), (key, index) => {
+      expect(keyOfCursor(scope, encodeCursor(scope, key))).toBe(key);
+      expect(indexOfCursor(scope, encodeCursor(scope, index))).toBe(index);
+      expect(encodeCursor(scope, key)).toMatch(/^[A-Za-z0-9_-]+$/);
+    }),
+  );
+});
+
+test('without a cursor a list begins at its start', () => {
+  expect(keyOfCursor(scope, undefined)).toBeUndefined();
+  expect(indexOfCursor(scope, undefined)).toBeUndefined();
+});
+
+test('anything that is not a cursor of this list and this life of the log is refused', () => {
+  const refused = (cursor: string) => {
+    expect(() => keyOfCursor(scope, cursor)).toThrow(InvalidCursor);
+    expect(() => indexOfCursor(scope, cursor)).toThrow(InvalidCursor);
+  };
+  for (const junk of ['', '%', 'e30', 'bnVsbA', 'W10']) refused(junk);
+  refused(encodeCursor({ ...scope, list: 'orders' }, 'a'));
+  refused(encodeCursor({ ...scope, incarnation: 'life-2' }, 'a'));
+  expect(() => keyOfCursor(scope, encodeCursor(scope, 3))).toThrow(InvalidCursor);
+  for (const index of [0, -1, 1.5]) {
+    expect(() => indexOfCursor(scope, encodeCursor(scope, index))).toThrow(InvalidCursor);
+  }
+  fc.assert(fc.property(fc.string(), (junk) => refused(junk)));
+});

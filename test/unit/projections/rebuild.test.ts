@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { createAliases } from '../../../src/projections/aliases.ts';
+import type { RebuildProgress } from '../../../src/projections/beside.ts';
+import { createReadModels } from '../../../src/projections/read-side.ts';
+import { rebuild } from '../../../src/projections/rebuild.ts';
+import { users } from '../../../src/projections/views/users.ts';
+import { createShopWorld, userCreated } from './shop-world.ts';
+
+test('a rebuild fills a fresh bucket, switches, and the running service follows without a restart', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    for (let i = 0; i < 500; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
+    await views.waitUntil(500);
+    const reads = createReadModels({ ...shop, settings: shop.settings });
+    const seen: RebuildProgress[] = [];
+    const result = await rebuild({ ...shop, projection: users, onProgress: (p) => seen.push(p) });
+    expect(result).toEqual({ bucket: 's_users_v2', switched: true, dropped: [] });
+    expect(seen.at(-1)).toMatchObject({ view: 'users', applied: 500, total: 500, etaSeconds: 0 });
+    const position = shop.append('user', 'late', userCreated('late'));
+    const row = await reads.user('late', { minPosition: position, waitMs: 5_000 });
+    expect(row?.position).toBe(position);
+    await shop.runtime.sleep(6_000);
+    expect(await shop.json('s_users_v2', 'late')).toMatchObject({ id: 'late' });
+    expect(views.status()[0]).toMatchObject({ position, running: true });
+    await views.stop();
+    reads.stop();
+  });
+});
+
+test('the bucket that was live before is kept until the next rebuild', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    shop.append('user', 'u1', userCreated('u1'));
+    for (const _ of [1, 2]) await rebuild({ ...shop, projection: users });
+    expect(await rebuild({ ...shop, projection: users })).toEqual({
+      bucket: 's_users_v3',
+      switched: true,
+      dropped: ['s_users_v1'],
+    });
+    expect(await shop.buckets.list('s_users_')).toEqual(['s_users_v2', 's_users_v3']);
+  });
+});
+
+test('a rebuild does not switch a view that another one has switched meanwhile', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    shop.append('user', 'u1', userCreated('u1'));
+    await rebuild({ ...shop, projection: users });
+    const aliases = createAliases(shop.buckets, shop.settings.prefix);
+    let revision: number | undefined;
+    const onProgress = () => {
+      revision ??= 1;
+      void aliases.read('users').then((found) => {
+        const other = { bucket: 's_users_other', version: 'x' };
+        if (found?.revision === revision) void aliases.point('users', other, found.revision);
+      });
+    };
+    const result = await rebuild({ ...shop, projection: users, onProgress });
+    expect(result).toMatchObject({ switched: false, dropped: [] });
+    expect((await aliases.read('users'))?.alias.bucket).toBe('s_users_other');
+  });
+});
+
+test('a cancelled rebuild leaves the live bucket as it was', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    shop.append('user', 'u1', userCreated('u1'));
+    await rebuild({ ...shop, projection: users });
+    const controller = new AbortController();
+    controller.abort();
+    await expect(rebuild({ ...shop, projection: users, signal: controller.signal })).rejects.toThrow(
+      'cancelled',
+    );
+    const found = await createAliases(shop.buckets, shop.settings.prefix).read('users');
+    expect(found?.alias.bucket).toBe('s_users_v1');
+  });
+});
+
+test('a changed projection is rebuilt beside its old bucket at start-up, and an older service does not switch back', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    const old = shop.start([users]);
+    shop.append('user', 'u1', userCreated('u1'));
+    await old.waitUntil(1);
+    const next = { ...users, version: 2 };
+    const service = shop.start([next]);
+    await service.waitUntil(1);
+    const aliases = createAliases(shop.buckets, shop.settings.prefix);
+    expect((await aliases.read('users'))?.alias.bucket).toBe('s_users_v2');
+    await shop.runtime.sleep(10_000);
+    expect((await aliases.read('users'))?.alias.bucket).toBe('s_users_v2');
+    const position = shop.append('user', 'u2', userCreated('u2'));
+    await Promise.all([old.waitUntil(position), service.waitUntil(position)]);
+    expect(await shop.json('s_users_v1', 'u2')).toMatchObject({ id: 'u2' });
+    expect(await shop.json('s_users_v2', 'u2')).toMatchObject({ id: 'u2' });
+    await Promise.all([old.stop(), service.stop()]);
+  });
+});
