@@ -1,6 +1,6 @@
 import type { OrderEvent, OrderState } from '../domain/order.ts';
 import type { ProductState } from '../domain/product.ts';
-import type { UserState } from '../domain/user.ts';
+import type { UserState } from '../domain/user-state.ts';
 import type { OrderBody } from './schemas/order.ts';
 import type { ProductBody } from './schemas/product.ts';
 import type { UserBody } from './schemas/user.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { UserState } from '../domain/user.ts';
+import type { UserState } from '../domain/user-state.ts';
 
 /** One try of a user to get an address. */
 export interface Claimant {

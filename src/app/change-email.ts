@@ -1,5 +1,6 @@
 import { normaliseEmail } from '../domain/email-address.ts';
-import { type PendingEmailChange, type UserEvent, type UserState, user } from '../domain/user.ts';
+import { user } from '../domain/user.ts';
+import type { PendingEmailChange, UserEvent, UserState } from '../domain/user-state.ts';
 import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/command.ts';
 import { attemptOf, isAttemptOf, standingOf } from './attempt.ts';
 import type { Claims } from './claims.ts';

@@ -1,5 +1,6 @@
 import type { OrderEvent, OrderRejection, OrderState } from '../domain/order.ts';
-import type { UserEvent, UserRejection, UserState } from '../domain/user.ts';
+import type { UserRejection } from '../domain/user.ts';
+import type { UserEvent, UserState } from '../domain/user-state.ts';
 import type { CommandMeta, CommandResult, ExecuteOptions } from '../eventstore/command.ts';
 import type { Rejection } from '../eventstore/decider.ts';
 

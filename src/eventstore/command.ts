@@ -1,5 +1,4 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { CommitAllResult, Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
 
 /** Which version the caller wants to act on. A number comes from `If-Match` and is never retried. */
@@ -98,7 +97,4 @@ export interface CommandHandler {
     id: string,
     meta: Pick<CommandMeta, 'commandId' | 'fingerprint'>,
   ): Promise<Extract<CommandResult<State, Event, R>, { outcome: 'accepted' | 'key-reused' }> | undefined>;
-
-  /** A command on each of several aggregates, all or none; see `part`. Slower than one aggregate by far. @throws as `execute` */
-  commitAll(parts: readonly Part[], meta: CommandMeta): Promise<CommitAllResult>;
 }

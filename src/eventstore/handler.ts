@@ -1,8 +1,8 @@
 import type { Message } from '@bufbuild/protobuf';
 import { repeatedAnswer } from './answers.ts';
-import type { CommandHandler } from './command.ts';
+import type { CommandHandler, CommandMeta } from './command.ts';
 import { recallCommand } from './command-log.ts';
-import { createCommitAll } from './commit-all.ts';
+import { type CommitAllResult, createCommitAll, type Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { createLane, type Lane, type LaneSettings } from './lane.ts';
 import type { Log } from './log.ts';
@@ -43,8 +43,16 @@ export interface HandlerDeps {
   };
 }
 
+/** Everything that changes aggregates. */
+export interface Handler extends CommandHandler {
+  /** A command on each of several aggregates, all or none; see `part`. Slower than one aggregate by far. @throws as `execute` */
+  commitAll(parts: readonly Part[], meta: CommandMeta): Promise<CommitAllResult>;
+  /** Writes the snapshots that wait. */
+  close(): Promise<void>;
+}
+
 /** The one way to change an aggregate. One per process and log. */
-export function createHandler(deps: HandlerDeps): CommandHandler & { close(): Promise<void> } {
+export function createHandler(deps: HandlerDeps): Handler {
   const settings = { ...defaultHandlerSettings, ...deps.settings };
   const { log, runtime } = deps;
   const snapshots =

@@ -83,13 +83,15 @@ export async function openView(deps: ViewDeps): Promise<View> {
 
   /** Stores what can still be stored: everything when nothing is wrong, all but the row that failed otherwise. */
   const drain = async (): Promise<void> => {
-    let late = false;
-    void runtime.sleep(settings.stopMs).then(() => {
-      late = true;
-      wakeAll();
-    });
     rows.flush(true);
-    while (rows.backlog() > 0 && !late && phase !== 'ended') await progress();
+    if (rows.backlog() > 0) {
+      let late = false;
+      void runtime.sleep(settings.stopMs).then(() => {
+        late = true;
+        wakeAll();
+      });
+      while (rows.backlog() > 0 && !late && phase !== 'ended') await progress();
+    }
     if (phase !== 'ended') await Promise.race([checkpoint.flush().catch(() => undefined), ended]);
   };
 

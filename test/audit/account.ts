@@ -1,5 +1,10 @@
 import { create } from '@bufbuild/protobuf';
-import { type Int32Value, Int32ValueSchema, type StringValue, StringValueSchema } from '@bufbuild/protobuf/wkt';
+import {
+  type Int32Value,
+  Int32ValueSchema,
+  type StringValue,
+  StringValueSchema,
+} from '@bufbuild/protobuf/wkt';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
 
 /** What the audit's aggregate is asked. Each kind can be accepted, refused or find nothing to do, depending on the state. */
@@ -40,6 +45,8 @@ export const account: Decider<AccountState, AccountCommand, AccountEvent, Accoun
     if (balance < 0) return { code: 'account/short', message: `The balance is ${state.balance}.` };
     if (balance > FULL) return { code: 'account/full', message: `The balance is ${state.balance}.` };
     const moved = create(Int32ValueSchema, { value: command.amount });
-    return command.label === undefined ? [moved] : [moved, create(StringValueSchema, { value: command.label })];
+    return command.label === undefined
+      ? [moved]
+      : [moved, create(StringValueSchema, { value: command.label })];
   },
 };

@@ -9,7 +9,8 @@ import { type AuditReport, addViolation, emptyReport, type Fault } from './repor
 import { existsDuring, type Windows, windowsOf } from './windows.ts';
 
 /** Everything that is needed to judge a call. */
-interface Case<State, Command, Event extends Message, R extends Rejection> extends Asked<State, Command, Event, R> {
+interface Case<State, Command, Event extends Message, R extends Rejection>
+  extends Asked<State, Command, Event, R> {
   readonly replay: Replay<State>;
   readonly windows: Windows;
   readonly report: AuditReport;
@@ -51,7 +52,10 @@ function byCommand<Command>(operations: readonly Operation<Command>[]): Map<stri
   return grouped;
 }
 
-function checkOperation<S, C, E extends Message, R extends Rejection>(it: Case<S, C, E, R>, op: Operation<C>): void {
+function checkOperation<S, C, E extends Message, R extends Rejection>(
+  it: Case<S, C, E, R>,
+  op: Operation<C>,
+): void {
   const { report } = it;
   report.attempted++;
   const { outcome, completedAt } = op;
@@ -98,14 +102,20 @@ function checkAccepted<S, C, E extends Message, R extends Rejection>(
   if (places.length === 0) return fail('lost', `was accepted at version ${version} and is not in the log`);
   const place = places.find((p) => p.aggregate === op.aggregate && p.version === version);
   if (place === undefined) {
-    return fail('answer', `was accepted at version ${version} and is stored at ${places.map((p) => p.version)}`);
+    return fail(
+      'answer',
+      `was accepted at version ${version} and is stored at ${places.map((p) => p.version)}`,
+    );
   }
   if (!sameFingerprint(place.fingerprint, fingerprintOf(op.command))) {
     return fail('answer', `was accepted, but another command is stored under its id`);
   }
   const left = it.replay.steps.get(op.aggregate)?.[place.step]?.state;
   if (!isDeepStrictEqual(left, state)) {
-    fail('answer', `was told the state ${JSON.stringify(state)} and left ${JSON.stringify(left)} at version ${version}`);
+    fail(
+      'answer',
+      `was told the state ${JSON.stringify(state)} and left ${JSON.stringify(left)} at version ${version}`,
+    );
   }
 }
 
@@ -123,12 +133,20 @@ function checkSilent<S, C, E extends Message, R extends Rejection>(
   ];
   const windows = it.windows.get(op.aggregate) ?? [{ from: 0, until: Number.POSITIVE_INFINITY }];
   const first = firstStep(steps, version);
-  if (steps[first]?.version !== version) return fail('stale', `names version ${version}, which does not exist`);
+  if (steps[first]?.version !== version)
+    return fail('stale', `names version ${version}, which does not exist`);
   let right = false;
   // A call that shared a commit was decided on the state before that commit or between its decisions.
-  for (let i = Math.max(0, first - 1); i < steps.length && (steps[i]?.version ?? 0) <= version && !right; i++) {
+  for (
+    let i = Math.max(0, first - 1);
+    i < steps.length && (steps[i]?.version ?? 0) <= version && !right;
+    i++
+  ) {
     const step = steps[i];
-    right = step !== undefined && existsDuring(windows[i], invokedAt, completedAt) && isRight(step.state, step.version);
+    right =
+      step !== undefined &&
+      existsDuring(windows[i], invokedAt, completedAt) &&
+      isRight(step.state, step.version);
   }
   if (!right) {
     const window = windows[Math.max(first, 0)];
@@ -154,12 +172,16 @@ function checkRemembered<S, C, E extends Message, R extends Rejection>(
   for (const place of places) {
     // The step before ends when this one is known to be stored.
     const storedBy = windows[place.step - 1]?.until ?? Number.POSITIVE_INFINITY;
-    if (place.aggregate !== op.aggregate || storedBy >= op.invokedAt || mayBeForgotten(place, newest)) continue;
+    if (place.aggregate !== op.aggregate || storedBy >= op.invokedAt || mayBeForgotten(place, newest))
+      continue;
     fail('repeat', `although it was already stored at version ${place.version}`);
   }
 }
 
-function checkReused<S, C, E extends Message, R extends Rejection>(it: Case<S, C, E, R>, op: Operation<C>): void {
+function checkReused<S, C, E extends Message, R extends Rejection>(
+  it: Case<S, C, E, R>,
+  op: Operation<C>,
+): void {
   const places = it.replay.stored.get(op.commandId) ?? [];
   if (places.some((place) => !sameFingerprint(place.fingerprint, fingerprintOf(op.command)))) return;
   failures(it.report, op)('answer', 'but no other command is stored under its id');
@@ -179,7 +201,11 @@ function checkCommand<S, C, E extends Message, R extends Rejection>(
   if (inDoubt && stored === 0) report.unknownNotStored++;
   if (stored > 0 && firsts === 0 && !inDoubt) {
     const answers = calls.map(({ outcome }) => outcome?.kind).join(', ');
-    addViolation(report, 'refused-stored', `${commandId} is in the log, but its calls were answered: ${answers}`);
+    addViolation(
+      report,
+      'refused-stored',
+      `${commandId} is in the log, but its calls were answered: ${answers}`,
+    );
   }
   if (stored > 0 && firsts > stored) {
     const message = `${commandId} is stored ${stored} times and was answered ${firsts} times as if for the first time`;

@@ -1,5 +1,6 @@
 import type { FaultProxy } from '../support/fault-proxy.ts';
 import type { ClusterNode, TestCluster } from '../support/nats-cluster.ts';
+import { isPublishTo } from '../support/nats-frames.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import type { TestServer } from '../support/nats-server.ts';
 
@@ -26,6 +27,7 @@ export function networkFaults(proxies: readonly FaultProxy[]): Record<string, Fa
     };
   return {
     'drop-acks': during((proxy) => proxy.drop()),
+    'drop-publishes': during((proxy) => proxy.drop(isPublishTo(`${TEST_LOG.prefix}.`))),
     'delay-replies': during((proxy, { random }) => proxy.delay(100 + random() * 1_400)),
     'late-publishes': during((proxy) => proxy.hold('to-server')),
     'late-replies': during((proxy) => proxy.hold('to-client')),

@@ -4,7 +4,12 @@ import type { Expectation } from '../../src/eventstore/command.ts';
 
 /** What a writer was told. */
 export type Outcome =
-  | { readonly kind: 'accepted'; readonly version: number; readonly repeated: boolean; readonly state: unknown }
+  | {
+      readonly kind: 'accepted';
+      readonly version: number;
+      readonly repeated: boolean;
+      readonly state: unknown;
+    }
   | { readonly kind: 'unchanged'; readonly version: number; readonly state: unknown }
   | { readonly kind: 'rejected'; readonly version: number; readonly code: string }
   | { readonly kind: 'conflict'; readonly actual: number }

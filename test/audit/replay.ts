@@ -56,10 +56,22 @@ export function replayLog<State, Command, Event extends Message, R extends Rejec
     report.commits++;
     for (const decision of decisionsOf(commit, report)) {
       report.decisions++;
-      const next = replayDecision(asked, aggregate, decision, own.at(-1) ?? initialStep(asked.decider), commit, report);
+      const next = replayDecision(
+        asked,
+        aggregate,
+        decision,
+        own.at(-1) ?? initialStep(asked.decider),
+        commit,
+        report,
+      );
       own.push(next);
       const places = getOrAdd(stored, decision.commandId, () => []);
-      const place = { aggregate, version: commit.position, step: own.length - 1, fingerprint: decision.fingerprint };
+      const place = {
+        aggregate,
+        version: commit.position,
+        step: own.length - 1,
+        fingerprint: decision.fingerprint,
+      };
       checkOnce(decision.commandId, places.at(-1), place, report);
       places.push(place);
     }
@@ -80,7 +92,11 @@ function checkPlace(
 ): void {
   const { position, previous, stream, commitId } = commit;
   if (position !== index + 1) {
-    addViolation(report, 'log', `the commit at position ${position} is number ${index + 1} of the log: a gap`);
+    addViolation(
+      report,
+      'log',
+      `the commit at position ${position} is number ${index + 1} of the log: a gap`,
+    );
   }
   if (previous !== version) {
     const message = `commit ${position} of ${stream.id} was stored behind version ${previous}, but it follows ${version}`;
@@ -88,7 +104,8 @@ function checkPlace(
   }
   // Commits of several aggregates that were appended together share an id.
   const id = `${stream.id} ${commitId}`;
-  if (commitIds.has(id)) addViolation(report, 'log', `the commit id ${commitId} is used again at ${position}`);
+  if (commitIds.has(id))
+    addViolation(report, 'log', `the commit id ${commitId} is used again at ${position}`);
   commitIds.add(id);
 }
 

@@ -92,6 +92,7 @@ async function injectFaults(
   };
   const all: Record<string, Fault> = {
     ...topology.faults,
+    calm: ({ lasting }) => lasting(0.5, 4),
     'kill-writer': ({ random: dice }) => writers.replace(Math.floor(dice() * options.writers)),
   };
   const names = Object.keys(all);
@@ -100,7 +101,8 @@ async function injectFaults(
   const end = start + options.seconds * 1_000;
   await chaos.lasting(1, 2);
   for (let n = 0; Date.now() < end; n++) {
-    const name = options.faults?.[n % options.faults.length] ?? names[Math.floor(random() * names.length)] ?? '';
+    const name =
+      options.faults?.[n % options.faults.length] ?? names[Math.floor(random() * names.length)] ?? '';
     const fault = all[name];
     if (fault === undefined) throw new RangeError(`There is no fault ${name}; there are ${names.join(', ')}`);
     progress(`${((Date.now() - start) / 1_000).toFixed(1).padStart(7)} s  ${name}`);

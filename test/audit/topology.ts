@@ -1,5 +1,5 @@
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { type TestCluster, startTestCluster } from '../support/nats-cluster.ts';
+import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { clusterFaults, type Fault, networkFaults, serverFaults } from './faults.ts';

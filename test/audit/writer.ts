@@ -111,8 +111,15 @@ function randomJob(
   seen: ReadonlyMap<string, number>,
 ): Job {
   const hot = random() < 0.6;
-  const aggregate = hot ? `hot-${Math.floor(random() * load.hot)}` : `cold-${Math.floor(random() * load.cold)}`;
-  return { aggregate, commandId, command: randomCommand(random), expected: randomExpectation(random, seen.get(aggregate)) };
+  const aggregate = hot
+    ? `hot-${Math.floor(random() * load.hot)}`
+    : `cold-${Math.floor(random() * load.cold)}`;
+  return {
+    aggregate,
+    commandId,
+    command: randomCommand(random),
+    expected: randomExpectation(random, seen.get(aggregate)),
+  };
 }
 
 function randomCommand(random: () => number): AccountCommand {

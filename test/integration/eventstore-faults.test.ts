@@ -7,7 +7,11 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
-import { type Commit, CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import {
+  type Commit,
+  CommitSchema,
+  DecisionSchema,
+} from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type AccountCommand, type AccountEvent, account } from '../audit/account.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { isPublishTo } from '../support/nats-frames.ts';
@@ -148,11 +152,21 @@ describe('an append that arrives late', () => {
     await open(PATIENT);
     const handler = handlerOn(near.log);
     proxy.hold('to-server');
-    const moving = handler.execute(account, ACCOUNT.id, put(5), { commandId: 'k1', actor: 'test' }, { assumeNew: true });
+    const moving = handler.execute(
+      account,
+      ACCOUNT.id,
+      put(5),
+      { commandId: 'k1', actor: 'test' },
+      { assumeNew: true },
+    );
     await attemptsPassed(2);
     await moveBy(handlerOn(far.log), 10, 'k2');
     proxy.heal();
-    expect(await moving).toMatchObject({ outcome: 'rejected', rejection: { code: 'account/full' }, version: 1 });
+    expect(await moving).toMatchObject({
+      outcome: 'rejected',
+      rejection: { code: 'account/full' },
+      version: 1,
+    });
     expect(await stored()).toHaveLength(1);
   });
 });
@@ -181,7 +195,11 @@ describe('a server that is killed', () => {
     await server.kill9();
     expect(await moving).toBeInstanceOf(OutcomeUnknown);
     await restarted();
-    expect(await moveBy(handler, 3, 'k2')).toMatchObject({ outcome: 'accepted', version: 2, repeated: false });
+    expect(await moveBy(handler, 3, 'k2')).toMatchObject({
+      outcome: 'accepted',
+      version: 2,
+      repeated: false,
+    });
     expect(await stored()).toHaveLength(2);
   });
 
@@ -194,7 +212,11 @@ describe('a server that is killed', () => {
     expect(await errorOf(moveBy(handler, 3, 'k2'))).toBeInstanceOf(LogUnavailable);
     await restarted();
     expect(await stored()).toHaveLength(1);
-    expect(await moveBy(handler, 3, 'k2')).toMatchObject({ outcome: 'accepted', version: 2, repeated: false });
+    expect(await moveBy(handler, 3, 'k2')).toMatchObject({
+      outcome: 'accepted',
+      version: 2,
+      repeated: false,
+    });
   });
 });
 
@@ -207,7 +229,10 @@ describe('a read that loses a message on the way', () => {
     proxy.drop(({ verb, body }) => verb === 'HMSG' && body.includes('Nats-Sequence: 2\r\n'));
     expect(await errorOf(handler.load(account, ACCOUNT.id))).toBeInstanceOf(LogUnavailable);
     proxy.heal();
-    expect(await handler.load(account, ACCOUNT.id)).toEqual({ state: { balance: 10, label: '' }, version: 4 });
+    expect(await handler.load(account, ACCOUNT.id)).toEqual({
+      state: { balance: 10, label: '' },
+      version: 4,
+    });
   });
 });
 

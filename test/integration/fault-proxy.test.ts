@@ -122,7 +122,9 @@ describe('the fault proxy', () => {
 
 describe('a frame reader', () => {
   it('finds the same frames however the bytes are cut', () => {
-    const wire = Buffer.from('INFO {"a":1}\r\nMSG s.1 1 5\r\na\r\nbc\r\nHMSG s 1 r 4 6\r\nhhhhpp\r\nPING\r\n');
+    const wire = Buffer.from(
+      'INFO {"a":1}\r\nMSG s.1 1 5\r\na\r\nbc\r\nHMSG s 1 r 4 6\r\nhhhhpp\r\nPING\r\n',
+    );
     for (let cut = 1; cut < wire.length; cut++) {
       const read = frameReader();
       const frames = [...read(wire.subarray(0, cut)), ...read(wire.subarray(cut))];
@@ -139,7 +141,9 @@ describe('a frame reader', () => {
 });
 
 /** A client that leaves without waiting for an answer, as a killed process does. */
-async function connectRaw(through: FaultProxy): Promise<{ publish(s: string, p: string): void; end(): Promise<void> }> {
+async function connectRaw(
+  through: FaultProxy,
+): Promise<{ publish(s: string, p: string): void; end(): Promise<void> }> {
   const { hostname, port } = new URL(through.url);
   const socket = createConnection({ host: hostname, port: Number(port) });
   await new Promise((resolve) => socket.once('data', resolve));

@@ -103,7 +103,13 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   };
 }
 
-function joinSockets(client: Socket, upstream: Socket, rules: Rules, onDrop: () => void, onEnd: () => void): Pipe {
+function joinSockets(
+  client: Socket,
+  upstream: Socket,
+  rules: Rules,
+  onDrop: () => void,
+  onEnd: () => void,
+): Pipe {
   const toServer = oneWay(client, upstream, 'to-server', rules, onDrop);
   const toClient = oneWay(upstream, client, 'to-client', rules, onDrop);
   const cut = (): void => {
@@ -147,7 +153,8 @@ function oneWay(from: Socket, to: Socket, direction: Direction, rules: Rules, on
   let timer: NodeJS.Timeout | undefined;
 
   const pass = (frame: Frame): Buffer | undefined => {
-    if (rules.drops?.(frame) !== true) return direction === 'to-client' ? withoutServerAddresses(frame) : frame.bytes;
+    if (rules.drops?.(frame) !== true)
+      return direction === 'to-client' ? withoutServerAddresses(frame) : frame.bytes;
     onDrop();
     return undefined;
   };
@@ -171,7 +178,9 @@ function oneWay(from: Socket, to: Socket, direction: Direction, rules: Rules, on
       damaged = true;
       return;
     }
-    const passed = read(chunk).map(pass).filter((bytes) => bytes !== undefined);
+    const passed = read(chunk)
+      .map(pass)
+      .filter((bytes) => bytes !== undefined);
     if (passed.length === 0) return;
     waiting.push({ bytes: Buffer.concat(passed), due: Date.now() + rules.delayMs });
     if (timer === undefined) flush();

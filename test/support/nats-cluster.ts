@@ -190,7 +190,10 @@ async function freePorts(count: number): Promise<number[]> {
 interface JetStreamReport {
   readonly meta_cluster?: { readonly leader?: string };
   readonly account_details?: readonly {
-    readonly stream_detail?: readonly { readonly name: string; readonly cluster?: { readonly leader?: string } }[];
+    readonly stream_detail?: readonly {
+      readonly name: string;
+      readonly cluster?: { readonly leader?: string };
+    }[];
   }[];
 }
 
@@ -214,7 +217,9 @@ async function streamLeader(node: ClusterNode, stream: string): Promise<string |
 
 async function hasMetaLeader(nodes: readonly ClusterNode[]): Promise<boolean> {
   const up = nodes.filter((node) => node.up());
-  const leaders = await Promise.all(up.map(async (node) => (await report(node, '')).meta_cluster?.leader ?? ''));
+  const leaders = await Promise.all(
+    up.map(async (node) => (await report(node, '')).meta_cluster?.leader ?? ''),
+  );
   return leaders.length > 0 && leaders.every((leader) => leader !== '' && leader === leaders[0]);
 }
 
@@ -224,7 +229,9 @@ async function proveReplication(nodes: readonly ClusterNode[]): Promise<void> {
   try {
     await until('a stream with three replicas', READY_TIMEOUT_MS, async () => {
       const jsm = await jetstreamManager(connection, { checkAPI: false, timeout: 2_000 });
-      const added = await jsm.streams.add({ name: 'probe', subjects: ['probe'], num_replicas: 3 }).catch(() => undefined);
+      const added = await jsm.streams
+        .add({ name: 'probe', subjects: ['probe'], num_replicas: 3 })
+        .catch(() => undefined);
       return added !== undefined && (await jsm.streams.delete('probe').catch(() => false));
     });
   } finally {

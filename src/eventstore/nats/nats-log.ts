@@ -1,3 +1,4 @@
+import { LogUnavailable } from '../errors.ts';
 import { createGate } from '../gate.ts';
 import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
 import {
@@ -111,8 +112,13 @@ async function readPage(gets: Gets, subject: string, after: number, confirm: boo
   const commits: RecordedCommit[] = [];
   let last = after;
   const take = (message: StoredMessage): void => {
-    commits.push(toCommit(message));
-    last = message.seq;
+    const commit = toCommit(message);
+    // A batch of another server comes over a route, which may lose messages out of its middle.
+    if (commit.previous > last) {
+      throw new LogUnavailable(`reading ${subject}: the commit ${commit.previous} got lost on the way`);
+    }
+    commits.push(commit);
+    last = commit.position;
   };
   if (!confirm || after === 0) {
     const batch = await gets.directBatch({ next_by_subj: subject, seq: last + 1, batch: PAGE });

@@ -1,4 +1,5 @@
-import { type UserEvent, user } from '../../domain/user.ts';
+import { user } from '../../domain/user.ts';
+import type { UserEvent } from '../../domain/user-state.ts';
 import type { Projection } from '../projection.ts';
 import { isoTime } from './json.ts';
 

@@ -4,6 +4,7 @@ import type { Faults } from '../../../src/eventstore/memory/faults.ts';
 import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
 import {
   appendPlanned,
+  type Batches,
   bothViews,
   createViewWorld,
   type PlannedCommit,
@@ -127,15 +128,17 @@ const storm: Partial<Faults> = {
   delay: 0.1,
 };
 
-test('without faults every bucket equals the plain fold of the log', () => hold({}, false, 60));
+test('without faults every bucket equals the plain fold of the log', () => hold({}, 'none', 60));
 
 test('with runners killed, restarted and doubled, every bucket equals the plain fold of the log', () =>
-  hold({ crash: 0.002, redelivery: 0.2 }, false, 100));
+  hold({ crash: 0.002, redelivery: 0.2 }, 'none', 100));
 
 test('with lost, late and repeated messages too, every bucket equals the plain fold of the log', () =>
-  hold(storm, false, 100));
+  hold(storm, 'none', 100));
 
-test('with batches the guarantee is the same', () => hold({ ...storm, crash: 0.001 }, true, 100));
+test.each<Batches>(['durable', 'all', 'told'])('with batches (%s) the guarantee is the same', (batches) =>
+  hold({ ...storm, crash: 0.001 }, batches, 60),
+);
 
 test('rows of one aggregate that a killed server forgot are folded again from the log', () =>
-  hold({ unavailable: 0.003, redelivery: 0.1, lostAck: 0.003 }, false, 150, true));
+  hold({ unavailable: 0.003, redelivery: 0.1, lostAck: 0.003 }, 'none', 150, true));

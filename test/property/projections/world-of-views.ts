@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import type { Bucket, RowWrite } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
@@ -130,7 +130,7 @@ function createForgetfulStore(name: string): ForgetfulStore {
 }
 
 /** The server's death cuts the connection: an answer that is under way never comes. */
-function cutByServerDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
+function cutByServerDeath(bucket: Bucket, store: ForgetfulStore, tellsRevision: boolean): Bucket {
   const guard = async <T>(call: () => Promise<T>): Promise<T> => {
     const life = store.lives();
     const answer = await call();
@@ -138,11 +138,22 @@ function cutByServerDeath(bucket: Bucket, store: ForgetfulStore): Bucket {
     return answer;
   };
   const { writeAll } = bucket;
+  /** As the server's answer to a batch does. */
+  const told = async (all: NonNullable<Bucket['writeAll']>, rows: readonly RowWrite[]) => {
+    const result = await all(rows);
+    const last = rows.at(-1);
+    const stored = store.writes.findLast(
+      ({ key, position }) => key === last?.key && position === last.position,
+    );
+    return result.written && tellsRevision && stored !== undefined
+      ? { ...result, lastRevision: stored.revision }
+      : result;
+  };
   return {
     ...bucket,
     get: (key, options) => guard(() => bucket.get(key, options)),
     write: (row) => guard(() => bucket.write(row)),
-    writeAll: writeAll && ((rows) => guard(() => writeAll(rows))),
+    writeAll: writeAll && ((rows) => guard(() => told(writeAll, rows))),
   };
 }
 
@@ -164,6 +175,9 @@ function inSmallBatches(log: Log, world: World, actor: string): Log {
   };
 }
 
+/** No batches; batches where rows cross aggregates; everywhere; everywhere, and the answer tells the revision. */
+export type Batches = 'none' | 'durable' | 'all' | 'told';
+
 /** A log, its buckets, and any number of processes that run the views on them. */
 export interface ViewWorld {
   readonly log: MemoryStore;
@@ -174,7 +188,7 @@ export interface ViewWorld {
   store(view: string): ForgetfulStore | undefined;
 }
 
-export function createViewWorld(world: World, options: { batches: boolean }): ViewWorld {
+export function createViewWorld(world: World, { batches }: { batches: Batches }): ViewWorld {
   const log = createMemoryStore();
   const stores = new Map<string, ForgetfulStore>();
   const shared = createMemoryBucketStores((name) => {
@@ -192,8 +206,15 @@ export function createViewWorld(world: World, options: { batches: boolean }): Vi
       return startProjections({
         log: inSmallBatches(openMemoryLog(log, place), world, actor),
         buckets: openMemoryBuckets(shared, (opened, { durable }) => {
-          const bucket = openMemoryBucket(opened, { ...place, batches: durable && options.batches });
-          return cutByServerDeath(bucket, stores.get(opened.name) ?? failNoStore(opened.name));
+          const bucket = openMemoryBucket(opened, {
+            ...place,
+            batches: batches === 'none' ? false : durable || batches !== 'durable',
+          });
+          return cutByServerDeath(
+            bucket,
+            stores.get(opened.name) ?? failNoStore(opened.name),
+            batches === 'told',
+          );
         }),
         projections: bothViews,
         runtime,

@@ -1,6 +1,7 @@
 import type { EmailKey } from '../../../src/app/email-key.ts';
 import { type EmailEvent, email } from '../../../src/domain/email.ts';
-import { type UserEvent, type UserState, user } from '../../../src/domain/user.ts';
+import { user } from '../../../src/domain/user.ts';
+import type { UserEvent, UserState } from '../../../src/domain/user-state.ts';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
 import { type Folded, foldCommit, unborn } from '../../../src/eventstore/fold.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';

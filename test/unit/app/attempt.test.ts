@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { attemptOf, isAttemptOf, standingOf } from '../../../src/app/attempt.ts';
 import { emptyKeyMap } from '../../../src/domain/key-map.ts';
-import type { RegisteredUser } from '../../../src/domain/user.ts';
 import { user } from '../../../src/domain/user.ts';
+import type { RegisteredUser } from '../../../src/domain/user-state.ts';
 
 describe('the name of an attempt', () => {
   it('is the same for the same command, address and version', () => {

@@ -42,7 +42,13 @@ function decided(id: string, command: AccountCommand, balance = 0, label = ''): 
 }
 
 function commit(position: number, previous: number, ...decisions: Decision[]): RecordedCommit {
-  return { stream: { category: 'account', id: 'a' }, position, previous, commitId: `c${position}`, decisions };
+  return {
+    stream: { category: 'account', id: 'a' },
+    position,
+    previous,
+    commitId: `c${position}`,
+    decisions,
+  };
 }
 
 const accepted = (version: number, balance: number, label = '', repeated = false): Outcome => ({
@@ -108,7 +114,9 @@ describe('a history without a fault', () => {
     const steps = Array.from({ length: 300 }, (_, i) => put(i % 2 === 0 ? 1 : -1));
     const ids = steps.map((_, i) => (i === 299 ? 's1' : `s${i}`));
     const many = steps.map((step, i) => commit(i + 1, i, decided(ids[i] ?? '', step, i % 2)));
-    const calls = steps.map((step, i) => call(ids[i] ?? '', step, [i * 2, i * 2 + 1], accepted(i + 1, (i + 1) % 2)));
+    const calls = steps.map((step, i) =>
+      call(ids[i] ?? '', step, [i * 2, i * 2 + 1], accepted(i + 1, (i + 1) % 2)),
+    );
     expect(check(calls, many)).toMatchObject({ violations: [], forgotten: 1, duplicated: 0 });
   });
 });
@@ -139,7 +147,9 @@ describe('a planted fault is found:', () => {
     const many = Array.from({ length: 300 }, (_, i) =>
       commit(i + 1, i, decided(i === 299 ? 's0' : `s${i}`, put(i % 2 === 0 ? 1 : -1), i % 2)),
     );
-    const calls = many.map(({ decisions: [d] }, i) => call(d?.commandId ?? '', put(i % 2 === 0 ? 1 : -1), [i * 2]));
+    const calls = many.map(({ decisions: [d] }, i) =>
+      call(d?.commandId ?? '', put(i % 2 === 0 ? 1 : -1), [i * 2]),
+    );
     // The repetition has the content of a withdrawal, so its fingerprint is one of the call with that command.
     expect(check(calls, many).duplicated).toBe(1);
   });
@@ -180,7 +190,9 @@ describe('a planted fault is found:', () => {
     { kind: 'not-sent', code: 'log/unavailable' },
   ])('a command that was answered with $kind and is in the log', (outcome) => {
     const refused = call('w2', put(4), [30, 40], outcome);
-    expect(faults(check([operations[0] as Op, refused, ...operations.slice(2)], commits))).toContain('refused-stored');
+    expect(faults(check([operations[0] as Op, refused, ...operations.slice(2)], commits))).toContain(
+      'refused-stored',
+    );
   });
 
   it('a commit that nobody asked for', () => {

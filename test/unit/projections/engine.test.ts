@@ -32,13 +32,13 @@ test('a view that is new catches up beside the others and then joins their scan'
   const shop = createShopWorld();
   await shop.world.run(async () => {
     const first = shop.start([users]);
-    for (let i = 0; i < 15_000; i++) shop.append('user', `u${i % 50}`, userCreated(`u${i % 50}`));
-    await first.waitUntil(15_000);
+    for (let i = 0; i < 1_500; i++) shop.append('user', `u${i % 50}`, userCreated(`u${i % 50}`));
+    await first.waitUntil(1_500);
     await first.stop();
     const both = shop.start([users, orders]);
-    await both.waitUntil(15_000);
+    await both.waitUntil(1_500);
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
-    await both.waitUntil(15_001);
+    await both.waitUntil(1_501);
     expect(both.scans()).toBe(1);
     await both.stop();
   });

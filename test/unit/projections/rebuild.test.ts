@@ -53,7 +53,8 @@ test('a rebuild does not switch a view that another one has switched meanwhile',
       revision ??= 1;
       void aliases.read('users').then((found) => {
         const other = { bucket: 's_users_other', version: 'x' };
-        if (found?.revision === revision) void aliases.point('users', other, found.revision);
+        if (found !== undefined && found.revision === revision)
+          void aliases.point('users', other, found.revision);
       });
     };
     const result = await rebuild({ ...shop, projection: users, onProgress });

@@ -28,7 +28,7 @@ export interface ShopWorld {
   readonly store: MemoryStore;
   readonly log: Log;
   readonly buckets: Buckets;
-  readonly settings: { readonly prefix: string; readonly graceMs: number };
+  readonly settings: { readonly prefix: string; readonly graceMs: number; readonly joinDistance: number };
   /** Appends one commit and returns its position. */
   append(category: string, id: string, ...events: readonly Message[]): number;
   /** Appends an event whose type nobody knows. */
@@ -51,7 +51,7 @@ export function createShopWorld(
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (opened) =>
     around(openMemoryBucket(opened, place)),
   );
-  const settings = { prefix: 's', graceMs: 3_000 };
+  const settings = { prefix: 's', graceMs: 3_000, joinDistance: 200 };
 
   const put = (
     category: string,
