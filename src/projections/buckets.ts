@@ -3,7 +3,11 @@ import type { Bucket } from '../eventstore/bucket.ts';
 export interface BucketTraits {
   /**
    * True when an acknowledged write must survive a crash of the server: rows that cross aggregates, aliases.
-   * Rows of one aggregate are healed from the log, so their bucket may be a faster one.
+   * Rows of one aggregate are healed from the log, so their bucket may be a faster one. What such a bucket loses
+   * is its newest writes, and only when its server dies, which every connection notices: so the first call on a
+   * handle after its connection was lost must throw LogUnavailable, and calls under way then must throw. The view
+   * starts again from its checkpoint. One runner alone would also notice it by the revisions; where two write,
+   * the other's writes hide it.
    */
   readonly durable: boolean;
 }

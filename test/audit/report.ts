@@ -49,12 +49,12 @@ export interface AuditReport {
   lost: number;
   duplicated: number;
   violated: number;
-  /** The first ones, explained. */
+  /** The first ones of each kind, explained. */
   readonly violations: Violation[];
 }
 
-/** Explanations kept; all are counted. */
-const EXPLAINED = 20;
+/** Explanations kept of each kind; all are counted. */
+const EXPLAINED = 5;
 
 export function emptyReport(): AuditReport {
   return {
@@ -83,7 +83,8 @@ export function addViolation(report: AuditReport, fault: Fault, message: string)
   if (fault === 'lost') report.lost++;
   else if (fault === 'duplicated') report.duplicated++;
   else report.violated++;
-  if (report.violations.length < EXPLAINED) report.violations.push({ fault, message });
+  const alike = report.violations.filter((violation) => violation.fault === fault).length;
+  if (alike < EXPLAINED) report.violations.push({ fault, message });
 }
 
 /** Whether the log kept every promise. */
@@ -97,7 +98,7 @@ export function formatReport(report: AuditReport): string {
     typeof value === 'number' ? [`  ${labelOf(key).padEnd(22)}${String(value).padStart(10)}`] : [],
   );
   const explained = report.violations.map(({ fault, message }) => `  ${fault}: ${message}`);
-  return [...rows, ...(explained.length > 0 ? ['Violations (the first ones):', ...explained] : [])].join(
+  return [...rows, ...(explained.length > 0 ? ['Violations (the first of each kind):', ...explained] : [])].join(
     '\n',
   );
 }

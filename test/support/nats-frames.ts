@@ -67,7 +67,7 @@ export function isPublishTo(prefix: string): (frame: Frame) => boolean {
 export function withoutServerAddresses(frame: Frame): Buffer {
   if (frame.verb !== 'INFO') return frame.bytes;
   const info = JSON.parse(frame.args) as Record<string, unknown>;
-  if (info['connect_urls'] === undefined) return frame.bytes;
+  if (info.connect_urls === undefined) return frame.bytes;
   const { connect_urls: _others, ...own } = info;
   return Buffer.from(`INFO ${JSON.stringify(own)}${CRLF}`);
 }

@@ -104,7 +104,7 @@ function forgetting(world: World, views: ViewWorld): () => Promise<void> {
   };
 }
 
-function hold(faults: Partial<Faults>, batches: boolean, runs: number, forgetful = false) {
+function hold(faults: Partial<Faults>, batches: Batches, runs: number, forgetful = false) {
   return fc.assert(
     fc.asyncProperty(stretches, fc.nat(), async (history, seed) => {
       const world = createWorld(seed, { faults, longestDelayMs: 1_000, maxSteps: 400_000 });

@@ -129,12 +129,19 @@ function createForgetfulStore(name: string): ForgetfulStore {
   };
 }
 
-/** The server's death cuts the connection: an answer that is under way never comes. */
+/** The server's death cuts the connection: an answer that is under way never comes, and the next call learns of it. */
 function cutByServerDeath(bucket: Bucket, store: ForgetfulStore, tellsRevision: boolean): Bucket {
+  let life = store.lives();
+  const checkConnection = (): void => {
+    if (store.lives() === life) return;
+    life = store.lives();
+    throw new LogUnavailable(`the connection to ${store.name} was lost`);
+  };
   const guard = async <T>(call: () => Promise<T>): Promise<T> => {
-    const life = store.lives();
+    checkConnection();
+    const began = life;
     const answer = await call();
-    if (store.lives() !== life) throw new OutcomeUnknown(store.name, 0);
+    if (store.lives() !== began) throw new OutcomeUnknown(store.name, 0);
     return answer;
   };
   const { writeAll } = bucket;

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/order/v1/order.proto.
  */
 export const file_jetledger_order_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIpgBCgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMiNgoOT3JkZXJDYW5jZWxsZWQSDgoGcmVhc29uGAEgASgJEhQKDGNhbmNlbGxlZF9hdBgCIAEoA2IGcHJvdG8z");
+  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIscBCgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMSFQoNcGF5bWVudF90b2tlbhgHIAEoCRIWCg5wYXltZW50X2R1ZV9hdBgIIAEoAyJCCg5PcmRlckNhbmNlbGxlZBIOCgZyZWFzb24YASABKAkSFAoMY2FuY2VsbGVkX2F0GAIgASgDEgoKAmJ5GAMgASgJIkUKEUN1c3RvbWVyVmFsaWRhdGVkEhQKDHZhbGlkYXRlZF9hdBgBIAEoAxIaChJkaXJlY3RvcnlfcG9zaXRpb24YAiABKAMiKQoST3JkZXJTdG9ja1Jlc2VydmVkEhMKC3Jlc2VydmVkX2F0GAEgASgDImYKEVBheW1lbnRBdXRob3Jpc2VkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhUKDWF1dGhvcmlzZWRfYXQYBCABKAMiYgoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC2NhcHR1cmVkX2F0GAQgASgDIiYKDk9yZGVyQ29uZmlybWVkEhQKDGNvbmZpcm1lZF9hdBgBIAEoAyJQCg1PcmRlclJlamVjdGVkEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSEwoLcmVqZWN0ZWRfYXQYBCABKAMiKQoST3JkZXJTdG9ja1JlbGVhc2VkEhMKC3JlbGVhc2VkX2F0GAEgASgDIjwKEFBheW1lbnRDYW5jZWxsZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxjYW5jZWxsZWRfYXQYAiABKAMiYgoPUGF5bWVudFJlZnVuZGVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC3JlZnVuZGVkX2F0GAQgASgDIjQKDE9yZGVyU2hpcHBlZBIQCgh0cmFja2luZxgBIAEoCRISCgpzaGlwcGVkX2F0GAIgASgDIiYKDk9yZGVyRGVsaXZlcmVkEhQKDGRlbGl2ZXJlZF9hdBgBIAEoA2IGcHJvdG8z");
 
 /**
  * @generated from message jetledger.order.v1.OrderLine
@@ -91,6 +91,20 @@ export type OrderPlaced = Message<"jetledger.order.v1.OrderPlaced"> & {
    * @generated from field: int64 placed_at = 6;
    */
   placedAt: bigint;
+
+  /**
+   * What the payment provider is given; names a way to pay, holds no card data.
+   *
+   * @generated from field: string payment_token = 7;
+   */
+  paymentToken: string;
+
+  /**
+   * When the payment must be authorised at the latest.
+   *
+   * @generated from field: int64 payment_due_at = 8;
+   */
+  paymentDueAt: bigint;
 };
 
 /**
@@ -101,6 +115,8 @@ export const OrderPlacedSchema: GenMessage<OrderPlaced> = /*@__PURE__*/
   messageDesc(file_jetledger_order_v1_order, 1);
 
 /**
+ * The order will not be fulfilled. What was reserved is released and what was paid is given back, see the events below.
+ *
  * @generated from message jetledger.order.v1.OrderCancelled
  */
 export type OrderCancelled = Message<"jetledger.order.v1.OrderCancelled"> & {
@@ -113,6 +129,13 @@ export type OrderCancelled = Message<"jetledger.order.v1.OrderCancelled"> & {
    * @generated from field: int64 cancelled_at = 2;
    */
   cancelledAt: bigint;
+
+  /**
+   * `customer`, or `customer-deactivated`.
+   *
+   * @generated from field: string by = 3;
+   */
+  by: string;
 };
 
 /**
@@ -121,4 +144,292 @@ export type OrderCancelled = Message<"jetledger.order.v1.OrderCancelled"> & {
  */
 export const OrderCancelledSchema: GenMessage<OrderCancelled> = /*@__PURE__*/
   messageDesc(file_jetledger_order_v1_order, 2);
+
+/**
+ * The customer exists and is active, as of a position of the log at or after the order's own.
+ *
+ * @generated from message jetledger.order.v1.CustomerValidated
+ */
+export type CustomerValidated = Message<"jetledger.order.v1.CustomerValidated"> & {
+  /**
+   * @generated from field: int64 validated_at = 1;
+   */
+  validatedAt: bigint;
+
+  /**
+   * @generated from field: int64 directory_position = 2;
+   */
+  directoryPosition: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.CustomerValidated.
+ * Use `create(CustomerValidatedSchema)` to create a new message.
+ */
+export const CustomerValidatedSchema: GenMessage<CustomerValidated> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 3);
+
+/**
+ * Every line's stock is reserved on its product.
+ *
+ * @generated from message jetledger.order.v1.OrderStockReserved
+ */
+export type OrderStockReserved = Message<"jetledger.order.v1.OrderStockReserved"> & {
+  /**
+   * @generated from field: int64 reserved_at = 1;
+   */
+  reservedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderStockReserved.
+ * Use `create(OrderStockReservedSchema)` to create a new message.
+ */
+export const OrderStockReservedSchema: GenMessage<OrderStockReserved> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 4);
+
+/**
+ * @generated from message jetledger.order.v1.PaymentAuthorised
+ */
+export type PaymentAuthorised = Message<"jetledger.order.v1.PaymentAuthorised"> & {
+  /**
+   * The provider's id.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * @generated from field: int64 amount_minor = 2;
+   */
+  amountMinor: bigint;
+
+  /**
+   * @generated from field: string currency = 3;
+   */
+  currency: string;
+
+  /**
+   * @generated from field: int64 authorised_at = 4;
+   */
+  authorisedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.PaymentAuthorised.
+ * Use `create(PaymentAuthorisedSchema)` to create a new message.
+ */
+export const PaymentAuthorisedSchema: GenMessage<PaymentAuthorised> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 5);
+
+/**
+ * @generated from message jetledger.order.v1.PaymentCaptured
+ */
+export type PaymentCaptured = Message<"jetledger.order.v1.PaymentCaptured"> & {
+  /**
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * @generated from field: int64 amount_minor = 2;
+   */
+  amountMinor: bigint;
+
+  /**
+   * @generated from field: string currency = 3;
+   */
+  currency: string;
+
+  /**
+   * @generated from field: int64 captured_at = 4;
+   */
+  capturedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.PaymentCaptured.
+ * Use `create(PaymentCapturedSchema)` to create a new message.
+ */
+export const PaymentCapturedSchema: GenMessage<PaymentCaptured> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 6);
+
+/**
+ * Nothing may fail after this.
+ *
+ * @generated from message jetledger.order.v1.OrderConfirmed
+ */
+export type OrderConfirmed = Message<"jetledger.order.v1.OrderConfirmed"> & {
+  /**
+   * @generated from field: int64 confirmed_at = 1;
+   */
+  confirmedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderConfirmed.
+ * Use `create(OrderConfirmedSchema)` to create a new message.
+ */
+export const OrderConfirmedSchema: GenMessage<OrderConfirmed> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 7);
+
+/**
+ * A step failed for good. What was reserved is released and what was paid is given back, see the events below.
+ *
+ * @generated from message jetledger.order.v1.OrderRejected
+ */
+export type OrderRejected = Message<"jetledger.order.v1.OrderRejected"> & {
+  /**
+   * `customer_validation`, `inventory` or `payment`.
+   *
+   * @generated from field: string step = 1;
+   */
+  step: string;
+
+  /**
+   * Machine-readable, for example `inventory/insufficient-stock`.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * One sentence for the customer.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: int64 rejected_at = 4;
+   */
+  rejectedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderRejected.
+ * Use `create(OrderRejectedSchema)` to create a new message.
+ */
+export const OrderRejectedSchema: GenMessage<OrderRejected> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 8);
+
+/**
+ * Compensation: no product holds stock for this order any more, and none ever will.
+ *
+ * @generated from message jetledger.order.v1.OrderStockReleased
+ */
+export type OrderStockReleased = Message<"jetledger.order.v1.OrderStockReleased"> & {
+  /**
+   * @generated from field: int64 released_at = 1;
+   */
+  releasedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderStockReleased.
+ * Use `create(OrderStockReleasedSchema)` to create a new message.
+ */
+export const OrderStockReleasedSchema: GenMessage<OrderStockReleased> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 9);
+
+/**
+ * Compensation: the payment was given up before it was captured, or never existed; it can never be captured.
+ *
+ * @generated from message jetledger.order.v1.PaymentCancelled
+ */
+export type PaymentCancelled = Message<"jetledger.order.v1.PaymentCancelled"> & {
+  /**
+   * Empty when the provider had never heard of it.
+   *
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * @generated from field: int64 cancelled_at = 2;
+   */
+  cancelledAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.PaymentCancelled.
+ * Use `create(PaymentCancelledSchema)` to create a new message.
+ */
+export const PaymentCancelledSchema: GenMessage<PaymentCancelled> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 10);
+
+/**
+ * Compensation: what was captured was given back.
+ *
+ * @generated from message jetledger.order.v1.PaymentRefunded
+ */
+export type PaymentRefunded = Message<"jetledger.order.v1.PaymentRefunded"> & {
+  /**
+   * @generated from field: string payment_id = 1;
+   */
+  paymentId: string;
+
+  /**
+   * @generated from field: int64 amount_minor = 2;
+   */
+  amountMinor: bigint;
+
+  /**
+   * @generated from field: string currency = 3;
+   */
+  currency: string;
+
+  /**
+   * @generated from field: int64 refunded_at = 4;
+   */
+  refundedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.PaymentRefunded.
+ * Use `create(PaymentRefundedSchema)` to create a new message.
+ */
+export const PaymentRefundedSchema: GenMessage<PaymentRefunded> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 11);
+
+/**
+ * @generated from message jetledger.order.v1.OrderShipped
+ */
+export type OrderShipped = Message<"jetledger.order.v1.OrderShipped"> & {
+  /**
+   * The parcel's tracking number, where there is one.
+   *
+   * @generated from field: string tracking = 1;
+   */
+  tracking: string;
+
+  /**
+   * @generated from field: int64 shipped_at = 2;
+   */
+  shippedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderShipped.
+ * Use `create(OrderShippedSchema)` to create a new message.
+ */
+export const OrderShippedSchema: GenMessage<OrderShipped> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 12);
+
+/**
+ * @generated from message jetledger.order.v1.OrderDelivered
+ */
+export type OrderDelivered = Message<"jetledger.order.v1.OrderDelivered"> & {
+  /**
+   * @generated from field: int64 delivered_at = 1;
+   */
+  deliveredAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderDelivered.
+ * Use `create(OrderDeliveredSchema)` to create a new message.
+ */
+export const OrderDeliveredSchema: GenMessage<OrderDelivered> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 13);
 

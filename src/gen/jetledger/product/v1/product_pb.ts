@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/product/v1/product.proto.
  */
 export const file_jetledger_product_v1_product: GenFile = /*@__PURE__*/
-  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIi4KE1Byb2R1Y3REaXNjb250aW51ZWQSFwoPZGlzY29udGludWVkX2F0GAEgASgDYgZwcm90bzM");
+  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIloKDVN0b2NrUmVzZXJ2ZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSEAoIcmVzZXJ2ZWQYAyABKAMSEwoLcmVzZXJ2ZWRfYXQYBCABKAMiWgoNU3RvY2tSZWxlYXNlZBIQCghvcmRlcl9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIQCghyZXNlcnZlZBgDIAEoAxITCgtyZWxlYXNlZF9hdBgEIAEoAyJpCgxTdG9ja1NoaXBwZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSDwoHb25faGFuZBgDIAEoAxIQCghyZXNlcnZlZBgEIAEoAxISCgpzaGlwcGVkX2F0GAUgASgDIi4KE1Byb2R1Y3REaXNjb250aW51ZWQSFwoPZGlzY29udGludWVkX2F0GAEgASgDYgZwcm90bzM");
 
 /**
  * @generated from message jetledger.product.v1.ProductListed
@@ -145,6 +145,121 @@ export const StockReceivedSchema: GenMessage<StockReceived> = /*@__PURE__*/
   messageDesc(file_jetledger_product_v1_product, 3);
 
 /**
+ * Stock is promised to an order. The order's id is the reservation's key.
+ *
+ * @generated from message jetledger.product.v1.StockReserved
+ */
+export type StockReserved = Message<"jetledger.product.v1.StockReserved"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+
+  /**
+   * All that is reserved after this.
+   *
+   * @generated from field: int64 reserved = 3;
+   */
+  reserved: bigint;
+
+  /**
+   * @generated from field: int64 reserved_at = 4;
+   */
+  reservedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.product.v1.StockReserved.
+ * Use `create(StockReservedSchema)` to create a new message.
+ */
+export const StockReservedSchema: GenMessage<StockReserved> = /*@__PURE__*/
+  messageDesc(file_jetledger_product_v1_product, 4);
+
+/**
+ * The order's reservation ended, and its id is barred: a late reservation is refused.
+ *
+ * @generated from message jetledger.product.v1.StockReleased
+ */
+export type StockReleased = Message<"jetledger.product.v1.StockReleased"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * 0 when nothing was reserved.
+   *
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+
+  /**
+   * All that is reserved after this.
+   *
+   * @generated from field: int64 reserved = 3;
+   */
+  reserved: bigint;
+
+  /**
+   * @generated from field: int64 released_at = 4;
+   */
+  releasedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.product.v1.StockReleased.
+ * Use `create(StockReleasedSchema)` to create a new message.
+ */
+export const StockReleasedSchema: GenMessage<StockReleased> = /*@__PURE__*/
+  messageDesc(file_jetledger_product_v1_product, 5);
+
+/**
+ * What was reserved for the order left the warehouse.
+ *
+ * @generated from message jetledger.product.v1.StockShipped
+ */
+export type StockShipped = Message<"jetledger.product.v1.StockShipped"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+
+  /**
+   * @generated from field: int64 on_hand = 3;
+   */
+  onHand: bigint;
+
+  /**
+   * All that is reserved after this.
+   *
+   * @generated from field: int64 reserved = 4;
+   */
+  reserved: bigint;
+
+  /**
+   * @generated from field: int64 shipped_at = 5;
+   */
+  shippedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.product.v1.StockShipped.
+ * Use `create(StockShippedSchema)` to create a new message.
+ */
+export const StockShippedSchema: GenMessage<StockShipped> = /*@__PURE__*/
+  messageDesc(file_jetledger_product_v1_product, 6);
+
+/**
  * @generated from message jetledger.product.v1.ProductDiscontinued
  */
 export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontinued"> & {
@@ -159,5 +274,5 @@ export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontin
  * Use `create(ProductDiscontinuedSchema)` to create a new message.
  */
 export const ProductDiscontinuedSchema: GenMessage<ProductDiscontinued> = /*@__PURE__*/
-  messageDesc(file_jetledger_product_v1_product, 4);
+  messageDesc(file_jetledger_product_v1_product, 7);
 
