@@ -1,5 +1,6 @@
 import closeWithGrace from 'close-with-grace';
-import { startService } from '../main.ts';
+import type { Logger } from 'pino';
+import { type Service, startService } from '../main.ts';
 import type { Command } from './command.ts';
 
 export const serveCommand: Command = {
@@ -17,27 +18,35 @@ Examples:
     const settings = config();
     const log = logger();
     const service = await startService(settings, log);
-    await new Promise<void>((resolve) => {
-      const grace = closeWithGrace(
-        { delay: settings.service.shutdownTimeoutMs, logger: false },
-        async ({ signal, err }) => {
-          if (err !== undefined) log.fatal({ err }, 'stopping after an unexpected error');
-          else log.info({ signal }, 'stopping');
-          await service.stop();
-          log.info('stopped');
-          resolve();
-        },
-      );
-      // Without the embedded server there is nothing to serve from.
-      service.lost.then(
-        (reason) => {
-          log.fatal(reason);
-          process.exitCode = 1;
-          grace.close();
-        },
-        () => undefined,
-      );
-    });
-    return 0;
+    return serveUntilStopped(service, log, settings.service.shutdownTimeoutMs);
   },
 };
+
+/** Never resolves: the process ends with 0 when it was asked to, and with 1 for any other reason. */
+function serveUntilStopped(service: Service, log: Logger, delay: number): Promise<never> {
+  let stopping = false;
+  let lost: string | undefined;
+  const onTimeout = () => log.fatal(`stopping took longer than ${delay} ms and is given up`);
+  const grace = closeWithGrace({ delay, logger: false, onTimeout }, async ({ signal, err }) => {
+    stopping = true;
+    if (err !== undefined) log.fatal({ err }, 'stopping after an unexpected error');
+    else log.info({ signal }, 'stopping');
+    try {
+      await service.stop();
+      log.info('stopped');
+    } catch (err) {
+      log.fatal({ err }, 'could not stop cleanly');
+      throw err;
+    }
+    // Whatever is thrown here makes the exit code 1.
+    if (lost !== undefined) throw new Error(lost);
+  });
+  // Without the embedded server there is nothing to serve from. It also ends when we stop it.
+  void service.lost.then((reason) => {
+    if (stopping) return;
+    lost = reason;
+    log.fatal(reason);
+    grace.close();
+  });
+  return new Promise(() => undefined);
+}

@@ -46,7 +46,13 @@ export function answersOf<State, Command, Event extends Message, R extends Rejec
       case 'rejected':
         return { outcome: 'rejected', rejection: planned.rejection, version };
       case 'mismatch':
-        return { outcome: 'conflict', ...stream, expected: ask.expected, actual: version };
+        // What a later command of the same commit made of the aggregate was not there for this one.
+        return {
+          outcome: 'conflict',
+          ...stream,
+          expected: ask.expected,
+          actual: ask.expected === 'exists' ? 0 : version,
+        };
       case 'stored':
         if (!planned.same) return { outcome: 'key-reused', version: planned.version };
         return repeatedAnswer(decider, stream, ask.meta.commandId, planned.version, deps);

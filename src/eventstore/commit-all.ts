@@ -6,7 +6,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { EventStoreError } from './errors.ts';
 import type { Folded } from './fold.ts';
 import type { Log } from './log.ts';
-import { needsConfirmation, type Plan, planCommands } from './plan.ts';
+import { type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
@@ -108,7 +108,8 @@ export function createCommitAll(deps: CommitAllDeps) {
     }
     const crowded = lost ?? open[0];
     if (crowded === undefined) return { outcome: 'unchanged' };
-    return { outcome: 'conflict', ...crowded.stream, expected: 'any', actual: crowded.version() };
+    const { expected = 'any' } = parts.find((p) => keyOf(p.stream) === keyOf(crowded.stream)) ?? {};
+    return { outcome: 'conflict', ...crowded.stream, expected, actual: crowded.version() };
   };
 
   /** The versions, or the part whose expectation did not hold. */
@@ -160,7 +161,7 @@ function answerWithoutAppend(
   confirmed: boolean,
 ): CommitAllResult | 'unconfirmed' | undefined {
   const earlier = earlierAnswer(parts, plans);
-  if (earlier !== undefined) return earlier;
+  if (earlier !== undefined) return confirmed || knownEverywhere(plans) ? earlier : 'unconfirmed';
   for (const [index, { stream, expected }] of parts.entries()) {
     const planned = plans[index]?.planned[0];
     if (planned?.kind === 'fault') throw planned.error;
@@ -169,8 +170,14 @@ function answerWithoutAppend(
     if (planned.kind === 'rejected') return { outcome: 'rejected', rejection: planned.rejection, ...stream };
     return { outcome: 'conflict', expected, actual: open[index]?.version() ?? 0, ...stream };
   }
-  if (plans.some((plan) => plan.decisions.length > 0)) return undefined;
-  return confirmed || !plans.some(needsConfirmation) ? { outcome: 'unchanged' } : 'unconfirmed';
+  // An aggregate with nothing to do is not validated by what is appended to the others.
+  if (!confirmed && plans.some((plan) => plan.decisions.length === 0)) return 'unconfirmed';
+  return plans.some((plan) => plan.decisions.length > 0) ? undefined : { outcome: 'unchanged' };
+}
+
+/** Whether no aggregate needs its tail to be read to know what an earlier call stored there. */
+function knownEverywhere(plans: readonly AnyPlan[]): boolean {
+  return plans.every(({ planned: [p] }) => p?.kind === 'stored');
 }
 
 /** Atomic: what an earlier call stored on one aggregate it stored on all that had something to do. */

@@ -9,7 +9,10 @@ export interface Rejection {
   readonly details?: Readonly<Record<string, string | number>>;
 }
 
-/** Brings the bytes of an older schema version to the newest one, one step: from `fromVersion` to the next. */
+/**
+ * Brings the bytes of an older schema version to the newest one, one step: from `fromVersion` to the next. A step that
+ * returns another type renames it; the versions of the new name begin at 1.
+ */
 export interface Upcaster {
   readonly type: string;
   readonly fromVersion: number;

@@ -64,8 +64,10 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
       u !== undefined;
       u = upcasters.get(`${type}/${schemaVersion}`)
     ) {
-      ({ type, data } = u.upcast(data));
-      schemaVersion++;
+      const next = upcastOrName(category, u, data);
+      // A type of another name has versions of its own, from 1 on.
+      schemaVersion = next.type === type ? schemaVersion + 1 : 1;
+      ({ type, data } = next);
     }
     const schema = byName.get(type);
     if (schema === undefined || schemaVersion !== (newest.get(type) ?? 1)) {
@@ -75,14 +77,23 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
       // The registry is keyed by the schemas of exactly this category's event union.
       return fromBinary(schema, data) as Message as Event;
     } catch (cause) {
-      throw new EventStoreError(
-        'event/corrupt',
-        `The bytes of an event ${category}/${type} are not that message.`,
-        { cause },
-      );
+      throw corruptEvent(category, type, cause);
     }
   };
   return { category, encode, decode };
+}
+
+function upcastOrName(category: string, upcaster: Upcaster, data: Uint8Array): ReturnType<Upcaster['upcast']> {
+  try {
+    return upcaster.upcast(data);
+  } catch (cause) {
+    throw corruptEvent(category, upcaster.type, cause);
+  }
+}
+
+function corruptEvent(category: string, type: string, cause: unknown): EventStoreError {
+  const message = `The bytes of an event ${category}/${type} are not that message.`;
+  return new EventStoreError('event/corrupt', message, { cause });
 }
 
 function proveRoundTrip(category: string, schema: DescMessage): void {

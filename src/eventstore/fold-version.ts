@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { DescMessage } from '@bufbuild/protobuf';
+import type { Upcaster } from './decider.ts';
 
 interface Foldable {
   readonly events: readonly DescMessage[];
+  readonly upcasters?: readonly Upcaster[];
   readonly evolve: (state: never, event: never) => unknown;
   readonly initial: unknown;
   readonly foldRevision?: number;
@@ -11,8 +13,8 @@ interface Foldable {
 const versions = new WeakMap<object, string>();
 
 /**
- * Names what a decider folds to: a digest of its `evolve`, its initial state, the shape of its events and its
- * `foldRevision`. Another fold never meets this one's snapshots. Code that `evolve` calls is not part of the digest:
+ * Names what a decider folds to: a digest of its `evolve`, its initial state, the shape of its events, its upcasters and
+ * its `foldRevision`. Another fold never meets this one's snapshots. Code that `evolve` calls is not part of the digest:
  * raise `foldRevision` when it changes (the sampled verification finds it when that was forgotten).
  */
 export function foldVersionOf(decider: Foldable): string {
@@ -25,14 +27,21 @@ export function foldVersionOf(decider: Foldable): string {
         typeof value === 'bigint' ? `${value}n` : value,
       ),
     );
-    for (const event of decider.events) hash.update(shapeOf(event));
+    for (const event of decider.events) hash.update(shapeOf(event, new Set()));
+    for (const u of decider.upcasters ?? []) hash.update(`\n${u.type}/${u.fromVersion} ${u.upcast.toString()}`);
     version = hash.digest('hex').slice(0, 12);
     versions.set(decider, version);
   }
   return version;
 }
 
-function shapeOf(message: DescMessage): string {
-  const fields = message.fields.map((f) => `${f.number}:${f.name}:${f.fieldKind}:${f.kind}`);
+/** A message with its fields and, once each, the messages within it. */
+function shapeOf(message: DescMessage, seen: Set<DescMessage>): string {
+  if (seen.has(message)) return message.name;
+  seen.add(message);
+  const fields = message.fields.map((f) => {
+    const within = f.message === undefined ? '' : shapeOf(f.message, seen);
+    return `${f.number}:${f.name}:${f.fieldKind}:${f.scalar ?? ''}${within}`;
+  });
   return `\n${message.name}{${fields.join(',')}}`;
 }

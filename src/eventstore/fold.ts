@@ -1,8 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
+import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { codecOf } from './event-codec.ts';
+import { CorruptCommit, EventStoreError } from './errors.ts';
+import { codecOf, type EventCodec } from './event-codec.ts';
 import type { RecordedCommit } from './log.ts';
+import { keyOf } from './stream.ts';
 
 /** Everything the kernel knows of an aggregate. Advanced in place, and only by commits that are in the log. */
 export interface Folded<State> {
@@ -14,6 +17,8 @@ export interface Folded<State> {
   confirmedAt: number;
   /** The version from which on a new snapshot is worth writing. */
   snapshotDue?: number;
+  /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */
+  disowned?: boolean;
 }
 
 /** An aggregate before its first event. */
@@ -34,9 +39,23 @@ export function foldCommit<State, Command, Event extends Message, R extends Reje
   const codec = codecOf<Event>(decider);
   let state = folded.state;
   for (const decision of commit.decisions) {
-    for (const stored of decision.events) state = decider.evolve(state, codec.decode(stored));
+    for (const stored of decision.events) state = decider.evolve(state, decodeIn(commit, codec, stored));
   }
   for (const decision of commit.decisions) rememberCommand(folded.commands, decision, commit.position);
   folded.state = state;
   folded.version = commit.position;
+}
+
+/** Damaged bytes are the commit's damage: it names the aggregate and the position. */
+function decodeIn<Event extends Message>(
+  commit: RecordedCommit,
+  codec: EventCodec<Event>,
+  stored: StoredEvent,
+): Event {
+  try {
+    return codec.decode(stored);
+  } catch (error) {
+    if (!(error instanceof EventStoreError) || error.code !== 'event/corrupt') throw error;
+    throw new CorruptCommit(keyOf(commit.stream), commit.position, error);
+  }
 }

@@ -76,7 +76,7 @@ export function createLane<State, Command, Event extends Message, R extends Reje
   }
 
   async function serve(batch: readonly Item[]): Promise<void> {
-    const folded = await firstGuess(batch);
+    let folded = await firstGuess(batch);
     let confirmed = false;
     for (let attempt = 0; attempt < settings.maxAttempts; attempt++) {
       if (attempt > 1) await runtime.sleep(backoffMs(runtime, attempt, 2, 100));
@@ -87,6 +87,7 @@ export function createLane<State, Command, Event extends Message, R extends Reje
       const version = silent ? undefined : await append(plan, folded);
       const holds = silent ? confirmed || !needsConfirmation(plan) : version !== undefined;
       if (holds) return settle(open, answersOf(decider, stream, plan, open, version, deps));
+      if (folded.disowned) folded = await firstGuess(open);
       await states.refresh(decider, stream, folded);
       confirmed = true;
     }

@@ -15,7 +15,12 @@ export interface Asked<Command> {
 
 /** What one command comes to when decided on a state that may be stale. */
 export type Planned<State, Event, R> =
-  | { readonly kind: 'events'; readonly events: readonly Event[]; readonly state: State }
+  | {
+      readonly kind: 'events';
+      readonly events: readonly Event[];
+      readonly state: State;
+      readonly decision: Decision;
+    }
   /** Another command of the same commit has this id. */
   | { readonly kind: 'same-as'; readonly index: number }
   | { readonly kind: 'unchanged'; readonly state: State }
@@ -56,12 +61,12 @@ export function planCommands<State, Command, Event extends Message, R extends Re
   const inThisCommit = new Map<string, number>();
   let state = folded.state;
   for (const [index, ask] of asked.entries()) {
-    const next = planOne(decider, folded, ask, state, decisions.length > 0, inThisCommit, asked);
+    const next = planOne(decider, folded, ask, { state, born: decisions.length > 0, now }, inThisCommit, asked);
     planned.push(next);
     if (next.kind !== 'events') continue;
     state = next.state;
     inThisCommit.set(ask.meta.commandId, index);
-    decisions.push(decisionOf(decider, ask.meta, next.events, now));
+    decisions.push(next.decision);
   }
   return { planned, decisions, version: folded.version, state };
 }
@@ -70,8 +75,7 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
   decider: Decider<State, Command, Event, R>,
   folded: Folded<State>,
   ask: Asked<Command>,
-  state: State,
-  born: boolean,
+  { state, born, now }: { readonly state: State; readonly born: boolean; readonly now: number },
   inThisCommit: ReadonlyMap<string, number>,
   asked: readonly Asked<Command>[],
 ): Planned<State, Event, R> {
@@ -88,7 +92,9 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
     const outcome = decider.decide(ask.command, state);
     if (!isEvents(outcome)) return { kind: 'rejected', rejection: outcome };
     if (outcome.length === 0) return { kind: 'unchanged', state };
-    return { kind: 'events', events: outcome, state: outcome.reduce(decider.evolve, state) };
+    // Encoded here, so that an event that cannot be encoded is its own caller's fault only.
+    const decision = decisionOf(decider, ask.meta, outcome, now);
+    return { kind: 'events', events: outcome, state: outcome.reduce(decider.evolve, state), decision };
   } catch (error) {
     return { kind: 'fault', error };
   }

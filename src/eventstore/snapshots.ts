@@ -85,9 +85,18 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
   const snapshotKey = (decider: Parameters<typeof foldVersionOf>[0], stream: StreamRef): string =>
     `${stream.category}.${foldVersionOf(decider)}.${stream.id}`;
 
+  function sealed(folded: Folded<unknown>): Uint8Array | undefined {
+    try {
+      return sealSnapshot(log.incarnation, folded);
+    } catch {
+      // A state that is not plain data costs its snapshot and nothing else.
+      return undefined;
+    }
+  }
+
   async function writeOne({ key, folded }: Waiting): Promise<void> {
-    const bytes = sealSnapshot(log.incarnation, folded);
-    if (bytes.length > MAX_BYTES) return;
+    const bytes = folded.disowned ? undefined : sealed(folded);
+    if (bytes === undefined || bytes.length > MAX_BYTES) return;
     folded.snapshotDue = folded.version + Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
     // A cache: what cannot be written is missing, and missing costs time only.
     await store.put(key, bytes).catch(() => undefined);
@@ -108,6 +117,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     decider: Decider<S, C, E, R>,
     stream: StreamRef,
     snapshot: Pick<Folded<S>, 'state' | 'version' | 'commands'>,
+    handedOut: Folded<S>,
   ): Promise<void> {
     const truth = unborn(decider.initial);
     for await (const commit of history(log, stream, { version: snapshot.version })) {
@@ -115,6 +125,8 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     }
     const same = truth.version === snapshot.version && isDeepStrictEqual(plain(truth), plain(snapshot));
     if (same) return;
+    // Whoever still works with it must not put it back.
+    handedOut.disowned = true;
     const key = snapshotKey(decider, stream);
     await writeOne({ key, folded: truth });
     deps.onWrong({ stream, version: snapshot.version, key });
@@ -131,7 +143,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
       if (runtime.random() < settings.verifyShare) {
         // Its own copy, since the one handed out is advanced in place.
         const copy = openSnapshot<S>(log.incarnation, bytes);
-        if (copy !== undefined) void verify(decider, stream, copy).catch(() => undefined);
+        if (copy !== undefined) void verify(decider, stream, copy, folded).catch(() => undefined);
       }
       return folded;
     },

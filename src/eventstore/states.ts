@@ -84,7 +84,7 @@ export function createStates(deps: StatesDeps): States {
   };
 
   const keep: States['keep'] = (decider, stream, folded) => {
-    if (folded.version === 0) return;
+    if (folded.version === 0 || folded.disowned) return;
     snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
   };

@@ -7,22 +7,14 @@ import { describe, expect, it } from 'vitest';
 import {
   createDataDir,
   type DataDir,
-  type Ended,
   runCommand,
   startService,
   stopService,
 } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
+import { expectRefusal } from './refusal.ts';
 import { openShop, showShop } from './shop.ts';
-
-/** A refusal to start: one line that says what to do, on standard error, and exit code 1. */
-function expectRefusal(ended: Ended, ...says: readonly (string | RegExp)[]): void {
-  expect(ended).toMatchObject({ code: 1, signal: null });
-  expect(ended.stderr.trim().split('\n')).toHaveLength(1);
-  expect(ended.stderr).toMatch(/^jetledger: /);
-  for (const text of says) expect(ended.stderr).toMatch(text);
-}
 
 const natsGone = (data: DataDir) =>
   until('no nats-server is left', async () => (await data.natsPid()) === undefined);

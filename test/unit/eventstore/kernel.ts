@@ -88,7 +88,7 @@ export function service(options: Omit<Partial<HandlerDeps>, 'runtime'> = {}) {
 /** What a counter's log holds: the values of each commit, in order. */
 export async function valuesOf(log: Log, id: string): Promise<(number | string)[][]> {
   const page = await log.read(counterRef(id), { after: 0, confirm: true });
-  return page.commits.map((commit) => toyValues(commit.decisions));
+  return page.commits.map((commit) => toyValues([...commit.decisions]));
 }
 
 /** A snapshot store in memory that shows what is in it. */

@@ -221,7 +221,7 @@ describe('a queue', () => {
 
 describe('commands that are too large together', () => {
   it('are stored one by one, and only the one that is too large alone is refused', async () => {
-    const { log, release, first, send } = await busy({ log: createMemoryLog({ maxBytes: 1_000 }) });
+    const { log, release, first, send } = await busy({ log: createMemoryLog({ maxBytes: 1_500 }) });
     const text = (length: number) => 'x'.repeat(length);
     const answers = Promise.allSettled([
       send('c1', note(text(500))),
@@ -233,7 +233,7 @@ describe('commands that are too large together', () => {
     const [one, two, three] = await answers;
     expect([one?.status, two?.status, three?.status]).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(two).toMatchObject({ reason: expect.any(CommitTooLarge) });
-    expect(two).toMatchObject({ reason: { limit: 1_000, message: expect.stringContaining('counter/a') } });
+    expect(two).toMatchObject({ reason: { limit: 1_500, message: expect.stringContaining('counter/a') } });
     expect((await valuesOf(log, 'a')).map((values) => String(values[0]).length)).toEqual([1, 500, 501]);
   });
 });

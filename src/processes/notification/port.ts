@@ -1,0 +1,23 @@
+/** Something a person should hear of. Holds ids, never addresses: who delivers it looks them up. */
+export interface Notification {
+  /** Derived from the event, so that a repetition can be recognised. */
+  readonly id: string;
+  readonly kind: 'welcome' | 'order-confirmed' | 'order-rejected' | 'order-shipped';
+  readonly userId: string;
+  readonly orderId?: string;
+  /** One sentence, for example why an order was rejected. */
+  readonly text: string;
+  /** Of the event, in milliseconds since the Unix epoch. */
+  readonly time: number;
+  readonly traceparent: string;
+}
+
+/** Puts notifications on their stream. @throws LogUnavailable, OutcomeUnknown; repeating is safe */
+export interface NotificationOutbox {
+  publish(notification: Notification): Promise<void>;
+}
+
+/** Delivers notifications to people. Throws when it should be tried again. */
+export interface Notifier {
+  deliver(notification: Notification): Promise<void>;
+}

@@ -1,0 +1,111 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import {
+  createDataDir,
+  type DataDir,
+  runCommand,
+  startService,
+  stopService,
+  type Variables,
+} from '../support/service-process.ts';
+import { must } from './client.ts';
+import { expectRefusal } from './refusal.ts';
+import { openShop, showShop } from './shop.ts';
+
+const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
+const OTHER_KEY = { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) };
+const PRODUCTION = { JETLEDGER_ENV: 'production', JETLEDGER_HTTP__HOST: '127.0.0.1' };
+
+let server: TestServer;
+let data: DataDir;
+let variables: Variables;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  data = await createDataDir();
+  variables = { ...data.variables, ...KEY, NATS_URL: server.url };
+});
+afterAll(async () => {
+  await server.stop();
+  await data[Symbol.asyncDispose]();
+});
+
+/** Process ids of a process's children. */
+async function childrenOf(pid: number): Promise<string> {
+  return (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim();
+}
+
+describe('with a NATS server that runs already', () => {
+  it('the log is made by `topology apply` only, and then the service serves and spawns nothing', async () => {
+    expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
+    const plan = await runCommand(['topology', 'plan', '--json'], variables);
+    expect(plan.code).toBe(0);
+    expect(JSON.parse(plan.stdout)).toMatchObject([{ what: 'stream jetledger', action: 'create' }]);
+    expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
+    expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
+
+    await using service = await startService(variables);
+    expect(await childrenOf(service.pid)).toBe('');
+    expect(await readdir(data.path)).toEqual([]);
+    const shop = await openShop(service.url, 'external');
+    await stopService(service);
+
+    const again = await runCommand(['topology', 'apply', '--json'], variables);
+    expect(JSON.parse(again.stdout)).toMatchObject([{ action: 'none' }]);
+    await using second = await startService(variables);
+    await showShop(second.url, shop);
+    await stopService(second);
+  });
+
+  it('a log that was made with another e-mail key is refused, by every command that would use it', async () => {
+    await runCommand(['topology', 'apply'], variables);
+    const other = { ...variables, ...OTHER_KEY };
+    const commands = [['serve'], ['topology', 'apply'], ['rebuild', 'users']];
+    const all = await Promise.all(commands.map((args) => runCommand(args, other)));
+    for (const refused of all) expectRefusal(refused, 'users.emailKey');
+    const plan = await runCommand(['topology', 'plan'], other);
+    expect(plan).toMatchObject({ code: 1, stdout: expect.stringMatching(/^refuse .*users\.emailKey/) });
+  });
+
+  it('an address where nothing answers is refused, without the password that stands in it', async () => {
+    const refused = await runCommand(['serve'], { ...variables, NATS_URL: 'nats://ada:s3cret@127.0.0.1:1' });
+    expectRefusal(refused, '127.0.0.1:1', 'NATS_URL');
+    expect(refused.stdout + refused.stderr).not.toContain('s3cret');
+  });
+});
+
+describe('in production', () => {
+  it('a NATS server and an e-mail key must be named; both are told at once', async () => {
+    const { code, stderr } = await runCommand(['serve'], { ...PRODUCTION, ...data.variables });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/nats\.url: .*NATS_URL/);
+    expect(stderr).toMatch(/users\.emailKey: .*JETLEDGER_USERS__EMAIL_KEY/);
+  });
+
+  it('a server that acknowledges before data is on disk, or does not show, is refused', async () => {
+    await runCommand(['topology', 'apply'], variables);
+    const production = { ...variables, ...PRODUCTION };
+    const monitored = { ...production, JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl };
+    const [hidden, lazy] = await Promise.all([
+      runCommand(['serve'], production),
+      runCommand(['serve'], monitored),
+    ]);
+    expectRefusal(hidden, 'nats.monitorUrls', 'log.assertSyncAlways');
+    expectRefusal(lazy, 'sync_interval: always');
+  });
+
+  it('a server that syncs first serves, when its monitor shows it or the operator vouches for it', async () => {
+    await using durable = await startTestServer({ syncAlways: true });
+    const production = { ...data.variables, ...KEY, ...PRODUCTION, NATS_URL: durable.url };
+    expect(await runCommand(['topology', 'apply'], production)).toMatchObject({ code: 0 });
+    const seen = { ...production, JETLEDGER_NATS__MONITOR_URLS: durable.monitorUrl };
+    const vouched = { ...production, JETLEDGER_LOG__ASSERT_SYNC_ALWAYS: 'true' };
+    for (const accepted of [seen, vouched]) {
+      await using service = await startService(accepted);
+      const live = await must(200, service.url, 'GET', '/health/live');
+      expect(live.field('environment')).toBe('production');
+      await stopService(service);
+    }
+  });
+});

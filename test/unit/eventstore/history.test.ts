@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { history, loadAt } from '../../../src/eventstore/history.ts';
+import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { counter, counterRef, toyValues } from '../../support/toy.ts';
+import { add, meta, service } from './kernel.ts';
+
+const EPOCH = 1_900_000_000_000;
+
+/** `a` gets 1, 2, 3, 4 and 5 at one second each; `b` writes between, so that versions have gaps. */
+async function past() {
+  const { handler, log, runtime } = service({ log: createMemoryLog({ pageSize: 2 }) });
+  for (let i = 1; i <= 5; i++) {
+    await handler.execute(counter, 'a', add(i), meta(`a${i}`));
+    await handler.execute(counter, 'b', add(i), meta(`b${i}`));
+    runtime.advance(1_000);
+  }
+  return log;
+}
+
+describe('an aggregate in the past', () => {
+  it.each([
+    [0, 0, 0],
+    [1, 1, 1],
+    [3, 3, 3],
+    [9, 15, 9],
+  ])('as of its version %d has the total %d', async (version, total, at) => {
+    const loaded = await loadAt(await past(), counter, 'a', { version });
+    expect(loaded).toMatchObject({ state: { total }, version: at });
+  });
+
+  it.each([
+    [2, 1, 1],
+    [4, 3, 3],
+    [10, 15, 9],
+    [1_000, 15, 9],
+  ])('as of the position %d of the log has the total %d', async (version, total, at) => {
+    const loaded = await loadAt(await past(), counter, 'a', { version });
+    expect(loaded).toMatchObject({ state: { total }, version: at });
+  });
+
+  it.each([
+    [EPOCH - 1, 0, 0],
+    [EPOCH, 1, 1],
+    [EPOCH + 999, 1, 1],
+    [EPOCH + 1_000, 3, 3],
+    [EPOCH + 60_000, 15, 9],
+  ])('as of the time %d has the total %d', async (time, total, at) => {
+    expect(await loadAt(await past(), counter, 'a', { time })).toMatchObject({ state: { total }, version: at });
+  });
+
+  it('stops at whichever of version and time comes first', async () => {
+    const log = await past();
+    expect((await loadAt(log, counter, 'a', { version: 9, time: EPOCH + 1_500 })).version).toBe(3);
+    expect((await loadAt(log, counter, 'a', { version: 5, time: EPOCH + 60_000 })).version).toBe(5);
+  });
+
+  it('is now when no point is named', async () => {
+    expect(await loadAt(await past(), counter, 'a', {})).toMatchObject({ state: { total: 15 }, version: 9 });
+  });
+
+  it('is the aggregate before its first event when it does not exist', async () => {
+    expect(await loadAt(await past(), counter, 'c', {})).toEqual({ state: counter.initial, version: 0 });
+  });
+});
+
+describe('the history of an aggregate', () => {
+  it('is read page by page, oldest first, and no further than asked', async () => {
+    const log = await past();
+    const seen: unknown[] = [];
+    for await (const commit of history(log, counterRef('a'), { version: 5 })) {
+      seen.push([commit.position, commit.previous, toyValues([...commit.decisions])]);
+    }
+    expect(seen).toEqual([
+      [1, 0, [1]],
+      [3, 1, [2]],
+      [5, 3, [3]],
+    ]);
+  });
+});
+
+describe('the log as a whole', () => {
+  it('is iterated in order, all of it, a category, or a slot', async () => {
+    const log = await past();
+    const count = async (filter: Parameters<typeof log.scan>[0]['filter']) => {
+      let positions: number[] = [];
+      for await (const { commits } of log.scan({ after: 0, ...(filter && { filter }) })) {
+        positions = [...positions, ...commits.map((c) => c.position)];
+      }
+      expect(positions).toEqual(positions.toSorted((x, y) => x - y));
+      return positions.length;
+    };
+    expect(await count(undefined)).toBe(10);
+    expect(await count({ category: 'counter' })).toBe(10);
+    expect(await count({ category: 'order' })).toBe(0);
+    const slots = await Promise.all(
+      Array.from({ length: 64 }, (_, index) => count({ group: { count: 64, index } })),
+    );
+    expect(slots.filter((n) => n > 0)).toEqual([5, 5]);
+  });
+});
