@@ -105,7 +105,8 @@ function buildReadSide(config: Config, nats: Nats, log: Log, logger: Logger) {
   const runtime = systemRuntime;
   const { requests } = nats;
   const timeoutMs = config.nats.requestTimeoutMs;
-  const buckets = createNatsBuckets({ requests, runtime, replicas: names.replicas, timeoutMs });
+  const bucketsOf = (announceLosses: boolean) =>
+    createNatsBuckets({ requests, runtime, replicas: names.replicas, timeoutMs, announceLosses });
   const settings = {
     prefix: names.prefix,
     checkpointMs: projections.checkpointIntervalMs,
@@ -114,11 +115,18 @@ function buildReadSide(config: Config, nats: Nats, log: Log, logger: Logger) {
   };
   const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
   const running = projections.enabled
-    ? startProjections({ log, buckets, projections: allProjections, runtime, settings, onError })
+    ? startProjections({
+        log,
+        buckets: bucketsOf(true),
+        projections: allProjections,
+        runtime,
+        settings,
+        onError,
+      })
     : undefined;
   const readModels = createReadModels({
     log,
-    buckets,
+    buckets: bucketsOf(false),
     runtime,
     settings,
     ...(running === undefined ? {} : { local: running.status }),

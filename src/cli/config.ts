@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
 import { maskSecrets } from '../platform/config/mask.ts';
 import type { Command } from './command.ts';
@@ -10,8 +11,9 @@ export const configCommand: Command = {
   jetledger config
   JETLEDGER_ENV=production jetledger config --json`,
   run: async (args, { config, print }) => {
+    const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } } });
     const shown = maskSecrets(config());
-    print(args.includes('--json') ? JSON.stringify(shown, null, 2) : stringify(shown).trimEnd());
+    print(values.json ? JSON.stringify(shown, null, 2) : stringify(shown).trimEnd());
     return 0;
   },
 };

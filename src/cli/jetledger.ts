@@ -54,7 +54,7 @@ function createContext(): CommandContext {
 
 /** Faults whose message is meant for the person at the terminal; everything else is a bug and shows its stack. */
 function isExpected(error: unknown): error is Error {
-  const kinds = [HttpPortTaken, ConfigError, NatsServerError, NatsUnusable, EventStoreError, UsageError];
+  const kinds = [HttpPortTaken, ConfigError, NatsServerError, NatsUnusable, EventStoreError];
   return kinds.some((kind) => error instanceof kind);
 }
 
@@ -75,14 +75,17 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   try {
+    if (command.usage === '' && args.length > 0)
+      throw new UsageError(`${name} takes no arguments. Try: jetledger help ${name}`);
     return await command.run(args, createContext());
   } catch (error) {
-    console.error(isExpected(error) ? `jetledger: ${error.message}` : error);
-    return error instanceof UsageError || isParseError(error) ? 2 : 1;
+    const isUsage = error instanceof UsageError || isParseError(error);
+    console.error(isUsage || isExpected(error) ? `jetledger: ${error.message}` : error);
+    return isUsage ? 2 : 1;
   }
 }
 
-function isParseError(error: unknown): boolean {
+function isParseError(error: unknown): error is TypeError {
   return error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 }
 

@@ -35,7 +35,13 @@ Examples:
       const { requests } = nats;
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;
-      const buckets = createNatsBuckets({ requests, runtime: systemRuntime, replicas, timeoutMs });
+      const buckets = createNatsBuckets({
+        requests,
+        runtime: systemRuntime,
+        replicas,
+        timeoutMs,
+        announceLosses: true,
+      });
       for (const projection of chosen) {
         const bar = progressBar(projection.name, print);
         const onProgress = bar.show;

@@ -21,6 +21,14 @@ export type WriteResult =
   | { readonly written: true; readonly revision: number }
   | { readonly written: false /** Another writer was there first; read again through the leader. */ };
 
+/** What became of a batch: all of it, or nothing. */
+export type BatchResult =
+  | {
+      readonly written: true /** Of the last row; the others have the ones before it, in order. */;
+      readonly lastRevision: number;
+    }
+  | { readonly written: false };
+
 /** Key-value storage with optimistic concurrency per key: read models, checkpoints, snapshots. */
 export interface Bucket {
   readonly name: string;
@@ -32,8 +40,11 @@ export interface Bucket {
   get(key: string, options?: { leader?: boolean }): Promise<Row | undefined>;
   /** One conditional write. An answer that does not come throws: the row may or may not be written. @throws LogUnavailable, OutcomeUnknown */
   write(row: RowWrite): Promise<WriteResult>;
-  /** All or none of up to 1,000 writes; `undefined` where the storage has no batches. */
-  readonly writeAll?: ((rows: readonly RowWrite[]) => Promise<{ written: boolean }>) | undefined;
+  /**
+   * All or none of 1 to 1,000 writes, no key twice; `undefined` where the storage has no batches.
+   * @throws LogUnavailable, OutcomeUnknown, RangeError
+   */
+  readonly writeAll?: ((rows: readonly RowWrite[]) => Promise<BatchResult>) | undefined;
   /** Every live row, in the order of their last write; ends at the bucket's end as it was at the start. */
   rows(options?: { prefix?: string; signal?: AbortSignal }): AsyncIterable<Row>;
   /** Every row and then every change, until the signal fires. `caughtUp` is called once the rows of the start are through. */

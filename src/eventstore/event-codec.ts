@@ -83,7 +83,11 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
   return { category, encode, decode };
 }
 
-function upcastOrName(category: string, upcaster: Upcaster, data: Uint8Array): ReturnType<Upcaster['upcast']> {
+function upcastOrName(
+  category: string,
+  upcaster: Upcaster,
+  data: Uint8Array,
+): ReturnType<Upcaster['upcast']> {
   try {
     return upcaster.upcast(data);
   } catch (cause) {

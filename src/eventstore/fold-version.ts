@@ -28,7 +28,8 @@ export function foldVersionOf(decider: Foldable): string {
       ),
     );
     for (const event of decider.events) hash.update(shapeOf(event, new Set()));
-    for (const u of decider.upcasters ?? []) hash.update(`\n${u.type}/${u.fromVersion} ${u.upcast.toString()}`);
+    for (const u of decider.upcasters ?? [])
+      hash.update(`\n${u.type}/${u.fromVersion} ${u.upcast.toString()}`);
     version = hash.digest('hex').slice(0, 12);
     versions.set(decider, version);
   }

@@ -61,7 +61,14 @@ export function planCommands<State, Command, Event extends Message, R extends Re
   const inThisCommit = new Map<string, number>();
   let state = folded.state;
   for (const [index, ask] of asked.entries()) {
-    const next = planOne(decider, folded, ask, { state, born: decisions.length > 0, now }, inThisCommit, asked);
+    const next = planOne(
+      decider,
+      folded,
+      ask,
+      { state, born: decisions.length > 0, now },
+      inThisCommit,
+      asked,
+    );
     planned.push(next);
     if (next.kind !== 'events') continue;
     state = next.state;
@@ -120,7 +127,8 @@ function decisionOf<Event extends Message>(
   const codec = codecOf<Event>(decider);
   return create(DecisionSchema, {
     commandId: meta.commandId,
-    fingerprint: (meta.fingerprint ?? new Uint8Array()) as Uint8Array<ArrayBuffer>,
+    // A plain copy: what is remembered now equals what is read from the log later, also for a Buffer.
+    fingerprint: new Uint8Array(meta.fingerprint ?? []),
     correlationId: meta.correlationId ?? meta.commandId,
     causationId: meta.causationId ?? '',
     actor: meta.actor,

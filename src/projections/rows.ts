@@ -108,15 +108,6 @@ export function createRows(
       acknowledged(entry);
       settle(entry);
     },
-    writtenBlind: (entry) => {
-      if (stopped) return;
-      acknowledged(entry);
-      if (entry.waiting.length > 0) void load(entry);
-      else {
-        entries.delete(entry.key);
-        settle(entry);
-      }
-    },
     refused: (entry) => {
       if (stopped) return;
       takeBack(entry);

@@ -9,8 +9,6 @@ export interface WriterEvents {
   written(entry: Entry, revision: number): void;
   /** Another writer was there first. */
   refused(entry: Entry): void;
-  /** Written, but the revision is not known. */
-  writtenBlind(entry: Entry): void;
   /** Written or not: nobody can say; or the bucket lost what it had acknowledged. */
   failed(entry: Entry, error: unknown): void;
 }
@@ -94,12 +92,9 @@ export function createWriter(
       const result = await writeAll(prepared.map((p) => p.write));
       if (!result.written) await Promise.all(prepared.map(sendOne));
       else {
-        const last = lastRevisionOf(result);
-        let revision = (last ?? 0) - prepared.length;
-        for (const { entry } of prepared) {
-          if (last === undefined) events.writtenBlind(entry);
-          else acknowledge(entry, ++revision, seenBefore);
-        }
+        // A batch is stored without gaps.
+        let revision = result.lastRevision - prepared.length;
+        for (const { entry } of prepared) acknowledge(entry, ++revision, seenBefore);
       }
     } catch (error) {
       for (const { entry } of prepared) events.failed(entry, error);
@@ -184,9 +179,4 @@ function prepare(projection: Projection, entry: Entry): Prepared {
 
 function jsonOf(row: unknown): Uint8Array | undefined {
   return row === undefined ? undefined : Buffer.from(JSON.stringify(row));
-}
-
-/** A batch is stored without gaps, so its last revision tells all of them; not every bucket tells it. */
-function lastRevisionOf(result: { written: boolean; lastRevision?: number }): number | undefined {
-  return result.lastRevision;
 }

@@ -50,8 +50,6 @@ export function startWriters(options: WritersOptions): Writers {
       load: options.load,
       // Small caches forget and guess, large ones hold on to what is stale.
       cacheEntries: index % 2 === 0 ? 10_000 : 8,
-      // Clients that notice a dead server soon, and clients that stay with it.
-      pingMs: index % 2 === 0 ? 1_000 : undefined,
       history,
       predecessor,
     };

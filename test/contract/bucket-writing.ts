@@ -112,11 +112,14 @@ export function batches(under: () => BucketUnderTest): void {
     const { bucket } = under();
     if (bucket.writeAll === undefined) return;
     const rows = Array.from({ length: 1000 }, (_, i) => row(`bulk-${i}`, `v${i}`, 0, i + 1));
-    expect(await bucket.writeAll(rows)).toEqual({ written: true });
+    const result = await bucket.writeAll(rows);
+    expect(result.written).toBe(true);
+    const last = result.written ? result.lastRevision : 0;
     for (const i of [0, 499, 999]) {
       expect(shown(await bucket.get(`bulk-${i}`, { leader: true }))).toMatchObject({
         text: `v${i}`,
         position: i + 1,
+        revision: last - 999 + i,
       });
     }
   });
@@ -137,7 +140,7 @@ export function batches(under: () => BucketUnderTest): void {
     const a = await written(bucket, row('mix-a', 'x', 0, 1));
     const b = await written(bucket, row('mix-b', 'x', 0, 1));
     const rows = [row('mix-a', 'y', a, 2), row('mix-b', undefined, b, 2), row('mix-c', 'z', 0, 2)];
-    expect(await bucket.writeAll(rows)).toEqual({ written: true });
+    expect(await bucket.writeAll(rows)).toMatchObject({ written: true });
     const seen = await Promise.all(
       ['mix-a', 'mix-b', 'mix-c'].map((key) => bucket.get(key, { leader: true })),
     );
@@ -147,7 +150,7 @@ export function batches(under: () => BucketUnderTest): void {
   it('takes a batch of one, and refuses none or more than 1,000 rows', async () => {
     const { bucket } = under();
     if (bucket.writeAll === undefined) return;
-    expect(await bucket.writeAll([row('only', 'x', 0, 1)])).toEqual({ written: true });
+    expect(await bucket.writeAll([row('only', 'x', 0, 1)])).toMatchObject({ written: true });
     expect(await bucket.writeAll([row('only', 'y', 0, 1)])).toEqual({ written: false });
     await expect(bucket.writeAll([])).rejects.toThrow(RangeError);
     const tooMany = Array.from({ length: 1001 }, (_, i) => row(`many-${i}`, 'x', 0, 1));

@@ -63,6 +63,7 @@ for (const { what, ...kind } of kinds) {
         name,
         timeoutMs: 1_000,
         batches: kind.persist === 'sync',
+        announceLosses: false,
       });
     };
     const stop = async (): Promise<void> => {

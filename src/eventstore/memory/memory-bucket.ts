@@ -1,4 +1,4 @@
-import type { Bucket, RowWrite, WriteResult } from '../bucket.ts';
+import type { BatchResult, Bucket, RowWrite, WriteResult } from '../bucket.ts';
 import { EventStoreError, OutcomeUnknown } from '../errors.ts';
 import { systemRuntime } from '../runtime.ts';
 import { changes, lastUntil, liveRows } from './memory-bucket-read.ts';
@@ -45,9 +45,10 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     return revision === undefined ? { written: false } : { written: true, revision };
   };
 
-  const writeAll = async (rows: readonly RowWrite[]): Promise<{ written: boolean }> => {
+  const writeAll = async (rows: readonly RowWrite[]): Promise<BatchResult> => {
     checkBatch(store.name, rows);
-    return { written: (await put(rows)) !== undefined };
+    const lastRevision = await put(rows);
+    return lastRevision === undefined ? { written: false } : { written: true, lastRevision };
   };
 
   return {

@@ -1,5 +1,5 @@
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
-import type { Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
+import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
 import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
 import { publishBatch } from './batch.ts';
@@ -17,6 +17,11 @@ export interface NatsBucketOptions {
   readonly timeoutMs: number;
   /** Whether the bucket's stream allows atomic batches. */
   readonly batches: boolean;
+  /**
+   * The first call after the connection was lost throws LogUnavailable: the server may have died, and a bucket that
+   * writes back later may have lost its newest rows.
+   */
+  readonly announceLosses: boolean;
 }
 
 const KEY = /^[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*$/;
@@ -64,7 +69,15 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     });
   const toRow = ({ msg, seq }: Delivered): Row => rowOf(msg.subject, seq, msg.headers, msg.data);
 
+  let knownLosses = requests.losses();
+  function announceLoss(): void {
+    if (!options.announceLosses || knownLosses === requests.losses()) return;
+    knownLosses = requests.losses();
+    throw new LogUnavailable(`using the bucket ${name}: the connection was lost since`);
+  }
+
   async function write(row: RowWrite): Promise<WriteResult> {
+    announceLoss();
     const subject = subjectOf(row.key);
     const reply = await requests.request(subject, row.value ?? '', { headers: rowHeaders(row), timeoutMs });
     if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
@@ -75,7 +88,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     return writeResult(name, parseAck(reply.msg));
   }
 
-  async function writeAll(rows: readonly RowWrite[]): Promise<{ written: boolean }> {
+  async function writeAll(rows: readonly RowWrite[]): Promise<BatchResult> {
+    announceLoss();
     const messages = rows.map((row) => ({
       subject: subjectOf(row.key),
       payload: row.value ?? '',
@@ -85,12 +99,14 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     if (reply.failed === 'not-connected')
       throw new LogUnavailable(`writing to the bucket ${name}: not connected`);
     if (reply.failed !== undefined) throw new OutcomeUnknown(subjectPrefix, timeoutMs, reply.failed);
-    return { written: writeResult(name, parseAck(reply.msg)).written };
+    const result = writeResult(name, parseAck(reply.msg));
+    return result.written ? { written: true, lastRevision: result.revision } : result;
   }
 
   return {
     name,
     get: async (key, getOptions = {}) => {
+      announceLoss();
       const query = { last_by_subj: subjectOf(key) };
       const found: StoredMessage | undefined = await (getOptions.leader === true
         ? gets.leader(query)

@@ -13,13 +13,15 @@ export interface NatsBucketsOptions {
   readonly replicas: number;
   /** How long one request may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** For whoever writes rows and relies on what was acknowledged; see `NatsBucketOptions.announceLosses`. */
+  readonly announceLosses: boolean;
 }
 
 const NAME = /^KV_(.+)$/;
 
 /** The buckets of a server: made, found and dropped by name. Fits the port of the projections. */
 export function createNatsBuckets(options: NatsBucketsOptions) {
-  const { requests, runtime, replicas, timeoutMs } = options;
+  const { requests, runtime, replicas, timeoutMs, announceLosses } = options;
   let manager: Promise<JetStreamManager> | undefined;
 
   const asked = async <T>(what: string, call: (jsm: JetStreamManager) => Promise<T>): Promise<T> => {
@@ -38,6 +40,7 @@ export function createNatsBuckets(options: NatsBucketsOptions) {
       name,
       timeoutMs,
       batches: config.allow_atomic === true && config.persist_mode !== PersistMode.Async,
+      announceLosses: announceLosses && config.persist_mode === PersistMode.Async,
     });
 
   return {

@@ -32,6 +32,8 @@ export interface Requests {
   ): Promise<RequestFailure | undefined>;
   /** False while the client is reconnecting; requests then fail at once, and nothing is sent late. */
   connected(): boolean;
+  /** How often the connection was lost so far. */
+  losses(): number;
   close(): void;
 }
 
@@ -49,6 +51,7 @@ export function createRequests(connection: NatsConnection): Requests {
   const pending = new Map<string, Pending>();
   let counter = 0;
   let isConnected = true;
+  let losses = 0;
 
   const subscription: Subscription = connection.subscribe(`${inbox}.*`, {
     callback: (error, msg) => {
@@ -85,6 +88,7 @@ export function createRequests(connection: NatsConnection): Requests {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         isConnected = false;
+        losses++;
         failAll('connection-lost');
       } else if (status.type === 'reconnect') {
         isConnected = true;
@@ -119,6 +123,7 @@ export function createRequests(connection: NatsConnection): Requests {
   return {
     connection,
     connected: () => isConnected && !connection.isClosed(),
+    losses: () => losses,
     request: (subject, payload, options) =>
       new Promise<Reply>((resolve) => {
         send(subject, payload, options, (reply) => {

@@ -21,14 +21,18 @@ export interface ManualRuntime extends Runtime {
   readonly slept: number[];
 }
 
+let runtimes = 0;
+
 export function manualRuntime(startMs = 1_900_000_000_000, random = 0.5): ManualRuntime {
   let now = startMs;
   let ids = 0;
+  // Commit ids are unique across processes, as the real ones are.
+  const name = ++runtimes;
   const slept: number[] = [];
   return {
     now: () => now,
     random: () => random,
-    id: () => `commit-${++ids}`,
+    id: () => `commit-${name}-${++ids}`,
     sleep: async (ms) => {
       slept.push(ms);
       now += ms;

@@ -1,0 +1,25 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
+import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
+import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+
+/** Log and snapshots of one server, on a connection of their own. */
+export interface Opened extends LogHandle {
+  readonly store: SnapshotStore;
+}
+
+const BUCKET = `${TEST_LOG.prefix}_snapshots`;
+const MAX_BYTES = 16 * 1024 ** 3;
+/** Patient, so that a slow answer is measured and not repeated. */
+const BOUNDS = { attemptTimeoutMs: 30_000, deadlineMs: 60_000 };
+
+/** Opens what `createLogStream` made; the bucket is made as the service makes it, but large enough for all snapshots. */
+export async function openAll(url: string): Promise<Opened> {
+  const handle = await openTestLog(url, TEST_LOG, BOUNDS);
+  const jsm = await jetstreamManager(handle.connection);
+  await ensureBucket(jsm, BUCKET, { replicas: 1, storage: 'file', persist: 'async', maxBytes: MAX_BYTES });
+  const { requests } = handle;
+  const store = createNatsSnapshotStore({ requests, bucket: BUCKET, timeoutMs: BOUNDS.attemptTimeoutMs });
+  return { ...handle, store };
+}

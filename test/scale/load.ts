@@ -1,0 +1,97 @@
+import { foldVersionOf } from '../../src/eventstore/fold-version.ts';
+import { sealSnapshot } from '../../src/eventstore/snapshot-format.ts';
+import { counter } from '../support/toy.ts';
+import {
+  appendOne,
+  COMMITS,
+  idOf,
+  inFlight,
+  LONG_COMMITS,
+  type Member,
+  SCATTERED,
+  unwritten,
+} from './aggregates.ts';
+import type { Opened } from './connect.ts';
+
+/** What was written. */
+export interface LoadedLog {
+  /** The version of each ordinary aggregate, by index. */
+  readonly versions: Float64Array;
+  readonly commits: number;
+  readonly seconds: number;
+}
+
+/** Ordinary aggregates alive at the same time: the commits of one lie among those of this many others. */
+export const ALIVE = 10_000;
+const IN_FLIGHT = 256;
+
+/**
+ * Writes a log: the ordinary aggregates generation by generation, meanwhile those whose commits lie across all of it,
+ * and snapshots of all that are measured with one.
+ * @param onProgress told how many ordinary aggregates are complete
+ */
+export async function loadLog(
+  opened: Opened,
+  count: number,
+  onProgress: (done: number) => void,
+): Promise<LoadedLog> {
+  const { log } = opened;
+  const startedAt = performance.now();
+  const versions = new Float64Array(count);
+  await writeInARow(opened);
+  const kept = unwritten(idOf('long-with-snapshot', 0));
+  const drip = createDrip(opened, count * COMMITS, kept);
+  for (let from = 0; from < count; from += ALIVE) {
+    const generation = Array.from({ length: Math.min(ALIVE, count - from) }, (_, i) =>
+      unwritten(idOf('ordinary', from + i)),
+    );
+    for (let commit = 0; commit < COMMITS; commit++) {
+      await inFlight(IN_FLIGHT, generation, async (member) => {
+        await appendOne(log, member);
+        drip.tick();
+      });
+    }
+    for (const [i, { folded }] of generation.entries()) versions[from + i] = folded.version;
+    await inFlight(IN_FLIGHT, generation, (member) => putSnapshot(opened, member));
+    onProgress(from + generation.length);
+  }
+  await drip.finished();
+  await putSnapshot(opened, kept);
+  const commits = await log.head();
+  return { versions, commits, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+async function writeInARow({ log }: Opened): Promise<void> {
+  const member = unwritten(idOf('in-a-row', 0));
+  for (let i = 0; i < LONG_COMMITS; i++) await appendOne(log, member);
+}
+
+/** Appends to some aggregates now and then, so that their commits lie evenly across a log of `total` commits. */
+function createDrip({ log }: Opened, total: number, kept: Member) {
+  const long = unwritten(idOf('long', 0));
+  const scattered = Array.from({ length: SCATTERED }, (_, i) => unwritten(idOf('scattered', i)));
+  let ticks = 0;
+  let [longWritten, scatteredWritten] = [0, 0];
+  let chain: Promise<void> = Promise.resolve();
+  const write = (members: readonly Member[]): void => {
+    chain = chain.then(() => inFlight(IN_FLIGHT, members, (member) => appendOne(log, member)));
+    // Its failure is that of `finished`.
+    chain.catch(() => undefined);
+  };
+  return {
+    tick: () => {
+      ticks++;
+      for (; longWritten < Math.floor((ticks * LONG_COMMITS) / total); longWritten++) write([long, kept]);
+      // The first at the start, the last at the end.
+      for (; scatteredWritten <= Math.floor((ticks * (COMMITS - 1)) / total); scatteredWritten++)
+        write(scattered);
+    },
+    finished: () => chain,
+  };
+}
+
+/** Writes the snapshot that the handler would have written behind the last answer. */
+async function putSnapshot({ log, store }: Opened, { stream, folded }: Member): Promise<void> {
+  const key = `${stream.category}.${foldVersionOf(counter)}.${stream.id}`;
+  await store.put(key, sealSnapshot(log.incarnation, folded));
+}

@@ -1,0 +1,60 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createLogStream } from '../support/nats-log.ts';
+import { openAll } from './connect.ts';
+import { type LoadedLog, loadLog } from './load.ts';
+import { type ScaleServer, startScaleServer } from './server.ts';
+import { createTargets } from './targets.ts';
+
+/** One log on a server of its own. */
+export interface ScaleLog {
+  readonly size: number;
+  readonly folder: string;
+  readonly server: ScaleServer;
+  readonly loaded: LoadedLog;
+  readonly targets: ReturnType<typeof createTargets>;
+}
+
+/** The folder of a run and the servers on it. */
+export interface World {
+  /** Starts a server and writes a log of `size` aggregates. */
+  addLog(size: number): Promise<ScaleLog>;
+  /** Stops all servers and removes the data unless it is kept. May be called again. */
+  close(): Promise<void>;
+}
+
+const PROGRESS_EVERY = 10;
+
+/** @param data folder to keep, missing or empty. @throws RangeError when it holds something */
+export async function openWorld(data: string | undefined, progress: (line: string) => void): Promise<World> {
+  const folder = await dataFolder(data);
+  const servers: ScaleServer[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.splice(0).map((server) => server.stop()));
+    if (data === undefined) await rm(folder, { recursive: true, force: true });
+  };
+  const addLog = async (size: number): Promise<ScaleLog> => {
+    const own = join(folder, `aggregates-${size}`);
+    const server = await startScaleServer(own);
+    servers.push(server);
+    await createLogStream(server.url());
+    await using opened = await openAll(server.url());
+    let next = size / PROGRESS_EVERY;
+    const loaded = await loadLog(opened, size, (done) => {
+      if (done < next) return;
+      next += size / PROGRESS_EVERY;
+      progress(`  ${done.toLocaleString('en')} of ${size.toLocaleString('en')} aggregates`);
+    });
+    return { size, folder: own, server, loaded, targets: createTargets(loaded) };
+  };
+  return { addLog, close };
+}
+
+async function dataFolder(data: string | undefined): Promise<string> {
+  if (data === undefined) return mkdtemp(join(tmpdir(), 'jetledger-scale-'));
+  const folder = resolve(data);
+  await mkdir(folder, { recursive: true });
+  if ((await readdir(folder)).length > 0) throw new RangeError(`--data ${data}: the folder is not empty`);
+  return folder;
+}
