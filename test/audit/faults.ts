@@ -1,5 +1,6 @@
+import type { ClusterNode } from '../support/cluster-node.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
-import type { ClusterNode, TestCluster } from '../support/nats-cluster.ts';
+import type { TestCluster } from '../support/nats-cluster.ts';
 import { isPublishTo } from '../support/nats-frames.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import type { TestServer } from '../support/nats-server.ts';

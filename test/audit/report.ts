@@ -98,9 +98,10 @@ export function formatReport(report: AuditReport): string {
     typeof value === 'number' ? [`  ${labelOf(key).padEnd(22)}${String(value).padStart(10)}`] : [],
   );
   const explained = report.violations.map(({ fault, message }) => `  ${fault}: ${message}`);
-  return [...rows, ...(explained.length > 0 ? ['Violations (the first of each kind):', ...explained] : [])].join(
-    '\n',
-  );
+  return [
+    ...rows,
+    ...(explained.length > 0 ? ['Violations (the first of each kind):', ...explained] : []),
+  ].join('\n');
 }
 
 function labelOf(key: string): string {

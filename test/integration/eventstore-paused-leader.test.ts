@@ -57,5 +57,7 @@ it('a leader that was paused while another was elected answers no confirmed read
   await Promise.all(reads);
   expect(seen.filter((version) => version !== after)).toEqual([]);
   await cluster.settled([TEST_LOG.stream]);
-  expect((await near.log.read({ category: 'account', id: ID }, { after: 0, confirm: true })).commits).toHaveLength(2);
+  expect(
+    (await near.log.read({ category: 'account', id: ID }, { after: 0, confirm: true })).commits,
+  ).toHaveLength(2);
 });

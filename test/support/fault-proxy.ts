@@ -1,8 +1,6 @@
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { type Frame, frameReader, isPublishAck, withoutServerAddresses } from './nats-frames.ts';
-
-/** Which way bytes flow. */
-export type Direction = 'to-server' | 'to-client';
+import { createConnection, createServer, type Server } from 'node:net';
+import { type Frame, isPublishAck } from './nats-frames.ts';
+import { type Direction, joinSockets, type Pipe, type Rules } from './proxy-pipe.ts';
 
 /** A TCP proxy of ours in front of one nats-server. Without a fault everything passes unchanged but the server's hints at other servers. */
 export interface FaultProxy extends AsyncDisposable {
@@ -27,22 +25,6 @@ export interface FaultProxy extends AsyncDisposable {
   /** Ends every fault. */
   heal(): void;
   stop(): Promise<void>;
-}
-
-interface Rules {
-  drops: ((frame: Frame) => boolean) | undefined;
-  delayMs: number;
-  readonly held: Set<Direction>;
-  swallowing: boolean;
-  refusing: boolean;
-}
-
-interface Pipe {
-  /** Delivers what was held. */
-  release(): void;
-  cut(): void;
-  /** True when bytes of it were lost, so that nothing after them would make sense. */
-  readonly damaged: () => boolean;
 }
 
 /** Starts a proxy on a free port of the loopback in front of `target`, a `nats://` address of one server. */
@@ -100,102 +82,6 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     },
     stop,
     [Symbol.asyncDispose]: stop,
-  };
-}
-
-function joinSockets(
-  client: Socket,
-  upstream: Socket,
-  rules: Rules,
-  onDrop: () => void,
-  onEnd: () => void,
-): Pipe {
-  const toServer = oneWay(client, upstream, 'to-server', rules, onDrop);
-  const toClient = oneWay(upstream, client, 'to-client', rules, onDrop);
-  const cut = (): void => {
-    toServer.close();
-    toClient.close();
-    client.resetAndDestroy();
-    upstream.resetAndDestroy();
-    onEnd();
-  };
-  for (const socket of [client, upstream]) {
-    socket.setNoDelay(true);
-    // What an error means is said by the `close` that follows it.
-    socket.on('error', () => undefined);
-  }
-  // What a client sent before it died is under way and still arrives.
-  client.on('close', () => toServer.whenEmpty(cut));
-  upstream.on('close', cut);
-  return {
-    cut,
-    damaged: () => toServer.damaged() || toClient.damaged(),
-    release: () => {
-      toServer.release();
-      toClient.release();
-    },
-  };
-}
-
-interface OneWay {
-  release(): void;
-  /** Calls back once, when nothing waits in it any more. */
-  whenEmpty(then: () => void): void;
-  close(): void;
-  readonly damaged: () => boolean;
-}
-
-function oneWay(from: Socket, to: Socket, direction: Direction, rules: Rules, onDrop: () => void): OneWay {
-  const read = frameReader();
-  const waiting: { readonly bytes: Buffer; readonly due: number }[] = [];
-  let damaged = false;
-  let onEmpty: (() => void) | undefined;
-  let timer: NodeJS.Timeout | undefined;
-
-  const pass = (frame: Frame): Buffer | undefined => {
-    if (rules.drops?.(frame) !== true)
-      return direction === 'to-client' ? withoutServerAddresses(frame) : frame.bytes;
-    onDrop();
-    return undefined;
-  };
-  const flush = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (rules.held.has(direction)) return;
-    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-      const early = next.due - Date.now();
-      if (early > 0) {
-        timer = setTimeout(flush, early);
-        return;
-      }
-      waiting.shift();
-      if (to.writable) to.write(next.bytes);
-    }
-    onEmpty?.();
-  };
-  from.on('data', (chunk: Buffer) => {
-    if (rules.swallowing) {
-      damaged = true;
-      return;
-    }
-    const passed = read(chunk)
-      .map(pass)
-      .filter((bytes) => bytes !== undefined);
-    if (passed.length === 0) return;
-    waiting.push({ bytes: Buffer.concat(passed), due: Date.now() + rules.delayMs });
-    if (timer === undefined) flush();
-  });
-  return {
-    damaged: () => damaged,
-    whenEmpty: (then) => {
-      if (waiting.length === 0) then();
-      else onEmpty = then;
-    },
-    close: () => clearTimeout(timer),
-    release: () => {
-      for (const [index, { bytes }] of waiting.entries()) waiting[index] = { bytes, due: 0 };
-      flush();
-    },
   };
 }
 

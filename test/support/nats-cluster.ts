@@ -6,27 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/config-file.ts';
-import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
-import { testServerBinary } from './nats-server.ts';
-
-/** One server of a test cluster. Url and data stay the same over restarts. */
-export interface ClusterNode {
-  readonly name: string;
-  readonly url: string;
-  readonly monitorUrl: string;
-  /** True unless it was killed, stopped or paused. */
-  readonly up: () => boolean;
-  /** Process id of nats-server itself; another one after `restart`. */
-  readonly pid: () => number;
-  /** Ends it with SIGKILL and waits until it is gone; the data stays for `restart`. */
-  kill9(): Promise<void>;
-  /** Ends it gently; the data stays for `restart`. */
-  stop(): Promise<void>;
-  /** Starts it again on the same ports and data; ends it gently first if it still runs. Does not wait for a quorum. */
-  restart(): Promise<void>;
-  /** SIGSTOP and SIGCONT, or any other signal. False when it is gone. */
-  signal(signal: NodeJS.Signals): boolean;
-}
+import { type ClusterNode, startNode } from './cluster-node.ts';
 
 /** Three real servers on loopback that replicate. They end with this process at the latest. */
 export interface TestCluster extends AsyncDisposable {
@@ -66,7 +46,10 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
   try {
     const routePorts = await freePorts(NAMES.length);
     const starting = NAMES.map(async (name, index) => {
-      started.push(await startNode(name, join(root, name), clusterConfig(routePorts, index), options));
+      const cluster = clusterConfig(routePorts, index);
+      const config = mergeConfig({ cluster }, options.extraConfig ?? {});
+      const syncAlways = options.syncAlways ?? false;
+      started.push(await startNode({ name, dataDir: join(root, name), syncAlways, config }));
     });
     // All of them, also when one fails, so that `stop` knows every server there is.
     const outcomes = await Promise.allSettled(starting);
@@ -105,59 +88,6 @@ function clusterOf(nodes: readonly ClusterNode[], stop: () => Promise<void>): Te
     stepDown: (stream) => stepDown(nodes, stream),
     stop,
     [Symbol.asyncDispose]: stop,
-  };
-}
-
-async function startNode(
-  name: string,
-  dataDir: string,
-  cluster: ServerConfig,
-  options: TestClusterOptions,
-): Promise<ClusterNode> {
-  const binary = await testServerBinary();
-  const start = (port: number, monitorPort: number): Promise<EmbeddedServer> =>
-    startEmbeddedServer({
-      binary,
-      dataDir,
-      port,
-      monitorPort,
-      syncAlways: options.syncAlways ?? false,
-      serverName: name,
-      extraConfig: mergeConfig({ cluster }, options.extraConfig ?? {}),
-      // A node alone has no quorum: it is ready when it listens.
-      healthPath: '/healthz?js-enabled-only=true',
-      readyTimeoutMs: READY_TIMEOUT_MS,
-    });
-  let server = await start(-1, -1);
-  let up = true;
-  const { url, monitorUrl } = server;
-  const stop = async (): Promise<void> => {
-    up = false;
-    server.kill('SIGCONT');
-    await server.stop();
-  };
-  return {
-    name,
-    url,
-    monitorUrl,
-    up: () => up,
-    pid: () => server.pid,
-    stop,
-    kill9: async () => {
-      up = false;
-      server.kill('SIGKILL');
-      await server.exited;
-    },
-    restart: async () => {
-      await stop();
-      server = await start(Number(new URL(url).port), Number(new URL(monitorUrl).port));
-      up = true;
-    },
-    signal: (signal) => {
-      if (signal === 'SIGSTOP') up = false;
-      if (signal === 'SIGCONT') up = true;
-      return server.kill(signal);
-    },
   };
 }
 

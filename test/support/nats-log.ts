@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { Log } from '../../src/eventstore/log.ts';
 import { INCARNATION_KEY, logStreamConfig, openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
-import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 
 /** A connection of its own, as another process would have, with the log opened on it. */
@@ -35,7 +35,12 @@ export async function openTestLog(
   names: LogNames = TEST_LOG,
   bounds: { attemptTimeoutMs: number; deadlineMs: number } = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 },
 ): Promise<LogHandle> {
-  const connection = await connect({ servers: url, noAsyncTraces: true, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  const connection = await connect({
+    servers: url,
+    noAsyncTraces: true,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 50,
+  });
   const requests = createRequests(connection);
   const { log } = await openNatsLog({ requests, runtime: systemRuntime, ...names, ...bounds });
   const close = async (): Promise<void> => {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { part } from '../../../src/eventstore/commit-all.ts';
-import type { CommandHandler } from '../../../src/eventstore/command.ts';
+import type { Handler } from '../../../src/eventstore/handler.ts';
 import { counter, type CounterCommand } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 
-const both = (handler: CommandHandler, id: string, a: CounterCommand, b: CounterCommand) =>
+const both = (handler: Handler, id: string, a: CounterCommand, b: CounterCommand) =>
   handler.commitAll([part(counter, 'a', a), part(counter, 'b', b)], meta(id, JSON.stringify([a, b])));
 
 describe('a commit of several aggregates', () => {
@@ -41,8 +41,8 @@ describe('a commit of several aggregates', () => {
 
   it('confirms "nothing to do" on the tail, also when the others have something to do', async () => {
     const { handler, start, log } = service();
-    const unnoted = { ...counter, decide: (by: number, s: typeof counter.initial) => counter.decide(add(by - s.total), { ...s, total: s.total }) };
-    const set = (h: CommandHandler, id: string, to: number) =>
+    const unnoted = { ...counter, decide: (by: number, s: typeof counter.initial) => counter.decide(add(by - s.total), s) };
+    const set = (h: Handler, id: string, to: number) =>
       h.commitAll([part(counter, 'a', add(1)), part(unnoted, 'b', to)], meta(id));
     await handler.execute(unnoted, 'b', 5, meta('c0'));
     const other = start();

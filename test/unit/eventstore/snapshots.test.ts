@@ -29,6 +29,7 @@ async function fill(handler: CommandHandler, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     await handler.execute(counter, 'a', add(1), { ...meta(`c${i}`), fingerprint: digest(`c${i}`) });
   }
+  await rest();
 }
 
 /** As the service makes them: a Buffer, where the log gives a plain Uint8Array back. */

@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createLogStream, openTestLog } from '../support/nats-log.ts';
+import { startTestServer } from '../support/nats-server.ts';
+import { added, counterRef, toyCommit } from '../support/toy.ts';
+
+it('goes on behind the last commit it gave out when the server dies, without a gap or a repetition', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using writer = await openTestLog(server.url);
+  await using reader = await openTestLog(server.url);
+  const append = async (from: number, to: number): Promise<void> => {
+    for (let i = from; i < to; i++)
+      await writer.log.append(counterRef(`c${i}`), 0, toyCommit(`c${i}`, [added(i)]));
+  };
+  await append(0, 500);
+
+  const seen: number[] = [];
+  const stop = new AbortController();
+  const reading = (async () => {
+    for await (const { commits } of reader.log.scan({ after: 0, follow: true, signal: stop.signal })) {
+      seen.push(...commits.map((c) => c.position));
+    }
+  })();
+  await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(500);
+  await server.kill9();
+  await server.restart();
+  await expect.poll(writer.requests.connected, { timeout: 10_000 }).toBe(true);
+  await append(500, 700);
+  await expect.poll(() => seen.length, { timeout: 15_000 }).toBe(700);
+  expect(seen).toEqual(Array.from({ length: 700 }, (_, i) => i + 1));
+  stop.abort();
+  await reading;
+});
+
+it('ends a scan that does not follow with a clear fault when the server stays away', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using reader = await openTestLog(server.url);
+  await server.kill9();
+  const scan = async (): Promise<void> => {
+    for await (const _ of reader.log.scan({ after: 0 })) await systemRuntime.sleep(0);
+  };
+  await expect(scan()).rejects.toMatchObject({ code: 'log/unavailable' });
+});

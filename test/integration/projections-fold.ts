@@ -1,0 +1,75 @@
+import { codecOf } from '../../src/eventstore/event-codec.ts';
+import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
+import { createAliases } from '../../src/projections/aliases.ts';
+import type { Buckets } from '../../src/projections/buckets.ts';
+import { readCheckpoint } from '../../src/projections/checkpoint.ts';
+import { isRowKey, type Projection } from '../../src/projections/projection.ts';
+
+/** Rows by key, as plain data. */
+export type Rows = ReadonlyMap<string, unknown>;
+
+/** The whole log. */
+export async function readAll(log: Log): Promise<RecordedCommit[]> {
+  const all: RecordedCommit[] = [];
+  for await (const { commits } of log.scan({ after: 0 })) all.push(...commits);
+  return all;
+}
+
+/** What a view must show: the plain fold of the log, with none of the engine's parts. */
+export function plainFold(commits: readonly RecordedCommit[], projection: Projection): Rows {
+  const rows = new Map<string, unknown>();
+  for (const source of projection.sources) {
+    const codec = codecOf(source);
+    for (const { stream, position, commitId, decisions } of commits) {
+      if (stream.category !== source.category) continue;
+      for (const { events, actor, traceparent, time } of decisions) {
+        const context = { stream, position, commitId, actor, traceparent, time: Number(time) };
+        for (const stored of events) {
+          const event = codec.decode(stored);
+          const key = projection.keyOf(event, context);
+          if (key !== undefined) rows.set(key, projection.evolve(rows.get(key), event, context));
+        }
+      }
+    }
+  }
+  for (const [key, row] of [...rows]) {
+    let rest = row;
+    for (let cut = projection.seal?.(key, rest); cut; cut = projection.seal?.(key, rest)) {
+      rows.set(cut.key, cut.row);
+      rest = cut.rest;
+    }
+    if (rest === undefined) rows.delete(key);
+    else rows.set(key, rest);
+  }
+  return rows;
+}
+
+/** The view's live bucket: its rows, and the position that its checkpoint promises. */
+export async function readView(
+  buckets: Buckets,
+  prefix: string,
+  view: string,
+): Promise<{ bucket: string; checkpoint: number; rows: Rows }> {
+  const alias = (await createAliases(buckets, prefix).read(view))?.alias;
+  const bucket = alias === undefined ? undefined : await buckets.open(alias.bucket);
+  if (bucket === undefined) return { bucket: '', checkpoint: 0, rows: new Map() };
+  const checkpoint = (await readCheckpoint(bucket))?.position ?? 0;
+  const rows = new Map<string, unknown>();
+  for await (const { key, value } of bucket.rows()) {
+    if (isRowKey(key)) rows.set(key, JSON.parse(Buffer.from(value).toString('utf8')));
+  }
+  return { bucket: bucket.name, checkpoint, rows };
+}
+
+/** The keys whose rows are not the same; empty when all are. */
+export function differingKeys(a: Rows, b: Rows): string[] {
+  const shown = (rows: Rows, key: string) => JSON.stringify(sortedFields(rows.get(key)));
+  return [...new Set([...a.keys(), ...b.keys()])].filter((key) => shown(a, key) !== shown(b, key)).sort();
+}
+
+function sortedFields(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedFields);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sortedFields(inner)]));
+}

@@ -1,0 +1,100 @@
+import { jetstreamManager, PersistMode, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { logStreamConfig, logStreamProblems, openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { applyTopology, checkEmailKey, planTopology } from '../../src/platform/topology.ts';
+import { startTestServer, type TestServer } from '../support/nats-server.ts';
+
+let server: TestServer;
+let connection: NatsConnection;
+
+beforeAll(async () => {
+  server = await startTestServer();
+  connection = await connect({ servers: server.url });
+});
+afterAll(async () => {
+  await connection.close();
+  await server.stop();
+});
+
+const settings = (name: string) => ({
+  stream: name,
+  prefix: name,
+  replicas: 1 as const,
+  durability: 'always' as const,
+  assertSyncAlways: false,
+});
+const deps = (name: string, emailKeyCheck = 'key-1') => ({ connection, log: settings(name), emailKeyCheck });
+const configOf = async (name: string): Promise<StreamConfig> =>
+  (await (await jetstreamManager(connection)).streams.info(name)).config;
+const open = (name: string) => {
+  const requests = createRequests(connection);
+  const bounds = { attemptTimeoutMs: 500, deadlineMs: 1_000 };
+  return openNatsLog({ requests, runtime: systemRuntime, stream: name, prefix: name, ...bounds });
+};
+
+describe('the topology', () => {
+  it('is planned without being touched', async () => {
+    expect(await planTopology(deps('planned'))).toMatchObject([{ action: 'create', what: 'stream planned' }]);
+    await expect(configOf('planned')).rejects.toThrow('stream not found');
+  });
+
+  it('creates a log that the service accepts, and leaves it alone the second time', async () => {
+    expect(await applyTopology(deps('made'))).toMatchObject([{ action: 'create' }]);
+    const { log, config } = await open('made');
+    expect(logStreamProblems(config, settings('made'))).toEqual([]);
+    expect(log.incarnation).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await applyTopology(deps('made'))).toMatchObject([{ action: 'none' }]);
+    expect((await open('made')).log.incarnation).toBe(log.incarnation);
+  });
+
+  it('refuses a log that was made with another e-mail key', async () => {
+    await applyTopology(deps('keyed'));
+    await expect(applyTopology(deps('keyed', 'key-2'))).rejects.toThrow('another e-mail key');
+    expect(await planTopology(deps('keyed', 'key-2'))).toMatchObject([{ action: 'refuse' }]);
+    const config = await configOf('keyed');
+    expect(() => checkEmailKey(config, 'key-2')).toThrow('users.emailKey');
+    expect(() => checkEmailKey(config, 'key-1')).not.toThrow();
+  });
+
+  it('refuses a stream that could lose history, and says why', async () => {
+    const jsm = await jetstreamManager(connection);
+    await jsm.streams.add({
+      name: 'weak',
+      subjects: ['weak.>'],
+      max_age: 1_000_000_000,
+      storage: StorageType.Memory,
+    });
+    await expect(applyTopology(deps('weak'))).rejects.toThrow('limit on messages, bytes or age');
+    await expect(open('weak')).rejects.toMatchObject({ code: 'log/unsafe' });
+  });
+
+  it('names the command that creates a missing log', async () => {
+    await expect(open('missing')).rejects.toThrow('jetledger topology apply');
+  });
+});
+
+describe('what makes a stream unfit to be the log', () => {
+  const flaws: [string, Partial<StreamConfig>][] = [
+    ['subjects', { subjects: ['other.>'] }],
+    ['file storage', { storage: StorageType.Memory }],
+    ['limit', { max_msgs: 10 }],
+    ['per subject', { max_msgs_per_subject: 1 }],
+    ['deleting', { deny_delete: false }],
+    ['direct gets', { allow_direct: false }],
+    ['atomic', { allow_atomic: false }],
+    ['roll-ups', { allow_rollup_hdrs: true }],
+    ['schedules', { allow_msg_schedules: true }],
+    ['expire', { allow_msg_ttl: true }],
+    ['async', { persist_mode: PersistMode.Async }],
+    ['metadata', { metadata: {} }],
+  ];
+  it.each(flaws)('%s', async (phrase, flaw) => {
+    const sound = logStreamConfig(settings('sound'), { 'jetledger.incarnation': 'one' }) as StreamConfig;
+    expect(logStreamProblems(sound, settings('sound'))).toEqual([]);
+    const problems = logStreamProblems({ ...sound, ...flaw }, settings('sound'));
+    expect(problems.join('; ')).toContain(phrase);
+  });
+});

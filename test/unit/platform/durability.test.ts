@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { durabilityProblem } from '../../../src/platform/durability.ts';
+import { reconnectDelays } from '../../../src/platform/nats-connection.ts';
+
+const always = { durability: 'always', assertSyncAlways: false } as const;
+const replicated = { durability: 'replicated', assertSyncAlways: false } as const;
+
+describe('the durability guard', () => {
+  it('is content with a server that syncs before it acknowledges', () => {
+    expect(durabilityProblem(always, 1, 'always')).toBeUndefined();
+  });
+
+  it('names the setting when the server acknowledges first', () => {
+    expect(durabilityProblem(always, 3, 'not-always')).toContain('sync_interval: always');
+  });
+
+  it('wants to be told where it cannot read the setting', () => {
+    expect(durabilityProblem(always, 1, 'unreadable')).toContain('nats.monitorUrls');
+  });
+
+  it('takes the word of the operator only for what it cannot read', () => {
+    const asserted = { ...always, assertSyncAlways: true };
+    expect(durabilityProblem(asserted, 1, 'unreadable')).toBeUndefined();
+    expect(durabilityProblem(asserted, 1, 'not-always')).toContain('sync_interval: always');
+  });
+
+  it('counts replicas instead of syncs only when that was chosen', () => {
+    expect(durabilityProblem(replicated, 3, 'not-always')).toBeUndefined();
+    expect(durabilityProblem(replicated, 1, 'always')).toContain('3 or more');
+  });
+
+  it('is never content without any durability', () => {
+    expect(durabilityProblem({ ...always, durability: 'none' }, 5, 'always')).toContain('power cut');
+  });
+});
+
+describe('the delays between attempts to reconnect', () => {
+  it('double up to two seconds, with jitter in the upper half', () => {
+    const delays = reconnectDelays(() => 0);
+    const lowest = Array.from({ length: 8 }, delays.next);
+    expect(lowest).toEqual([25, 50, 100, 200, 400, 800, 1_000, 1_000]);
+    const highest = reconnectDelays(() => 1);
+    expect(Array.from({ length: 8 }, highest.next).at(-1)).toBe(2_000);
+  });
+
+  it('begin anew once it is connected', () => {
+    const delays = reconnectDelays(() => 0);
+    delays.next();
+    delays.next();
+    delays.reset();
+    expect(delays.next()).toBe(25);
+  });
+});
