@@ -65,6 +65,9 @@ const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'product/invalid-price': invalid('Invalid price'),
   'product/invalid-receipt': invalid('Invalid receipt id'),
   'product/invalid-quantity': invalid('Invalid quantity'),
+  'product/insufficient-stock': conflict('Not enough stock'),
+  'product/reservation-conflict': conflict('Another quantity is reserved'),
+  'product/reservation-released': conflict('Reservation has ended'),
   'product/unknown-currency': invalid('Unknown currency'),
   'order/not-found': notFound('Order not found'),
   'order/exists': conflict('Order exists'),
@@ -77,6 +80,14 @@ const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'order/invalid-line': invalid('Invalid line', ['line']),
   'order/total-too-large': invalid('Total is too large'),
   'order/invalid-reason': invalid('Invalid reason'),
+  'order/payment-required': invalid('Payment is missing'),
+  'order/invalid-payment': invalid('Invalid payment token'),
+  'order/invalid-tracking': invalid('Invalid tracking number'),
+  'order/already-rejected': conflict('Order was rejected'),
+  'order/already-shipped': conflict('Order was shipped'),
+  'order/not-confirmed': conflict('Order is not confirmed'),
+  'order/not-shipped': conflict('Order was not shipped'),
+  'order/amount-mismatch': conflict('Payment has another amount'),
 };
 
 const TECHNICAL = {

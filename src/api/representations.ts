@@ -1,5 +1,5 @@
-import type { OrderEvent, OrderState } from '../domain/order.ts';
-import type { ProductState } from '../domain/product.ts';
+import type { OrderState } from '../domain/order-state.ts';
+import type { ProductState } from '../domain/product-state.ts';
 import type { UserState } from '../domain/user-state.ts';
 import type { OrderBody } from './schemas/order.ts';
 import type { ProductBody } from './schemas/product.ts';
@@ -15,18 +15,20 @@ export function userBody(id: string, state: UserState): UserBody {
 /** A product as a command leaves it; amounts are within JSON's exact integers by the domain's rules. */
 export function productBody(sku: string, state: ProductState): ProductBody {
   if (state.status === 'absent') throw absent('product');
-  const { name, priceMinor, currency, status, onHand } = state;
-  return { sku, name, price: { amountMinor: Number(priceMinor), currency }, status, onHand: Number(onHand) };
+  const { name, priceMinor, currency, status } = state;
+  const [onHand, reserved] = [Number(state.onHand), Number(state.reserved)];
+  const stock = { onHand, reserved, available: onHand - reserved };
+  return { sku, name, price: { amountMinor: Number(priceMinor), currency }, status, ...stock };
 }
 
-/** An order as a command leaves it; with its total when one of the events placed it. */
-export function orderBody(id: string, state: OrderState, events: readonly OrderEvent[]): OrderBody {
+/** An order as a command leaves it. */
+export function orderBody(id: string, state: OrderState): OrderBody {
   if (state.status === 'absent') throw absent('order');
-  const { userId, status, items } = state;
+  const { userId, status, items, totalMinor, currency } = state;
   const lines = items.map(({ sku, quantity }) => ({ sku, quantity }));
-  const placed = events.find((event) => event.$typeName === 'jetledger.order.v1.OrderPlaced');
-  const total = placed && { amountMinor: Number(placed.totalMinor), currency: placed.currency };
-  return { id, userId, status, lines, ...(total && { total }) };
+  const total = { amountMinor: Number(totalMinor), currency };
+  const step = 'step' in state && { step: state.step };
+  return { id, userId, status, ...step, lines, total };
 }
 
 function absent(what: string): Error {

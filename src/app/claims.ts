@@ -18,6 +18,8 @@ export interface Claims {
   releaseDead(emailId: string, claimant: Claimant, meta: CommandMeta): Promise<void>;
   /** Gives up the claim of an attempt that the caller knows to be dead. @param actor default: who asked */
   release(emailId: string, claimant: Claimant, meta: CommandMeta, actor?: string): Promise<void>;
+  /** Abandons and releases whatever claim of the address is stale, without a new claimant; see `UseCases`. */
+  abandonStale(emailId: string): Promise<'settled' | 'pending'>;
 }
 
 /** The actor of what is done to somebody else's attempt: the log does not link the two persons. */
@@ -83,7 +85,14 @@ export function createClaims(deps: UseCaseDeps): Claims {
     if (standingOf(state, claimant.attempt) === 'dead') await release(emailId, claimant, meta);
   };
 
-  return { claim, release, releaseDead };
+  const abandonStale: Claims['abandonStale'] = async (emailId) => {
+    const { state } = await handler.load(email, emailId);
+    if (state.status === 'free') return 'settled';
+    const outcome = await evict(emailId, state.claim, { commandId: runtime.id(), actor: TAKEOVER });
+    return outcome === 'busy' ? 'pending' : 'settled';
+  };
+
+  return { claim, release, releaseDead, abandonStale };
 }
 
 function holderOf(details: Readonly<Record<string, string | number>> | undefined): EmailClaim {

@@ -11,6 +11,7 @@ export function createUseCases(deps: UseCaseDeps): UseCases {
   return {
     register: createRegister(deps, claims),
     changeEmail: createChangeEmail(deps, claims),
+    abandonStaleClaim: claims.abandonStale,
     placeOrder: createPlaceOrder(deps),
   };
 }

@@ -1,4 +1,5 @@
-import { MAX_ORDER_LINES, type NewOrderLine, order } from '../domain/order.ts';
+import { order } from '../domain/order.ts';
+import { MAX_ORDER_LINES, type NewOrderLine } from '../domain/order-lines.ts';
 import { product } from '../domain/product.ts';
 import { isSku } from '../domain/sku.ts';
 import type { CommandMeta } from '../eventstore/command.ts';
@@ -6,7 +7,10 @@ import { isKeyed, type UseCaseDeps } from './steps.ts';
 import type { OrderRequest, OrderResult, UseCaseRejection } from './use-cases.ts';
 
 type LookupRejection = UseCaseRejection<'order/unknown-product' | 'order/product-discontinued'>;
+type PaymentRejection = UseCaseRejection<'order/payment-required'>;
 type LineOf = OrderRequest['lines'][number];
+
+const PAYMENT_DEADLINE_MS = 15 * 60_000;
 
 /** Places orders at the names and prices that the service looks up. */
 export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
@@ -22,9 +26,13 @@ export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
 
   async function tryPlacing(input: OrderRequest, meta: CommandMeta, maxAgeMs: number): Promise<OrderResult> {
     const { orderId, userId } = input;
+    const paymentToken = input.paymentToken ?? settings.defaultPaymentToken;
+    if (paymentToken === undefined) return { outcome: 'rejected', rejection: PAYMENT_REQUIRED, version: 0 };
     const lines = await lookUp(input.lines, maxAgeMs);
     if ('code' in lines) return { outcome: 'rejected', rejection: lines, version: 0 };
-    const command = { type: 'place' as const, orderId, userId, lines, at: runtime.now() };
+    const at = runtime.now();
+    const paymentDueAt = at + (settings.paymentDeadlineMs ?? PAYMENT_DEADLINE_MS);
+    const command = { type: 'place' as const, orderId, userId, lines, paymentToken, paymentDueAt, at };
     return handler.execute(order, orderId, command, meta, { assumeNew: true });
   }
 
@@ -57,6 +65,10 @@ export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
   }
 }
 
+const PAYMENT_REQUIRED: PaymentRejection = {
+  code: 'order/payment-required',
+  message: "Say how the order is paid: give the payment provider's token.",
+};
 const NOT_LOOKED_UP = { name: '', unitPriceMinor: 0n, currency: '' };
 
 function unknownProduct(sku: string): LookupRejection {

@@ -1,4 +1,5 @@
-import type { OrderEvent, OrderRejection, OrderState } from '../domain/order.ts';
+import type { OrderRejection } from '../domain/order.ts';
+import type { OrderEvent, OrderState } from '../domain/order-state.ts';
 import type { UserRejection } from '../domain/user.ts';
 import type { UserEvent, UserState } from '../domain/user-state.ts';
 import type { CommandMeta, CommandResult, ExecuteOptions } from '../eventstore/command.ts';
@@ -16,7 +17,8 @@ export type UserResult = CommandResult<
 export type OrderResult = CommandResult<
   OrderState,
   OrderEvent,
-  OrderRejection | UseCaseRejection<'order/unknown-product' | 'order/product-discontinued'>
+  | OrderRejection
+  | UseCaseRejection<'order/unknown-product' | 'order/product-discontinued' | 'order/payment-required'>
 >;
 
 export interface Registration {
@@ -31,6 +33,8 @@ export interface OrderRequest {
   readonly orderId: string;
   readonly userId: string;
   readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
+  /** The payment provider's name for a way to pay; without it the configured default, if there is one. */
+  readonly paymentToken?: string | undefined;
 }
 
 /** What takes more than one step or aggregate. Everything else is one `CommandHandler.execute`. */
@@ -44,6 +48,11 @@ export interface UseCases {
     meta: CommandMeta,
     options?: ExecuteOptions,
   ): Promise<UserResult>;
-  /** Looks up names and prices, then places the order. */
+  /**
+   * Ends the claim of an address whose registration or change never came (protocol 4); for a timer, some time after
+   * the claim. `pending`: it is too young for that, look again; `settled`: nothing is left to do.
+   */
+  abandonStaleClaim(emailId: string): Promise<'settled' | 'pending'>;
+  /** Looks up names and prices, then places the order and says until when it must be paid. */
   placeOrder(input: OrderRequest, meta: CommandMeta): Promise<OrderResult>;
 }

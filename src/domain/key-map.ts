@@ -1,7 +1,7 @@
 /**
- * A persistent map from strings to values, as plain data: an insert-only B-tree.
+ * A persistent map from strings to values, as plain data: a B-tree.
  *
- * State that grows with the history must not be copied by every event: `put` copies one path of the tree
+ * State that grows with the history must not be copied by every event: a change copies one path of the tree
  * (logarithmic) and shares the rest, so older versions stay valid. Nodes are plain objects, because snapshots
  * are structured clones, and the order is by key, so no choice of keys can make it slow as with a hash.
  */
@@ -24,6 +24,8 @@ interface Split<V> {
 }
 
 const MAX_ENTRIES = 32;
+/** A node below this is joined with its neighbour; half of a split node is far above, so the two never alternate. */
+const MIN_ENTRIES = 8;
 
 /** A map without entries. */
 export const emptyKeyMap: KeyMap<never> = { entries: [], children: [] };
@@ -44,6 +46,54 @@ export function getKey<V>(map: KeyMap<V>, key: string): V | undefined {
 export function putKey<V>(map: KeyMap<V>, key: string, value: V): KeyMap<V> {
   const grown = insert(map, { key, value });
   return 'middle' in grown ? { entries: [grown.middle], children: [grown.left, grown.right] } : grown;
+}
+
+/** The same map without `key`; the very same object when it was not there. */
+export function deleteKey<V>(map: KeyMap<V>, key: string): KeyMap<V> {
+  const shrunk = remove(map, key);
+  const [only] = shrunk.children;
+  return shrunk.entries.length === 0 && only !== undefined ? only : shrunk;
+}
+
+function remove<V>(node: KeyMap<V>, key: string): KeyMap<V> {
+  const { entries, children } = node;
+  const index = lowerBound(entries, key);
+  const found = entries[index]?.key === key;
+  const child = children[index];
+  if (child === undefined) return found ? { entries: entries.toSpliced(index, 1), children } : node;
+  // An entry between two children gives its place to the greatest one before it, which is in a leaf.
+  const heir = found ? greatest(child) : undefined;
+  const shrunk = remove(child, heir?.key ?? key);
+  if (shrunk === child) return node;
+  const kept = heir === undefined ? entries : entries.with(index, heir);
+  return refill({ entries: kept, children: children.with(index, shrunk) }, index);
+}
+
+function greatest<V>(node: KeyMap<V>): Entry<V> | undefined {
+  const last = node.children.at(-1);
+  return last === undefined ? node.entries.at(-1) : greatest(last);
+}
+
+/** Joins the child at `index`, when it has become too small, with a neighbour; both are balanced when that is too large. */
+function refill<V>(node: KeyMap<V>, index: number): KeyMap<V> {
+  const { entries, children } = node;
+  if ((children[index]?.entries.length ?? 0) >= MIN_ENTRIES) return node;
+  const at = Math.max(0, index - 1);
+  const left = children[at];
+  const middle = entries[at];
+  const right = children[at + 1];
+  if (left === undefined || middle === undefined || right === undefined) return node;
+  const joined = splitIfLarge({
+    entries: [...left.entries, middle, ...right.entries],
+    children: [...left.children, ...right.children],
+  });
+  if (!('middle' in joined)) {
+    return { entries: entries.toSpliced(at, 1), children: children.toSpliced(at, 2, joined) };
+  }
+  return {
+    entries: entries.with(at, joined.middle),
+    children: children.toSpliced(at, 2, joined.left, joined.right),
+  };
 }
 
 function insert<V>(node: KeyMap<V>, entry: Entry<V>): KeyMap<V> | Split<V> {

@@ -1,108 +1,85 @@
-import { create, type MessageShape } from '@bufbuild/protobuf';
-import { OrderCancelledSchema, OrderPlacedSchema } from '../gen/jetledger/order/v1/order_pb.ts';
+import { create } from '@bufbuild/protobuf';
+import {
+  OrderCancelledSchema,
+  OrderDeliveredSchema,
+  OrderPlacedSchema,
+  OrderShippedSchema,
+} from '../gen/jetledger/order/v1/order_pb.ts';
 import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
-import { addAmounts, isCurrency, isPrice, multiplyAmount } from './money.ts';
-import { isSku } from './sku.ts';
+import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
+import {
+  evolveOrder,
+  type KnownOrder,
+  noOrder,
+  type OrderEvent,
+  type OrderState,
+  orderEvents,
+} from './order-state.ts';
+import { decideStep, type StepCommand, type StepRejection } from './order-steps.ts';
 import { normaliseReason } from './text.ts';
 
-const events = [OrderPlacedSchema, OrderCancelledSchema] as const;
-
-/** What can happen to an order. */
-export type OrderEvent = MessageShape<(typeof events)[number]>;
-
-/** The most lines of one order. */
-export const MAX_ORDER_LINES = 100;
-
-/** The most pieces on one line. */
-export const MAX_LINE_QUANTITY = 1_000_000;
-
-/** One line as asked for. Name, price (minor units) and currency are the service's, looked up from the product. */
-export interface NewOrderLine {
-  readonly sku: string;
-  readonly name: string;
-  readonly quantity: number;
-  readonly unitPriceMinor: bigint;
-  readonly currency: string;
-}
+/** What a customer or the shop asks of an order. */
+type CustomerCommand =
+  | Timed<{
+      type: 'place';
+      orderId: string;
+      userId: string;
+      lines: readonly NewOrderLine[];
+      /** Names a way to pay at the provider; 1 to 200 printable ASCII characters without blanks. */
+      paymentToken: string;
+      /** When the payment must be done at the latest, in milliseconds since the Unix epoch. */
+      paymentDueAt: number;
+    }>
+  /** Before it is shipped. */
+  | Timed<{ type: 'cancel'; reason: string; by: 'customer' | 'customer-deactivated' }>
+  /** `tracking`: the parcel's number, up to 100 printable ASCII characters; may be empty. */
+  | Timed<{ type: 'ship'; tracking: string }>
+  | Timed<{ type: 'deliver' }>;
 
 /** What can be asked of an order. */
-export type OrderCommand =
-  | Timed<{ type: 'place'; orderId: string; userId: string; lines: readonly NewOrderLine[] }>
-  | Timed<{ type: 'cancel'; reason: string }>;
+export type OrderCommand = CustomerCommand | StepCommand;
 
 type CommandOf<Type extends OrderCommand['type']> = Extract<OrderCommand, { type: Type }>;
 
-export interface OrderRejection extends Rejection {
+interface CustomerRejection extends Rejection {
   readonly code:
     | 'order/not-found'
     | 'order/exists'
-    /** Details: `lines`, how many there were. */
-    | 'order/invalid-line-count'
-    /** These three have as details the `sku` of the first such line. */
-    | 'order/invalid-quantity'
-    | 'order/duplicate-sku'
-    | 'order/mixed-currencies'
-    /** Details: `line`, counted from 1. What the service looked up is no product that can be sold. */
-    | 'order/invalid-line'
     | 'order/total-too-large'
-    | 'order/invalid-reason';
+    | 'order/invalid-payment'
+    | 'order/invalid-reason'
+    | 'order/invalid-tracking'
+    | 'order/already-rejected'
+    | 'order/already-shipped'
+    | 'order/not-confirmed'
+    | 'order/not-shipped';
 }
 
-/** The part of a line that decisions need. */
-export interface OrderedItem {
-  readonly sku: string;
-  readonly quantity: number;
-}
-
-/** An order that was placed. */
-export interface PlacedOrder {
-  readonly status: 'placed' | 'cancelled';
-  readonly userId: string;
-  readonly items: readonly OrderedItem[];
-}
-
-export type OrderState = { readonly status: 'absent' } | PlacedOrder;
-
-const initial: OrderState = { status: 'absent' };
-
-function evolve(state: OrderState, event: OrderEvent): OrderState {
-  switch (event.$typeName) {
-    case 'jetledger.order.v1.OrderPlaced': {
-      const items = event.lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) }));
-      return { status: 'placed', userId: event.userId, items };
-    }
-    case 'jetledger.order.v1.OrderCancelled':
-      return state.status === 'absent' ? state : { ...state, status: 'cancelled' };
-    default:
-      event satisfies never;
-      return state;
-  }
-}
+export type OrderRejection = CustomerRejection | LineRejection | StepRejection;
 
 type Outcome = readonly OrderEvent[] | OrderRejection;
 
 function decide(command: OrderCommand, state: OrderState): Outcome {
-  switch (command.type) {
-    case 'place':
-      return place(command, state);
-    case 'cancel':
-      return cancel(command, state);
-  }
-}
-
-function cancel(command: CommandOf<'cancel'>, state: OrderState): Outcome {
+  if (command.type === 'place') return place(command, state);
   if (state.status === 'absent')
     return rejected('order/not-found', 'There is no such order; place it first.');
-  if (state.status === 'cancelled') return [];
-  const reason = normaliseReason(command.reason);
-  if (reason === undefined) {
-    return rejected('order/invalid-reason', 'Give a reason of at most 500 characters on one line.');
+  switch (command.type) {
+    case 'cancel':
+      return cancel(command, state);
+    case 'ship':
+      return ship(command, state);
+    case 'deliver':
+      return deliver(command, state);
+    default:
+      return decideStep(command, state);
   }
-  return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(command.at) })];
 }
 
+const PAYMENT_TOKEN = /^[\x21-\x7e]{1,200}$/;
+const TRACKING = /^[\x20-\x7e]{0,100}$/;
+
 function place(command: CommandOf<'place'>, state: OrderState): Outcome {
-  const { orderId, userId, lines, at } = command;
+  const { orderId, userId, lines, paymentToken, paymentDueAt, at } = command;
   if (state.status !== 'absent') {
     return isSameOrder(command, state)
       ? []
@@ -114,72 +91,69 @@ function place(command: CommandOf<'place'>, state: OrderState): Outcome {
   if (priced === undefined) {
     return rejected('order/total-too-large', 'The total is too large; order less at a time.');
   }
+  if (!PAYMENT_TOKEN.test(paymentToken)) {
+    return rejected('order/invalid-payment', "Give the payment provider's token, without blanks.");
+  }
   const currency = lines[0]?.currency ?? '';
-  return [create(OrderPlacedSchema, { orderId, userId, ...priced, currency, placedAt: BigInt(at) })];
+  const payment = { paymentToken, paymentDueAt: BigInt(paymentDueAt) };
+  return [
+    create(OrderPlacedSchema, { orderId, userId, ...priced, currency, ...payment, placedAt: BigInt(at) }),
+  ];
 }
 
 /** Only what the client sent is compared: a repetition finds other names and prices when those changed meanwhile. */
-function isSameOrder({ userId, lines }: CommandOf<'place'>, order: PlacedOrder): boolean {
-  if (order.userId !== userId || order.items.length !== lines.length) return false;
-  return order.items.every(
-    ({ sku, quantity }, i) => lines[i]?.sku === sku && lines[i]?.quantity === quantity,
+function isSameOrder({ userId, lines, paymentToken }: CommandOf<'place'>, order: KnownOrder): boolean {
+  if (order.userId !== userId || order.paymentToken !== paymentToken) return false;
+  return (
+    order.items.length === lines.length &&
+    order.items.every(({ sku, quantity }, i) => lines[i]?.sku === sku && lines[i]?.quantity === quantity)
   );
 }
 
-function checkLines(lines: readonly NewOrderLine[]): OrderRejection | undefined {
-  if (lines.length < 1 || lines.length > MAX_ORDER_LINES) {
-    const details = { lines: lines.length };
-    return rejected('order/invalid-line-count', 'Order 1 to 100 lines at a time.', details);
+function cancel(command: CommandOf<'cancel'>, order: KnownOrder): Outcome {
+  if (order.status === 'cancelled') return [];
+  if (order.status === 'rejected') {
+    return rejected('order/already-rejected', 'This order was rejected before; nothing is left to cancel.');
   }
-  const skus = new Set<string>();
-  const currency = lines[0]?.currency;
-  for (const [index, line] of lines.entries()) {
-    const { sku, quantity } = line;
-    if (!isOnSale(line)) {
-      const details = { line: index + 1 };
-      return rejected('order/invalid-line', 'A line names no product for sale; leave it out.', details);
-    }
-    if (!(Number.isInteger(quantity) && quantity >= 1 && quantity <= MAX_LINE_QUANTITY)) {
-      const message = 'Give each line a whole quantity from 1 to 1,000,000.';
-      return rejected('order/invalid-quantity', message, { sku });
-    }
-    if (skus.has(sku)) {
-      const message = 'A product is on two lines; put it on one line with the sum.';
-      return rejected('order/duplicate-sku', message, { sku });
-    }
-    if (line.currency !== currency) {
-      const message = 'The products are sold in several currencies; order each separately.';
-      return rejected('order/mixed-currencies', message, { sku });
-    }
-    skus.add(sku);
+  if (order.status === 'shipped' || order.status === 'delivered') {
+    return rejected('order/already-shipped', 'This order was shipped before; send the goods back instead.');
   }
-  return undefined;
+  const reason = normaliseReason(command.reason);
+  if (reason === undefined) {
+    return rejected('order/invalid-reason', 'Give a reason of at most 500 characters on one line.');
+  }
+  return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(command.at), by: command.by })];
 }
 
-function isOnSale({ sku, name, unitPriceMinor, currency }: NewOrderLine): boolean {
-  return isSku(sku) && name !== '' && isPrice(unitPriceMinor) && isCurrency(currency);
-}
-
-/** The event's lines and total, or undefined when the total is no exact JSON integer. */
-function priceLines(lines: readonly NewOrderLine[]) {
-  let totalMinor = 0n;
-  const priced = [];
-  for (const { sku, name, quantity, unitPriceMinor } of lines) {
-    const lineTotalMinor = multiplyAmount(unitPriceMinor, BigInt(quantity));
-    if (lineTotalMinor === undefined) return undefined;
-    const sum = addAmounts(totalMinor, lineTotalMinor);
-    if (sum === undefined) return undefined;
-    totalMinor = sum;
-    priced.push({ sku, name, quantity: BigInt(quantity), unitPriceMinor, lineTotalMinor });
+function ship({ tracking, at }: CommandOf<'ship'>, order: KnownOrder): Outcome {
+  if (order.status === 'shipped' || order.status === 'delivered') return [];
+  if (order.status !== 'confirmed') {
+    return rejected('order/not-confirmed', 'Only a confirmed order can be shipped; read its status.');
   }
-  return { lines: priced, totalMinor };
+  if (!TRACKING.test(tracking)) {
+    return rejected(
+      'order/invalid-tracking',
+      'Give a tracking number of at most 100 printable ASCII characters.',
+    );
+  }
+  return [create(OrderShippedSchema, { tracking, shippedAt: BigInt(at) })];
 }
 
-/** A customer's order for up to 100 products at the prices of the moment it was placed. */
+function deliver({ at }: CommandOf<'deliver'>, order: KnownOrder): Outcome {
+  if (order.status === 'delivered') return [];
+  return order.status === 'shipped'
+    ? [create(OrderDeliveredSchema, { deliveredAt: BigInt(at) })]
+    : rejected('order/not-shipped', 'Only a shipped order can be delivered; read its status.');
+}
+
+/**
+ * A customer's order for up to 100 products at the prices of the moment it was placed. The order process validates
+ * the customer, reserves stock and takes the payment; each step and each failure is an event here.
+ */
 export const order: Decider<OrderState, OrderCommand, OrderEvent, OrderRejection> = {
   category: 'order',
-  events,
-  initial,
-  evolve,
+  events: orderEvents,
+  initial: noOrder,
+  evolve: evolveOrder,
   decide,
 };

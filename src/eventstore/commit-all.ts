@@ -92,11 +92,13 @@ export function createCommitAll(deps: CommitAllDeps) {
     refuseTwins(parts);
     const open = await Promise.all(parts.map((p) => p.open(states)));
     let confirmed = false;
+    let foundEarlier = false;
     let lost: OpenPart | undefined;
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       if (attempt > 1) await runtime.sleep(backoffMs(runtime, attempt, 2, 100));
       const plans = open.map((p) => p.plan(meta, runtime.now()));
-      const answer = answerWithoutAppend(parts, plans, open, confirmed);
+      const answer = answerWithoutAppend(parts, plans, open, { confirmed, foundEarlier });
+      foundEarlier = plans.some(isStored);
       if (answer !== undefined && answer !== 'unconfirmed') return answer;
       if (answer === undefined) {
         const result = await append(open, plans);
@@ -158,10 +160,11 @@ function answerWithoutAppend(
   parts: readonly Part[],
   plans: readonly AnyPlan[],
   open: readonly OpenPart[],
-  confirmed: boolean,
+  { confirmed, foundEarlier }: { readonly confirmed: boolean; readonly foundEarlier: boolean },
 ): CommitAllResult | 'unconfirmed' | undefined {
   const earlier = earlierAnswer(parts, plans);
-  if (earlier !== undefined) return confirmed || knownEverywhere(plans) ? earlier : 'unconfirmed';
+  // The other tails may have been read before that commit came: they are read again after it was found.
+  if (earlier !== undefined) return foundEarlier || plans.every(isStored) ? earlier : 'unconfirmed';
   for (const [index, { stream, expected }] of parts.entries()) {
     const planned = plans[index]?.planned[0];
     if (planned?.kind === 'fault') throw planned.error;
@@ -175,9 +178,9 @@ function answerWithoutAppend(
   return plans.some((plan) => plan.decisions.length > 0) ? undefined : { outcome: 'unchanged' };
 }
 
-/** Whether no aggregate needs its tail to be read to know what an earlier call stored there. */
-function knownEverywhere(plans: readonly AnyPlan[]): boolean {
-  return plans.every(({ planned: [p] }) => p?.kind === 'stored');
+/** Whether an earlier call with the same command id is known to have stored something on the aggregate. */
+function isStored({ planned: [p] }: AnyPlan): boolean {
+  return p?.kind === 'stored';
 }
 
 /** Atomic: what an earlier call stored on one aggregate it stored on all that had something to do. */

@@ -87,13 +87,22 @@ export function createLane<State, Command, Event extends Message, R extends Reje
       const version = silent ? undefined : await append(plan, folded);
       const holds = silent ? confirmed || !needsConfirmation(plan) : version !== undefined;
       if (holds) return settle(open, answersOf(decider, stream, plan, open, version, deps));
-      if (folded.disowned) folded = await firstGuess(open);
-      await states.refresh(decider, stream, folded);
+      folded = await onTheTail(folded, open);
       confirmed = true;
     }
+    giveUp(batch, folded.version);
+  }
+
+  function giveUp(batch: readonly Item[], actual: number): void {
     for (const item of batch) {
-      item.resolve({ outcome: 'conflict', ...stream, expected: item.expected, actual: folded.version });
+      item.resolve({ outcome: 'conflict', ...stream, expected: item.expected, actual });
     }
+  }
+
+  async function onTheTail(folded: Folded<State>, batch: readonly Item[]): Promise<Folded<State>> {
+    const next = folded.disowned ? await firstGuess(batch) : folded;
+    await states.refresh(decider, stream, next);
+    return next;
   }
 
   async function firstGuess(batch: readonly Item[]): Promise<Folded<State>> {

@@ -97,7 +97,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
   async function writeOne({ key, folded }: Waiting): Promise<void> {
     const bytes = folded.disowned ? undefined : sealed(folded);
     if (bytes === undefined || bytes.length > MAX_BYTES) return;
-    folded.snapshotDue = folded.version + Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
+    folded.snapshotPause = Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
     // A cache: what cannot be written is missing, and missing costs time only.
     await store.put(key, bytes).catch(() => undefined);
   }
@@ -149,7 +149,8 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     },
     offer: (decider, stream, folded) => {
       const name = keyOf(stream);
-      if (closed || folded.version === 0 || folded.version < (folded.snapshotDue ?? 0)) return;
+      if (closed || folded.version === 0) return;
+      if (folded.snapshotPause !== undefined && folded.snapshotPause-- > 0) return;
       if (!waiting.has(name) && waiting.size >= settings.maxWaiting) return;
       waiting.set(name, { key: snapshotKey(decider, stream), folded });
       pacing ??= pace();

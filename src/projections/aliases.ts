@@ -1,12 +1,21 @@
 import type { Bucket } from '../eventstore/bucket.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import type { Buckets } from './buckets.ts';
+import type { GroupCount } from './groups.ts';
 
 /** Which bucket holds the live rows of a view. */
 export interface Alias {
   readonly bucket: string;
   /** Of the projection that fills it. */
   readonly version: string;
+  /** Into how many groups its rows are shared out; each has a checkpoint. Absent = 1. */
+  readonly groups?: GroupCount;
+}
+
+/** The bucket that a view is read from. */
+export interface LiveBucket {
+  readonly bucket: Bucket;
+  readonly groups: GroupCount;
 }
 
 /** The aliases of all views, in one small bucket. */
@@ -57,7 +66,7 @@ export async function bucketsOf(
 /** Finds the live bucket of a view, looking again at most every `resolveMs`. */
 export interface BucketResolver {
   /** Undefined while the view has none. @throws LogUnavailable */
-  current(view: string): Promise<Bucket | undefined>;
+  current(view: string): Promise<LiveBucket | undefined>;
 }
 
 export function createBucketResolver(deps: {
@@ -67,17 +76,20 @@ export function createBucketResolver(deps: {
   resolveMs: number;
 }): BucketResolver {
   const { buckets, aliases, runtime, resolveMs } = deps;
-  const known = new Map<string, { bucket: Bucket | undefined; until: number }>();
+  const known = new Map<string, { live: LiveBucket | undefined; until: number }>();
+  const open = async ({ bucket: name, groups = 1 }: Alias): Promise<LiveBucket | undefined> => {
+    const bucket = await buckets.open(name);
+    return bucket && { bucket, groups };
+  };
   return {
     current: async (view) => {
       const last = known.get(view);
-      if (last?.bucket !== undefined && runtime.now() < last.until) return last.bucket;
+      if (last?.live !== undefined && runtime.now() < last.until) return last.live;
       const found = await aliases.read(view);
-      const name = found?.alias.bucket;
-      const same = last?.bucket !== undefined && last.bucket.name === name;
-      const bucket = same ? last.bucket : name === undefined ? undefined : await buckets.open(name);
-      known.set(view, { bucket, until: runtime.now() + resolveMs });
-      return bucket;
+      const same = last?.live !== undefined && last.live.bucket.name === found?.alias.bucket;
+      const live = same ? last.live : found && (await open(found.alias));
+      known.set(view, { live, until: runtime.now() + resolveMs });
+      return live;
     },
   };
 }

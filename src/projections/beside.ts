@@ -2,14 +2,15 @@ import type { Bucket } from '../eventstore/bucket.ts';
 import { EventStoreError } from '../eventstore/errors.ts';
 import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
-import { type Alias, type Aliases, bucketName, bucketsOf } from './aliases.ts';
+import type { Alias, Aliases } from './aliases.ts';
 import type { Buckets } from './buckets.ts';
-import { readCheckpoint } from './checkpoint.ts';
 import type { FactDecoder } from './facts.ts';
-import { type KeptView, keepView } from './kept-view.ts';
+import { groupCountOf } from './groups.ts';
+import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import { type Projection, versionOf } from './projection.ts';
 import type { Reader } from './reader.ts';
 import type { ProjectionSettings } from './settings.ts';
+import { checkpointOf, nextName, reusableName } from './spare-buckets.ts';
 
 /** What every part that runs views needs. */
 export interface EngineDeps {
@@ -34,11 +35,23 @@ export interface RebuildProgress {
 }
 
 export interface BesideOptions {
-  /** Take over a bucket that an earlier, unfinished attempt of the same version left; otherwise begin with an empty one. */
+  /** Take over a bucket of this version that is there already; otherwise begin with an empty one. */
   readonly resume: boolean;
+  /** Puts rows into a bucket before it is fed. */
+  readonly seed?: ((bucket: Bucket) => Promise<void>) | undefined;
+  /** Looks at the bucket once it has caught up and before it is switched to; it is fed meanwhile. */
+  readonly compare?: ((bucket: Bucket) => Promise<void>) | undefined;
   readonly onProgress?: ((progress: RebuildProgress) => void) | undefined;
   /** Gives up; what is filled so far stays and can be resumed. */
   readonly signal?: AbortSignal | undefined;
+  /** Feed the bucket for so long after the switch, until running services have noticed it. */
+  readonly feedMs?: number | undefined;
+}
+
+/** The alias as it was read, with its fence. */
+export interface LiveAlias {
+  readonly alias: Alias;
+  readonly revision: number;
 }
 
 const LOOK_EVERY_MS = 100;
@@ -52,50 +65,38 @@ const LOOK_EVERY_MS = 100;
 export async function buildBeside(
   deps: EngineDeps,
   projection: Projection,
-  live: { alias: Alias; revision: number } | undefined,
+  live: LiveAlias | undefined,
   options: BesideOptions,
 ): Promise<{ bucket: string; switched: boolean }> {
-  const name = await chooseName(deps, projection, live?.alias, options.resume);
+  const reusable = options.resume ? await reusableName(deps, projection, live?.alias) : undefined;
+  const name = reusable ?? (await nextName(deps, projection));
   const bucket = await deps.buckets.create(name, { durable: projection.crossesAggregates });
-  const old = live === undefined ? undefined : await deps.buckets.open(live.alias.bucket);
-  const kept = keepView({ ...deps, projection, bucket });
+  if (reusable === undefined) await options.seed?.(bucket);
+  const count = groupCountOf(projection, deps.settings);
+  const kept = keepGroups({ ...deps, projection, bucket, count });
+  kept.own(allOf(count));
   try {
-    await caughtUp(deps, projection, kept, old, options);
-    const alias = { bucket: name, version: versionOf(projection) };
+    const oldCheckpoint = async () =>
+      live === undefined ? 0 : checkpointOf(deps, live.alias.bucket, live.alias.groups ?? 1);
+    await caughtUp(deps, projection, kept, oldCheckpoint, options);
+    if (options.compare !== undefined) {
+      await options.compare(bucket);
+      await caughtUp(deps, projection, kept, oldCheckpoint, { ...options, onProgress: undefined });
+    }
+    const alias = { bucket: name, version: versionOf(projection, count), ...(count > 1 && { groups: count }) };
     const switched = await deps.aliases.point(projection.name, alias, live?.revision ?? 0);
+    if (switched && options.feedMs !== undefined) await deps.runtime.sleep(options.feedMs);
     return { bucket: name, switched };
   } finally {
     await kept.stop();
   }
 }
 
-async function chooseName(
-  deps: EngineDeps,
-  projection: Projection,
-  live: Alias | undefined,
-  resume: boolean,
-): Promise<string> {
-  const { buckets, settings, log } = deps;
-  const all = await bucketsOf(buckets, settings.prefix, projection.name);
-  const current = all.find(({ name }) => name === live?.bucket)?.n ?? 0;
-  if (resume) {
-    for (const { name, n } of all) {
-      if (n <= current) continue;
-      const bucket = await buckets.open(name);
-      const stored = bucket === undefined ? undefined : await readCheckpoint(bucket);
-      const { version, incarnation } = stored?.value ?? {};
-      if (stored === undefined) return name;
-      if (version === versionOf(projection) && incarnation === log.incarnation) return name;
-    }
-  }
-  return bucketName(settings.prefix, projection.name, (all.at(-1)?.n ?? 0) + 1);
-}
-
 async function caughtUp(
   deps: EngineDeps,
   projection: Projection,
-  kept: KeptView,
-  old: Bucket | undefined,
+  kept: KeptGroups,
+  oldCheckpoint: () => Promise<number>,
   options: BesideOptions,
 ): Promise<void> {
   const { log, runtime } = deps;
@@ -105,29 +106,26 @@ async function caughtUp(
   });
   const started = runtime.now();
   let first: number | undefined;
+  let eventsBefore = 0;
   for (;;) {
     if (failure !== undefined) throw failure;
     if (options.signal?.aborted) throw new EventStoreError('view/cancelled', 'The rebuild was cancelled.');
-    const head = await log.head();
-    const target = Math.max(head, await liveCheckpoint(log, old));
-    const applied = kept.view?.delivered ?? kept.position;
-    if (kept.view !== undefined) first ??= applied;
+    const target = Math.max(await log.head(), await oldCheckpoint());
+    const applied = kept.delivered ?? kept.position ?? 0;
+    if (first === undefined && kept.delivered !== undefined) {
+      first = applied;
+      eventsBefore = kept.events;
+    }
     const seconds = Math.max((runtime.now() - started) / 1000, 0.001);
     const commitsPerSecond = (applied - (first ?? applied)) / seconds;
     options.onProgress?.({
       view: projection.name,
       applied,
       total: target,
-      eventsPerSecond: (kept.view?.events ?? 0) / seconds,
+      eventsPerSecond: Math.max(0, kept.events - eventsBefore) / seconds,
       etaSeconds: commitsPerSecond > 0 ? Math.max(0, target - applied) / commitsPerSecond : 0,
     });
-    if (kept.view !== undefined && kept.view.checkpoint >= target) return;
+    if (kept.running && (kept.position ?? 0) >= target) return;
     await runtime.sleep(LOOK_EVERY_MS);
   }
-}
-
-/** A live bucket of another life of the log says nothing about this one's positions. */
-async function liveCheckpoint(log: Log, bucket: Bucket | undefined): Promise<number> {
-  const stored = bucket === undefined ? undefined : await readCheckpoint(bucket);
-  return stored?.value.incarnation === log.incarnation ? stored.position : 0;
 }

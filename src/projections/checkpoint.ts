@@ -1,10 +1,16 @@
 import type { Bucket, Row } from '../eventstore/bucket.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
+import type { SlotGroup } from '../eventstore/stream.ts';
 import { BucketRewound, ForeignCheckpoint } from './errors.ts';
-import { RESERVED } from './projection.ts';
+import { allGroups, type GroupCount, keyOfGroup, WHOLE } from './groups.ts';
 
-/** The key of a view's checkpoint in its own bucket; no row can have it. */
-export const CHECKPOINT_KEY = `${RESERVED}checkpoint`;
+/** The key of a group's checkpoint in the view's own bucket; no row can have it. */
+export function checkpointKey(group: SlotGroup): string {
+  return keyOfGroup('checkpoint', group);
+}
+
+/** The key of the only checkpoint of a view of one group. */
+export const CHECKPOINT_KEY = checkpointKey(WHOLE);
 
 /**
  * What a checkpoint says. It stands in the bucket of the rows that it covers and is written after them, so a bucket
@@ -34,12 +40,22 @@ export interface StoredCheckpoint {
   readonly position: number;
 }
 
-/** The checkpoint of a bucket, through the leader; undefined when none was written. @throws LogUnavailable */
-export async function readCheckpoint(bucket: Bucket): Promise<StoredCheckpoint | undefined> {
-  return parseCheckpoint(await bucket.get(CHECKPOINT_KEY, { leader: true }));
+/** The checkpoint of a group, through the leader; undefined when none was written. @throws LogUnavailable */
+export async function readCheckpoint(bucket: Bucket, group = WHOLE): Promise<StoredCheckpoint | undefined> {
+  return parseCheckpoint(await bucket.get(checkpointKey(group), { leader: true }));
 }
 
-/** A row of the key `CHECKPOINT_KEY`. */
+/** The checkpoint of the group that is furthest behind; undefined when one has none. @throws LogUnavailable */
+export async function readLowest(bucket: Bucket, count: GroupCount): Promise<StoredCheckpoint | undefined> {
+  let lowest: StoredCheckpoint | undefined;
+  for (const stored of await Promise.all(allGroups(count).map((group) => readCheckpoint(bucket, group)))) {
+    if (stored === undefined) return undefined;
+    if (lowest === undefined || stored.position < lowest.position) lowest = stored;
+  }
+  return lowest;
+}
+
+/** What a stored checkpoint says. */
 export function parseCheckpoint(row: Row | undefined): StoredCheckpoint | undefined {
   if (row === undefined || row.value.length === 0) return undefined;
   const value = JSON.parse(Buffer.from(row.value).toString('utf8')) as CheckpointValue;
@@ -47,40 +63,31 @@ export function parseCheckpoint(row: Row | undefined): StoredCheckpoint | undefi
   return { value, revision: row.revision, position: sound ? value.position : value.proven };
 }
 
-/** A view's place in the log. */
-export interface Checkpoint {
-  /** The newest position that is stored. */
-  readonly position: number;
-  /** Says that there may be something to write; writes at the next due time. */
-  changed(): void;
-  /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
-  flush(): Promise<void>;
-  /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
-  verify(): Promise<void>;
-  /** No more writes are begun. */
-  stop(): void;
+/** Where a new bucket's group begins: everything up to `position` is there already. @returns false when it had one */
+export async function beginAt(deps: CheckpointDeps, position: number, covers: number): Promise<boolean> {
+  return (await writeCheckpoint(deps, checkpointValue(deps, position, covers, 0), 0)).written;
 }
 
-interface CheckpointDeps {
+export interface CheckpointDeps {
   readonly view: string;
   readonly version: string;
   readonly bucket: Bucket;
+  readonly group: SlotGroup;
   readonly incarnation: string;
   readonly runtime: Runtime;
-  readonly intervalMs: number;
 }
 
 /**
- * Reads where a view is, or writes that it is at the beginning, before any row is.
+ * Reads where a group is, or writes that it is at the beginning, before any row is.
  * @throws ForeignCheckpoint of another incarnation or version, or beyond `head`, the log's end (protocol 15)
  */
 export async function openCheckpoint(
   deps: CheckpointDeps,
   head: number,
 ): Promise<{ position: number; revision: number }> {
-  const { bucket, view } = deps;
+  const { bucket, view, group } = deps;
   for (;;) {
-    const stored = await readCheckpoint(bucket);
+    const stored = await readCheckpoint(bucket, group);
     if (stored !== undefined) {
       const { incarnation, version } = stored.value;
       const refuse = (why: string) => new ForeignCheckpoint(view, bucket.name, why);
@@ -93,92 +100,12 @@ export async function openCheckpoint(
       }
       return stored;
     }
-    const first = checkpointValue(deps, 0, 0, 0);
-    const result = await writeCheckpoint(bucket, first, 0);
+    const result = await writeCheckpoint(deps, checkpointValue(deps, 0, 0, 0), 0);
     if (result.written) return { position: 0, revision: result.revision };
   }
 }
 
-/** Paces a view's checkpoints. `current` says what is acknowledged now; `failed` hears what it cannot get over. */
-export function createCheckpoint(
-  deps: CheckpointDeps,
-  opened: { position: number; revision: number },
-  current: () => { position: number; covers: number },
-  failed: (error: unknown) => void,
-): Checkpoint {
-  const { bucket, runtime, intervalMs } = deps;
-  let { position, revision } = opened;
-  let due = false;
-  let stopped = false;
-  let lastTry = Number.NEGATIVE_INFINITY;
-  let writing: Promise<void> | undefined;
-
-  const write = async (): Promise<void> => {
-    lastTry = runtime.now();
-    for (let next = current(); next.position > position && !stopped; next = current()) {
-      const result = await writeCheckpoint(
-        bucket,
-        checkpointValue(deps, next.position, next.covers, position),
-        revision,
-      );
-      if (result.written) {
-        if (result.revision <= next.covers) throw new BucketRewound(bucket.name, CHECKPOINT_KEY);
-        revision = result.revision;
-        position = next.position;
-        return;
-      }
-      const stored = await readCheckpoint(bucket);
-      if (stored === undefined || stored.position < position) {
-        throw new BucketRewound(bucket.name, CHECKPOINT_KEY);
-      }
-      // Another runner feeds the same bucket: go on from what it wrote.
-      ({ revision, position } = stored);
-    }
-  };
-
-  const flush = async (): Promise<void> => {
-    while (writing !== undefined) await writing.catch(() => undefined);
-    writing = write();
-    try {
-      await writing;
-    } finally {
-      writing = undefined;
-    }
-  };
-
-  const later = async (): Promise<void> => {
-    await runtime.sleep(Math.max(0, lastTry + intervalMs - runtime.now()));
-    due = false;
-    if (stopped) return;
-    try {
-      await flush();
-    } catch (error) {
-      if (!stopped) failed(error);
-    }
-  };
-
-  return {
-    get position() {
-      return position;
-    },
-    changed: () => {
-      if (due || stopped) return;
-      due = true;
-      void later();
-    },
-    flush,
-    verify: async () => {
-      const known = revision;
-      const stored = await readCheckpoint(bucket);
-      if ((stored?.revision ?? 0) < known) throw new BucketRewound(bucket.name, CHECKPOINT_KEY);
-    },
-    stop: () => {
-      stopped = true;
-    },
-  };
-}
-
-function checkpointValue(
+export function checkpointValue(
   deps: CheckpointDeps,
   position: number,
   covers: number,
@@ -188,11 +115,12 @@ function checkpointValue(
   return { position, covers, proven, incarnation, version, at: runtime.now() };
 }
 
-function writeCheckpoint(bucket: Bucket, value: CheckpointValue, expectedRevision: number) {
-  return bucket.write({
-    key: CHECKPOINT_KEY,
-    value: Buffer.from(JSON.stringify(value)),
-    expectedRevision,
-    position: value.position,
-  });
+export function writeCheckpoint(
+  { bucket, group }: CheckpointDeps,
+  value: CheckpointValue,
+  expectedRevision: number,
+) {
+  const key = checkpointKey(group);
+  const bytes = Buffer.from(JSON.stringify(value));
+  return bucket.write({ key, value: bytes, expectedRevision, position: value.position });
 }

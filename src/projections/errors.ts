@@ -1,4 +1,5 @@
 import { EventStoreError } from '../eventstore/errors.ts';
+import type { StreamRef } from '../eventstore/stream.ts';
 
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
 export class PoisonEvent extends EventStoreError {
@@ -14,6 +15,36 @@ export class PoisonEvent extends EventStoreError {
     this.view = view;
     this.position = position;
   }
+}
+
+/** An aggregate's commit could not be decoded or folded; the view's policy decides what follows. */
+export class FoldFailure extends Error {
+  readonly stream: StreamRef;
+  readonly position: number;
+
+  constructor(stream: StreamRef, position: number, cause: unknown) {
+    super(`${stream.category}/${stream.id} cannot be folded at position ${position}: ${reasonOf(cause)}`, {
+      cause,
+    });
+    this.name = 'FoldFailure';
+    this.stream = stream;
+    this.position = position;
+  }
+}
+
+/** What was asked for would leave the view other than the plain fold of the log, or cannot be done. */
+export class RebuildRefused extends EventStoreError {
+  constructor(view: string, why: string) {
+    super('view/rebuild-refused', `The read model ${view} was left as it is: ${why}`);
+  }
+}
+
+/** A row that several groups might own. */
+export function foreignKey(view: string, key: string): EventStoreError {
+  return new EventStoreError(
+    'view/foreign-key',
+    `The read model ${view} made the row key ${key}: with several groups, or with parking, it must be the aggregate's id.`,
+  );
 }
 
 /** The view's bucket belongs to another life of the log (protocol 15); rebuild the view. */

@@ -1,6 +1,7 @@
 import { LogUnavailable } from '../eventstore/errors.ts';
 import type { Log } from '../eventstore/log.ts';
 import type { StreamRef } from '../eventstore/stream.ts';
+import { FoldFailure } from './errors.ts';
 import { type FactDecoder, foldFacts, visitRows } from './facts.ts';
 import type { Projection } from './projection.ts';
 
@@ -14,7 +15,7 @@ export interface FoldedRow {
 /**
  * Folds the row of one aggregate from its history, as the leader knows it, up to and including position `through`.
  * @throws LogUnavailable, also when the log does not show `through` yet although a commit at it was seen;
- *   whatever decoding or `evolve` throws
+ *   FoldFailure when decoding or `evolve` throws
  */
 export async function foldRow(
   deps: { log: Log; projection: Projection; decode: FactDecoder },
@@ -29,10 +30,14 @@ export async function foldRow(
     const page = await log.read(stream, { after, confirm: true });
     for (const commit of page.commits) {
       if (commit.position > through) break;
-      visitRows(projection, decode(commit), (k, own) => {
-        if (k !== key) return;
-        folded = { row: foldFacts(projection, folded.row, own.facts), position: commit.position };
-      });
+      try {
+        visitRows(projection, decode(commit), (k, own) => {
+          if (k !== key) return;
+          folded = { row: foldFacts(projection, folded.row, own.facts), position: commit.position };
+        });
+      } catch (error) {
+        throw new FoldFailure(stream, commit.position, error);
+      }
     }
     after = page.commits.at(-1)?.position ?? after;
     if (after >= through) return folded;

@@ -4,7 +4,7 @@ import type { Reader } from './reader.ts';
 import { openView, type View, type ViewDeps } from './view.ts';
 
 /**
- * A view that is opened again from its stored checkpoint whenever it ends for a reason that passes: an outage, or a
+ * One group of a view that is opened again from its stored checkpoint whenever it ends for a reason that passes: an outage, or a
  * bucket that lost its newest writes. Nothing else has to be undone, since every write is fenced.
  */
 export interface KeptView {

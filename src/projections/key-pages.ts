@@ -3,7 +3,8 @@ import type { Runtime } from '../eventstore/runtime.ts';
 import { type CursorScope, encodeCursor, keyOfCursor } from './cursor.ts';
 import { type Page, type PageRequest, ViewBehind } from './read-models.ts';
 import { createSortedIndex, type SortedIndex } from './sorted-index.ts';
-import { DEFAULT_WAIT_MS, type ViewAccess } from './view-access.ts';
+import type { ViewAccess } from './view-access.ts';
+import { DEFAULT_WAIT_MS } from './waiting.ts';
 
 /** Pages over all rows of a view, by key, ascending. The index is built at the first page and after each switch. */
 export interface KeyPages {

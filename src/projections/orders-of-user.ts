@@ -25,12 +25,12 @@ export async function ordersOfUser(
   if (!isRowId(userId)) return { items: [] };
   const { limit, minPosition } = request;
   const leader = minPosition !== undefined;
-  const [bucket, rows] = await Promise.all([deps.list.bucket(request), deps.orders.bucket(request)]);
-  if (bucket === undefined) return { items: [] };
-  const part = await readList<OrderEntry>(bucket, userId, { limit, before, leader });
+  const [lists, rows] = await Promise.all([deps.list.bucket(request), deps.orders.bucket(request)]);
+  if (lists === undefined) return { items: [] };
+  const part = await readList<OrderEntry>(lists.bucket, userId, { limit, before, leader });
   const items = await Promise.all(
     part.entries.map(async ({ orderId }) => {
-      const row = await rows?.get(orderId, { leader });
+      const row = await rows?.bucket.get(orderId, { leader });
       return row === undefined || row.value.length === 0 ? fromLog(log, orderId) : row.value;
     }),
   );

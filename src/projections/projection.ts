@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import type { Upcaster } from '../eventstore/decider.ts';
 import { EventStoreError } from '../eventstore/errors.ts';
-import type { StreamRef } from '../eventstore/stream.ts';
+import type { SlotGroup, StreamRef } from '../eventstore/stream.ts';
 
 /** A category and the schemas of its events; every decider is one. */
 export interface EventSource {
@@ -48,6 +48,18 @@ export interface Projection<Row = unknown, Event extends Message = Message> {
    * proves that nothing is missing, a lost row is folded again from the log, and the bucket may be a fast one.
    */
   readonly crossesAggregates: boolean;
+  /**
+   * Into how many groups the slots are shared out, each with a checkpoint of its own, so that several instances can
+   * share the work; default: what the settings say. Above 1 a row's key must be the id of its aggregate. Rows that
+   * cross aggregates are always one group. Another number is another version of the view.
+   */
+  readonly groups?: SlotGroup['count'];
+  /**
+   * What to do about an event that cannot be decoded or applied. `stop` (the default): the view stands still there.
+   * `park-aggregate`: the row of its aggregate stays as it was before that event, everything else goes on; only for
+   * rows of one aggregate whose key is its id.
+   */
+  readonly onPoison?: 'stop' | 'park-aggregate';
   /** The row that an event changes, or undefined when it changes none. Letters, digits, `_`, `-` and inner `.`. */
   keyOf(event: Event, context: EventContext): string | undefined;
   /** The row after an event; undefined = there is no such row. Never changes its arguments. */
@@ -77,8 +89,12 @@ export function checkRowKey(view: string, key: string): string {
   return key;
 }
 
-/** What decides which bucket holds a projection's rows: its declared version and a hash of its schema. */
-export function versionOf(projection: Projection): string {
+/**
+ * What decides which bucket holds a projection's rows: its declared version, a hash of its schema, and the number of
+ * groups, since each has a checkpoint of its own.
+ */
+export function versionOf(projection: Projection, groups: SlotGroup['count']): string {
   const shape = JSON.stringify([projection.schema ?? null, projection.crossesAggregates]);
-  return `${projection.version}-${createHash('sha256').update(shape).digest('hex').slice(0, 12)}`;
+  const hash = createHash('sha256').update(shape).digest('hex').slice(0, 12);
+  return `${projection.version}-${hash}${groups === 1 ? '' : `-g${groups}`}`;
 }

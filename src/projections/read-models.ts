@@ -1,3 +1,5 @@
+import type { ParkedRow } from './marks.ts';
+
 /** A row as the API serves it. */
 export interface ReadRow {
   /** UTF-8 JSON, passed through to the client. */
@@ -60,6 +62,10 @@ export interface ViewStatus {
   readonly lag: number;
   readonly running: boolean;
   readonly lastError?: string | undefined;
+  /** How many of the view's groups run in this process. */
+  readonly groups?: { readonly owned: number; readonly of: number };
+  /** Rows that are put aside: each shows what it was before the event that could not be applied. */
+  readonly parked?: readonly ParkedRow[];
 }
 
 /**

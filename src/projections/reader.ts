@@ -1,7 +1,8 @@
 import type { Log, LogBatch, RecordedCommit } from '../eventstore/log.ts';
 import { backoffMs, type Runtime } from '../eventstore/runtime.ts';
-import { isRetryable, PoisonEvent } from './errors.ts';
-import type { FactDecoder } from './facts.ts';
+import { isRetryable } from './errors.ts';
+import type { FactCommit, FactDecoder } from './facts.ts';
+import { createRoutes, type Routes } from './routes.ts';
 import type { ProjectionSettings } from './settings.ts';
 import type { View } from './view.ts';
 
@@ -25,6 +26,8 @@ export interface Reader {
 interface Feed {
   position: number;
   readonly views: Set<View>;
+  /** Of these views; undefined when they have changed. */
+  routes: Routes | undefined;
   readonly controller: AbortController;
 }
 
@@ -45,7 +48,9 @@ export function createReader(deps: {
 
   const leave = (view: View): void => {
     for (const feed of feeds) {
-      if (feed.views.delete(view) && feed.views.size === 0) close(feed);
+      if (!feed.views.delete(view)) continue;
+      feed.routes = undefined;
+      if (feed.views.size === 0) close(feed);
     }
   };
 
@@ -63,6 +68,7 @@ export function createReader(deps: {
     const other = feedNear(feed.position, feed);
     if (other === undefined) return false;
     for (const view of feed.views) other.views.add(view);
+    other.routes = undefined;
     feed.views.clear();
     close(feed);
     return true;
@@ -98,9 +104,11 @@ export function createReader(deps: {
       const near = feedNear(view.delivered);
       if (near !== undefined) {
         near.views.add(view);
+        near.routes = undefined;
         return;
       }
-      const feed = { position: view.delivered, views: new Set([view]), controller: new AbortController() };
+      const controller = new AbortController();
+      const feed = { position: view.delivered, views: new Set([view]), routes: undefined, controller };
       feeds.add(feed);
       void run(feed);
     },
@@ -115,33 +123,25 @@ export function createReader(deps: {
 
 /** Hands a batch to the views of a scan. A commit that was handed out before is skipped. */
 function deliver(feed: Feed, batch: LogBatch, decode: FactDecoder): void {
-  const byCategory = new Map<string, View[]>();
-  for (const view of feed.views) {
-    for (const { category } of view.projection.sources) {
-      const views = byCategory.get(category);
-      if (views === undefined) byCategory.set(category, [view]);
-      else views.push(view);
-    }
-  }
+  feed.routes ??= createRoutes(feed.views);
   for (const commit of batch.commits) {
     if (commit.position <= feed.position) continue;
     feed.position = commit.position;
-    const views = byCategory.get(commit.stream.category);
-    if (views !== undefined) deliverCommit(views, commit, decode);
+    const views = feed.routes(commit.stream);
+    if (views.length > 0) deliverCommit(views, commit, decode);
   }
   for (const view of feed.views) view.reached(feed.position, batch.pending === 0);
 }
 
 function deliverCommit(views: readonly View[], commit: RecordedCommit, decode: FactDecoder): void {
+  let facts: FactCommit;
   try {
-    const facts = decode(commit);
-    for (const view of views) view.apply(facts);
+    facts = decode(commit);
   } catch (error) {
-    for (const view of views) {
-      if (view.delivered >= commit.position) continue;
-      view.fail(new PoisonEvent(view.projection.name, commit.position, error));
-    }
+    for (const view of views) view.poisoned(commit, error);
+    return;
   }
+  for (const view of views) view.apply(facts);
 }
 
 /** Waits for the views that have too much to store; one that has ended is not waited for. */

@@ -1,7 +1,7 @@
 import type { Bucket } from '../eventstore/bucket.ts';
 import type { Log } from '../eventstore/log.ts';
 import { type Entry, unknownEntry } from './entry.ts';
-import { BucketRewound, RowsLost } from './errors.ts';
+import { BucketRewound, FoldFailure, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, foldFacts } from './facts.ts';
 import { foldRow } from './fold-row.ts';
 import type { Projection } from './projection.ts';
@@ -29,7 +29,8 @@ export function follows(projection: Projection, entry: Entry, commit: FactCommit
 /**
  * Fills an entry from the bucket, through the leader, and folds what waits for it. Commits may go on arriving in
  * `waiting` meanwhile. `waiting` keeps only what the bucket has not seen.
- * @throws LogUnavailable; BucketRewound and RowsLost when the bucket forgot a write; what decoding or `evolve` throws
+ * @throws LogUnavailable; BucketRewound and RowsLost when the bucket forgot a write; FoldFailure when
+ *   decoding or `evolve` throws
  */
 export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<void> {
   const { projection, bucket } = deps;
@@ -53,8 +54,13 @@ function foldWaiting(projection: Projection, entry: Entry): boolean {
   for (const commit of entry.waiting) {
     if (commit.commit.position <= entry.position) continue;
     if (!follows(projection, entry, commit)) return false;
-    entry.row = foldFacts(projection, entry.row, commit.facts);
-    entry.position = commit.commit.position;
+    const { stream, position } = commit.commit;
+    try {
+      entry.row = foldFacts(projection, entry.row, commit.facts);
+    } catch (error) {
+      throw new FoldFailure(stream, position, error);
+    }
+    entry.position = position;
   }
   return true;
 }

@@ -1,7 +1,8 @@
 import type { Runtime } from '../eventstore/runtime.ts';
 import { backoffMs } from '../eventstore/runtime.ts';
+import type { SlotGroup } from '../eventstore/stream.ts';
 import { type Entry, oldestUnacked, unknownEntry } from './entry.ts';
-import { isRetryable } from './errors.ts';
+import { FoldFailure, foreignKey, isRetryable } from './errors.ts';
 import { type FactCommit, foldFacts } from './facts.ts';
 import { checkRowKey } from './projection.ts';
 import { firstEntry, follows, type LoaderDeps, loadEntry } from './row-loader.ts';
@@ -25,14 +26,17 @@ export interface Rows {
 /** Told about every progress, and once about what the view cannot get over by itself. */
 export interface RowsEvents {
   progressed(): void;
+  /** A commit cannot be folded. True = its aggregate is put aside, and nothing from that commit on is handed in again. */
+  poisoned(failure: FoldFailure): boolean;
   failed(error: unknown, position: number | undefined): void;
 }
 
 export function createRows(
-  deps: LoaderDeps & { runtime: Runtime; settings: ProjectionSettings },
+  deps: LoaderDeps & { group: SlotGroup; runtime: Runtime; settings: ProjectionSettings },
   events: RowsEvents,
 ): Rows {
   const { projection, runtime, settings } = deps;
+  const oneGroupOwns = deps.group.count > 1 || projection.onPoison === 'park-aggregate';
   const entries = new Map<string, Entry>();
   const busy = new Set<Entry>();
   let backlog = 0;
@@ -85,6 +89,11 @@ export function createRows(
 
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
+    if (error instanceof FoldFailure && events.poisoned(error)) {
+      entry.waiting = entry.waiting.filter(({ commit }) => commit.position < error.position);
+      void load(entry);
+      return;
+    }
     // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
     const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
     if (!isRetryable(error) || ++entry.attempts >= attempts) {
@@ -122,6 +131,7 @@ export function createRows(
 
   const open = (key: string, commit: FactCommit): Entry => {
     checkRowKey(projection.name, key);
+    if (oneGroupOwns && key !== commit.commit.stream.id) throw foreignKey(projection.name, key);
     const known = !projection.crossesAggregates && commit.commit.previous === 0;
     const entry = known ? firstEntry(key) : unknownEntry(key);
     entries.set(key, entry);

@@ -1,7 +1,11 @@
+import type { SlotGroup } from '../eventstore/stream.ts';
+
 /** How the views run. Times in milliseconds. */
 export interface ProjectionSettings {
   /** First part of every bucket name. */
   readonly prefix: string;
+  /** Groups of a view that does not say how many it has. Changing it rebuilds such views beside the old buckets. */
+  readonly groups: SlotGroup['count'];
   /** Single writes under way at once, per view. */
   readonly maxInFlight: number;
   /** Rows in one batch while catching up, where the bucket has batches; at most 1,000. */
@@ -10,7 +14,7 @@ export interface ProjectionSettings {
   readonly cacheRows: number;
   /** Rows not yet acknowledged at which a view asks its reader to wait; more than `batchRows`. */
   readonly maxBacklog: number;
-  /** The least time between two checkpoints of a view. */
+  /** The least time between two checkpoints of a view of one group, when nobody waits for them. */
   readonly checkpointMs: number;
   /** A view joins a reader that is at most this many commits behind it; further away it reads alone until it has caught up. */
   readonly joinDistance: number;
@@ -22,6 +26,8 @@ export interface ProjectionSettings {
   readonly backoffCapMs: number;
   /** How long stopping waits for rows under way. */
   readonly stopMs: number;
+  /** An instance that has not been heard of for this long has its groups taken over. */
+  readonly memberMs: number;
   /** How long the previous bucket is still fed after a switch; longer than `resolveMs`. */
   readonly graceMs: number;
 }
@@ -29,6 +35,7 @@ export interface ProjectionSettings {
 /** What a service of ordinary size starts with. */
 export const defaultProjectionSettings: ProjectionSettings = {
   prefix: 'jl',
+  groups: 1,
   maxInFlight: 256,
   batchRows: 900,
   cacheRows: 50_000,
@@ -40,5 +47,6 @@ export const defaultProjectionSettings: ProjectionSettings = {
   backoffBaseMs: 50,
   backoffCapMs: 5_000,
   stopMs: 5_000,
+  memberMs: 5_000,
   graceMs: 5_000,
 };

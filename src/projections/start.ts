@@ -2,20 +2,30 @@ import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import { createAliases } from './aliases.ts';
 import type { Buckets } from './buckets.ts';
+import type { Waiting } from './checkpoint-pace.ts';
 import { createFactDecoder } from './facts.ts';
 import type { Projection } from './projection.ts';
 import type { ViewStatus } from './read-models.ts';
 import { createReader } from './reader.ts';
 import { startRunner } from './runner.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
+import type { Sharing } from './sharing.ts';
 
 /** The views that run in this process. */
 export interface Projections {
   /** Stores what was taken in and the checkpoints; every view gives up after `stopMs`. */
   stop(): Promise<void>;
-  /** How far each view is, as far as this process knows; asks nobody. */
+  /** How far each view is, as far as this process knows; asks nobody. Where it shares the groups: how far its own are. */
   status(): readonly ViewStatus[];
-  /** Resolves when every view's checkpoint is at or above `position`. Rejects when a view has stopped for good. */
+  /**
+   * Waits for the checkpoint of a group of a view's bucket and has it written as soon as it can be; undefined when
+   * this process does not run that group.
+   */
+  hurry(view: string, bucket: string, index: number, position: number): Waiting | undefined;
+  /**
+   * Resolves when the checkpoint of every group that runs here is at or above `position`. Rejects when a view has
+   * stopped for good.
+   */
   waitUntil(position: number): Promise<void>;
   /** How many scans of the log are under way; one when all views keep up. */
   scans(): number;
@@ -25,7 +35,7 @@ const LOOK_EVERY_MS = 5;
 
 /**
  * Starts the views. Faults that pass are waited out; `onError` hears of a view that has stopped for good, and the
- * others go on. Any number of processes may run the same views at once.
+ * others go on. Any number of processes may run the same views at once; with `sharing` they divide the groups.
  */
 export function startProjections(deps: {
   log: Log;
@@ -33,6 +43,7 @@ export function startProjections(deps: {
   projections: readonly Projection[];
   runtime: Runtime;
   settings?: Partial<ProjectionSettings>;
+  sharing?: Sharing;
   onError?: (view: string, error: unknown) => void;
 }): Projections {
   const { log, buckets, projections, runtime } = deps;
@@ -46,15 +57,20 @@ export function startProjections(deps: {
     deps.onError?.(view, error);
   };
   const engine = { log, buckets, aliases, decode, runtime, settings, reader, onError };
-  const runners = projections.map((projection) => startRunner(engine, projection));
+  const { sharing } = deps;
+  const runners = projections.map((projection) => startRunner({ ...engine, sharing }, projection));
   const status = () => runners.map((runner) => runner.status());
 
   return {
     status,
     scans: reader.scans,
+    hurry: (view, bucket, index, position) =>
+      runners.find(({ projection }) => projection.name === view)?.hurry(bucket, index, position),
     stop: async () => {
       await Promise.all(runners.map((runner) => runner.stop()));
       reader.stop();
+      // Another instance notices a silent one too, only later.
+      await sharing?.leave().catch(() => undefined);
     },
     waitUntil: async (position) => {
       for (;;) {

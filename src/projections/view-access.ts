@@ -1,15 +1,33 @@
 import type { Bucket } from '../eventstore/bucket.ts';
+import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
-import type { BucketResolver } from './aliases.ts';
+import { groupOfSlot, slotOf } from '../eventstore/stream.ts';
+import type { BucketResolver, LiveBucket } from './aliases.ts';
 import { readCheckpoint } from './checkpoint.ts';
+import { FoldFailure } from './errors.ts';
+import { createFactDecoder } from './facts.ts';
+import { foldRow } from './fold-row.ts';
+import { readMarks } from './marks.ts';
+import type { Projection } from './projection.ts';
 import { type ReadOptions, type ReadRow, ViewBehind } from './read-models.ts';
+import type { Projections } from './start.ts';
+import { createWaiting } from './waiting.ts';
 
 /** Reads of one view that may demand a position. Each look at the view asks anew which bucket is the live one. */
 export interface ViewAccess {
   /** The row, or undefined; with `minPosition` not before everything up to it is in the row. @throws ViewBehind, LogUnavailable */
   row(key: string, options?: ReadOptions): Promise<ReadRow | undefined>;
-  /** The bucket once its checkpoint is at `minPosition`; undefined when the view was never started. @throws ViewBehind, LogUnavailable */
-  bucket(options?: ReadOptions): Promise<Bucket | undefined>;
+  /** The bucket once all its checkpoints are at `minPosition`; undefined when the view was never started. @throws ViewBehind, LogUnavailable */
+  bucket(options?: ReadOptions): Promise<LiveBucket | undefined>;
+}
+
+export interface AccessDeps {
+  readonly projection: Projection;
+  readonly log: Log;
+  readonly resolver: BucketResolver;
+  readonly runtime: Runtime;
+  /** Of the views that run in this process. */
+  readonly hurry?: Projections['hurry'] | undefined;
 }
 
 const ROW_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -19,52 +37,36 @@ export function isRowId(key: string): boolean {
   return ROW_ID.test(key);
 }
 
-/** How long a query waits for the demanded position when it does not say. */
-export const DEFAULT_WAIT_MS = 2_000;
-const FIRST_PAUSE_MS = 5;
-const LONGEST_PAUSE_MS = 80;
+export function createViewAccess(deps: AccessDeps): ViewAccess {
+  const { projection, resolver } = deps;
+  const view = projection.name;
+  const until = createWaiting(deps);
 
-export function createViewAccess(deps: {
-  view: string;
-  resolver: BucketResolver;
-  runtime: Runtime;
-}): ViewAccess {
-  const { view, resolver, runtime } = deps;
-
-  /** Looks until `found` is an answer or the time is up. */
-  const until = async <T>(
-    minPosition: number,
-    options: ReadOptions,
-    look: (bucket: Bucket) => Promise<{ answer: T } | { reached: number }>,
-  ): Promise<T> => {
-    const end = runtime.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
-    let reached = 0;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      const bucket = await resolver.current(view);
-      if (bucket !== undefined) {
-        const seen = await look(bucket);
-        if ('answer' in seen) return seen.answer;
-        reached = seen.reached;
-      }
-      const left = end - runtime.now();
-      if (left <= 0) throw new ViewBehind(view, minPosition, reached);
-      await runtime.sleep(Math.min(pause, left));
-    }
+  /** The row of an aggregate that was put aside, from the log; the view may never get there. */
+  const aside = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
+    if (projection.onPoison !== 'park-aggregate') return undefined;
+    const { marks } = await readMarks(bucket, { count: groups, index });
+    return marks.get(key);
   };
+  const decode = createFactDecoder(projection.sources);
 
   return {
     row: async (key, options = {}) => {
       if (!isRowId(key)) return undefined;
       const { minPosition } = options;
       if (minPosition === undefined) {
-        const bucket = await resolver.current(view);
-        return bucket === undefined ? undefined : liveOnly(await readRow(bucket, key, false));
+        const live = await resolver.current(view);
+        return live === undefined ? undefined : liveOnly(await readRow(live.bucket, key, false));
       }
-      return until(minPosition, options, async (bucket) => {
+      const slot = slotOf(key);
+      return until(minPosition, options, async ({ bucket, groups }) => {
         const row = await readRow(bucket, key, true);
         if (row !== undefined && row.position >= minPosition) return { answer: row };
-        const reached = (await readCheckpoint(bucket))?.position ?? 0;
-        if (reached < minPosition) return { reached };
+        const index = groupOfSlot(slot, groups);
+        const reached = (await readCheckpoint(bucket, { count: groups, index }))?.position ?? 0;
+        if (reached < minPosition) return { reached, index };
+        const mark = await aside(bucket, index, groups, key);
+        if (mark !== undefined) return { answer: await fromLog(mark.stream, row, minPosition) };
         // The row may have been written between the two reads.
         return { answer: await readRow(bucket, key, true) };
       }).then(liveOnly);
@@ -72,12 +74,34 @@ export function createViewAccess(deps: {
     bucket: (options = {}) => {
       const { minPosition } = options;
       if (minPosition === undefined) return resolver.current(view);
-      return until(minPosition, options, async (bucket) => {
-        const reached = (await readCheckpoint(bucket))?.position ?? 0;
-        return reached < minPosition ? { reached } : { answer: bucket };
+      let done: { live: LiveBucket; groups: number } | undefined;
+      return until(minPosition, options, async (live) => {
+        // A group that was there once stays there; another bucket begins anew.
+        if (done?.live.bucket !== live.bucket) done = { live, groups: 0 };
+        for (; done.groups < live.groups; done.groups++) {
+          const index = done.groups;
+          const reached = (await readCheckpoint(live.bucket, { count: live.groups, index }))?.position ?? 0;
+          if (reached < minPosition) return { reached, index };
+        }
+        return { answer: live };
       });
     },
   };
+
+  async function fromLog(
+    stream: { category: string; id: string },
+    row: ReadRow | undefined,
+    minPosition: number,
+  ): Promise<ReadRow> {
+    try {
+      const folded = await foldRow({ log: deps.log, projection, decode }, stream, stream.id);
+      const json = folded.row === undefined ? '' : JSON.stringify(folded.row);
+      return { json: Buffer.from(json), position: folded.position };
+    } catch (error) {
+      if (error instanceof FoldFailure) throw new ViewBehind(view, minPosition, row?.position ?? 0);
+      throw error;
+    }
+  }
 }
 
 async function readRow(bucket: Bucket, key: string, leader: boolean): Promise<ReadRow | undefined> {

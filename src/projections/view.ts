@@ -1,16 +1,22 @@
 import type { Bucket } from '../eventstore/bucket.ts';
-import type { Log } from '../eventstore/log.ts';
+import type { Log, RecordedCommit } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
-import { type Checkpoint, createCheckpoint, openCheckpoint } from './checkpoint.ts';
-import { BucketRewound, isRetryable, PoisonEvent, RowsLost } from './errors.ts';
+import type { SlotGroup } from '../eventstore/stream.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import { createCheckpoint, type Waiting } from './checkpoint-pace.ts';
+import { BucketRewound, FoldFailure, isRetryable, PoisonEvent, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
+import type { ParkedRow } from './marks.ts';
+import { openParking, type Parking } from './parking.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
 import type { ProjectionSettings } from './settings.ts';
 
-/** One projection at work on one bucket: takes the log's commits in order, each with exactly one effect. */
+/** One group of a projection at work on one bucket: takes its commits in order, each with exactly one effect. */
 export interface View {
   readonly projection: Projection;
+  /** The share of the log that it takes; other commits must not be handed in. */
+  readonly group: SlotGroup;
   readonly bucket: Bucket;
   /** Position of the last commit that was handed in. */
   readonly delivered: number;
@@ -22,11 +28,20 @@ export interface View {
   reached(position: number, live: boolean): void;
   /** Events taken in since it was opened. */
   readonly events: number;
+  /** A commit of its share could not be decoded: parks the aggregate or stops the view, as its policy says. */
+  poisoned(commit: RecordedCommit, error: unknown): void;
   /** Stops the view: what it took in is stored, then it ends with this error. */
   fail(error: unknown): void;
+  /** Waits for a checkpoint, which is not paced then. */
+  hurry(position: number): Waiting;
+  /** The rows that are put aside. */
+  parked(): readonly ParkedRow[];
   /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
   relieved(): Promise<void> | undefined;
-  /** Looks whether the bucket still holds the checkpoint; a view whose bucket lost it ends. @throws LogUnavailable */
+  /**
+   * Looks whether the bucket still holds the checkpoint, and for rows that were released. A view whose bucket lost
+   * the checkpoint ends. @throws LogUnavailable
+   */
   verify(): Promise<void>;
   /** Resolves when the view has ended: with the error that ended it, or with undefined after `close`. */
   readonly ended: Promise<unknown>;
@@ -36,20 +51,23 @@ export interface View {
 
 export interface ViewDeps {
   readonly projection: Projection;
+  readonly group: SlotGroup;
   readonly bucket: Bucket;
   readonly log: Log;
   readonly decode: FactDecoder;
   readonly runtime: Runtime;
+  /** Of one group. */
   readonly settings: ProjectionSettings;
 }
 
 /** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
 export async function openView(deps: ViewDeps): Promise<View> {
-  const { projection, bucket, log, runtime, settings } = deps;
+  const { projection, group, bucket, log, runtime, settings } = deps;
   const checkpointDeps = {
     view: projection.name,
-    version: versionOf(projection),
+    version: versionOf(projection, group.count),
     bucket,
+    group,
     incarnation: log.incarnation,
     runtime,
     intervalMs: settings.checkpointMs,
@@ -64,7 +82,6 @@ export async function openView(deps: ViewDeps): Promise<View> {
   const ended = new Promise<unknown>((resolve) => {
     resolveEnded = resolve;
   });
-
   const wakeAll = () => {
     const all = wake;
     wake = [];
@@ -112,17 +129,29 @@ export async function openView(deps: ViewDeps): Promise<View> {
       failed: (error, position) => {
         end(isRetryable(error) ? error : poisonOf(projection.name, position, error));
       },
+      poisoned: ({ stream, position, cause }) => parking?.park(stream, position, cause) ?? false,
     },
   );
-  const checkpoint: Checkpoint = createCheckpoint(
+  const checkpoint = createCheckpoint(
     checkpointDeps,
     opened,
-    () => ({ position: rows.floor(delivered), covers: seen.highest }),
+    () => ({ position: Math.min(rows.floor(delivered), parking?.floor() ?? delivered), covers: seen.highest }),
     end,
   );
+  let parking: Parking | undefined;
+  parking = await openParking({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
+  const { skips, park, list, look } = parking;
+
+  const poisoned = (commit: RecordedCommit, error: unknown): void => {
+    if (phase !== 'open' || commit.position <= delivered) return;
+    if (skips(commit) || park(commit.stream, commit.position, error)) {
+      delivered = commit.position;
+    } else void stop(new PoisonEvent(projection.name, commit.position, error));
+  };
 
   return {
     projection,
+    group,
     bucket,
     ended,
     fail: (error) => void stop(error),
@@ -139,13 +168,16 @@ export async function openView(deps: ViewDeps): Promise<View> {
       const { position } = commit.commit;
       if (phase !== 'open' || position <= delivered) return;
       try {
-        visitRows(projection, commit, rows.touch);
+        if (!skips(commit.commit)) visitRows(projection, commit, rows.touch);
         delivered = position;
         events += commit.facts.length;
       } catch (error) {
-        void stop(new PoisonEvent(projection.name, position, error));
+        poisoned(commit.commit, error);
       }
     },
+    poisoned,
+    hurry: checkpoint.hurry,
+    parked: list,
     reached: (position, live) => {
       if (phase !== 'open') return;
       if (position > delivered) delivered = position;
@@ -161,6 +193,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     verify: async () => {
       try {
         await checkpoint.verify();
+        await look();
       } catch (error) {
         // As with a row: a fast bucket that was away may have lost what it had acknowledged.
         if (projection.crossesAggregates && !(error instanceof BucketRewound)) throw error;
@@ -175,6 +208,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
 }
 
 function poisonOf(view: string, position: number | undefined, cause: unknown): unknown {
-  if (cause instanceof RowsLost || position === undefined) return cause;
+  if (cause instanceof FoldFailure) return new PoisonEvent(view, cause.position, cause.cause);
+  if (cause instanceof RowsLost || cause instanceof PoisonEvent || position === undefined) return cause;
   return new PoisonEvent(view, position, cause);
 }

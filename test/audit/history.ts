@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { Expectation } from '../../src/eventstore/command.ts';
 
 /** What a writer was told. */
@@ -66,8 +66,9 @@ export function recordTo<Command>(path: string): Recorder<Command> {
   };
 }
 
-/** Reads what `recordTo` wrote. The last line may be torn by the writer's death. */
+/** Reads what `recordTo` wrote; nothing when its writer died before that. The last line may be torn by the writer's death. */
 export function readHistory<Command>(path: string): Operation<Command>[] {
+  if (!existsSync(path)) return [];
   const operations = new Map<string, Operation<Command>>();
   const lines = readFileSync(path, 'utf8').split('\n');
   // Behind the last line break is nothing, or a torn line.

@@ -26,6 +26,7 @@ process.on('disconnect', () => process.exit(1));
 
 const options = JSON.parse(process.argv[2] ?? '') as WriterProcessOptions;
 const opened = await openWhenThere(options);
+process.send?.('ready');
 const unfinished = options.predecessor === undefined ? [] : readHistory<AccountCommand>(options.predecessor);
 await runWriter({
   handler: createHandler({

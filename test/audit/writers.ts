@@ -19,6 +19,8 @@ export interface WritersOptions {
 export interface Writers {
   /** History files of all writers there ever were. */
   readonly histories: readonly string[];
+  /** Resolves when the first ones have opened the log, or have ended. */
+  ready(): Promise<void>;
   /** Ends one with SIGKILL and starts its successor. */
   replace(index: number): Promise<void>;
   /** Asks all to finish, ends those that do not within the bound, and waits until they are gone. */
@@ -28,6 +30,7 @@ export interface Writers {
 interface Running {
   readonly child: ChildProcess;
   readonly history: string;
+  readonly ready: Promise<void>;
   readonly gone: Promise<void>;
 }
 
@@ -54,12 +57,21 @@ export function startWriters(options: WritersOptions): Writers {
       predecessor,
     };
     const child = fork(SCRIPT, [JSON.stringify(given)], { execArgv: ['--import', 'tsx'] });
-    return { child, history, gone: new Promise((resolve) => child.once('exit', () => resolve())) };
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    // Its only message says that it has begun.
+    const ready = Promise.race([
+      gone,
+      new Promise<void>((resolve) => child.once('message', () => resolve())),
+    ]);
+    return { child, history, ready, gone };
   }
 
   for (let index = 0; index < options.count; index++) running.push(start(index));
   return {
     histories,
+    ready: async () => {
+      await Promise.all(running.map((writer) => writer.ready));
+    },
     replace: async (index) => {
       const old = running[index];
       if (old === undefined) throw new RangeError(`There is no writer ${index}`);

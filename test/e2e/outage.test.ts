@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { type OrderEvent, order } from '../../src/domain/order.ts';
+import { order } from '../../src/domain/order.ts';
+import type { OrderEvent } from '../../src/domain/order-state.ts';
 import { codecOf } from '../../src/eventstore/event-codec.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';

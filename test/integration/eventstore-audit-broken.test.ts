@@ -4,6 +4,9 @@ import type { Breakage } from '../audit/open-log.ts';
 import type { AuditReport } from '../audit/report.ts';
 import { runAudit } from '../audit/run.ts';
 
+/** Writers in each other's way all the time. */
+const CROWDED = { hot: 2, cold: 4, callers: 8, pauseMs: 10 };
+
 /** The report on a log that breaks its promises in a way we know. */
 async function auditBroken(broken: Breakage, faults: readonly string[]): Promise<AuditReport> {
   const { report, kept } = await runAudit({
@@ -13,6 +16,7 @@ async function auditBroken(broken: Breakage, faults: readonly string[]): Promise
     writers: 2,
     broken,
     faults,
+    load: CROWDED,
   });
   if (kept !== undefined) await rm(kept, { recursive: true, force: true });
   return report;

@@ -236,6 +236,60 @@ describe('a read that loses a message on the way', () => {
   });
 });
 
+describe('a commit of several aggregates', () => {
+  const OTHER: StreamRef = { category: 'account', id: 'b' };
+  const both = [
+    { stream: ACCOUNT, expected: 0, commit: commitOf('c1', 5) },
+    { stream: OTHER, expected: 0, commit: commitOf('c1', 7) },
+  ];
+  const all = async (): Promise<string[]> => {
+    const { commits } = await far.log.read(OTHER, { after: 0, confirm: true });
+    return [...idsOf(await stored()), ...idsOf(commits)];
+  };
+
+  it('whose answer is lost is accepted once, at the versions it was stored at', async () => {
+    await open(PATIENT);
+    proxy.drop();
+    const appending = near.log.appendAll(both);
+    await proxy.dropped();
+    proxy.heal();
+    expect(await appending).toEqual({ appended: true, versions: [1, 2] });
+    expect(await all()).toEqual(['c1', 'c1']);
+  });
+
+  it('that loses one of its messages on the way is sent again as a whole', async () => {
+    await open(PATIENT);
+    let lost = 0;
+    const toFirst = isPublishTo(`${TEST_LOG.prefix}.`);
+    proxy.drop((frame) => toFirst(frame) && lost++ === 0);
+    expect(await near.log.appendAll(both)).toEqual({ appended: true, versions: [1, 2] });
+    expect(await all()).toEqual(['c1', 'c1']);
+  });
+
+  it('that arrives late is stored whole and once', async () => {
+    await open(PATIENT);
+    proxy.hold('to-server');
+    const appending = near.log.appendAll(both);
+    await attemptsPassed(2);
+    proxy.heal();
+    expect(await appending).toEqual({ appended: true, versions: [1, 2] });
+    await near.connection.flush();
+    expect(await all()).toEqual(['c1', 'c1']);
+  });
+
+  it('is not stored at all when one of its places was taken meanwhile', async () => {
+    await open(PATIENT);
+    proxy.hold('to-server');
+    const appending = near.log.appendAll(both);
+    await attemptsPassed(2);
+    await far.log.append(OTHER, 0, commitOf('other', 3));
+    proxy.heal();
+    expect(await appending).toEqual({ appended: false, conflict: OTHER });
+    await near.connection.flush();
+    expect(await all()).toEqual(['other']);
+  });
+});
+
 /** Resolves when a request of another kind has run into its timeout so often: the append has been sent again by then. */
 async function attemptsPassed(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await errorOf(near.log.head());

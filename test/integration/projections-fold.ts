@@ -1,3 +1,5 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { Bucket } from '../../src/eventstore/bucket.ts';
 import { codecOf } from '../../src/eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
 import { createAliases } from '../../src/projections/aliases.ts';
@@ -18,19 +20,9 @@ export async function readAll(log: Log): Promise<RecordedCommit[]> {
 /** What a view must show: the plain fold of the log, with none of the engine's parts. */
 export function plainFold(commits: readonly RecordedCommit[], projection: Projection): Rows {
   const rows = new Map<string, unknown>();
-  for (const source of projection.sources) {
-    const codec = codecOf(source);
-    for (const { stream, position, commitId, decisions } of commits) {
-      if (stream.category !== source.category) continue;
-      for (const { events, actor, traceparent, time } of decisions) {
-        const context = { stream, position, commitId, actor, traceparent, time: Number(time) };
-        for (const stored of events) {
-          const event = codec.decode(stored);
-          const key = projection.keyOf(event, context);
-          if (key !== undefined) rows.set(key, projection.evolve(rows.get(key), event, context));
-        }
-      }
-    }
+  for (const { event, context } of factsOf(commits, projection)) {
+    const key = projection.keyOf(event, context);
+    if (key !== undefined) rows.set(key, projection.evolve(rows.get(key), event, context));
   }
   for (const [key, row] of [...rows]) {
     let rest = row;
@@ -44,21 +36,38 @@ export function plainFold(commits: readonly RecordedCommit[], projection: Projec
   return rows;
 }
 
-/** The view's live bucket: its rows, and the position that its checkpoint promises. */
-export async function readView(
-  buckets: Buckets,
-  prefix: string,
-  view: string,
-): Promise<{ bucket: string; checkpoint: number; rows: Rows }> {
+function* factsOf(commits: readonly RecordedCommit[], { sources }: Projection) {
+  const codecs = new Map(sources.map((source) => [source.category, codecOf<Message>(source)]));
+  for (const { stream, position, commitId, decisions } of commits) {
+    const codec = codecs.get(stream.category);
+    if (codec === undefined) continue;
+    for (const { events, actor, traceparent, time } of decisions) {
+      const context = { stream, position, commitId, actor, traceparent, time: Number(time) };
+      for (const stored of events) yield { event: codec.decode(stored), context };
+    }
+  }
+}
+
+/** The bucket that holds the view now. */
+export async function liveBucket(buckets: Buckets, prefix: string, view: string): Promise<Bucket> {
   const alias = (await createAliases(buckets, prefix).read(view))?.alias;
   const bucket = alias === undefined ? undefined : await buckets.open(alias.bucket);
-  if (bucket === undefined) return { bucket: '', checkpoint: 0, rows: new Map() };
-  const checkpoint = (await readCheckpoint(bucket))?.position ?? 0;
+  if (bucket === undefined) throw new Error(`the view ${view} has no bucket yet`);
+  return bucket;
+}
+
+/** The position that every row of a bucket is promised to have seen. */
+export async function promisedPosition(bucket: Bucket): Promise<number> {
+  return (await readCheckpoint(bucket))?.position ?? 0;
+}
+
+/** The rows of a view's bucket. */
+export async function readRows(bucket: Bucket): Promise<Rows> {
   const rows = new Map<string, unknown>();
   for await (const { key, value } of bucket.rows()) {
     if (isRowKey(key)) rows.set(key, JSON.parse(Buffer.from(value).toString('utf8')));
   }
-  return { bucket: bucket.name, checkpoint, rows };
+  return rows;
 }
 
 /** The keys whose rows are not the same; empty when all are. */

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { createPrng, type Prng } from '../../src/eventstore/memory/prng.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { bucketName } from '../../src/projections/aliases.ts';
 import { allProjections } from '../../src/projections/read-side.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
@@ -14,31 +15,43 @@ import {
   type Variables,
 } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
-import { differingKeys, plainFold, readAll, readView } from './projections-fold.ts';
+import {
+  differingKeys,
+  liveBucket,
+  plainFold,
+  promisedPosition,
+  readAll,
+  readRows,
+} from './projections-fold.ts';
+import { killForgetting } from './projections-forget.ts';
 import { EMAIL_SECRET, startLoad } from './projections-load.ts';
 
-const UNDER_FIRE_MS = 6_000;
+/** Those that may lose their newest rows with the server: nothing in them crosses aggregates. */
+const FAST_BUCKETS = allProjections
+  .filter((projection) => !projection.crossesAggregates)
+  .map(({ name }) => bucketName(TEST_LOG.prefix, name, 1));
+const UNDER_FIRE_MS = 5_500;
 const CATCH_UP_MS = 20_000;
 
 /** A service of its own process that keeps the views, started anew whenever it has ended. */
 function keepRunning(variables: Variables) {
   let current: Running | undefined;
   let stopped = false;
-  let starts = 0;
+  const trouble: string[] = [];
   const kept = (async () => {
     while (!stopped) {
       await using service = await startCommand(['serve'], variables);
       current = service;
-      starts++;
       if (stopped) return;
-      await service.ended(120_000);
+      const { stdout, stderr } = await service.ended(120_000);
+      trouble.push(...stdout.split('\n').filter((line) => /"level":[456]0/.test(line)), stderr);
     }
   })();
   return {
     kill: () => current?.signal('SIGKILL'),
     serves: () => current?.alive() === true && current.output().stdout.includes('JetLedger answers'),
-    starts: () => starts,
-    output: () => current?.output().stdout ?? '',
+    /** What its lives so far have warned of, for the report of a failure. */
+    trouble: () => trouble.filter((line) => line !== '').join('\n'),
     stop: async () => {
       stopped = true;
       current?.signal('SIGKILL');
@@ -47,7 +60,7 @@ function keepRunning(variables: Variables) {
   };
 }
 
-/** Kills one of the runners, or the server, at random moments. */
+/** Kills one of the runners, or the server, at random moments; half of the time the fast buckets forget their end. */
 async function underFire(
   random: Prng,
   server: TestServer,
@@ -58,7 +71,8 @@ async function underFire(
     await delay(150 + random() * 700);
     if (random() < 0.4) {
       kills.serverKills++;
-      await server.kill9();
+      if (random() < 0.5) await server.kill9();
+      else await killForgetting(server, FAST_BUCKETS, random() * 200);
       await delay(random() * 200);
       await server.restart();
     } else {
@@ -80,35 +94,45 @@ it.each([20_260_115, 4_711])(
       JETLEDGER_USERS__EMAIL_KEY: Buffer.from(EMAIL_SECRET).toString('hex'),
       JETLEDGER_PROJECTIONS__CHECKPOINT_INTERVAL_MS: '30',
     };
-    expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0 });
+    expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
     await using opened = await openTestLog(server.url);
     const { log, requests } = opened;
-    const buckets = createNatsBuckets({ requests, runtime: systemRuntime, replicas: 1, timeoutMs: 2_000 });
+    const buckets = createNatsBuckets({
+      requests,
+      runtime: systemRuntime,
+      replicas: 1,
+      timeoutMs: 2_000,
+      announceLosses: false,
+    });
     const runners = [keepRunning(variables), keepRunning(variables)];
     try {
       await until('both runners serve', () => runners.every((runner) => runner.serves()));
-      const load = startLoad(log, seed);
+      await using load = startLoad(log, seed);
       const kills = await underFire(createPrng(seed), server, runners);
       await load.stop();
       const head = await log.head();
-      const reached = async () => {
-        const views = allProjections.map(({ name }) => readView(buckets, TEST_LOG.prefix, name));
-        return (await Promise.all(views)).every(({ checkpoint }) => checkpoint >= head);
-      };
-      await until(`all views have reached ${head}`, reached, CATCH_UP_MS);
+      const live = (view: string) => liveBucket(buckets, TEST_LOG.prefix, view);
+      for (const { name } of allProjections) {
+        const reached = async () => (await promisedPosition(await live(name))) >= head;
+        await until(`${name} has reached ${head}`, reached, CATCH_UP_MS);
+      }
       const commits = await readAll(log);
       const differing: Record<string, string[]> = {};
       const sizes: Record<string, number> = {};
       for (const projection of allProjections) {
-        const { rows, bucket } = await readView(buckets, TEST_LOG.prefix, projection.name);
+        const rows = await readRows(await live(projection.name));
         const keys = differingKeys(rows, plainFold(commits, projection));
-        sizes[bucket] = rows.size;
-        if (keys.length > 0) differing[bucket] = keys;
+        sizes[projection.name] = rows.size;
+        if (keys.length > 0) differing[projection.name] = keys;
       }
       const summary = { seed, ...kills, accepted: load.accepted(), commits: commits.length, ...sizes };
       console.log(JSON.stringify(summary));
       expect(differing, `seed ${seed}`).toEqual({});
       expect(Math.min(kills.runnerKills, kills.serverKills, load.accepted())).toBeGreaterThan(0);
+    } catch (error) {
+      await Promise.all(runners.map((runner) => runner.stop()));
+      console.log(runners.map((runner) => runner.trouble()).join('\n'));
+      throw error;
     } finally {
       await Promise.all(runners.map((runner) => runner.stop()));
     }

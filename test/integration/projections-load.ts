@@ -15,16 +15,15 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 export const EMAIL_SECRET = new Uint8Array(32).fill(7);
 
 /** Customers and clerks at work on one log. */
-export interface Load {
+export interface Load extends AsyncDisposable {
   /** Commands that were accepted so far. */
   accepted(): number;
   /** Ends it; every command under way is answered first. */
   stop(): Promise<void>;
 }
 
-const WORKERS = 6;
+const WORKERS = 8;
 const SKUS = Array.from({ length: 12 }, (_, n) => `SKU-${n}`);
-const PAUSE_MS = 2;
 const AWAY_MS = 50;
 
 /**
@@ -64,7 +63,7 @@ export function startLoad(log: Log, seed: number): Load {
       () => clerk.cancel(pick(orders)),
     ];
     const place = async () => {
-      const userId = random() < 0.8 ? (users[below(2)] ?? '') : pick(users);
+      const userId = (random() < 0.8 ? users[below(2)] : pick(users)) || 'guest';
       const orderId = systemRuntime.id();
       const lines = [{ sku: pick(SKUS), quantity: below(5) + 1 }];
       const result = await useCases.placeOrder({ orderId, userId, lines }, meta());
@@ -75,7 +74,6 @@ export function startLoad(log: Log, seed: number): Load {
       const step = random() < 0.6 ? place : steps[below(steps.length)];
       try {
         if ((await step?.())?.outcome === 'accepted') accepted++;
-        await delay(PAUSE_MS);
       } catch (error) {
         if (!(error instanceof EventStoreError)) throw error;
         await delay(AWAY_MS);
@@ -83,14 +81,12 @@ export function startLoad(log: Log, seed: number): Load {
     }
   };
   const working = Promise.all(Array.from({ length: WORKERS }, (_, worker) => work(worker)));
-  return {
-    accepted: () => accepted,
-    stop: async () => {
-      stopped = true;
-      await working;
-      await handler.close();
-    },
+  const stop = async (): Promise<void> => {
+    stopped = true;
+    await working;
+    await handler.close();
   };
+  return { accepted: () => accepted, stop, [Symbol.asyncDispose]: stop };
 }
 
 function clerkOf(handler: CommandHandler, meta: () => { commandId: string; actor: string }) {

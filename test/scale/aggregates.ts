@@ -26,7 +26,14 @@ export interface Member {
 }
 
 /** The kinds of aggregates in a log. */
-export type Kind = 'ordinary' | 'scattered' | 'long' | 'long-with-snapshot' | 'in-a-row' | 'fresh';
+export type Kind =
+  | 'ordinary'
+  | 'scattered'
+  | 'long'
+  | 'long-with-snapshot'
+  | 'in-a-row'
+  | 'fresh'
+  | 'before-kill';
 
 /** The id of an aggregate: 36 characters without order, as services have them, since the server keeps every subject. */
 export function idOf(kind: Kind, index: number): string {

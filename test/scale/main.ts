@@ -1,10 +1,12 @@
 import { describeMachine } from './machine.ts';
-import { footprintOf, measureAll, restartAll } from './measure.ts';
+import { measureAll } from './measure.ts';
 import { readOptions, type ScaleOptions } from './options.ts';
 import { formatReport } from './report.ts';
-import { openWorld, type ScaleLog } from './world.ts';
+import { type Footprint, footprintOf, restartAll } from './restarts.ts';
+import { openWorld, type ScaleLog, type World } from './world.ts';
 
 const RESTARTS = 3;
+let interrupted = false;
 
 const asked = readOptions(process.argv.slice(2));
 if ('help' in asked) {
@@ -16,7 +18,7 @@ if ('help' in asked) {
   try {
     await run(asked.run);
   } catch (error) {
-    console.error(error instanceof RangeError ? error.message : error);
+    if (!interrupted) console.error(error instanceof RangeError ? error.message : error);
     process.exitCode = 1;
   }
 }
@@ -27,33 +29,51 @@ async function run({ sizes, rounds, data }: ScaleOptions): Promise<void> {
     console.error(`${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(6)} s  ${line}`);
   };
   const world = await openWorld(data, progress);
-  const end = (code: number) => async (): Promise<void> => {
-    progress('stopping');
+  endOnSignals(async () => {
+    progress('stopping the servers');
     await world.close();
-    process.exit(code);
-  };
-  process.once('SIGINT', end(130));
-  process.once('SIGTERM', end(143));
+  });
   try {
-    const logs: ScaleLog[] = [];
-    for (const size of sizes) {
-      progress(`writing ${size.toLocaleString('en')} aggregates`);
-      logs.push(await world.addLog(size));
-    }
-    const loaded = new Map<ScaleLog, Awaited<ReturnType<typeof footprintOf>>>();
-    for (const log of logs) loaded.set(log, await footprintOf(log));
-    progress('measuring, default sync');
-    const relaxed = await measureAll(logs, rounds, progress);
-    progress('restarting the servers');
-    const restarts = await restartAll(logs, RESTARTS, progress);
-    for (const log of logs) await log.server.restart('SIGTERM', true);
-    progress('measuring, sync_interval: always');
-    const durable = await measureAll(logs, rounds, progress);
-    console.log(
-      formatReport({ machine: await describeMachine(), rounds, logs, loaded, relaxed, restarts, durable }),
-    );
+    await compare(world, sizes, rounds, progress);
     progress('done');
   } finally {
     await world.close();
+  }
+}
+
+async function compare(
+  world: World,
+  sizes: readonly number[],
+  rounds: number,
+  progress: (line: string) => void,
+): Promise<void> {
+  const logs: ScaleLog[] = [];
+  for (const size of sizes) {
+    progress(`writing ${size.toLocaleString('en')} aggregates`);
+    logs.push(await world.addLog(size));
+  }
+  const loaded = new Map<ScaleLog, Footprint>();
+  for (const log of logs) loaded.set(log, await footprintOf(log));
+  progress('measuring, default sync');
+  const relaxed = await measureAll(logs, rounds, progress);
+  progress('restarting the servers');
+  const restarts = await restartAll(logs, RESTARTS, progress);
+  for (const { server } of logs) await server.restart('SIGTERM', true);
+  progress('measuring, sync_interval: always');
+  const durable = await measureAll(logs, rounds, progress);
+  const machine = await describeMachine();
+  console.log(formatReport({ machine, rounds, logs, loaded, relaxed, restarts, durable }));
+}
+
+/** Cleans up and ends with the status that shells expect; what fails meanwhile fails because of that. */
+function endOnSignals(cleanUp: () => Promise<void>): void {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+      void cleanUp().finally(() => process.exit(status));
+    });
   }
 }

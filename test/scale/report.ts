@@ -1,4 +1,5 @@
-import type { Footprint, Measured, Restarts, Rounds } from './measure.ts';
+import type { Measured, Memory, Rounds } from './measure.ts';
+import type { Footprint, Restarts } from './restarts.ts';
 import { median, quantile } from './statistics.ts';
 import { TASK_NAMES } from './targets.ts';
 import type { TaskName } from './tasks.ts';
@@ -61,45 +62,30 @@ function ratio(first: Rounds, last: Rounds): string {
 }
 
 function resourceTable({ logs, loaded, relaxed, durable, restarts }: ScaleReport): string {
-  const of = (cell: (log: ScaleLog) => string): string[] => logs.map(cell);
-  const memory = (pick: (m: Measured['memory']) => number | undefined) =>
-    of((log) => mebibytes(relaxed.get(log)?.memory === undefined ? undefined : pick(memoryOf(relaxed, log))));
-  const restart = (kind: 'clean' | 'killed', part: 'stopMs' | 'startMs') =>
-    of((log) => spread((restarts.get(log)?.[kind] ?? []).map((r) => r[part] / 1_000)));
+  const of = (label: string, cell: (log: ScaleLog) => string): string[] => [label, ...logs.map(cell)];
+  const memory = (measured: ReadonlyMap<ScaleLog, Measured>, part: keyof Memory) => (log: ScaleLog) =>
+    mebibytes(measured.get(log)?.memory[part]);
+  const restart = (kind: 'clean' | 'killed', part: 'stopMs' | 'startMs') => (log: ScaleLog) =>
+    spread((restarts.get(log)?.[kind] ?? []).map((r) => r[part] / 1_000));
   return table(
-    ['', ...of(({ size }) => `${size.toLocaleString('en')} aggregates`)],
+    of('', ({ size }) => `${size.toLocaleString('en')} aggregates`),
     [
-      ['commits', ...of((log) => log.loaded.commits.toLocaleString('en'))],
-      ['written in, s', ...of((log) => log.loaded.seconds.toFixed(0))],
-      ['disk, log and snapshots, MiB', ...of((log) => mebibytes(loaded.get(log)?.disk))],
-      ['server RSS after writing, MiB', ...of((log) => mebibytes(loaded.get(log)?.memory))],
-      ['server RSS after measuring, MiB', ...memory((m) => m.serverAfter)],
-      [
-        'the same, `always`, after a restart, MiB',
-        ...of((log) => mebibytes(memoryOf(durable, log).serverAfter)),
-      ],
-      ['server RSS right after a restart, MiB', ...of((log) => mebibytes(restarts.get(log)?.memoryAfter))],
-      ['service RSS, started, MiB', ...memory((m) => m.serviceBefore)],
-      ['service RSS after measuring, MiB', ...memory((m) => m.serviceAfter)],
-      [
-        'service RSS with a full cache, MiB (aggregates in it)',
-        ...of((log) => {
-          const { serviceFilled, cached } = memoryOf(relaxed, log);
-          return `${mebibytes(serviceFilled)} (${cached.toLocaleString('en')})`;
-        }),
-      ],
-      ['SIGTERM until gone, s', ...restart('clean', 'stopMs')],
-      ['start until healthy, s', ...restart('clean', 'startMs')],
-      ['start until healthy after kill -9, s', ...restart('killed', 'startMs')],
+      of('commits', ({ loaded }) => loaded.commits.toLocaleString('en')),
+      of('written in, s', ({ loaded }) => loaded.seconds.toFixed(0)),
+      of('disk, log and snapshots, MiB', (log) => mebibytes(loaded.get(log)?.disk)),
+      of('server RSS after writing, MiB', (log) => mebibytes(loaded.get(log)?.memory)),
+      of('server RSS after measuring, MiB', memory(relaxed, 'server')),
+      of('server RSS right after a restart, MiB', (log) => mebibytes(restarts.get(log)?.memory.at(-1))),
+      of('server RSS after a restart and measuring, `always`, MiB', memory(durable, 'server')),
+      of('service RSS, started, MiB', memory(relaxed, 'serviceStarted')),
+      of('service RSS after measuring, MiB', memory(relaxed, 'service')),
+      of('service RSS with a full cache, MiB', memory(relaxed, 'serviceFilled')),
+      of('aggregates in that cache', (log) => relaxed.get(log)?.memory.cached.toLocaleString('en') ?? '-'),
+      of('SIGTERM until gone, s', restart('clean', 'stopMs')),
+      of('start until healthy, s', restart('clean', 'startMs')),
+      of('start until healthy after kill -9, s', restart('killed', 'startMs')),
     ],
   );
-}
-
-function memoryOf(
-  measured: ReadonlyMap<ScaleLog, Measured>,
-  log: ScaleLog,
-): Partial<Measured['memory']> & { cached: number } {
-  return measured.get(log)?.memory ?? { cached: 0 };
 }
 
 function spread(seconds: readonly number[]): string {

@@ -5,16 +5,19 @@ import type { Answer, Question } from './tasks.ts';
 // Without a parent there is nobody to measure for.
 process.on('disconnect', () => process.exit(1));
 
-const opened = await openAll(process.argv[2] ?? '');
-const performer = createPerformer(opened);
-await performer.prepare();
+try {
+  const performer = createPerformer(await openAll(process.argv[2] ?? ''));
+  await performer.prepare();
+  process.on('message', (question: Question) => {
+    answer(performer, question).then(say, (error: unknown) => say({ failed: String(error) }));
+  });
+  say({ ready: true });
+} catch (error) {
+  // The parent says what went wrong, and ends this process by letting go of it.
+  say({ failed: String(error) });
+}
 
-process.on('message', (question: Question) => {
-  answer(question).then(say, (error: unknown) => say({ failed: String(error) }));
-});
-say({ ready: true });
-
-async function answer(question: Question): Promise<Answer> {
+async function answer(performer: ReturnType<typeof createPerformer>, question: Question): Promise<Answer> {
   if ('measure' in question) return { samples: await performer.measure(question.measure) };
   await performer.fill(question.fill);
   return { samples: [] };

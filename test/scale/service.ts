@@ -19,11 +19,16 @@ export async function startService(url: string): Promise<ServiceProcess> {
   child.once('exit', () => ended.abort());
 
   const next = async (): Promise<Answer> => {
-    const [answer] = (await once(child, 'message', { signal: ended.signal })) as [Answer];
+    const [answer] = (await once(child, 'message', { signal: ended.signal }).catch(() => {
+      throw new Error('The service process has ended before its answer');
+    })) as [Answer];
     if ('failed' in answer) throw new Error(`The service process: ${answer.failed}`);
     return answer;
   };
-  await next();
+  await next().catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return {
     pid: child.pid ?? 0,
     ask: async (question) => {

@@ -5,16 +5,16 @@ import type { Target, Task, TaskName } from './tasks.ts';
 
 /** Samples of one task in one round. */
 const SAMPLES: Readonly<Record<TaskName, number>> = {
-  'append-warm': 200,
-  'append-new': 100,
-  'append-old': 80,
-  'warm-command': 200,
-  'cold-snapshot': 80,
-  'cold-log': 80,
-  'cold-log-scattered': 20,
-  'long-snapshot': 10,
-  'long-log-in-a-row': 3,
-  'long-log-scattered': 2,
+  'append-warm': 100,
+  'append-new': 50,
+  'append-old': 40,
+  'warm-command': 100,
+  'cold-snapshot': 40,
+  'cold-log': 40,
+  'cold-log-scattered': 10,
+  'long-snapshot': 5,
+  'long-log-in-a-row': 2,
+  'long-log-scattered': 1,
 };
 const SEED = 20_260_101;
 

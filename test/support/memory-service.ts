@@ -49,7 +49,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     handler,
     runtime,
     emailKey: createEmailKey(new Uint8Array(32).fill(7)),
-    settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000 },
+    settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000, defaultPaymentToken: 'tok_success' },
   });
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
   // The views pace themselves by real time; a short pace keeps the tests short.

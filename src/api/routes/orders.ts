@@ -2,14 +2,13 @@ import { order } from '../../domain/order.ts';
 import { answer } from '../answer.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { readHistory } from '../history.ts';
-import { commandOf, expectedOf } from '../meta.ts';
+import { commandOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext, readOptionsOf, sendRow } from '../reading.ts';
 import { orderBody } from '../representations.ts';
 import { IdParams, NoQuery } from '../schemas/common.ts';
-import { CancelOrder, PlaceOrder } from '../schemas/order.ts';
+import { PlaceOrder } from '../schemas/order.ts';
 import {
-  ActionHeaders,
   CreateHeaders,
   DEFAULT_LIMIT,
   HistoryQuery,
@@ -18,7 +17,6 @@ import {
   ReadQuery,
 } from '../schemas/requests.ts';
 import {
-  changed,
   created,
   found,
   listed,
@@ -26,15 +24,16 @@ import {
   problemsOfQuery,
   problemsOfRead,
 } from '../schemas/responses.ts';
-import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+import type { TypedApp } from './app-type.ts';
+import { orderActions } from './order-actions.ts';
 
 const tags = ['orders'];
 
-/** Places, shows and cancels orders, and shows their history. */
+/** Places and shows orders, changes them, and shows their history. */
 export function orderRoutes(app: TypedApp, deps: ServiceDeps): void {
   placing(app, deps);
   showing(app, deps);
-  cancelling(app, deps);
+  orderActions(app, deps);
   history(app, deps);
 }
 
@@ -43,7 +42,8 @@ function placing(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     tags,
     operationId: 'placeOrder',
     summary: 'Place an order',
-    description: 'Names and prices are those of the products at this moment.',
+    description:
+      'Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed.',
     headers: CreateHeaders,
     querystring: NoQuery,
     body: PlaceOrder,
@@ -59,17 +59,19 @@ function placing(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
         'order/mixed-currencies',
         'order/invalid-line',
         'order/total-too-large',
+        'order/payment-required',
+        'order/invalid-payment',
         'idempotency/key-reused',
       ),
     },
   };
   app.post('/v1/orders', { schema }, async (request, reply) => {
     const { meta, creationId: orderId } = commandOf(request, runtime);
-    const { userId, lines } = request.body;
-    const result = await useCases.placeOrder({ orderId, userId, lines }, meta);
+    const { userId, lines, payment } = request.body;
+    const result = await useCases.placeOrder({ orderId, userId, lines, paymentToken: payment?.token }, meta);
     return answer(request, reply, result, {
       created: `/v1/orders/${orderId}`,
-      body: (state, events) => orderBody(orderId, state, events),
+      body: (state) => orderBody(orderId, state),
     });
   });
 }
@@ -88,36 +90,6 @@ function showing(app: TypedApp, { readModels }: ServiceDeps): void {
   app.get('/v1/orders/:id', { schema }, async (request, reply) => {
     const row = await readModels.order(request.params.id, readOptionsOf(request, reply));
     return sendRow(request, reply, row, 'order/not-found');
-  });
-}
-
-function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'cancelOrder',
-    summary: 'Cancel an order',
-    description: 'Cancelling a cancelled order changes nothing.',
-    headers: ActionHeaders,
-    querystring: NoQuery,
-    params: IdParams,
-    body: CancelOrder,
-    response: {
-      ...changed('OrderAnswer'),
-      ...problemsOfCommand(
-        'order/not-found',
-        'order/invalid-reason',
-        'idempotency/key-reused',
-        'command/version-mismatch',
-      ),
-    },
-  };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
-  app.post('/v1/orders/:id/cancel', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'cancel', reason: request.body.reason ?? '', at } as const;
-    const result = await handler.execute(order, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state, events) => orderBody(id, state, events) });
   });
 }
 

@@ -15,13 +15,71 @@ export const PlaceOrder = Type.Object(
       description: 'Each SKU once, all in one currency; prices are looked up by the service.',
       examples: [[{ sku: 'TEA-EARL-GREY-100', quantity: 2 }]],
     }),
+    payment: Type.Optional(
+      Type.Object(
+        {
+          token: Type.String({
+            pattern: '^[!-~]{1,200}$',
+            description: "The payment provider's name for the customer's way to pay.",
+            examples: ['tok_success'],
+          }),
+        },
+        { ...strict, description: 'May be left out only where the provider is a simulated one.' },
+      ),
+    ),
   },
   strict,
 );
 
 export const CancelOrder = Type.Object({ reason: Type.Optional(Reason('Changed my mind')) }, strict);
 
-const fields = { id: Type.String(), userId: Type.String(), status: Type.Enum(['placed', 'cancelled']) };
+export const ShipOrder = Type.Object(
+  {
+    tracking: Type.Optional(
+      Type.String({
+        pattern: '^[ -~]{0,100}$',
+        description: "The parcel's tracking number.",
+        examples: ['00340434161094042557'],
+      }),
+    ),
+  },
+  strict,
+);
+
+const fields = {
+  id: Type.String(),
+  userId: Type.String(),
+  status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered']),
+  step: Type.Optional(
+    Type.String({
+      description:
+        'What a placed order waits for, or where a rejected one failed: `customer_validation`, `inventory` or `payment`.',
+      examples: ['payment'],
+    }),
+  ),
+};
+
+const WhyNot = Type.Object(
+  {
+    code: Type.String({ examples: ['inventory/insufficient-stock'] }),
+    text: Type.String({ examples: ['There is not enough stock of TEA-EARL-GREY-100.'] }),
+  },
+  { ...strict, description: 'Why it was rejected or cancelled; the code is for programs.' },
+);
+
+const Payment = Type.Object(
+  {
+    status: Type.Enum(['open', 'authorised', 'captured', 'cancelled', 'refunded']),
+    id: Type.Optional(Type.String({ description: "The payment provider's.", examples: ['pay_01'] })),
+    dueAt: Time,
+  },
+  strict,
+);
+
+const Moment = Type.Object(
+  { type: Type.String({ description: 'What happened.', examples: ['OrderPlaced'] }), at: Time },
+  strict,
+);
 
 const Line = Type.Object(
   {
@@ -38,11 +96,13 @@ const Line = Type.Object(
 export const Order = Type.Object(
   {
     ...fields,
+    reason: Type.Optional(WhyNot),
+    payment: Payment,
     lines: Type.Array(Line),
     total: Money,
+    tracking: Type.Optional(Type.String()),
     placedAt: Time,
-    cancelledAt: Type.Optional(Time),
-    cancelReason: Type.Optional(Type.String()),
+    timeline: Type.Array(Moment, { description: 'Everything that happened, oldest first.' }),
     version: Version,
   },
   { ...strict, $id: 'Order', title: 'Order' },
@@ -61,9 +121,7 @@ export const OrderAnswer = Type.Object(
   {
     ...fields,
     lines: Type.Array(Item),
-    total: Type.Optional(
-      Type.Object(Money.properties, { ...strict, description: 'Where the order was just placed.' }),
-    ),
+    total: Money,
     ...commandFields,
   },
   { ...strict, $id: 'OrderAnswer', title: 'Order after a command' },

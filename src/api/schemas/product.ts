@@ -39,6 +39,8 @@ const fields = {
   price: Money,
   status: Type.Enum(['listed', 'discontinued']),
   onHand: Type.Integer({ minimum: 0, description: 'Pieces in the warehouse.', examples: [50] }),
+  reserved: Type.Integer({ minimum: 0, description: 'Pieces promised to orders.', examples: [3] }),
+  available: Type.Integer({ minimum: 0, description: 'On hand and not reserved.', examples: [47] }),
 };
 
 /** As the read model shows it. */

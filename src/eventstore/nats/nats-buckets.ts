@@ -25,6 +25,8 @@ export function createNatsBuckets(options: NatsBucketsOptions) {
   let manager: Promise<JetStreamManager> | undefined;
 
   const asked = async <T>(what: string, call: (jsm: JetStreamManager) => Promise<T>): Promise<T> => {
+    // The client would hold the request back until it is connected again, or time out.
+    if (!requests.connected()) throw new LogUnavailable(`${what}: not connected`);
     try {
       manager ??= jetstreamManager(requests.connection, { checkAPI: false, timeout: timeoutMs });
       return await call(await manager);

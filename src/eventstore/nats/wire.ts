@@ -76,5 +76,8 @@ export function isConflict(errCode: number): boolean {
 
 /** What a server says while it starts, fails over or is short of something: the same request may succeed later. */
 export function isPassing(code: number, errCode: number): boolean {
-  return code >= 500 || errCode === 10039 || errCode === 10076 || errCode === 10008;
+  return code >= 500 || PASSING.has(errCode);
 }
+
+/** JetStream not enabled, or not ready; a batch of which a message got lost, or one more than may be open. */
+const PASSING: ReadonlySet<number> = new Set([10008, 10039, 10076, 10176, 10210]);

@@ -52,6 +52,16 @@ const RULES: readonly Rule[] = [
     broken: ({ nats }) => (nats.tls.certFile === '') !== (nats.tls.keyFile === ''),
   },
   {
+    key: 'payment.url',
+    message: 'payment.adapter http needs the address of the provider',
+    broken: ({ payment }) => payment.adapter === 'http' && payment.url === '',
+  },
+  {
+    key: 'notifications.url',
+    message: 'notifications.adapter webhook needs url and secret',
+    broken: ({ notifications: n }) => n.adapter === 'webhook' && (n.url === '' || n.secret === ''),
+  },
+  {
     key: 'tracing.enabled',
     message: 'needs tracing.endpoint, the address of a collector',
     broken: ({ tracing }) => tracing.enabled && tracing.endpoint === '',

@@ -82,7 +82,23 @@ export const configSchema = section({
     maxInFlight: whole(1, 10_000),
     rowCacheEntries: whole(0, 10_000_000),
   }),
-  processes: section({ enabled: flag() }),
+  processes: section({
+    enabled: flag(),
+    groups: Type.Enum([1, 4, 16, 64]),
+    paymentDeadlineMs: whole(1_000, 30 * 24 * 60 * MINUTE_MS),
+  }),
+  payment: section({
+    adapter: Type.Enum(['simulated', 'http']),
+    url: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    apiKey: anySecret(),
+    timeoutMs: whole(100, MINUTE_MS),
+  }),
+  notifications: section({
+    adapter: Type.Enum(['log', 'webhook']),
+    url: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    secret: anySecret(),
+    keepMs: whole(MINUTE_MS, 30 * 24 * 60 * MINUTE_MS),
+  }),
   tracing: section({
     enabled: flag(),
     endpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),

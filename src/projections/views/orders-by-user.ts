@@ -1,4 +1,5 @@
-import { type OrderEvent, order } from '../../domain/order.ts';
+import { order } from '../../domain/order.ts';
+import type { OrderEvent } from '../../domain/order-state.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../list.ts';
 import type { Projection } from '../projection.ts';
 import { exactNumber, isoTime } from './json.ts';

@@ -1,105 +1,90 @@
-import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Projection } from '../projection.ts';
+import { order } from '../../domain/order.ts';
+import type { OrderEvent } from '../../domain/order-state.ts';
+import type { EventContext, Projection } from '../projection.ts';
 import { exactNumber, isoTime } from './json.ts';
-
-interface OrderLineRow {
-  readonly sku: string;
-  readonly name: string;
-  readonly quantity: number;
-  readonly unitPriceMinor: number;
-  readonly lineTotalMinor: number;
-}
-
-/** An order as the API serves it. */
-export interface OrderRow {
-  readonly id: string;
-  readonly userId: string;
-  readonly status: 'placed' | 'cancelled';
-  readonly lines: readonly OrderLineRow[];
-  readonly total: { readonly amountMinor: number; readonly currency: string };
-  readonly placedAt: string;
-  readonly cancelledAt?: string;
-  readonly cancelReason?: string;
-  readonly version: number;
-}
-
-type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
-
-const string = { type: 'string' };
-const integer = { type: 'integer' };
-const time = { type: 'string', format: 'date-time' };
+import { linesOf, type OrderRow, orderRowSchema } from './order-row.ts';
 
 /** One row per order, by id. */
 export const orders: Projection<OrderRow, OrderEvent> = {
   name: 'orders',
-  version: 1,
+  version: 2,
   sources: [order],
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
-  evolve: (row, event, { stream, position }) => {
-    switch (event.$typeName) {
-      case 'jetledger.order.v1.OrderPlaced':
-        return placed(stream.id, event, position);
-      case 'jetledger.order.v1.OrderCancelled': {
-        if (row === undefined) return undefined;
-        const cancelled = { cancelledAt: isoTime(event.cancelledAt), cancelReason: event.reason };
-        return { ...row, status: 'cancelled', ...cancelled, version: position };
-      }
-      default:
-        return event satisfies never;
-    }
+  evolve: (row, event, context) => {
+    const after =
+      event.$typeName === 'jetledger.order.v1.OrderPlaced'
+        ? placed(context.stream.id, event)
+        : row && changed(row, event);
+    if (after === undefined) return undefined;
+    const timeline = [...after.timeline, entryOf(event, context)];
+    return { ...after, timeline, version: context.position };
   },
-  schema: {
-    type: 'object',
-    required: ['id', 'userId', 'status', 'lines', 'total', 'placedAt', 'version'],
-    additionalProperties: false,
-    properties: {
-      id: string,
-      userId: string,
-      status: { enum: ['placed', 'cancelled'] },
-      lines: {
-        type: 'array',
-        items: {
-          type: 'object',
-          required: ['sku', 'name', 'quantity', 'unitPriceMinor', 'lineTotalMinor'],
-          additionalProperties: false,
-          properties: {
-            sku: string,
-            name: string,
-            quantity: integer,
-            unitPriceMinor: integer,
-            lineTotalMinor: integer,
-          },
-        },
-      },
-      total: {
-        type: 'object',
-        required: ['amountMinor', 'currency'],
-        additionalProperties: false,
-        properties: { amountMinor: integer, currency: string },
-      },
-      placedAt: time,
-      cancelledAt: time,
-      cancelReason: string,
-      version: integer,
-    },
-  },
+  schema: orderRowSchema,
 };
 
-function placed(id: string, event: Placed, version: number): OrderRow {
+type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
+
+function entryOf({ $typeName }: OrderEvent, { time }: EventContext): OrderRow['timeline'][number] {
+  return { type: $typeName.slice($typeName.lastIndexOf('.') + 1), at: isoTime(BigInt(time)) };
+}
+
+function placed(id: string, event: Placed): OrderRow {
   return {
     id,
     userId: event.userId,
     status: 'placed',
-    lines: event.lines.map((line) => ({
-      sku: line.sku,
-      name: line.name,
-      quantity: exactNumber(line.quantity),
-      unitPriceMinor: exactNumber(line.unitPriceMinor),
-      lineTotalMinor: exactNumber(line.lineTotalMinor),
-    })),
+    step: 'customer_validation',
+    payment: { status: 'open', dueAt: isoTime(event.paymentDueAt) },
+    lines: linesOf(event.lines),
     total: { amountMinor: exactNumber(event.totalMinor), currency: event.currency },
     placedAt: isoTime(event.placedAt),
-    version,
+    timeline: [],
+    version: 0,
   };
+}
+
+function changed(row: OrderRow, event: Exclude<OrderEvent, Placed>): OrderRow {
+  switch (event.$typeName) {
+    case 'jetledger.order.v1.CustomerValidated':
+      return { ...row, step: 'inventory' };
+    case 'jetledger.order.v1.OrderStockReserved':
+      return { ...row, step: 'payment' };
+    case 'jetledger.order.v1.PaymentAuthorised':
+      return paid(row, 'authorised', event.paymentId);
+    case 'jetledger.order.v1.PaymentCaptured':
+      return paid(row, 'captured', event.paymentId);
+    case 'jetledger.order.v1.PaymentCancelled':
+      return paid(row, 'cancelled', event.paymentId);
+    case 'jetledger.order.v1.PaymentRefunded':
+      return paid(row, 'refunded', event.paymentId);
+    case 'jetledger.order.v1.OrderRejected': {
+      const { step, code, reason } = event;
+      return { ...row, status: 'rejected', step, reason: { code, text: reason } };
+    }
+    case 'jetledger.order.v1.OrderCancelled': {
+      // Cancelled orders of the first version do not say by whom: only customers could.
+      const code = `cancelled/${event.by === '' ? 'customer' : event.by}`;
+      return { ...withoutStep(row), status: 'cancelled', reason: { code, text: event.reason } };
+    }
+    case 'jetledger.order.v1.OrderConfirmed':
+      return { ...withoutStep(row), status: 'confirmed' };
+    case 'jetledger.order.v1.OrderShipped':
+      return { ...row, status: 'shipped', ...(event.tracking !== '' && { tracking: event.tracking }) };
+    case 'jetledger.order.v1.OrderDelivered':
+      return { ...row, status: 'delivered' };
+    case 'jetledger.order.v1.OrderStockReleased':
+      return row;
+    default:
+      return event satisfies never;
+  }
+}
+
+function paid(row: OrderRow, status: OrderRow['payment']['status'], paymentId: string): OrderRow {
+  const id = paymentId === '' ? row.payment.id : paymentId;
+  return { ...row, payment: { ...row.payment, status, ...(id !== undefined && { id }) } };
+}
+
+function withoutStep({ step: _step, ...row }: OrderRow): OrderRow {
+  return row;
 }

@@ -2,7 +2,8 @@ import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import type { EmailCommand } from '../../../src/domain/email.ts';
-import type { NewOrderLine, OrderCommand } from '../../../src/domain/order.ts';
+import type { OrderCommand } from '../../../src/domain/order.ts';
+import type { NewOrderLine } from '../../../src/domain/order-lines.ts';
 import type { ProductCommand } from '../../../src/domain/product.ts';
 import type { UserCommand } from '../../../src/domain/user.ts';
 
@@ -83,11 +84,16 @@ export const productCommands: fc.Arbitrary<ProductCommand[]> = (() => {
     { type: is('change'), name, discontinue: fc.constant(true), at },
     { requiredKeys: ['type', 'discontinue', 'at'] },
   );
+  const orderId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
+  const reserve = fc.record({ type: is('reserveStock'), orderId, quantity, at });
+  const end = fc.record({ type: fc.constantFrom('releaseStock', 'shipStock'), orderId, at });
   const later = fc.array(
     fc.oneof(
       { weight: 1, arbitrary: list },
       { weight: 4, arbitrary: change },
       { weight: 6, arbitrary: receive },
+      { weight: 8, arbitrary: reserve },
+      { weight: 6, arbitrary: end },
       { weight: 1, arbitrary: discontinue },
     ),
     { maxLength: 30 },
@@ -125,10 +131,51 @@ export const orderCommands: fc.Arbitrary<OrderCommand[]> = fc
       lines.map((l) => ({ ...l, unitPriceMinor: l.unitPriceMinor + 1n })),
     );
     const lines = fc.constantFrom(...baskets, ...repriced);
-    const place = fc.record({ type: is('place'), orderId: is('o1'), userId, lines, at });
-    const later = fc.oneof(place, fc.record({ type: is('cancel'), reason, at }));
-    return beginning<OrderCommand>(place, fc.array(later, { maxLength: 6 }));
+    const place = fc.record({
+      type: is('place'),
+      orderId: is('o1'),
+      userId,
+      lines,
+      paymentToken: fc.constantFrom('tok_1', 'tok_1', 'tok_1', 'tok_2', 'two words'),
+      paymentDueAt: fc.integer({ min: 1_700_000_030_000, max: 1_700_000_090_000 }),
+      at,
+    });
+    const totals = baskets.flatMap((basket) => [totalOf(basket), totalOf(basket) + 1n]);
+    const later = orderSteps(fc.constantFrom(...totals));
+    const rest = fc.array(fc.oneof({ weight: 1, arbitrary: place }, { weight: 12, arbitrary: later }), {
+      maxLength: 24,
+    });
+    return beginning<OrderCommand>(place, rest);
   });
+
+const totalOf = (lines: readonly NewOrderLine[]): bigint =>
+  lines.reduce(
+    (sum, line) => sum + line.unitPriceMinor * BigInt(Number.isInteger(line.quantity) ? line.quantity : 1),
+    0n,
+  );
+
+/** What comes after an order was placed. The successful steps are frequent, so that some orders get far. */
+function orderSteps(amountMinor: fc.Arbitrary<bigint>): fc.Arbitrary<OrderCommand> {
+  const paymentId = fc.constantFrom('p1', 'p2');
+  const paid = { paymentId, amountMinor, currency: fc.constantFrom('EUR', 'EUR', 'EUR', 'USD'), at };
+  const step = fc.constantFrom('customer_validation', 'inventory', 'payment');
+  const by = fc.constantFrom('customer', 'customer-deactivated');
+  const often = <C extends OrderCommand>(arbitrary: fc.Arbitrary<C>) => ({ weight: 6, arbitrary });
+  return fc.oneof<fc.MaybeWeightedArbitrary<OrderCommand>[]>(
+    often(fc.record({ type: is('recordCustomerValidated'), directoryPosition: fc.nat(9), at })),
+    often(fc.record({ type: is('recordStockReserved'), at })),
+    often(fc.record({ type: is('recordAuthorised'), ...paid })),
+    often(fc.record({ type: is('recordCaptured'), ...paid })),
+    fc.record({ type: is('reject'), step, code: is('x/y'), reason: is('Because.'), at }),
+    fc.record({ type: is('expire'), at }),
+    fc.record({ type: is('cancel'), reason, by, at }),
+    often(fc.record({ type: is('ship'), tracking: fc.constantFrom('', 'T-1', 'ü'), at })),
+    fc.record({ type: is('deliver'), at }),
+    fc.record({ type: is('recordStockReleased'), at }),
+    fc.record({ type: is('recordPaymentCancelled'), paymentId, at }),
+    fc.record({ type: is('recordPaymentRefunded'), ...paid }),
+  );
+}
 
 /** Mostly the first command and then the others; sometimes the others at once. */
 function beginning<Command>(first: fc.Arbitrary<Command>, later: fc.Arbitrary<Command[]>) {

@@ -42,12 +42,67 @@ test('a placed order has 1 to 100 lines of distinct products, at the prices and 
   );
 });
 
-test('an order is placed at most once, then cancelled at most once, and nothing happens after that', () => {
+const type = ($typeName: string) => $typeName.slice($typeName.lastIndexOf('.') + 1);
+
+test('an order goes through its steps in their order, each at most once, and fails or is cancelled at most once', () => {
+  const steps = [
+    'OrderPlaced',
+    'CustomerValidated',
+    'OrderStockReserved',
+    'PaymentAuthorised',
+    'PaymentCaptured',
+    'OrderConfirmed',
+    'OrderShipped',
+    'OrderDelivered',
+  ];
   fc.assert(
     fc.property(orderCommands, (commands) => {
-      const types = run(order, commands).flatMap(({ events }) => events.map((event) => event.$typeName));
-      const whole = ['jetledger.order.v1.OrderPlaced', 'jetledger.order.v1.OrderCancelled'];
-      expect(types).toEqual(whole.slice(0, types.length));
+      const types = run(order, commands).flatMap(({ events }) => events.map((e) => type(e.$typeName)));
+      const taken = types.filter((name) => steps.includes(name));
+      // An authorisation may go unreported; the capture says it too.
+      const expected = taken.includes('PaymentAuthorised')
+        ? steps
+        : steps.filter((name) => name !== 'PaymentAuthorised');
+      expect(taken).toEqual(expected.slice(0, taken.length));
+      const ended = types.findIndex((name) => name === 'OrderRejected' || name === 'OrderCancelled');
+      const compensations = ['OrderStockReleased', 'PaymentCancelled', 'PaymentRefunded'];
+      const after = ended === -1 ? [] : types.slice(ended + 1);
+      expect(after.every((name) => compensations.includes(name))).toBe(true);
+      expect(after.filter((name) => name === 'OrderStockReleased').length).toBeLessThanOrEqual(1);
+      expect(after.filter((name) => name.startsWith('Payment')).length).toBeLessThanOrEqual(1);
+      if (ended === -1) expect(types.some((name) => compensations.includes(name))).toBe(false);
     }),
+    { numRuns: 500 },
+  );
+});
+
+test('a captured payment and the confirmation are one commit, and after it the order is never rejected', () => {
+  fc.assert(
+    fc.property(orderCommands, (commands) => {
+      let confirmed = false;
+      for (const { events } of run(order, commands)) {
+        const types = events.map((e) => type(e.$typeName));
+        if (confirmed) expect(types).not.toContain('OrderRejected');
+        if (types.includes('PaymentCaptured') || types.includes('OrderConfirmed')) {
+          expect(types).toEqual(['PaymentCaptured', 'OrderConfirmed']);
+          confirmed = true;
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("every amount that a payment moves is the order's total in its currency", () => {
+  fc.assert(
+    fc.property(orderCommands, (commands) => {
+      for (const { events, after } of run(order, commands)) {
+        for (const event of events) {
+          if (!('paymentId' in event && 'amountMinor' in event) || after.status === 'absent') continue;
+          expect([event.amountMinor, event.currency]).toEqual([after.totalMinor, after.currency]);
+        }
+      }
+    }),
+    { numRuns: 500 },
   );
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { normaliseEmail } from '../../../src/domain/email-address.ts';
-import { emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
+import { deleteKey, emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
 import { normaliseName, normaliseReason } from '../../../src/domain/text.ts';
 
 const strings = fc.oneof(
@@ -65,5 +65,47 @@ test('a key map holds what a built-in map holds, and older versions of it never 
       if (older !== undefined) expect(JSON.stringify(older.map)).toBe(older.json);
     }),
     { numRuns: 50 },
+  );
+});
+
+/** How deep every leaf is, and that no node but the root is too small or too large. */
+function depthOf(map: KeyMap<unknown>, isRoot = true): number {
+  expect(map.entries.length).toBeLessThanOrEqual(32);
+  if (!isRoot) expect(map.entries.length).toBeGreaterThanOrEqual(8);
+  const depths = new Set(map.children.map((child) => depthOf(child, false)));
+  if (map.children.length > 0) expect(map.children).toHaveLength(map.entries.length + 1);
+  expect(depths.size).toBeLessThanOrEqual(1);
+  return 1 + (Array.from(depths)[0] ?? 0);
+}
+
+test('with puts and deletes in any order a key map holds what a built-in map holds and stays balanced', () => {
+  const key = fc.integer({ min: 0, max: 400 });
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ put: key, value: fc.nat(9) }) },
+    { weight: 2, arbitrary: fc.record({ delete: key }) },
+    { weight: 1, arbitrary: fc.record({ deleteFrom: key, count: fc.nat(120) }) },
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 400, size: 'max' }), fc.nat(400), (steps, cut) => {
+      const model = new Map<string, number>();
+      let map: KeyMap<number> = emptyKeyMap;
+      let older: { map: KeyMap<number>; json: string } | undefined;
+      const remove = (n: number) => {
+        map = deleteKey(map, `key-${n}`);
+        model.delete(`key-${n}`);
+      };
+      for (const [index, one] of steps.entries()) {
+        if (index === cut) older = { map, json: JSON.stringify(map) };
+        if ('put' in one) {
+          map = putKey(map, `key-${one.put}`, one.value);
+          model.set(`key-${one.put}`, one.value);
+        } else if ('delete' in one) remove(one.delete);
+        else for (let n = one.deleteFrom; n < one.deleteFrom + one.count; n++) remove(n);
+      }
+      for (let n = 0; n <= 520; n++) expect(getKey(map, `key-${n}`)).toBe(model.get(`key-${n}`));
+      depthOf(map);
+      if (older !== undefined) expect(JSON.stringify(older.map)).toBe(older.json);
+    }),
+    { numRuns: 100 },
   );
 });

@@ -1,5 +1,5 @@
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import { account } from './kernel-scenario.ts';
 
 /** A decision of the log, with the account as it was before and after. */
@@ -15,6 +15,8 @@ export interface StoredDecision {
   /** Whether the account existed, also when only by an earlier decision of the same commit. */
   readonly born: boolean;
   readonly by: readonly number[];
+  /** The body that its fingerprint is made of. */
+  readonly body: string;
   /** Whether it has its commit for itself. */
   readonly alone: boolean;
 }
@@ -42,15 +44,21 @@ export function historiesOf(store: MemoryStore): Histories {
     const commit = store.at(position);
     if (commit === undefined) continue;
     const { id } = commit.stream;
-    for (const [index, { commandId, events }] of commit.decisions.entries()) {
+    for (const [index, { commandId, events, fingerprint }] of commit.decisions.entries()) {
       const before = balances.get(id) ?? account.initial;
       const decoded = events.map((event) => codec.decode(event));
       const after = decoded.reduce(account.evolve, before);
       balances.set(id, after);
       const { commitId, previous } = commit;
-      const place = { commandId, commitId, id, position, previous, before, after };
+      const body = new TextDecoder().decode(fingerprint);
+      const place = { commandId, commitId, id, position, previous, before, after, body };
       const alone = commit.decisions.length === 1;
-      decisions.push({ ...place, born: previous > 0 || index > 0, by: decoded.map((e) => (e as { value: number }).value), alone });
+      decisions.push({
+        ...place,
+        born: previous > 0 || index > 0,
+        by: decoded.map((e) => (e as { value: number }).value),
+        alone,
+      });
     }
   }
   const within: Histories['within'] = (id, from, to) => {

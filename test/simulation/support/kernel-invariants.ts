@@ -1,10 +1,10 @@
+import type { Int32Value } from '@bufbuild/protobuf/wkt';
 import type { CommandResult } from '../../../src/eventstore/command.ts';
 import type { CommitAllResult } from '../../../src/eventstore/commit-all.ts';
 import type { Rejection } from '../../../src/eventstore/decider.ts';
 import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { Int32Value } from '@bufbuild/protobuf/wkt';
 import { type Histories, historiesOf, type StoredDecision } from './kernel-history.ts';
-import { account, type AccountCommand, type KernelOp } from './kernel-scenario.ts';
+import { type AccountCommand, account, type KernelOp } from './kernel-scenario.ts';
 
 /** A request as its client sent it, the same at every try. */
 export interface Asked {
@@ -30,7 +30,7 @@ export interface Attempt {
 export function violationsOf(store: MemoryStore, attempts: readonly Attempt[]): string[] {
   const asked = new Map<string, Asked>();
   for (const attempt of attempts) {
-    if (attempt.asked.body !== 'another body') asked.set(attempt.asked.commandId, attempt.asked);
+    asked.set(attempt.asked.commandId, attempt.asked);
   }
   const log = historiesOf(store);
   return [
@@ -49,7 +49,8 @@ function illegal(decision: StoredDecision, asked: Asked | undefined): string[] {
   const outcome = account.decide(commandOn(asked.op, id), before);
   const expected = Array.isArray(outcome) ? outcome.map((event: Int32Value) => event.value) : ['rejected'];
   const found: string[] = [];
-  if (JSON.stringify(expected) !== JSON.stringify(by)) found.push(`${name} is illegal on a balance of ${before}`);
+  if (JSON.stringify(expected) !== JSON.stringify(by))
+    found.push(`${name} is illegal on a balance of ${before}`);
   if (asked.op.type === 'all') return found;
   if (asked.op.expected === 'none' && born) found.push(`${name} expected none`);
   if (asked.op.expected === 'exists' && !born) found.push(`${name} expected one`);
@@ -75,20 +76,34 @@ function untrue(log: Histories, attempt: Attempt): string[] {
   const { answer } = attempt.end;
   const { asked } = attempt;
   const name = `${asked.commandId} was told ${answer.outcome}`;
-  const reused = asked.body === 'another body';
   const stored = log.decisions.filter((d) => d.commandId === asked.commandId);
+  const reused = stored.some((d) => d.body !== asked.body);
   switch (answer.outcome) {
     case 'accepted':
-      if (reused) return [`${name} although its key was used for something else`];
+      if (reused) return [`${name} although its key was used with another body`];
       return 'versions' in answer
-        ? sameAs(name, answer.versions, placesOf(asked.op).map((id) => stored.find((d) => d.id === id)?.position))
+        ? sameAs(
+            name,
+            answer.versions,
+            placesOf(asked.op).map((id) => stored.find((d) => d.id === id)?.position),
+          )
         : sameAs(name, [answer.version, answer.state, answer.events.map((e) => e.value)], toldOf(stored[0]));
     case 'key-reused':
-      return reused && stored.length > 0 ? [] : [`${name} and did not reuse it`];
+      return reused ? [] : [`${name} and did not reuse it`];
     case 'unchanged':
-      return holdsSomewhere(log, attempt, (command, balance) => isEmpty(account.decide(command, balance)), name);
+      return holdsSomewhere(
+        log,
+        attempt,
+        (command, balance) => isEmpty(account.decide(command, balance)),
+        name,
+      );
     case 'rejected':
-      return holdsSomewhere(log, attempt, (command, balance) => !Array.isArray(account.decide(command, balance)), name);
+      return holdsSomewhere(
+        log,
+        attempt,
+        (command, balance) => !Array.isArray(account.decide(command, balance)),
+        name,
+      );
     case 'conflict':
       return conflictHolds(log, attempt) ? [] : [name];
   }

@@ -17,7 +17,8 @@ export const account: Decider<number, AccountCommand, Int32Value, Rejection> = {
   evolve: (balance, event) => balance + event.value,
   decide: (command, balance) => {
     const by = command.kind === 'add' ? command.by : command.to - balance;
-    if (balance + by < 0) return { code: 'account/too-little', message: 'There is not enough on the account.' };
+    if (balance + by < 0)
+      return { code: 'account/too-little', message: 'There is not enough on the account.' };
     return by === 0 ? [] : [create(Int32ValueSchema, { value: by })];
   },
 };
@@ -34,7 +35,13 @@ export type KernelOp =
       readonly beside: boolean;
     }
   /** A transfer between two accounts in one atomic commit. */
-  | { readonly type: 'all'; readonly from: string; readonly to: string; readonly amount: number; readonly beside: boolean };
+  | {
+      readonly type: 'all';
+      readonly from: string;
+      readonly to: string;
+      readonly amount: number;
+      readonly beside: boolean;
+    };
 
 /** What the clients of one schedule ask for. */
 export interface KernelScenario {

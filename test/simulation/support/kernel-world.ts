@@ -14,7 +14,11 @@ import { account, type KernelOp, type KernelScenario, pick, scenarioOf } from '.
 
 /** What a process is made of; a plant replaces a part and so switches a fence off. */
 export interface KernelPlant {
-  readonly log?: (log: Log, store: MemoryStore, place: { world: World; actor: string; runtime: Runtime }) => Log;
+  readonly log?: (
+    log: Log,
+    store: MemoryStore,
+    place: { world: World; actor: string; runtime: Runtime },
+  ) => Log;
   readonly handler?: (handler: Handler) => Handler;
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
 }
@@ -116,7 +120,8 @@ export async function runKernelSchedule(
   /** Repeats a request until it is answered; sometimes an impatient proxy sends it twice, or a client reuses its key. */
   async function request(client: Runtime, op: KernelOp, commandId: string): Promise<void> {
     const known = op.type === 'one' && op.expected === 'version' ? op.id : undefined;
-    const version = known === undefined ? undefined : store.version({ category: account.category, id: known });
+    const version =
+      known === undefined ? undefined : store.version({ category: account.category, id: known });
     const asked: Asked = { op, commandId, version, body: JSON.stringify(op) };
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const twin = client.random() < 0.2 ? send(asked) : undefined;

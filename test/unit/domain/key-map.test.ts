@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
+import { deleteKey, emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
 import { addKey, emptyKeySet, hasKey, type KeySet } from '../../../src/domain/key-set.ts';
 
 function nodesOf<V>(map: KeyMap<V>): KeyMap<V>[] {
@@ -47,4 +47,24 @@ test('names of object properties are keys like any others', () => {
   expect(hasKey(emptyKeySet, '__proto__')).toBe(false);
   expect(hasKey(addKey(emptyKeySet, '__proto__'), '__proto__')).toBe(true);
   expect(hasKey(addKey(emptyKeySet, ''), '')).toBe(true);
+});
+
+test('deleting from ten thousand keys copies a few small nodes and shares all others', () => {
+  const before = filled(10_000);
+  const shared = new Set(nodesOf(before));
+  for (const key of ['key-0', 'key-5000', before.entries[0]?.key ?? '']) {
+    const fresh = nodesOf(deleteKey(before, key)).filter((node) => !shared.has(node));
+    expect(fresh.length).toBeLessThanOrEqual(9);
+  }
+});
+
+test('deleting a key that is not there answers the very same map', () => {
+  const set = filled(1_000);
+  expect(deleteKey(set, 'key-1000')).toBe(set);
+});
+
+test('a map from which everything was deleted is empty again', () => {
+  let set = filled(2_000);
+  for (let i = 0; i < 2_000; i++) set = deleteKey(set, `key-${(i * 7) % 2_000}`);
+  expect(set).toEqual(emptyKeySet);
 });

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { type NewOrderLine, order } from '../../../src/domain/order.ts';
+import { order } from '../../../src/domain/order.ts';
+import type { NewOrderLine } from '../../../src/domain/order-lines.ts';
 import { OrderCancelledSchema, OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { AT, AT_EVENT, given } from './spec.ts';
 
@@ -17,12 +18,19 @@ const placed = create(OrderPlacedSchema, {
   currency: 'EUR',
   totalMinor: 3897n,
   placedAt: AT_EVENT,
+  paymentToken: 'tok_1',
+  paymentDueAt: AT_EVENT + 900_000n,
 });
-const cancelled = create(OrderCancelledSchema, { reason: 'too late', cancelledAt: AT_EVENT });
+const cancelled = create(OrderCancelledSchema, {
+  reason: 'too late',
+  cancelledAt: AT_EVENT,
+  by: 'customer',
+});
 
+const payment = { paymentToken: 'tok_1', paymentDueAt: AT + 900_000 };
 const place = (...lines: NewOrderLine[]) =>
-  ({ type: 'place', orderId: 'o1', userId: 'u1', lines, at: AT }) as const;
-const cancel = { type: 'cancel', reason: 'too late', at: AT } as const;
+  ({ type: 'place', orderId: 'o1', userId: 'u1', lines, ...payment, at: AT }) as const;
+const cancel = { type: 'cancel', reason: 'too late', by: 'customer', at: AT } as const;
 const manyLines = (count: number) => Array.from({ length: count }, (_, i) => ({ ...tea, sku: `TEA-${i}` }));
 
 describe('placing an order', () => {
@@ -48,10 +56,20 @@ describe('placing an order', () => {
     ['a line less', place(tea)],
     ['a line more', place(tea, cup, { ...cup, sku: 'CUP-2' })],
     ['another order of lines', place(cup, tea)],
+    ['another way to pay', { ...place(tea, cup), paymentToken: 'tok_2' }],
     ['another user', { ...place(tea, cup), userId: 'u2' }],
   ] as const)('under an id that is taken is refused with %s', (_what, command) => {
     given(order, placed).when(command).thenRejected('order/exists');
   });
+
+  test.each(['', 'two words', 'a\nb', 'ü', 'x'.repeat(201)])(
+    'refuses the payment token %j',
+    (paymentToken) => {
+      given(order)
+        .when({ ...place(tea), paymentToken })
+        .thenRejected('order/invalid-payment');
+    },
+  );
 
   test('takes 1 to 100 lines', () => {
     given(order).when(place()).thenRejected('order/invalid-line-count', { lines: 0 });

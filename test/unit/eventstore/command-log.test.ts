@@ -10,7 +10,8 @@ import {
 import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-const decision = (commandId: string, body = '') => create(DecisionSchema, { commandId, fingerprint: bytes(body) });
+const decision = (commandId: string, body = '') =>
+  create(DecisionSchema, { commandId, fingerprint: bytes(body) });
 
 describe('the commands of an aggregate', () => {
   it('are recalled with their version and whether the content was the same', () => {

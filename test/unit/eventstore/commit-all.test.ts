@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
-import { counter, type CounterCommand } from '../../support/toy.ts';
+import { type CounterCommand, counter } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 
 const both = (handler: Handler, id: string, a: CounterCommand, b: CounterCommand) =>
@@ -41,7 +41,10 @@ describe('a commit of several aggregates', () => {
 
   it('confirms "nothing to do" on the tail, also when the others have something to do', async () => {
     const { handler, start, log } = service();
-    const unnoted = { ...counter, decide: (by: number, s: typeof counter.initial) => counter.decide(add(by - s.total), s) };
+    const unnoted = {
+      ...counter,
+      decide: (by: number, s: typeof counter.initial) => counter.decide(add(by - s.total), s),
+    };
     const set = (h: Handler, id: string, to: number) =>
       h.commitAll([part(counter, 'a', add(1)), part(unnoted, 'b', to)], meta(id));
     await handler.execute(unnoted, 'b', 5, meta('c0'));
@@ -68,7 +71,10 @@ describe('a commit of several aggregates', () => {
     await both(handler, 'c1', add(1), add(1));
     const other = start();
     await both(other, 'c2', add(1), add(1));
-    expect(await both(handler, 'c3', add(1), add(1))).toMatchObject({ outcome: 'accepted', versions: [5, 6] });
+    expect(await both(handler, 'c3', add(1), add(1))).toMatchObject({
+      outcome: 'accepted',
+      versions: [5, 6],
+    });
     expect((await handler.load(counter, 'b')).state.total).toBe(3);
     expect(await log.head()).toBe(6);
   });
@@ -86,7 +92,10 @@ describe('a commit of several aggregates', () => {
     expect(await rest.commitAll(parts('none'), meta('c1'))).toEqual({ ...conflict, expected: 'none' });
     expect(await handler.commitAll(parts(7), meta('c2'))).toEqual({ ...conflict, expected: 7 });
     expect(await log.head()).toBe(1);
-    expect(await rest.commitAll(parts(1), meta('c3'))).toMatchObject({ outcome: 'accepted', versions: [2, 3] });
+    expect(await rest.commitAll(parts(1), meta('c3'))).toMatchObject({
+      outcome: 'accepted',
+      versions: [2, 3],
+    });
   });
 
   it('is given up after the bounded number of attempts, naming who was in the way', async () => {
@@ -102,7 +111,9 @@ describe('a commit of several aggregates', () => {
       },
     });
     const crowded = [part(counter, 'a', add(1)), part(counter, 'b', add(1), 'exists')];
-    expect(await service({ log, settings: { maxAttempts: 3 } }).handler.commitAll(crowded, meta('c1'))).toEqual({
+    expect(
+      await service({ log, settings: { maxAttempts: 3 } }).handler.commitAll(crowded, meta('c1')),
+    ).toEqual({
       outcome: 'conflict',
       category: 'counter',
       id: 'b',
@@ -151,7 +162,11 @@ describe('a commit of several aggregates that is repeated', () => {
     const other = start();
     await other.load(counter, 'b');
     await both(handler, 'c1', add(1), add(2));
-    expect(await both(other, 'c1', add(1), add(2))).toEqual({ outcome: 'accepted', versions: [2, 3], repeated: true });
+    expect(await both(other, 'c1', add(1), add(2))).toEqual({
+      outcome: 'accepted',
+      versions: [2, 3],
+      repeated: true,
+    });
   });
 
   it('is refused with another content', async () => {

@@ -5,7 +5,8 @@ import type { Upcaster } from '../../../src/eventstore/decider.ts';
 import { CorruptCommit, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import { codecOf, createEventCodec } from '../../../src/eventstore/event-codec.ts';
 import { loadAt } from '../../../src/eventstore/history.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryLog, openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import { CommitSchema, EventSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { added, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 
@@ -41,14 +42,20 @@ describe('an event', () => {
     const event = codecOf(counter).encode(added(7));
     event.encryption = create(EventSchema, { encryption: { keyId: 'k1' } }).encryption;
     expect(() => codecOf(counter).decode(event)).toThrow(
-      expect.objectContaining({ code: 'event/encrypted', message: expect.stringContaining('counter/Int32Value') }),
+      expect.objectContaining({
+        code: 'event/encrypted',
+        message: expect.stringContaining('counter/Int32Value'),
+      }),
     );
   });
 
   it('whose bytes are damaged is an error that names it', () => {
     const damaged = stored('StringValue', 1, Uint8Array.of(0x0a, 0xff));
     expect(() => codecOf(counter).decode(damaged)).toThrow(
-      expect.objectContaining({ code: 'event/corrupt', message: expect.stringContaining('counter/StringValue') }),
+      expect.objectContaining({
+        code: 'event/corrupt',
+        message: expect.stringContaining('counter/StringValue'),
+      }),
     );
   });
 
@@ -61,7 +68,9 @@ describe('an event', () => {
 describe('a category', () => {
   it('has no two events of one short name', () => {
     const events = [StringValueSchema, StringValueSchema];
-    expect(() => createEventCodec({ category: 'notes', events })).toThrow('notes has two events called StringValue');
+    expect(() => createEventCodec({ category: 'notes', events })).toThrow(
+      'notes has two events called StringValue',
+    );
   });
 });
 
@@ -113,8 +122,6 @@ describe('a history with an event that cannot be read', () => {
   });
 
   it('names subject and position when the whole commit is damaged', async () => {
-    const { createMemoryStore } = await import('../../../src/eventstore/memory/memory-store.ts');
-    const { openMemoryLog } = await import('../../../src/eventstore/memory/memory-log.ts');
     const store = createMemoryStore({ prefix: 'jl' });
     store.put(counterRef('a'), 0, toBinary(CommitSchema, toyCommit('c1', [added(1)])), 'c1');
     store.put(counterRef('a'), 1, Uint8Array.of(0xff, 0xff), 'c2');
@@ -175,7 +182,11 @@ describe('an upcaster', () => {
   });
 
   it('that is missing in the chain leaves the event unreadable rather than half converted', () => {
-    const codec = createEventCodec({ category: 'counter', events: [Int64ValueSchema], upcasters: [fromCents] });
+    const codec = createEventCodec({
+      category: 'counter',
+      events: [Int64ValueSchema],
+      upcasters: [fromCents],
+    });
     expect(() => codec.decode(stored('Amount', 1, text('5')))).toThrow('counter/Amount of schema version 1');
   });
 });

@@ -23,7 +23,18 @@ describe('the version of a fold', () => {
     ['the events', { events: [Int32ValueSchema] }],
     ['the shape of an event', { events: [Int32ValueSchema, StructSchema] }],
     ['the revision', { foldRevision: 1 }],
-    ['the upcasters', { upcasters: [{ type: 'Int32Value', fromVersion: 1, upcast: (data: Uint8Array) => ({ type: 'Int32Value', data }) }] }],
+    [
+      'the upcasters',
+      {
+        upcasters: [
+          {
+            type: 'Int32Value',
+            fromVersion: 1,
+            upcast: (data: Uint8Array) => ({ type: 'Int32Value', data }),
+          },
+        ],
+      },
+    ],
   ])('changes with %s', (_, change) => {
     expect(foldVersionOf({ ...counter, ...change })).not.toBe(version);
   });
@@ -32,7 +43,9 @@ describe('the version of a fold', () => {
     const before = foldVersionOf({ ...counter, events: [OrderPlacedSchema] });
     const [first] = OrderLineSchema.fields;
     const line = { ...OrderLineSchema, fields: [first] };
-    const fields = OrderPlacedSchema.fields.map((f) => (f.message === OrderLineSchema ? { ...f, message: line } : f));
+    const fields = OrderPlacedSchema.fields.map((f) =>
+      f.message === OrderLineSchema ? { ...f, message: line } : f,
+    );
     const changed = { ...OrderPlacedSchema, fields } as typeof OrderPlacedSchema;
     expect(OrderPlacedSchema.fields.some((f) => f.message === OrderLineSchema)).toBe(true);
     expect(foldVersionOf({ ...counter, events: [changed] })).not.toBe(before);

@@ -45,7 +45,10 @@ describe('an aggregate in the past', () => {
     [EPOCH + 1_000, 3, 3],
     [EPOCH + 60_000, 15, 9],
   ])('as of the time %d has the total %d', async (time, total, at) => {
-    expect(await loadAt(await past(), counter, 'a', { time })).toMatchObject({ state: { total }, version: at });
+    expect(await loadAt(await past(), counter, 'a', { time })).toMatchObject({
+      state: { total },
+      version: at,
+    });
   });
 
   it('stops at whichever of version and time comes first', async () => {

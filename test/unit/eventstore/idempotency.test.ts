@@ -31,7 +31,11 @@ describe('a command that is repeated', () => {
     const { handler, log, start } = service();
     const release = log.hold();
     const blocked = execute(handler, 'c0', 1);
-    const sent = Promise.all([execute(handler, 'c1', 10), execute(handler, 'c2', 20), execute(handler, 'c3', 30)]);
+    const sent = Promise.all([
+      execute(handler, 'c1', 10),
+      execute(handler, 'c2', 20),
+      execute(handler, 'c3', 30),
+    ]);
     release();
     await blocked;
     const [, middle] = await sent;
@@ -108,7 +112,11 @@ describe('what is remembered', () => {
     await execute(handler, 'create', 10);
     await execute(handler, 'c1', 5);
     await many(handler, REMEMBERED_COMMANDS - 1);
-    expect(await execute(start(), 'c1', 5)).toMatchObject({ outcome: 'accepted', repeated: true, version: 2 });
+    expect(await execute(start(), 'c1', 5)).toMatchObject({
+      outcome: 'accepted',
+      repeated: true,
+      version: 2,
+    });
     await many(handler, 1, 'last');
     expect(await execute(start(), 'c1', 5)).toMatchObject({ outcome: 'accepted', repeated: false });
     expect(await execute(handler, 'c1', 5)).toMatchObject({ repeated: true, version: 259 });
@@ -122,7 +130,10 @@ describe('what is remembered', () => {
       ...first,
       repeated: true,
     });
-    expect(await start().find(counter, 'a', meta('c1', 'add 11'))).toEqual({ outcome: 'key-reused', version: 1 });
+    expect(await start().find(counter, 'a', meta('c1', 'add 11'))).toEqual({
+      outcome: 'key-reused',
+      version: 1,
+    });
     expect(await start().find(counter, 'a', meta('c2'))).toBeUndefined();
     expect(await start().find(counter, 'b', meta('c1'))).toBeUndefined();
   });
@@ -130,7 +141,9 @@ describe('what is remembered', () => {
   it('belongs to its aggregate: two aggregates may use the same id', async () => {
     const { handler } = service();
     await execute(handler, 'c1', 10);
-    expect(await handler.execute(counter, 'b', note('x'), meta('c1', 'note'))).toMatchObject({ outcome: 'accepted' });
+    expect(await handler.execute(counter, 'b', note('x'), meta('c1', 'note'))).toMatchObject({
+      outcome: 'accepted',
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from '../../../src/eventstore/errors.ts';
 import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { added, counter, type CounterCommand, counterRef, toyCommit } from '../../support/toy.ts';
+import { added, type CounterCommand, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, rest, service, valuesOf } from './kernel.ts';
 
 /** A handler whose aggregate `a` has an append under way; everything sent now queues behind it. */
@@ -37,7 +37,11 @@ describe('commands that queue for one aggregate', () => {
       'unchanged',
       'accepted',
     ]);
-    expect(settled[0]).toMatchObject({ version: 2, state: { total: 11, notes: [] }, events: [{ value: 10 }] });
+    expect(settled[0]).toMatchObject({
+      version: 2,
+      state: { total: 11, notes: [] },
+      events: [{ value: 10 }],
+    });
     expect(settled[3]).toMatchObject({ version: 2, state: { total: 11, notes: ['x'] }, repeated: false });
     expect(settled[5]).toMatchObject({ version: 2, state: { total: 0, notes: ['x'] } });
   });
@@ -53,7 +57,12 @@ describe('commands that queue for one aggregate', () => {
 
   it('share no commit with one that carries a version, which keeps its place in the order', async () => {
     const { log, release, send } = await busy();
-    const answers = Promise.all([send('c1', add(1)), send('c2', add(2), 2), send('c3', add(3)), send('c4', add(4))]);
+    const answers = Promise.all([
+      send('c1', add(1)),
+      send('c2', add(2), 2),
+      send('c3', add(3)),
+      send('c4', add(4)),
+    ]);
     release();
     expect((await answers).map((r) => r.outcome)).toEqual(['accepted', 'accepted', 'accepted', 'accepted']);
     expect(await valuesOf(log, 'a')).toEqual([[1], [1], [2], [3, 4]]);
@@ -102,7 +111,12 @@ describe('commands that queue for one aggregate', () => {
     const send = (id: string, expected: 'none' | 'exists' | 'any') =>
       handler.execute(counter, 'a', add(1), meta(id), { expected });
     const first = send('c0', 'exists');
-    const answers = Promise.all([send('c1', 'exists'), send('c2', 'none'), send('c3', 'none'), send('c4', 'exists')]);
+    const answers = Promise.all([
+      send('c1', 'exists'),
+      send('c2', 'none'),
+      send('c3', 'none'),
+      send('c4', 'exists'),
+    ]);
     release();
     await blocked;
     expect(await first).toMatchObject({ outcome: 'conflict', expected: 'exists', actual: 0 });
@@ -143,9 +157,9 @@ describe('commands that queue for one aggregate', () => {
     await slow;
     const stuck = handler.execute(counter, 'a', add(1), meta('c2'));
     stuck.catch(() => undefined);
-    await expect(
-      handler.execute(counter, 'b', add(-1), meta('c3')).then((r) => r.outcome),
-    ).resolves.toBe('rejected');
+    await expect(handler.execute(counter, 'b', add(-1), meta('c3')).then((r) => r.outcome)).resolves.toBe(
+      'rejected',
+    );
   });
 });
 
@@ -185,7 +199,11 @@ describe('a queue', () => {
     expect(refused).toBeInstanceOf(QueueFull);
     expect(refused).toMatchObject({ code: 'command/queue-full', retryable: true });
     release();
-    expect((await Promise.all([first, ...waiting])).map((r) => r.outcome)).toEqual(['accepted', 'accepted', 'accepted']);
+    expect((await Promise.all([first, ...waiting])).map((r) => r.outcome)).toEqual([
+      'accepted',
+      'accepted',
+      'accepted',
+    ]);
     expect((await send('c3', add(3))).outcome).toBe('accepted');
   });
 
@@ -239,7 +257,7 @@ describe('commands that are too large together', () => {
 });
 
 describe('a reader beside a lane', () => {
-  it('that folds in the lane\'s commit before its answer comes changes nothing', async () => {
+  it("that folds in the lane's commit before its answer comes changes nothing", async () => {
     const { handler, log } = service();
     await handler.execute(counter, 'a', add(1), meta('c1'));
     const append = log.append;

@@ -1,0 +1,114 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
+import { LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
+import type { Requests } from '../../../eventstore/nats/requests.ts';
+import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import type { Timer, Timers } from '../timers.ts';
+import { publishOnce } from './stream-publish.ts';
+import { timerName } from './timer-name.ts';
+import { timersStream } from './timers-stream.ts';
+import { startWorkQueue, type WorkResult } from './work-queue.ts';
+
+export interface NatsTimersOptions {
+  readonly requests: Requests;
+  readonly runtime: Runtime;
+  /** The log's prefix; the stream must be there (`timersStreamConfig`). */
+  readonly prefix: string;
+  /** How long one request may take, in milliseconds. */
+  readonly timeoutMs: number;
+  /** How many fired timers this instance handles at once. */
+  readonly maxInFlight?: number;
+  /** After how many milliseconds another instance gets what a dead one was handling. */
+  readonly ackWaitMs?: number;
+  /** Bounds of the pause before a handler that threw is called again, in milliseconds. */
+  readonly retryBaseMs?: number;
+  readonly retryCapMs?: number;
+  /** Told what goes wrong and is tried again: a handler that threw, a server that does not answer. */
+  readonly onTrouble?: (what: string, error: unknown) => void;
+}
+
+const DURABLE = 'fired';
+const LATEST_MS = Date.UTC(9999, 11, 31);
+
+/** Timers as NATS message schedules (protocol 13): the server publishes what a schedule holds when its time has come. */
+export function createNatsTimers(options: NatsTimersOptions): Timers {
+  const { requests, prefix, timeoutMs, maxInFlight = 32, ackWaitMs = 30_000 } = options;
+  const stream = timersStream(prefix);
+  const scheduleOf = (kind: string, id: string): string => `${prefix}t.schedule.${timerName(kind, id)}`;
+
+  return {
+    arm: async ({ kind, id, at }) => {
+      const subject = scheduleOf(kind, id);
+      const message = headers();
+      message.set('Nats-Schedule', `@at ${instant(at)}`);
+      message.set('Nats-Schedule-Target', `${prefix}t.fire.${timerName(kind, id)}`);
+      await publishOnce(requests, subject, JSON.stringify({ at }), message, timeoutMs);
+    },
+    disarm: async (kind, id) => {
+      const filter = scheduleOf(kind, id);
+      await purge(requests, stream, filter, timeoutMs);
+    },
+    deliver: (handle) =>
+      startWorkQueue({
+        connection: requests.connection,
+        runtime: options.runtime,
+        stream,
+        durable: DURABLE,
+        filter: `${prefix}t.fire.>`,
+        maxInFlight,
+        ackWaitMs,
+        work: (msg, attempt) => fire(options, msg, attempt, handle),
+        onTrouble: (error) => options.onTrouble?.('asking for fired timers', error),
+      }),
+  };
+}
+
+async function fire(
+  options: NatsTimersOptions,
+  msg: JsMsg,
+  attempt: number,
+  handle: (fired: Timer & { readonly attempt: number }) => Promise<void>,
+): Promise<WorkResult> {
+  const { runtime, retryBaseMs = 500, retryCapMs = 60_000, onTrouble } = options;
+  const [kind = '', id = ''] = msg.subject.split('.').slice(-2);
+  const at = timeOf(msg);
+  if (at === undefined) {
+    onTrouble?.(`the timer ${kind}/${id} has no time`, new TypeError(`unusable message ${msg.seq}`));
+    return { action: 'drop', reason: 'not a timer' };
+  }
+  try {
+    await handle({ kind, id, at, attempt });
+    return { action: 'done' };
+  } catch (error) {
+    onTrouble?.(`handling the timer ${kind}/${id}, attempt ${attempt}`, error);
+    return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs) };
+  }
+}
+
+function timeOf(msg: JsMsg): number | undefined {
+  try {
+    const { at } = msg.json<{ at?: unknown }>();
+    return typeof at === 'number' ? at : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RFC 3339; years before 1970 and after 9999 are moved inside, so that every number is a time. */
+function instant(at: number): string {
+  return new Date(Math.min(Math.max(0, Math.round(at)), LATEST_MS)).toISOString();
+}
+
+/** Removes a schedule. The server forgets it with its message, in 2.12 too; cancelling by header needs 2.14. */
+async function purge(requests: Requests, stream: string, filter: string, timeoutMs: number): Promise<void> {
+  const payload = JSON.stringify({ filter });
+  const reply = await requests.request(`$JS.API.STREAM.PURGE.${stream}`, payload, { timeoutMs });
+  if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
+    throw new OutcomeUnknown(filter, timeoutMs, reply.failed);
+  }
+  if (reply.failed !== undefined) throw new LogUnavailable(`disarming ${filter}: ${reply.failed}`);
+  const answer = JSON.parse(reply.msg.string()) as { error?: { description?: string } };
+  if (answer.error !== undefined) {
+    throw new LogUnavailable(`disarming ${filter}: ${answer.error.description ?? 'refused'}`);
+  }
+}

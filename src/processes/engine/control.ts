@@ -1,0 +1,55 @@
+import type { Bucket } from '../../eventstore/bucket.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { CONTROL, type ControlValue } from './board.ts';
+import { type Buckets, bucketNames } from './buckets.ts';
+import { parseRow, toBytes } from './rows.ts';
+
+/** Pausing a consumer on every instance, from anywhere. */
+export interface EngineControl {
+  /** Nothing new is begun; what runs is finished. @throws LogUnavailable, OutcomeUnknown; repeating is safe */
+  pause(consumer: string, by: string): Promise<void>;
+  /** @throws as `pause` */
+  resume(consumer: string, by: string): Promise<void>;
+  /** Every consumer that was ever paused or resumed. @throws LogUnavailable */
+  list(): Promise<ReadonlyMap<string, ControlValue>>;
+}
+
+/** The control of the engine whose buckets have this prefix; the buckets are made when there are none. */
+export function createControl({
+  buckets,
+  prefix,
+  runtime,
+}: {
+  buckets: Buckets;
+  prefix: string;
+  runtime: Runtime;
+}): EngineControl {
+  let opened: Bucket | undefined;
+  const open = async (): Promise<Bucket> => {
+    opened ??= await buckets.create(bucketNames(prefix).shared, { durable: true });
+    return opened;
+  };
+  const set = async (consumer: string, paused: boolean, by: string): Promise<void> => {
+    const bucket = await open();
+    const key = CONTROL + consumer;
+    for (;;) {
+      const row = await bucket.get(key, { leader: true });
+      if ((parseRow<ControlValue>(row)?.paused ?? false) === paused) return;
+      const value = toBytes({ paused, by, at: runtime.now() } satisfies ControlValue);
+      const write = { key, value, expectedRevision: row?.revision ?? 0, position: 0 };
+      if ((await bucket.write(write)).written) return;
+    }
+  };
+  return {
+    pause: (consumer, by) => set(consumer, true, by),
+    resume: (consumer, by) => set(consumer, false, by),
+    list: async () => {
+      const found = new Map<string, ControlValue>();
+      for await (const row of (await open()).rows({ prefix: CONTROL })) {
+        const value = parseRow<ControlValue>(row);
+        if (value !== undefined) found.set(row.key.slice(CONTROL.length), value);
+      }
+      return found;
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import type { Bucket, RowWrite } from '../../eventstore/bucket.ts';
+import type { Log } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { ForeignCursor, OwnershipLost } from './errors.ts';
+import { pause, persist } from './pause.ts';
+import { floorOf, type Place } from './progress.ts';
+import { parseRow, toBytes, writeRow } from './rows.ts';
+
+/** What a cursor says: every commit of the group up to `high` is handled or parked, but the open ones. */
+export interface CursorValue extends Place {
+  /** The life of the log whose positions these are. */
+  readonly incarnation: string;
+  /** Whose it is: session and number of the write. */
+  readonly owner: string;
+}
+
+/** A group's place in the log, owned by one instance. */
+export interface Cursor {
+  /** What was stored when it was claimed. */
+  readonly start: Place;
+  /** The newest floor that is stored. */
+  readonly stored: number;
+  /** Says that there may be something to write; writes at the next due time. */
+  changed(): void;
+  /** Writes now, when there is something to write. @throws OwnershipLost, LogUnavailable, OutcomeUnknown */
+  flush(): Promise<void>;
+}
+
+interface CursorDeps {
+  readonly bucket: Bucket;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly key: string;
+  /** The id of the session that holds the group. */
+  readonly session: string;
+  readonly intervalMs: number;
+  /** What is done now; asked at each write. */
+  readonly current: () => Place;
+  /** Called after each write with the stored floor. */
+  readonly written: (low: number) => void;
+  /** Called when the group turns out to be another's. */
+  readonly lost: (error: unknown) => void;
+  /** Fires when nothing is to be written any more. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Reads a group's cursor through the leader and makes it the session's own by writing it again, so that every later
+ * write of an earlier owner is refused.
+ * @throws ForeignCursor; LogUnavailable, OutcomeUnknown once the signal has fired
+ */
+export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
+  const { bucket, log, runtime, key, session, signal } = deps;
+  const { incarnation } = log;
+  let writes = 0;
+  const rowOf = (place: Place, expectedRevision: number): RowWrite => {
+    const value: CursorValue = { ...place, incarnation, owner: `${session}/${++writes}` };
+    return { key, value: toBytes(value), expectedRevision, position: floorOf(place) };
+  };
+
+  for (;;) {
+    const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
+    const found = parseRow<CursorValue>(row);
+    if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
+    const start: Place = { high: found?.high ?? 0, open: found?.open ?? [] };
+    const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
+    if (result.written) return keepCursor(deps, start, result.revision, rowOf);
+  }
+}
+
+function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, head: number): void {
+  if (incarnation !== log.incarnation) {
+    throw new ForeignCursor(key, `it was written for incarnation ${incarnation}, this is ${log.incarnation}`);
+  }
+  if (high > head) throw new ForeignCursor(key, `it is at ${high} and the log ends at ${head}`);
+}
+
+function keepCursor(
+  deps: CursorDeps,
+  start: Place,
+  claimed: number,
+  rowOf: (place: Place, expectedRevision: number) => RowWrite,
+): Cursor {
+  const { bucket, runtime, key, signal } = deps;
+  let revision = claimed;
+  let stored = floorOf(start);
+  let last = JSON.stringify(start);
+  let due = false;
+  let writing: Promise<void> = Promise.resolve();
+
+  const write = async (): Promise<void> => {
+    const place = deps.current();
+    const what = JSON.stringify(place);
+    if (what === last || signal.aborted) return;
+    const result = await writeRow({ runtime, signal }, bucket, rowOf(place, revision));
+    if (!result.written) throw new OwnershipLost(`The cursor ${key}`);
+    ({ revision } = result);
+    stored = floorOf(place);
+    last = what;
+    deps.written(stored);
+  };
+  const flush = (): Promise<void> => {
+    writing = writing.catch(() => undefined).then(write);
+    return writing;
+  };
+  const later = async (): Promise<void> => {
+    await pause(runtime, deps.intervalMs, signal);
+    due = false;
+    if (signal.aborted) return;
+    await flush().catch((error: unknown) => {
+      if (!signal.aborted) deps.lost(error);
+    });
+  };
+
+  return {
+    start,
+    get stored() {
+      return stored;
+    },
+    changed: () => {
+      if (due || signal.aborted) return;
+      due = true;
+      void later();
+    },
+    flush,
+  };
+}

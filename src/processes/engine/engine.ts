@@ -1,0 +1,136 @@
+import type { Log } from '../../eventstore/log.ts';
+import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import { type Board, watchBoard } from './board.ts';
+import { type Buckets, createEngineBuckets, type EngineBuckets } from './buckets.ts';
+import type { Consumer } from './consumer.ts';
+import { type Feed, orderedFeed } from './feed.ts';
+import { createKeeper, type Keeper } from './keeper.ts';
+import type { EngineObserver } from './observer.ts';
+import { type ParkedIndex, watchParked } from './parked-index.ts';
+import { pause, persist } from './pause.ts';
+import { beginSession } from './session.ts';
+import { defaultEngineSettings, type EngineSettings } from './settings.ts';
+import type { ConsumerStatus } from './status.ts';
+
+/** The consumers that run in this process. */
+export interface Engine {
+  /** Finishes handlers under way within `stopMs`, writes the cursors and gives everything back. */
+  stop(): Promise<void>;
+  /** How the consumers stand, as far as this process knows; asks nobody. */
+  status(): readonly ConsumerStatus[];
+}
+
+export interface EngineDeps {
+  readonly log: Log;
+  readonly buckets: Buckets;
+  readonly runtime: Runtime;
+  readonly consumers: readonly Consumer[];
+  readonly settings?: Partial<EngineSettings>;
+  /** Told when a consumer stops for good in this process; the others go on. */
+  readonly onError?: (consumer: string, error: unknown) => void;
+  readonly observer?: EngineObserver;
+  /** How a group reads the log; only tests give another. */
+  readonly feed?: Feed;
+}
+
+interface Parts {
+  readonly buckets: EngineBuckets;
+  readonly board: Board;
+  readonly index: ParkedIndex;
+  readonly keepers: readonly Keeper[];
+}
+
+const NAME = /^[A-Za-z0-9-]{1,64}$/;
+
+/**
+ * Starts consumers. Any number of processes may run the same ones: they share the groups, and replace each other.
+ * Faults that pass are waited out.
+ * @throws RangeError for a name that cannot be part of a key, or is given twice
+ */
+export function startEngine(deps: EngineDeps): Engine {
+  checkNames(deps.consumers);
+  const { runtime } = deps;
+  const settings = { ...defaultEngineSettings, ...deps.settings };
+  const stopping = new AbortController();
+  const watching = new AbortController();
+  const { signal } = stopping;
+  let parts: Parts | undefined;
+
+  const open = async (): Promise<Parts> => {
+    const create = () => createEngineBuckets(deps.buckets, settings.prefix);
+    const buckets = await persist({ runtime, signal }, create);
+    return assemble(deps, settings, buckets, watching.signal);
+  };
+  const serve = async ({ buckets, board, keepers }: Parts): Promise<void> => {
+    const consumers = () => keepers.filter(({ wanted }) => wanted).map(({ name }) => name);
+    const { instance, ttlMs } = settings;
+    const session = await beginSession({
+      bucket: buckets.shared,
+      board,
+      runtime,
+      instance,
+      ttlMs,
+      consumers,
+      signal,
+    });
+    const onStop = (): void => {
+      for (const keeper of keepers) void keeper.stop();
+    };
+    signal.addEventListener('abort', onStop, { once: true });
+    if (signal.aborted) onStop();
+    await Promise.all(keepers.map((keeper) => keeper.serve(session)));
+    signal.removeEventListener('abort', onStop);
+    // Consumers that stopped for good leave the session to those that have not, or to nobody.
+    if (!session.ended.aborted) await session.end();
+  };
+  const run = async (): Promise<void> => {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        parts ??= await open();
+        await serve(parts);
+        if (parts.keepers.every(({ wanted }) => !wanted)) return;
+      } catch (error) {
+        if (!signal.aborted) for (const { name } of deps.consumers) deps.onError?.(name, error);
+      }
+      await pause(runtime, backoffMs(runtime, attempt, 20, 1_000), signal);
+    }
+  };
+
+  const running = run();
+  return {
+    status: () => parts?.keepers.map((keeper) => keeper.status()) ?? [],
+    stop: async () => {
+      stopping.abort();
+      await running;
+      watching.abort();
+    },
+  };
+}
+
+function assemble(
+  deps: EngineDeps,
+  settings: EngineSettings,
+  buckets: EngineBuckets,
+  signal: AbortSignal,
+): Parts {
+  const { log, runtime, observer, feed = orderedFeed, onError = () => undefined } = deps;
+  const keepers: Keeper[] = [];
+  const board = watchBoard({ bucket: buckets.shared, runtime, signal }, () => {
+    for (const keeper of keepers) keeper.changed();
+  });
+  const index = watchParked({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
+    for (const keeper of keepers) if (keeper.name === consumer) keeper.look(stream);
+  });
+  const shared = { log, buckets, index, runtime, settings, feed, observer, board, onError };
+  for (const consumer of deps.consumers) keepers.push(createKeeper({ ...shared, consumer }));
+  return { buckets, board, index, keepers };
+}
+
+function checkNames(consumers: readonly Consumer[]): void {
+  const seen = new Set<string>();
+  for (const { name } of consumers) {
+    if (!NAME.test(name)) throw new RangeError(`The consumer name ${JSON.stringify(name)} is not allowed.`);
+    if (seen.has(name)) throw new RangeError(`Two consumers are called ${name}.`);
+    seen.add(name);
+  }
+}

@@ -1,0 +1,48 @@
+import { EventStoreError } from '../../eventstore/errors.ts';
+
+/** Another instance owns the group now; whatever this one still wanted to write was refused. */
+export class OwnershipLost extends EventStoreError {
+  constructor(what: string) {
+    super('engine/ownership-lost', `${what} belongs to another instance now; this one stops working on it.`);
+  }
+}
+
+/** A cursor that does not belong to this log (protocol 15). */
+export class ForeignCursor extends EventStoreError {
+  constructor(key: string, why: string) {
+    super(
+      'engine/foreign-cursor',
+      `The cursor ${key} does not belong to this log: ${why}. The consumer stops. If the log was restored, restore the bucket of the cursors with it, or remove the cursor to begin at the log's start.`,
+    );
+  }
+}
+
+/** A consumer is already shared in another number of groups. */
+export class GroupsDiffer extends EventStoreError {
+  constructor(consumer: string, stored: number, wanted: number) {
+    super(
+      'engine/groups-differ',
+      `The consumer ${consumer} runs in ${stored} groups and this instance is configured for ${wanted}. Set it to ${stored}: two ways of sharing would handle events twice and out of order.`,
+    );
+  }
+}
+
+/** A bucket of parked commits that cannot write atomically. */
+export class NoBatches extends EventStoreError {
+  constructor(bucket: string) {
+    super(
+      'engine/no-batches',
+      `The bucket ${bucket} has no atomic batches; parked commits need a durable bucket with allow_atomic.`,
+    );
+  }
+}
+
+/** Whether waiting and trying again can help. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof EventStoreError && error.retryable;
+}
+
+/** The message of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,236 @@
+import type { RecordedCommit } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { keyOf, type StreamRef } from '../../eventstore/stream.ts';
+import { createBell, pause } from './pause.ts';
+import type { Progress } from './progress.ts';
+import type { EngineSettings } from './settings.ts';
+
+/** What the front of a lane is to be done with. */
+export interface LaneTask {
+  readonly stream: StreamRef;
+  /** The lane's commits in order; empty when only a parked one is to be looked at. */
+  readonly commits: readonly RecordedCommit[];
+  /** 1, or one more than the tries that failed. */
+  readonly attempt: number;
+  /** When it failed for the first time, in milliseconds since the Unix epoch. */
+  readonly failingSince?: number | undefined;
+  /** Set when it must not be tried again: what it failed with last. */
+  readonly spilled?: { readonly error: unknown } | undefined;
+}
+
+/** What came of it: so many commits are done; or one failed; or the consumer must stop. */
+export type LaneResult =
+  /** `again`: a parked commit was dealt with and there may be more. */
+  | { readonly done: number; readonly again?: boolean }
+  | { readonly retryAfterMs: number; readonly error: unknown }
+  | { readonly stop: unknown };
+
+/** The lanes of a group: in order for each aggregate, side by side for different ones, bounded. */
+export interface Lanes {
+  /** Puts a commit into its lane; resolves when there is room for it, or the lanes have halted. */
+  admit(commit: RecordedCommit): Promise<void>;
+  /** A position that does not concern the consumer. */
+  pass(position: number): void;
+  /** Lets an aggregate's lane look at its parked commits. */
+  nudge(stream: StreamRef): void;
+  /** Nothing more is begun until it is called with false. */
+  hold(held: boolean): void;
+  readonly held: number;
+  readonly running: number;
+  /** Lanes that wait for another try. */
+  readonly retrying: number;
+  /** The oldest commit that is not done. */
+  oldest(): RecordedCommit | undefined;
+  /** Begins nothing any more; resolves when what runs has ended. */
+  halt(): Promise<void>;
+}
+
+interface Lane {
+  readonly stream: StreamRef;
+  readonly queue: RecordedCommit[];
+  state: 'ready' | 'running' | 'waiting';
+  nudged: boolean;
+  attempt: number;
+  failure: { readonly error: unknown; readonly firstAt: number } | undefined;
+  spilled: boolean;
+  wake: AbortController | undefined;
+}
+
+export interface LanesDeps {
+  readonly runtime: Runtime;
+  readonly settings: EngineSettings;
+  readonly progress: Progress;
+  /** Does the front of a lane; never rejects. */
+  readonly perform: (task: LaneTask) => Promise<LaneResult>;
+  /** Called when commits have become done. */
+  readonly advanced: () => void;
+  readonly stopped: (error: unknown) => void;
+}
+
+export function createLanes({ runtime, settings, progress, perform, advanced, stopped }: LanesDeps): Lanes {
+  const lanes = new Map<string, Lane>();
+  const halted = new AbortController();
+  /** Lanes that have failed and not succeeded since. */
+  const failing = new Set<Lane>();
+  const room = createBell();
+  const idle = createBell();
+  let halting: Promise<void> | undefined;
+  let ready: Lane[] = [];
+  let held = 0;
+  let running = 0;
+  let onHold = false;
+
+  const laneOf = (stream: StreamRef): Lane => {
+    const key = keyOf(stream);
+    const lane: Lane = lanes.get(key) ?? {
+      stream,
+      queue: [],
+      state: 'ready',
+      nudged: false,
+      attempt: 1,
+      failure: undefined,
+      spilled: false,
+      wake: undefined,
+    };
+    if (!lanes.has(key)) {
+      lanes.set(key, lane);
+      ready.push(lane);
+    }
+    return lane;
+  };
+  const pump = (): void => {
+    while (!halted.signal.aborted && !onHold && running < settings.concurrency) {
+      const lane = ready.shift();
+      if (lane === undefined) return;
+      void run(lane);
+    }
+  };
+  const makeReady = (lane: Lane): void => {
+    lane.state = 'ready';
+    ready.push(lane);
+    pump();
+  };
+  const spill = (lane: Lane): void => {
+    lane.spilled = true;
+    lane.wake?.abort();
+  };
+  const run = async (lane: Lane): Promise<void> => {
+    const { stream, queue, attempt, failure } = lane;
+    lane.state = 'running';
+    lane.nudged = false;
+    running++;
+    const spilled = lane.spilled ? failure : undefined;
+    const task = { stream, commits: queue, attempt, failingSince: failure?.firstAt, spilled };
+    const result = await perform(task);
+    running--;
+    if (!halted.signal.aborted) settle(lane, result);
+    else if ('done' in result) finish(lane, result.done);
+    if (halted.signal.aborted && running === 0) idle.ring();
+    pump();
+  };
+  const settle = (lane: Lane, result: LaneResult): void => {
+    if ('stop' in result) stopped(result.stop);
+    else if ('retryAfterMs' in result) void retry(lane, result.retryAfterMs, result.error);
+    else goOn(lane, result.done, result.again === true);
+  };
+  const finish = (lane: Lane, done: number): void => {
+    for (const { position } of lane.queue.splice(0, done)) {
+      progress.finish(position);
+      held--;
+    }
+  };
+  const goOn = (lane: Lane, done: number, again: boolean): void => {
+    lane.attempt = 1;
+    lane.failure = undefined;
+    lane.spilled = false;
+    failing.delete(lane);
+    finish(lane, done);
+    if (lane.queue.length > 0 || lane.nudged || again) makeReady(lane);
+    else lanes.delete(keyOf(lane.stream));
+    if (done > 0) advanced();
+    room.ring();
+  };
+  const retry = async (lane: Lane, afterMs: number, error: unknown): Promise<void> => {
+    const now = runtime.now();
+    const firstAt = lane.failure?.firstAt ?? now;
+    lane.failure = { error, firstAt };
+    lane.attempt++;
+    lane.state = 'waiting';
+    lane.wake = new AbortController();
+    failing.add(lane);
+    if (lane.queue.length > settings.laneHeld) spill(lane);
+    room.ring();
+    const left = firstAt + settings.spillMs - now;
+    await pause(runtime, Math.min(afterMs, left), lane.wake.signal);
+    lane.wake = undefined;
+    if (runtime.now() - firstAt >= settings.spillMs) lane.spilled = true;
+    if (!halted.signal.aborted) makeReady(lane);
+  };
+  /**
+   * When the reader has no room, and most of it is taken by lanes that fail, the one of them that holds the oldest
+   * commit gives way. While most is taken by others, those will make room.
+   */
+  const makeRoom = (): void => {
+    let taken = 0;
+    let oldest: Lane | undefined;
+    for (const lane of failing) {
+      const at = lane.queue[0]?.position;
+      if (at === undefined) continue;
+      taken += lane.queue.length;
+      if (lane.state === 'waiting' && at < (oldest?.queue[0]?.position ?? Number.POSITIVE_INFINITY))
+        oldest = lane;
+    }
+    if (oldest !== undefined && taken * 2 > settings.maxHeld) spill(oldest);
+  };
+
+  const end = async (): Promise<void> => {
+    halted.abort();
+    ready = [];
+    for (const { wake } of lanes.values()) wake?.abort();
+    while (running > 0) await idle.heard(new AbortController().signal);
+  };
+
+  return {
+    admit: async (commit) => {
+      while (!halted.signal.aborted && held >= settings.maxHeld) {
+        makeRoom();
+        await room.heard(halted.signal);
+      }
+      if (halted.signal.aborted || !progress.begin(commit.position)) return;
+      held++;
+      const lane = laneOf(commit.stream);
+      lane.queue.push(commit);
+      if (lane.state === 'waiting' && lane.queue.length > settings.laneHeld) spill(lane);
+      pump();
+    },
+    pass: progress.pass,
+    nudge: (stream) => {
+      const lane = laneOf(stream);
+      lane.nudged = true;
+      pump();
+    },
+    hold: (on) => {
+      onHold = on;
+      pump();
+    },
+    get held() {
+      return held;
+    },
+    get running() {
+      return running;
+    },
+    get retrying() {
+      return [...lanes.values()].filter(({ state }) => state === 'waiting').length;
+    },
+    oldest: () => {
+      const { first } = progress;
+      if (first === undefined) return undefined;
+      for (const { queue } of lanes.values()) if (queue[0]?.position === first) return queue[0];
+      return undefined;
+    },
+    halt: () => {
+      halting ??= end();
+      return halting;
+    },
+  };
+}

@@ -1,0 +1,24 @@
+import type { RecordedCommit } from '../../eventstore/log.ts';
+import type { ParkedEntry } from './parked-entry.ts';
+
+/** One try of a consumer at a commit. */
+export interface Work {
+  readonly consumer: string;
+  readonly commit: RecordedCommit;
+  /** 1 for the first try in this process. */
+  readonly attempt: number;
+  readonly redriven: boolean;
+}
+
+/** What came of a commit: `behind` = parked behind an earlier one, `known` = it was done or parked already. */
+export type Outcome = 'handled' | 'retried' | 'parked' | 'behind' | 'known' | 'stopped';
+
+/** Told what the engine does, for traces and metrics. What it throws is not caught: it must not throw. */
+export interface EngineObserver {
+  /** Runs a try inside a context of the observer's own; must call `handle` once and pass on what it throws. */
+  around?(work: Work, handle: () => Promise<void>): Promise<void>;
+  outcome?(work: Work, outcome: Outcome, error?: unknown): void;
+  discarded?(entry: ParkedEntry): void;
+  /** The groups of a consumer that this process owns have changed. */
+  groups?(consumer: string, owned: readonly number[]): void;
+}

@@ -1,0 +1,85 @@
+import type { Row } from '../../eventstore/bucket.ts';
+import { type StreamRef, slotOf } from '../../eventstore/stream.ts';
+import { parseRow } from './rows.ts';
+
+/** What an operator asks for. */
+export interface ParkedRequest {
+  readonly requested: 'redrive' | 'discard';
+  readonly by: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** An event of a parked commit, for people; what is handled again is read from the log. */
+export interface ParkedEvent {
+  readonly type: string;
+  readonly schemaVersion: number;
+  /** As JSON where this version can read it and it is not too large; else what it says instead. */
+  readonly payload: unknown;
+}
+
+export interface ParkedError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** A commit that a consumer could not handle, or that waits behind one. Times in milliseconds since the Unix epoch. */
+export interface ParkedEntry {
+  readonly consumer: string;
+  readonly category: string;
+  readonly id: string;
+  readonly position: number;
+  readonly commitId: string;
+  /** True when it was never tried: an earlier commit of its aggregate is parked, or was when this one came. */
+  readonly behind: boolean;
+  readonly events: readonly ParkedEvent[];
+  readonly error: ParkedError | undefined;
+  readonly attempts: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** Of the decision that made it; empty when there was none. */
+  readonly traceId: string;
+  readonly request?: ParkedRequest | undefined;
+  /** Unique per write, so that an unanswered one can be recognised. */
+  readonly write: string;
+}
+
+const DIGITS = 16;
+const AUDIT = 'discarded';
+const FENCE = 'fence';
+
+/** `<consumer>.<slot>.<category>.<id>.<position>`, the slot with two digits and the position with sixteen. */
+export function entryKey(consumer: string, { category, id }: StreamRef, position: number): string {
+  const slot = String(slotOf(id)).padStart(2, '0');
+  return `${consumer}.${slot}.${category}.${id}.${String(position).padStart(DIGITS, '0')}`;
+}
+
+/** Where the discarded entry of a key is remembered; the position in the bucket's history makes no difference. */
+export function auditKey(consumer: string, stream: StreamRef, position: number): string {
+  return entryKey(consumer, stream, position).replace('.', `.${AUDIT}.`);
+}
+
+/** The fence of a group; never the key of an entry. */
+export function fenceKey(
+  consumer: string,
+  group: { readonly count: number; readonly index: number },
+): string {
+  return `${consumer}.${FENCE}.${group.count}.${group.index}`;
+}
+
+/** Whose entry a key is; undefined for a fence or an audit row. */
+export function parseEntryKey(
+  key: string,
+): { readonly consumer: string; readonly stream: StreamRef; readonly position: number } | undefined {
+  const [consumer, slot, category, id, position, ...rest] = key.split('.');
+  if (!consumer || !category || !id || !position || rest.length > 0 || !/^\d\d$/.test(slot ?? '')) {
+    return undefined;
+  }
+  return { consumer, stream: { category, id }, position: Number(position) };
+}
+
+/** The entry of a row; undefined for anything else. */
+export function entryOf(row: Row | undefined): ParkedEntry | undefined {
+  return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<ParkedEntry>(row);
+}

@@ -1,0 +1,83 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import { startWorkQueue, type WorkResult } from '../../engine/adapters/work-queue.ts';
+import type { Notification, Notifier } from '../port.ts';
+import { parseNotification } from './notification-format.ts';
+import { notificationStream } from './notification-stream.ts';
+
+/** One that will not be tried again. */
+export interface GivenUp {
+  /** Undefined when the message on the stream was none. */
+  readonly notification: Notification | undefined;
+  /** Sequence in the stream. */
+  readonly sequence: number;
+  readonly attempts: number;
+  readonly error: unknown;
+}
+
+export interface DeliveryOptions {
+  readonly connection: NatsConnection;
+  readonly runtime: Runtime;
+  /** The log's prefix. */
+  readonly prefix: string;
+  readonly notifier: Notifier;
+  /** How many this instance delivers at once. */
+  readonly maxInFlight?: number;
+  /** How often one is tried. */
+  readonly maxAttempts?: number;
+  /** Bounds of the pause before the next try, in milliseconds. */
+  readonly retryBaseMs?: number;
+  readonly retryCapMs?: number;
+  /** After how many milliseconds another instance gets what a dead one was delivering. */
+  readonly ackWaitMs?: number;
+  readonly onGivenUp?: (givenUp: GivenUp) => void;
+  /** Told what goes wrong and is tried again. */
+  readonly onTrouble?: (what: string, error: unknown) => void;
+}
+
+const DURABLE = 'delivery';
+
+/**
+ * Delivers what comes on the stream, each at least once and in no particular order, until `stop`; several instances
+ * share the work. One that keeps failing is given up after `maxAttempts`, which takes about seven hours by default.
+ */
+export function startDelivery(options: DeliveryOptions): { stop(): Promise<void> } {
+  const { connection, runtime, prefix, maxInFlight = 16, ackWaitMs = 30_000, onTrouble } = options;
+  return startWorkQueue({
+    connection,
+    runtime,
+    stream: notificationStream(prefix),
+    durable: DURABLE,
+    filter: `${prefix}n.>`,
+    maxInFlight,
+    ackWaitMs,
+    work: (msg, attempt) => deliver(options, msg, attempt),
+    onTrouble: (error) => onTrouble?.('asking for notifications', error),
+  });
+}
+
+async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): Promise<WorkResult> {
+  const { runtime, notifier, maxAttempts = 50, retryBaseMs = 1_000, retryCapMs = 900_000 } = options;
+  const giveUp = (notification: Notification | undefined, attempts: number, error: unknown): WorkResult => {
+    options.onGivenUp?.({ notification, sequence: msg.seq, attempts, error });
+    return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up' };
+  };
+  let notification: Notification;
+  try {
+    notification = parseNotification(msg.string());
+  } catch (error) {
+    return giveUp(undefined, 0, error);
+  }
+  if (attempt > maxAttempts) {
+    return giveUp(notification, maxAttempts, new Error('The last try ended without a result.'));
+  }
+  try {
+    await notifier.deliver(notification);
+    return { action: 'done' };
+  } catch (error) {
+    if (attempt === maxAttempts) return giveUp(notification, attempt, error);
+    options.onTrouble?.(`delivering the notification ${notification.id}, attempt ${attempt}`, error);
+    return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs) };
+  }
+}

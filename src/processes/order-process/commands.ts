@@ -1,0 +1,74 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { CommandHandler, CommandMeta, CommandResult } from '../../eventstore/command.ts';
+import type { Decider, Rejection } from '../../eventstore/decider.ts';
+import type { ConsumedEvent } from '../engine/consumer.ts';
+
+/** Who writes what processes decide. */
+const ACTOR = 'order-process';
+
+/** Others write to the aggregate all the time; trying again is right. */
+export class CommandConflict extends Error {
+  readonly retryable = true;
+
+  constructor(category: string, id: string) {
+    super(`Too many others write to ${category}/${id}.`);
+    this.name = 'CommandConflict';
+  }
+}
+
+/** Something that no retry can mend: a refusal that only a defect or an operator's intervention explains. */
+export class ProcessFault extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ProcessFault';
+  }
+}
+
+/**
+ * What accompanies a command that an event caused. Its id derives from the event, so that a repetition after a crash,
+ * or by a second worker, is answered from the log.
+ * @param position of the event's commit
+ * @param purpose names the command among those of the same commit
+ */
+export function causedBy(
+  position: number,
+  event: Pick<ConsumedEvent<Message>, 'commandId' | 'correlationId' | 'traceparent' | 'tracestate'>,
+  purpose: string,
+): CommandMeta {
+  const { commandId, correlationId, traceparent, tracestate } = event;
+  return {
+    commandId: `${position}/${purpose}`,
+    correlationId,
+    causationId: commandId,
+    actor: ACTOR,
+    traceparent,
+    tracestate,
+  };
+}
+
+/** What accompanies a command that a timer caused. @param commandId derived from the timer */
+export function causedByTimer(commandId: string): CommandMeta {
+  return { commandId, actor: ACTOR };
+}
+
+/** What a command came to, where the process has to know. */
+export type Reply<State, Event extends Message, R extends Rejection> = Extract<
+  CommandResult<State, Event, R>,
+  { outcome: 'accepted' | 'unchanged' | 'rejected' }
+>;
+
+/** Executes a command; outcomes that say nothing of the aggregate are thrown. @throws as `CommandHandler.execute`, CommandConflict, ProcessFault */
+export async function perform<State, Command, Event extends Message, R extends Rejection>(
+  handler: CommandHandler,
+  decider: Decider<State, Command, Event, R>,
+  id: string,
+  command: Command,
+  meta: CommandMeta,
+): Promise<Reply<State, Event, R>> {
+  const result = await handler.execute(decider, id, command, meta);
+  if (result.outcome === 'conflict') throw new CommandConflict(decider.category, id);
+  if (result.outcome === 'key-reused') {
+    throw new ProcessFault(`The command id ${meta.commandId} was used before on ${decider.category}/${id}.`);
+  }
+  return result;
+}

@@ -1,0 +1,32 @@
+import { EventStoreError } from '../../eventstore/errors.ts';
+import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import type { Policy } from '../engine/consumer.ts';
+import { PaymentUnavailable } from '../payment/port.ts';
+
+export interface RetrySettings {
+  /** The first pause, in milliseconds; each next one is twice as long. */
+  readonly baseMs: number;
+  /** The longest pause, in milliseconds. */
+  readonly capMs: number;
+  /** After this many tries the event is parked. */
+  readonly maxAttempts: number;
+}
+
+// Some ten minutes: most outages of a provider end within them, and the payment's deadline comes soon after.
+const DEFAULTS: RetrySettings = { baseMs: 200, capMs: 30_000, maxAttempts: 35 };
+
+/** Whether trying again may help: the log or the provider was away, or somebody else was faster. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof EventStoreError) return error.retryable;
+  if (error instanceof PaymentUnavailable) return true;
+  return error instanceof Error && 'retryable' in error && error.retryable === true;
+}
+
+/** Retries what is transient, later each time and with jitter, and parks the rest at once. */
+export function createOrderPolicy(runtime: Runtime, settings: Partial<RetrySettings> = {}): Policy {
+  const { baseMs, capMs, maxAttempts } = { ...DEFAULTS, ...settings };
+  return (error, attempt) =>
+    isTransient(error) && attempt < maxAttempts
+      ? { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, baseMs, capMs) }
+      : { action: 'park' };
+}

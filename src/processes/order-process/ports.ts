@@ -1,0 +1,33 @@
+/** What the order side knows of a customer. */
+export type CustomerStatus = 'active' | 'deactivated' | 'unknown';
+
+/** The order side's own list of customers, built from user events only. */
+export interface CustomerDirectory {
+  /**
+   * What is known when every user event up to a position of the log has been seen; waits for that (protocol 12).
+   * @throws NotSeenYet when it does not get there in time, LogUnavailable
+   */
+  customer(userId: string, asOfPosition: number): Promise<CustomerStatus>;
+}
+
+/** Which orders are not final yet. */
+export interface OpenOrders {
+  /**
+   * The ids of a user's orders that are placed or confirmed, when every order event up to a position of the log has
+   * been seen; waits for that (protocol 12).
+   * @throws NotSeenYet when it does not get there in time, LogUnavailable
+   */
+  ofUser(userId: string, asOfPosition: number): AsyncIterable<string>;
+  /** The ids of all orders that are placed; may lag behind. @throws LogUnavailable */
+  awaitingPayment(): AsyncIterable<string>;
+}
+
+/** A list that a decision must not be based on yet; trying again is right. */
+export class NotSeenYet extends Error {
+  readonly retryable = true;
+
+  constructor(what: string, position: number) {
+    super(`The ${what} has not seen position ${position} of the log yet.`);
+    this.name = 'NotSeenYet';
+  }
+}

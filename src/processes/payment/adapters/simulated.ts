@@ -1,0 +1,95 @@
+import type { Bucket } from '../../../eventstore/bucket.ts';
+import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
+import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import { type AuthoriseResult, type PaymentProvider, PaymentRefused, PaymentUnavailable } from '../port.ts';
+import { decodeEntry, encodeEntry, type LedgerEntry, settled } from './ledger-entry.ts';
+import { authorising, cancelling, capturing, creating, type Rule, refunding } from './ledger-rules.ts';
+
+export interface SimulatedProviderOptions {
+  /** The provider's ledger, one row for each key. It must keep what it acknowledged. */
+  readonly bucket: Bucket;
+  readonly runtime: Runtime;
+  /** How long a caller waits for an answer that does not come, in milliseconds. */
+  readonly answerTimeoutMs?: number;
+  /** After how many milliseconds `tok_late` is authorised by itself. */
+  readonly lateMs?: number;
+}
+
+/** A payment provider for development and tests, which does what the test token of an intent says. */
+export interface SimulatedProvider extends PaymentProvider {
+  /** What the provider knows of every key, as of now. @throws LogUnavailable */
+  ledger(): AsyncIterable<LedgerEntry>;
+}
+
+const MAX_TRIES = 20;
+const BACKOFF_BASE_MS = 2;
+const BACKOFF_CAP_MS = 200;
+
+/**
+ * Plays the provider. Its ledger stands in a bucket and every step is one conditional write, so that several processes
+ * share it, a crash loses nothing, and of a capture and a cancellation at the same time exactly one happens.
+ */
+export function createSimulatedProvider(options: SimulatedProviderOptions): SimulatedProvider {
+  const { bucket, runtime, answerTimeoutMs = 1_000, lateMs = 2_000 } = options;
+
+  async function attempt<Answer>(key: string, rule: Rule<Answer>): Promise<{ answer: Answer } | undefined> {
+    const row = await bucket.get(key, { leader: true });
+    const before = row === undefined ? undefined : decodeEntry(row.value);
+    const { entry, answer } = rule(before, runtime.now());
+    if (entry === before) return { answer };
+    const write = { key, value: encodeEntry(entry), expectedRevision: row?.revision ?? 0, position: 0 };
+    return (await bucket.write(write)).written ? { answer } : undefined;
+  }
+
+  async function change<Answer>(key: string, rule: Rule<Answer>): Promise<Answer> {
+    let fault: unknown;
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
+      try {
+        const done = await attempt(key, rule);
+        if (done !== undefined) return done.answer;
+      } catch (error) {
+        // Whether a write without an answer took effect shows when the entry is read again.
+        if (!(error instanceof OutcomeUnknown)) throw asPaymentError(key, error);
+        fault = error;
+      }
+      await runtime.sleep(backoffMs(runtime, tries, BACKOFF_BASE_MS, BACKOFF_CAP_MS));
+    }
+    throw new PaymentUnavailable(`the ledger of the simulated provider, ${key}`, fault);
+  }
+
+  async function authorise(key: string): Promise<AuthoriseResult> {
+    const deadline = runtime.now() + answerTimeoutMs;
+    const rule = authorising(key, lateMs);
+    for (;;) {
+      const answer = await change(key, rule);
+      if (answer.outcome === 'unavailable')
+        throw new PaymentUnavailable(`authorising ${key}: 503, simulated`);
+      if (answer.outcome === 'silence' || (answer.outcome === 'pending' && answer.until > deadline)) {
+        await runtime.sleep(Math.max(0, deadline - runtime.now()));
+        throw new PaymentUnavailable(`authorising ${key}: no answer in ${answerTimeoutMs} ms, simulated`);
+      }
+      if (answer.outcome !== 'pending') return answer;
+      await runtime.sleep(Math.max(1, answer.until - runtime.now()));
+    }
+  }
+
+  return {
+    createIntent: async (intent) => change(intent.key, creating(intent)),
+    authorise,
+    capture: (key) => change(key, capturing(key)),
+    cancel: (key) => change(key, cancelling(key)),
+    refund: (key) => change(key, refunding(key)),
+    ledger: async function* () {
+      for await (const row of bucket.rows()) yield settled(decodeEntry(row.value), runtime.now());
+    },
+  };
+}
+
+function asPaymentError(key: string, error: unknown): unknown {
+  if (error instanceof LogUnavailable)
+    return new PaymentUnavailable('the ledger of the simulated provider', error);
+  if (error instanceof EventStoreError && error.code === 'bucket/invalid-key') {
+    return new PaymentRefused('invalid_key', `${JSON.stringify(key.slice(0, 140))} cannot name a payment.`);
+  }
+  return error;
+}

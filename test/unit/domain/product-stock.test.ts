@@ -1,0 +1,167 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { product } from '../../../src/domain/product.ts';
+import {
+  ENDED_GENERATION,
+  endReservation,
+  isEnded,
+  noReservations,
+} from '../../../src/domain/product-reservations.ts';
+import {
+  ProductDiscontinuedSchema,
+  ProductListedSchema,
+  StockReceivedSchema,
+  StockReleasedSchema,
+  StockReservedSchema,
+  StockShippedSchema,
+} from '../../../src/gen/jetledger/product/v1/product_pb.ts';
+import { AT, AT_EVENT, given } from './spec.ts';
+
+const stocked = [
+  create(ProductListedSchema, { sku: 'TEA-1', name: 'Tea', priceMinor: 450n, currency: 'EUR' }),
+  create(StockReceivedSchema, { receiptId: 'r1', quantity: 10n, onHand: 10n }),
+] as const;
+const discontinued = create(ProductDiscontinuedSchema, { discontinuedAt: AT_EVENT });
+const reserved = (orderId: string, quantity: bigint, total: bigint) =>
+  create(StockReservedSchema, { orderId, quantity, reserved: total, reservedAt: AT_EVENT });
+const released = (orderId: string, quantity: bigint, total: bigint) =>
+  create(StockReleasedSchema, { orderId, quantity, reserved: total, releasedAt: AT_EVENT });
+const shipped = (orderId: string, quantity: bigint, onHand: bigint, total: bigint) =>
+  create(StockShippedSchema, { orderId, quantity, onHand, reserved: total, shippedAt: AT_EVENT });
+
+const reserve = (orderId: string, quantity: number) =>
+  ({ type: 'reserveStock', orderId, quantity, at: AT }) as const;
+const release = (orderId: string) => ({ type: 'releaseStock', orderId, at: AT }) as const;
+const ship = (orderId: string) => ({ type: 'shipStock', orderId, at: AT }) as const;
+
+describe('reserving stock', () => {
+  test('promises what is on hand and not promised yet', () => {
+    given(product, ...stocked)
+      .when(reserve('o1', 4))
+      .thenEvents(reserved('o1', 4n, 4n));
+    given(product, ...stocked, reserved('o1', 4n, 4n))
+      .when(reserve('o2', 6))
+      .thenEvents(reserved('o2', 6n, 10n));
+  });
+
+  test('beyond what is available is refused, however much is on hand', () => {
+    given(product, ...stocked, reserved('o1', 4n, 4n))
+      .when(reserve('o2', 7))
+      .thenRejected('product/insufficient-stock', { available: 6 });
+  });
+
+  test('again for the same order changes nothing, also when discontinued or with nothing left', () => {
+    const all = [...stocked, reserved('o1', 10n, 10n)] as const;
+    given(product, ...all)
+      .when(reserve('o1', 10))
+      .thenNothing();
+    given(product, ...all, discontinued)
+      .when(reserve('o1', 10))
+      .thenNothing();
+  });
+
+  test('another quantity for the same order is refused', () => {
+    given(product, ...stocked, reserved('o1', 4n, 4n))
+      .when(reserve('o1', 5))
+      .thenRejected('product/reservation-conflict', { quantity: 4 });
+  });
+
+  test('for an order whose reservation was released or shipped is refused', () => {
+    given(product, ...stocked, reserved('o1', 4n, 4n), released('o1', 4n, 0n))
+      .when(reserve('o1', 4))
+      .thenRejected('product/reservation-released');
+    given(product, ...stocked, reserved('o1', 4n, 4n), shipped('o1', 4n, 6n, 0n))
+      .when(reserve('o1', 4))
+      .thenRejected('product/reservation-released');
+  });
+
+  test('for an order that was barred before it came is refused', () => {
+    given(product, ...stocked, released('o1', 0n, 0n))
+      .when(reserve('o1', 4))
+      .thenRejected('product/reservation-released');
+  });
+
+  test('of a discontinued or unknown product is refused', () => {
+    given(product, ...stocked, discontinued)
+      .when(reserve('o1', 1))
+      .thenRejected('product/discontinued');
+    given(product).when(reserve('o1', 1)).thenRejected('product/not-found');
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, 1_000_000_001])('refuses %d pieces', (quantity) => {
+    given(product, ...stocked)
+      .when(reserve('o1', quantity))
+      .thenRejected('product/invalid-quantity');
+  });
+});
+
+describe('releasing stock', () => {
+  test('gives back what was reserved, once', () => {
+    const history = [...stocked, reserved('o1', 4n, 4n), reserved('o2', 1n, 5n)] as const;
+    given(product, ...history)
+      .when(release('o1'))
+      .thenEvents(released('o1', 4n, 1n));
+    given(product, ...history, released('o1', 4n, 1n))
+      .when(release('o1'))
+      .thenNothing();
+  });
+
+  test('bars an order for which nothing is reserved, once', () => {
+    given(product, ...stocked)
+      .when(release('o1'))
+      .thenEvents(released('o1', 0n, 0n));
+    given(product, ...stocked, released('o1', 0n, 0n))
+      .when(release('o1'))
+      .thenNothing();
+  });
+
+  test('works on a discontinued product', () => {
+    given(product, ...stocked, reserved('o1', 4n, 4n), discontinued)
+      .when(release('o1'))
+      .thenEvents(released('o1', 4n, 0n));
+  });
+});
+
+describe('shipping stock', () => {
+  test('takes what was reserved out of the warehouse, once', () => {
+    const history = [...stocked, reserved('o1', 4n, 4n)] as const;
+    given(product, ...history)
+      .when(ship('o1'))
+      .thenEvents(shipped('o1', 4n, 6n, 0n));
+    given(product, ...history, shipped('o1', 4n, 6n, 0n))
+      .when(ship('o1'))
+      .thenNothing();
+    expect(given(product, ...history, shipped('o1', 4n, 6n, 0n)).state).toMatchObject({
+      onHand: 6n,
+      reserved: 0n,
+    });
+  });
+
+  test('where nothing is reserved changes nothing', () => {
+    given(product, ...stocked)
+      .when(ship('o1'))
+      .thenNothing();
+  });
+});
+
+describe('the memory of ended reservations', () => {
+  const end = (from: number, count: number, start = noReservations) => {
+    let reservations = start;
+    for (let i = from; i < from + count; i++) reservations = endReservation(reservations, `o${i}`);
+    return reservations;
+  };
+
+  test('holds at least the last generation and never more than two', () => {
+    const many = end(0, 5 * ENDED_GENERATION + 1);
+    const remembered = Array.from({ length: 5 * ENDED_GENERATION + 1 }, (_, i) => isEnded(many, `o${i}`));
+    const count = remembered.filter(Boolean).length;
+    expect(count).toBeGreaterThan(ENDED_GENERATION);
+    expect(count).toBeLessThanOrEqual(2 * ENDED_GENERATION);
+    expect(remembered.slice(-ENDED_GENERATION).every(Boolean)).toBe(true);
+  });
+
+  test('counts an order once that ends again', () => {
+    const once = end(0, 10);
+    expect(end(0, 10, once)).toEqual(once);
+  });
+});
