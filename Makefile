@@ -43,6 +43,10 @@ types: setup ## Check the types
 lint: setup ## Lint, formatting and import rules
 	@$(NPM_RUN) lint && $(NPM_RUN) imports
 
+.PHONY: audit
+audit: setup ## Try to break the event store: faults on real servers, then check every acknowledged commit
+	@exec $(NPM_RUN) audit -- $(ARGS)
+
 ##@ Change
 .PHONY: format
 format: setup ## Format the code and the protos

@@ -19,6 +19,11 @@ export class NatsUnusable extends Error {
 
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_LONGEST_MS = 2_000;
+/**
+ * Three of these are less than the earliest election of a cluster: a client of a leader that was paused leaves it before
+ * a new leader can acknowledge anything, so no "confirmed" read is answered by a leader of the past.
+ */
+const PING_MS = 700;
 
 /** Delays between attempts to reconnect: doubled each time up to 2 s, with jitter; starts over after `reset`. */
 export function reconnectDelays(random: () => number): { next(): number; reset(): void } {
@@ -51,7 +56,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
       maxReconnectAttempts: -1,
       reconnectDelayHandler: delays.next,
       ignoreAuthErrorAbort: true,
-      pingInterval: 5_000,
+      pingInterval: PING_MS,
       maxPingOut: 2,
     });
   } catch (cause) {

@@ -6,6 +6,7 @@ import {
   isStreamMissing,
   logStreamConfig,
   logStreamProblems,
+  safeCompression,
 } from '../eventstore/nats/log-stream.ts';
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
@@ -48,7 +49,10 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
     await jsm.streams.add(logStreamConfig(log, metadata));
   }
-  if (step.action === 'update') await jsm.streams.update(log.stream, { num_replicas: log.replicas });
+  if (step.action === 'update') {
+    const compression = safeCompression(log.replicas);
+    await jsm.streams.update(log.stream, { num_replicas: log.replicas, compression });
+  }
   return [step];
 }
 

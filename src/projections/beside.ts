@@ -83,7 +83,11 @@ export async function buildBeside(
       await options.compare(bucket);
       await caughtUp(deps, projection, kept, oldCheckpoint, { ...options, onProgress: undefined });
     }
-    const alias = { bucket: name, version: versionOf(projection, count), ...(count > 1 && { groups: count }) };
+    const alias = {
+      bucket: name,
+      version: versionOf(projection, count),
+      ...(count > 1 && { groups: count }),
+    };
     const switched = await deps.aliases.point(projection.name, alias, live?.revision ?? 0);
     if (switched && options.feedMs !== undefined) await deps.runtime.sleep(options.feedMs);
     return { bucket: name, switched };

@@ -1,4 +1,10 @@
-import { type CheckpointDeps, checkpointKey, checkpointValue, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import {
+  type CheckpointDeps,
+  checkpointKey,
+  checkpointValue,
+  readCheckpoint,
+  writeCheckpoint,
+} from './checkpoint.ts';
 import { BucketRewound } from './errors.ts';
 
 /** Somebody who waits for a checkpoint. */

@@ -4,7 +4,7 @@ import type { Runtime } from '../eventstore/runtime.ts';
 import type { SlotGroup, StreamRef } from '../eventstore/stream.ts';
 import { FoldFailure, PoisonEvent, reasonOf } from './errors.ts';
 import type { FactDecoder } from './facts.ts';
-import { MOST_MARKS, type Mark, type ParkedRow, readMarks, setMark } from './marks.ts';
+import { type Mark, MOST_MARKS, type ParkedRow, readMarks, setMark } from './marks.ts';
 import type { Projection } from './projection.ts';
 import { refoldRow } from './refold.ts';
 import type { SeenRevisions } from './writer.ts';

@@ -1,4 +1,6 @@
 import type { ParkedRow } from './marks.ts';
+import type { OrderRow } from './views/order-row.ts';
+import type { DayRow } from './views/statistics.ts';
 
 /** A row as the API serves it. */
 export interface ReadRow {
@@ -20,6 +22,31 @@ export interface PageRequest extends ReadOptions {
   readonly limit: number;
   /** Opaque, from an earlier page; holds keys, never revisions. */
   readonly cursor?: string | undefined;
+}
+
+/** Products, all of them or those whose names begin alike. */
+export interface ProductPageRequest extends PageRequest {
+  /** Only products whose name begins like this, whatever the case, sorted by name; default: all, sorted by SKU. */
+  readonly namePrefix?: string | undefined;
+}
+
+/** A period of whole days in UTC, both included, written like `2026-01-15`; at most 366 days. */
+export interface StatisticsRequest {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Statistics {
+  /** The days on which something happened, ascending. */
+  readonly days: readonly DayRow[];
+}
+
+/** A period that cannot be read as one, or is too long. */
+export class InvalidPeriod extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'InvalidPeriod';
+  }
 }
 
 export interface Page {
@@ -76,9 +103,13 @@ export interface ReadModels {
   user(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
   product(sku: string, options?: ReadOptions): Promise<ReadRow | undefined>;
   order(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
-  /** By SKU, ascending. */
-  products(page: PageRequest): Promise<Page>;
+  /** By SKU, or by name, ascending. */
+  products(page: ProductPageRequest): Promise<Page>;
   /** Newest first. */
   ordersOfUser(userId: string, page: PageRequest): Promise<Page>;
+  /** By when they were placed, newest first. A page may hold fewer than `limit` when orders left the status just now. */
+  ordersByStatus(status: OrderRow['status'], page: PageRequest): Promise<Page>;
+  /** @throws InvalidPeriod */
+  statistics(request: StatisticsRequest & ReadOptions): Promise<Statistics>;
   status(): Promise<readonly ViewStatus[]>;
 }

@@ -2,26 +2,32 @@ import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import { createAliases, createBucketResolver } from './aliases.ts';
 import type { Buckets } from './buckets.ts';
-import { readCheckpoint } from './checkpoint.ts';
-import { createKeyPages } from './key-pages.ts';
+import { readLowest } from './checkpoint.ts';
+import { readDays } from './days.ts';
+import { createIndexPages } from './index-pages.ts';
+import { nameList, orderPlaces, productPlaces, SKU_LIST, statusList } from './listings.ts';
 import { ordersOfUser } from './orders-of-user.ts';
+import type { Projection } from './projection.ts';
 import type { ReadModels, ViewStatus } from './read-models.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
+import type { Projections } from './start.ts';
 import { createViewAccess } from './view-access.ts';
 import { orders } from './views/orders.ts';
 import { ordersByUser } from './views/orders-by-user.ts';
 import { products } from './views/products.ts';
+import { statistics } from './views/statistics.ts';
 import { users } from './views/users.ts';
 
 /** The product's read models, in the order in which they are listed. */
-export const allProjections = [users, products, orders, ordersByUser];
+export const allProjections = [users, products, orders, ordersByUser, statistics];
 
 /** A checkpoint that did not move for this long, while the log did, belongs to a view that nobody runs. */
 const STALLED_MS = 10_000;
 
 /**
- * The queries of the product. `stop` ends the watch that keeps the product index.
+ * The queries of the product. `stop` ends the watches that keep the indexes.
  * `local` is what the views of this process say of themselves; without it, `status` judges by their checkpoints.
+ * `hurry` lets a query that waits for a view of this process have its checkpoint at once.
  */
 export function createReadModels(deps: {
   log: Log;
@@ -29,43 +35,67 @@ export function createReadModels(deps: {
   runtime: Runtime;
   settings?: Partial<ProjectionSettings>;
   local?: () => readonly ViewStatus[];
+  hurry?: Projections['hurry'];
 }): ReadModels & { stop(): void } {
-  const { log, buckets, runtime } = deps;
+  const { log, buckets, runtime, hurry } = deps;
   const { prefix, resolveMs } = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, prefix);
   const resolver = createBucketResolver({ buckets, aliases, runtime, resolveMs });
-  const access = (view: string) => createViewAccess({ view, resolver, runtime });
-  const userRows = access(users.name);
-  const productRows = access(products.name);
-  const orderRows = access(orders.name);
-  const orderLists = access(ordersByUser.name);
-  const productPages = createKeyPages({
+  const access = (projection: Projection) => createViewAccess({ projection, log, resolver, runtime, hurry });
+  const scope = (list: string) => ({ list, incarnation: log.incarnation });
+  const userRows = access(users);
+  const productRows = access(products);
+  const orderRows = access(orders);
+  const orderLists = access(ordersByUser);
+  const days = access(statistics);
+  const productPages = createIndexPages({
     view: products.name,
     access: productRows,
-    scope: { list: products.name, incarnation: log.incarnation },
+    placesOf: productPlaces,
+    runtime,
+  });
+  const orderPages = createIndexPages({
+    view: orders.name,
+    access: orderRows,
+    placesOf: orderPlaces,
     runtime,
   });
 
   const statusOf = async (view: string, head: number): Promise<ViewStatus> => {
-    const bucket = await resolver.current(view);
-    const stored = bucket === undefined ? undefined : await readCheckpoint(bucket);
+    const live = await resolver.current(view);
+    const stored = live === undefined ? undefined : await readLowest(live.bucket, live.groups);
     const position = stored?.position ?? 0;
     const lag = Math.max(0, head - position);
     const local = deps.local?.().find((status) => status.view === view);
     const moving = stored !== undefined && (lag === 0 || runtime.now() - stored.value.at < STALLED_MS);
-    return { view, position, lag, running: local?.running ?? moving, lastError: local?.lastError };
+    // Groups that run elsewhere show only in their checkpoints.
+    const alone = local?.groups === undefined || local.groups.owned === local.groups.of;
+    const running = local === undefined ? moving : local.running && (alone || moving);
+    const { groups, parked = [] } = local ?? {};
+    return { view, position, lag, running, lastError: local?.lastError, parked, ...(groups && { groups }) };
   };
 
   return {
     user: (id, options) => userRows.row(id, options),
     product: (sku, options) => productRows.row(sku, options),
     order: (id, options) => orderRows.row(id, options),
-    products: (page) => productPages.page(page),
+    products: (page) => {
+      const prefix = page.namePrefix === undefined ? SKU_LIST : nameList(page.namePrefix);
+      return productPages.page({ scope: scope(`products/${prefix}`), prefix }, page);
+    },
     ordersOfUser: (userId, page) => ordersOfUser({ log, list: orderLists, orders: orderRows }, userId, page),
+    ordersByStatus: (status, page) => {
+      const list = { scope: scope(`orders/status/${status}`), prefix: statusList(status), descending: true };
+      return orderPages.page(list, page);
+    },
+    statistics: (request) => readDays(days, request),
     status: async () => {
       const head = await log.head();
       return Promise.all(allProjections.map(({ name }) => statusOf(name, head)));
     },
-    stop: () => productPages.stop(),
+    stop: () => {
+      productPages.stop();
+      orderPages.stop();
+    },
   };
 }

@@ -1,47 +1,96 @@
-/** A set of keys in ascending order of their UTF-16 units. */
+/** A set of strings in ascending order of their UTF-16 units. */
 export interface SortedKeys {
   readonly size: number;
   add(key: string): void;
   delete(key: string): void;
-  /** Up to `limit` keys above `after`, ascending; undefined = from the first. */
-  after(after: string | undefined, limit: number): readonly string[];
+  /** Up to `limit` keys that begin with `prefix` and are above `after`, ascending; undefined = from the first. */
+  after(prefix: string, after: string | undefined, limit: number): readonly string[];
+  /** Up to `limit` keys that begin with `prefix` and are below `before`, descending; undefined = from the last. */
+  before(prefix: string, before: string | undefined, limit: number): readonly string[];
 }
 
-/** A set of these keys, in any order. Adding one later moves what lies above it: fine for changes, not for filling. */
-export function createSortedKeys(start: Iterable<string> = []): SortedKeys {
-  const keys = [...new Set(start)].sort();
+/** A change moves at most this many keys, and a million keys are a thousand chunks. */
+const CHUNK = 1_024;
 
-  /** Index of the first key that is not below `key`. */
-  const lowerBound = (key: string): number => {
-    let low = 0;
-    let high = keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((keys[middle] ?? '') < key) low = middle + 1;
-      else high = middle;
+/** The first index of ascending `items` for which `reached` holds; their number when it holds for none. */
+function search<T>(items: readonly T[], reached: (item: T) => boolean): number {
+  let low = 0;
+  let high = items.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (reached(items[middle] as T)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** A set of these keys, in any order. */
+export function createSortedKeys(start: Iterable<string> = []): SortedKeys {
+  const sorted = [...new Set(start)].sort();
+  const chunks: string[][] = [];
+  for (let i = 0; i < sorted.length; i += CHUNK) chunks.push(sorted.slice(i, i + CHUNK));
+  let size = sorted.length;
+
+  /** Where the first key that is not below `key` stands; one past the last chunk when there is none. */
+  const find = (key: string): { chunk: number; at: number } => {
+    const chunk = search(chunks, (keys) => (keys.at(-1) ?? '') >= key);
+    return { chunk, at: search(chunks[chunk] ?? [], (other) => other >= key) };
+  };
+
+  const add = (key: string): void => {
+    const found = find(key);
+    const chunk = Math.min(found.chunk, chunks.length - 1);
+    const keys = chunks[chunk];
+    if (keys === undefined) chunks.push([key]);
+    else {
+      const at = chunk === found.chunk ? found.at : keys.length;
+      if (keys[at] === key) return;
+      keys.splice(at, 0, key);
+      if (keys.length > 2 * CHUNK) chunks.splice(chunk + 1, 0, keys.splice(CHUNK));
     }
-    return low;
+    size++;
   };
 
   return {
     get size() {
-      return keys.length;
+      return size;
     },
-    add: (key) => {
-      const at = lowerBound(key);
-      if (keys[at] !== key) keys.splice(at, 0, key);
-    },
+    add,
     delete: (key) => {
-      const at = lowerBound(key);
-      if (keys[at] === key) keys.splice(at, 1);
+      const { chunk, at } = find(key);
+      const keys = chunks[chunk];
+      if (keys?.[at] !== key) return;
+      keys.splice(at, 1);
+      size--;
+      if (keys.length === 0) chunks.splice(chunk, 1);
     },
-    after: (after, limit) => {
-      let at = 0;
-      if (after !== undefined) {
-        at = lowerBound(after);
-        if (keys[at] === after) at++;
+    after: (prefix, after, limit) => {
+      const result: string[] = [];
+      let { chunk, at } = find(after === undefined || after < prefix ? prefix : after);
+      for (; chunk < chunks.length; chunk++, at = 0) {
+        const keys = chunks[chunk] ?? [];
+        for (; at < keys.length; at++) {
+          const key = keys[at] ?? '';
+          if (key === after) continue;
+          if (result.length >= limit || !key.startsWith(prefix)) return result;
+          result.push(key);
+        }
       }
-      return keys.slice(at, at + limit);
+      return result;
+    },
+    before: (prefix, before, limit) => {
+      const result: string[] = [];
+      const past = `${prefix}\uffff`;
+      let { chunk, at } = find(before === undefined || before > past ? past : before);
+      for (; chunk >= 0; chunk--, at = chunks[chunk]?.length ?? 0) {
+        const keys = chunks[chunk] ?? [];
+        for (let i = at - 1; i >= 0; i--) {
+          const key = keys[i] ?? '';
+          if (result.length >= limit || !key.startsWith(prefix)) return result;
+          result.push(key);
+        }
+      }
+      return result;
     },
   };
 }

@@ -135,7 +135,10 @@ export async function openView(deps: ViewDeps): Promise<View> {
   const checkpoint = createCheckpoint(
     checkpointDeps,
     opened,
-    () => ({ position: Math.min(rows.floor(delivered), parking?.floor() ?? delivered), covers: seen.highest }),
+    () => ({
+      position: Math.min(rows.floor(delivered), parking?.floor() ?? delivered),
+      covers: seen.highest,
+    }),
     end,
   );
   let parking: Parking | undefined;

@@ -42,7 +42,8 @@ export function createWaiting(deps: {
         local = hurry?.(view, live.bucket.name, seen.index, minPosition);
       }
       const left = end - runtime.now();
-      if (left > 0) await Promise.race([runtime.sleep(Math.min(pause, left)), ...(local ? [local.reached] : [])]);
+      if (left > 0)
+        await Promise.race([runtime.sleep(Math.min(pause, left)), ...(local ? [local.reached] : [])]);
       local?.cancel();
       if (left <= 0) throw new ViewBehind(view, minPosition, reached);
     }

@@ -11,6 +11,8 @@ export type Rounds = readonly (readonly number[])[];
 export interface Memory {
   /** The server after all rounds. */
   readonly server: number | undefined;
+  /** The server after reading aggregates whose commits lie across the whole log. */
+  readonly serverAllRead: number | undefined;
   /** The service before the first round. */
   readonly serviceStarted: number | undefined;
   /** The service after all rounds. */
@@ -36,48 +38,53 @@ export async function measureAll(
   rounds: number,
   progress: (line: string) => void,
 ): Promise<ReadonlyMap<ScaleLog, Measured>> {
-  const services = new Map<ScaleLog, ServiceProcess>();
+  const running: Running[] = [];
   try {
-    for (const log of logs) services.set(log, await startService(log.server.url()));
-    const before = new Map<ScaleLog, number | undefined>();
-    for (const [log, { pid }] of services) before.set(log, await residentMiB(pid));
-    const latencies = new Map(logs.map((log) => [log, new Map<TaskName, number[][]>()]));
-    const measure = async (name: TaskName, round: number): Promise<void> => {
-      for (const [log, service] of turnedBy(round, [...services])) {
-        const samples = await service.ask({ measure: log.targets.task(name) });
-        // The first round only warms up code and files.
-        if (round === 0) continue;
-        const all = latencies.get(log);
-        all?.set(name, [...(all.get(name) ?? []), [...samples]]);
-      }
-    };
+    for (const log of logs) {
+      const service = await startService(log.server.url());
+      running.push({ log, service, serviceStarted: await residentMiB(service.pid), latencies: new Map() });
+    }
     for (let round = 0; round <= rounds; round++) {
       progress(round === 0 ? '  warming up' : `  round ${round} of ${rounds}`);
-      for (const name of TASK_NAMES) if (name !== READS_ALL_BLOCKS) await measure(name, round);
+      for (const name of TASK_NAMES) if (name !== READS_ALL_BLOCKS) await measure(running, name, round);
     }
+    const server = new Map<ScaleLog, number | undefined>();
+    for (const { log } of running) server.set(log, await residentMiB(log.server.pid()));
     progress('  aggregates across the whole log');
-    for (let round = 1; round <= rounds; round++) await measure(READS_ALL_BLOCKS, round);
+    for (let round = 1; round <= rounds; round++) await measure(running, READS_ALL_BLOCKS, round);
     const measured = new Map<ScaleLog, Measured>();
-    for (const [log, service] of services) {
-      const memory = await memoryOf(log, service, before.get(log));
-      measured.set(log, { latencies: latencies.get(log) ?? new Map(), memory });
+    for (const each of running) {
+      const memory = await memoryOf(each, server.get(each.log));
+      measured.set(each.log, { latencies: each.latencies, memory });
     }
     return measured;
   } finally {
-    await Promise.all([...services.values()].map((service) => service[Symbol.asyncDispose]()));
+    await Promise.all(running.map(({ service }) => service[Symbol.asyncDispose]()));
   }
 }
 
-async function memoryOf(
-  log: ScaleLog,
-  service: ServiceProcess,
-  serviceStarted: number | undefined,
-): Promise<Memory> {
-  const [server, measured] = [await residentMiB(log.server.pid()), await residentMiB(service.pid)];
+interface Running {
+  readonly log: ScaleLog;
+  readonly service: ServiceProcess;
+  readonly serviceStarted: number | undefined;
+  readonly latencies: Map<TaskName, (readonly number[])[]>;
+}
+
+async function measure(running: readonly Running[], name: TaskName, round: number): Promise<void> {
+  for (const { log, service, latencies } of turnedBy(round, running)) {
+    const samples = await service.ask({ measure: log.targets.task(name) });
+    // The first round only warms up code and files.
+    if (round > 0) latencies.set(name, [...(latencies.get(name) ?? []), samples]);
+  }
+}
+
+async function memoryOf(each: Running, server: number | undefined): Promise<Memory> {
+  const { log, service, serviceStarted } = each;
+  const [serverAllRead, measured] = [await residentMiB(log.server.pid()), await residentMiB(service.pid)];
   const ids = log.targets.ids(CACHE);
   await service.ask({ fill: ids });
   const serviceFilled = await residentMiB(service.pid);
-  return { server, serviceStarted, service: measured, serviceFilled, cached: ids.length };
+  return { server, serverAllRead, serviceStarted, service: measured, serviceFilled, cached: ids.length };
 }
 
 function turnedBy<T>(by: number, list: readonly T[]): readonly T[] {

@@ -75,6 +75,7 @@ function resourceTable({ logs, loaded, relaxed, durable, restarts }: ScaleReport
       of('disk, log and snapshots, MiB', (log) => mebibytes(loaded.get(log)?.disk)),
       of('server RSS after writing, MiB', (log) => mebibytes(loaded.get(log)?.memory)),
       of('server RSS after measuring, MiB', memory(relaxed, 'server')),
+      of('server RSS after reading across the whole log, MiB', memory(relaxed, 'serverAllRead')),
       of('server RSS right after a restart, MiB', (log) => mebibytes(restarts.get(log)?.memory.at(-1))),
       of('server RSS after a restart and measuring, `always`, MiB', memory(durable, 'server')),
       of('service RSS, started, MiB', memory(relaxed, 'serviceStarted')),

@@ -34,7 +34,7 @@ export function logStreamConfig(
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
     discard: DiscardPolicy.New,
-    compression: StoreCompression.S2,
+    compression: safeCompression(settings.replicas),
     num_replicas: settings.replicas,
     max_msgs: -1,
     max_bytes: -1,
@@ -47,6 +47,14 @@ export function logStreamConfig(
     allow_rollup_hdrs: false,
     metadata,
   };
+}
+
+/**
+ * Replicated blocks must not be compressed: nats-server 2.15.1 corrupted them when a replica's last block was cut back
+ * after a crash (docs/adr/0013). One server alone never does that.
+ */
+export function safeCompression(replicas: number): StoreCompression {
+  return replicas > 1 ? StoreCompression.None : StoreCompression.S2;
 }
 
 /** What makes a stream unfit to be the log, one phrase each; none = fit. */
@@ -83,6 +91,10 @@ export function logStreamProblems(config: StreamConfig, settings: LogStreamSetti
     'its persist mode is async, which loses acknowledged commits',
   );
   must(config.sealed !== true, 'it is sealed');
+  must(
+    config.num_replicas === 1 || config.compression !== StoreCompression.S2,
+    'it is replicated and compressed (set compression to none)',
+  );
   must((config.metadata?.[INCARNATION_KEY] ?? '') !== '', `its metadata has no ${INCARNATION_KEY}`);
   return problems;
 }

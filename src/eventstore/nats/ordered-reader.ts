@@ -93,7 +93,7 @@ async function startSession(options: ReaderOptions, after: number, first: boolea
       ? { deliver_policy: DeliverPolicy.LastPerSubject }
       : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
   });
-  const session = pullSession(connection, stream, info.name, signal);
+  const session = pullSession(connection, stream, { name: info.name, pending: info.num_pending }, signal);
   return {
     initialPending: info.num_pending,
     next: session.next,

@@ -24,22 +24,26 @@ const HALF = WINDOW / 2;
 /** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
 const PULL_EXPIRES_MS = 10_000;
+/** A consumer that says there is more and delivers none of it for so long sits on a broken replica; another may not. */
+const STUCK_MS = 5_000;
 
 /** Pulls one consumer's messages ahead of the reader and notices gaps, silence and status messages. */
 export function pullSession(
   connection: NatsConnection,
   stream: string,
-  consumer: string,
+  consumer: { readonly name: string; readonly pending: number },
   signal: AbortSignal | undefined,
 ): { next(): Promise<Delivered[] | Ended>; close(): void } {
   const inbox = createInbox();
-  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
   let arrived: Delivered[] = [];
   let ended: Ended | undefined;
   let wake: (() => void) | undefined;
   let expectedSeq = 1;
   let asked = 0;
   let lastSign = Date.now();
+  let left = consumer.pending;
+  let lastProgress = Date.now();
 
   const end = (reason: Ended): void => {
     ended ??= reason;
@@ -59,6 +63,8 @@ export function pullSession(
       return;
     }
     expectedSeq++;
+    left = delivered.pending;
+    lastProgress = lastSign;
     arrived.push(delivered);
     wake?.();
   };
@@ -68,7 +74,10 @@ export function pullSession(
   const pull = (): void => {
     while (asked <= WINDOW - HALF) {
       // Silence counts from the moment something is expected.
-      if (asked === 0) lastSign = Date.now();
+      if (asked === 0) {
+        lastSign = Date.now();
+        lastProgress = lastSign;
+      }
       asked += HALF;
       const request = { batch: HALF, expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) };
       try {
@@ -80,7 +89,10 @@ export function pullSession(
     }
   };
   const watchdog = setInterval(() => {
-    if (asked > 0 && Date.now() - lastSign > 3 * HEARTBEAT_MS) end('lost');
+    const now = Date.now();
+    const silent = now - lastSign > 3 * HEARTBEAT_MS;
+    const stuck = left > 0 && now - lastProgress > STUCK_MS;
+    if (asked > 0 && arrived.length === 0 && (silent || stuck)) end('lost');
   }, HEARTBEAT_MS);
   watchdog.unref();
   const onAbort = (): void => end('aborted');

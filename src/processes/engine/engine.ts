@@ -3,6 +3,7 @@ import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
 import { type Board, watchBoard } from './board.ts';
 import { type Buckets, createEngineBuckets, type EngineBuckets } from './buckets.ts';
 import type { Consumer } from './consumer.ts';
+import { isRetryable, reasonOf } from './errors.ts';
 import { type Feed, orderedFeed } from './feed.ts';
 import { createKeeper, type Keeper } from './keeper.ts';
 import type { EngineObserver } from './observer.ts';
@@ -55,6 +56,7 @@ export function startEngine(deps: EngineDeps): Engine {
   const watching = new AbortController();
   const { signal } = stopping;
   let parts: Parts | undefined;
+  let reported: string | undefined;
 
   const open = async (): Promise<Parts> => {
     const create = () => createEngineBuckets(deps.buckets, settings.prefix);
@@ -83,6 +85,12 @@ export function startEngine(deps: EngineDeps): Engine {
     // Consumers that stopped for good leave the session to those that have not, or to nobody.
     if (!session.ended.aborted) await session.end();
   };
+  /** Nothing runs meanwhile; it is tried again, and told once. */
+  const report = (error: unknown): void => {
+    if (reported === reasonOf(error)) return;
+    reported = reasonOf(error);
+    for (const { name } of deps.consumers) deps.onError?.(name, error);
+  };
   const run = async (): Promise<void> => {
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
@@ -90,7 +98,7 @@ export function startEngine(deps: EngineDeps): Engine {
         await serve(parts);
         if (parts.keepers.every(({ wanted }) => !wanted)) return;
       } catch (error) {
-        if (!signal.aborted) for (const { name } of deps.consumers) deps.onError?.(name, error);
+        if (!signal.aborted && !isRetryable(error)) report(error);
       }
       await pause(runtime, backoffMs(runtime, attempt, 20, 1_000), signal);
     }

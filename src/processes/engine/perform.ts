@@ -14,35 +14,18 @@ export function createPerform(parts: GroupParts, handle: Handle): (task: LaneTas
   const { consumer, index, stored, alive, signal, lost } = parts;
 
   const perform = async (task: LaneTask): Promise<LaneResult> => {
-    const { stream, commits, attempt, spilled } = task;
+    const { stream, commits, attempt } = task;
     const marks = index.of(consumer.name, stream);
-    const [firstMark] = marks;
-    if (firstMark !== undefined && isActionable(firstMark) && firstMark.position <= stored()) {
-      return actOnParked(parts, handle, firstMark, task);
+    const [first] = marks;
+    if (first !== undefined && isActionable(first) && first.position <= stored()) {
+      return actOnParked(parts, handle, first, task);
     }
     const [commit] = commits;
     if (commit === undefined) return { done: 0 };
-    const lastMark = marks.at(-1);
-    if (lastMark !== undefined && lastMark.position >= commit.position) {
-      tell(parts, commit, attempt, 'known');
-      return { done: 1 };
-    }
-    if (lastMark !== undefined) {
-      const behind = commits.slice(0, BEHIND_AT_ONCE);
-      await putAside(parts, behind, { behind: true, error: undefined, attempts: 0, firstAt: 0 });
-      for (const one of behind) tell(parts, one, 1, 'behind');
-      return { done: behind.length };
-    }
-    const work = { consumer: consumer.name, commit, attempt, redriven: false };
-    const result = spilled ? { park: spilled.error } : await handle(work);
-    if ('handled' in result) return { done: 1 };
-    if (!('park' in result)) return result;
-    await putAside(parts, [commit], {
-      behind: false,
-      error: result.park,
-      attempts: spilled ? attempt - 1 : attempt,
-      firstAt: task.failingSince ?? parts.runtime.now(),
-    });
+    const last = marks.at(-1);
+    if (last === undefined) return handleNext(parts, handle, commit, task);
+    if (last.position < commit.position) return goBehind(parts, commits.slice(0, BEHIND_AT_ONCE));
+    tell(parts, commit, attempt, 'known');
     return { done: 1 };
   };
 
@@ -61,6 +44,31 @@ export function createPerform(parts: GroupParts, handle: Handle): (task: LaneTas
       return { done: 0 };
     }
   };
+}
+
+async function handleNext(
+  parts: GroupParts,
+  handle: Handle,
+  commit: RecordedCommit,
+  { attempt, spilled, failingSince }: LaneTask,
+): Promise<LaneResult> {
+  const work = { consumer: parts.consumer.name, commit, attempt, redriven: false };
+  const result = spilled ? { park: spilled.error } : await handle(work);
+  if ('handled' in result) return { done: 1 };
+  if (!('park' in result)) return result;
+  await putAside(parts, [commit], {
+    behind: false,
+    error: result.park,
+    attempts: spilled ? attempt - 1 : attempt,
+    firstAt: failingSince ?? parts.runtime.now(),
+  });
+  return { done: 1 };
+}
+
+async function goBehind(parts: GroupParts, commits: readonly RecordedCommit[]): Promise<LaneResult> {
+  await putAside(parts, commits, { behind: true, error: undefined, attempts: 0, firstAt: 0 });
+  for (const commit of commits) tell(parts, commit, 1, 'behind');
+  return { done: commits.length };
 }
 
 function tell(

@@ -1,4 +1,5 @@
 import type { Bucket } from '../../eventstore/bucket.ts';
+import { LogUnavailable } from '../../eventstore/errors.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
 import { type Board, SESSION, type SessionValue } from './board.ts';
 import { pause } from './pause.ts';
@@ -32,7 +33,7 @@ const BEATS_PER_TTL = 4;
 /**
  * Begins a session and renews it every quarter of `ttlMs`. It ends when a renewal is refused, or when `ttlMs` have gone
  * by since the last renewal that was answered was sent: nobody can have watched it unchanged for that long before.
- * @throws LogUnavailable, OutcomeUnknown once the signal has fired
+ * @throws LogUnavailable when it did not come about: begin another; OutcomeUnknown once the signal has fired
  */
 export async function beginSession(deps: SessionDeps): Promise<Session> {
   const { bucket, board, runtime, ttlMs, signal } = deps;
@@ -73,7 +74,8 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
   };
 
   while (!alive()) {
-    if (!(await renew(signal))) throw new Error(`The session ${id} exists already.`);
+    // So slow that others have removed it before it began.
+    if (!(await renew(signal))) throw new LogUnavailable(`the session ${id} was removed`);
   }
   void keep();
   void watchOver();

@@ -1,12 +1,26 @@
 import { describe, expect, it } from 'vitest';
+import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { openMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
-import { createMemoryBucketStore } from '../../../../src/eventstore/memory/memory-bucket-store.ts';
-import { createWorld } from '../../../../src/eventstore/memory/scheduler.ts';
-import { heldMinor, keptMinor } from '../../../../src/processes/payment/adapters/ledger-entry.ts';
-import { createSimulatedProvider } from '../../../../src/processes/payment/adapters/simulated.ts';
+import {
+  createMemoryBucketStore,
+  type MemoryBucketStore,
+} from '../../../../src/eventstore/memory/memory-bucket-store.ts';
+import { createWorld, type World } from '../../../../src/eventstore/memory/scheduler.ts';
+import {
+  decodeEntry,
+  heldMinor,
+  keptMinor,
+} from '../../../../src/processes/payment/adapters/ledger-entry.ts';
+import {
+  createSimulatedProvider,
+  type SimulatedProvider,
+} from '../../../../src/processes/payment/adapters/simulated.ts';
 import { PaymentUnavailable } from '../../../../src/processes/payment/port.ts';
 
 const SCHEDULES = 300;
+const FAULTS = { lostSend: 0.1, lostAck: 0.1, lateLanding: 0.1, delay: 0.2, crash: 0.01, unavailable: 0.05 };
+const KEY = 'o-1';
+const INTENT = { key: KEY, amountMinor: 500n, currency: 'EUR', token: 'tok_timeout' };
 
 /** Calls until there is an answer, as the order process does. */
 async function insisting<T>(call: () => Promise<T>): Promise<T> {
@@ -19,51 +33,67 @@ async function insisting<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+type Fence = (bucket: Bucket, store: MemoryBucketStore) => Bucket;
+const asItIs: Fence = (bucket) => bucket;
+/** The planted fault: whoever writes last wins. */
+const switchedOff: Fence = (bucket, store) => ({
+  ...bucket,
+  write: (row) => bucket.write({ ...row, expectedRevision: store.last(row.key)?.revision ?? 0 }),
+});
+
+/** A capture and a cancellation at the same time, and a successor who finishes; what ended wrongly, and who won. */
+async function race(seed: number, fence: Fence): Promise<{ wrong: string[]; outcome: string }> {
+  const world = createWorld(seed, { faults: FAULTS, longestDelayMs: 2_000 });
+  const store = createMemoryBucketStore('payments');
+  const open = (actor: string): SimulatedProvider => {
+    const bucket = fence(openMemoryBucket(store, { world, actor }), store);
+    return createSimulatedProvider({ bucket, runtime: world.runtime(actor), lateMs: 500 });
+  };
+  const told = await world.run(() => play(world, open));
+  const row = store.last(KEY);
+  if (row === undefined) throw new Error(`seed ${seed}: nothing was stored`);
+  const entry = decodeEntry(row.value);
+  const wrong: string[] = [];
+  if (new Set(told).size > 1) wrong.push(`told ${told.join(', ')}`);
+  if ((entry.capturedAt === undefined) !== (entry.cancelledAt !== undefined)) wrong.push('not exactly one');
+  if (heldMinor(entry) !== 0n) wrong.push('money is held');
+  if (keptMinor(entry) !== (told[0] === 'captured' ? 500n : 0n)) wrong.push(`kept ${keptMinor(entry)}`);
+  return { wrong, outcome: told[0] ?? '' };
+}
+
+/** What each of those who lived to hear it was told. */
+async function play(world: World, open: (actor: string) => SimulatedProvider): Promise<string[]> {
+  const main = open('main');
+  await insisting(() => main.createIntent(INTENT));
+  await insisting(() => main.authorise(KEY));
+  const racers = await Promise.all([
+    world.spawn('capturing', () => insisting(() => open('capturing').capture(KEY))),
+    world.spawn('cancelling', () => insisting(() => open('cancelling').cancel(KEY))),
+  ]);
+  const told = racers.flatMap((fate) => (fate.crashed ? [] : [fate.value.outcome]));
+  told.push((await insisting(() => main.cancel(KEY))).outcome);
+  // Long enough for every write that is late.
+  await world.runtime('main').sleep(10_000);
+  told.push((await insisting(() => main.cancel(KEY))).outcome);
+  return told;
+}
+
 describe('the simulated provider in a simulated world', () => {
   it('lets exactly one of a capture and a cancellation win, through crashes, lost and late writes', async () => {
     const outcomes = new Set<string>();
     for (let seed = 1; seed <= SCHEDULES; seed++) {
-      const faults = {
-        lostSend: 0.1,
-        lostAck: 0.1,
-        lateLanding: 0.1,
-        delay: 0.2,
-        crash: 0.01,
-        unavailable: 0.05,
-      };
-      const world = createWorld(seed, { faults, longestDelayMs: 2_000 });
-      const store = createMemoryBucketStore('payments');
-      const open = (actor: string) => {
-        const runtime = world.runtime(actor);
-        const bucket = openMemoryBucket(store, { world, actor });
-        return createSimulatedProvider({ bucket, runtime, lateMs: 500 });
-      };
-      const intent = { key: 'o-1', amountMinor: 500n, currency: 'EUR', token: 'tok_timeout' };
-      const ledger = await world.run(async () => {
-        const main = open('main');
-        await insisting(() => main.createIntent(intent));
-        await insisting(() => main.authorise('o-1'));
-        const racers = ['a', 'b'] as const;
-        await Promise.all(
-          racers.map((name) =>
-            world.spawn(name, () =>
-              insisting(() => (name === 'a' ? open(name).capture('o-1') : open(name).cancel('o-1'))),
-            ),
-          ),
-        );
-        // A successor finishes what a dead racer began.
-        const end = await insisting(() => main.cancel('o-1'));
-        outcomes.add(end.outcome);
-        for (let look = 0; look < 2; look++) await world.runtime('main').sleep(5_000);
-        const again = await insisting(() => main.cancel('o-1'));
-        expect(again.outcome, `seed ${seed}`).toBe(end.outcome);
-        const row = store.last('o-1');
-        return row === undefined ? undefined : JSON.parse(new TextDecoder().decode(row.value));
-      });
-      const entry = { ...ledger, intent: { ...ledger.intent, amountMinor: 500n } };
-      expect(ledger.capturedAt === undefined, `seed ${seed}`).toBe(ledger.cancelledAt !== undefined);
-      expect([heldMinor(entry), keptMinor(entry)]).toEqual([0n, ledger.capturedAt === undefined ? 0n : 500n]);
+      const { wrong, outcome } = await race(seed, asItIs);
+      expect(wrong, `seed ${seed}`).toEqual([]);
+      outcomes.add(outcome);
     }
     expect([...outcomes].sort()).toEqual(['cancelled', 'captured']);
+  });
+
+  it('is found out when its writes are not fenced', async () => {
+    let found = 0;
+    for (let seed = 1; seed <= SCHEDULES && found === 0; seed++) {
+      found += (await race(seed, switchedOff)).wrong.length;
+    }
+    expect(found).toBeGreaterThan(0);
   });
 });

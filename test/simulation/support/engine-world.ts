@@ -1,0 +1,201 @@
+import { create, type Message, toBinary } from '@bufbuild/protobuf';
+import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { EventStoreError, LogUnavailable } from '../../../src/eventstore/errors.ts';
+import type { Log } from '../../../src/eventstore/log.ts';
+import type { Faults } from '../../../src/eventstore/memory/faults.ts';
+import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
+import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
+import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Buckets } from '../../../src/processes/engine/buckets.ts';
+import type { Consumer, Delivery } from '../../../src/processes/engine/consumer.ts';
+import { type Engine, type EngineDeps, startEngine } from '../../../src/processes/engine/engine.ts';
+import { createParkedPort } from '../../../src/processes/engine/parked-port.ts';
+import {
+  createMemoryBucketStores,
+  type MemoryBucketStores,
+  openMemoryBuckets,
+} from '../../../src/projections/memory-buckets.ts';
+import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
+import { causeOf, EFFECT, orderViolations, parkedNow } from './engine-invariants.ts';
+import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
+import { freezable } from './freezable.ts';
+
+/** Spoils what an instance works with; makes the fault that the simulation must find. One per schedule. */
+export type EnginePlant = (world: World) => (deps: EngineDeps) => EngineDeps;
+
+const honest: EnginePlant = () => (deps) => deps;
+
+const FAULTS: Partial<Faults> = {
+  staleRead: 0.1,
+  lostAck: 0.01,
+  lateLanding: 0.01,
+  lostSend: 0.01,
+  unavailable: 0.01,
+  brokenScan: 0.02,
+  redelivery: 0.1,
+  delay: 0.03,
+  crash: 0.0007,
+};
+const INSTANCES = 2;
+const LONGEST_DELAY_MS = 3_000;
+/** By then everything must be done, in milliseconds from the start. */
+const DEADLINE_MS = 200_000;
+const PREFIX = 't';
+/** More commits in memory than this are a violation. */
+export const MAX_HELD = 6;
+
+export const simulatedSettings = {
+  prefix: PREFIX,
+  groups: 4,
+  ttlMs: 2_000,
+  cursorMs: 100,
+  concurrency: 3,
+  maxHeld: MAX_HELD,
+  laneHeld: 3,
+  spillMs: 3_000,
+  backoffBaseMs: 50,
+  backoffCapMs: 500,
+  attempts: 4,
+  stopMs: 1_000,
+} as const;
+
+/** How one schedule went. */
+export interface EngineRun {
+  /** Everything that must not be, as sentences; empty = all is well. */
+  readonly violations: readonly string[];
+  readonly trace: readonly string[];
+}
+
+/** Runs one schedule to its end. */
+export async function runEngineSchedule(
+  seed: number,
+  scenario: EngineScenario = engineScenarioOf(seed),
+  plant: EnginePlant = honest,
+): Promise<EngineRun> {
+  const world = createWorld(seed, { faults: FAULTS, longestDelayMs: LONGEST_DELAY_MS, maxSteps: 400_000 });
+  const log = createMemoryStore();
+  const stores = createMemoryBucketStores();
+  const parked = () => stores.stores.get(`${PREFIX}_parked`)?.store;
+  const spoil = plant(world);
+  const shop = { repaired: false, overfull: new Set<string>() };
+  const clock = world.runtime('clock');
+  const instances: { engine: Engine; hang: (ms: number) => void }[] = [];
+  let lives = 0;
+  let over = false;
+
+  const startInstance = (place: number): void => {
+    const actor = `i${place}-${++lives}`;
+    const life = world.spawn(actor, async (plain) => {
+      const frozen = freezable(world, { ...plain, now: () => Math.floor(plain.now()) });
+      const ownLog = frozen.log(openMemoryLog(log, { world, actor }));
+      const buckets = openBuckets(stores, world, actor, frozen.bucket);
+      const consumer = copier(ownLog, frozen.runtime, shop);
+      const settings = { ...simulatedSettings, instance: actor };
+      const deps = { log: ownLog, buckets, runtime: frozen.runtime, consumers: [consumer], settings };
+      const engine = startEngine(
+        spoil({ ...deps, onError: (_, error) => shop.overfull.add(`stopped: ${String(error)}`) }),
+      );
+      instances[place] = { engine, hang: frozen.hang };
+      await new Promise(() => undefined);
+    });
+    void life.then(() => {
+      if (!over) startInstance(place);
+    });
+  };
+  const look = (): void => {
+    for (const { engine } of instances) {
+      for (const { held } of engine.status()) {
+        // Each of its groups may hold as many.
+        if (held > MAX_HELD * simulatedSettings.groups) shop.overfull.add('too many commits held in memory');
+      }
+    }
+  };
+  const operator = createParkedPort({
+    buckets: openBuckets(stores, world, 'operator'),
+    prefix: PREFIX,
+    runtime: world.runtime('operator'),
+  });
+  const operate = async (what: 'redrive' | 'discard'): Promise<void> => {
+    await operator[what]({}, { by: 'operator' }).catch((error: unknown) => {
+      if (!(error instanceof EventStoreError && error.retryable)) throw error;
+    });
+  };
+  const isDone = (): boolean => parkedNow(parked()).length === 0 && orderViolations(log, parked()).length === 0;
+
+  return world.run(async () => {
+    for (let place = 0; place < INSTANCES; place++) startInstance(place);
+    await Promise.all([
+      produce(log, clock, scenario, look),
+      ...scenario.hangs.map(async ({ place, atMs, forMs }) => {
+        await clock.sleep(atMs);
+        instances[place]?.hang(forMs);
+      }),
+      ...scenario.operations.map(async ({ atMs, what }) => {
+        await clock.sleep(atMs);
+        await operate(what);
+      }),
+    ]);
+    shop.repaired = true;
+    const start = world.now();
+    while (!isDone() && world.now() - start < DEADLINE_MS) {
+      await clock.sleep(4_000);
+      look();
+      await operate('redrive');
+    }
+    over = true;
+    const forgotten = parkedNow(parked()).map((position) => `${position} is parked for ever`);
+    const violations = [...shop.overfull, ...orderViolations(log, parked()), ...forgotten];
+    return { violations, trace: world.trace() };
+  });
+}
+
+async function produce(
+  log: MemoryStore,
+  clock: Runtime,
+  { commits }: EngineScenario,
+  look: () => void,
+): Promise<void> {
+  for (const { id, poison, pauseMs } of commits) {
+    if (pauseMs > 0) await clock.sleep(pauseMs);
+    look();
+    const stream = counterRef(id);
+    const commitId = `c${log.head() + 1}`;
+    const commit = toyCommit(commitId, [added(poison ? -1 : 1)]);
+    log.put(stream, log.version(stream), toBinary(CommitSchema, create(CommitSchema, commit)), commitId);
+  }
+}
+
+export function openBuckets(
+  stores: MemoryBucketStores,
+  world: World,
+  actor: string,
+  around: (bucket: Bucket) => Bucket = (bucket) => bucket,
+): Buckets {
+  return openMemoryBuckets(stores, (store) => around(openMemoryBucket(store, { world, actor })));
+}
+
+class Poison extends Error {
+  readonly retryable = false;
+}
+
+/** Appends for each commit one effect, fenced by the version that it has read. */
+export function copier(log: Log, runtime: Runtime, shop: { readonly repaired: boolean }): Consumer {
+  const handle = async ({ stream, position, events }: Delivery<Message>): Promise<void> => {
+    const [first] = events;
+    const poison = first !== undefined && 'value' in first.event && first.event.value === -1;
+    if (poison && !shop.repaired) throw new Poison('poison');
+    if (!shop.repaired && runtime.random() < 0.1) throw new LogUnavailable('flaky');
+    const target = { category: EFFECT, id: stream.id };
+    if (runtime.random() < 0.2) await runtime.sleep(runtime.random() * 3_000);
+    const { commits } = await log.read(target, { after: 0, confirm: true });
+    if (commits.some(({ commitId }) => causeOf(commitId) === position)) return;
+    if (runtime.random() < 0.2) await runtime.sleep(runtime.random() * 3_000);
+    const commit = toyCommit(`e-${runtime.id()}@${position}`, [added(1)]);
+    const result = await log.append(target, commits.at(-1)?.position ?? 0, commit);
+    if (!result.appended) throw new LogUnavailable('another was first');
+  };
+  return { name: 'copier', sources: [counter], handle };
+}
