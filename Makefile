@@ -43,6 +43,10 @@ types: setup ## Check the types
 lint: setup ## Lint, formatting and import rules
 	@$(NPM_RUN) lint && $(NPM_RUN) imports
 
+.PHONY: simulate
+simulate: setup ## Run the kernel and the e-mail protocols through seeded schedules with faults (ARGS="--schedules 100000")
+	@exec $(NPM_RUN) simulate -- $(ARGS)
+
 .PHONY: audit
 audit: setup ## Try to break the event store: faults on real servers, then check every acknowledged commit
 	@exec $(NPM_RUN) audit -- $(ARGS)

@@ -1,27 +1,10 @@
 import type { Bucket } from '../eventstore/bucket.ts';
-import { EventStoreError } from '../eventstore/errors.ts';
-import type { Log } from '../eventstore/log.ts';
-import type { Runtime } from '../eventstore/runtime.ts';
-import type { Alias, Aliases } from './aliases.ts';
-import type { Buckets } from './buckets.ts';
-import type { FactDecoder } from './facts.ts';
+import type { EngineDeps, LiveAlias } from './engine.ts';
+import { checkCancelled, RebuildRefused } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import { type Projection, versionOf } from './projection.ts';
-import type { Reader } from './reader.ts';
-import type { ProjectionSettings } from './settings.ts';
 import { checkpointOf, nextName, reusableName } from './spare-buckets.ts';
-
-/** What every part that runs views needs. */
-export interface EngineDeps {
-  readonly log: Log;
-  readonly buckets: Buckets;
-  readonly aliases: Aliases;
-  readonly decode: FactDecoder;
-  readonly runtime: Runtime;
-  readonly settings: ProjectionSettings;
-  readonly reader: Reader;
-}
 
 /** How far a bucket that is being filled has come. */
 export interface RebuildProgress {
@@ -35,8 +18,8 @@ export interface RebuildProgress {
 }
 
 export interface BesideOptions {
-  /** Take over a bucket of this version that is there already; otherwise begin with an empty one. */
-  readonly resume: boolean;
+  /** Take over a bucket of this version that is there already; otherwise begin with an empty one, or with `only` refuse. */
+  readonly resume: boolean | 'only';
   /** Puts rows into a bucket before it is fed. */
   readonly seed?: ((bucket: Bucket) => Promise<void>) | undefined;
   /** Looks at the bucket once it has caught up and before it is switched to; it is fed meanwhile. */
@@ -48,19 +31,13 @@ export interface BesideOptions {
   readonly feedMs?: number | undefined;
 }
 
-/** The alias as it was read, with its fence. */
-export interface LiveAlias {
-  readonly alias: Alias;
-  readonly revision: number;
-}
-
 const LOOK_EVERY_MS = 100;
 
 /**
  * Fills a bucket beside the live one and points the view at it once it has reached both the live checkpoint and the
  * log's end. Readers keep the old bucket until then.
  * @returns the bucket, and false when another process has switched the view first
- * @throws what stopped the view; the live bucket is then as it was
+ * @throws RebuildRefused, or what stopped the view; the live bucket is then as it was
  */
 export async function buildBeside(
   deps: EngineDeps,
@@ -68,12 +45,16 @@ export async function buildBeside(
   live: LiveAlias | undefined,
   options: BesideOptions,
 ): Promise<{ bucket: string; switched: boolean }> {
-  const reusable = options.resume ? await reusableName(deps, projection, live?.alias) : undefined;
+  const reusable = options.resume === false ? undefined : await reusableName(deps, projection, live?.alias);
+  if (reusable === undefined && options.resume === 'only') {
+    const why = 'no earlier bucket holds this version of it; a service of another version switches by itself';
+    throw new RebuildRefused(projection.name, why);
+  }
   const name = reusable ?? (await nextName(deps, projection));
   const bucket = await deps.buckets.create(name, { durable: projection.crossesAggregates });
   if (reusable === undefined) await options.seed?.(bucket);
   const count = groupCountOf(projection, deps.settings);
-  const kept = keepGroups({ ...deps, projection, bucket, count });
+  const kept = keepGroups({ ...deps, projection, bucket: name, count });
   kept.own(allOf(count));
   try {
     const oldCheckpoint = async () =>
@@ -113,7 +94,7 @@ async function caughtUp(
   let eventsBefore = 0;
   for (;;) {
     if (failure !== undefined) throw failure;
-    if (options.signal?.aborted) throw new EventStoreError('view/cancelled', 'The rebuild was cancelled.');
+    checkCancelled(options.signal);
     const target = Math.max(await log.head(), await oldCheckpoint());
     const applied = kept.delivered ?? kept.position ?? 0;
     if (first === undefined && kept.delivered !== undefined) {

@@ -1,7 +1,7 @@
 import type { Bucket, Row } from '../eventstore/bucket.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import type { SlotGroup } from '../eventstore/stream.ts';
-import { BucketRewound, ForeignCheckpoint } from './errors.ts';
+import { ForeignCheckpoint } from './errors.ts';
 import { allGroups, type GroupCount, keyOfGroup, WHOLE } from './groups.ts';
 
 /** The key of a group's checkpoint in the view's own bucket; no row can have it. */

@@ -1,5 +1,5 @@
-import { parseRow } from './row-loader.ts';
 import { InvalidPeriod, type ReadOptions, type Statistics, type StatisticsRequest } from './read-models.ts';
+import { parseRow } from './row-loader.ts';
 import type { ViewAccess } from './view-access.ts';
 import type { DayRow } from './views/statistics.ts';
 
@@ -8,7 +8,10 @@ const MOST_DAYS = 366;
 const DAY_MS = 86_400_000;
 
 /** The rows of the days from `from` to `to`, both included; a day without an event has none. One read per day. */
-export async function readDays(access: ViewAccess, request: StatisticsRequest & ReadOptions): Promise<Statistics> {
+export async function readDays(
+  access: ViewAccess,
+  request: StatisticsRequest & ReadOptions,
+): Promise<Statistics> {
   const days = daysOf(request);
   const live = await access.bucket(request);
   if (live === undefined) return { days: [] };

@@ -39,6 +39,11 @@ export class RebuildRefused extends EventStoreError {
   }
 }
 
+/** @throws EventStoreError `view/cancelled` once the signal has fired */
+export function checkCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new EventStoreError('view/cancelled', 'The rebuild was cancelled.');
+}
+
 /** A row that several groups might own. */
 export function foreignKey(view: string, key: string): EventStoreError {
   return new EventStoreError(

@@ -1,3 +1,6 @@
+import type { Bucket } from '../eventstore/bucket.ts';
+import { LogUnavailable } from '../eventstore/errors.ts';
+import type { Buckets } from './buckets.ts';
 import type { Waiting } from './checkpoint-pace.ts';
 import { allGroups, type GroupCount, settingsOfGroup } from './groups.ts';
 import { type KeptView, keepView } from './kept-view.ts';
@@ -33,9 +36,14 @@ export interface KeptGroups {
 
 /** Keeps groups of a view; none until `own`. `deps.settings` are the whole view's. */
 export function keepGroups(
-  deps: Omit<ViewDeps, 'group'> & { reader: Reader; count: GroupCount },
+  deps: Omit<ViewDeps, 'group' | 'bucket'> & {
+    readonly buckets: Buckets;
+    readonly bucket: string;
+    readonly reader: Reader;
+    readonly count: GroupCount;
+  },
 ): KeptGroups {
-  const { count } = deps;
+  const { count, buckets, bucket: name } = deps;
   const settings = settingsOfGroup(deps.settings, count);
   const kept = new Map<number, KeptView>();
   const leaving = new Set<Promise<void>>();
@@ -45,8 +53,14 @@ export function keepGroups(
     resolveEnded = resolve;
   });
 
+  const open = async (): Promise<Bucket> => {
+    const bucket = await buckets.open(name);
+    if (bucket === undefined) throw new LogUnavailable(`the bucket ${name} is not there`);
+    return bucket;
+  };
+
   const take = (index: number): void => {
-    const view = keepView({ ...deps, settings, group: { count, index } });
+    const view = keepView({ ...deps, settings, open, group: { count, index } });
     kept.set(index, view);
     void view.ended.then((error) => {
       if (error !== undefined) resolveEnded(error);

@@ -1,3 +1,4 @@
+import type { Bucket } from '../eventstore/bucket.ts';
 import { backoffMs } from '../eventstore/runtime.ts';
 import { isRetryable } from './errors.ts';
 import type { Reader } from './reader.ts';
@@ -20,15 +21,22 @@ export interface KeptView {
   stop(): Promise<void>;
 }
 
-export function keepView(deps: ViewDeps & { reader: Reader }): KeptView {
+/**
+ * `open` gives the view a handle of its own: a handle tells only one of its users that its bucket may have lost rows.
+ */
+export function keepView(
+  deps: Omit<ViewDeps, 'bucket'> & { reader: Reader; open: () => Promise<Bucket> },
+): KeptView {
   const { reader, runtime, settings } = deps;
+  let bucket: Bucket | undefined;
   let view: View | undefined;
   let position = 0;
   let lastError: unknown;
   let stopped = false;
 
   const serve = async (): Promise<unknown> => {
-    const opened = await openView(deps);
+    bucket ??= await deps.open();
+    const opened = await openView({ ...deps, bucket });
     if (stopped) return undefined;
     view = opened;
     position = opened.checkpoint;

@@ -1,7 +1,8 @@
 import { backoffMs } from '../eventstore/runtime.ts';
 import { type Alias, bucketName } from './aliases.ts';
-import { buildBeside, type EngineDeps, type LiveAlias } from './beside.ts';
+import { buildBeside } from './beside.ts';
 import type { Waiting } from './checkpoint-pace.ts';
+import type { EngineDeps, LiveAlias } from './engine.ts';
 import { isRetryable, reasonOf } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
@@ -55,12 +56,10 @@ export function startRunner(
   const share = async () => (sharing === undefined ? allOf(count) : sharing.groupsOf(projection.name, count));
 
   const serve = async (name: string): Promise<void> => {
-    const bucket = await buckets.open(name);
-    if (bucket === undefined || stopped.aborted) return;
     const mine = await share();
     if (stopped.aborted) return;
     if (live !== undefined) void retire(live.kept);
-    const kept = keepGroups({ ...deps, projection, bucket, count });
+    const kept = keepGroups({ ...deps, projection, bucket: name, count });
     kept.own(mine);
     live = { bucket: name, kept };
     lastError = undefined;

@@ -1,7 +1,7 @@
 import type { Runtime } from '../eventstore/runtime.ts';
 import { type Alias, bucketName, bucketsOf } from './aliases.ts';
-import type { EngineDeps } from './beside.ts';
 import { readCheckpoint, readLowest } from './checkpoint.ts';
+import type { EngineDeps } from './engine.ts';
 import { type GroupCount, groupCountOf } from './groups.ts';
 import { type Projection, versionOf } from './projection.ts';
 

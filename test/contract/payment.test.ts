@@ -45,8 +45,8 @@ paymentContract('the simulated provider with its ledger on NATS', async () => {
     const kind = { replicas: 1, persist: 'sync', storage: 'file' } as const;
     await ensureBucket(await jetstreamManager(connection), name, kind);
     const requests = createRequests(connection);
-    const timeoutMs = 1_000;
-    return simulated(createNatsBucket({ requests, runtime: systemRuntime, name, timeoutMs, batches: true }));
+    const traits = { timeoutMs: 1_000, batches: true, announceLosses: false };
+    return simulated(createNatsBucket({ requests, runtime: systemRuntime, name, ...traits }));
   };
   const provider = await open();
   const stop = async (): Promise<void> => {

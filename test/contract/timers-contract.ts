@@ -73,18 +73,18 @@ function rules(use: () => TimersUnderTest): void {
   it('replaces the earlier one of its kind and id, to later and to sooner', async () => {
     await using seen = collecting(use().timers);
     const now = Date.now();
-    await arm('later', now + 200);
-    await use().second.arm({ kind: KIND, id: 'later', at: now + 1_200 });
+    await arm('later', now + 800);
+    await use().second.arm({ kind: KIND, id: 'later', at: now + 1_600 });
     await arm('sooner', now + 3_600_000);
     await use().second.arm({ kind: KIND, id: 'sooner', at: now + 400 });
     await seen.waitFor('later');
     expect(seen.of('sooner')).toMatchObject([{ at: now + 400 }]);
-    expect(seen.of('later')).toMatchObject([{ at: now + 1_200 }]);
+    expect(seen.of('later')).toMatchObject([{ at: now + 1_600 }]);
   });
 
   it('does not fire once it is disarmed, by whomever, and can be armed again', async () => {
     await using seen = collecting(use().timers);
-    const at = Date.now() + 500;
+    const at = Date.now() + 800;
     await arm('disarmed', at);
     await arm('disarmed', at, 'other-kind');
     await arm('rearmed', at);

@@ -48,5 +48,5 @@ export async function must(status: number, ...request: Parameters<typeof ask>): 
 
 /** Headers of a read that shows at least what was answered before. */
 export function since(answer: Answer): Record<string, string> {
-  return { 'min-position': String(answer.field('position')), prefer: 'wait=5' };
+  return { 'min-position': String(answer.field('position')), prefer: 'wait=10' };
 }

@@ -31,6 +31,11 @@ const status =
   (code: number, body: unknown = {}): Respond =>
   (_, response) =>
     answerJson(response, code, body);
+const bytes =
+  (body: string): Respond =>
+  (_, response) => {
+    response.writeHead(200).end(body);
+  };
 const drop: Respond = (_, response) => {
   response.destroy();
 };
@@ -157,13 +162,13 @@ describe('a provider that is flaky', () => {
   }
 
   const malformed: [string, Respond][] = [
-    ['no JSON', (_, response) => response.writeHead(200).end('<html>') && undefined],
-    ['JSON that is cut off', (_, response) => response.writeHead(200).end('{"status":"auth') && undefined],
-    ['nothing', (_, response) => response.writeHead(200).end() && undefined],
+    ['no JSON', bytes('<html>')],
+    ['JSON that is cut off', bytes('{"status":"auth')],
+    ['nothing', bytes('')],
     ['no object', status(200, ['authorised'])],
     ['an unknown status', status(200, { ...AUTHORISED, status: 'perhaps' })],
     ['no payment id', status(200, { status: 'authorised' })],
-    ['a body without end', (_, response) => response.writeHead(200).write('x'.repeat(70_000)) && undefined],
+    ['longer than anything it could say', bytes('x'.repeat(70_000))],
   ];
   for (const [what, respond] of malformed) {
     it(`is not believed when its success is ${what}`, async () => {

@@ -26,7 +26,8 @@ async function open(url: string): Promise<AsyncDisposable & { provider: Simulate
   const kind = { replicas: 1, persist: 'sync', storage: 'file' } as const;
   await ensureBucket(await jetstreamManager(connection), BUCKET, kind);
   const requests = createRequests(connection);
-  const settings = { requests, runtime: systemRuntime, name: BUCKET, timeoutMs: 500, batches: true };
+  const traits = { timeoutMs: 500, batches: true, announceLosses: false };
+  const settings = { requests, runtime: systemRuntime, name: BUCKET, ...traits };
   return {
     provider: createSimulatedProvider({
       bucket: createNatsBucket(settings),

@@ -109,6 +109,7 @@ function clerkOf(handler: CommandHandler, meta: () => { commandId: string; actor
       const command = { type: 'receiveStock' as const, receiptId, quantity, at: at() };
       return handler.execute(product, sku, command, meta());
     },
-    cancel: (id: string) => handler.execute(order, id, { type: 'cancel', reason: 'test', at: at() }, meta()),
+    cancel: (id: string) =>
+      handler.execute(order, id, { type: 'cancel', reason: 'test', by: 'customer', at: at() }, meta()),
   };
 }

@@ -1,4 +1,4 @@
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
@@ -72,6 +72,14 @@ describe('the stream of timers', () => {
     expect(timersStreamProblems({ ...config, subjects: ['x.>'] }, { prefix: PREFIX })).toHaveLength(1);
   });
 
+  it('discards old and not new, since the server takes no schedules otherwise', async () => {
+    await using handle = await open();
+    const config = timersStreamConfig({ prefix: 'other', replicas: 1 });
+    await expect(handle.jsm.streams.add({ ...config, discard: DiscardPolicy.New })).rejects.toThrow(
+      /discard new/,
+    );
+  });
+
   it('holds one message per armed timer, none for one that is disarmed, and none once it was handled', async () => {
     await using handle = await open();
     const { timers, jsm } = handle;
@@ -123,6 +131,39 @@ describe('timers and a server that is killed', () => {
     await using seen = collecting(timers);
     await seen.waitFor('x');
   }, 30_000);
+});
+
+describe('an instance', () => {
+  it('whose clock is behind that of the server handles no timer before its own clock says so', async () => {
+    const now = (): number => Date.now() - 700;
+    await using behind = await open({ runtime: { ...systemRuntime, now } });
+    const at = Date.now() + 100;
+    const handledAt: number[] = [];
+    const delivery = behind.timers.deliver(async () => {
+      handledAt.push(now());
+    });
+    await behind.timers.arm({ kind: 'deadline', id: 'early', at });
+    await until('it was handled', () => handledAt.length > 0);
+    await delivery.stop();
+    expect(handledAt[0]).toBeGreaterThanOrEqual(at);
+  });
+
+  it('goes on when its consumer, or the whole stream, is removed and made anew', async () => {
+    let troubles = 0;
+    await using handle = await open({ onTrouble: () => troubles++ });
+    const { timers, jsm } = handle;
+    await using seen = collecting(timers);
+    await timers.arm({ kind: 'deadline', id: 'first', at: 0 });
+    await seen.waitFor('first');
+    await jsm.consumers.delete(timersStream(PREFIX), 'fired');
+    await timers.arm({ kind: 'deadline', id: 'second', at: 0 });
+    await seen.waitFor('second');
+    await jsm.streams.delete(timersStream(PREFIX));
+    await until('it has noticed', () => troubles > 0);
+    await jsm.streams.add(timersStreamConfig({ prefix: PREFIX, replicas: 1 }));
+    await timers.arm({ kind: 'deadline', id: 'third', at: 0 });
+    await seen.waitFor('third');
+  });
 });
 
 describe('an instance that dies while it handles a timer', () => {

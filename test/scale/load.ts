@@ -70,21 +70,24 @@ async function writeInARow({ log }: Opened): Promise<void> {
 function createDrip({ log }: Opened, total: number, kept: Member) {
   const long = unwritten(idOf('long', 0));
   const scattered = Array.from({ length: SCATTERED }, (_, i) => unwritten(idOf('scattered', i)));
+  const rounds = { long: LONG_COMMITS, scattered: SCATTERED * COMMITS };
+  const written = { long: 0, scattered: 0 };
   let ticks = 0;
-  let [longWritten, scatteredWritten] = [0, 0];
   let chain: Promise<void> = Promise.resolve();
   const write = (members: readonly Member[]): void => {
     chain = chain.then(() => inFlight(IN_FLIGHT, members, (member) => appendOne(log, member)));
     // Its failure is that of `finished`.
     chain.catch(() => undefined);
   };
+  const due = (kind: keyof typeof rounds): number => Math.floor((ticks * rounds[kind]) / total);
   return {
     tick: () => {
       ticks++;
-      for (; longWritten < Math.floor((ticks * LONG_COMMITS) / total); longWritten++) write([long, kept]);
-      // The first at the start, the last at the end.
-      for (; scatteredWritten <= Math.floor((ticks * (COMMITS - 1)) / total); scatteredWritten++)
-        write(scattered);
+      for (; written.long < due('long'); written.long++) write([long, kept]);
+      // One after the other, so that hardly two of them share a block.
+      for (; written.scattered < due('scattered'); written.scattered++) {
+        write(scattered.slice(written.scattered % SCATTERED).slice(0, 1));
+      }
     },
     finished: () => chain,
   };

@@ -24,10 +24,10 @@ const LABELS: Readonly<Record<TaskName, string>> = {
   'warm-command': 'warm command',
   'cold-snapshot': 'cold command, 5 events, snapshot',
   'cold-log': 'cold command, 5 events, from the log',
-  'cold-log-scattered': 'the same, its commits across the whole log',
+  'cold-log-scattered': 'the same, its commits across the log',
   'long-snapshot': 'cold command, 1,000 events, snapshot',
   'long-log-in-a-row': 'cold command, 1,000 events in a row, from the log',
-  'long-log-scattered': 'the same, its commits across the whole log',
+  'long-log-scattered': 'the same, its commits across the log',
 };
 
 /** The whole report as Markdown. */

@@ -1,21 +1,44 @@
 import { describe, expect, it } from 'vitest';
+import { enginePlants } from './support/engine-plants.ts';
 import { type EngineScenario, engineScenarioOf, smallerEngineScenario } from './support/engine-scenario.ts';
-import { runEngineSchedule } from './support/engine-world.ts';
+import { type EnginePlant, runEngineSchedule } from './support/engine-world.ts';
 import { describeFinding, findViolation } from './support/search.ts';
 
-const SCHEDULES = Number(3000);
+const FIRST_SEED = 1;
+const SCHEDULES = 300;
+/** Within how many schedules each planted fault must be found. */
+const PLANT_SCHEDULES = 1_500;
 const TIMEOUT_MS = 120_000;
 
-const search = { firstSeed: 1, scenarioOf: engineScenarioOf, smaller: smallerEngineScenario };
+const search = { firstSeed: FIRST_SEED, scenarioOf: engineScenarioOf, smaller: smallerEngineScenario };
+
+const violationsIn = async (seed: number, scenario: EngineScenario, plant?: EnginePlant) =>
+  (await runEngineSchedule(seed, scenario, plant)).violations;
 
 describe('consumers (protocols 7, 8 and 9)', () => {
   it(
-    'handle',
+    'handle each aggregate in order, once or parked, however workers die, hang and come back',
     async () => {
-      const run = async (seed: number, scenario: EngineScenario) =>
-        (await runEngineSchedule(seed, scenario)).violations;
-      const found = await findViolation({ ...search, schedules: SCHEDULES, run });
+      const found = await findViolation({ ...search, schedules: SCHEDULES, run: violationsIn });
       expect(found && describeFinding(found)).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
+  it('are simulated the same way every time for the same seed', async () => {
+    const once = await runEngineSchedule(42);
+    const again = await runEngineSchedule(42);
+    expect(once.trace.length).toBeGreaterThan(50);
+    expect(again).toEqual(once);
+  });
+
+  it.each(Object.entries(enginePlants))(
+    'are found to be broken by %s',
+    async (_fault, plant) => {
+      const run = (seed: number, scenario: EngineScenario) => violationsIn(seed, scenario, plant);
+      // What is found need not be made smaller here.
+      const found = await findViolation({ ...search, smaller: () => [], schedules: PLANT_SCHEDULES, run });
+      expect(found).toBeDefined();
     },
     TIMEOUT_MS,
   );

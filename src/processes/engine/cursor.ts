@@ -10,7 +10,7 @@ import { parseRow, toBytes, writeRow } from './rows.ts';
 export interface CursorValue extends Place {
   /** The life of the log whose positions these are. */
   readonly incarnation: string;
-  /** Whose it is: session and number of the write. */
+  /** Whose it is: session, takeover and number of the write. */
   readonly owner: string;
 }
 
@@ -52,9 +52,11 @@ interface CursorDeps {
 export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   const { bucket, log, runtime, key, session, signal } = deps;
   const { incarnation } = log;
+  // Unique per takeover and write, so that an unanswered one can be recognised.
+  const tenure = `${session}/${runtime.id()}`;
   let writes = 0;
   const rowOf = (place: Place, expectedRevision: number): RowWrite => {
-    const value: CursorValue = { ...place, incarnation, owner: `${session}/${++writes}` };
+    const value: CursorValue = { ...place, incarnation, owner: `${tenure}/${++writes}` };
     return { key, value: toBytes(value), expectedRevision, position: floorOf(place) };
   };
 

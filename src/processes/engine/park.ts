@@ -38,17 +38,24 @@ interface ParkDeps {
 export async function claimPark(deps: ParkDeps): Promise<Park> {
   const { bucket, runtime, fence, session, signal } = deps;
   if (bucket.writeAll === undefined) throw new NoBatches(bucket.name);
+  // Unique per takeover, so that an unanswered write of an earlier one of the same session is never taken for its own.
+  const tenure = `${session}/${runtime.id()}`;
   for (let claim = 1; ; claim++) {
     const row = await persist({ runtime, signal }, () => bucket.get(fence, { leader: true }));
-    const value = toBytes({ session, claim });
+    const value = toBytes({ owner: `${tenure}/claim-${claim}` });
     const write = { key: fence, value, expectedRevision: row?.revision ?? 0, position: 0 };
     const result = await writeRow({ runtime, signal }, bucket, write);
-    if (result.written) return fencedPark(deps, bucket.writeAll, result.revision);
+    if (result.written) return fencedPark(deps, bucket.writeAll, tenure, result.revision);
   }
 }
 
-function fencedPark(deps: ParkDeps, writeAll: NonNullable<Bucket['writeAll']>, claimed: number): Park {
-  const { bucket, index, runtime, fence, session, signal } = deps;
+function fencedPark(
+  deps: ParkDeps,
+  writeAll: NonNullable<Bucket['writeAll']>,
+  tenure: string,
+  claimed: number,
+): Park {
+  const { bucket, index, runtime, fence, signal } = deps;
   const how: Persistence = { runtime, signal };
   let expectedRevision = claimed;
   let writes = 0;
@@ -63,7 +70,7 @@ function fencedPark(deps: ParkDeps, writeAll: NonNullable<Bucket['writeAll']>, c
   };
 
   const write = async (rows: readonly ParkWrite[]): Promise<boolean> => {
-    const owner = `${session}/${++writes}`;
+    const owner = `${tenure}/${++writes}`;
     const batch = [{ key: fence, value: toBytes({ owner }), expectedRevision }, ...rows];
     const written = await persist(how, async () => {
       try {

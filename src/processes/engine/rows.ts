@@ -13,9 +13,12 @@ export function parseRow<T>(row: Row | undefined): T | undefined {
 }
 
 /** Whether a row holds just what was to be written; every value of the engine is unique, so it is that write. */
-function isWritten(row: Row | undefined, { value, expectedRevision }: RowWrite): row is Row {
-  if (row === undefined || row.revision <= expectedRevision) return false;
-  return Buffer.compare(row.value, value ?? new Uint8Array()) === 0;
+function writtenAt(row: Row | undefined, { value, expectedRevision }: RowWrite): WriteResult {
+  const isIt =
+    row !== undefined &&
+    row.revision > expectedRevision &&
+    Buffer.compare(row.value, value ?? new Uint8Array()) === 0;
+  return isIt ? { written: true, revision: row.revision } : { written: false };
 }
 
 /**
@@ -25,17 +28,18 @@ function isWritten(row: Row | undefined, { value, expectedRevision }: RowWrite):
  */
 export function writeRow(how: Persistence, bucket: Bucket, row: RowWrite): Promise<WriteResult> {
   let sent = false;
+  const look = async (): Promise<{ readonly found: Row | undefined; readonly result: WriteResult }> => {
+    const found = await bucket.get(row.key, { leader: true });
+    return { found, result: writtenAt(found, row) };
+  };
   return persist(how, async () => {
     if (sent) {
-      const found = await bucket.get(row.key, { leader: true });
-      if (isWritten(found, row)) return { written: true, revision: found.revision };
-      if ((found?.revision ?? 0) !== row.expectedRevision) return { written: false };
+      const { found, result } = await look();
+      if (result.written || (found?.revision ?? 0) !== row.expectedRevision) return result;
     }
     const again = sent;
     sent = true;
     const result = await bucket.write(row);
-    if (result.written || !again) return result;
-    const found = await bucket.get(row.key, { leader: true });
-    return isWritten(found, row) ? { written: true, revision: found.revision } : result;
+    return result.written || !again ? result : (await look()).result;
   });
 }

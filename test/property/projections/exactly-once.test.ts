@@ -3,13 +3,14 @@ import { expect, test } from 'vitest';
 import type { Faults } from '../../../src/eventstore/memory/faults.ts';
 import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
 import {
+  allViews,
   appendPlanned,
   type Batches,
-  bothViews,
   createViewWorld,
   type PlannedCommit,
   plainFold,
   type ViewWorld,
+  type WorldOptions,
 } from './world-of-views.ts';
 
 const commit: fc.Arbitrary<PlannedCommit> = fc.record({
@@ -80,12 +81,16 @@ async function liveThrough(
 async function finish(world: World, views: ViewWorld, forget?: () => Promise<void>): Promise<void> {
   const runtime = world.runtime('last');
   const last = views.start('last');
+  // Where the groups are shared, the dead runners' come over once they have been silent for long enough.
+  const ownsAll = () => last.status().every(({ groups }) => groups?.owned === groups?.of);
+  for (const end = runtime.now() + 10_000; !ownsAll() && runtime.now() < end; ) await runtime.sleep(100);
+  expect(ownsAll(), `seed ${world.seed}: every group is taken over within 10 s`).toBe(true);
   await last.waitUntil(views.log.head());
   await forget?.();
   // What a dead runner sent may still land.
   await runtime.sleep(5_000);
   await last.stop();
-  for (const projection of bothViews) {
+  for (const projection of allViews) {
     expect(views.rows(projection.name), `seed ${world.seed}, ${projection.name}`).toEqual(
       plainFold(views.log, projection),
     );
@@ -95,7 +100,7 @@ async function finish(world: World, views: ViewWorld, forget?: () => Promise<voi
 /** Kills the server of the rows of one aggregate now and then: mostly only the very last writes are gone. */
 function forgetting(world: World, views: ViewWorld): () => Promise<void> {
   return async () => {
-    const store = views.store('counters');
+    const store = views.store(world.random() < 0.5 ? 'counters' : 'fragile');
     if (store === undefined || world.random() < 0.4) return;
     await world.runtime('main').sleep(Math.floor(world.random() * 60));
     const length = store.writes.length;
@@ -104,11 +109,16 @@ function forgetting(world: World, views: ViewWorld): () => Promise<void> {
   };
 }
 
-function hold(faults: Partial<Faults>, batches: Batches, runs: number, forgetful = false) {
+function hold(
+  faults: Partial<Faults>,
+  batches: Batches,
+  runs: number,
+  { forgetful = false, ...options }: Partial<WorldOptions> & { forgetful?: boolean } = {},
+) {
   return fc.assert(
     fc.asyncProperty(stretches, fc.nat(), async (history, seed) => {
       const world = createWorld(seed, { faults, longestDelayMs: 1_000, maxSteps: 400_000 });
-      const views = createViewWorld(world, { batches });
+      const views = createViewWorld(world, { ...options, batches });
       await world.run(() =>
         liveThrough(world, views, history, forgetful ? forgetting(world, views) : undefined),
       );
@@ -141,4 +151,14 @@ test.each<Batches>(['durable', 'all', 'told'])('with batches (%s) the guarantee 
 );
 
 test('rows of one aggregate that a killed server forgot are folded again from the log', () =>
-  hold({ unavailable: 0.003, redelivery: 0.1, lostAck: 0.003 }, 'none', 150, true));
+  hold({ unavailable: 0.003, redelivery: 0.1, lostAck: 0.003 }, 'none', 150, { forgetful: true }));
+
+test.each([4, 16, 64] as const)('with %i groups the guarantee is the same', (groups) =>
+  hold({ ...storm, crash: 0.0005 }, 'durable', groups === 64 ? 15 : 50, { groups }),
+);
+
+test('instances that share the groups take over from each other, and every bucket equals the plain fold', () =>
+  hold({ ...storm, crash: 0.001 }, 'none', 100, { groups: 4, shared: true }));
+
+test('shared groups whose server forgot its newest rows are folded again from the log', () =>
+  hold({ unavailable: 0.003, redelivery: 0.1 }, 'none', 80, { groups: 4, shared: true, forgetful: true }));

@@ -10,7 +10,9 @@ import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/mem
 import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import { createWake } from '../../../src/eventstore/memory/wake.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { GroupCount } from '../../../src/projections/groups.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/list.ts';
+import { createMembers } from '../../../src/projections/members.ts';
 import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
 import { isRowKey, type Projection } from '../../../src/projections/projection.ts';
 import { type Projections, startProjections } from '../../../src/projections/start.ts';
@@ -51,7 +53,19 @@ export const authors: Projection<ListRow<string>, CounterEvent> = {
   seal: (key, row) => sealFullPage(key, row, 3),
 };
 
-export const bothViews = [counters, authors] as const;
+/** As `counters`, but the note `y` of two aggregates cannot be applied; they are put aside. */
+export const fragile: Projection<CounterRow, CounterEvent> = {
+  ...counters,
+  name: 'fragile',
+  onPoison: 'park-aggregate',
+  evolve: (row, event, context) => {
+    const poison = event.$typeName === 'google.protobuf.StringValue' && event.value === 'y';
+    if (poison && 'ab'.includes(context.stream.id)) throw new Error('cannot do this one');
+    return counters.evolve(row, event, context);
+  },
+};
+
+export const allViews = [counters, authors, fragile] as const;
 
 /** One commit: the aggregate, and for each decision its events; a number is added, a text noted. */
 export interface PlannedCommit {
@@ -70,21 +84,35 @@ export function appendPlanned(log: MemoryStore, plan: PlannedCommit): void {
   log.put(stream, log.version(stream), toBinary(CommitSchema, create(CommitSchema, commit)), commitId);
 }
 
-/** What a bucket must hold: the plain fold of the log, with none of the engine's parts. */
-export function plainFold(log: MemoryStore, projection: Projection): Record<string, unknown> {
+type Rows = Record<string, unknown>;
+
+function foldCommit(rows: Rows, commit: RecordedCommit, projection: Projection): Rows {
   const codec = codecOf(projection.sources[0] ?? counter);
-  const rows: Record<string, unknown> = {};
+  const { stream, position, commitId } = commit;
+  const after = { ...rows };
+  for (const { actor, traceparent, time, events } of commit.decisions) {
+    const context = { stream, position, time: Number(time), commitId, actor, traceparent };
+    for (const stored of events) {
+      const event = codec.decode(stored);
+      const key = projection.keyOf(event, context);
+      if (key !== undefined) after[key] = projection.evolve(after[key], event, context);
+    }
+  }
+  return after;
+}
+
+/** What a bucket must hold: the plain fold of the log, with none of the engine's parts; a parked row ends early. */
+export function plainFold(log: MemoryStore, projection: Projection): Rows {
+  let rows: Rows = {};
+  const parked = new Set<string>();
   for (let position = 1; position <= log.head(); position++) {
     const commit = log.at(position) as RecordedCommit;
-    const { stream, commitId } = commit;
-    for (const decision of commit.decisions) {
-      const { actor, traceparent, time } = decision;
-      const context = { stream, position, time: Number(time), commitId, actor, traceparent };
-      for (const stored of decision.events) {
-        const event = codec.decode(stored);
-        const key = projection.keyOf(event, context);
-        if (key !== undefined) rows[key] = projection.evolve(rows[key], event, context);
-      }
+    if (parked.has(commit.stream.id)) continue;
+    try {
+      rows = foldCommit(rows, commit, projection);
+    } catch (error) {
+      if (projection.onPoison !== 'park-aggregate') throw error;
+      parked.add(commit.stream.id);
     }
   }
   for (const key of Object.keys(rows)) {
@@ -93,7 +121,7 @@ export function plainFold(log: MemoryStore, projection: Projection): Record<stri
       rows[key] = cut.rest;
     }
   }
-  return JSON.parse(JSON.stringify(rows)) as Record<string, unknown>;
+  return JSON.parse(JSON.stringify(rows)) as Rows;
 }
 
 /** A bucket that can forget its newest writes, as a server that was killed does with `persist_mode: async`. */
@@ -195,7 +223,18 @@ export interface ViewWorld {
   store(view: string): ForgetfulStore | undefined;
 }
 
-export function createViewWorld(world: World, { batches }: { batches: Batches }): ViewWorld {
+export interface WorldOptions {
+  readonly batches: Batches;
+  /** Default 1. */
+  readonly groups?: GroupCount;
+  /** Whether processes divide the groups; default: each runs all of them. */
+  readonly shared?: boolean;
+}
+
+export function createViewWorld(
+  world: World,
+  { batches, groups = 1, shared: sharing = false }: WorldOptions,
+): ViewWorld {
   const log = createMemoryStore();
   const stores = new Map<string, ForgetfulStore>();
   const shared = createMemoryBucketStores((name) => {
@@ -210,23 +249,27 @@ export function createViewWorld(world: World, { batches }: { batches: Batches })
     start: (actor) => {
       const runtime = world.runtime(actor);
       const place = { world, actor };
+      const buckets = openMemoryBuckets(shared, (opened, { durable }) => {
+        const bucket = openMemoryBucket(opened, {
+          ...place,
+          batches: batches === 'none' ? false : durable || batches !== 'durable',
+        });
+        return cutByServerDeath(
+          bucket,
+          stores.get(opened.name) ?? failNoStore(opened.name),
+          batches === 'told',
+        );
+      });
+      const membership = { prefix: 't', memberMs: 2_000 };
       return startProjections({
         log: inSmallBatches(openMemoryLog(log, place), world, actor),
-        buckets: openMemoryBuckets(shared, (opened, { durable }) => {
-          const bucket = openMemoryBucket(opened, {
-            ...place,
-            batches: batches === 'none' ? false : durable || batches !== 'durable',
-          });
-          return cutByServerDeath(
-            bucket,
-            stores.get(opened.name) ?? failNoStore(opened.name),
-            batches === 'told',
-          );
-        }),
-        projections: bothViews,
+        buckets,
+        projections: allViews,
         runtime,
+        ...(sharing && { sharing: createMembers({ buckets, runtime, settings: membership }) }),
         settings: {
-          prefix: 't',
+          ...membership,
+          groups,
           maxInFlight: 4,
           batchRows: 8,
           cacheRows: 3,

@@ -50,3 +50,27 @@ export function parkedNow(parked: MemoryBucketStore | undefined): number[] {
   const live = (parked?.writes ?? []).filter((row) => row.value.length > 0 && parked?.last(row.key) === row);
   return live.flatMap(({ key }) => parseEntryKey(key)?.position ?? []);
 }
+
+/** The rows of a bucket's fences and cursors: no owner comes back after another, and no floor goes back. */
+export function ownershipViolations(
+  parked: MemoryBucketStore | undefined,
+  cursors: MemoryBucketStore | undefined,
+): string[] {
+  const owners = new Map<string, { readonly last: string; readonly gone: Set<string> }>();
+  const found: string[] = [];
+  for (const { key, value } of (parked?.writes ?? []).filter((row) => row.key.includes('.fence.'))) {
+    const { owner } = JSON.parse(Buffer.from(value).toString('utf8')) as { owner: string };
+    const name = owner.slice(0, owner.lastIndexOf('/'));
+    const { last, gone } = owners.get(key) ?? { last: name, gone: new Set<string>() };
+    if (gone.has(name)) found.push(`${name} parks again in ${key} after ${last} has taken over`);
+    if (name !== last) gone.add(last);
+    owners.set(key, { last: name, gone });
+  }
+  const floors = new Map<string, number>();
+  for (const { key, position } of cursors?.writes ?? []) {
+    const before = floors.get(key) ?? 0;
+    if (position < before) found.push(`the cursor ${key} goes back from ${before} to ${position}`);
+    floors.set(key, position);
+  }
+  return found;
+}

@@ -20,7 +20,7 @@ export const ACTIVE_MS = 8_000;
 export function engineScenarioOf(seed: number): EngineScenario {
   const prng = createPrng(seed ^ 0xe6);
   const poisoned = prng() < 0.5 ? AGGREGATES[pick(prng, AGGREGATES.length)] : undefined;
-  const commits = Array.from({ length: 6 + pick(prng, 14) }, () => {
+  const commits = Array.from({ length: 6 + pick(prng, 20) }, () => {
     const id = AGGREGATES[pick(prng, AGGREGATES.length)] ?? 'a';
     return { id, poison: id === poisoned && prng() < 0.5, pauseMs: prng() < 0.5 ? 0 : pick(prng, 1_000) };
   });

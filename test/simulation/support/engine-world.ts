@@ -19,7 +19,7 @@ import {
   openMemoryBuckets,
 } from '../../../src/projections/memory-buckets.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
-import { causeOf, EFFECT, orderViolations, parkedNow } from './engine-invariants.ts';
+import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow } from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
 import { freezable } from './freezable.ts';
 
@@ -44,8 +44,8 @@ const LONGEST_DELAY_MS = 3_000;
 /** By then everything must be done, in milliseconds from the start. */
 const DEADLINE_MS = 200_000;
 const PREFIX = 't';
-/** More commits in memory than this are a violation. */
-export const MAX_HELD = 6;
+/** More commits of a group in memory than this are a violation. */
+export const MAX_HELD = 4;
 
 export const simulatedSettings = {
   prefix: PREFIX,
@@ -78,9 +78,10 @@ export async function runEngineSchedule(
   const world = createWorld(seed, { faults: FAULTS, longestDelayMs: LONGEST_DELAY_MS, maxSteps: 400_000 });
   const log = createMemoryStore();
   const stores = createMemoryBucketStores();
-  const parked = () => stores.stores.get(`${PREFIX}_parked`)?.store;
+  const storeOf = (name: string) => stores.stores.get(`${PREFIX}_${name}`)?.store;
+  const parked = () => storeOf('parked');
   const spoil = plant(world);
-  const shop = { repaired: false, overfull: new Set<string>() };
+  const shop = { repaired: false, problems: new Set<string>() };
   const clock = world.runtime('clock');
   const instances: { engine: Engine; hang: (ms: number) => void }[] = [];
   let lives = 0;
@@ -96,7 +97,7 @@ export async function runEngineSchedule(
       const settings = { ...simulatedSettings, instance: actor };
       const deps = { log: ownLog, buckets, runtime: frozen.runtime, consumers: [consumer], settings };
       const engine = startEngine(
-        spoil({ ...deps, onError: (_, error) => shop.overfull.add(`stopped: ${String(error)}`) }),
+        spoil({ ...deps, onError: (_, error) => shop.problems.add(`stopped: ${String(error)}`) }),
       );
       instances[place] = { engine, hang: frozen.hang };
       await new Promise(() => undefined);
@@ -107,9 +108,8 @@ export async function runEngineSchedule(
   };
   const look = (): void => {
     for (const { engine } of instances) {
-      for (const { held } of engine.status()) {
-        // Each of its groups may hold as many.
-        if (held > MAX_HELD * simulatedSettings.groups) shop.overfull.add('too many commits held in memory');
+      for (const { held, groups } of engine.status()) {
+        if (held > MAX_HELD * groups.length) shop.problems.add('too many commits are held back');
       }
     }
   };
@@ -147,7 +147,8 @@ export async function runEngineSchedule(
     }
     over = true;
     const forgotten = parkedNow(parked()).map((position) => `${position} is parked for ever`);
-    const violations = [...shop.overfull, ...orderViolations(log, parked()), ...forgotten];
+    const owned = ownershipViolations(parked(), storeOf('cursors'));
+    const violations = [...shop.problems, ...orderViolations(log, parked()), ...forgotten, ...owned];
     return { violations, trace: world.trace() };
   });
 }

@@ -169,6 +169,29 @@ describe('a commit of several aggregates that is repeated', () => {
     });
   });
 
+  it('gets all of them also when it is stored while the tails are being read', async () => {
+    const { handler, start, log } = service();
+    await handler.execute(counter, 'b', add(1), meta('c0'));
+    let twin: Promise<unknown> | undefined;
+    const { read } = log;
+    // Only the other process reads like this: the tail of b before the commit, the tail of a after it.
+    Object.assign(log, {
+      read: async (...[stream, options]: Parameters<typeof read>) => {
+        if (stream.id === 'a' && options.confirm) {
+          twin ??= both(handler, 'c1', add(1), add(2));
+          await twin;
+        }
+        return read(stream, options);
+      },
+    });
+    const other = start();
+    await other.load(counter, 'b');
+    await handler.execute(counter, 'b', add(1), meta('c2'));
+    const again = await both(other, 'c1', add(1), add(2));
+    expect(again).toEqual({ outcome: 'accepted', versions: [3, 4], repeated: true });
+    expect(await log.head()).toBe(4);
+  });
+
   it('is refused with another content', async () => {
     const { handler } = service();
     await both(handler, 'c1', add(1), add(2));

@@ -200,6 +200,6 @@ describe('the bucket in a bad network', () => {
         ends.add(`${told === 'unknown' ? told : JSON.stringify(told)}: ${store.writes.length}`);
       });
     }
-    expect(ends).toEqual(new Set(['{"written":true}: 2', 'unknown: 2', 'unknown: 0']));
+    expect(ends).toEqual(new Set(['{"written":true,"lastRevision":2}: 2', 'unknown: 2', 'unknown: 0']));
   });
 });

@@ -23,6 +23,7 @@ test('all views that keep up are fed by one scan of the log', async () => {
       ['products', 0, true],
       ['orders', 0, true],
       ['orders_by_user', 0, true],
+      ['statistics', 0, true],
     ]);
     await views.stop();
   });

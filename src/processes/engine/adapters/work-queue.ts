@@ -32,9 +32,9 @@ export interface WorkQueueOptions {
   readonly maxInFlight: number;
   /** After how many milliseconds the server gives a message to another instance when this one died. */
   readonly ackWaitMs: number;
-  /** Does the effect. `attempt` counts deliveries, those that a crash cut short included. Must not throw. */
+  /** Does the effect. `attempt` counts deliveries, those that a crash cut short included. */
   work(msg: JsMsg, attempt: number): Promise<WorkResult>;
-  /** Told when the server cannot be asked for messages; it is tried again. */
+  /** Told when the server cannot be asked for messages or `work` throws; it is tried again. Must not throw. */
   readonly onTrouble?: ((error: unknown) => void) | undefined;
 }
 
@@ -130,6 +130,9 @@ async function workOn(options: WorkQueueOptions, msg: JsMsg): Promise<void> {
       else if (result.action === 'retry') msg.nak(Math.max(1, Math.round(result.afterMs)));
       else msg.term(result.reason);
     });
+  } catch (error) {
+    // Not acknowledged, it comes again.
+    options.onTrouble?.(error);
   } finally {
     clearInterval(alive);
   }

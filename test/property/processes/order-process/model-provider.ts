@@ -44,6 +44,8 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
     return { paymentId: idOf(key), amountMinor: intent.amountMinor, currency: intent.currency };
   };
 
+  const isMute = (key: string) => ledger.get(key)?.intent?.token === 'mute';
+
   const rules = {
     createIntent: (intent: PaymentIntent) => {
       const entry = entryOf(intent.key);
@@ -54,7 +56,8 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
       const entry = entryOf(key);
       const paymentId = idOf(key);
       if (entry.status === 'cancelled') return { outcome: 'cancelled' };
-      if (entry.status === 'open') entry.status = entry.intent?.token === 'declined' ? 'declined' : 'authorised';
+      if (entry.status === 'open')
+        entry.status = entry.intent?.token === 'declined' ? 'declined' : 'authorised';
       return entry.status === 'declined'
         ? { outcome: 'declined', paymentId, code: 'declined', message: 'The card was declined.' }
         : { outcome: 'authorised', paymentId };
@@ -62,7 +65,7 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
     capture: (key: string): CaptureResult => {
       const entry = entryOf(key);
       if (entry.status === 'cancelled') return { outcome: 'cancelled' };
-      if (entry.intent?.token === 'broke')
+      if (entry.intent?.token === 'broke' || entry.status === 'open' || entry.status === 'declined')
         return { outcome: 'declined', code: 'no-funds', message: 'There is no money.' };
       if (entry.status === 'authorised') entry.status = 'captured';
       return { outcome: 'captured', ...moneyOf(key, entry) };
@@ -82,14 +85,14 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
   };
 
   /** A request may be lost, take effect late, or take effect with a lost answer; a caller that died hears nothing. */
-  function reach<Result>(actor: string, label: string, effect: () => Result): Promise<Result> {
-    const travel = () => world.random() * (world.random() < SLOW ? SLOWEST_MS : USUAL_MS);
+  function reach<Result>(actor: string, label: string, effect: () => Result, mute = false): Promise<Result> {
+    const travel = () => Math.floor(world.random() * (world.random() < SLOW ? SLOWEST_MS : USUAL_MS));
     const answer = new Promise<Result>((resolve, reject) => {
       const lose = () => world.later(`${label} lost`, travel(), () => reject(new PaymentUnavailable(label)));
       if (world.random() < LOST) return lose();
       world.later(label, travel(), () => {
         const result = effect();
-        if (world.random() < LOST) return lose();
+        if (mute || world.random() < LOST) return lose();
         world.later(`${label} answered`, travel(), () => resolve(result));
       });
     });
@@ -99,7 +102,7 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
   return {
     reachedBy: (actor) => ({
       createIntent: (intent) => reach(actor, 'create intent', () => rules.createIntent(intent)),
-      authorise: (key) => reach(actor, 'authorise', () => rules.authorise(key)),
+      authorise: (key) => reach(actor, 'authorise', () => rules.authorise(key), isMute(key)),
       capture: (key) => reach(actor, 'capture', () => rules.capture(key)),
       cancel: (key) => reach(actor, 'cancel', () => rules.cancel(key)),
       refund: (key) => reach(actor, 'refund', () => rules.refund(key)),

@@ -1,5 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
-import { type Decider, type Rejection } from '../../../../src/domain/decider.ts';
+import type { Decider, Rejection } from '../../../../src/domain/decider.ts';
 import { order } from '../../../../src/domain/order.ts';
 import type { KnownOrder } from '../../../../src/domain/order-state.ts';
 import { product } from '../../../../src/domain/product.ts';
@@ -45,7 +45,8 @@ function wrongEnd(id: string, state: KnownOrder): string[] {
   if (state.status !== 'rejected' && state.status !== 'cancelled') return [];
   const wrong: string[] = [];
   if (state.stockTouched && !state.stockReleased) wrong.push(`${id} failed and its stock was not released`);
-  if (state.paymentTouched && !state.paymentReturned) wrong.push(`${id} failed and its payment was not returned`);
+  if (state.paymentTouched && !state.paymentReturned)
+    wrong.push(`${id} failed and its payment was not returned`);
   return wrong;
 }
 
@@ -75,11 +76,13 @@ function wrongStock(
   if (Number(state.reserved) !== promised)
     wrong.push(`${state.reserved} of ${sku} are reserved and ${promised} are promised to open orders`);
   const left = received - sum('shipped', 'delivered');
-  if (Number(state.onHand) !== left) wrong.push(`${state.onHand} of ${sku} are on hand and ${left} should be`);
+  if (Number(state.onHand) !== left)
+    wrong.push(`${state.onHand} of ${sku} are on hand and ${left} should be`);
   for (const { id, state: o } of orders) {
     const expected = o.status === 'confirmed' ? quantityIn(o) : 0;
     const reserved = Number(reservedFor(state.reservations, id) ?? 0n);
-    if (reserved !== expected) wrong.push(`${id} is ${o.status} and ${reserved} of ${sku} are reserved for it`);
+    if (reserved !== expected)
+      wrong.push(`${id} is ${o.status} and ${reserved} of ${sku} are reserved for it`);
   }
   return wrong;
 }

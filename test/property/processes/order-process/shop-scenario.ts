@@ -15,8 +15,8 @@ export interface PlannedOrder {
   readonly placeAt: number;
   readonly userId: 'ada' | 'bob' | 'nobody';
   readonly lines: readonly { readonly sku: Sku; readonly quantity: number }[];
-  /** `broke`: authorised, but the capture is declined. */
-  readonly token: 'fine' | 'declined' | 'broke';
+  /** `broke`: authorised, but the capture is declined; `mute`: authorised, but nobody ever hears of it. */
+  readonly token: 'fine' | 'declined' | 'broke' | 'mute';
   readonly cancelAt: number | undefined;
   readonly shipAt: number | undefined;
 }
@@ -36,10 +36,14 @@ export const shopScenarios: fc.Arbitrary<ShopScenario> = fc.record({
       lines: fc
         .uniqueArray(fc.constantFrom(...SKUS), { minLength: 1, maxLength: 3 })
         .chain((skus) =>
-          fc.tuple(...skus.map((sku) => fc.record({ sku: fc.constant(sku), quantity: fc.integer({ min: 1, max: 3 }) }))),
+          fc.tuple(
+            ...skus.map((sku) =>
+              fc.record({ sku: fc.constant(sku), quantity: fc.integer({ min: 1, max: 3 }) }),
+            ),
+          ),
         ),
-      token: fc.constantFrom('fine', 'fine', 'fine', 'fine', 'declined', 'broke'),
-      cancelAt: fc.option(fc.nat(30_000), { nil: undefined, freq: 2 }),
+      token: fc.constantFrom('fine', 'fine', 'fine', 'fine', 'fine', 'declined', 'broke', 'mute'),
+      cancelAt: fc.option(fc.nat(8_000), { nil: undefined, freq: 2 }),
       shipAt: fc.option(fc.integer({ min: 5_000, max: 60_000 }), { nil: undefined, freq: 2 }),
     }),
     { minLength: 1, maxLength: 4 },

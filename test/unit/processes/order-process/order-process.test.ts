@@ -1,0 +1,281 @@
+import { describe, expect, it } from 'vitest';
+import { EventStoreError, LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
+import { CommandConflict, ProcessFault } from '../../../../src/processes/order-process/commands.ts';
+import { createDeadline, sweepDeadlines } from '../../../../src/processes/order-process/deadline.ts';
+import { createOrderProcess } from '../../../../src/processes/order-process/order-process.ts';
+import { createOrderPolicy } from '../../../../src/processes/order-process/policy.ts';
+import { NotSeenYet } from '../../../../src/processes/order-process/ports.ts';
+import { PaymentRefused, PaymentUnavailable } from '../../../../src/processes/payment/port.ts';
+import { createProcessWorld, DUE, deliveryAt, NOW, settle } from './process-world.ts';
+
+const types = (events: readonly string[], id = 'o1') =>
+  events.filter((event) => event.startsWith(`${id} `)).map((event) => event.slice(id.length + 1));
+
+describe('an order', () => {
+  it('is validated, reserved, authorised, captured and confirmed', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    const before = world.store.head();
+    await world.place('TEA');
+    await settle(world, createOrderProcess(world.deps));
+    expect(world.eventsAfter(before)).toEqual([
+      'o1 OrderPlaced',
+      'o1 CustomerValidated',
+      'TEA StockReserved',
+      'o1 OrderStockReserved',
+      'o1 PaymentAuthorised',
+      'o1 PaymentCaptured',
+      'o1 OrderConfirmed',
+    ]);
+    expect(world.calls).toEqual([
+      `customer u1 as of ${before + 1}`,
+      'createIntent o1',
+      'authorise o1',
+      'capture o1',
+    ]);
+    expect(world.armed).toEqual([{ kind: 'payment-deadline', id: 'o1', at: DUE }]);
+    expect(world.disarmed).toEqual(['payment-deadline o1']);
+    expect(world.notifications).toMatchObject([
+      { kind: 'order-confirmed', userId: 'u1', orderId: 'o1', id: `${world.store.head()}/order-confirmed` },
+    ]);
+  });
+
+  it('carries correlation, cause and trace from each event to what it leads to', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    const placed = await world.place('TEA');
+    if (placed.outcome !== 'accepted') throw new Error(placed.outcome);
+    await settle(world, createOrderProcess(world.deps));
+    const [first] = world.store.at(placed.version)?.decisions ?? [];
+    const [second] = world.store.at(placed.version + 1)?.decisions ?? [];
+    const [third] = world.store.at(placed.version + 2)?.decisions ?? [];
+    expect(second).toMatchObject({
+      commandId: `${placed.version}/validate-customer`,
+      correlationId: first?.correlationId,
+      causationId: first?.commandId,
+      actor: 'order-process',
+    });
+    expect(second?.traceparent).toContain('4bf92f3577b34da6a3ce929d0e0e4736');
+    expect(third).toMatchObject({
+      correlationId: first?.correlationId,
+      causationId: second?.commandId,
+    });
+  });
+
+  it('comes to the same when every event is handled five times', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const consumer = createOrderProcess(world.deps);
+    await settle(world, consumer);
+    const head = world.store.head();
+    for (let i = 0; i < 4; i++) await settle(world, consumer);
+    expect(world.store.head()).toBe(head);
+    expect(new Set(world.notifications.map(({ id }) => id)).size).toBe(1);
+  });
+
+  it.each([
+    ['unknown', 'customer/unknown'],
+    ['deactivated', 'customer/deactivated'],
+  ] as const)('of a customer who is %s is rejected before anything is touched', async (status, code) => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    world.directory.status = status;
+    await world.place('TEA');
+    await settle(world, createOrderProcess(world.deps));
+    expect(await world.orderState()).toMatchObject({ status: 'rejected', step: 'customer_validation', code });
+    expect(world.calls).toHaveLength(1);
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n });
+    expect(world.notifications).toMatchObject([{ kind: 'order-rejected' }]);
+  });
+
+  it('for which a later line is missing gives back the lines before it, and says which', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.stock('CUP', 1);
+    await world.place('TEA', 'CUP');
+    await settle(world, createOrderProcess(world.deps));
+    expect(await world.orderState()).toMatchObject({
+      status: 'rejected',
+      step: 'inventory',
+      code: 'inventory/insufficient-stock',
+      reason: 'There is not enough stock of CUP.',
+      stockReleased: true,
+    });
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n, onHand: 5n });
+    expect(world.calls.filter((call) => call.includes('o1'))).toEqual([]);
+  });
+
+  it('for a product that was discontinued meanwhile is rejected as unavailable', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    await world.product('TEA', { type: 'change', discontinue: true, at: NOW });
+    await settle(world, createOrderProcess(world.deps));
+    expect(await world.orderState()).toMatchObject({ status: 'rejected', code: 'inventory/unavailable' });
+  });
+
+  it.each([
+    ['authorise', 'payment/no-money'],
+    ['capture', 'payment/no-money'],
+  ] as const)(
+    'whose payment is declined at %s is rejected, its stock released, the payment ended',
+    async (call, code) => {
+      const world = createProcessWorld();
+      await world.stock('TEA', 5);
+      const declined = {
+        outcome: 'declined',
+        paymentId: 'p1',
+        code: 'no-money',
+        message: 'No money.',
+      } as const;
+      const payments = { ...world.deps.payments, [call]: async () => declined };
+      await world.place('TEA');
+      await settle(world, createOrderProcess({ ...world.deps, payments }));
+      expect(await world.orderState()).toMatchObject({
+        status: 'rejected',
+        step: 'payment',
+        code,
+        reason: 'No money.',
+        stockReleased: true,
+        paymentReturned: true,
+      });
+      expect(world.calls).toContain('cancel o1');
+      expect(await world.productState('TEA')).toMatchObject({ reserved: 0n });
+    },
+  );
+
+  it('whose payment somebody cancelled at the provider is rejected and not left waiting', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    const payments = { ...world.deps.payments, authorise: async () => ({ outcome: 'cancelled' }) as const };
+    await world.place('TEA');
+    await settle(world, createOrderProcess({ ...world.deps, payments }));
+    expect(await world.orderState()).toMatchObject({ status: 'rejected', code: 'payment/cancelled' });
+  });
+
+  it('that is cancelled after its confirmation gets its money back', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const payments = { ...world.deps.payments, cancel: async () => ({ outcome: 'captured' }) as const };
+    const consumer = createOrderProcess({ ...world.deps, payments });
+    await settle(world, consumer);
+    const head = world.store.head();
+    await world.order({ type: 'cancel', reason: '', by: 'customer', at: NOW });
+    await settle(world, consumer, head);
+    expect(types(world.eventsAfter(head))).toEqual([
+      'OrderCancelled',
+      'PaymentRefunded',
+      'OrderStockReleased',
+    ]);
+    expect(world.calls.at(-1)).toBe('refund o1');
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n, onHand: 5n });
+  });
+
+  it('that is shipped leaves the warehouse once', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const consumer = createOrderProcess(world.deps);
+    await settle(world, consumer);
+    await world.order({ type: 'ship', tracking: 'T-1', at: NOW });
+    await settle(world, consumer);
+    await settle(world, consumer);
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n, onHand: 3n });
+    expect(world.notifications.at(-1)).toMatchObject({
+      kind: 'order-shipped',
+      text: expect.stringContaining('T-1'),
+    });
+  });
+
+  it('whose stock cannot be released still gets its payment back, and the event is tried again', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    await settle(world, createOrderProcess(world.deps));
+    await world.order({ type: 'cancel', reason: '', by: 'customer', at: NOW });
+    const { handler } = world.deps;
+    const broken: typeof handler = {
+      ...handler,
+      execute: async (decider, id, command, meta) => {
+        if (id === 'TEA') throw new LogUnavailable('test');
+        return handler.execute(decider, id, command, meta);
+      },
+    };
+    const consumer = createOrderProcess({ ...world.deps, handler: broken });
+    const delivery = deliveryAt(world.store, world.store.head(), consumer);
+    await expect(consumer.handle(delivery)).rejects.toThrow(LogUnavailable);
+    expect(await world.orderState()).toMatchObject({ paymentReturned: true, stockReleased: false });
+  });
+
+  it('whose payment has another amount than its total needs a person', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const other = { outcome: 'captured', paymentId: 'p1', amountMinor: 1n, currency: 'EUR' } as const;
+    const payments = { ...world.deps.payments, capture: async () => other };
+    await expect(settle(world, createOrderProcess({ ...world.deps, payments }))).rejects.toThrow(
+      ProcessFault,
+    );
+  });
+});
+
+describe('the deadline', () => {
+  it('expires an order that is not paid, though the clock here is behind', async () => {
+    const world = createProcessWorld();
+    await world.place('TEA');
+    await createDeadline(world.deps)({ kind: 'payment-deadline', id: 'o1', at: DUE });
+    expect(await world.orderState()).toMatchObject({ status: 'rejected', code: 'payment/expired' });
+  });
+
+  it('that fires for a paid order changes nothing', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    await settle(world, createOrderProcess(world.deps));
+    await createDeadline(world.deps)({ kind: 'payment-deadline', id: 'o1', at: DUE });
+    expect(await world.orderState()).toMatchObject({ status: 'confirmed' });
+  });
+
+  it('is armed again by the sweep, as it was and only for orders that wait', async () => {
+    const world = createProcessWorld();
+    await world.place('TEA');
+    async function* awaitingPayment() {
+      yield 'o1';
+      yield 'gone';
+    }
+    const sweep = { ...world.deps, openOrders: { awaitingPayment } };
+    expect(await sweepDeadlines(sweep)).toBe(1);
+    expect(world.armed).toEqual([{ kind: 'payment-deadline', id: 'o1', at: DUE }]);
+    await world.order({ type: 'cancel', reason: '', by: 'customer', at: NOW });
+    expect(await sweepDeadlines(sweep)).toBe(0);
+  });
+});
+
+describe('the policy', () => {
+  const { deps } = createProcessWorld();
+  const policy = createOrderPolicy(deps.runtime, { baseMs: 100, capMs: 1_000, maxAttempts: 5 });
+
+  it.each([
+    new LogUnavailable('test'),
+    new PaymentUnavailable('capture'),
+    new NotSeenYet('directory', 7),
+    new CommandConflict('order', 'o1'),
+  ])('retries $name later each time, then parks', (error) => {
+    const pauses = [1, 2, 3, 4].map((attempt) => policy(error, attempt));
+    expect(pauses).toEqual([75, 150, 300, 600].map((afterMs) => ({ action: 'retry', afterMs })));
+    expect(policy(error, 5)).toEqual({ action: 'park' });
+  });
+
+  it.each([
+    new UnknownEventType('order', 'X', 1),
+    new PaymentRefused('bad', 'Bad.'),
+    new ProcessFault('Bad.'),
+    new EventStoreError('x/y', 'Bad.'),
+    new TypeError('Bad.'),
+    'a string',
+  ])('parks %s at once', (error) => {
+    expect(policy(error, 1)).toEqual({ action: 'park' });
+  });
+});

@@ -1,0 +1,180 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { order } from '../../../../src/domain/order.ts';
+import type { OrderEvent } from '../../../../src/domain/order-state.ts';
+import {
+  CustomerValidatedSchema,
+  OrderCancelledSchema,
+  OrderConfirmedSchema,
+  OrderDeliveredSchema,
+  OrderPlacedSchema,
+  OrderRejectedSchema,
+  OrderShippedSchema,
+  OrderStockReleasedSchema,
+  OrderStockReservedSchema,
+  PaymentAuthorisedSchema,
+  PaymentCancelledSchema,
+  PaymentCapturedSchema,
+  PaymentRefundedSchema,
+} from '../../../../src/gen/jetledger/order/v1/order_pb.ts';
+import type { OrderEffect } from '../../../../src/processes/order-process/effects.ts';
+import { react } from '../../../../src/processes/order-process/react.ts';
+
+const DUE = 1_900_000_900_000;
+const items = [
+  { sku: 'TEA', quantity: 2 },
+  { sku: 'CUP', quantity: 1 },
+];
+const placed = create(OrderPlacedSchema, {
+  orderId: 'o1',
+  userId: 'u1',
+  lines: items.map(({ sku, quantity }) => ({ sku, quantity: BigInt(quantity) })),
+  currency: 'EUR',
+  totalMinor: 900n,
+  paymentToken: 'tok_1',
+  paymentDueAt: BigInt(DUE),
+});
+const validated = create(CustomerValidatedSchema);
+const reserved = create(OrderStockReservedSchema);
+const authorised = create(PaymentAuthorisedSchema, { paymentId: 'p1' });
+const captured = create(PaymentCapturedSchema, { paymentId: 'p1' });
+const confirmed = create(OrderConfirmedSchema);
+const rejected = create(OrderRejectedSchema, { step: 'payment', code: 'a/b', reason: 'Because.' });
+const cancelled = create(OrderCancelledSchema);
+const released = create(OrderStockReleasedSchema);
+const returned = create(PaymentCancelledSchema);
+const refunded = create(PaymentRefundedSchema);
+const shipped = create(OrderShippedSchema);
+const delivered = create(OrderDeliveredSchema);
+const paid = [placed, validated, reserved, authorised, captured, confirmed] as const;
+
+const arm: OrderEffect = { type: 'arm-deadline', at: DUE };
+const disarm: OrderEffect = { type: 'disarm-deadline' };
+const validate: OrderEffect = { type: 'validate-customer', userId: 'u1' };
+const reserve: OrderEffect = { type: 'reserve-stock', items };
+const authorise: OrderEffect = {
+  type: 'authorise-payment',
+  amountMinor: 900n,
+  currency: 'EUR',
+  token: 'tok_1',
+};
+const capture: OrderEffect = { type: 'capture-payment' };
+const release: OrderEffect = { type: 'release-stock', items };
+const giveBack: OrderEffect = { type: 'return-payment' };
+const ship: OrderEffect = { type: 'ship-stock', items };
+const notify = (kind: 'order-confirmed' | 'order-rejected' | 'order-shipped'): OrderEffect => ({
+  type: 'notify',
+  kind,
+});
+
+/** Given what has happened up to now, when one of these events is handled, then effects. */
+function given(...history: OrderEvent[]) {
+  const state = history.reduce(order.evolve, order.initial);
+  return {
+    when: (event: OrderEvent) => ({
+      then: (...effects: OrderEffect[]) => expect(react(event, state)).toEqual(effects),
+    }),
+  };
+}
+
+describe('the way to the confirmation', () => {
+  test('each event leads to the next step', () => {
+    given(placed).when(placed).then(arm, validate);
+    given(placed, validated).when(validated).then(reserve);
+    given(placed, validated, reserved).when(reserved).then(authorise);
+    given(placed, validated, reserved, authorised).when(authorised).then(capture);
+    given(...paid)
+      .when(captured)
+      .then();
+    given(...paid)
+      .when(confirmed)
+      .then(disarm, notify('order-confirmed'));
+  });
+
+  test('a step that was done meanwhile is not done again', () => {
+    given(placed, validated).when(placed).then(arm);
+    given(placed, validated, reserved).when(validated).then();
+    given(placed, validated, reserved, authorised).when(reserved).then();
+    given(...paid)
+      .when(authorised)
+      .then();
+  });
+
+  test.each([
+    ['rejected', rejected],
+    ['cancelled', cancelled],
+  ] as const)('no step is begun for an order that is %s by now', (_status, end) => {
+    given(placed, end).when(placed).then();
+    given(placed, validated, end).when(validated).then();
+    given(placed, validated, reserved, end).when(reserved).then();
+    given(placed, validated, reserved, authorised, end).when(authorised).then();
+  });
+
+  test('nothing comes of an event whose order is not there', () => {
+    given().when(placed).then();
+  });
+});
+
+describe('the way back', () => {
+  test('of an order that touched nothing ends its deadline only', () => {
+    given(placed, rejected).when(rejected).then(disarm, notify('order-rejected'));
+    given(placed, cancelled).when(cancelled).then(disarm);
+  });
+
+  test('releases stock as soon as reservations may be under way', () => {
+    given(placed, validated, rejected).when(rejected).then(release, disarm, notify('order-rejected'));
+    given(placed, validated, cancelled).when(cancelled).then(release, disarm);
+  });
+
+  test('returns the payment as soon as one may be under way, before anything else', () => {
+    given(placed, validated, reserved, rejected)
+      .when(rejected)
+      .then(giveBack, release, disarm, notify('order-rejected'));
+    given(...paid, cancelled)
+      .when(cancelled)
+      .then(giveBack, release, disarm);
+  });
+
+  test('does only what is still open', () => {
+    given(...paid, cancelled, released)
+      .when(cancelled)
+      .then(giveBack, disarm);
+    given(...paid, cancelled, refunded)
+      .when(cancelled)
+      .then(release, disarm);
+    given(placed, validated, reserved, rejected, returned, released)
+      .when(rejected)
+      .then(disarm, notify('order-rejected'));
+  });
+
+  test('is not begun again by its own events', () => {
+    for (const event of [released, returned, refunded]) {
+      given(...paid, cancelled)
+        .when(event)
+        .then();
+    }
+  });
+
+  test('tells nobody of a confirmation that was cancelled meanwhile', () => {
+    given(...paid, cancelled)
+      .when(confirmed)
+      .then(disarm);
+  });
+});
+
+describe('the later life', () => {
+  test('shipping takes the stock out and tells the customer, also when it was delivered by now', () => {
+    given(...paid, shipped)
+      .when(shipped)
+      .then(ship, notify('order-shipped'));
+    given(...paid, shipped, delivered)
+      .when(shipped)
+      .then(ship, notify('order-shipped'));
+  });
+
+  test('nothing comes of a delivery', () => {
+    given(...paid, shipped, delivered)
+      .when(delivered)
+      .then();
+  });
+});

@@ -1,0 +1,122 @@
+import { create } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
+import { createAliases, createBucketResolver } from '../../../src/projections/aliases.ts';
+import { MOST_MARKS } from '../../../src/projections/marks.ts';
+import type { Projection } from '../../../src/projections/projection.ts';
+import { refoldOne } from '../../../src/projections/refold-one.ts';
+import { createViewAccess } from '../../../src/projections/view-access.ts';
+import { users } from '../../../src/projections/views/users.ts';
+import { createShopWorld, type ShopWorld, userCreated } from './shop-world.ts';
+
+const renamed = (name: string) => create(UserRenamedSchema, { name });
+
+/** Users whose rename to `poison` cannot be applied while `broken` says so. */
+function fragileUsers(broken: () => boolean): Projection {
+  return {
+    ...users,
+    onPoison: 'park-aggregate',
+    evolve: (row, event, context) => {
+      const { name } = event as { name?: string };
+      if (name === 'poison' && broken()) throw new Error('cannot do this one');
+      return users.evolve(row as never, event as never, context);
+    },
+  } as Projection;
+}
+
+function accessTo(shop: ShopWorld, projection: Projection) {
+  const { buckets, runtime, log } = shop;
+  const aliases = createAliases(buckets, shop.settings.prefix);
+  const resolver = createBucketResolver({ buckets, aliases, runtime, resolveMs: 100 });
+  return createViewAccess({ projection, log, resolver, runtime });
+}
+
+test('an event that cannot be applied puts only its aggregate aside, and the others flow on', async () => {
+  const shop = createShopWorld();
+  const projection = fragileUsers(() => true);
+  await shop.world.run(async () => {
+    const views = shop.start([projection]);
+    for (const id of ['a', 'b']) shop.append('user', id, userCreated(id));
+    shop.append('user', 'a', renamed('poison'));
+    shop.append('user', 'a', renamed('later'));
+    shop.append('user', 'b', renamed('fine'));
+    await views.waitUntil(5);
+    expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'a', version: 1 });
+    expect(await shop.json('s_users_v1', 'b')).toMatchObject({ name: 'fine', version: 5 });
+    const parked = [{ key: 'a', position: 3, reason: 'cannot do this one' }];
+    expect(views.status()).toMatchObject([{ running: true, lag: 0, parked }]);
+    await views.stop();
+    const again = shop.start([projection]);
+    shop.append('user', 'a', renamed('even later'));
+    await again.waitUntil(6);
+    expect(again.status()).toMatchObject([{ running: true, parked }]);
+    expect(await shop.json('s_users_v1', 'a')).toMatchObject({ version: 1 });
+    await again.stop();
+  });
+});
+
+test('an event of an unknown type is parked as well', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    const views = shop.start([fragileUsers(() => false)]);
+    shop.append('user', 'a', userCreated('a'));
+    shop.appendUnknown('user', 'a');
+    shop.append('user', 'b', userCreated('b'));
+    await views.waitUntil(3);
+    expect(views.status()[0]?.parked).toMatchObject([{ key: 'a', position: 2 }]);
+    await views.stop();
+  });
+});
+
+test('a query never takes a parked row for one that has seen the demanded position', async () => {
+  const shop = createShopWorld();
+  const projection = fragileUsers(() => true);
+  await shop.world.run(async () => {
+    const views = shop.start([projection]);
+    shop.append('user', 'a', userCreated('a'));
+    const minPosition = shop.append('user', 'a', renamed('poison'));
+    await views.waitUntil(minPosition);
+    const access = accessTo(shop, projection);
+    expect(await access.row('a')).toMatchObject({ position: 1 });
+    await expect(access.row('a', { minPosition, waitMs: 100 })).rejects.toMatchObject({ reached: 1 });
+    expect(await access.row('b', { minPosition, waitMs: 100 })).toBeUndefined();
+    await views.stop();
+  });
+});
+
+test('once it can be applied, folding the row again releases it, and the running view goes on with it', async () => {
+  const shop = createShopWorld();
+  let broken = true;
+  const projection = fragileUsers(() => broken);
+  await shop.world.run(async () => {
+    const views = shop.start([projection]);
+    shop.append('user', 'a', userCreated('a'));
+    shop.append('user', 'a', renamed('poison'));
+    await views.waitUntil(2);
+    await expect(refoldOne({ ...shop, projection, id: 'a' })).rejects.toThrow('cannot do this one');
+    broken = false;
+    expect(await refoldOne({ ...shop, projection, id: 'a' })).toEqual({ position: 2 });
+    expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'poison', version: 2 });
+    const position = shop.append('user', 'a', renamed('afterwards'));
+    while (views.status()[0]?.parked?.length !== 0) await shop.runtime.sleep(50);
+    await views.waitUntil(position);
+    expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'afterwards', version: position });
+    const access = accessTo(shop, projection);
+    const later = shop.append('user', 'b', userCreated('b'));
+    expect(await access.row('a', { minPosition: later })).toMatchObject({ position });
+    await views.stop();
+  });
+});
+
+test('more parked aggregates than there is room for stop the view: that is no exception any more', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    const views = shop.start([fragileUsers(() => true)]);
+    for (let i = 0; i <= MOST_MARKS; i++) {
+      shop.append('user', `u${i}`, userCreated(`u${i}`));
+      shop.append('user', `u${i}`, renamed('poison'));
+    }
+    await expect(views.waitUntil(2 * MOST_MARKS + 2)).rejects.toThrow('100 aggregates are parked already');
+    await views.stop();
+  });
+});
