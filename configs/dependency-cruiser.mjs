@@ -22,7 +22,7 @@ const folders = {
     packages: [PROTOBUF, NATS, TELEMETRY_API],
     node: true,
     // Adapters to other systems bring libraries of their own.
-    freePackages: 'adapters/',
+    freePackages: '[^/]+/adapters/',
   },
   app: { parts: ['domain/', 'eventstore/[^/]+$', 'gen/'], packages: [PROTOBUF, 'uuid'], node: true },
   api: {

@@ -9,9 +9,9 @@ export interface UseCaseSettings {
   /** How old a product's name and price may be when an order is placed, in milliseconds. */
   readonly priceMaxAgeMs: number;
   /** How long a placed order waits for its payment, in milliseconds; default 15 minutes. */
-  readonly paymentDeadlineMs?: number;
+  readonly paymentDeadlineMs?: number | undefined;
   /** How an order is paid when the request does not say; only for a simulated provider. */
-  readonly defaultPaymentToken?: string;
+  readonly defaultPaymentToken?: string | undefined;
 }
 
 /** What every use case is made of. */

@@ -13,6 +13,7 @@ import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-serve
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import { findRunningServer } from '../platform/nats-server/runtime-file.ts';
 import { applyTopology, checkEmailKey } from '../platform/topology.ts';
+import { streamsOf } from './streams.ts';
 
 /** A connected NATS server, with what belongs to it. */
 export interface Nats {
@@ -42,7 +43,12 @@ export async function openNats(config: Config, mode: 'own' | 'join', logger?: Lo
     const connection = await connectNats(url, nats, config.service.name);
     const requests = createRequests(connection);
     if (embedded !== undefined) {
-      await applyTopology({ connection, log: config.log, emailKeyCheck: emailKey.check });
+      await applyTopology({
+        connection,
+        log: config.log,
+        emailKeyCheck: emailKey.check,
+        streams: streamsOf(config),
+      });
     }
     return {
       connection,

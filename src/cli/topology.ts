@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { applyTopology, planTopology } from '../platform/topology.ts';
 import { type Command, UsageError } from './command.ts';
 import { openNats } from './open.ts';
+import { streamsOf } from './streams.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',
@@ -25,7 +26,12 @@ Examples:
       throw new UsageError('Say what to do: jetledger topology plan | apply');
     const nats = await openNats(config(), 'join');
     try {
-      const deps = { connection: nats.connection, log: config().log, emailKeyCheck: nats.emailKey.check };
+      const deps = {
+        connection: nats.connection,
+        log: config().log,
+        emailKeyCheck: nats.emailKey.check,
+        streams: streamsOf(config()),
+      };
       const steps = await (action === 'plan' ? planTopology(deps) : applyTopology(deps));
       if (values.json) print(JSON.stringify(steps, null, 2));
       else for (const step of steps) print(`${step.action.padEnd(7)} ${step.what}: ${step.detail}`);

@@ -13,6 +13,7 @@ const HIDDEN = '***';
 
 // Personal data and secrets, wherever they may stand in what is logged: at the top or one or two levels down.
 const HIDDEN_NAMES = [
+  'apiKey',
   'authorization',
   'cookie',
   'displayName',
@@ -21,6 +22,7 @@ const HIDDEN_NAMES = [
   'name',
   'newEmail',
   'password',
+  'secret',
   'token',
 ];
 const HIDDEN_PATHS = HIDDEN_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);

@@ -21,17 +21,28 @@ export interface TopologyStep {
   readonly detail: string;
 }
 
+/** A stream beside the log: nothing in it is history, so what differs is brought to the configuration. */
+export interface PlannedStream {
+  readonly config: Partial<StreamConfig> & { readonly name: string };
+  /** What keeps an existing stream from being this one; none = fit. */
+  readonly problems: (existing: StreamConfig) => readonly string[];
+}
+
 export interface TopologyDeps {
   readonly connection: NatsConnection;
   readonly log: Config['log'];
   /** Proves later that the service still hashes e-mail addresses with the same key (protocol 6). */
   readonly emailKeyCheck: string;
+  readonly streams: readonly PlannedStream[];
 }
 
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
-  const existing = await readLogStream(deps);
-  return [planLog(deps, existing)];
+  const steps = [planLog(deps, await readStream(deps.connection, deps.log.stream))];
+  for (const stream of deps.streams) {
+    steps.push(planStream(stream, await readStream(deps.connection, stream.config.name)));
+  }
+  return steps;
 }
 
 /**
@@ -42,8 +53,8 @@ export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> 
 export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
   const { connection, log, emailKeyCheck } = deps;
   const jsm = await jetstreamManager(connection);
-  const existing = await readLogStream(deps);
-  const step = planLog(deps, existing);
+  const [step, ...others] = await planTopology(deps);
+  if (step === undefined) return [];
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
     const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
@@ -53,7 +64,38 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     const compression = safeCompression(log.replicas);
     await jsm.streams.update(log.stream, { num_replicas: log.replicas, compression });
   }
-  return [step];
+  for (const [index, { action }] of others.entries()) {
+    const config = deps.streams[index]?.config;
+    if (config === undefined) continue;
+    if (action === 'create') await jsm.streams.add(config);
+    if (action === 'update') await jsm.streams.update(config.name, config);
+  }
+  return [step, ...others];
+}
+
+/**
+ * Refuses to run without the streams beside the log.
+ * @throws NatsUnusable naming the command that makes them
+ */
+export async function checkStreams(
+  connection: NatsConnection,
+  streams: readonly PlannedStream[],
+): Promise<void> {
+  for (const stream of streams) {
+    const { action, what, detail } = planStream(stream, await readStream(connection, stream.config.name));
+    if (action === 'none') continue;
+    const state = action === 'create' ? 'is missing' : `is not as configured (${detail})`;
+    throw new NatsUnusable(`The ${what} ${state}. Run: jetledger topology apply`);
+  }
+}
+
+function planStream({ config, problems }: PlannedStream, existing: StreamConfig | undefined): TopologyStep {
+  const what = `stream ${config.name}`;
+  if (existing === undefined)
+    return { what, action: 'create', detail: `subjects ${config.subjects?.join(', ')}` };
+  const found = problems(existing);
+  if (found.length > 0) return { what, action: 'update', detail: found.join('; ') };
+  return { what, action: 'none', detail: 'as configured' };
 }
 
 /** @throws NatsUnusable when the log was made with another e-mail key: uniqueness would be gone silently */
@@ -66,10 +108,10 @@ export function checkEmailKey(config: StreamConfig, emailKeyCheck: string): void
   );
 }
 
-async function readLogStream({ connection, log }: TopologyDeps): Promise<StreamConfig | undefined> {
+async function readStream(connection: NatsConnection, name: string): Promise<StreamConfig | undefined> {
   const jsm = await jetstreamManager(connection);
   try {
-    return (await jsm.streams.info(log.stream)).config;
+    return (await jsm.streams.info(name)).config;
   } catch (error) {
     if (isStreamMissing(error)) return undefined;
     throw error;

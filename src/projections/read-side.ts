@@ -8,10 +8,11 @@ import { createIndexPages } from './index-pages.ts';
 import { nameList, orderPlaces, productPlaces, SKU_LIST, statusList } from './listings.ts';
 import { ordersOfUser } from './orders-of-user.ts';
 import type { Projection } from './projection.ts';
-import type { ReadModels, ViewStatus } from './read-models.ts';
+import type { ReadModels, ReadOptions, ReadRow, ViewStatus } from './read-models.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 import type { Projections } from './start.ts';
 import { createViewAccess } from './view-access.ts';
+import { customers } from './views/customers.ts';
 import { orders } from './views/orders.ts';
 import { ordersByUser } from './views/orders-by-user.ts';
 import { products } from './views/products.ts';
@@ -19,10 +20,17 @@ import { statistics } from './views/statistics.ts';
 import { users } from './views/users.ts';
 
 /** The product's read models, in the order in which they are listed. */
-export const allProjections = [users, products, orders, ordersByUser, statistics];
+export const allProjections = [users, customers, products, orders, ordersByUser, statistics];
 
 /** A checkpoint that did not move for this long, while the log did, belongs to a view that nobody runs. */
 const STALLED_MS = 10_000;
+
+/** The queries, and what the order process knows of customers. */
+export interface ReadSide extends ReadModels {
+  /** @throws ViewBehind, LogUnavailable */
+  customer(userId: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+  stop(): void;
+}
 
 /**
  * The queries of the product. `stop` ends the watches that keep the indexes.
@@ -36,7 +44,7 @@ export function createReadModels(deps: {
   settings?: Partial<ProjectionSettings>;
   local?: () => readonly ViewStatus[];
   hurry?: Projections['hurry'];
-}): ReadModels & { stop(): void } {
+}): ReadSide {
   const { log, buckets, runtime, hurry } = deps;
   const { prefix, resolveMs } = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, prefix);
@@ -44,6 +52,7 @@ export function createReadModels(deps: {
   const access = (projection: Projection) => createViewAccess({ projection, log, resolver, runtime, hurry });
   const scope = (list: string) => ({ list, incarnation: log.incarnation });
   const userRows = access(users);
+  const customerRows = access(customers);
   const productRows = access(products);
   const orderRows = access(orders);
   const orderLists = access(ordersByUser);
@@ -77,6 +86,7 @@ export function createReadModels(deps: {
 
   return {
     user: (id, options) => userRows.row(id, options),
+    customer: (id, options) => customerRows.row(id, options),
     product: (sku, options) => productRows.row(sku, options),
     order: (id, options) => orderRows.row(id, options),
     products: (page) => {

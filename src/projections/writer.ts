@@ -129,8 +129,10 @@ export function createWriter(
     if (batch.length > 0) void sendBatch(writeAll, batch);
   };
 
+  /** While catching up, the newest rows wait: what touches them next is then in the same write. */
   const pumpSingles = (): void => {
-    while (singles < settings.maxInFlight) {
+    const held = urgent ? 0 : settings.batchRows;
+    while (singles < settings.maxInFlight && backlog() > held) {
       const entry = next();
       if (entry === undefined) return;
       void sendSingle(prepare(projection, entry));

@@ -3,10 +3,10 @@ import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import type { LightMyRequestResponse } from 'fastify';
 import { expect, it } from 'vitest';
-import { memoryService } from '../support/memory-service.ts';
+import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { documentOf, type OpenApi, routesOf } from './document.ts';
 import { type FuzzRequest, type Known, requestTo } from './generators.ts';
-import { type Client, clientOf, list, ordered, registered } from './requests.ts';
+import { type Client, clientOf, confirmedOrder, list, ordered, registered } from './requests.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 20260115);
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200);
@@ -21,7 +21,7 @@ it('nothing a client sends is a 500, and every answer is one that the document d
   const routes = routesOf(document);
   const end = performance.now() + TOTAL_MS;
   for (const [index, route] of routes.entries()) {
-    const known = await freshEntities(client, index);
+    const known = await freshEntities(service, client, index);
     const seen = new Set<string>();
     const property = fc.asyncProperty(requestTo(route, known), async (request) => {
       const { url, headers, payload } = request;
@@ -43,13 +43,17 @@ it('nothing a client sends is a 500, and every answer is one that the document d
 }, 30_000);
 
 /** What earlier operations cannot have deactivated or discontinued. */
-async function freshEntities(client: Client, index: number): Promise<Known> {
+async function freshEntities(service: MemoryService, client: Client, index: number): Promise<Known> {
   const skus = [`TEA-${index}`, `CUP-${index}`, `SAKE-${index}`] as const;
   await list(client, skus[0]);
   await list(client, skus[1], { amountMinor: 1e12, currency: 'EUR' });
   await list(client, skus[2], { amountMinor: 500, currency: 'JPY' });
   const userId = await registered(client, `fuzz-${index}@example.com`);
-  return { ids: [userId, await ordered(client, userId, skus[0])], skus };
+  const ids = [userId, await ordered(client, userId, skus[0])];
+  // Two that are confirmed, since one may be cancelled, and one that is shipped.
+  for (let i = 0; i < 3; i++) ids.push(await confirmedOrder(service, client, userId, skus[0]));
+  await client.post(`/v1/orders/${ids.at(-1)}/ship`);
+  return { ids, skus };
 }
 
 /** Throws unless an answer is one that its operation declares, with the declared type and body. */

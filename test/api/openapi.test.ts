@@ -20,6 +20,8 @@ const ROUTES = [
   'POST /v1/orders',
   'GET /v1/orders/{id}',
   'POST /v1/orders/{id}/cancel',
+  'POST /v1/orders/{id}/deliver',
+  'POST /v1/orders/{id}/ship',
   'GET /v1/orders/{id}/events',
   'GET /health/live',
   'GET /health/ready',
@@ -92,6 +94,8 @@ it('a body may be left out exactly where none of its fields is needed', () => {
   const optional = routes.filter(({ operation }) => operation.requestBody?.required === false);
   expect(optional.map(({ path }) => path).sort()).toEqual([
     '/v1/orders/{id}/cancel',
+    '/v1/orders/{id}/deliver',
+    '/v1/orders/{id}/ship',
     '/v1/users/{id}/deactivate',
     '/v1/users/{id}/reactivate',
   ]);

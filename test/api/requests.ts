@@ -1,4 +1,5 @@
 import type { LightMyRequestResponse } from 'fastify';
+import { type OrderCommand, order } from '../../src/domain/order.ts';
 import type { MemoryService } from '../support/memory-service.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -40,4 +41,30 @@ export async function ordered(client: Client, userId: string, sku: string): Prom
 /** A field of a JSON body. */
 export function field(response: LightMyRequestResponse, name: string): unknown {
   return response.json<Record<string, unknown>>()[name];
+}
+
+/** Places an order and takes it through the steps of the order process. */
+export async function confirmedOrder(
+  { deps }: Pick<MemoryService, 'deps'>,
+  client: Client,
+  userId: string,
+  sku: string,
+): Promise<string> {
+  const response = await client.post('/v1/orders', { userId, lines: [{ sku, quantity: 2 }] });
+  const { id, total } = response.json<{ id: string; total: { amountMinor: number; currency: string } }>();
+  const { currency } = total;
+  const money = { paymentId: 'pay-1', amountMinor: BigInt(total.amountMinor), currency };
+  const at = deps.runtime.now();
+  const steps: OrderCommand[] = [
+    { type: 'recordCustomerValidated', directoryPosition: 1, at },
+    { type: 'recordStockReserved', at },
+    { type: 'recordAuthorised', ...money, at },
+    { type: 'recordCaptured', ...money, at },
+  ];
+  for (const step of steps) {
+    const meta = { commandId: deps.runtime.id(), actor: 'order-process' };
+    const { outcome } = await deps.handler.execute(order, id, step, meta);
+    if (outcome !== 'accepted') throw new Error(`${step.type}: ${outcome}`);
+  }
+  return id;
 }

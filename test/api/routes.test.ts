@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { order } from '../../src/domain/order.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
-import { type Client, clientOf, field, list, ordered, registered } from './requests.ts';
+import { type Client, clientOf, confirmedOrder, field, list, ordered, registered } from './requests.ts';
 
 let service: MemoryService;
 let client: Client;
@@ -145,6 +146,56 @@ describe('orders', () => {
     expect([first.statusCode, field(first, 'status')]).toEqual([200, 'cancelled']);
     const again = await client.post(`/v1/orders/${orderId}/cancel`);
     expect([again.statusCode, field(again, 'version')]).toEqual([200, field(first, 'version')]);
+  });
+
+  it('a way to pay can be given; a confirmed order is shipped, then delivered, and shows its timeline', async () => {
+    await list(client, 'TEA');
+    const body = { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }], payment: { token: 'tok_1' } };
+    expect((await client.post('/v1/orders', body)).statusCode).toBe(201);
+    const id = await confirmedOrder(service, client, 'u1', 'TEA');
+    const early = await client.post(`/v1/orders/${id}/deliver`);
+    expect([early.statusCode, field(early, 'code')]).toEqual([409, 'order/not-shipped']);
+    const shipped = await client.post(`/v1/orders/${id}/ship`, { tracking: 'T-1' });
+    expect([shipped.statusCode, field(shipped, 'status')]).toEqual([200, 'shipped']);
+    const late = await client.post(`/v1/orders/${id}/cancel`);
+    expect([late.statusCode, field(late, 'code')]).toEqual([409, 'order/already-shipped']);
+    expect(field(await client.post(`/v1/orders/${id}/deliver`), 'status')).toBe('delivered');
+    const shown = (await client.get(`/v1/orders/${id}`)).json<{ timeline: { type: string }[] }>();
+    expect(shown).toMatchObject({
+      status: 'delivered',
+      tracking: 'T-1',
+      payment: { status: 'captured', id: 'pay-1' },
+    });
+    expect(shown.timeline.map(({ type }) => type)).toEqual([
+      'OrderPlaced',
+      'CustomerValidated',
+      'OrderStockReserved',
+      'PaymentAuthorised',
+      'PaymentCaptured',
+      'OrderConfirmed',
+      'OrderShipped',
+      'OrderDelivered',
+    ]);
+  });
+
+  it('a rejected order shows the step, a code and a sentence, and cannot be cancelled', async () => {
+    await list(client, 'TEA');
+    const id = await ordered(client, 'u1', 'TEA');
+    const reject = {
+      type: 'reject',
+      step: 'customer_validation',
+      code: 'customer/unknown',
+      reason: 'There is no such customer.',
+      at: 1,
+    } as const;
+    await service.deps.handler.execute(order, id, reject, { commandId: 'r', actor: 'order-process' });
+    expect((await client.get(`/v1/orders/${id}`)).json()).toMatchObject({
+      status: 'rejected',
+      step: 'customer_validation',
+      reason: { code: 'customer/unknown', text: 'There is no such customer.' },
+    });
+    const cancelled = await client.post(`/v1/orders/${id}/cancel`);
+    expect([cancelled.statusCode, field(cancelled, 'code')]).toEqual([409, 'order/already-rejected']);
   });
 
   it('the history tells each event with time, actor, trace and payload, in pages of commits', async () => {

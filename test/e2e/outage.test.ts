@@ -8,7 +8,7 @@ import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { type Answer, ask, must } from './client.ts';
-import { openShop, type Shop, showShop } from './shop.ts';
+import { openShop, PAYMENT, type Shop, STILL_ORDERS, showShop } from './shop.ts';
 
 const CALLERS = 6;
 /** The bound is about 2 s; the machine that runs this may be busy. */
@@ -19,7 +19,7 @@ function placeOrders(url: string, { userId, sku }: Shop) {
   const answers = new Map<string, Answer[]>();
   let stopped = false;
   const place = async (key: string): Promise<Answer> => {
-    const body = { userId, lines: [{ sku, quantity: 1 }] };
+    const body = { userId, lines: [{ sku, quantity: 1 }], payment: PAYMENT };
     const answer = await ask(url, 'POST', '/v1/orders', body, { 'idempotency-key': key });
     answers.set(key, [...(answers.get(key) ?? []), answer]);
     return answer;
@@ -78,7 +78,7 @@ it.each(outages)(
   async ({ begin, end }) => {
     await using server = await startTestServer();
     await using data = await createDataDir();
-    const variables = { ...data.variables, NATS_URL: server.url };
+    const variables = { ...data.variables, ...STILL_ORDERS, NATS_URL: server.url };
     await runCommand(['topology', 'apply'], variables);
     await using service = await startService(variables);
     const { url } = service;
@@ -126,6 +126,7 @@ it.each(outages)(
     const last = await must(201, url, 'POST', '/v1/orders', {
       userId: shop.userId,
       lines: [{ sku: shop.sku, quantity: 1 }],
+      payment: PAYMENT,
     });
     await showShop(url, { ...shop, last });
     await stopService(service);

@@ -14,7 +14,7 @@ import {
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { expectRefusal } from './refusal.ts';
-import { openShop, showShop } from './shop.ts';
+import { openShop, STILL_ORDERS, showShop } from './shop.ts';
 
 const natsGone = (data: DataDir) =>
   until('no nats-server is left', async () => (await data.natsPid()) === undefined);
@@ -37,14 +37,14 @@ function slowRegistration(url: string, email: string) {
 describe('the service with a server of its own', () => {
   it('keeps all data over a gentle stop and over SIGKILL, and leaves no server behind', async () => {
     await using data = await createDataDir();
-    const first = await startService(data.variables);
+    const first = await startService({ ...data.variables, ...STILL_ORDERS });
     await using _first = first;
     const shop = await openShop(first.url, 'kept');
     const shown = await showShop(first.url, shop);
     await stopService(first);
     expect(await data.natsPid()).toBeUndefined();
 
-    await using second = await startService(data.variables);
+    await using second = await startService({ ...data.variables, ...STILL_ORDERS });
     expect(await showShop(second.url, shop)).toEqual(shown);
     const later = await openShop(second.url, 'later');
     const shownLater = await showShop(second.url, later);
@@ -54,7 +54,7 @@ describe('the service with a server of its own', () => {
     await second.ended();
     await natsGone(data);
 
-    await using third = await startService(data.variables);
+    await using third = await startService({ ...data.variables, ...STILL_ORDERS });
     expect(await showShop(third.url, shop)).toEqual(shown);
     expect(await showShop(third.url, later)).toEqual(shownLater);
     // Refused only if addresses are still hashed with the key of the first start.

@@ -12,7 +12,7 @@ import {
   stopService,
 } from '../support/service-process.ts';
 import { ask, must, since } from './client.ts';
-import { openShop, type Shop, showShop } from './shop.ts';
+import { openShop, PAYMENT, type Shop, STILL_ORDERS, showShop } from './shop.ts';
 
 const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 const hasCurl = spawnSync('curl', ['--version']).status === 0;
@@ -23,7 +23,7 @@ let service: ServiceProcess;
 
 beforeAll(async () => {
   data = await createDataDir();
-  service = await startService(data.variables);
+  service = await startService({ ...data.variables, ...STILL_ORDERS });
 });
 afterAll(async () => {
   await stopService(service);
@@ -39,8 +39,8 @@ async function commandsOf(heading: string): Promise<string[]> {
 }
 
 /** Runs a curl command as it stands in the README, against the service of this test. */
-async function curl(command: string, variables: Record<string, string>) {
-  const here = command.replace('curl', 'curl -s -i').replaceAll('localhost:3000', new URL(service.url).host);
+async function curl(url: string, command: string, variables: Record<string, string>) {
+  const here = command.replace('curl', 'curl -s -i').replaceAll('localhost:3000', new URL(url).host);
   const env = { PATH: process.env.PATH, ...variables };
   const { stdout } = await promisify(execFile)('/bin/sh', ['-c', here], { env });
   const [head = '', body = ''] = stdout.split('\r\n\r\n');
@@ -50,6 +50,8 @@ async function curl(command: string, variables: Record<string, string>) {
 
 describe('the tour', () => {
   it.skipIf(!hasCurl)('of the README does what it says, on an empty log', async () => {
+    await using own = await createDataDir();
+    await using started = await startService(own.variables);
     const ids: Record<string, string> = {};
     let lastId = '';
     const statuses: number[] = [];
@@ -58,10 +60,10 @@ describe('the tour', () => {
       if (variable !== undefined) ids[variable] = lastId;
       if (command.startsWith('npx jetledger ')) {
         const args = command.split(' ').slice(2);
-        expect(await runCommand(args, data.variables)).toMatchObject({ code: 0, stderr: '' });
+        expect(await runCommand(args, own.variables)).toMatchObject({ code: 0, stderr: '' });
       }
       if (!command.startsWith('curl')) continue;
-      const { status, json } = await curl(command, ids);
+      const { status, json } = await curl(started.url, command, ids);
       statuses.push(status);
       lastId = String(json.id);
     }
@@ -106,15 +108,17 @@ describe('the tour', () => {
   });
 
   it('of `jetledger demo` succeeds against a running service and with one of its own', async () => {
+    await using own = await createDataDir();
+    await using started = await startService(own.variables);
     const [joined, alone] = await Promise.all([
-      runCommand(['demo'], { ...data.variables, JETLEDGER_HTTP__PORT: new URL(service.url).port }),
+      runCommand(['demo'], { ...own.variables, JETLEDGER_HTTP__PORT: new URL(started.url).port }),
       runCommand(['demo'], { ...data.variables, JETLEDGER_HTTP__PORT: '1' }),
     ]);
     for (const { code, stdout, stderr } of [joined, alone]) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toContain('Everything came out as expected.');
     }
-    expect(joined.stdout).toContain(`JetLedger at ${service.url}\n`);
+    expect(joined.stdout).toContain(`JetLedger at ${started.url}\n`);
     expect(alone.stdout).toContain('(started for this demo)');
   });
 });
@@ -140,7 +144,8 @@ describe('`jetledger rebuild --all` while the service runs', () => {
     const orders = async (): Promise<void> => {
       while (!over) {
         const lines = [{ sku: shops[0]?.sku, quantity: 1 }];
-        placed.unshift(String((await must(201, url, 'POST', '/v1/orders', { userId, lines })).field('id')));
+        const body = { userId, lines, payment: PAYMENT };
+        placed.unshift(String((await must(201, url, 'POST', '/v1/orders', body)).field('id')));
       }
     };
     const rebuilding = runCommand(['rebuild', '--all'], data.variables).finally(() => {
@@ -158,6 +163,7 @@ describe('`jetledger rebuild --all` while the service runs', () => {
     const last = await must(201, url, 'POST', '/v1/orders', {
       userId,
       lines: [{ sku: shops[0]?.sku, quantity: 1 }],
+      payment: PAYMENT,
     });
     placed.unshift(String(last.field('id')));
     const shown: unknown[] = [];

@@ -167,7 +167,13 @@ describe('consumers on a real server', () => {
       await until('both are parked', async () => (await port.list()).length === 2);
       await echoed('q', [other]);
       expect(await port.list({ consumer: 'echo' })).toMatchObject([
-        { position: positions[0], behind: false, attempts: 1, error: { message: 'unlucky' }, events: [{ payload: 13 }] },
+        {
+          position: positions[0],
+          behind: false,
+          attempts: 1,
+          error: { message: 'unlucky' },
+          events: [{ payload: 13 }],
+        },
         { position: positions[1], behind: true, attempts: 0 },
       ]);
       await port.redrive({}, { by: 'test' });

@@ -91,10 +91,12 @@ function delivering(fail: (id: string, nth: number) => boolean, options: Partial
 const never = (): boolean => false;
 
 describe('the stream of notifications', () => {
-  it('is as it was asked for, read back from the server, and another retention is noticed', async () => {
+  it('is as it was asked for, read back from the server, and another retention, or compressed copies, are noticed', async () => {
     const { config } = await jsm.streams.info(notificationStream(prefix));
     expect(notificationStreamProblems(config, { prefix, maxAgeMs: DAY_MS })).toEqual([]);
     expect(notificationStreamProblems(config, { prefix, maxAgeMs: 1_000 })).toHaveLength(1);
+    const copied = { ...config, num_replicas: 3 };
+    expect(notificationStreamProblems(copied, { prefix, maxAgeMs: DAY_MS })).toHaveLength(1);
   });
 
   it('holds a notification once however often it is published, with its trace', async () => {

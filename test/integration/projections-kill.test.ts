@@ -92,6 +92,8 @@ it.each([20_260_115, 4_711])(
       ...data.variables,
       NATS_URL: server.url,
       JETLEDGER_USERS__EMAIL_KEY: Buffer.from(EMAIL_SECRET).toString('hex'),
+      // What they append would move the log's end.
+      JETLEDGER_PROCESSES__ENABLED: 'false',
       JETLEDGER_PROJECTIONS__CHECKPOINT_INTERVAL_MS: '30',
     };
     expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
@@ -128,7 +130,8 @@ it.each([20_260_115, 4_711])(
       const summary = { seed, ...kills, accepted: load.accepted(), commits: commits.length, ...sizes };
       console.log(JSON.stringify(summary));
       expect(differing, `seed ${seed}`).toEqual({});
-      expect(Math.min(kills.runnerKills, kills.serverKills, load.accepted())).toBeGreaterThan(0);
+      // A load that makes no rows of some view would prove nothing about it.
+      expect(Math.min(kills.runnerKills, kills.serverKills, ...Object.values(sizes))).toBeGreaterThan(0);
     } catch (error) {
       await Promise.all(runners.map((runner) => runner.stop()));
       console.log(runners.map((runner) => runner.trouble()).join('\n'));

@@ -66,7 +66,10 @@ export function startLoad(log: Log, seed: number): Load {
       const userId = (random() < 0.8 ? users[below(2)] : pick(users)) || 'guest';
       const orderId = systemRuntime.id();
       const lines = [{ sku: pick(SKUS), quantity: below(5) + 1 }];
-      const result = await useCases.placeOrder({ orderId, userId, lines }, meta());
+      const result = await useCases.placeOrder(
+        { orderId, userId, lines, paymentToken: 'tok_success' },
+        meta(),
+      );
       if (result.outcome === 'accepted') orders.push(orderId);
       return result;
     };

@@ -23,8 +23,8 @@ const withoutNotes: Decider<number, CounterCommand, Int32Value, Rejection> = {
 };
 
 /** The release between: it reads notes and does not write them yet. */
-const readingNotes: Decider<CounterState, CounterCommand, Message, Rejection> = {
-  ...(counter as Decider<CounterState, CounterCommand, never, Rejection>),
+const readingNotes: typeof counter = {
+  ...counter,
   decide: (command, state) => (command.kind === 'add' ? counter.decide(command, state) : []),
 };
 

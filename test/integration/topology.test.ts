@@ -26,7 +26,12 @@ const settings = (name: string) => ({
   durability: 'always' as const,
   assertSyncAlways: false,
 });
-const deps = (name: string, emailKeyCheck = 'key-1') => ({ connection, log: settings(name), emailKeyCheck });
+const deps = (name: string, emailKeyCheck = 'key-1') => ({
+  connection,
+  log: settings(name),
+  emailKeyCheck,
+  streams: [],
+});
 const configOf = async (name: string): Promise<StreamConfig> =>
   (await (await jetstreamManager(connection)).streams.info(name)).config;
 const open = (name: string) => {

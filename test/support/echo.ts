@@ -40,7 +40,7 @@ export function echoConsumer(
       const target = { category: CATEGORY, id: stream.id };
       const { commits } = await log.read(target, { after: 0, confirm: true });
       if (commits.some(({ commitId }) => commitId.endsWith(`@${position}`))) return;
-      await before?.(valueOf(events[0]?.event));
+      await before?.(numberIn(events[0]?.event));
       const commit = toyCommit(`${systemRuntime.id()}@${position}`, [added(1)]);
       const result = await log.append(target, commits.at(-1)?.position ?? 0, commit);
       if (result.appended) return;
@@ -50,10 +50,16 @@ export function echoConsumer(
   };
 }
 
-const valueOf = (event: Message | undefined): number =>
+const numberIn = (event: Message | undefined): number =>
   event !== undefined && 'value' in event ? Number(event.value) : 0;
 
 /** The buckets of a test server, on the connection of an opened log. */
 export function bucketsOf({ requests }: LogHandle): Buckets {
-  return createNatsBuckets({ requests, runtime: systemRuntime, replicas: 1, timeoutMs: 1_000 });
+  return createNatsBuckets({
+    requests,
+    runtime: systemRuntime,
+    replicas: 1,
+    timeoutMs: 1_000,
+    announceLosses: false,
+  });
 }

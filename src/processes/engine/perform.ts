@@ -2,7 +2,7 @@ import type { RecordedCommit } from '../../eventstore/log.ts';
 import { OwnershipLost } from './errors.ts';
 import type { GroupParts } from './group-parts.ts';
 import type { Handle } from './handle.ts';
-import type { LaneResult, LaneTask } from './lanes.ts';
+import type { LaneResult, LaneTask } from './lane-types.ts';
 import { putAside } from './put-aside.ts';
 import { actOnParked, isActionable } from './redrive.ts';
 

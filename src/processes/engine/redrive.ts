@@ -3,7 +3,7 @@ import { keyOf, type StreamRef } from '../../eventstore/stream.ts';
 import { describeError } from './describe-parked.ts';
 import type { GroupParts } from './group-parts.ts';
 import type { Handle } from './handle.ts';
-import type { LaneResult, LaneTask } from './lanes.ts';
+import type { LaneResult, LaneTask } from './lane-types.ts';
 import { auditKey, entryOf, type ParkedEntry } from './parked-entry.ts';
 import type { ParkedIndex, ParkedMark } from './parked-index.ts';
 import { persist } from './pause.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CommandResult } from '../../../src/eventstore/command.ts';
+import type { Rejection } from '../../../src/eventstore/decider.ts';
 import { createHandler, type HandlerDeps } from '../../../src/eventstore/handler.ts';
 import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import type { WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
@@ -70,7 +71,7 @@ async function outcome(plan: readonly Step[], deps: Deps, processes = 1) {
   return { answers, logs: await Promise.all(logs) };
 }
 
-function withoutVersion(result: CommandResult<unknown, CounterEvent, { code: string }>): unknown {
+function withoutVersion(result: CommandResult<unknown, CounterEvent, Rejection>): unknown {
   switch (result.outcome) {
     case 'accepted':
       return ['accepted', result.state, result.events.map((e) => e.value), result.repeated];

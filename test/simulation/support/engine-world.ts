@@ -123,7 +123,8 @@ export async function runEngineSchedule(
       if (!(error instanceof EventStoreError && error.retryable)) throw error;
     });
   };
-  const isDone = (): boolean => parkedNow(parked()).length === 0 && orderViolations(log, parked()).length === 0;
+  const isDone = (): boolean =>
+    parkedNow(parked()).length === 0 && orderViolations(log, parked()).length === 0;
 
   return world.run(async () => {
     for (let place = 0; place < INSTANCES; place++) startInstance(place);

@@ -1,3 +1,4 @@
+import type { Int32Value } from '@bufbuild/protobuf/wkt';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
 import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import { account } from './kernel-scenario.ts';
@@ -39,7 +40,7 @@ export interface Histories {
 export function historiesOf(store: MemoryStore): Histories {
   const decisions: StoredDecision[] = [];
   const balances = new Map<string, number>();
-  const codec = codecOf(account);
+  const codec = codecOf<Int32Value>(account);
   for (let position = 1; position <= store.head(); position++) {
     const commit = store.at(position);
     if (commit === undefined) continue;

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { product } from '../../../src/domain/product.ts';
-import { createShop, keyed, type Process, type Shop } from './shop.ts';
+import { createShop, keyed, PAYMENT_DEADLINE_MS, type Process, type Shop } from './shop.ts';
 
 const line = { sku: 'PEN', quantity: 2 };
 const request = { orderId: 'o-1', userId: 'u', lines: [line] };
@@ -90,6 +90,29 @@ describe('placing an order', () => {
     const lines = Array.from({ length: 101 }, (_, i) => ({ sku: `NO-${i}`, quantity: 1 }));
     const result = await shop.useCases.placeOrder({ ...request, lines }, keyed('k'));
     expect(result).toMatchObject({ rejection: { code: 'order/invalid-line-count' } });
+  });
+
+  it('says how the order is paid and until when', async () => {
+    const input = { ...request, paymentToken: 'tok_1' };
+    const result = await shop.useCases.placeOrder(input, keyed('k'));
+    const paymentDueAt = BigInt(shop.now() + PAYMENT_DEADLINE_MS);
+    expect(result).toMatchObject({ events: [{ paymentToken: 'tok_1', paymentDueAt }] });
+  });
+
+  it('is paid in the configured way, or refused where there is none, when the request does not say', async () => {
+    const result = await shop.useCases.placeOrder(request, keyed('k'));
+    expect(result).toMatchObject({ events: [{ paymentToken: 'tok_default' }] });
+    const strict = createShop({});
+    expect(await strict.useCases.placeOrder(request, keyed('k'))).toMatchObject({
+      rejection: { code: 'order/payment-required' },
+    });
+  });
+
+  it('waits a quarter of an hour for the payment when nothing else is configured', async () => {
+    shop = createShop({ paymentDeadlineMs: undefined });
+    await list('PEN', 150n);
+    const result = await shop.useCases.placeOrder({ ...request, paymentToken: 'tok_1' }, keyed('k'));
+    expect(result).toMatchObject({ events: [{ paymentDueAt: BigInt(shop.now() + 900_000) }] });
   });
 
   it('refuses an order without lines', async () => {

@@ -1,5 +1,6 @@
 import { createUseCases } from '../../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../../src/app/email-key.ts';
+import type { UseCaseSettings } from '../../../src/app/steps.ts';
 import type { UseCases } from '../../../src/app/use-cases.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
@@ -10,6 +11,10 @@ import type { Runtime } from '../../../src/eventstore/runtime.ts';
 
 export const STALE_CLAIM_MS = 10_000;
 export const PRICE_MAX_AGE_MS = 5_000;
+export const PAYMENT_DEADLINE_MS = 600_000;
+
+/** Turns the shop's addresses into ids. */
+export const emailKey = createEmailKey(new TextEncoder().encode('a key that only the unit tests use'));
 
 /** A process of the service over the shared log. */
 export interface Process {
@@ -29,11 +34,15 @@ export interface Shop extends Process {
   events(): string[];
 }
 
-/** An empty shop, in 2030. */
-export function createShop(): Shop {
+/** An empty shop, in 2030. `more`: how it differs; by default only that orders may leave out how they are paid. */
+export function createShop(more: Partial<UseCaseSettings> = { defaultPaymentToken: 'tok_default' }): Shop {
   const store = createMemoryStore();
-  const emailKey = createEmailKey(new TextEncoder().encode('a key that only the unit tests use'));
-  const settings = { staleClaimMs: STALE_CLAIM_MS, priceMaxAgeMs: PRICE_MAX_AGE_MS };
+  const settings = {
+    staleClaimMs: STALE_CLAIM_MS,
+    priceMaxAgeMs: PRICE_MAX_AGE_MS,
+    paymentDeadlineMs: PAYMENT_DEADLINE_MS,
+    ...more,
+  };
   let now = Date.UTC(2030, 0, 1);
   let ids = 0;
   const runtime: Runtime = {

@@ -5,6 +5,7 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
+import { safeCompression } from '../../../eventstore/nats/log-stream.ts';
 
 export interface NotificationStreamSettings {
   /** The log's prefix: the stream is `<prefix>-notifications`, its subjects `<prefix>n.<kind>.<user id>`. */
@@ -30,7 +31,7 @@ export function notificationStreamConfig({
     name: notificationStream(prefix),
     subjects: [`${prefix}n.>`],
     storage: StorageType.File,
-    compression: StoreCompression.S2,
+    compression: safeCompression(replicas),
     retention: RetentionPolicy.Limits,
     discard: DiscardPolicy.Old,
     max_msgs: -1,
@@ -60,6 +61,10 @@ export function notificationStreamProblems(
   must(
     config.max_age === maxAgeMs * NANOS,
     `it keeps messages for ${config.max_age / NANOS} ms, not ${maxAgeMs}`,
+  );
+  must(
+    config.num_replicas === 1 || config.compression !== StoreCompression.S2,
+    'it is replicated and compressed (set compression to none)',
   );
   must(config.sealed !== true, 'it is sealed');
   return problems;

@@ -72,93 +72,93 @@ function given(...history: OrderEvent[]) {
   const state = history.reduce(order.evolve, order.initial);
   return {
     when: (event: OrderEvent) => ({
-      then: (...effects: OrderEffect[]) => expect(react(event, state)).toEqual(effects),
+      thenEffects: (...effects: OrderEffect[]) => expect(react(event, state)).toEqual(effects),
     }),
   };
 }
 
 describe('the way to the confirmation', () => {
   test('each event leads to the next step', () => {
-    given(placed).when(placed).then(arm, validate);
-    given(placed, validated).when(validated).then(reserve);
-    given(placed, validated, reserved).when(reserved).then(authorise);
-    given(placed, validated, reserved, authorised).when(authorised).then(capture);
+    given(placed).when(placed).thenEffects(arm, validate);
+    given(placed, validated).when(validated).thenEffects(reserve);
+    given(placed, validated, reserved).when(reserved).thenEffects(authorise);
+    given(placed, validated, reserved, authorised).when(authorised).thenEffects(capture);
     given(...paid)
       .when(captured)
-      .then();
+      .thenEffects();
     given(...paid)
       .when(confirmed)
-      .then(disarm, notify('order-confirmed'));
+      .thenEffects(disarm, notify('order-confirmed'));
   });
 
   test('a step that was done meanwhile is not done again', () => {
-    given(placed, validated).when(placed).then(arm);
-    given(placed, validated, reserved).when(validated).then();
-    given(placed, validated, reserved, authorised).when(reserved).then();
+    given(placed, validated).when(placed).thenEffects(arm);
+    given(placed, validated, reserved).when(validated).thenEffects();
+    given(placed, validated, reserved, authorised).when(reserved).thenEffects();
     given(...paid)
       .when(authorised)
-      .then();
+      .thenEffects();
   });
 
   test.each([
     ['rejected', rejected],
     ['cancelled', cancelled],
   ] as const)('no step is begun for an order that is %s by now', (_status, end) => {
-    given(placed, end).when(placed).then();
-    given(placed, validated, end).when(validated).then();
-    given(placed, validated, reserved, end).when(reserved).then();
-    given(placed, validated, reserved, authorised, end).when(authorised).then();
+    given(placed, end).when(placed).thenEffects();
+    given(placed, validated, end).when(validated).thenEffects();
+    given(placed, validated, reserved, end).when(reserved).thenEffects();
+    given(placed, validated, reserved, authorised, end).when(authorised).thenEffects();
   });
 
   test('nothing comes of an event whose order is not there', () => {
-    given().when(placed).then();
+    given().when(placed).thenEffects();
   });
 });
 
 describe('the way back', () => {
   test('of an order that touched nothing ends its deadline only', () => {
-    given(placed, rejected).when(rejected).then(disarm, notify('order-rejected'));
-    given(placed, cancelled).when(cancelled).then(disarm);
+    given(placed, rejected).when(rejected).thenEffects(disarm, notify('order-rejected'));
+    given(placed, cancelled).when(cancelled).thenEffects(disarm);
   });
 
   test('releases stock as soon as reservations may be under way', () => {
-    given(placed, validated, rejected).when(rejected).then(release, disarm, notify('order-rejected'));
-    given(placed, validated, cancelled).when(cancelled).then(release, disarm);
+    given(placed, validated, rejected).when(rejected).thenEffects(release, disarm, notify('order-rejected'));
+    given(placed, validated, cancelled).when(cancelled).thenEffects(release, disarm);
   });
 
   test('returns the payment as soon as one may be under way, before anything else', () => {
     given(placed, validated, reserved, rejected)
       .when(rejected)
-      .then(giveBack, release, disarm, notify('order-rejected'));
+      .thenEffects(giveBack, release, disarm, notify('order-rejected'));
     given(...paid, cancelled)
       .when(cancelled)
-      .then(giveBack, release, disarm);
+      .thenEffects(giveBack, release, disarm);
   });
 
   test('does only what is still open', () => {
     given(...paid, cancelled, released)
       .when(cancelled)
-      .then(giveBack, disarm);
+      .thenEffects(giveBack, disarm);
     given(...paid, cancelled, refunded)
       .when(cancelled)
-      .then(release, disarm);
+      .thenEffects(release, disarm);
     given(placed, validated, reserved, rejected, returned, released)
       .when(rejected)
-      .then(disarm, notify('order-rejected'));
+      .thenEffects(disarm, notify('order-rejected'));
   });
 
   test('is not begun again by its own events', () => {
     for (const event of [released, returned, refunded]) {
       given(...paid, cancelled)
         .when(event)
-        .then();
+        .thenEffects();
     }
   });
 
   test('tells nobody of a confirmation that was cancelled meanwhile', () => {
     given(...paid, cancelled)
       .when(confirmed)
-      .then(disarm);
+      .thenEffects(disarm);
   });
 });
 
@@ -166,15 +166,15 @@ describe('the later life', () => {
   test('shipping takes the stock out and tells the customer, also when it was delivered by now', () => {
     given(...paid, shipped)
       .when(shipped)
-      .then(ship, notify('order-shipped'));
+      .thenEffects(ship, notify('order-shipped'));
     given(...paid, shipped, delivered)
       .when(shipped)
-      .then(ship, notify('order-shipped'));
+      .thenEffects(ship, notify('order-shipped'));
   });
 
   test('nothing comes of a delivery', () => {
     given(...paid, shipped, delivered)
       .when(delivered)
-      .then();
+      .thenEffects();
   });
 });

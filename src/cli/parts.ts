@@ -1,0 +1,86 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { Logger } from 'pino';
+import { createHandler, type Handler } from '../eventstore/handler.ts';
+import type { Log } from '../eventstore/log.ts';
+import { ensureBucket } from '../eventstore/nats/bucket-stream.ts';
+import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
+import { createNatsSnapshotStore } from '../eventstore/nats/snapshot-store.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { allProjections, createReadModels, type ReadSide } from '../projections/read-side.ts';
+import { startProjections } from '../projections/start.ts';
+import type { Nats } from './open.ts';
+
+/** The command path of this process, with snapshots as configured. */
+export async function buildHandler(config: Config, nats: Nats, log: Log, logger: Logger): Promise<Handler> {
+  const { commands, snapshots, log: names } = config;
+  const { connection, requests } = nats;
+  const bucket = `${names.prefix}_snapshots`;
+  if (snapshots.enabled) {
+    const jsm = await jetstreamManager(connection);
+    const maxBytes = snapshots.maxMegabytes * 1024 * 1024;
+    await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async', maxBytes });
+  }
+  const store = createNatsSnapshotStore({ requests, bucket, timeoutMs: config.nats.requestTimeoutMs });
+  return createHandler({
+    log,
+    runtime: systemRuntime,
+    settings: commands,
+    ...(snapshots.enabled
+      ? {
+          snapshots: {
+            store,
+            settings: snapshots,
+            onWrong: (wrong) =>
+              logger.error({ wrong }, 'a snapshot was not the fold of the log; it was replaced'),
+          },
+        }
+      : {}),
+  });
+}
+
+/** The read models of this process: what answers queries, and, where they run here, what keeps them. */
+export function buildReadSide(
+  config: Config,
+  nats: Nats,
+  log: Log,
+  logger: Logger,
+): { readSide: ReadSide; stop(): Promise<void> } {
+  const { projections, log: names } = config;
+  const runtime = systemRuntime;
+  const { requests } = nats;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const bucketsOf = (announceLosses: boolean) =>
+    createNatsBuckets({ requests, runtime, replicas: names.replicas, timeoutMs, announceLosses });
+  const settings = {
+    prefix: names.prefix,
+    checkpointMs: projections.checkpointIntervalMs,
+    maxInFlight: projections.maxInFlight,
+    cacheRows: projections.rowCacheEntries,
+  };
+  const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
+  const running = projections.enabled
+    ? startProjections({
+        log,
+        buckets: bucketsOf(true),
+        projections: allProjections,
+        runtime,
+        settings,
+        onError,
+      })
+    : undefined;
+  const readSide = createReadModels({
+    log,
+    buckets: bucketsOf(false),
+    runtime,
+    settings,
+    ...(running === undefined ? {} : { local: running.status, hurry: running.hurry }),
+  });
+  return {
+    readSide,
+    stop: async () => {
+      readSide.stop();
+      await running?.stop();
+    },
+  };
+}

@@ -1,0 +1,186 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { expect, test } from 'vitest';
+import { openMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
+import { openMemoryLog } from '../../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryStore, type MemoryStore } from '../../../../src/eventstore/memory/memory-store.ts';
+import { createWorld, type World } from '../../../../src/eventstore/memory/scheduler.ts';
+import type { Runtime } from '../../../../src/eventstore/runtime.ts';
+import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Consumer, Delivery } from '../../../../src/processes/engine/consumer.ts';
+import { type Engine, startEngine } from '../../../../src/processes/engine/engine.ts';
+import { createParkedPort } from '../../../../src/processes/engine/parked-port.ts';
+import { createMemoryBucketStores, openMemoryBuckets } from '../../../../src/projections/memory-buckets.ts';
+import { added, counter, counterRef, toyCommit } from '../../../support/toy.ts';
+
+function append(log: MemoryStore, id: string): number {
+  const commitId = `c${log.head() + 1}`;
+  const bytes = toBinary(CommitSchema, create(CommitSchema, toyCommit(commitId, [added(1)])));
+  return log.put(counterRef(id), log.version(counterRef(id)), bytes, commitId) ?? 0;
+}
+
+const stores = () => createMemoryBucketStores();
+
+function start(
+  world: World,
+  shared: { log: MemoryStore; kv: ReturnType<typeof stores>; actor: string },
+  handle: (delivery: Delivery<never>) => Promise<void>,
+  more: Partial<Consumer> & { groups?: 1 | 4; errors?: unknown[] } = {},
+): { engine: Engine; buckets: ReturnType<typeof openMemoryBuckets>; runtime: Runtime } {
+  const { actor, log, kv } = shared;
+  const runtime = world.runtime(actor);
+  const buckets = openMemoryBuckets(kv, (store) => openMemoryBucket(store, { world, actor }));
+  const { groups = 4, errors = [], ...parts } = more;
+  const consumer = { name: 'test', sources: [counter], handle: handle as Consumer['handle'], ...parts };
+  const engine = startEngine({
+    log: openMemoryLog(log, { world, actor }),
+    buckets,
+    runtime,
+    consumers: [consumer],
+    settings: { prefix: 't', groups },
+    onError: (_, error) => errors.push(error),
+  });
+  return { engine, buckets, runtime };
+}
+
+test('one poison aggregate among 1,000 parks with what follows it, and the other 999 finish', async () => {
+  const world = createWorld(1, { maxSteps: 1_000_000 });
+  const log = createMemoryStore();
+  for (let n = 0; n < 3_000; n++) append(log, `a${n % 1_000}`);
+  const handled = new Map<string, number[]>();
+  let broken = true;
+  await world.run(async () => {
+    const shared = { log, kv: stores(), actor: 'one' };
+    const { engine, buckets, runtime } = start(world, shared, async ({ stream, position }) => {
+      if (broken && stream.id === 'a7') throw Object.assign(new Error('poison'), { retryable: false });
+      handled.set(stream.id, [...(handled.get(stream.id) ?? []), position]);
+    });
+    while ((engine.status()[0]?.parked ?? 0) < 3 || handled.size < 999) await runtime.sleep(100);
+    while (engine.status()[0]?.lag !== 0) await runtime.sleep(100);
+    expect([...handled.values()].every(({ length }) => length === 3)).toBe(true);
+    expect(handled.has('a7')).toBe(false);
+    const port = createParkedPort({ buckets, prefix: 't', runtime });
+    expect((await port.list()).map(({ position, behind }) => [position, behind])).toEqual([
+      [8, false],
+      [1_008, true],
+      [2_008, true],
+    ]);
+    broken = false;
+    await port.redrive({ upTo: 8 }, { by: 'test' });
+    while ((engine.status()[0]?.parked ?? 0) > 0) await runtime.sleep(100);
+    expect(handled.get('a7')).toEqual([8, 1_008, 2_008]);
+    await engine.stop();
+  });
+});
+
+test('what an operator discards is given up, kept in an audit row, and what waited behind it is handled', async () => {
+  const world = createWorld(2, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const [first, second] = [append(log, 'x'), append(log, 'x')];
+  const handled: number[] = [];
+  await world.run(async () => {
+    const shared = { log, kv: stores(), actor: 'one' };
+    const { engine, buckets, runtime } = start(world, shared, async ({ position }) => {
+      if (position === first) throw Object.assign(new Error('poison'), { retryable: false });
+      handled.push(position);
+    });
+    while ((engine.status()[0]?.parked ?? 0) < 2) await runtime.sleep(100);
+    const port = createParkedPort({ buckets, prefix: 't', runtime });
+    await port.discard({ position: first }, { by: 'ada' });
+    while (handled.length === 0 || engine.status()[0]?.parked !== 0) await runtime.sleep(100);
+    expect(handled).toEqual([second]);
+    const audits = shared.kv.stores
+      .get('t_parked')
+      ?.store.writes.filter(({ key }) => key.includes('.discarded.'));
+    expect(Buffer.from(audits?.[0]?.value ?? []).toString()).toContain('"by":"ada"');
+    await engine.stop();
+  });
+});
+
+test('a stopped engine hands over at once, and its successor repeats nothing', async () => {
+  const world = createWorld(3, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  const handled: string[] = [];
+  const by =
+    (name: string) =>
+    async ({ position }: { position: number }) => {
+      handled.push(`${name} ${position}`);
+    };
+  await world.run(async () => {
+    append(log, 'x');
+    const first = start(world, { log, kv, actor: 'one' }, by('one'));
+    while (handled.length < 1) await first.runtime.sleep(50);
+    await first.engine.stop();
+    append(log, 'x');
+    const began = world.now();
+    const second = start(world, { log, kv, actor: 'two' }, by('two'));
+    while (handled.length < 2) await second.runtime.sleep(50);
+    expect(world.now() - began).toBeLessThan(1_000);
+    await second.engine.stop();
+  });
+  expect(handled).toEqual(['one 1', 'two 2']);
+});
+
+test.each([
+  ['an incarnation of another life of the log', createMemoryStore({ incarnation: 'restored' }), 2],
+  ['a position beyond the end of the log', createMemoryStore(), 0],
+])('a cursor with %s stops the consumer with a clear error', async (_what, restored, commits) => {
+  const world = createWorld(4, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  const errors: unknown[] = [];
+  let handled = 0;
+  const count = async () => {
+    handled++;
+  };
+  await world.run(async () => {
+    append(log, 'x');
+    append(log, 'x');
+    const first = start(world, { log, kv, actor: 'one' }, count, { groups: 1 });
+    while (handled < 2) await first.runtime.sleep(50);
+    await first.engine.stop();
+    for (let n = 0; n < commits; n++) append(restored, 'x');
+    const second = start(world, { log: restored, kv, actor: 'two' }, count, { groups: 1, errors });
+    while (errors.length === 0) await second.runtime.sleep(50);
+    expect(second.engine.status()[0]).toMatchObject({ stopped: true, groups: [] });
+    await second.engine.stop();
+  });
+  expect(errors).toMatchObject([{ code: 'engine/foreign-cursor' }]);
+  expect(handled).toBe(2);
+});
+
+test('a policy that says stop ends the consumer where it is, and another number of groups is refused', async () => {
+  const world = createWorld(5, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  const errors: unknown[] = [];
+  append(log, 'x');
+  const fail = async () => {
+    throw new Error('never');
+  };
+  await world.run(async () => {
+    const policy = () => ({ action: 'stop' }) as const;
+    const first = start(world, { log, kv, actor: 'one' }, fail, { policy, errors });
+    while (errors.length < 1) await first.runtime.sleep(50);
+    await first.engine.stop();
+    const second = start(world, { log, kv, actor: 'two' }, fail, { groups: 1, errors });
+    while (errors.length < 2) await second.runtime.sleep(50);
+    await second.engine.stop();
+  });
+  expect(errors).toMatchObject([{ message: 'never' }, { code: 'engine/groups-differ' }]);
+});
+
+test('an idle engine does little: it renews its session and looks at nothing else', async () => {
+  const world = createWorld(6, { maxSteps: 200_000 });
+  await world.run(async () => {
+    const shared = { log: createMemoryStore(), kv: stores(), actor: 'one' };
+    const { engine, runtime } = start(world, shared, async () => undefined);
+    await runtime.sleep(5_000);
+    const before = world.trace().filter((line) => !line.endsWith('sleep')).length;
+    await runtime.sleep(60_000);
+    const operations = world.trace().filter((line) => !line.endsWith('sleep')).length - before;
+    // A write, its answer and its echo in the watch, every quarter of 5 s.
+    expect(operations).toBeLessThanOrEqual(3 * 50);
+    await engine.stop();
+  });
+});

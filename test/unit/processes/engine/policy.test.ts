@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
+import { backoffPolicy } from '../../../../src/processes/engine/policy.ts';
+
+const policyWith = (random: number) =>
+  backoffPolicy({ random: () => random, baseMs: 100, capMs: 1_000, attempts: 6 });
+const delays = (random: number): unknown[] =>
+  [1, 2, 3, 4, 5].map((attempt) => policyWith(random)(new Error('down'), attempt));
+
+test('an error that may pass is tried again, each time after twice as long, up to a cap', () => {
+  expect(delays(1)).toEqual([100, 200, 400, 800, 1_000].map((afterMs) => ({ action: 'retry', afterMs })));
+});
+
+test('half of each delay is random, so that those who failed together do not come back together', () => {
+  expect(delays(0)).toEqual([50, 100, 200, 400, 500].map((afterMs) => ({ action: 'retry', afterMs })));
+});
+
+test('after the last attempt the commit is parked', () => {
+  expect(policyWith(0.5)(new LogUnavailable('down'), 6)).toEqual({ action: 'park' });
+});
+
+test('what cannot become better is parked at once', () => {
+  expect(policyWith(0.5)(new UnknownEventType('order', 'Teleported', 3), 1)).toEqual({ action: 'park' });
+  expect(policyWith(0.5)(Object.assign(new Error('no'), { retryable: false }), 1)).toEqual({
+    action: 'park',
+  });
+});
