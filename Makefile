@@ -51,6 +51,10 @@ simulate: setup ## Run the kernel and the e-mail protocols through seeded schedu
 audit: setup ## Try to break the event store: faults on real servers, then check every acknowledged commit
 	@exec $(NPM_RUN) audit -- $(ARGS)
 
+.PHONY: scale
+scale: setup ## Measure with many aggregates (ARGS="--aggregates 1000000")
+	@exec $(NPM_RUN) scale -- $(ARGS)
+
 ##@ Change
 .PHONY: format
 format: setup ## Format the code and the protos

@@ -12,7 +12,14 @@ export interface Answer {
 export interface Story {
   chapter(title: string): void;
   /** A request, shown with its answer. */
-  ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  ask(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+    /** True for a repetition that is not worth showing. */
+    quiet?: boolean,
+  ): Promise<Answer>;
   /** Something that must hold for the demo to succeed. */
   expect(what: string, holds: boolean): void;
   /** A quiet line. */
@@ -30,7 +37,7 @@ export function tellStory(baseUrl: string, print: (line: string) => void): Story
     },
     chapter: (title) => print(`\n${styleText(['bold', 'cyan'], title)}`),
     note: (text) => print(styleText('gray', `    ${text}`)),
-    ask: async (method, path, body, headers = {}) => {
+    ask: async (method, path, body, headers = {}, quiet = false) => {
       const response = await fetch(`${baseUrl}${path}`, {
         method,
         headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
@@ -42,6 +49,7 @@ export function tellStory(baseUrl: string, print: (line: string) => void): Story
         headers: response.headers,
         body: (await response.json()) as unknown,
       };
+      if (quiet) return answer;
       const colour = response.ok ? 'green' : 'yellow';
       print(`  ${styleText('bold', method)} ${path}  ${styleText(colour, String(response.status))}`);
       if (body !== undefined) print(styleText('gray', `    sent ${JSON.stringify(body)}`));

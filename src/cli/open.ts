@@ -68,6 +68,9 @@ export async function openNats(config: Config, mode: 'own' | 'join', logger?: Lo
   }
 }
 
+const PROGRESS_EVERY_MS = 5_000;
+const READ_BACK_WITHIN_MS = 15 * 60_000;
+
 async function startEmbedded(config: Config, logger?: Logger): Promise<EmbeddedServer> {
   const { dataDir, port, binary } = config.nats.embedded;
   const resolved = await resolveNatsServer({
@@ -75,13 +78,24 @@ async function startEmbedded(config: Config, logger?: Logger): Promise<EmbeddedS
     cacheDir: `${dataDir}/nats-server`,
     onProgress: (line) => logger?.info(line),
   });
-  return startEmbeddedServer({
-    binary: resolved,
-    dataDir,
-    port,
-    syncAlways: config.log.durability !== 'none',
-    serverName: 'jetledger',
-  });
+  const startedAt = Date.now();
+  // After a power cut the server reads its whole log back first, about a minute for five million events.
+  const patience = setInterval(() => {
+    const seconds = Math.round((Date.now() - startedAt) / 1_000);
+    logger?.info(`waiting for nats-server, which reads its data back (${seconds} s)`);
+  }, PROGRESS_EVERY_MS);
+  try {
+    return await startEmbeddedServer({
+      binary: resolved,
+      dataDir,
+      port,
+      syncAlways: config.log.durability !== 'none',
+      serverName: 'jetledger',
+      readyTimeoutMs: READ_BACK_WITHIN_MS,
+    });
+  } finally {
+    clearInterval(patience);
+  }
 }
 
 function monitorUrls({ nats }: Config, embedded: string | undefined): readonly string[] {

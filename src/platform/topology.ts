@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
+import { jetstreamManager, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import {
   INCARNATION_KEY,
   isStreamMissing,
   logStreamConfig,
   logStreamProblems,
-  safeCompression,
 } from '../eventstore/nats/log-stream.ts';
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
@@ -61,7 +60,7 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     await jsm.streams.add(logStreamConfig(log, metadata));
   }
   if (step.action === 'update') {
-    const compression = safeCompression(log.replicas);
+    const compression = StoreCompression.None;
     await jsm.streams.update(log.stream, { num_replicas: log.replicas, compression });
   }
   for (const [index, { action }] of others.entries()) {

@@ -7,7 +7,7 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
-import { isStreamMissing, safeCompression } from './log-stream.ts';
+import { isStreamMissing } from './log-stream.ts';
 import { bucketStream } from './nats-bucket.ts';
 
 /** How a bucket is kept; see section 4 of the architecture page for what each costs. */
@@ -30,7 +30,7 @@ export function bucketConfig(name: string, kind: BucketKind): Partial<StreamConf
     retention: RetentionPolicy.Limits,
     discard: kind.maxBytes === undefined ? DiscardPolicy.New : DiscardPolicy.Old,
     max_bytes: kind.maxBytes ?? -1,
-    compression: kind.storage === 'memory' ? StoreCompression.None : safeCompression(kind.replicas),
+    compression: StoreCompression.None,
     num_replicas: kind.replicas,
     max_msgs_per_subject: 1,
     allow_direct: true,

@@ -5,6 +5,7 @@ import { ForeignCursor, OwnershipLost } from './errors.ts';
 import { pause, persist } from './pause.ts';
 import { floorOf, type Place } from './progress.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
+import { checkAlive, type Session } from './session.ts';
 
 /** What a cursor says: every commit of the group up to `high` is handled or parked, but the open ones. */
 export interface CursorValue extends Place {
@@ -31,8 +32,8 @@ interface CursorDeps {
   readonly log: Log;
   readonly runtime: Runtime;
   readonly key: string;
-  /** The id of the session that holds the group. */
-  readonly session: string;
+  /** The session that holds the group. */
+  readonly session: Session;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
   readonly current: () => Place;
@@ -47,13 +48,13 @@ interface CursorDeps {
 /**
  * Reads a group's cursor through the leader and makes it the session's own by writing it again, so that every later
  * write of an earlier owner is refused.
- * @throws ForeignCursor; LogUnavailable, OutcomeUnknown once the signal has fired
+ * @throws ForeignCursor, OwnershipLost; LogUnavailable, OutcomeUnknown once the signal has fired
  */
 export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   const { bucket, log, runtime, key, session, signal } = deps;
   const { incarnation } = log;
   // Unique per takeover and write, so that an unanswered one can be recognised.
-  const tenure = `${session}/${runtime.id()}`;
+  const tenure = `${session.id}/${runtime.id()}`;
   let writes = 0;
   const rowOf = (place: Place, expectedRevision: number): RowWrite => {
     const value: CursorValue = { ...place, incarnation, owner: `${tenure}/${++writes}` };
@@ -64,6 +65,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
     const found = parseRow<CursorValue>(row);
     if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
+    checkAlive(session, key);
     const start: Place = { high: found?.high ?? 0, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, start, result.revision, rowOf);

@@ -5,6 +5,7 @@ import { NoBatches, OwnershipLost } from './errors.ts';
 import type { ParkedIndex } from './parked-index.ts';
 import { type Persistence, persist } from './pause.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
+import { checkAlive, type Session } from './session.ts';
 
 /** A change of a parked entry or its audit row. */
 export type ParkWrite = Omit<RowWrite, 'position'>;
@@ -26,22 +27,23 @@ interface ParkDeps {
   readonly runtime: Runtime;
   /** The key of the group's fence. */
   readonly fence: string;
-  readonly session: string;
+  readonly session: Session;
   /** Fires when the group is to be left. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Makes the group's fence the session's own: whatever an earlier owner still sends is refused from now on.
- * @throws NoBatches; LogUnavailable, OutcomeUnknown once the signal has fired
+ * @throws NoBatches; OwnershipLost; LogUnavailable, OutcomeUnknown once the signal has fired
  */
 export async function claimPark(deps: ParkDeps): Promise<Park> {
   const { bucket, runtime, fence, session, signal } = deps;
   if (bucket.writeAll === undefined) throw new NoBatches(bucket.name);
   // Unique per takeover, so that an unanswered write of an earlier one of the same session is never taken for its own.
-  const tenure = `${session}/${runtime.id()}`;
+  const tenure = `${session.id}/${runtime.id()}`;
   for (let claim = 1; ; claim++) {
     const row = await persist({ runtime, signal }, () => bucket.get(fence, { leader: true }));
+    checkAlive(session, fence);
     const value = toBytes({ owner: `${tenure}/claim-${claim}` });
     const write = { key: fence, value, expectedRevision: row?.revision ?? 0, position: 0 };
     const result = await writeRow({ runtime, signal }, bucket, write);

@@ -159,7 +159,7 @@ async function takeOver(
   { lost, stopped }: { lost: (error: unknown) => void; stopped: (error: unknown) => void },
 ): Promise<Work & { readonly after: number }> {
   const { log, buckets, index, runtime, settings, consumer, group, session } = deps;
-  const owner = { runtime, session: session.id, signal };
+  const owner = { runtime, session, signal };
   const fence = fenceKey(consumer.name, group);
   const park = await claimPark({ ...owner, bucket: buckets.parked, index, fence });
   const cursor = await claimCursor({

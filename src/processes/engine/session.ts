@@ -2,6 +2,7 @@ import type { Bucket } from '../../eventstore/bucket.ts';
 import { LogUnavailable } from '../../eventstore/errors.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
 import { type Board, SESSION, type SessionValue } from './board.ts';
+import { OwnershipLost } from './errors.ts';
 import { pause } from './pause.ts';
 import { toBytes, writeRow } from './rows.ts';
 
@@ -14,6 +15,15 @@ export interface Session {
   readonly ended: AbortSignal;
   /** Ends it at once, so that others take over; failing is harmless. */
   end(): Promise<void>;
+}
+
+/**
+ * To be called between reading a fence and claiming it: while the session is alive nobody can have taken over, so what
+ * was read is older than any successor's claim. Without it a zombie would read the successor's and claim it back.
+ * @throws OwnershipLost
+ */
+export function checkAlive(session: Session, what: string): void {
+  if (!session.alive()) throw new OwnershipLost(what);
 }
 
 interface SessionDeps {

@@ -5,7 +5,6 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
-import { safeCompression } from '../../../eventstore/nats/log-stream.ts';
 
 export interface NotificationStreamSettings {
   /** The log's prefix: the stream is `<prefix>-notifications`, its subjects `<prefix>n.<kind>.<user id>`. */
@@ -31,7 +30,7 @@ export function notificationStreamConfig({
     name: notificationStream(prefix),
     subjects: [`${prefix}n.>`],
     storage: StorageType.File,
-    compression: safeCompression(replicas),
+    compression: StoreCompression.None,
     retention: RetentionPolicy.Limits,
     discard: DiscardPolicy.Old,
     max_msgs: -1,

@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Answer, at, type Story } from './demo-client.ts';
+
+interface Shop {
+  /** Tells runs apart, so that the demo can be repeated on the same data. */
+  readonly run: string;
+  readonly story: Story;
+  readonly userId: string;
+  readonly tea: string;
+  readonly cup: string;
+}
+
+const FINAL_WITHIN_MS = 15_000;
+const LOOK_EVERY_MS = 100;
+
+/** Tells the whole story; what does not come out as expected is counted by the story. */
+export async function tour(story: Story): Promise<void> {
+  const run = randomBytes(4).toString('hex');
+  const userId = await people(story, run);
+  const [tea, cup] = await catalogue(story, run);
+  const shop: Shop = { run, story, userId, tea, cup };
+  const orderId = await confirmed(shop);
+  await failures(shop);
+  await refusals(shop);
+  await whatIsStored(shop, orderId);
+}
+
+async function people(story: Story, run: string): Promise<string> {
+  story.chapter('1. A user registers; the address is unique');
+  const email = `Ada.${run}@Example.com`;
+  const created = await story.ask('POST', '/v1/users', { email, name: 'Ada' });
+  story.expect('the user is created', created.status === 201);
+  story.note(`ETag ${created.headers.get('etag')}, Location ${created.headers.get('location')}`);
+  const twin = await story.ask('POST', '/v1/users', { email: email.toLowerCase(), name: 'Bob' });
+  story.expect('the same address in other letters is refused', twin.status === 409);
+  return String(at(created.body, 'id'));
+}
+
+async function catalogue(story: Story, run: string): Promise<[string, string]> {
+  story.chapter('2. Products are listed and stock arrives');
+  const list = async (name: string, amountMinor: number): Promise<string> => {
+    const sku = `${name}-${run}`.toUpperCase();
+    const product = { sku, name, price: { amountMinor, currency: 'EUR' } };
+    const listed = await story.ask('POST', '/v1/products', product);
+    story.expect(`${sku} is listed`, listed.status === 201);
+    const receipt = { receiptId: `delivery-${run}`, quantity: 10 };
+    const stock = await story.ask('POST', `/v1/products/${sku}/stock`, receipt);
+    story.expect('10 pieces are on hand', at(stock.body, 'onHand') === 10);
+    return sku;
+  };
+  return [await list('Tea', 450), await list('Cup', 1_200)];
+}
+
+async function confirmed({ story, run, userId, tea, cup }: Shop): Promise<string> {
+  story.chapter('3. An order goes through: customer, stock, payment, confirmed');
+  const lines = [
+    { sku: tea, quantity: 1 },
+    { sku: cup, quantity: 2 },
+  ];
+  const key = { 'idempotency-key': `order-${run}` };
+  const placed = await story.ask('POST', '/v1/orders', { userId, lines }, key);
+  const orderId = String(at(placed.body, 'id'));
+  story.expect(
+    'the order is placed, total 450 + 2 x 1,200',
+    at(placed.body, 'total', 'amountMinor') === 2_850,
+  );
+  const again = await story.ask('POST', '/v1/orders', { userId, lines }, key);
+  story.expect('the same key gives the same order', at(again.body, 'id') === orderId && again.status === 201);
+  const order = await outcome(story, orderId, placed);
+  story.expect('it is confirmed', at(order, 'status') === 'confirmed');
+  return orderId;
+}
+
+async function failures({ story, run, userId, tea, cup }: Shop): Promise<void> {
+  story.chapter('4. Three orders fail, one at each step; what was reserved is given back');
+  const one = [{ sku: tea, quantity: 1 }];
+  await fails(story, 'customer_validation', { userId: `nobody-${run}`, lines: one });
+  const tooMany = [...one, { sku: cup, quantity: 99 }];
+  await fails(story, 'inventory', { userId, lines: tooMany });
+  await fails(story, 'payment', { userId, lines: one, payment: { token: 'tok_declined' } });
+  const product = await settled(story, tea, (body) => at(body, 'reserved') === 1);
+  story.expect('only the confirmed order still holds tea', at(product, 'reserved') === 1);
+}
+
+async function fails(story: Story, step: string, request: object): Promise<void> {
+  const placed = await story.ask('POST', '/v1/orders', request);
+  const order = await outcome(story, String(at(placed.body, 'id')), placed);
+  story.expect(
+    `it is rejected at the step ${step}`,
+    at(order, 'status') === 'rejected' && at(order, 'step') === step,
+  );
+  story.note(`reason: ${JSON.stringify(at(order, 'reason'))}`);
+}
+
+/** Asks for the order until it is no longer on its way. */
+async function outcome(story: Story, orderId: string, placed: Answer): Promise<unknown> {
+  const fresh = { 'min-position': String(at(placed.body, 'position')), prefer: 'wait=5' };
+  const giveUpAt = Date.now() + FINAL_WITHIN_MS;
+  let order = await story.ask('GET', `/v1/orders/${orderId}`, undefined, fresh);
+  while (at(order.body, 'status') === 'placed' && Date.now() < giveUpAt) {
+    await sleep(LOOK_EVERY_MS);
+    order = await story.ask(
+      'GET',
+      `/v1/orders/${orderId}`,
+      undefined,
+      {},
+      at(order.body, 'status') === 'placed',
+    );
+  }
+  const timeline = at(order.body, 'timeline');
+  if (Array.isArray(timeline)) story.note(timeline.map((entry) => at(entry, 'type')).join(' -> '));
+  return order.body;
+}
+
+/** The product once it looks as expected, or as it is when the time is up. */
+async function settled(story: Story, sku: string, holds: (body: unknown) => boolean): Promise<unknown> {
+  const giveUpAt = Date.now() + FINAL_WITHIN_MS;
+  let product = await story.ask('GET', `/v1/products/${sku}`);
+  while (!holds(product.body) && Date.now() < giveUpAt) {
+    await sleep(LOOK_EVERY_MS);
+    product = await story.ask('GET', `/v1/products/${sku}`, undefined, {}, true);
+  }
+  return product.body;
+}
+
+async function refusals({ story, run, userId, tea }: Shop): Promise<void> {
+  story.chapter('5. What is wrong is refused, and the answer says what to do');
+  const lines = [{ sku: `NO-${run}`.toUpperCase(), quantity: 1 }];
+  const unknown = await story.ask('POST', '/v1/orders', { userId, lines });
+  story.expect('an unknown product', unknown.status === 422);
+  const stale = await story.ask('PATCH', `/v1/products/${tea}`, { name: 'Green tea' }, { 'if-match': '"1"' });
+  story.expect('a change of a version that is gone', stale.status === 412);
+  const typo = await story.ask('POST', '/v1/users', { email: `x.${run}@example.com`, nmae: 'X' });
+  story.expect('a misspelt field, by name', typo.status === 400);
+}
+
+async function whatIsStored({ story, userId, tea }: Shop, orderId: string): Promise<void> {
+  story.chapter('6. What is stored: events; what is shown: read models built from them');
+  const history = await story.ask('GET', `/v1/orders/${orderId}/events`);
+  story.expect('the order is its events', at(history.body, 'items', 0, 'type') === 'OrderPlaced');
+  const position = String(at(history.body, 'items', 0, 'position'));
+  const fresh = { 'min-position': position, prefer: 'wait=5' };
+  const product = await story.ask('GET', `/v1/products/${tea}`, undefined, fresh);
+  story.expect('the product is in the catalogue', product.status === 200);
+  const user = await story.ask('GET', `/v1/users/${userId}`, undefined, fresh);
+  story.expect('the user is there', at(user.body, 'name') === 'Ada');
+  const list = await story.ask('GET', `/v1/users/${userId}/orders?limit=10`, undefined, fresh);
+  const items = at(list.body, 'items');
+  const found = Array.isArray(items) && items.some((order) => at(order, 'id') === orderId);
+  story.expect("the user's orders are listed", found);
+}
