@@ -12,6 +12,7 @@ import { NatsServerError } from '../platform/nats-server/errors.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
 import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
+import { parkedCommand } from './parked.ts';
 import { rebuildCommand } from './rebuild.ts';
 import { serveCommand } from './serve.ts';
 import { topologyCommand } from './topology.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   demoCommand,
   topologyCommand,
   rebuildCommand,
+  parkedCommand,
   configCommand,
 ];
 

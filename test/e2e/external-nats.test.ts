@@ -41,7 +41,8 @@ describe('with a NATS server that runs already', () => {
     expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
     const plan = await runCommand(['topology', 'plan', '--json'], variables);
     expect(plan.code).toBe(0);
-    expect(JSON.parse(plan.stdout)).toMatchObject([{ what: 'stream jetledger', action: 'create' }]);
+    const log = expect.objectContaining({ what: 'stream jetledger', action: 'create' });
+    expect(JSON.parse(plan.stdout)).toContainEqual(log);
     expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
     expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
 
@@ -52,7 +53,7 @@ describe('with a NATS server that runs already', () => {
     await stopService(service);
 
     const again = await runCommand(['topology', 'apply', '--json'], variables);
-    expect(JSON.parse(again.stdout)).toMatchObject([{ action: 'none' }]);
+    expect(again.stdout).not.toMatch(/"(create|update|refuse)"/);
     await using second = await startService(variables);
     await showShop(second.url, shop);
     await stopService(second);

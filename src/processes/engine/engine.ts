@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Log } from '../../eventstore/log.ts';
 import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
 import { type Board, watchBoard } from './board.ts';
@@ -54,6 +55,9 @@ export function startEngine(deps: EngineDeps): Engine {
   const settings = { ...defaultEngineSettings, ...deps.settings };
   const stopping = new AbortController();
   const watching = new AbortController();
+  // Every group of every consumer listens.
+  setMaxListeners(0, stopping.signal);
+  setMaxListeners(0, watching.signal);
   const { signal } = stopping;
   let parts: Parts | undefined;
   let reported: string | undefined;

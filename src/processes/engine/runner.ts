@@ -11,6 +11,7 @@ import type { Handle } from './handle.ts';
 import type { Lanes } from './lane-types.ts';
 import { createLanes } from './lanes.ts';
 import { groupKey } from './lease.ts';
+import { loadParked } from './load-parked.ts';
 import type { EngineObserver } from './observer.ts';
 import { claimPark } from './park.ts';
 import { fenceKey } from './parked-entry.ts';
@@ -172,7 +173,8 @@ async function takeOver(
     written: (low) => redrives.floor(low),
     lost,
   });
-  await index.reached(park.revision, signal);
+  const { revision } = park;
+  await loadParked({ ...owner, bucket: buckets.parked, index, consumer: consumer.name, group, fence, revision });
   const progress = createProgress(cursor.start);
   const stored = (): number => cursor.stored;
   const parts = { ...deps, bucket: buckets.parked, park, stored, alive: session.alive, signal, lost };

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Bucket } from '../../eventstore/bucket.ts';
 import { LogUnavailable } from '../../eventstore/errors.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
@@ -50,6 +51,8 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
   const id = `${deps.instance}-${runtime.id()}`.replaceAll(/[^-_a-zA-Z0-9]/g, '-').slice(-100);
   const key = SESSION + id;
   const ending = new AbortController();
+  // Every group of every consumer listens.
+  setMaxListeners(0, ending.signal);
   let validUntil = 0;
   let revision = 0;
   let beat = 0;
