@@ -129,10 +129,8 @@ export function createWriter(
     if (batch.length > 0) void sendBatch(writeAll, batch);
   };
 
-  /** While catching up, the newest rows wait: what touches them next is then in the same write. */
   const pumpSingles = (): void => {
-    const held = urgent ? 0 : settings.batchRows;
-    while (singles < settings.maxInFlight && backlog() > held) {
+    while (singles < settings.maxInFlight) {
       const entry = next();
       if (entry === undefined) return;
       void sendSingle(prepare(projection, entry));

@@ -96,7 +96,9 @@ for (let round = 0; round < ROUNDS; round++) {
     return EVENTS;
   });
   ratios.push(rebuilt / bare);
-  console.log(`replay ${bare}/s, rebuild ${rebuilt}/s, ratio ${(rebuilt / bare).toFixed(2)}, RSS ${peak} MiB`);
+  console.log(
+    `replay ${bare}/s, rebuild ${rebuilt}/s, ratio ${(rebuilt / bare).toFixed(2)}, RSS ${peak} MiB`,
+  );
 }
 ratios.sort((a, b) => a - b);
 console.log(`median ratio ${ratios[Math.floor(ratios.length / 2)]?.toFixed(2)}`);

@@ -14,6 +14,8 @@ import {
 import { ask, must, since } from './client.ts';
 import { openShop, PAYMENT, type Shop, STILL_ORDERS, showShop } from './shop.ts';
 
+/** Each view's new bucket is fed for a second after the switch, until everybody has noticed. */
+const REBUILD_MS = 45_000;
 const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 const hasCurl = spawnSync('curl', ['--version']).status === 0;
 if (!hasCurl) console.warn('curl is not on PATH: the tour of the README is NOT tested');
@@ -148,7 +150,7 @@ describe('`jetledger rebuild --all` while the service runs', () => {
         placed.unshift(String((await must(201, url, 'POST', '/v1/orders', body)).field('id')));
       }
     };
-    const rebuilding = runCommand(['rebuild', '--all'], data.variables).finally(() => {
+    const rebuilding = runCommand(['rebuild', '--all'], data.variables, REBUILD_MS).finally(() => {
       over = true;
     });
     const reads = await Promise.all([...shops.map(reader), orders()]);
@@ -176,7 +178,7 @@ describe('`jetledger rebuild --all` while the service runs', () => {
     }
     expect(shown).toEqual(placed);
     expect((await ask(url, 'GET', '/health/ready')).status).toBe(200);
-  });
+  }, 60_000);
 });
 
 describe('the command line', () => {

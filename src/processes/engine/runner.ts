@@ -174,7 +174,15 @@ async function takeOver(
     lost,
   });
   const { revision } = park;
-  await loadParked({ ...owner, bucket: buckets.parked, index, consumer: consumer.name, group, fence, revision });
+  await loadParked({
+    ...owner,
+    bucket: buckets.parked,
+    index,
+    consumer: consumer.name,
+    group,
+    fence,
+    revision,
+  });
   const progress = createProgress(cursor.start);
   const stored = (): number => cursor.stored;
   const parts = { ...deps, bucket: buckets.parked, park, stored, alive: session.alive, signal, lost };

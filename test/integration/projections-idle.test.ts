@@ -1,0 +1,31 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { createLogStream, openTestLog } from '../support/nats-log.ts';
+import { startTestServer } from '../support/nats-server.ts';
+import { counterRef, noted, toyCommit } from '../support/toy.ts';
+import { until } from '../support/until.ts';
+
+/** Longer than a pull request of the reader stays open (10 s); nothing can be awaited, since nothing happens. */
+const IDLE_MS = 11_000;
+
+it('a reader that follows the log sees the next commit also after a long silence', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using opened = await openTestLog(server.url);
+  const { log } = opened;
+  const seen: number[] = [];
+  const controller = new AbortController();
+  const following = (async () => {
+    for await (const { commits } of log.scan({ after: 0, follow: true, signal: controller.signal })) {
+      seen.push(...commits.map(({ position }) => position));
+    }
+  })();
+  await log.append(counterRef('a'), 0, toyCommit('first', [noted('first')]));
+  await until('the first commit is seen', () => seen.length === 1);
+  await delay(IDLE_MS);
+  await log.append(counterRef('b'), 0, toyCommit('second', [noted('second')]));
+  await until('the second commit is seen', () => seen.length === 2);
+  controller.abort();
+  await following;
+  expect(seen).toEqual([1, 2]);
+});
