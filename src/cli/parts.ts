@@ -7,7 +7,9 @@ import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { createNatsSnapshotStore } from '../eventstore/nats/snapshot-store.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Config } from '../platform/config/schema.ts';
+import { createMembers } from '../projections/members.ts';
 import { allProjections, createReadModels, type ReadSide } from '../projections/read-side.ts';
+import { defaultProjectionSettings } from '../projections/settings.ts';
 import { startProjections } from '../projections/start.ts';
 import type { Nats } from './open.ts';
 
@@ -57,13 +59,18 @@ export function buildReadSide(
     checkpointMs: projections.checkpointIntervalMs,
     maxInFlight: projections.maxInFlight,
     cacheRows: projections.rowCacheEntries,
+    groups: projections.groups,
   };
+  const memberSettings = { ...defaultProjectionSettings, ...settings };
   const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
   const running = projections.enabled
     ? startProjections({
         log,
         buckets: bucketsOf(true),
         projections: allProjections,
+        ...(projections.shared
+          ? { sharing: createMembers({ buckets: bucketsOf(true), runtime, settings: memberSettings }) }
+          : {}),
         runtime,
         settings,
         onError,

@@ -35,8 +35,8 @@ export const plantedImports: readonly PlantedImport[] = [
   sideEffect('processes-parts', 'src/processes/planted-projections.ts', '../projections/planted-target.ts'),
   sideEffect(
     'processes-parts',
-    'src/processes/adapters/planted-platform.ts',
-    '../../platform/planted-target.ts',
+    'src/processes/payment/adapters/planted-platform.ts',
+    '../../../platform/planted-target.ts',
   ),
   sideEffect('processes-packages', 'src/processes/planted-packages.ts', 'fastify'),
   sideEffect('app-parts', 'src/app/planted-platform.ts', '../platform/planted-target.ts'),
@@ -67,7 +67,7 @@ export const innocentFiles: readonly { readonly file: string; readonly code: str
     file: `${folder}/planted-target.ts`,
     code: 'export const target = 1;\n',
   })),
-  { file: 'src/processes/adapters/planted-library.ts', code: "import 'fastify';\n" },
+  { file: 'src/processes/payment/adapters/planted-library.ts', code: "import 'fastify';\n" },
   { file: 'src/eventstore/planted-kernel.ts', code: "import 'node:crypto';\nimport '@nats-io/jetstream';\n" },
   { file: 'src/api/planted-route.ts', code: "import 'fastify';\nimport '../eventstore/command.ts';\n" },
   // The other half of the planted cycle, which is reported once, under its first file.

@@ -1,4 +1,4 @@
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamManager, jetstreamManager, StoreCompression } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
@@ -95,7 +95,7 @@ describe('the stream of notifications', () => {
     const { config } = await jsm.streams.info(notificationStream(prefix));
     expect(notificationStreamProblems(config, { prefix, maxAgeMs: DAY_MS })).toEqual([]);
     expect(notificationStreamProblems(config, { prefix, maxAgeMs: 1_000 })).toHaveLength(1);
-    const copied = { ...config, num_replicas: 3 };
+    const copied = { ...config, num_replicas: 3, compression: StoreCompression.S2 };
     expect(notificationStreamProblems(copied, { prefix, maxAgeMs: DAY_MS })).toHaveLength(1);
   });
 

@@ -1,4 +1,3 @@
-import type { Message } from '@bufbuild/protobuf';
 import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
@@ -7,7 +6,7 @@ import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
-import { type CounterCommand, type CounterState, counter, counterRef } from '../support/toy.ts';
+import { type CounterCommand, counter, counterRef } from '../support/toy.ts';
 import { add, meta, note } from '../unit/eventstore/kernel.ts';
 
 /** The release before notes: it neither writes nor reads them. */

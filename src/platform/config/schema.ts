@@ -78,6 +78,8 @@ export const configSchema = section({
   }),
   projections: section({
     enabled: flag(),
+    groups: Type.Enum([1, 4, 16, 64]),
+    shared: flag(),
     checkpointIntervalMs: whole(10, MINUTE_MS),
     maxInFlight: whole(1, 10_000),
     rowCacheEntries: whole(0, 10_000_000),

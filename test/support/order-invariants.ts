@@ -1,0 +1,157 @@
+import type { Message } from '@bufbuild/protobuf';
+import { order } from '../../src/domain/order.ts';
+import type { KnownOrder } from '../../src/domain/order-state.ts';
+import { product } from '../../src/domain/product.ts';
+import { reservedFor } from '../../src/domain/product-reservations.ts';
+import type { ListedProduct } from '../../src/domain/product-state.ts';
+import { user } from '../../src/domain/user.ts';
+import { codecOf } from '../../src/eventstore/event-codec.ts';
+import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
+import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+
+/** What the log and the provider's ledger say together. */
+export interface Inspection {
+  readonly orders: ReadonlyMap<string, KnownOrder>;
+  /** What is still to be done, as sentences; at rest it is nothing. */
+  readonly open: readonly string[];
+  /** What must not be, as sentences. A parcel that is just leaving may show here until all is at rest. */
+  readonly violations: readonly string[];
+}
+
+/** Folds the whole log and compares it with what the payment provider keeps and holds, to the minor unit. */
+export async function inspectOrders(log: Log, ledger: AsyncIterable<LedgerEntry>): Promise<Inspection> {
+  const violations: string[] = [];
+  const shop = await foldShop(log, violations);
+  const { orders } = shop;
+  const entries = new Map<string, LedgerEntry>();
+  for await (const entry of ledger) entries.set(entry.key, entry);
+  for (const [id, state] of orders) violations.push(...moneyOf(id, state, entries.get(id)));
+  for (const [key, entry] of entries) {
+    if (!orders.has(key) && takenBy(entry) > 0n) violations.push(`${key} was paid and is no order`);
+  }
+  for (const [id, state] of orders) {
+    const customer = shop.users.get(state.userId);
+    if ((state.status === 'placed' || state.status === 'confirmed') && customer === 'deactivated')
+      violations.push(`${id} is ${state.status} though its customer was deactivated`);
+  }
+  for (const [sku, state] of shop.products) violations.push(...stockOf(sku, state, shop));
+  const open = [...orders].flatMap(([id, state]) => whatIsOpen(state).map((what) => `${id} ${what}`));
+  return { orders, open, violations };
+}
+
+/** What is still to be done for an order; nothing when it has ended and everything is given back. */
+export function whatIsOpen(state: KnownOrder): string[] {
+  if (state.status === 'placed') return [`waits at ${state.step}`];
+  if (!hasFailed(state)) return [];
+  return [
+    ...(state.stockTouched && !state.stockReleased ? [`is ${state.status}, its stock not released`] : []),
+    ...(state.paymentTouched && !state.paymentReturned
+      ? [`is ${state.status}, its payment not returned`]
+      : []),
+  ];
+}
+
+interface Shop {
+  readonly orders: ReadonlyMap<string, KnownOrder>;
+  readonly products: ReadonlyMap<string, ListedProduct>;
+  /** Status by user id. */
+  readonly users: ReadonlyMap<string, string>;
+  /** Pieces that ever arrived, by SKU. */
+  readonly received: ReadonlyMap<string, bigint>;
+}
+
+const hasFailed = ({ status }: KnownOrder): boolean => status === 'rejected' || status === 'cancelled';
+
+const AFTER_FAILURE: ReadonlySet<string> = new Set(
+  ['OrderStockReleased', 'PaymentCancelled', 'PaymentRefunded'].map((name) => `jetledger.order.v1.${name}`),
+);
+
+async function foldShop(log: Log, violations: string[]): Promise<Shop> {
+  const orders = new Map<string, KnownOrder>();
+  const products = new Map<string, ListedProduct>();
+  const users = new Map<string, string>();
+  const received = new Map<string, bigint>();
+  const happened = new Set<string>();
+  const orderEvent = (id: string, event: Parameters<typeof order.evolve>[1]): void => {
+    const before = orders.get(id);
+    const [what, type] = [`${id} ${event.$typeName}`, event.$typeName];
+    if (happened.has(what)) violations.push(`${id}: ${type} happened twice`);
+    happened.add(what);
+    if (before !== undefined && hasFailed(before) && !AFTER_FAILURE.has(type))
+      violations.push(`${id}: ${type} happened after it was ${before.status}`);
+    const after = order.evolve(before ?? order.initial, event);
+    if (after.status !== 'absent') orders.set(id, after);
+  };
+  const productEvent = (sku: string, event: Parameters<typeof product.evolve>[1]): void => {
+    if (event.$typeName === 'jetledger.product.v1.StockReceived')
+      received.set(sku, (received.get(sku) ?? 0n) + event.quantity);
+    const after = product.evolve(products.get(sku) ?? product.initial, event);
+    if (after.status === 'absent') return;
+    products.set(sku, after);
+    const { onHand, reserved } = after;
+    if (reserved < 0n || onHand < reserved)
+      violations.push(`${sku}: ${onHand} on hand and ${reserved} reserved after ${event.$typeName}`);
+  };
+  const userStates = new Map<string, Parameters<typeof user.evolve>[0]>();
+  for await (const { commits } of log.scan({ after: 0 })) {
+    for (const commit of commits) {
+      const { category, id } = commit.stream;
+      if (category === 'order') for (const event of eventsOf(order, commit)) orderEvent(id, event);
+      if (category === 'product') for (const event of eventsOf(product, commit)) productEvent(id, event);
+      if (category === 'user') {
+        const before = userStates.get(id) ?? user.initial;
+        const after = eventsOf(user, commit).reduce(user.evolve, before);
+        userStates.set(id, after);
+        users.set(id, after.status);
+      }
+    }
+  }
+  return { orders, products, users, received };
+}
+
+/** The events of a commit of a category. */
+export function eventsOf<E extends Message>(
+  decider: Parameters<typeof codecOf>[0] & { evolve: (state: never, event: E) => unknown },
+  commit: RecordedCommit,
+): E[] {
+  const { decode } = codecOf<E>(decider);
+  return commit.decisions.flatMap((decision) => decision.events.map(decode));
+}
+
+/** All of a customer's money that the provider has in its hands, or will have when nobody does anything. */
+function takenBy(entry: LedgerEntry): bigint {
+  const coming = entry.authorisesAt !== undefined && entry.cancelledAt === undefined;
+  return keptMinor(entry) + heldMinor(entry) + (coming ? (entry.intent?.amountMinor ?? 0n) : 0n);
+}
+
+function moneyOf(id: string, state: KnownOrder, entry: LedgerEntry | undefined): string[] {
+  const { status, totalMinor } = state;
+  const kept = entry === undefined ? 0n : keptMinor(entry);
+  const taken = entry === undefined ? 0n : takenBy(entry);
+  if (status === 'placed')
+    return kept === 0n || kept === totalMinor ? [] : [`${id} is placed and ${kept} of ${totalMinor} is kept`];
+  const due = hasFailed(state) ? 0n : totalMinor;
+  return [
+    ...(kept === due ? [] : [`${id} is ${status} and the provider keeps ${kept} of ${totalMinor}`]),
+    ...(taken === kept ? [] : [`${id} is ${status} and the provider holds ${taken - kept}`]),
+  ];
+}
+
+function stockOf(sku: string, state: ListedProduct, { orders, received }: Shop): string[] {
+  const wrong: string[] = [];
+  let reservations = 0n;
+  let left = received.get(sku) ?? 0n;
+  for (const [id, ordered] of orders) {
+    const quantity = BigInt(ordered.items.find((item) => item.sku === sku)?.quantity ?? 0);
+    const reserved = reservedFor(state.reservations, id) ?? 0n;
+    reservations += reserved;
+    if (ordered.status === 'shipped' || ordered.status === 'delivered') left -= quantity;
+    const due = ordered.status === 'confirmed' ? quantity : 0n;
+    const fits = ordered.status === 'placed' ? reserved === 0n || reserved === quantity : reserved === due;
+    if (!fits) wrong.push(`${id} is ${ordered.status} and ${reserved} of ${sku} are reserved for it`);
+  }
+  if (state.reserved !== reservations)
+    wrong.push(`${state.reserved} of ${sku} are reserved and orders hold ${reservations}`);
+  if (state.onHand !== left) wrong.push(`${state.onHand} of ${sku} are on hand and ${left} should be`);
+  return wrong;
+}
