@@ -50,9 +50,12 @@ export interface RebuildOptions {
   readonly onDifference?: (difference: Difference) => void;
 }
 
+/** How often a running service has looked for the live bucket by the time that it is left to feed it alone. */
+const FEED_LOOKS = 3;
+
 /**
  * Replays the log into a fresh bucket beside the live one and switches to it. A running service notices within
- * `resolveMs`, until when the new bucket is fed from here; nobody has to be restarted.
+ * `resolveMs` and a little, until when the new bucket is fed from here; nobody has to be restarted.
  * @throws PoisonEvent when an event cannot be applied, RebuildRefused, LogUnavailable, EventStoreError
  *   `view/cancelled`; the live bucket is then as it was
  */
@@ -81,7 +84,7 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
       signal,
       seed: from && (await seedFrom(engine, projection, live, from, signal)),
       compare: onDifference && compare,
-      feedMs: engine.settings.resolveMs,
+      feedMs: FEED_LOOKS * engine.settings.resolveMs,
     });
     const keep = new Set([bucket, live?.alias.bucket]);
     const dropped = switched ? await dropSpare(engine, projection, keep, started) : [];
@@ -104,7 +107,7 @@ export async function rollback(
       resume: 'only',
       onProgress: deps.onProgress,
       signal: deps.signal,
-      feedMs: engine.settings.resolveMs,
+      feedMs: FEED_LOOKS * engine.settings.resolveMs,
     });
     return { bucket, switched, dropped: [] };
   });

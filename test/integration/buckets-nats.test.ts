@@ -143,7 +143,9 @@ describe('batches of a durable bucket', () => {
     expect((await bucket.writeAll?.(rows))?.written).toBe(true);
     await server.kill9();
     await server.restart();
-    await until('it answers again', async () => (await bucket.get('row-0', { leader: true })) !== undefined);
+    for (const party of [one, two]) {
+      await until('it answers again', async () => (await party.buckets.open('batch_killed')) !== undefined);
+    }
     expect(Object.keys(await rowsOf(bucket))).toHaveLength(1_000);
   });
 });
@@ -168,7 +170,9 @@ describe('while the server is away', () => {
     ];
     for (const call of calls) await expect(call()).rejects.toThrow(LogUnavailable);
     await server.restart();
-    await until('they answer again', async () => (await buckets.list('away')).length === 1);
+    for (const party of [one, two]) {
+      await until('they answer again', async () => (await party.buckets.list('away')).length === 1);
+    }
     expect(await bucket.write(write('a', 'x'))).toMatchObject({ written: true });
   });
 });

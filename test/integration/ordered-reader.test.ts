@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
+import { readOrdered } from '../../src/eventstore/nats/ordered-reader.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createLogStream, openTestLog } from '../support/nats-log.ts';
+import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { added, counterRef, toyCommit } from '../support/toy.ts';
 
@@ -31,6 +32,30 @@ it('goes on behind the last commit it gave out when the server dies, without a g
   expect(seen).toEqual(Array.from({ length: 700 }, (_, i) => i + 1));
   stop.abort();
   await reading;
+});
+
+it('delivers what comes after a time without anything, however long, when every pull has expired', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using handle = await openTestLog(server.url);
+  const stop = new AbortController();
+  const reader = readOrdered({
+    connection: handle.connection,
+    runtime: systemRuntime,
+    stream: TEST_LOG.stream,
+    filter: `${TEST_LOG.prefix}.>`,
+    after: 0,
+    signal: stop.signal,
+    pullExpiresMs: 1_000,
+  });
+  expect((await reader.next()).value).toEqual([]);
+  const next = reader.next();
+  await systemRuntime.sleep(2_500);
+  await handle.log.append(counterRef('late'), 0, toyCommit('late', [added(1)]));
+  const late = await Promise.race([next, systemRuntime.sleep(2_000)]);
+  expect(late).toMatchObject({ value: [{ seq: 1 }] });
+  stop.abort();
+  await reader.next();
 });
 
 it('ends a scan that does not follow with a clear fault when the server stays away', async () => {

@@ -3,11 +3,14 @@ import { buildApp } from '../../src/api/app.ts';
 import type { AppDeps } from '../../src/api/deps.ts';
 import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
+import { createConsumersAdmin } from '../../src/cli/consumers-admin.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
 import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createParkedPort } from '../../src/processes/engine/parked-port.ts';
+import type { Buckets } from '../../src/projections/buckets.ts';
 import { createMemoryBucketStores, openMemoryBuckets } from '../../src/projections/memory-buckets.ts';
 import { allProjections, createReadModels } from '../../src/projections/read-side.ts';
 import { startProjections } from '../../src/projections/start.ts';
@@ -16,6 +19,8 @@ import { startProjections } from '../../src/projections/start.ts';
 export interface MemoryService extends AsyncDisposable {
   readonly app: FastifyInstance;
   readonly log: Log;
+  /** Where tests plant what the engine of the processes would write. */
+  readonly buckets: Buckets;
   readonly deps: AppDeps;
 }
 
@@ -27,6 +32,9 @@ export interface MemoryServiceOptions {
 
 /** Milliseconds at which every test begins. */
 export const TEST_EPOCH = Date.UTC(2026, 0, 15, 9, 30);
+
+/** First part of the names of the engine's buckets. */
+export const TEST_PREFIX = 'jl';
 
 /** A clock that ticks one millisecond a look, counted ids, no real waiting. */
 export function fixedRuntime(): Runtime {
@@ -67,6 +75,10 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     log,
     readModels,
     runtime,
+    admin: {
+      parked: createParkedPort({ buckets, prefix: TEST_PREFIX, runtime }),
+      consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
+    },
     health: { ready: async () => ({ ok: true, checks: { log: { ok: true } } }) },
     logger: options.logger ?? false,
     settings: { bodyLimitBytes: 65_536, requestTimeoutMs: 5_000, environment: 'test', version: '0.0.0-test' },
@@ -79,5 +91,5 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     readModels.stop();
     await projections.stop();
   };
-  return { app, log, deps, [Symbol.asyncDispose]: close };
+  return { app, log, buckets, deps, [Symbol.asyncDispose]: close };
 }

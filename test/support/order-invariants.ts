@@ -1,10 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
 import { order } from '../../src/domain/order.ts';
-import type { KnownOrder } from '../../src/domain/order-state.ts';
+import type { KnownOrder, OrderEvent } from '../../src/domain/order-state.ts';
 import { product } from '../../src/domain/product.ts';
 import { reservedFor } from '../../src/domain/product-reservations.ts';
-import type { ListedProduct } from '../../src/domain/product-state.ts';
+import type { ListedProduct, ProductEvent } from '../../src/domain/product-state.ts';
 import { user } from '../../src/domain/user.ts';
+import type { UserEvent, UserState } from '../../src/domain/user-state.ts';
 import { codecOf } from '../../src/eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
 import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
@@ -67,22 +68,48 @@ const AFTER_FAILURE: ReadonlySet<string> = new Set(
 );
 
 async function foldShop(log: Log, violations: string[]): Promise<Shop> {
+  const [orders, stock, customers] = [orderBook(violations), stockBook(violations), customerBook()];
+  const books: Readonly<Record<string, (commit: RecordedCommit) => void>> = {
+    order: (commit) =>
+      eventsOf(order, commit).forEach((event) => {
+        orders.take(commit.stream.id, event);
+      }),
+    product: (commit) =>
+      eventsOf(product, commit).forEach((event) => {
+        stock.take(commit.stream.id, event);
+      }),
+    user: (commit) =>
+      eventsOf(user, commit).forEach((event) => {
+        customers.take(commit.stream.id, event);
+      }),
+  };
+  for await (const { commits } of log.scan({ after: 0 })) {
+    for (const commit of commits) books[commit.stream.category]?.(commit);
+  }
+  const users = new Map([...customers.users].map(([id, { status }]) => [id, status]));
+  return { orders: orders.orders, products: stock.products, received: stock.received, users };
+}
+
+function orderBook(violations: string[]) {
   const orders = new Map<string, KnownOrder>();
-  const products = new Map<string, ListedProduct>();
-  const users = new Map<string, string>();
-  const received = new Map<string, bigint>();
   const happened = new Set<string>();
-  const orderEvent = (id: string, event: Parameters<typeof order.evolve>[1]): void => {
+  const take = (id: string, event: OrderEvent): void => {
     const before = orders.get(id);
-    const [what, type] = [`${id} ${event.$typeName}`, event.$typeName];
-    if (happened.has(what)) violations.push(`${id}: ${type} happened twice`);
-    happened.add(what);
+    const { $typeName: type } = event;
+    if (happened.has(`${id} ${type}`)) violations.push(`${id}: ${type} happened twice`);
+    happened.add(`${id} ${type}`);
     if (before !== undefined && hasFailed(before) && !AFTER_FAILURE.has(type))
       violations.push(`${id}: ${type} happened after it was ${before.status}`);
     const after = order.evolve(before ?? order.initial, event);
     if (after.status !== 'absent') orders.set(id, after);
   };
-  const productEvent = (sku: string, event: Parameters<typeof product.evolve>[1]): void => {
+  return { orders, take };
+}
+
+function stockBook(violations: string[]) {
+  const products = new Map<string, ListedProduct>();
+  const received = new Map<string, bigint>();
+  const take = (sku: string, event: ProductEvent): void => {
     if (event.$typeName === 'jetledger.product.v1.StockReceived')
       received.set(sku, (received.get(sku) ?? 0n) + event.quantity);
     const after = product.evolve(products.get(sku) ?? product.initial, event);
@@ -92,21 +119,15 @@ async function foldShop(log: Log, violations: string[]): Promise<Shop> {
     if (reserved < 0n || onHand < reserved)
       violations.push(`${sku}: ${onHand} on hand and ${reserved} reserved after ${event.$typeName}`);
   };
-  const userStates = new Map<string, Parameters<typeof user.evolve>[0]>();
-  for await (const { commits } of log.scan({ after: 0 })) {
-    for (const commit of commits) {
-      const { category, id } = commit.stream;
-      if (category === 'order') for (const event of eventsOf(order, commit)) orderEvent(id, event);
-      if (category === 'product') for (const event of eventsOf(product, commit)) productEvent(id, event);
-      if (category === 'user') {
-        const before = userStates.get(id) ?? user.initial;
-        const after = eventsOf(user, commit).reduce(user.evolve, before);
-        userStates.set(id, after);
-        users.set(id, after.status);
-      }
-    }
-  }
-  return { orders, products, users, received };
+  return { products, received, take };
+}
+
+function customerBook() {
+  const users = new Map<string, UserState>();
+  const take = (id: string, event: UserEvent): void => {
+    users.set(id, user.evolve(users.get(id) ?? user.initial, event));
+  };
+  return { users, take };
 }
 
 /** The events of a commit of a category. */

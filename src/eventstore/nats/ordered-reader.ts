@@ -2,7 +2,7 @@ import { AckPolicy, DeliverPolicy, jetstreamManager, ReplayPolicy } from '@nats-
 import { type NatsConnection, nanos } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
-import { type Delivered, type Ended, pullSession } from './pull-session.ts';
+import { type Delivered, type Ended, PULL_EXPIRES_MS, pullSession } from './pull-session.ts';
 
 export interface ReaderOptions {
   readonly connection: NatsConnection;
@@ -16,6 +16,8 @@ export interface ReaderOptions {
   readonly lastPerSubject?: boolean;
   /** Throw LogUnavailable after so many milliseconds without a message or a consumer; for ever by default. */
   readonly giveUpMs?: number;
+  /** How long the server keeps a pull that it has nothing for, in milliseconds. */
+  readonly pullExpiresMs?: number;
   /** Called when the connection or the consumer was lost and the reader starts again where it was. */
   readonly onRestart?: (reason: string) => void;
 }
@@ -93,7 +95,13 @@ async function startSession(options: ReaderOptions, after: number, first: boolea
       ? { deliver_policy: DeliverPolicy.LastPerSubject }
       : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
   });
-  const session = pullSession(connection, stream, { name: info.name, pending: info.num_pending }, signal);
+  const session = pullSession(
+    connection,
+    stream,
+    { name: info.name, pending: info.num_pending },
+    signal,
+    options.pullExpiresMs ?? PULL_EXPIRES_MS,
+  );
   return {
     initialPending: info.num_pending,
     next: session.next,

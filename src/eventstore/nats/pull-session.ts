@@ -23,7 +23,8 @@ const WINDOW = 4_000;
 const HALF = WINDOW / 2;
 /** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
-const PULL_EXPIRES_MS = 10_000;
+/** How long the server keeps a pull that it has nothing for, in milliseconds. */
+export const PULL_EXPIRES_MS = 10_000;
 /** A consumer that says there is more and delivers none of it for so long sits on a broken replica; another may not. */
 const STUCK_MS = 5_000;
 
@@ -33,9 +34,11 @@ export function pullSession(
   stream: string,
   consumer: { readonly name: string; readonly pending: number },
   signal: AbortSignal | undefined,
+  pullExpiresMs: number,
 ): { next(): Promise<Delivered[] | Ended>; close(): void } {
   const inbox = createInbox();
   const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
+  const heartbeatMs = Math.min(HEARTBEAT_MS, pullExpiresMs / 4);
   let arrived: Delivered[] = [];
   let ended: Ended | undefined;
   let wake: (() => void) | undefined;
@@ -55,6 +58,8 @@ export function pullSession(
     if (code !== 0) {
       asked = onStatus(msg, code, asked);
       if (asked < 0) end('lost');
+      // What has expired is asked for again at once: the reader may be waiting for it.
+      else pull();
       return;
     }
     const delivered = deliveredOf(msg);
@@ -79,7 +84,7 @@ export function pullSession(
         lastProgress = lastSign;
       }
       asked += HALF;
-      const request = { batch: HALF, expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) };
+      const request = { batch: HALF, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
       try {
         connection.publish(pullSubject, JSON.stringify(request), { reply: inbox });
       } catch {
