@@ -59,7 +59,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const { requests } = nats;
   const runtime = systemRuntime;
   const timeoutMs = config.nats.requestTimeoutMs;
-  const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
+  const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
   const payments = await paymentProvider(config, deps, () =>

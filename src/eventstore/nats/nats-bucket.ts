@@ -116,7 +116,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     write,
     writeAll: options.batches ? writeAll : undefined,
     rows: async function* ({ prefix = '', signal } = {}) {
-      const filter = `${subjectPrefix}>`;
+      // Whole tokens are filtered by the server, the rest here.
+      const filter = prefix.endsWith('.') ? `${subjectPrefix}${prefix}>` : `${subjectPrefix}>`;
       for await (const delivered of read({ filter, signal, giveUpMs: 15_000 })) {
         for (const row of delivered.map(toRow)) {
           if (row.value.length > 0 && row.key.startsWith(prefix)) yield row;
