@@ -40,7 +40,7 @@ it('delivers what comes after a time without anything, however long, when every 
   await using handle = await openTestLog(server.url);
   const stop = new AbortController();
   const reader = readOrdered({
-    connection: handle.connection,
+    requests: handle.requests,
     runtime: systemRuntime,
     stream: TEST_LOG.stream,
     filter: `${TEST_LOG.prefix}.>`,

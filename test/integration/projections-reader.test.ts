@@ -29,3 +29,22 @@ it('a reader that follows the log sees the next commit also after a long silence
   await following;
   expect(seen).toEqual([1, 2]);
 });
+
+it('a reader ends at whatever moment its signal fires, also while it is still starting', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using opened = await openTestLog(server.url);
+  const stopAfter = async (ms: number): Promise<void> => {
+    const controller = new AbortController();
+    let ended = false;
+    const following = (async () => {
+      for await (const _batch of opened.log.scan({ after: 0, follow: true, signal: controller.signal }));
+      ended = true;
+    })();
+    await delay(ms);
+    controller.abort();
+    await until(`the reader stopped after ${ms} ms has ended`, () => ended, 2_000);
+    await following;
+  };
+  await Promise.all(Array.from({ length: 40 }, (_, n) => stopAfter(n / 2)));
+});

@@ -60,7 +60,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     giveUpMs?: number;
   }): AsyncGenerator<Delivered[]> =>
     readOrdered({
-      connection: requests.connection,
+      requests,
       runtime,
       stream,
       after: 0,

@@ -141,7 +141,7 @@ async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions):
   const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets, prefix);
   if (scan.after >= end) return;
   const reader = readOrdered({
-    connection: requests.connection,
+    requests,
     runtime,
     stream,
     filter: subjectFilter(prefix, scan.filter ?? {}),

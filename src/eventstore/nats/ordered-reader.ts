@@ -1,11 +1,12 @@
 import { AckPolicy, DeliverPolicy, jetstreamManager, ReplayPolicy } from '@nats-io/jetstream';
-import { type NatsConnection, nanos } from '@nats-io/transport-node';
+import { nanos } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
 import { type Delivered, type Ended, PULL_EXPIRES_MS, pullSession } from './pull-session.ts';
+import type { Requests } from './requests.ts';
 
 export interface ReaderOptions {
-  readonly connection: NatsConnection;
+  readonly requests: Requests;
   readonly runtime: Runtime;
   readonly stream: string;
   readonly filter: string;
@@ -81,7 +82,10 @@ interface Session {
 }
 
 async function startSession(options: ReaderOptions, after: number, first: boolean): Promise<Session> {
-  const { connection, stream, filter, signal } = options;
+  const { requests, stream, filter, signal } = options;
+  const { connection } = requests;
+  // Asking would only wait for its timeout.
+  if (!requests.connected()) throw new LogUnavailable(`reading ${stream}: not connected`);
   const jsm = await jetstreamManager(connection, { checkAPI: false });
   const lastPerSubject = options.lastPerSubject === true && first;
   const info = await jsm.consumers.add(stream, {
@@ -96,7 +100,7 @@ async function startSession(options: ReaderOptions, after: number, first: boolea
       : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }),
   });
   const session = pullSession(
-    connection,
+    requests,
     stream,
     { name: info.name, pending: info.num_pending },
     signal,

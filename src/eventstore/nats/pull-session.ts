@@ -1,10 +1,5 @@
-import {
-  createInbox,
-  type Msg,
-  type NatsConnection,
-  nanos,
-  type Subscription,
-} from '@nats-io/transport-node';
+import { createInbox, type Msg, nanos, type Subscription } from '@nats-io/transport-node';
+import type { Requests } from './requests.ts';
 
 /** A message that an ordered reader delivers. */
 export interface Delivered {
@@ -30,12 +25,13 @@ const STUCK_MS = 5_000;
 
 /** Pulls one consumer's messages ahead of the reader and notices gaps, silence and status messages. */
 export function pullSession(
-  connection: NatsConnection,
+  requests: Requests,
   stream: string,
   consumer: { readonly name: string; readonly pending: number },
   signal: AbortSignal | undefined,
   pullExpiresMs: number,
 ): { next(): Promise<Delivered[] | Ended>; close(): void } {
+  const { connection } = requests;
   const inbox = createInbox();
   const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
   const heartbeatMs = Math.min(HEARTBEAT_MS, pullExpiresMs / 4);
@@ -102,6 +98,9 @@ export function pullSession(
   watchdog.unref();
   const onAbort = (): void => end('aborted');
   signal?.addEventListener('abort', onAbort);
+  // It may have fired while the consumer was made.
+  if (signal?.aborted === true) onAbort();
+  const forgetLoss = requests.onLoss(() => end('lost'));
 
   return {
     next: async () => {
@@ -122,6 +121,7 @@ export function pullSession(
     },
     close: () => {
       clearInterval(watchdog);
+      forgetLoss();
       signal?.removeEventListener('abort', onAbort);
       subscription.unsubscribe();
     },

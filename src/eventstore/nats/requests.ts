@@ -34,6 +34,8 @@ export interface Requests {
   connected(): boolean;
   /** How often the connection was lost so far. */
   losses(): number;
+  /** Calls back whenever the connection is lost, until the returned function is called. */
+  onLoss(listener: () => void): () => void;
   close(): void;
 }
 
@@ -52,6 +54,7 @@ export function createRequests(connection: NatsConnection): Requests {
   let counter = 0;
   let isConnected = true;
   let losses = 0;
+  const lossListeners = new Set<() => void>();
 
   const subscription: Subscription = connection.subscribe(`${inbox}.*`, {
     callback: (error, msg) => {
@@ -90,6 +93,7 @@ export function createRequests(connection: NatsConnection): Requests {
         isConnected = false;
         losses++;
         failAll('connection-lost');
+        for (const listener of [...lossListeners]) listener();
       } else if (status.type === 'reconnect') {
         isConnected = true;
       }
@@ -124,6 +128,10 @@ export function createRequests(connection: NatsConnection): Requests {
     connection,
     connected: () => isConnected && !connection.isClosed(),
     losses: () => losses,
+    onLoss: (listener) => {
+      lossListeners.add(listener);
+      return () => lossListeners.delete(listener);
+    },
     request: (subject, payload, options) =>
       new Promise<Reply>((resolve) => {
         send(subject, payload, options, (reply) => {
