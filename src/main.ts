@@ -5,10 +5,11 @@ import type { Logger } from 'pino';
 import { buildApp } from './api/app.ts';
 import { createUseCases } from './app/create-use-cases.ts';
 import type { UseCaseSettings } from './app/steps.ts';
+import { buildAdmin } from './cli/consumers-admin.ts';
 import { type Nats, openLog, openNats } from './cli/open.ts';
 import { buildHandler, buildReadSide } from './cli/parts.ts';
 import { startProcesses } from './cli/processes.ts';
-import { readiness } from './cli/readiness.ts';
+import { createStallWatch, readiness } from './cli/readiness.ts';
 import { systemRuntime } from './eventstore/runtime.ts';
 import { packageRoot } from './platform/config/package-root.ts';
 import type { Config } from './platform/config/schema.ts';
@@ -50,13 +51,15 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       ? await startProcesses({ config, nats, log, handler, useCases, readSide, logger })
       : undefined;
     if (processes !== undefined) closers.push(processes.stop);
+    const stalls = createStallWatch(systemRuntime.now);
     const app = buildApp({
       handler,
       useCases,
       log,
       readModels: readSide,
       runtime: systemRuntime,
-      health: { ready: () => readiness(nats, log, readSide, processes?.status() ?? []) },
+      admin: buildAdmin(config, nats, log, () => processes?.status() ?? []),
+      health: { ready: () => readiness(nats, log, readSide, stalls, processes?.status() ?? []) },
       settings: { ...config.http, environment: config.environment, version: await packageVersion() },
       logger,
     });

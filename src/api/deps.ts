@@ -22,6 +22,108 @@ export interface ApiSettings {
   readonly version: string;
 }
 
+/** Which parked commits are meant; nothing means all. */
+export interface ParkedFilter {
+  readonly consumer?: string;
+  readonly category?: string;
+  readonly id?: string;
+  /** Exactly this one. */
+  readonly position?: number;
+  /** This one and older ones. */
+  readonly upTo?: number;
+}
+
+/** A commit that a consumer could not handle, or that waits behind one. Times in milliseconds since the Unix epoch. */
+export interface ParkedCommit {
+  readonly consumer: string;
+  readonly category: string;
+  readonly id: string;
+  readonly position: number;
+  readonly commitId: string;
+  /** True when it was never tried, because an earlier one of its aggregate is parked. */
+  readonly behind: boolean;
+  readonly events: readonly {
+    readonly type: string;
+    readonly schemaVersion: number;
+    readonly payload: unknown;
+  }[];
+  readonly error: { readonly name: string; readonly message: string; readonly stack: string } | undefined;
+  readonly attempts: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** Empty when there was none. */
+  readonly traceId: string;
+  readonly request?:
+    | { readonly requested: 'redrive' | 'discard'; readonly by: string; readonly at: number }
+    | undefined;
+}
+
+export interface ParkedOrder {
+  /** Who asks. */
+  readonly by: string;
+  readonly dryRun: boolean;
+}
+
+export interface ParkedResult {
+  /** In the order of their positions. */
+  readonly marked: readonly ParkedCommit[];
+  /** Those that changed meanwhile. */
+  readonly changed: readonly ParkedCommit[];
+}
+
+/** What operators may ask of parked commits; all of it may be repeated. @throws LogUnavailable, OutcomeUnknown */
+export interface ParkedAdmin {
+  /** By position, then consumer. */
+  list(filter: ParkedFilter): Promise<readonly ParkedCommit[]>;
+  show(
+    consumer: string,
+    stream: { readonly category: string; readonly id: string },
+    position: number,
+  ): Promise<ParkedCommit | undefined>;
+  redrive(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedResult>;
+  discard(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedResult>;
+}
+
+/** How a consumer stands on all instances together, and in this process. */
+export interface ConsumerStanding {
+  readonly consumer: string;
+  /** Commits that are stored and neither handled nor parked. */
+  readonly lag: number;
+  /** Age of the oldest of them, in seconds; 0 when there is none. */
+  readonly lagSeconds: number;
+  /** The oldest of them: its position, and when it was decided in milliseconds since the Unix epoch. */
+  readonly oldest?: { readonly position: number; readonly at: number };
+  readonly parked: number;
+  readonly paused: boolean;
+  /** Into how many groups it is shared, and how many of them are held by some instance. */
+  readonly groups: { readonly of: number; readonly held: number };
+  /** Absent where this process does not run the consumer. */
+  readonly here?: ConsumerHere;
+}
+
+/** What only the process that runs a consumer knows. */
+export interface ConsumerHere {
+  readonly groups: readonly number[];
+  /** Commits in memory. */
+  readonly held: number;
+  readonly running: number;
+  /** Aggregates that wait for another try. */
+  readonly retrying: number;
+  /** Tries that were repeated since this process started. */
+  readonly retries: number;
+  readonly stopped: boolean;
+  readonly lastError: string | undefined;
+}
+
+/** Status and control of the consumers, on every instance. @throws LogUnavailable, OutcomeUnknown */
+export interface ConsumersAdmin {
+  status(): Promise<readonly ConsumerStanding[]>;
+  /** False when there never was such a consumer. Nothing new is begun; what runs is finished. */
+  pause(consumer: string, by: string): Promise<boolean>;
+  /** False when there never was such a consumer. */
+  resume(consumer: string, by: string): Promise<boolean>;
+}
+
 /** What the routes need to answer. */
 export interface ServiceDeps {
   readonly handler: CommandHandler;
@@ -30,6 +132,8 @@ export interface ServiceDeps {
   readonly log: Log;
   readonly readModels: ReadModels;
   readonly runtime: Runtime;
+  /** For operators. */
+  readonly admin: { readonly parked: ParkedAdmin; readonly consumers: ConsumersAdmin };
   readonly health: { ready(): Promise<Readiness> };
   readonly settings: ApiSettings;
 }

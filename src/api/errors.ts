@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { EventStoreError } from '../eventstore/errors.ts';
-import { InvalidCursor, ViewBehind } from '../projections/read-models.ts';
+import { InvalidCursor, InvalidPeriod, ViewBehind } from '../projections/read-models.ts';
 import type { Problem } from './problem.ts';
 import { sendProblem } from './problem-reply.ts';
 import { isProblemCode, PROBLEMS, type TechnicalCode } from './problems.ts';
@@ -20,6 +20,7 @@ export function problemOfError(error: unknown): Problem {
     return { code: 'view/behind', lag: Math.max(0, error.wanted - error.reached) };
   }
   if (error instanceof InvalidCursor) return { code: 'request/invalid-cursor' };
+  if (error instanceof InvalidPeriod) return { code: 'request/invalid-period', detail: error.message };
   // Its own message names subjects, which are not for clients; the table's sentence is.
   if (error instanceof EventStoreError) return { code: isProblemCode(error.code) ? error.code : 'internal' };
   return error instanceof Error ? problemOfFrameworkError(error) : { code: 'internal' };

@@ -1,11 +1,13 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
+import { ConsumerControl, Consumers, Parked, ParkedMarked, ParkedPage } from './schemas/admin.ts';
 import { Live, Ready } from './schemas/health.ts';
 import { History } from './schemas/history.ts';
 import { Order, OrderAnswer, OrderPage } from './schemas/order.ts';
 import { Problem } from './schemas/problem.ts';
 import { Product, ProductAnswer, ProductPage } from './schemas/product.ts';
+import { Statistics } from './schemas/statistics.ts';
 import { User, UserAnswer } from './schemas/user.ts';
 
 const COMPONENTS = [
@@ -19,6 +21,12 @@ const COMPONENTS = [
   OrderAnswer,
   OrderPage,
   History,
+  Statistics,
+  ParkedPage,
+  Parked,
+  ParkedMarked,
+  Consumers,
+  ConsumerControl,
   Live,
   Ready,
 ];
@@ -27,7 +35,7 @@ const DESCRIPTION = `An event-sourced user, catalogue and order service.
 
 Commands answer their version in \`ETag\` and their position in the event log in \`Position\`; a query with that
 position in \`Min-Position\` shows at least what the command did. Every error is a problem detail (RFC 9457) with a
-stable \`code\`. Amounts are integers in the currency's minor unit.`;
+stable \`code\`. A GET of one entity answers 304 to its ETag in \`If-None-Match\`. Amounts are integers in the currency's minor unit.`;
 
 /** Collects the OpenAPI document from the routes that follow, and serves it at /openapi.json and /docs. */
 export function documentRoutes(app: FastifyInstance, version: string): void {
@@ -46,6 +54,7 @@ export function documentRoutes(app: FastifyInstance, version: string): void {
         { name: 'users', description: 'People who may order' },
         { name: 'products', description: 'The catalogue and its stock' },
         { name: 'orders', description: 'Orders and their history' },
+        { name: 'admin', description: 'Consumers of events, and what they could not handle' },
         { name: 'health', description: 'For load balancers and orchestrators' },
       ],
     },

@@ -1,5 +1,6 @@
 import type { OrderResult, UserResult } from '../app/use-cases.ts';
 import type { ProductRejection } from '../domain/product.ts';
+import { type ProblemKind, TECHNICAL } from './technical-problems.ts';
 
 type RejectionCode<Result> = Result extends { outcome: 'rejected'; rejection: { code: infer Code } }
   ? Code
@@ -7,17 +8,6 @@ type RejectionCode<Result> = Result extends { outcome: 'rejected'; rejection: { 
 
 /** Every business refusal that a client can meet. */
 export type BusinessCode = RejectionCode<UserResult> | RejectionCode<OrderResult> | ProductRejection['code'];
-
-export interface ProblemKind {
-  readonly status: number;
-  readonly title: string;
-  /** What to do, when the occurrence has nothing more exact to say. */
-  readonly detail: string;
-  /** Seconds, for `Retry-After`. */
-  readonly retryAfter?: number;
-  /** Which details of a rejection are for clients. */
-  readonly details?: readonly string[];
-}
 
 const notFound = (title: string): ProblemKind => ({
   status: 404,
@@ -36,13 +26,6 @@ const invalid = (title: string, details?: readonly string[]): ProblemKind => ({
   detail: 'Correct the request and send it again.',
   ...(details && { details }),
 });
-const unavailable = (title: string, detail: string): ProblemKind => ({
-  status: 503,
-  title,
-  detail,
-  retryAfter: 1,
-});
-
 const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'user/not-found': notFound('User not found'),
   'user/exists': conflict('User exists'),
@@ -73,6 +56,7 @@ const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'order/exists': conflict('Order exists'),
   'order/unknown-product': invalid('Unknown product', ['sku']),
   'order/product-discontinued': conflict('Product is discontinued', ['sku']),
+  'order/invalid-user': invalid('Invalid user id'),
   'order/invalid-line-count': invalid('Invalid number of lines', ['lines']),
   'order/invalid-quantity': invalid('Invalid quantity', ['sku']),
   'order/duplicate-sku': invalid('Product on two lines', ['sku']),
@@ -89,102 +73,6 @@ const BUSINESS: Readonly<Record<BusinessCode, ProblemKind>> = {
   'order/not-shipped': conflict('Order was not shipped'),
   'order/amount-mismatch': conflict('Payment has another amount'),
 };
-
-const TECHNICAL = {
-  'request/invalid': {
-    status: 400,
-    title: 'Invalid request',
-    detail: 'Correct what `errors` names and send the request again.',
-  },
-  'request/malformed-json': {
-    status: 400,
-    title: 'Malformed JSON',
-    detail: 'Send a body that is one JSON value in UTF-8.',
-  },
-  'request/malformed': {
-    status: 400,
-    title: 'Malformed request',
-    detail: 'The request is not valid HTTP; correct its path, headers or body.',
-  },
-  'request/invalid-cursor': {
-    status: 400,
-    title: 'Invalid cursor',
-    detail: 'Start the list again without a cursor.',
-  },
-  'request/too-large': {
-    status: 413,
-    title: 'Body too large',
-    detail: 'Send a smaller body, for example fewer lines.',
-  },
-  'request/unsupported-media-type': {
-    status: 415,
-    title: 'Unsupported media type',
-    detail: 'Send the body as application/json.',
-  },
-  'request/timeout': {
-    status: 408,
-    title: 'Request timeout',
-    detail: 'The request did not arrive in time; send it again.',
-  },
-  'request/headers-too-large': {
-    status: 431,
-    title: 'Header fields too large',
-    detail: 'Send fewer or shorter header fields or a shorter address.',
-  },
-  'route/not-found': {
-    status: 404,
-    title: 'Unknown route',
-    detail: 'There is nothing at this address; /docs lists what there is.',
-  },
-  'route/method-not-allowed': {
-    status: 405,
-    title: 'Method not allowed',
-    detail: 'Use a method that the Allow header lists.',
-  },
-  'command/version-mismatch': {
-    status: 412,
-    title: 'Version mismatch',
-    detail: 'It changed since the version in If-Match: read it again, then repeat with the current version.',
-  },
-  'command/conflict': {
-    status: 409,
-    title: 'Too many concurrent changes',
-    detail: 'Others changed it at the same time; send the request again.',
-    retryAfter: 1,
-  },
-  'idempotency/key-reused': {
-    status: 422,
-    title: 'Idempotency key was used for another request',
-    detail: 'Use a new Idempotency-Key for a new request, or send the first request unchanged.',
-  },
-  'view/behind': {
-    status: 504,
-    title: 'Read model is behind',
-    detail: 'The position asked for is not visible yet: try again, or ask without Min-Position.',
-    retryAfter: 1,
-  },
-  'log/unavailable': unavailable('Event log is unavailable', 'Nothing was stored; try again in a moment.'),
-  'log/outcome-unknown': unavailable(
-    'Outcome unknown',
-    'It may or may not be stored. Repeat the request with the same Idempotency-Key; it takes effect only once.',
-  ),
-  'command/deadline': unavailable('Deadline exceeded', 'Nothing was stored; try again in a moment.'),
-  'command/queue-full': unavailable(
-    'Too many waiting commands',
-    'Nothing was stored; try again in a moment.',
-  ),
-  'commit/too-large': {
-    status: 413,
-    title: 'Change too large',
-    detail: 'The change is larger than the event log takes; split it.',
-  },
-  internal: {
-    status: 500,
-    title: 'Internal error',
-    detail:
-      'This is our fault. Report it with the requestId; repeating a POST with the same Idempotency-Key is safe.',
-  },
-} as const satisfies Readonly<Record<string, ProblemKind>>;
 
 export type TechnicalCode = keyof typeof TECHNICAL;
 export type ProblemCode = BusinessCode | TechnicalCode;

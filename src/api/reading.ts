@@ -27,6 +27,14 @@ export function waitSecondsOf(prefer: string | string[] | undefined): number | u
   return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT_SECONDS);
 }
 
+/** Whether `If-None-Match` names the version, so that the client has it already. What is no ETag matches nothing. */
+export function isUnmodified(request: FastifyRequest, version: number): boolean {
+  const header = request.headers['if-none-match'];
+  if (header === undefined) return false;
+  if (header.trim() === '*') return true;
+  return header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${version}"`);
+}
+
 /** Answers with a row of a read model, byte for byte. */
 export function sendRow(
   request: FastifyRequest,
@@ -36,6 +44,7 @@ export function sendRow(
 ): FastifyReply {
   if (row === undefined) return sendProblem(request, reply, { code: absent });
   reply.header('etag', `"${row.position}"`).header('position', String(row.position));
+  if (isUnmodified(request, row.position)) return reply.code(304).send();
   return reply.header('content-type', JSON_TYPE).send(asBuffer(row.json));
 }
 

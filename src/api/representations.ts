@@ -28,7 +28,8 @@ export function orderBody(id: string, state: OrderState): OrderBody {
   const lines = items.map(({ sku, quantity }) => ({ sku, quantity }));
   const total = { amountMinor: Number(totalMinor), currency };
   const step = 'step' in state && { step: state.step };
-  return { id, userId, status, ...step, lines, total };
+  const reason = state.status === 'rejected' && { reason: { code: state.code, text: state.reason } };
+  return { id, userId, status, ...step, ...reason, lines, total };
 }
 
 function absent(what: string): Error {

@@ -11,6 +11,7 @@ import { NatsUnusable } from '../platform/nats-connection.ts';
 import { NatsServerError } from '../platform/nats-server/errors.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
 import { configCommand } from './config.ts';
+import { consumersCommand } from './consumers.ts';
 import { demoCommand } from './demo.ts';
 import { parkedCommand } from './parked.ts';
 import { rebuildCommand } from './rebuild.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   demoCommand,
   topologyCommand,
   rebuildCommand,
+  consumersCommand,
   parkedCommand,
   configCommand,
 ];

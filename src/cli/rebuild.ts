@@ -1,71 +1,116 @@
-import { parseArgs } from 'node:util';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { RebuildProgress } from '../projections/beside.ts';
-import { allProjections } from '../projections/read-side.ts';
-import { rebuild } from '../projections/rebuild.ts';
-import { type Command, UsageError } from './command.ts';
+import type { Projection } from '../projections/projection.ts';
+import { type RebuildDeps, type RebuildResult, rebuild, rollback } from '../projections/rebuild.ts';
+import { refoldOne } from '../projections/refold-one.ts';
+import type { Command } from './command.ts';
+import { interruptible } from './interrupt.ts';
 import { openLog, openNats } from './open.ts';
-
-const NAMES = allProjections.map((projection) => projection.name).join(', ');
+import { type RebuildRequest, rebuildRequest, VIEW_NAMES } from './rebuild-options.ts';
 
 export const rebuildCommand: Command = {
   name: 'rebuild',
-  usage: '<view> | --all',
+  usage: '<view> | --all [options]',
   summary: 'Replay the log into a fresh bucket of a view and switch to it.',
-  help: `Views: ${NAMES}.
-The live view answers until the new one has caught up; a running service switches by itself.
+  help: `Views: ${VIEW_NAMES}.
+The live view answers until the new one has caught up; a running service switches by itself. Ctrl-C cancels: the
+live view stays as it was, and --resume goes on with what was filled.
+
+  --diff              print each key that differs between the old view and the new one, before the switch
+  --throttle N        read at most N commits a second
+  --resume            go on with what an earlier rebuild has left
+  --from-position N   keep the rows that nothing after that position has touched
+  --from-time TIME    the same from a time, for example 2026-01-15T09:30:00Z
+  --id ID             fold only the row of that aggregate again, in the live view
+  --rollback          point the view back at the bucket that was live before the last switch
 
 Examples:
   jetledger rebuild orders
+  jetledger rebuild orders --diff --throttle 5000
+  jetledger rebuild orders --id 4abe501a
   jetledger rebuild --all`,
   run: async (args, { config, print }) => {
-    const { positionals, values } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: { all: { type: 'boolean', default: false } },
-    });
-    const chosen = allProjections.filter((p) => values.all || positionals.includes(p.name));
-    const unknown = positionals.filter((name) => !allProjections.some((p) => p.name === name));
-    if (unknown.length > 0) throw new UsageError(`There is no view ${unknown.join(', ')}. Views: ${NAMES}.`);
-    if (chosen.length === 0) throw new UsageError(`Name a view, or --all. Views: ${NAMES}.`);
+    const request = rebuildRequest(args);
     const nats = await openNats(config(), 'join');
     try {
       const log = await openLog(config(), nats, print);
       const { requests } = nats;
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;
-      const buckets = createNatsBuckets({
-        requests,
-        runtime: systemRuntime,
-        replicas,
-        timeoutMs,
-        announceLosses: true,
+      const runtime = systemRuntime;
+      const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
+      const deps = { log, buckets, runtime, settings: { prefix, groups: config().projections.groups } };
+      await interruptible(async (signal) => {
+        for (const projection of request.chosen) {
+          await perform({ ...deps, projection }, request, { signal, print });
+        }
       });
-      for (const projection of chosen) {
-        const bar = progressBar(projection.name, print);
-        const onProgress = bar.show;
-        const result = await rebuild({
-          log,
-          buckets,
-          projection,
-          runtime: systemRuntime,
-          settings: { prefix },
-          onProgress,
-        });
-        bar.end();
-        print(
-          result.switched
-            ? `${projection.name}: now in ${result.bucket}`
-            : `${projection.name}: another rebuild was faster`,
-        );
-      }
       return 0;
     } finally {
       await nats.close();
     }
   },
 };
+
+interface Terminal {
+  readonly signal: AbortSignal;
+  readonly print: (line: string) => void;
+}
+
+async function perform(
+  deps: RebuildDeps,
+  { mode, id, ...request }: RebuildRequest,
+  { signal, print }: Terminal,
+): Promise<void> {
+  const { projection } = deps;
+  if (id !== undefined) {
+    const { position } = await refoldOne({ ...deps, id });
+    print(`${projection.name}: ${id} is folded again, up to position ${position}`);
+    return;
+  }
+  const bar = progressBar(projection.name, print);
+  const onProgress = bar.show;
+  try {
+    const result =
+      mode === 'rollback'
+        ? await rollback({ ...deps, signal, onProgress })
+        : await rebuild({ ...deps, ...optionsOf(request, print), signal, onProgress });
+    bar.end();
+    report(projection, result, print);
+  } catch (error) {
+    bar.end();
+    throw error;
+  }
+}
+
+function optionsOf(
+  { diff, resume, commitsPerSecond, from }: Omit<RebuildRequest, 'mode' | 'id'>,
+  print: Terminal['print'],
+) {
+  return {
+    resume,
+    ...(commitsPerSecond !== undefined && { commitsPerSecond }),
+    ...(from !== undefined && { from }),
+    ...(diff && {
+      onDifference: ({ key, kind }: { readonly key: string; readonly kind: string }) =>
+        print(`${kind.padEnd(8)} ${key}`),
+    }),
+  };
+}
+
+function report(
+  { name }: Projection,
+  { bucket, switched, dropped, comparison }: RebuildResult,
+  print: Terminal['print'],
+): void {
+  if (comparison !== undefined) {
+    const { rows, differing, open } = comparison;
+    print(`${name}: ${rows} rows compared, ${differing} differ, ${open} changed too fast to tell`);
+  }
+  print(switched ? `${name}: now in ${bucket}` : `${name}: another rebuild was faster`);
+  for (const old of dropped) print(`${name}: dropped ${old}`);
+}
 
 const WIDTH = 30;
 

@@ -6,6 +6,7 @@ import {
   OrderShippedSchema,
 } from '../gen/jetledger/order/v1/order_pb.ts';
 import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
+import { isAggregateId } from './ids.ts';
 import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
 import {
   evolveOrder,
@@ -45,6 +46,7 @@ interface CustomerRejection extends Rejection {
   readonly code:
     | 'order/not-found'
     | 'order/exists'
+    | 'order/invalid-user'
     | 'order/total-too-large'
     | 'order/invalid-payment'
     | 'order/invalid-reason'
@@ -84,6 +86,10 @@ function place(command: CommandOf<'place'>, state: OrderState): Outcome {
     return isSameOrder(command, state)
       ? []
       : rejected('order/exists', 'Another order was placed under this id; place this one under a new id.');
+  }
+  // The read models use it as a key.
+  if (!isAggregateId(userId)) {
+    return rejected('order/invalid-user', 'Give the id of a registered user.');
   }
   const rejection = checkLines(lines);
   if (rejection !== undefined) return rejection;

@@ -33,6 +33,7 @@ export interface Operation {
     readonly name: string;
     readonly required: boolean;
     readonly schema: Schema;
+    readonly example?: unknown;
   }[];
   readonly requestBody?: Media & { readonly required: boolean };
   readonly responses: Readonly<Record<string, Media & { readonly description: string }>>;

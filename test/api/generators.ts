@@ -215,7 +215,12 @@ const oddQuery = fc.oneof(
 
 /** Requests to one operation. */
 export function requestTo(route: Route, known: Known): fc.Arbitrary<FuzzRequest> {
-  const { parameters = [], requestBody } = route.operation;
+  const { requestBody } = route.operation;
+  // The document moves the example of a parameter's schema to the parameter.
+  const parameters = (route.operation.parameters ?? []).map((parameter) => {
+    const { schema, example } = parameter;
+    return example === undefined ? parameter : { ...parameter, schema: { ...schema, examples: [example] } };
+  });
   const rarely = <T>(arbitrary: fc.Arbitrary<T>) =>
     fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
   const pathValues = parameters
@@ -225,7 +230,10 @@ export function requestTo(route: Route, known: Known): fc.Arbitrary<FuzzRequest>
     Object.fromEntries(
       parameters
         .filter((p) => p.in === 'query')
-        .map(({ name, schema }) => [name, rarely(validOf(schema, known, name))]),
+        .map(({ name, schema, required }) => {
+          const value = validOf(schema, known, name);
+          return [name, required ? fc.option(value, { freq: 15, nil: undefined }) : rarely(value)];
+        }),
     ),
   );
   const headers = parameters

@@ -18,11 +18,20 @@ const ROUTES = [
   'PATCH /v1/products/{sku}',
   'POST /v1/products/{sku}/stock',
   'POST /v1/orders',
+  'GET /v1/orders',
   'GET /v1/orders/{id}',
   'POST /v1/orders/{id}/cancel',
   'POST /v1/orders/{id}/deliver',
   'POST /v1/orders/{id}/ship',
   'GET /v1/orders/{id}/events',
+  'GET /v1/statistics',
+  'GET /v1/admin/parked',
+  'GET /v1/admin/parked/{consumer}/{category}/{id}/{position}',
+  'POST /v1/admin/parked/redrive',
+  'POST /v1/admin/parked/discard',
+  'GET /v1/admin/consumers',
+  'POST /v1/admin/consumers/{name}/pause',
+  'POST /v1/admin/consumers/{name}/resume',
   'GET /health/live',
   'GET /health/ready',
 ];
@@ -68,7 +77,7 @@ it('every operation has a unique id, a known tag, a summary, a description and d
       const types = Object.keys(response.content ?? {});
       const isReadiness = operation.operationId === 'getReadiness' && status === '503';
       const expected = status < '400' || isReadiness ? 'application/json' : 'application/problem+json';
-      expect(types).toEqual([expected]);
+      expect(types).toEqual(status === '304' ? [] : [expected]);
     }
   }
 });
@@ -82,8 +91,8 @@ it('every parameter of a path is declared', () => {
   }
 });
 
-it('every POST takes an Idempotency-Key; every change of what exists takes If-Match', () => {
-  for (const { method, path, operation } of routes) {
+it('every POST takes an Idempotency-Key; every change of what exists takes If-Match; operators may just repeat', () => {
+  for (const { method, path, operation } of routes.filter((route) => !route.path.startsWith('/v1/admin/'))) {
     const headers = (operation.parameters ?? []).filter((p) => p.in === 'header').map(({ name }) => name);
     expect([path, headers.includes('Idempotency-Key')]).toEqual([path, method === 'POST']);
     expect([path, headers.includes('If-Match')]).toEqual([path, method !== 'GET' && path.includes('{')]);
@@ -93,6 +102,10 @@ it('every POST takes an Idempotency-Key; every change of what exists takes If-Ma
 it('a body may be left out exactly where none of its fields is needed', () => {
   const optional = routes.filter(({ operation }) => operation.requestBody?.required === false);
   expect(optional.map(({ path }) => path).sort()).toEqual([
+    '/v1/admin/consumers/{name}/pause',
+    '/v1/admin/consumers/{name}/resume',
+    '/v1/admin/parked/discard',
+    '/v1/admin/parked/redrive',
     '/v1/orders/{id}/cancel',
     '/v1/orders/{id}/deliver',
     '/v1/orders/{id}/ship',

@@ -50,7 +50,7 @@ const report = await runSoak({
   faults: values.faults ? 'random' : 'none',
   paymentDeadlineMs: deadline * 1_000,
   maxOpen: 400,
-  restWithinMs: deadline * 1_000 + 60_000,
+  restWithinMs: deadline * 1_000 + 120_000,
   onProgress: (line) => console.log(line),
 });
 console.log(formatReport(report));

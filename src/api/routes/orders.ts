@@ -1,50 +1,39 @@
-import { order } from '../../domain/order.ts';
 import { answer } from '../answer.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { readHistory } from '../history.ts';
 import { commandOf } from '../meta.ts';
-import { sendProblem } from '../problem-reply.ts';
-import { linkToNext, readOptionsOf, sendRow } from '../reading.ts';
+import { waitSecondsOf } from '../reading.ts';
 import { orderBody } from '../representations.ts';
-import { IdParams, NoQuery } from '../schemas/common.ts';
+import { NoQuery } from '../schemas/common.ts';
 import { PlaceOrder } from '../schemas/order.ts';
-import {
-  CreateHeaders,
-  DEFAULT_LIMIT,
-  HistoryQuery,
-  PlainHeaders,
-  ReadHeaders,
-  ReadQuery,
-} from '../schemas/requests.ts';
-import {
-  created,
-  found,
-  listed,
-  problemsOfCommand,
-  problemsOfQuery,
-  problemsOfRead,
-} from '../schemas/responses.ts';
+import { PlaceHeaders } from '../schemas/requests.ts';
+import { created, problemsOfCommand } from '../schemas/responses.ts';
+import { settledOrder } from '../settle.ts';
 import type { TypedApp } from './app-type.ts';
 import { orderActions } from './order-actions.ts';
+import { orderQueries } from './order-queries.ts';
 
 const tags = ['orders'];
 
 /** Places and shows orders, changes them, and shows their history. */
 export function orderRoutes(app: TypedApp, deps: ServiceDeps): void {
   placing(app, deps);
-  showing(app, deps);
+  orderQueries(app, deps);
   orderActions(app, deps);
-  history(app, deps);
 }
 
-function placing(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
+function placing(app: TypedApp, deps: ServiceDeps): void {
+  const { useCases, runtime } = deps;
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
   const schema = {
     tags,
     operationId: 'placeOrder',
     summary: 'Place an order',
     description:
-      'Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed.',
-    headers: CreateHeaders,
+      'Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed; with `Prefer: wait=N` the answer waits for that.',
+    headers: PlaceHeaders,
     querystring: NoQuery,
     body: PlaceOrder,
     response: {
@@ -53,6 +42,7 @@ function placing(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
         'order/exists',
         'order/unknown-product',
         'order/product-discontinued',
+        'order/invalid-user',
         'order/invalid-line-count',
         'order/invalid-quantity',
         'order/duplicate-sku',
@@ -69,47 +59,21 @@ function placing(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     const { meta, creationId: orderId } = commandOf(request, runtime);
     const { userId, lines, payment } = request.body;
     const result = await useCases.placeOrder({ orderId, userId, lines, paymentToken: payment?.token }, meta);
-    return answer(request, reply, result, {
-      created: `/v1/orders/${orderId}`,
-      body: (state) => orderBody(orderId, state),
-    });
-  });
-}
-
-function showing(app: TypedApp, { readModels }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'getOrder',
-    summary: 'Show an order',
-    description: 'From the read model, which follows the commands within a moment.',
-    headers: ReadHeaders,
-    querystring: ReadQuery,
-    params: IdParams,
-    response: { ...found('Order'), ...problemsOfQuery('order/not-found') },
-  };
-  app.get('/v1/orders/:id', { schema }, async (request, reply) => {
-    const row = await readModels.order(request.params.id, readOptionsOf(request, reply));
-    return sendRow(request, reply, row, 'order/not-found');
-  });
-}
-
-function history(app: TypedApp, { log }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'listOrderEvents',
-    summary: "List an order's events",
-    description:
-      'Its whole history from the event log, oldest first, always up to date. Events of one commit share a position and are never split, so a page can hold more events than `limit`, which counts commits.',
-    headers: PlainHeaders,
-    querystring: HistoryQuery,
-    params: IdParams,
-    response: { ...listed('History'), ...problemsOfRead('order/not-found') },
-  };
-  app.get('/v1/orders/:id/events', { schema }, async (request, reply) => {
-    const { after = 0, limit = DEFAULT_LIMIT } = request.query;
-    const { items, next, absent } = await readHistory(log, order, request.params.id, { after, limit });
-    if (absent) return sendProblem(request, reply, { code: 'order/not-found' });
-    if (next !== undefined) linkToNext(request, reply, 'after', String(next));
-    return reply.send({ items, ...(next !== undefined && { next }) });
+    const wait = waitSecondsOf(request.headers.prefer) ?? 0;
+    const stopped = () => closing || reply.raw.destroyed;
+    const ended =
+      wait > 0 && (result.outcome === 'accepted' || result.outcome === 'unchanged')
+        ? await settledOrder(deps, orderId, wait * 1_000, stopped)
+        : undefined;
+    if (ended !== undefined) reply.header('preference-applied', `wait=${wait}`);
+    return answer(
+      request,
+      reply,
+      { ...result, ...ended },
+      {
+        created: `/v1/orders/${orderId}`,
+        body: (state) => orderBody(orderId, state),
+      },
+    );
   });
 }

@@ -1,19 +1,20 @@
 import { product } from '../../domain/product.ts';
+import type { ProductState } from '../../domain/product-state.ts';
 import { answer } from '../answer.ts';
 import type { ServiceDeps } from '../deps.ts';
+import { asksTheLog, sendFromLog } from '../from-log.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { readOptionsOf, sendPage, sendRow } from '../reading.ts';
 import { productBody } from '../representations.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
 import { ListProduct, PatchProduct, ReceiveStock } from '../schemas/product.ts';
+import { DEFAULT_LIMIT, ProductsQuery, ReadQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
   CreateHeaders,
-  DEFAULT_LIMIT,
-  PageQuery,
+  EntityHeaders,
   PatchHeaders,
   ReadHeaders,
-  ReadQuery,
 } from '../schemas/requests.ts';
 import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
 import type { TypedApp } from './app-type.ts';
@@ -68,32 +69,40 @@ function catalogue(app: TypedApp, { readModels }: ServiceDeps): void {
     tags,
     operationId: 'listProducts',
     summary: 'List products',
-    description: 'By SKU, ascending.',
+    description: 'By SKU, or with `namePrefix` by name; ascending.',
     headers: ReadHeaders,
-    querystring: PageQuery,
+    querystring: ProductsQuery,
     response: { ...listed('ProductPage'), ...problemsOfQuery('request/invalid-cursor') },
   };
   app.get('/v1/products', { schema }, async (request, reply) => {
-    const { limit = DEFAULT_LIMIT, cursor } = request.query;
-    const options = { ...readOptionsOf(request, reply), limit, cursor };
+    const { limit = DEFAULT_LIMIT, cursor, namePrefix } = request.query;
+    const options = { ...readOptionsOf(request, reply), limit, cursor, namePrefix };
     return sendPage(request, reply, await readModels.products(options));
   });
 }
 
-function showing(app: TypedApp, { readModels }: ServiceDeps): void {
+function showing(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'getProduct',
     summary: 'Show a product',
-    description: 'From the read model, which follows the commands within a moment.',
-    headers: ReadHeaders,
+    description:
+      'From the read model, which follows the commands within a moment; with `consistency=strong` from the event log.',
+    headers: EntityHeaders,
     querystring: ReadQuery,
     params: SkuParams,
-    response: { ...found('Product'), ...problemsOfQuery('product/not-found') },
+    response: { ...found('Product', 'ProductAnswer'), ...problemsOfQuery('product/not-found') },
   };
   app.get('/v1/products/:sku', { schema }, async (request, reply) => {
-    const row = await readModels.product(request.params.sku, readOptionsOf(request, reply));
-    return sendRow(request, reply, row, 'product/not-found');
+    const { sku } = request.params;
+    const absent = 'product/not-found';
+    if (asksTheLog(request.query)) {
+      const exists = ({ status }: ProductState) => status !== 'absent';
+      const body = (state: ProductState) => productBody(sku, state);
+      return sendFromLog(deps, request, reply, { decider: product, id: sku, exists, body, absent });
+    }
+    const row = await deps.readModels.product(sku, readOptionsOf(request, reply));
+    return sendRow(request, reply, row, absent);
   });
 }
 

@@ -1,22 +1,18 @@
 import { user } from '../../domain/user.ts';
+import { isRegistered, type UserState } from '../../domain/user-state.ts';
 import { answer } from '../answer.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { commandOf, expectedOf } from '../meta.ts';
+import { asksTheLog, sendFromLog } from '../from-log.ts';
+import { commandOf } from '../meta.ts';
 import { readOptionsOf, sendPage, sendRow } from '../reading.ts';
 import { userBody } from '../representations.ts';
-import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
-import {
-  ActionHeaders,
-  CreateHeaders,
-  DEFAULT_LIMIT,
-  PageQuery,
-  PatchHeaders,
-  ReadHeaders,
-  ReadQuery,
-} from '../schemas/requests.ts';
-import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
-import { ChangeEmail, DeactivateUser, PatchUser, RegisterUser } from '../schemas/user.ts';
-import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+import { IdParams, NoQuery } from '../schemas/common.ts';
+import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
+import { CreateHeaders, EntityHeaders, ReadHeaders } from '../schemas/requests.ts';
+import { created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import { RegisterUser } from '../schemas/user.ts';
+import type { TypedApp } from './app-type.ts';
+import { userActions } from './user-actions.ts';
 
 const tags = ['users'];
 
@@ -25,10 +21,7 @@ export function userRoutes(app: TypedApp, deps: ServiceDeps): void {
   registration(app, deps);
   showing(app, deps);
   ordersOfUser(app, deps);
-  renaming(app, deps);
-  emailChange(app, deps);
-  deactivation(app, deps);
-  reactivation(app, deps);
+  userActions(app, deps);
 }
 
 function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
@@ -63,20 +56,27 @@ function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
   });
 }
 
-function showing(app: TypedApp, { readModels }: ServiceDeps): void {
+function showing(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'getUser',
     summary: 'Show a user',
-    description: 'From the read model, which follows the commands within a moment.',
-    headers: ReadHeaders,
+    description:
+      'From the read model, which follows the commands within a moment; with `consistency=strong` from the event log.',
+    headers: EntityHeaders,
     querystring: ReadQuery,
     params: IdParams,
-    response: { ...found('User'), ...problemsOfQuery('user/not-found') },
+    response: { ...found('User', 'UserAnswer'), ...problemsOfQuery('user/not-found') },
   };
   app.get('/v1/users/:id', { schema }, async (request, reply) => {
-    const row = await readModels.user(request.params.id, readOptionsOf(request, reply));
-    return sendRow(request, reply, row, 'user/not-found');
+    const { id } = request.params;
+    const absent = 'user/not-found';
+    if (asksTheLog(request.query)) {
+      const body = (state: UserState) => userBody(id, state);
+      return sendFromLog(deps, request, reply, { decider: user, id, exists: isRegistered, body, absent });
+    }
+    const row = await deps.readModels.user(id, readOptionsOf(request, reply));
+    return sendRow(request, reply, row, absent);
   });
 }
 
@@ -95,117 +95,5 @@ function ordersOfUser(app: TypedApp, { readModels }: ServiceDeps): void {
     const { limit = DEFAULT_LIMIT, cursor } = request.query;
     const options = { ...readOptionsOf(request, reply), limit, cursor };
     return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
-  });
-}
-
-function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'updateUser',
-    summary: 'Rename a user',
-    description: 'Changes the fields that are given.',
-    headers: PatchHeaders,
-    querystring: NoQuery,
-    params: IdParams,
-    body: PatchUser,
-    response: {
-      ...changed('UserAnswer'),
-      ...problemsOfCommand(
-        'user/not-found',
-        'user/deactivated',
-        'user/invalid-name',
-        'command/version-mismatch',
-      ),
-    },
-  };
-  app.patch('/v1/users/:id', { schema }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'rename', name: request.body.name, at } as const;
-    const result = await handler.execute(user, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
-  });
-}
-
-function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'changeEmail',
-    summary: "Change a user's e-mail address",
-    description: 'Claims the new address, switches to it and frees the old one.',
-    headers: ActionHeaders,
-    querystring: NoQuery,
-    params: IdParams,
-    body: ChangeEmail,
-    response: {
-      ...changed('UserAnswer'),
-      ...problemsOfCommand(
-        'user/not-found',
-        'user/deactivated',
-        'user/email-taken',
-        'user/email-change-pending',
-        'user/email-change-not-pending',
-        'user/email-change-ended',
-        'user/invalid-email',
-        'idempotency/key-reused',
-        'command/version-mismatch',
-      ),
-    },
-  };
-  app.post('/v1/users/:id/email', { schema }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta } = commandOf(request, runtime);
-    const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
-  });
-}
-
-const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
-
-function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
-  const schema = {
-    ...action,
-    operationId: 'deactivateUser',
-    summary: 'Deactivate a user',
-    description: 'The user keeps its address and orders nothing until it is reactivated.',
-    body: DeactivateUser,
-    response: {
-      ...changed('UserAnswer'),
-      ...problemsOfCommand(
-        'user/not-found',
-        'user/invalid-reason',
-        'idempotency/key-reused',
-        'command/version-mismatch',
-      ),
-    },
-  };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
-  app.post('/v1/users/:id/deactivate', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'deactivate', reason: request.body.reason ?? '', at } as const;
-    const result = await handler.execute(user, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
-  });
-}
-
-function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
-  const schema = {
-    ...action,
-    operationId: 'reactivateUser',
-    summary: 'Reactivate a user',
-    description: 'Undoes a deactivation. Takes no body, or an empty one.',
-    body: NoFields,
-    response: {
-      ...changed('UserAnswer'),
-      ...problemsOfCommand('user/not-found', 'idempotency/key-reused', 'command/version-mismatch'),
-    },
-  };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
-  app.post('/v1/users/:id/reactivate', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const result = await handler.execute(user, id, { type: 'reactivate', at }, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
   });
 }

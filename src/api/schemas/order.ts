@@ -120,6 +120,7 @@ export const OrderPage = Type.Object(
 export const OrderAnswer = Type.Object(
   {
     ...fields,
+    reason: Type.Optional(WhyNot),
     lines: Type.Array(Item),
     total: Money,
     ...commandFields,

@@ -1,48 +1,6 @@
 import Type from 'typebox';
 import { Position } from './common.ts';
 
-const freshness = {
-  minPosition: Type.Optional(
-    Type.Integer({ ...Position, description: 'As the header Min-Position, which wins when both are given.' }),
-  ),
-};
-
-/** Query of a read of one entity. */
-export const ReadQuery = Type.Object(freshness, { additionalProperties: false });
-
-const Limit = Type.Integer({
-  minimum: 1,
-  maximum: 200,
-  default: 50,
-  description: 'How many at most; 50 without it.',
-});
-
-/** Query of a list. */
-export const PageQuery = Type.Object(
-  {
-    ...freshness,
-    limit: Type.Optional(Limit),
-    cursor: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 1024, description: '`next` of the page before; opaque.' }),
-    ),
-  },
-  { additionalProperties: false },
-);
-
-/** Query of a history. */
-export const HistoryQuery = Type.Object(
-  {
-    after: Type.Optional(
-      Type.Integer({ ...Position, default: 0, description: 'Only events with a higher position than this.' }),
-    ),
-    limit: Type.Optional(Limit),
-  },
-  { additionalProperties: false },
-);
-
-/** Items of a page when the client names no limit. */
-export const DEFAULT_LIMIT = 50;
-
 const trace = {
   'X-Request-Id': Type.Optional(
     Type.String({
@@ -86,13 +44,36 @@ const reading = {
   ),
 };
 
+const unmodified = {
+  'If-None-Match': Type.Optional(
+    Type.String({
+      description: 'The ETag that is known already; 304 when it is still so.',
+      examples: ['"42"'],
+    }),
+  ),
+};
+
+const settling = {
+  Prefer: Type.Optional(
+    Type.String({
+      description:
+        '`wait=N`: wait up to N seconds (at most 10) until the order is confirmed, rejected or cancelled, and answer with that and Preference-Applied; otherwise the answer is the order as it was placed.',
+      examples: ['wait=5'],
+    }),
+  ),
+};
+
 /** Headers of a creation. */
 export const CreateHeaders = Type.Object({ ...idempotency, ...trace });
+/** Headers of placing an order. */
+export const PlaceHeaders = Type.Object({ ...idempotency, ...settling, ...trace });
 /** Headers of a POST that changes something. */
 export const ActionHeaders = Type.Object({ ...idempotency, ...precondition, ...trace });
 /** Headers of a PATCH. */
 export const PatchHeaders = Type.Object({ ...precondition, ...trace });
 /** Headers of a query of a read model. */
 export const ReadHeaders = Type.Object({ ...reading, ...trace });
+/** Headers of a read of one entity. */
+export const EntityHeaders = Type.Object({ ...reading, ...unmodified, ...trace });
 /** Headers of everything else. */
 export const PlainHeaders = Type.Object({ ...trace });

@@ -28,9 +28,15 @@ export function changed(name: string): Responses {
   return { 200: json(name, 'The state after the command.', { ...ETAG, ...POSITION }) };
 }
 
-/** A row of a read model. */
-export function found(name: string): Responses {
-  return { 200: json(name, 'As the read model shows it.', { ...ETAG, ...POSITION }) };
+/** One entity: a row of a read model, or, from the log, in the shape in which commands answer; or nothing new. */
+export function found(row: string, answer: string): Responses {
+  const headers = { ...ETAG, ...POSITION };
+  const schema = { anyOf: [{ $ref: `${row}#` }, { $ref: `${answer}#` }] };
+  const description = `As the read model shows it (${row}); what comes from the log is a ${answer}.`;
+  return {
+    200: { description, headers, content: { 'application/json': { schema } } },
+    304: { type: 'null', description: 'It still has the version that If-None-Match names.', headers },
+  };
 }
 
 /** A page of a list. */
@@ -64,6 +70,12 @@ export function problemsOfRead(...codes: ProblemCode[]): Responses {
 /** The problems of a query of a read model, besides the given ones. */
 export function problemsOfQuery(...codes: ProblemCode[]): Responses {
   return problemsOfRead('view/behind', ...codes);
+}
+
+/** The problems of what an operator asks for, besides the given ones. */
+export function problemsOfAdmin(...codes: ProblemCode[]): Responses {
+  const body = ['request/malformed-json', 'request/too-large', 'request/unsupported-media-type'] as const;
+  return problems([...COMMON, ...body, 'log/unavailable', 'log/outcome-unknown', ...codes]);
 }
 
 /** The problems of any command, besides the given ones. */

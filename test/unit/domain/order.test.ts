@@ -71,6 +71,12 @@ describe('placing an order', () => {
     },
   );
 
+  test.each(['', 'a.b', '*', 'two words', 'x'.repeat(129)])('refuses the user id %j', (userId) => {
+    given(order)
+      .when({ ...place(tea), userId })
+      .thenRejected('order/invalid-user');
+  });
+
   test('takes 1 to 100 lines', () => {
     given(order).when(place()).thenRejected('order/invalid-line-count', { lines: 0 });
     expect(order.decide(place(...manyLines(100)), order.initial)).toHaveLength(1);

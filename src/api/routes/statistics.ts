@@ -1,0 +1,27 @@
+import type { ServiceDeps } from '../deps.ts';
+import { readOptionsOf } from '../reading.ts';
+import { PeriodQuery } from '../schemas/queries.ts';
+import { ReadHeaders } from '../schemas/requests.ts';
+import { plain, problemsOfQuery } from '../schemas/responses.ts';
+import type { TypedApp } from './app-type.ts';
+
+/** Orders and revenue per day. */
+export function statisticsRoutes(app: TypedApp, { readModels }: ServiceDeps): void {
+  const schema = {
+    tags: ['orders'],
+    operationId: 'getStatistics',
+    summary: 'Show orders and revenue per day',
+    description:
+      'Per day and currency what was ordered, captured and given back; per day what was confirmed and cancelled, and what was rejected at which step. An event counts for the day of its time, UTC.',
+    headers: ReadHeaders,
+    querystring: PeriodQuery,
+    response: {
+      ...plain(200, 'Statistics', 'The days of the period.'),
+      ...problemsOfQuery('request/invalid-period'),
+    },
+  };
+  app.get('/v1/statistics', { schema }, async (request, reply) => {
+    const { from, to } = request.query;
+    return reply.send(await readModels.statistics({ from, to, ...readOptionsOf(request, reply) }));
+  });
+}

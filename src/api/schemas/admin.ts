@@ -1,0 +1,167 @@
+import Type from 'typebox';
+import { Position, Time } from './common.ts';
+
+const strict = { additionalProperties: false } as const;
+
+const ConsumerName = Type.String({
+  pattern: '^[A-Za-z0-9-]{1,64}$',
+  description: "The consumer's name.",
+  examples: ['order-process'],
+});
+const Category = Type.String({
+  pattern: '^[a-z][a-z0-9_]{0,31}$',
+  description: "The aggregate's kind.",
+  examples: ['order'],
+});
+const Id = Type.String({
+  pattern: '^[A-Za-z0-9_-]{1,128}$',
+  description: "The aggregate's id.",
+  examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
+});
+const At = { ...Position, minimum: 1 };
+const Count = Type.Integer({ minimum: 0 });
+
+/** Which parked commits are meant, in a query or a body. */
+export const parkedFilter = {
+  consumer: Type.Optional(ConsumerName),
+  category: Type.Optional(Category),
+  id: Type.Optional(Id),
+  upTo: Type.Optional(Type.Integer({ ...At, description: 'This position and older ones.' })),
+};
+
+export const ConsumerParams = Type.Object({ name: ConsumerName }, strict);
+
+export const ParkedParams = Type.Object(
+  {
+    consumer: ConsumerName,
+    category: Category,
+    id: Id,
+    position: Type.String({ pattern: '^[1-9][0-9]{0,14}$', description: 'In the log.', examples: ['42'] }),
+  },
+  strict,
+);
+
+export const ParkedAction = Type.Object(
+  {
+    filter: Type.Optional(
+      Type.Object(
+        {
+          ...parkedFilter,
+          position: Type.Optional(Type.Integer({ ...At, description: 'Exactly this one.' })),
+        },
+        {
+          ...strict,
+          minProperties: 1,
+          description: 'Which ones.',
+          examples: [{ consumer: 'order-process' }],
+        },
+      ),
+    ),
+    all: Type.Optional(
+      Type.Literal(true, { description: 'Every parked commit; needed where there is no filter.' }),
+    ),
+    dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would be marked.', examples: [true] })),
+  },
+  strict,
+);
+
+const names = { consumer: ConsumerName, category: Type.String(), id: Type.String(), position: Position };
+
+const Asked = Type.Object(
+  { requested: Type.Enum(['redrive', 'discard']), by: Type.String(), at: Time },
+  { ...strict, description: 'What an operator has asked for, and is not done yet.' },
+);
+
+const summary = {
+  ...names,
+  behind: Type.Boolean({ description: 'Never tried: an earlier commit of its aggregate is parked.' }),
+  attempts: Count,
+  firstAt: Type.Optional(Time),
+  lastAt: Type.Optional(Time),
+  traceId: Type.Optional(Type.String()),
+  request: Type.Optional(Asked),
+};
+
+const ParkedSummary = Type.Object(
+  {
+    ...summary,
+    eventTypes: Type.Array(Type.String()),
+    error: Type.Optional(Type.Object({ name: Type.String(), message: Type.String() }, strict)),
+  },
+  strict,
+);
+export type ParkedSummaryBody = Type.Static<typeof ParkedSummary>;
+
+export const ParkedPage = Type.Object(
+  { items: Type.Array(ParkedSummary), next: Type.Optional(Type.String()) },
+  { ...strict, $id: 'ParkedPage', title: 'Page of parked commits, oldest first' },
+);
+
+export const Parked = Type.Object(
+  {
+    ...summary,
+    commitId: Type.String(),
+    events: Type.Array(
+      Type.Object({ type: Type.String(), schemaVersion: Count, payload: Type.Unknown() }, strict),
+    ),
+    error: Type.Optional(
+      Type.Object({ name: Type.String(), message: Type.String(), stack: Type.String() }, strict),
+    ),
+  },
+  { ...strict, $id: 'Parked', title: 'Parked commit, whole' },
+);
+export type ParkedBody = Type.Static<typeof Parked>;
+
+const Named = Type.Object(names, strict);
+
+export const ParkedMarked = Type.Object(
+  {
+    dryRun: Type.Boolean(),
+    marked: Type.Array(Named, {
+      description:
+        'What was marked, or would be; with the failed ones before it, since the order of an aggregate holds.',
+    }),
+    changed: Type.Array(Named, { description: 'Changed while they were being marked; ask again.' }),
+  },
+  { ...strict, $id: 'ParkedMarked', title: 'Parked commits that were marked' },
+);
+
+const Here = Type.Object(
+  {
+    groups: Type.Array(Count),
+    held: Type.Integer({ minimum: 0, description: 'Commits in memory.' }),
+    running: Type.Integer({ minimum: 0, description: 'Handlers under way.' }),
+    retrying: Type.Integer({ minimum: 0, description: 'Aggregates that wait for another try.' }),
+    retries: Type.Integer({ minimum: 0, description: 'Tries that were repeated since the start.' }),
+    stopped: Type.Boolean({ description: 'It has stopped for good; `lastError` says why.' }),
+    lastError: Type.Optional(Type.String()),
+  },
+  { ...strict, description: 'Of the process that answers; absent where it does not run the consumer.' },
+);
+
+export const Consumers = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object(
+        {
+          consumer: ConsumerName,
+          lag: Type.Integer({ minimum: 0, description: 'Commits that are neither handled nor parked.' }),
+          lagSeconds: Type.Number({ minimum: 0, description: 'Age of the oldest of them.' }),
+          oldest: Type.Optional(Type.Object({ position: Position, at: Time }, strict)),
+          parked: Count,
+          paused: Type.Boolean(),
+          groups: Type.Object({ of: Count, held: Count }, strict),
+          here: Type.Optional(Here),
+        },
+        strict,
+      ),
+    ),
+  },
+  { ...strict, $id: 'Consumers', title: 'How the consumers stand' },
+);
+export type ConsumerBody = Type.Static<typeof Consumers>['items'][number];
+
+export const ConsumerControl = Type.Object(
+  { consumer: ConsumerName, paused: Type.Boolean() },
+  { ...strict, $id: 'ConsumerControl', title: 'A consumer after pause or resume' },
+);

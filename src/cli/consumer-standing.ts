@@ -1,0 +1,132 @@
+import type { ConsumerStanding } from '../api/deps.ts';
+import type { Bucket } from '../eventstore/bucket.ts';
+import type { Log, RecordedCommit } from '../eventstore/log.ts';
+import type { Runtime } from '../eventstore/runtime.ts';
+import type { LogFilter, SlotGroup } from '../eventstore/stream.ts';
+import { CONTROL, type ControlValue, LEASE } from '../processes/engine/board.ts';
+import { type Buckets, bucketNames } from '../processes/engine/buckets.ts';
+import type { CursorValue } from '../processes/engine/cursor.ts';
+import { timeOf } from '../processes/engine/deliver.ts';
+import { groupKey } from '../processes/engine/lease.ts';
+import { parseEntryKey } from '../processes/engine/parked-entry.ts';
+import { parseRow } from '../processes/engine/rows.ts';
+
+/** Where every instance leaves its traces. */
+export interface StandingDeps {
+  readonly buckets: Pick<Buckets, 'open'>;
+  readonly prefix: string;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  /** What each consumer reads; one that is not named here is taken to read everything. */
+  readonly categories: ReadonlyMap<string, string>;
+}
+
+/** What is counted of a consumer's groups. */
+interface Backlog {
+  readonly lag: number;
+  readonly oldest: { readonly position: number; readonly at: number } | undefined;
+}
+
+const GROUPS = 'groups.';
+
+/**
+ * How the consumers stand on all instances, from the buckets of the engine and the log; as old as the last cursors,
+ * which are written every tenth of a second. Consumers that never ran are not known.
+ * @throws LogUnavailable
+ */
+export async function readStandings(deps: StandingDeps): Promise<readonly ConsumerStanding[]> {
+  const names = bucketNames(deps.prefix);
+  const [shared, cursors, parked] = await Promise.all([
+    deps.buckets.open(names.shared),
+    deps.buckets.open(names.cursors),
+    deps.buckets.open(names.parked),
+  ]);
+  if (shared === undefined) return [];
+  const { counts, paused, leases } = await readShared(shared);
+  const parkedOf = await countParked(parked);
+  const standings: ConsumerStanding[] = [];
+  for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
+    const { lag, oldest } = await backlogOf(deps, cursors, consumer, groups);
+    standings.push({
+      consumer,
+      lag,
+      lagSeconds: oldest === undefined ? 0 : Math.max(0, (deps.runtime.now() - oldest.at) / 1_000),
+      ...(oldest && { oldest }),
+      parked: parkedOf.get(consumer) ?? 0,
+      paused: paused.has(consumer),
+      groups: { of, held: groups.filter((group) => leases.has(groupKey(consumer, group))).length },
+    });
+  }
+  return standings;
+}
+
+/** The names of all consumers that ever ran. @throws LogUnavailable */
+export async function knownConsumers({
+  buckets,
+  prefix,
+}: Pick<StandingDeps, 'buckets' | 'prefix'>): Promise<readonly string[]> {
+  const shared = await buckets.open(bucketNames(prefix).shared);
+  return shared === undefined ? [] : [...(await readShared(shared)).counts.keys()].sort();
+}
+
+async function readShared(bucket: Bucket) {
+  const counts = new Map<string, SlotGroup['count']>();
+  const paused = new Set<string>();
+  const leases = new Set<string>();
+  for await (const row of bucket.rows()) {
+    const { key } = row;
+    if (key.startsWith(GROUPS)) {
+      const count = parseRow<{ count: SlotGroup['count'] }>(row)?.count;
+      if (count !== undefined) counts.set(key.slice(GROUPS.length), count);
+    } else if (key.startsWith(CONTROL)) {
+      if (parseRow<ControlValue>(row)?.paused === true) paused.add(key.slice(CONTROL.length));
+    } else if (key.startsWith(LEASE)) leases.add(key.slice(LEASE.length));
+  }
+  return { counts, paused, leases };
+}
+
+async function countParked(bucket: Bucket | undefined): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  if (bucket === undefined) return counts;
+  for await (const { key } of bucket.rows()) {
+    const consumer = parseEntryKey(key)?.consumer;
+    if (consumer !== undefined) counts.set(consumer, (counts.get(consumer) ?? 0) + 1);
+  }
+  return counts;
+}
+
+async function backlogOf(
+  { log, categories }: StandingDeps,
+  cursors: Bucket | undefined,
+  consumer: string,
+  groups: readonly SlotGroup[],
+): Promise<Backlog> {
+  const category = categories.get(consumer);
+  let lag = 0;
+  let oldest: RecordedCommit | undefined;
+  for (const group of groups) {
+    const row = await cursors?.get(groupKey(consumer, group), { leader: true });
+    const { high = 0, open = [] } = parseRow<CursorValue>(row) ?? {};
+    const unread = await countAfter(log, high, { ...(category !== undefined && { category }), group });
+    lag += open.length + unread.count;
+    const [at] = open;
+    const first = at === undefined ? unread.first : await log.at(at);
+    if (first !== undefined && first.position < (oldest?.position ?? Number.POSITIVE_INFINITY)) {
+      oldest = first;
+    }
+  }
+  return { lag, oldest: oldest && { position: oldest.position, at: timeOf(oldest) } };
+}
+
+/** The first batch says how many follow it; the rest need not be read. */
+async function countAfter(
+  log: Log,
+  after: number,
+  filter: LogFilter,
+): Promise<{ count: number; first: RecordedCommit | undefined }> {
+  for await (const { commits, pending } of log.scan({ after, filter })) {
+    return { count: commits.length + pending, first: commits[0] };
+  }
+  return { count: 0, first: undefined };
+}

@@ -1,0 +1,74 @@
+import { parseArgs } from 'node:util';
+import type { ConsumerStanding } from '../api/deps.ts';
+import { type Command, UsageError } from './command.ts';
+import { buildAdmin } from './consumers-admin.ts';
+import { openLog, openNats } from './open.ts';
+
+const ACTIONS = ['status', 'pause', 'resume'] as const;
+
+export const consumersCommand: Command = {
+  name: 'consumers',
+  usage: 'status | pause <name> | resume <name> [--json]',
+  summary: 'See how the consumers of events stand; pause and resume them.',
+  help: `status    lag, oldest event, parked events, pauses and groups of each consumer, over all instances
+pause     nothing new is begun, on every instance and over restarts; what runs is finished
+resume    goes on where it was
+
+--json prints JSON.
+
+Examples:
+  jetledger consumers status
+  jetledger consumers pause order-process
+  jetledger consumers resume order-process`,
+  run: async (args, { config, print }) => {
+    const { action, name, json } = consumersArguments(args);
+    const nats = await openNats(config(), 'join');
+    try {
+      // What is said of an unsafe log belongs to `serve`; here it would spoil the JSON.
+      const log = await openLog(config(), nats, () => undefined);
+      const { consumers: admin } = buildAdmin(config(), nats, log);
+      if (name !== undefined && action !== 'status') {
+        const known = await admin[action](name, 'jetledger consumers');
+        const told = known ? `${name}: ${action}d` : `There is no consumer ${name}.`;
+        print(json ? JSON.stringify({ consumer: name, known, paused: action === 'pause' }) : told);
+        return known ? 0 : 1;
+      }
+      const standings = await admin.status();
+      if (json) print(JSON.stringify(standings, null, 2));
+      else for (const line of linesOf(standings)) print(line);
+      return 0;
+    } finally {
+      await nats.close();
+    }
+  },
+};
+
+/** What was asked for. @throws UsageError */
+export function consumersArguments(args: readonly string[]): {
+  readonly action: (typeof ACTIONS)[number];
+  readonly name: string | undefined;
+  readonly json: boolean;
+} {
+  const options = { json: { type: 'boolean', default: false } } as const;
+  const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options });
+  const [asked, name, ...rest] = positionals;
+  const action = ACTIONS.find((known) => known === asked);
+  if (action === undefined) {
+    throw new UsageError('Say what to do: jetledger consumers status | pause <name> | resume <name>');
+  }
+  if (rest.length > 0 || (action === 'status') !== (name === undefined)) {
+    const right = action === 'status' ? 'status' : `${action} order-process`;
+    throw new UsageError(`Write it like this: jetledger consumers ${right}`);
+  }
+  return { action, name, json: values.json };
+}
+
+/** One line for each consumer. */
+export function linesOf(standings: readonly ConsumerStanding[]): readonly string[] {
+  if (standings.length === 0) return ['No consumer has ever run.'];
+  return standings.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
+    const behind = lag === 0 ? 'up to date' : `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
+    const state = paused ? '  paused' : '';
+    return `${consumer.padEnd(16)}  ${behind}, ${parked} parked, ${groups.held} of ${groups.of} groups held${state}`;
+  });
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../../src/cli/command.ts';
+import { consumersArguments, linesOf } from '../../../src/cli/consumers.ts';
+import { interruptible } from '../../../src/cli/interrupt.ts';
+import { rebuildRequest } from '../../../src/cli/rebuild-options.ts';
+
+describe('jetledger consumers', () => {
+  it('takes an action, a name where it needs one, and --json', () => {
+    expect(consumersArguments(['status', '--json'])).toEqual({
+      action: 'status',
+      name: undefined,
+      json: true,
+    });
+    const pause = { action: 'pause', name: 'order-process', json: false };
+    expect(consumersArguments(['pause', 'order-process'])).toEqual(pause);
+  });
+
+  it.each([[[]], [['stop']], [['pause']], [['status', 'x']], [['resume', 'a', 'b']]])(
+    '%j is wrong',
+    (args) => {
+      expect(() => consumersArguments(args)).toThrow(UsageError);
+    },
+  );
+
+  it('tells how each consumer stands in a line', () => {
+    const common = { consumer: 'order-process', parked: 2, groups: { of: 4, held: 3 } };
+    const lines = linesOf([
+      { ...common, lag: 0, lagSeconds: 0, paused: false },
+      { ...common, lag: 7, lagSeconds: 12.4, paused: true },
+    ]);
+    expect(lines).toEqual([
+      'order-process     up to date, 2 parked, 3 of 4 groups held',
+      'order-process     7 behind, the oldest 12 s old, 2 parked, 3 of 4 groups held  paused',
+    ]);
+    expect(linesOf([])).toEqual(['No consumer has ever run.']);
+  });
+});
+
+describe('jetledger rebuild', () => {
+  it('takes views with what a rebuild can be told', () => {
+    const request = rebuildRequest(['orders', '--diff', '--throttle', '500', '--from-position', '0']);
+    expect(request).toMatchObject({
+      mode: 'rebuild',
+      diff: true,
+      commitsPerSecond: 500,
+      from: { position: 0 },
+    });
+    expect(request.chosen.map(({ name }) => name)).toEqual(['orders']);
+    expect(rebuildRequest(['users', '--id', 'u1'])).toMatchObject({ mode: 'one', id: 'u1' });
+    expect(rebuildRequest(['--all', '--rollback'])).toMatchObject({ mode: 'rollback' });
+    const from = { time: Date.UTC(2026, 0, 15) };
+    expect(rebuildRequest(['users', '--from-time', '2026-01-15T00:00:00Z'])).toMatchObject({ from });
+  });
+
+  it.each([
+    [[]],
+    [['nonsense']],
+    [['orders', '--throttle', '0']],
+    [['orders', '--from-position', '-']],
+    [['orders', '--from-time', 'yesterday']],
+    [['orders', '--resume', '--from-position', '3']],
+    [['orders', '--rollback', '--id', 'a']],
+    [['orders', '--rollback', '--diff']],
+    [['--all', '--id', 'a']],
+  ])('%j is wrong', (args) => {
+    expect(() => rebuildRequest(args)).toThrow(UsageError);
+  });
+});
+
+it('the first Ctrl-C asks the work to end, and nothing stays installed afterwards', async () => {
+  const before = process.listenerCount('SIGINT');
+  const ended = interruptible(
+    (signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve('cancelled'))),
+  );
+  process.emit('SIGINT');
+  expect(await ended).toBe('cancelled');
+  expect([process.listenerCount('SIGINT'), process.listenerCount('SIGTERM')]).toEqual([
+    before,
+    process.listenerCount('SIGTERM'),
+  ]);
+});
