@@ -83,7 +83,7 @@ export interface CheckpointDeps {
  */
 export async function openCheckpoint(
   deps: CheckpointDeps,
-  head: number,
+  head: () => Promise<number>,
 ): Promise<{ position: number; revision: number }> {
   const { bucket, view, group } = deps;
   for (;;) {
@@ -95,8 +95,10 @@ export async function openCheckpoint(
         throw refuse(`it was filled from the log's life ${incarnation}, and this one is ${deps.incarnation}`);
       }
       if (version !== deps.version) throw refuse(`it holds version ${version}, and this is ${deps.version}`);
-      if (stored.value.position > head) {
-        throw refuse(`its checkpoint ${stored.value.position} lies beyond the log's end ${head}`);
+      // Asked after the checkpoint was read: another process may move both on in between.
+      const end = await head();
+      if (stored.value.position > end) {
+        throw refuse(`its checkpoint ${stored.value.position} lies beyond the log's end ${end}`);
       }
       return stored;
     }
