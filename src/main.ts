@@ -33,7 +33,14 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
   const nats = await openNats(config, 'own', logger);
   const closers: (() => Promise<unknown> | unknown)[] = [nats.close];
   const stop = async (): Promise<void> => {
-    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close();
+    let failure: unknown;
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+      // What fails to close must not keep the rest open.
+      await (async () => close())().catch((error: unknown) => {
+        failure ??= error;
+      });
+    }
+    if (failure !== undefined) throw failure;
   };
   try {
     const log = await openLog(config, nats, (problem) => logger.warn(problem));
@@ -69,7 +76,8 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     logger.info(`JetLedger answers at ${url}, its documentation is at ${url}/docs${server}`);
     return { url, stop, lost: lossOf(nats) };
   } catch (error) {
-    await stop();
+    // The reason why it could not start says more than what came of stopping.
+    await stop().catch(() => undefined);
     throw error;
   }
 }

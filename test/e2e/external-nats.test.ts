@@ -15,7 +15,12 @@ import { openShop, showShop } from './shop.ts';
 
 const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
 const OTHER_KEY = { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) };
-const PRODUCTION = { JETLEDGER_ENV: 'production', JETLEDGER_HTTP__HOST: '127.0.0.1' };
+const PRODUCTION = {
+  JETLEDGER_ENV: 'production',
+  JETLEDGER_HTTP__HOST: '127.0.0.1',
+  JETLEDGER_PAYMENT__URL: 'http://127.0.0.1:9',
+  JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
+};
 
 let server: TestServer;
 let data: DataDir;

@@ -53,8 +53,13 @@ const RULES: readonly Rule[] = [
   },
   {
     key: 'payment.url',
-    message: 'payment.adapter http needs the address of the provider',
-    broken: ({ payment }) => payment.adapter === 'http' && payment.url === '',
+    message: `payment.adapter http needs url and apiKey: set ${variableFor('payment.url')} and ${variableFor('payment.apiKey')}`,
+    broken: ({ payment: p }) => p.adapter === 'http' && (p.url === '' || p.apiKey === ''),
+  },
+  {
+    key: 'payment.adapter',
+    message: `production needs a real provider: set ${variableFor('payment.adapter')} to http, with payment.url and payment.apiKey`,
+    broken: ({ environment, payment }) => environment === 'production' && payment.adapter === 'simulated',
   },
   {
     key: 'notifications.url',

@@ -15,6 +15,8 @@ const PRODUCTION: Env = {
   JETLEDGER_ENV: 'production',
   NATS_URL: 'nats://nats.internal:4222',
   JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
+  JETLEDGER_PAYMENT__URL: 'https://payments.internal/v1',
+  JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
 };
 
 function load(env: Env, dir = configDir({})) {
@@ -44,15 +46,21 @@ describe('the checked-in configuration', () => {
     expect(load({ JETLEDGER_ENV: 'test' }).http.port).toBe(0);
   });
 
-  it('is valid in production once server and e-mail key are given', () => {
+  it('is valid in production once server, e-mail key and payment provider are given', () => {
     expect(load(PRODUCTION).environment).toBe('production');
   });
 
-  it('names the variables to set when production lacks its server and its e-mail key', () => {
+  it('names the variables to set when production lacks its server, its e-mail key and its payment provider', () => {
     const problems = problemsOf({ JETLEDGER_ENV: 'production' });
-    expect(problems).toHaveLength(2);
+    expect(problems).toHaveLength(3);
     expect(problems[0]).toContain('set NATS_URL or JETLEDGER_NATS__URL');
     expect(problems[1]).toContain('set JETLEDGER_USERS__EMAIL_KEY');
+    expect(problems[2]).toContain('set JETLEDGER_PAYMENT__URL and JETLEDGER_PAYMENT__API_KEY');
+  });
+
+  it('takes no simulated payments in production', () => {
+    const [problem] = problemsOf({ ...PRODUCTION, JETLEDGER_PAYMENT__ADAPTER: 'simulated' });
+    expect(problem).toContain('production needs a real provider');
   });
 
   it('has the data folder as an absolute path, wherever the command is run', () => {
