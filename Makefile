@@ -44,7 +44,7 @@ lint: setup ## Lint, formatting and import rules
 	@$(NPM_RUN) lint && $(NPM_RUN) imports
 
 .PHONY: simulate
-simulate: setup ## Run the kernel and the e-mail protocols through seeded schedules with faults (ARGS="--schedules 100000")
+simulate: setup ## Run kernel, e-mail, engine and order process through seeded schedules with faults (ARGS="--schedules 100000")
 	@exec $(NPM_RUN) simulate -- $(ARGS)
 
 .PHONY: audit
@@ -54,6 +54,10 @@ audit: setup ## Try to break the event store: faults on real servers, then check
 .PHONY: scale
 scale: setup ## Measure with many aggregates (ARGS="--aggregates 1000000")
 	@exec $(NPM_RUN) scale -- $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure beside the bare client; ARGS="--peers" adds emmett on PostgreSQL, ARGS="--only append" one part
+	@exec $(NPM_RUN) bench -- $(ARGS)
 
 ##@ Change
 .PHONY: format

@@ -36,6 +36,7 @@ const folders = {
       NATS,
       PROTOBUF,
       '@opentelemetry/[^/]+',
+      'jose',
       'pino',
       'pino-pretty',
       'close-with-grace',

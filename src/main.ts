@@ -3,17 +3,24 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildApp } from './api/app.ts';
+import { listenQuietly } from './api/request-log.ts';
 import { createUseCases } from './app/create-use-cases.ts';
 import type { UseCaseSettings } from './app/steps.ts';
+import { openAuthentication } from './cli/auth.ts';
 import { buildAdmin } from './cli/consumers-admin.ts';
+import { buildLive } from './cli/live.ts';
+import { openMetering, startGauges } from './cli/metering.ts';
 import { type Nats, openLog, openNats } from './cli/open.ts';
 import { buildHandler, buildReadSide } from './cli/parts.ts';
 import { startProcesses } from './cli/processes.ts';
 import { createStallWatch, readiness } from './cli/readiness.ts';
+import { meterTracing, openTracing } from './cli/tracing.ts';
 import { systemRuntime } from './eventstore/runtime.ts';
 import { packageRoot } from './platform/config/package-root.ts';
 import type { Config } from './platform/config/schema.ts';
 import { HttpPortTaken } from './platform/http-port.ts';
+import { startNatsMonitor } from './platform/nats-monitor.ts';
+import type { Tracing } from './platform/telemetry/tracing.ts';
 
 /** A service that answers. */
 export interface Service {
@@ -25,11 +32,22 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+/** What a service may be given from outside. */
+export interface ServiceSurroundings {
+  /** Tracing that is on already in this process; the service does not stop it. Otherwise it starts its own. */
+  readonly tracing?: Tracing;
+}
+
 /**
  * Starts everything in one process: NATS when none is configured, command path, read models, HTTP.
  * @throws the one-line errors of configuration, NATS, log and port
  */
-export async function startService(config: Config, logger: Logger): Promise<Service> {
+export async function startService(
+  config: Config,
+  logger: Logger,
+  given: ServiceSurroundings = {},
+): Promise<Service> {
+  const auth = openAuthentication(config, logger);
   const nats = await openNats(config, 'own', logger);
   const closers: (() => Promise<unknown> | unknown)[] = [nats.close];
   const stop = async (): Promise<void> => {
@@ -43,11 +61,21 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
     if (failure !== undefined) throw failure;
   };
   try {
-    const log = await openLog(config, nats, (problem) => logger.warn(problem));
-    const handler = await buildHandler(config, nats, log, logger);
+    const version = await packageVersion();
+    const metering = await openMetering(config, version);
+    if (metering !== undefined) closers.push(metering.stop);
+    const own = given.tracing === undefined ? await openTracing(config, version, logger) : undefined;
+    if (own !== undefined) closers.push(() => own.stop(config.tracing.exportTimeoutMs));
+    const tracing = given.tracing ?? own;
+    const tracer = tracing?.tracer;
+    if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
+    const log = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
+    const handler = await buildHandler(config, nats, log, logger, metering, tracer);
     closers.push(handler.close);
-    const { readSide, stop: stopReading } = buildReadSide(config, nats, log, logger);
+    const { readSide, stop: stopReading } = buildReadSide(config, nats, log, logger, metering, tracer);
     closers.push(stopReading);
+    const live = buildLive(config, log, logger);
+    closers.push(live.stop);
     const useCases = createUseCases({
       handler,
       runtime: systemRuntime,
@@ -55,19 +83,28 @@ export async function startService(config: Config, logger: Logger): Promise<Serv
       settings: useCaseSettings(config),
     });
     const processes = config.processes.enabled
-      ? await startProcesses({ config, nats, log, handler, useCases, readSide, logger })
+      ? await startProcesses({ config, nats, log, handler, useCases, readSide, logger, metering, tracer })
       : undefined;
     if (processes !== undefined) closers.push(processes.stop);
+    const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
+    closers.push(monitor.stop);
+    const consumers = () => processes?.status() ?? [];
+    if (metering !== undefined) startGauges(metering, { config, nats, log, readSide, monitor, consumers });
     const stalls = createStallWatch(systemRuntime.now);
     const app = buildApp({
       handler,
       useCases,
       log,
       readModels: readSide,
+      live,
       runtime: systemRuntime,
-      admin: buildAdmin(config, nats, log, () => processes?.status() ?? []),
-      health: { ready: () => readiness(nats, log, readSide, stalls, processes?.status() ?? []) },
-      settings: { ...config.http, environment: config.environment, version: await packageVersion() },
+      admin: buildAdmin(config, nats, log, consumers, tracer),
+      health: { ready: () => readiness(nats, log, readSide, stalls, consumers(), monitor.latest()) },
+      settings: { ...config.http, environment: config.environment, version },
+      auth,
+      ...(metering && { metrics: metering }),
+      tracer,
+      devTraces: tracing?.devTraces,
       logger,
     });
     closers.push(() => app.close());
@@ -93,7 +130,7 @@ function useCaseSettings({ users, commands, processes, payment }: Config): UseCa
 
 async function listen(app: FastifyInstance, { http }: Config): Promise<string> {
   try {
-    return await app.listen({ host: http.host, port: http.port });
+    return await listenQuietly(app, { host: http.host, port: http.port });
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
       throw new HttpPortTaken(http.port);

@@ -1,9 +1,16 @@
+import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { UseCases } from '../app/use-cases.ts';
 import type { CommandHandler } from '../eventstore/command.ts';
 import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
-import type { ReadModels } from '../projections/read-models.ts';
+import type { StoredTrace } from '../eventstore/trace-context.ts';
+import type { LiveOrders, ReadModels } from '../projections/read-models.ts';
+import type { Authentication } from './auth/authenticator.ts';
+import type { BrowserSettings } from './guards/browsers.ts';
+import type { PaceSettings } from './guards/pace.ts';
+import type { PreconditionSettings } from './guards/preconditions.ts';
+import type { DevTraces } from './schemas/dev-traces.ts';
 
 /** What readiness says; every failing reason at once. */
 export interface Readiness {
@@ -11,11 +18,28 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail?: string | undefined }>>;
 }
 
-export interface ApiSettings {
+export interface ApiSettings extends PreconditionSettings, BrowserSettings {
   /** The largest request body, in bytes. */
   readonly bodyLimitBytes: number;
   /** How long a client may take to send its request, in milliseconds. */
   readonly requestTimeoutMs: number;
+  /** Live streams that may be open at once. */
+  readonly maxStreams: number;
+  /** How often an idle stream is kept alive, in milliseconds. */
+  readonly streamHeartbeatMs: number;
+  /** The largest head of a request, in bytes. */
+  readonly maxHeaderBytes: number;
+  /** Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas; empty = none. */
+  readonly trustProxy: string;
+  readonly rateLimit: PaceSettings;
+  readonly overload: {
+    /** Mean delay of the event loop from which on requests are refused, in milliseconds; 0 = never. */
+    readonly maxEventLoopDelayMs: number;
+  };
+  readonly cors: {
+    /** Origins whose pages may call the API, separated by commas; `*` = all, empty = none. */
+    readonly origins: string;
+  };
   /** For example `development`; shown by health. */
   readonly environment: string;
   /** Of the service; shown by health and the OpenAPI document. */
@@ -62,6 +86,8 @@ export interface ParkedOrder {
   /** Who asks. */
   readonly by: string;
   readonly dryRun: boolean;
+  /** Of the request that asks. */
+  readonly trace?: StoredTrace;
 }
 
 export interface ParkedResult {
@@ -131,6 +157,8 @@ export interface ServiceDeps {
   /** For the history of an order. */
   readonly log: Log;
   readonly readModels: ReadModels;
+  /** Orders as they change. */
+  readonly live: LiveOrders;
   readonly runtime: Runtime;
   /** For operators. */
   readonly admin: { readonly parked: ParkedAdmin; readonly consumers: ConsumersAdmin };
@@ -142,4 +170,14 @@ export interface ServiceDeps {
 export interface AppDeps extends ServiceDeps {
   /** A pino instance, or false for silence. */
   readonly logger: FastifyBaseLogger | false;
+  /** Requests are measured where there is a meter, and GET /metrics answers where there is something to scrape. */
+  readonly metrics?: { readonly meter: Meter; readonly scrape: (() => Promise<string>) | undefined };
+  /** Makes the spans of requests; undefined while tracing is off. */
+  readonly tracer?: Tracer | undefined;
+  /** The last traces, in development. */
+  readonly devTraces?: DevTraces | undefined;
+  /** Who verifies tokens. */
+  readonly auth: Authentication;
+  /** Where the delay of the event loop is read, for tests; by default it is measured. */
+  readonly eventLoopDelayMs?: () => number;
 }

@@ -56,7 +56,8 @@ async function readCommits(log: Log, stream: StreamRef, range: { after: number; 
   }
 }
 
-function decodeCommit(source: EventSource, commit: RecordedCommit): RecordedEvent[] {
+/** The events of a commit as the API shows them. @throws CorruptCommit, UnknownEventType */
+export function decodeCommit(source: EventSource, commit: RecordedCommit): RecordedEvent[] {
   const codec = codecOf(source);
   const schemas = new Map(source.events.map((schema) => [schema.typeName, schema]));
   return commit.decisions.flatMap((decision) =>

@@ -18,9 +18,12 @@ export interface RequestCommand {
   readonly at: number;
 }
 
-/** Who asks. Nobody is known by name before there is authentication. */
-export function principalOf(_request: FastifyRequest): string {
-  return 'anonymous';
+/** The actor of a request without a token, where none is needed. */
+const ANONYMOUS = 'anonymous';
+
+/** Who asks, as it is stored with each decision and as part of every idempotency key: never a name or an address. */
+export function principalOf(request: FastifyRequest): string {
+  return request.identity?.principal ?? ANONYMOUS;
 }
 
 /**

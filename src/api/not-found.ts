@@ -13,6 +13,8 @@ interface KnownRoute {
 export function answerUnknownRoutes(app: FastifyInstance): void {
   const routes: KnownRoute[] = [];
   app.addHook('onRoute', ({ url, method }) => {
+    // The route of @fastify/cors, which is for preflights of any path and none of the API's.
+    if (url === '*') return;
     routes.push({ path: patternOf(url), methods: [method].flat() });
   });
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {

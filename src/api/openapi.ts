@@ -1,6 +1,10 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
+import type { Access } from './auth/access.ts';
+import { allPublic } from './auth/authenticate.ts';
+import { addExamples } from './openapi-examples.ts';
+import { SECURITY_SCHEMES, securityOf } from './openapi-security.ts';
 import { ConsumerControl, Consumers, Parked, ParkedMarked, ParkedPage } from './schemas/admin.ts';
 import { Live, Ready } from './schemas/health.ts';
 import { History } from './schemas/history.ts';
@@ -49,6 +53,7 @@ export function documentRoutes(app: FastifyInstance, version: string): void {
         version,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      components: { securitySchemes: SECURITY_SCHEMES },
       servers: [{ url: '/', description: 'This service' }],
       tags: [
         { name: 'users', description: 'People who may order' },
@@ -61,17 +66,33 @@ export function documentRoutes(app: FastifyInstance, version: string): void {
     refResolver: {
       buildLocalReference: ({ $id }, _base, _fragment, index) => String($id ?? `schema-${index}`),
     },
+    transform: ({ schema, url, route }) => {
+      const { access } = (route.config ?? {}) as { access?: Access };
+      return { schema: { ...schema, ...(access && { security: securityOf(access) }) }, url };
+    },
     transformObject: (document) =>
-      'openapiObject' in document ? withOptionalBodies(document.openapiObject) : document.swaggerObject,
+      'openapiObject' in document ? completed(document.openapiObject) : document.swaggerObject,
   });
-  app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
   app.register(async (scope) => {
+    allPublic(scope);
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, page: true };
+    });
+    await scope.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list' } });
+  });
+  app.register(async (scope) => {
+    allPublic(scope);
     let document: string | undefined;
     scope.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
       document ??= JSON.stringify(scope.swagger());
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
   });
+}
+
+function completed<Document extends object>(document: Document): Document {
+  addExamples(document);
+  return withOptionalBodies(document);
 }
 
 interface Body {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Problem } from './problem.ts';
 import { PROBLEMS } from './problems.ts';
 import { traceIdOf } from './trace.ts';
+import { traceProblem } from './tracing.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -28,10 +29,18 @@ export function problemBody(
 
 /** Answers a request with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-  const { status, retryAfter } = PROBLEMS[problem.code];
+  const { status, ...kind } = PROBLEMS[problem.code];
+  const retryAfter = problem.retryAfter ?? kind.retryAfter;
+  traceProblem(request, problem.code);
   reply.code(status).header('content-type', PROBLEM_TYPE).header('x-request-id', request.id);
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter));
   if (problem.currentVersion !== undefined) reply.header('etag', `"${problem.currentVersion}"`);
   if (problem.allow !== undefined) reply.header('allow', problem.allow.join(', '));
+  if (problem.challenge !== undefined) reply.header('www-authenticate', challengeOf(problem.challenge));
   return reply.send(problemBody(problem, { requestId: request.id, traceId: traceIdOf(request) }));
+}
+
+function challengeOf(parameters: string): string {
+  const realm = 'Bearer realm="jetledger"';
+  return parameters === '' ? realm : `${realm}, ${parameters}`;
 }

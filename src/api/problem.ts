@@ -22,6 +22,10 @@ export interface Problem {
   readonly lag?: number | undefined;
   /** For 405. */
   readonly allow?: readonly string[] | undefined;
+  /** For 401 and 403: the parameters of `WWW-Authenticate: Bearer` besides the realm; may be empty. */
+  readonly challenge?: string | undefined;
+  /** Seconds, where they differ from the table's. */
+  readonly retryAfter?: number | undefined;
 }
 
 type Refusal = Exclude<CommandResult<unknown, never, Rejection>, { outcome: 'accepted' | 'unchanged' }>;

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Page, ReadOptions, ReadRow } from '../projections/read-models.ts';
+import { minPositionOf } from './position-token.ts';
 import { sendProblem } from './problem-reply.ts';
 import type { BusinessCode } from './problems.ts';
 
@@ -9,10 +10,9 @@ const WAIT = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i;
 
 /** How fresh the client wants its answer: `Min-Position` or `minPosition`, and `Prefer: wait=N`. */
 export function readOptionsOf(request: FastifyRequest, reply: FastifyReply): ReadOptions {
-  const { minPosition: inQuery } = request.query as { minPosition?: number };
-  // Validation has made it an integer; the header wins where both are given.
-  const inHeader = (request.headers as { 'min-position'?: number })['min-position'];
-  const minPosition = inHeader ?? inQuery;
+  const token = minPositionOf(request);
+  // Its life of the log was checked before the route was called.
+  const minPosition = token === undefined ? undefined : Number.parseInt(token, 10);
   const wait = waitSecondsOf(request.headers.prefer);
   if (wait !== undefined) reply.header('preference-applied', `wait=${wait}`);
   return {

@@ -1,4 +1,4 @@
-import { type FastifyInstance, LogController } from 'fastify';
+import { type FastifyInstance, type FastifyListenOptions, LogController } from 'fastify';
 import type { Runtime } from '../eventstore/runtime.ts';
 
 const SANE = /^[A-Za-z0-9._-]{1,128}$/;
@@ -11,20 +11,42 @@ export function requestIdFrom(header: string | string[] | undefined, runtime: Ru
 /** Silences Fastify's own request lines: they hold addresses of the client and full paths. */
 export const quietLogController = new LogController({ disableRequestLogging: true });
 
-/** Echoes the request id and writes one line per answer: method, route pattern, status, milliseconds. */
+/** Asked every few seconds by machines. */
+const QUIET = /^\/(health\/|metrics$)/;
+
+/**
+ * Listens without Fastify's own line about it, since the service says in one line where it answers.
+ * @returns the address
+ */
+export async function listenQuietly(app: FastifyInstance, options: FastifyListenOptions): Promise<string> {
+  const { level } = app.log;
+  app.log.level = 'silent';
+  try {
+    return await app.listen(options);
+  } finally {
+    app.log.level = level;
+  }
+}
+
+/**
+ * Echoes the request id and writes one line per answer: method, route pattern, status, milliseconds, and the position
+ * of what was stored.
+ */
 export function logRequests(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
+    const position = reply.getHeader('position');
     const line = {
       method: request.method,
       route,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime * 10) / 10,
+      ...(position !== undefined && { position }),
     };
-    if (route.startsWith('/health/')) request.log.debug(line, 'request');
+    if (QUIET.test(route)) request.log.debug(line, 'request');
     else request.log.info(line, 'request');
   });
 }

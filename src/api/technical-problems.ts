@@ -63,6 +63,35 @@ export const TECHNICAL = {
     title: 'Header fields too large',
     detail: 'Send fewer or shorter header fields or a shorter address.',
   },
+  'request/rate-limited': {
+    status: 429,
+    title: 'Too many requests',
+    detail: 'Wait for as long as Retry-After says, then go on at a slower pace.',
+    retryAfter: 1,
+  },
+  'auth/token-missing': {
+    status: 401,
+    title: 'Token is missing',
+    detail: 'Send a token of your issuer in the header: Authorization: Bearer <token>.',
+  },
+  'auth/token-invalid': {
+    status: 401,
+    title: 'Token is not valid',
+    detail: 'Get a new token and send the request again.',
+  },
+  'auth/scope-missing': {
+    status: 403,
+    title: 'Scope is missing',
+    detail: 'Your token does not allow this; ask its issuer for one with the scope.',
+  },
+  'auth/keys-unavailable': unavailable(
+    'Token cannot be checked',
+    "The keys of the token's issuer cannot be fetched at the moment; try again.",
+  ),
+  'service/overloaded': unavailable(
+    'Service is overloaded',
+    'Nothing was done; wait a moment and send the request again.',
+  ),
   'route/not-found': {
     status: 404,
     title: 'Unknown route',
@@ -78,11 +107,22 @@ export const TECHNICAL = {
     title: 'Version mismatch',
     detail: 'It changed since the version in If-Match: read it again, then repeat with the current version.',
   },
+  'command/precondition-required': {
+    status: 428,
+    title: 'If-Match is missing',
+    detail: 'Read the current version and send its ETag in If-Match.',
+  },
   'command/conflict': {
     status: 409,
     title: 'Too many concurrent changes',
     detail: 'Others changed it at the same time; send the request again.',
     retryAfter: 1,
+  },
+  'idempotency/key-required': {
+    status: 400,
+    title: 'Idempotency-Key is missing',
+    detail:
+      'Send a new key of your own in the header Idempotency-Key, and the same one when you repeat the request.',
   },
   'idempotency/key-reused': {
     status: 422,
@@ -110,6 +150,18 @@ export const TECHNICAL = {
     title: 'Change too large',
     detail: 'The change is larger than the event log takes; split it.',
   },
+  'position/not-in-log': {
+    status: 412,
+    title: 'Position is not in this log',
+    detail:
+      'It is of another life of the event log, which was restored since, or beyond its end: read again without it.',
+  },
+  'stream/too-old': {
+    status: 410,
+    title: 'Too long away to resume',
+    detail: "List the user's orders, and open the stream again without Last-Event-ID.",
+  },
+  'stream/too-many': unavailable('Too many streams', 'This process serves no more; try again in a moment.'),
   'parked/not-found': {
     status: 404,
     title: 'Not parked',

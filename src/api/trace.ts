@@ -1,7 +1,22 @@
+import type { Span } from '@opentelemetry/api';
 import type { FastifyRequest } from 'fastify';
+import { parseTrace, type StoredTrace } from '../eventstore/trace-context.ts';
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
-const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set where tracing is on and the route is traced. */
+    trace: RequestTrace | undefined;
+  }
+}
+
+/** The trace of a request whose spans, if it is sampled, are made here. */
+export interface RequestTrace {
+  /** What is below the request's span joins by this. */
+  readonly stored: { readonly traceparent: string; readonly tracestate?: string | undefined };
+  readonly traceId: string;
+  /** The request's span; undefined when it is not sampled, and once it has ended. */
+  span: Span | undefined;
+}
 
 export interface TraceContext {
   readonly traceparent: string;
@@ -10,19 +25,32 @@ export interface TraceContext {
 
 /** The trace id of a W3C traceparent of version 00; undefined when it is not one. */
 export function traceIdOfParent(traceparent: string): string | undefined {
-  return TRACEPARENT.exec(traceparent)?.[1];
+  return parseTrace({ traceparent })?.traceId;
 }
 
-/** The caller's W3C trace context; an invalid one is as good as none, as the specification demands. */
+/** What a caller's headers say of its trace. */
+export function traceHeadersOf({ headers }: FastifyRequest): StoredTrace {
+  const { traceparent, tracestate } = headers;
+  return {
+    ...(typeof traceparent === 'string' && { traceparent }),
+    ...(typeof tracestate === 'string' && { tracestate }),
+  };
+}
+
+/**
+ * The W3C trace context of a request: of its own span where tracing is on, else the caller's. An invalid one is as
+ * good as none, as the specification demands.
+ */
 export function traceContextOf(request: FastifyRequest): TraceContext | undefined {
-  const { traceparent, tracestate } = request.headers;
-  if (typeof traceparent !== 'string' || !TRACEPARENT.test(traceparent)) return undefined;
-  const valid = typeof tracestate === 'string' && TRACESTATE.test(tracestate);
-  return { traceparent, ...(valid && { tracestate }) };
+  if (request.trace !== undefined) return request.trace.stored;
+  const given = traceHeadersOf(request);
+  const parsed = parseTrace(given);
+  if (given.traceparent === undefined || parsed === undefined) return undefined;
+  const { tracestate } = given;
+  return { traceparent: given.traceparent, ...(parsed.traceState !== undefined && { tracestate }) };
 }
 
-/** The trace that a request belongs to, if its caller named one. */
+/** The trace that a request belongs to: its own where tracing is on, else its caller's, if it has named one. */
 export function traceIdOf(request: FastifyRequest): string | undefined {
-  const context = traceContextOf(request);
-  return context && traceIdOfParent(context.traceparent);
+  return request.trace?.traceId ?? parseTrace(traceHeadersOf(request))?.traceId;
 }

@@ -3,13 +3,14 @@ import type { Bucket } from '../eventstore/bucket.ts';
 import type { Log, RecordedCommit } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import type { LogFilter, SlotGroup } from '../eventstore/stream.ts';
-import { CONTROL, type ControlValue, LEASE } from '../processes/engine/board.ts';
+import { CONTROL, type ControlValue, GROUPS, LEASE } from '../processes/engine/board.ts';
 import { type Buckets, bucketNames } from '../processes/engine/buckets.ts';
 import type { CursorValue } from '../processes/engine/cursor.ts';
-import { timeOf } from '../processes/engine/deliver.ts';
+import { filterOf, timeOf } from '../processes/engine/deliver.ts';
 import { groupKey } from '../processes/engine/lease.ts';
 import { parseEntryKey } from '../processes/engine/parked-entry.ts';
 import { parseRow } from '../processes/engine/rows.ts';
+import type { ConsumerDescription } from '../processes/order-process/consumers.ts';
 
 /** Where every instance leaves its traces. */
 export interface StandingDeps {
@@ -17,8 +18,8 @@ export interface StandingDeps {
   readonly prefix: string;
   readonly log: Log;
   readonly runtime: Runtime;
-  /** What each consumer reads; one that is not named here is taken to read everything. */
-  readonly categories: ReadonlyMap<string, string>;
+  /** What the consumers of this version read; one of another version is taken to read everything. */
+  readonly consumers: readonly ConsumerDescription[];
 }
 
 /** What is counted of a consumer's groups. */
@@ -26,8 +27,6 @@ interface Backlog {
   readonly lag: number;
   readonly oldest: { readonly position: number; readonly at: number } | undefined;
 }
-
-const GROUPS = 'groups.';
 
 /**
  * How the consumers stand on all instances, from the buckets of the engine and the log; as old as the last cursors,
@@ -97,18 +96,18 @@ async function countParked(bucket: Bucket | undefined): Promise<ReadonlyMap<stri
 }
 
 async function backlogOf(
-  { log, categories }: StandingDeps,
+  { log, consumers }: StandingDeps,
   cursors: Bucket | undefined,
   consumer: string,
   groups: readonly SlotGroup[],
 ): Promise<Backlog> {
-  const category = categories.get(consumer);
+  const sources = consumers.find(({ name }) => name === consumer)?.sources ?? [];
   let lag = 0;
   let oldest: RecordedCommit | undefined;
   for (const group of groups) {
     const row = await cursors?.get(groupKey(consumer, group), { leader: true });
     const { high = 0, open = [] } = parseRow<CursorValue>(row) ?? {};
-    const unread = await countAfter(log, high, { ...(category !== undefined && { category }), group });
+    const unread = await countAfter(log, high, filterOf({ sources }, group));
     lag += open.length + unread.count;
     const [at] = open;
     const first = at === undefined ? unread.first : await log.at(at);

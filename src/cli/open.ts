@@ -4,6 +4,7 @@ import { createEmailKey, type EmailKey } from '../app/email-key.ts';
 import type { Log } from '../eventstore/log.ts';
 import { openNatsLog } from '../eventstore/nats/log-stream.ts';
 import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
+import type { StoreObserver } from '../eventstore/observer.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { guardDurability } from '../platform/durability.ts';
@@ -29,20 +30,25 @@ export interface Nats {
 
 /**
  * Connects to the configured server, or to the embedded one.
- * @param mode `own` starts the embedded server and refuses when it runs already; `join` uses the one that runs
+ * @param mode `own` starts the embedded server and refuses when it runs already; `join` uses the one that runs;
+ *   `bare` does too, and creates nothing on it
  * @throws NatsUnusable, NatsServerError: one line that says what to do
  */
-export async function openNats(config: Config, mode: 'own' | 'join', logger?: Logger): Promise<Nats> {
+export async function openNats(
+  config: Config,
+  mode: 'own' | 'join' | 'bare',
+  logger?: Logger,
+): Promise<Nats> {
   const { nats } = config;
   const running =
-    nats.url === '' && mode === 'join' ? await findRunningServer(nats.embedded.dataDir) : undefined;
+    nats.url === '' && mode !== 'own' ? await findRunningServer(nats.embedded.dataDir) : undefined;
   const embedded = nats.url === '' && running === undefined ? await startEmbedded(config, logger) : undefined;
   try {
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));
     const connection = await connectNats(url, nats, config.service.name);
     const requests = createRequests(connection);
-    if (embedded !== undefined) {
+    if (embedded !== undefined && mode !== 'bare') {
       await applyTopology({
         connection,
         log: config.log,
@@ -108,7 +114,12 @@ function monitorUrls({ nats }: Config, embedded: string | undefined): readonly s
  * @param warn hears what production would refuse to run with
  * @throws UnsafeLog, NatsUnusable, EventStoreError `log/missing`
  */
-export async function openLog(config: Config, nats: Nats, warn: (problem: string) => void): Promise<Log> {
+export async function openLog(
+  config: Config,
+  nats: Nats,
+  warn: (problem: string) => void,
+  observer?: StoreObserver,
+): Promise<Log> {
   const { requests, emailKey } = nats;
   const { stream, prefix } = config.log;
   const deadlineMs = config.nats.requestTimeoutMs;
@@ -119,6 +130,8 @@ export async function openLog(config: Config, nats: Nats, warn: (problem: string
     prefix,
     deadlineMs,
     attemptTimeoutMs: Math.ceil(deadlineMs / 2),
+    groupCommit: config.commands.groupCommit,
+    observer,
   });
   checkEmailKey(stored, emailKey.check);
   await guardDurability(config, stored.num_replicas, nats.monitorUrls, warn);

@@ -2,7 +2,12 @@ import { parseArgs } from 'node:util';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { ParkedEntry } from '../processes/engine/parked-entry.ts';
-import { createParkedPort, type ParkedFilter, type ParkedPort } from '../processes/engine/parked-port.ts';
+import {
+  createParkedPort,
+  type ParkedAnswer,
+  type ParkedFilter,
+  type ParkedPort,
+} from '../processes/engine/parked-port.ts';
 import { type Command, UsageError } from './command.ts';
 import { openNats } from './open.ts';
 
@@ -24,9 +29,11 @@ export const parkedCommand: Command = {
   usage: 'list | show | redrive | discard [options]',
   summary: 'Look at events that a consumer could not handle, try them again, or give them up.',
   help: `list      shows them, oldest first
-show      shows them whole, as JSON
-redrive   asks that they be handled again, in the order of their aggregate
+show      shows them whole, as JSON: events, error with its stack, tries, times, trace id
+redrive   asks that they be handled again, in the order of their aggregate; what waits behind follows by itself
 discard   asks that they be given up for ever; an audit line is kept
+
+Asking marks them; the consumer acts on it, and the entry is gone when that has succeeded. Asking twice is safe.
 
 Which ones (redrive and discard need at least one of these, or --all):
   --consumer NAME   of one consumer, for example order-process
@@ -38,8 +45,12 @@ Further options: --dry-run says what would be marked; --json prints JSON.
 
 Examples:
   jetledger parked list
-  jetledger parked redrive --consumer order-process --dry-run
-  jetledger parked discard --category order --id 4abe501a`,
+  jetledger parked show --position 4711                       one, with its error
+  jetledger parked redrive --position 4711                    one
+  jetledger parked redrive --consumer order-process --dry-run what would be marked
+  jetledger parked redrive --consumer order-process           all of a consumer
+  jetledger parked redrive --up-to 4711                       up to a point of the log
+  jetledger parked discard --category order --id 4abe501a     an aggregate's`,
   run: async (args, { config, print }) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     const action = ACTIONS.find((name) => name === positionals[0]);
@@ -57,9 +68,13 @@ Examples:
       const { requests } = nats;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
       const port = createParkedPort({ buckets, prefix, runtime });
-      const entries = await act(port, action, filter, values['dry-run']);
-      show(entries, action === 'show' || values.json, print);
-      return 0;
+      const dryRun = values['dry-run'];
+      const { marked, changed } = await act(port, action, filter, dryRun);
+      if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
+      else for (const line of linesOf(marked, action, dryRun)) print(line);
+      if (changed.length === 0) return 0;
+      console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
+      return 1;
     } finally {
       await nats.close();
     }
@@ -95,21 +110,27 @@ async function act(
   action: (typeof ACTIONS)[number],
   filter: ParkedFilter,
   dryRun: boolean,
-): Promise<readonly ParkedEntry[]> {
-  if (action === 'list' || action === 'show') return port.list(filter);
-  const { marked } = await port[action](filter, { by: 'jetledger parked', dryRun });
-  return marked;
+): Promise<ParkedAnswer> {
+  if (action === 'list' || action === 'show') return { marked: await port.list(filter), changed: [] };
+  return port[action](filter, { by: 'jetledger parked', dryRun });
 }
 
-function show(entries: readonly ParkedEntry[], json: boolean, print: (line: string) => void): void {
-  if (json) {
-    print(JSON.stringify(entries, null, 2));
-    return;
-  }
-  for (const { consumer, category, id, position, attempts, error } of entries) {
-    print(
-      `${consumer}  ${category}/${id}  position ${position}  ${attempts} tries  ${error?.message ?? 'behind an earlier one'}`,
-    );
-  }
-  print(entries.length === 0 ? 'Nothing is parked.' : `${entries.length} parked.`);
+/** One line for each, and a last one that says what they are. */
+export function linesOf(
+  entries: readonly Pick<
+    ParkedEntry,
+    'consumer' | 'category' | 'id' | 'position' | 'attempts' | 'error' | 'behind'
+  >[],
+  action: (typeof ACTIONS)[number],
+  dryRun: boolean,
+): readonly string[] {
+  const lines = entries.map(({ consumer, category, id, position, attempts, error, behind }) => {
+    const why = behind ? 'waits behind an earlier one' : `${attempts} tries, ${error?.message ?? ''}`;
+    return `${consumer}  ${category}/${id}  position ${position}  ${why}`;
+  });
+  const count = entries.length;
+  if (action === 'list' || action === 'show')
+    return [...lines, count === 0 ? 'Nothing is parked.' : `${count} parked.`];
+  if (count === 0) return ['Nothing that is parked fits.'];
+  return [...lines, dryRun ? `${count} would be marked for ${action}.` : `${count} marked for ${action}.`];
 }

@@ -1,4 +1,5 @@
 import { jetstreamManager } from '@nats-io/jetstream';
+import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { createHandler, type Handler } from '../eventstore/handler.ts';
 import type { Log } from '../eventstore/log.ts';
@@ -6,15 +7,30 @@ import { ensureBucket } from '../eventstore/nats/bucket-stream.ts';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { createNatsSnapshotStore } from '../eventstore/nats/snapshot-store.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
+import { logCommands } from '../eventstore/telemetry/logged-commands.ts';
+import { meterCommands } from '../eventstore/telemetry/metered-commands.ts';
+import { meterLog } from '../eventstore/telemetry/metered-log.ts';
+import { traceHandler } from '../eventstore/telemetry/traced-handler.ts';
+import { watchHandler } from '../eventstore/telemetry/watched-handler.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { createMembers } from '../projections/members.ts';
 import { allProjections, createReadModels, type ReadSide } from '../projections/read-side.ts';
 import { defaultProjectionSettings } from '../projections/settings.ts';
 import { startProjections } from '../projections/start.ts';
+import { traceCommits } from '../projections/telemetry-commits.ts';
+import type { Metering } from './metering.ts';
 import type { Nats } from './open.ts';
+import { meterApplied } from './standing-gauges.ts';
 
 /** The command path of this process, with snapshots as configured. */
-export async function buildHandler(config: Config, nats: Nats, log: Log, logger: Logger): Promise<Handler> {
+export async function buildHandler(
+  config: Config,
+  nats: Nats,
+  log: Log,
+  logger: Logger,
+  metering?: Metering,
+  tracer?: Tracer,
+): Promise<Handler> {
   const { commands, snapshots, log: names } = config;
   const { connection, requests } = nats;
   const bucket = `${names.prefix}_snapshots`;
@@ -24,9 +40,10 @@ export async function buildHandler(config: Config, nats: Nats, log: Log, logger:
     await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async', maxBytes });
   }
   const store = createNatsSnapshotStore({ requests, bucket, timeoutMs: config.nats.requestTimeoutMs });
-  return createHandler({
-    log,
+  const handler = createHandler({
+    log: metering === undefined ? log : meterLog(log, metering.meter),
     runtime: systemRuntime,
+    ...(metering && { observer: metering.store }),
     settings: commands,
     ...(snapshots.enabled
       ? {
@@ -39,6 +56,12 @@ export async function buildHandler(config: Config, nats: Nats, log: Log, logger:
         }
       : {}),
   });
+  const watched = watchHandler(handler, [
+    logCommands(logger),
+    ...(metering === undefined ? [] : [meterCommands(metering.meter)]),
+  ]);
+  // Outside of what watches, so that the watchers' lines name the command's span.
+  return tracer === undefined ? watched : traceHandler(watched, { tracer, prefix: names.prefix });
 }
 
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */
@@ -47,6 +70,8 @@ export function buildReadSide(
   nats: Nats,
   log: Log,
   logger: Logger,
+  metering?: Metering,
+  tracer?: Tracer,
 ): { readSide: ReadSide; stop(): Promise<void> } {
   const { projections, log: names } = config;
   const runtime = systemRuntime;
@@ -74,6 +99,13 @@ export function buildReadSide(
         runtime,
         settings,
         onError,
+        ...(tracer && { around: traceCommits({ tracer, prefix: names.prefix }) }),
+        ...(metering && {
+          applied: meterApplied(
+            metering.meter,
+            allProjections.map(({ name }) => name),
+          ),
+        }),
       })
     : undefined;
   const readSide = createReadModels({

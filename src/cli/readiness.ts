@@ -1,5 +1,6 @@
 import type { Readiness } from '../api/deps.ts';
 import type { Log } from '../eventstore/log.ts';
+import { type NatsServerReading, natsServerCheck } from '../platform/nats-monitor.ts';
 import type { ConsumerStatus } from '../processes/engine/status.ts';
 import type { ReadModels, ViewStatus } from '../projections/read-models.ts';
 import type { Nats } from './open.ts';
@@ -38,6 +39,7 @@ export async function readiness(
   readModels: ReadModels,
   stalls: StallWatch,
   consumers: readonly ConsumerStatus[],
+  servers: readonly NatsServerReading[] = [],
 ): Promise<Readiness> {
   const connected = nats.requests.connected();
   const logCheck = await log.head().then(
@@ -49,9 +51,11 @@ export async function readiness(
       statuses.map((status) => [`view ${status.view}`, viewCheck(status, stalls.stalled(status))] as const),
     (error: unknown) => [['views', { ok: false, detail: messageOf(error) }] as const],
   );
+  const natsServers = natsServerCheck(servers);
   const checks: Record<string, Check> = {
     nats: connected ? { ok: true } : { ok: false, detail: 'not connected; reconnecting' },
     log: logCheck,
+    ...(natsServers && { 'nats server': natsServers }),
     ...Object.fromEntries(views),
     ...Object.fromEntries(consumers.map((status) => [`consumer ${status.consumer}`, consumerCheck(status)])),
   };

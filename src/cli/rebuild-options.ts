@@ -15,6 +15,7 @@ const OPTIONS = {
   id: { type: 'string' },
   'from-position': { type: 'string' },
   'from-time': { type: 'string' },
+  json: { type: 'boolean', default: false },
 } as const;
 
 /** What `jetledger rebuild` was asked for. */
@@ -27,12 +28,14 @@ export interface RebuildRequest {
   readonly resume: boolean;
   readonly commitsPerSecond: number | undefined;
   readonly from: StartFrom | undefined;
+  /** Print one line of JSON for each view, and no progress. */
+  readonly json: boolean;
 }
 
 /** The arguments of `jetledger rebuild`. @throws UsageError; what `parseArgs` throws */
 export function rebuildRequest(args: readonly string[]): RebuildRequest {
   const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  const { all, diff, resume, rollback, throttle, id } = values;
+  const { all, diff, resume, rollback, throttle, id, json } = values;
   const unknown = positionals.filter((name) => !allProjections.some((p) => p.name === name));
   if (unknown.length > 0)
     throw new UsageError(`There is no view ${unknown.join(', ')}. Views: ${VIEW_NAMES}.`);
@@ -53,7 +56,7 @@ export function rebuildRequest(args: readonly string[]): RebuildRequest {
   if (id !== undefined && chosen.length > 1) throw new UsageError('--id takes one view, not several.');
   const mode = rollback ? 'rollback' : id === undefined ? 'rebuild' : 'one';
   const commitsPerSecond = throttle === undefined ? undefined : wholeFrom('--throttle', throttle, 1);
-  return { chosen, mode, id, diff, resume, commitsPerSecond, from: startOf(position, time) };
+  return { chosen, mode, id, diff, resume, commitsPerSecond, from: startOf(position, time), json };
 }
 
 /** Each of these says where the work begins; two of them would contradict each other. */

@@ -24,6 +24,7 @@ live view stays as it was, and --resume goes on with what was filled.
   --from-time TIME    the same from a time, for example 2026-01-15T09:30:00Z
   --id ID             fold only the row of that aggregate again, in the live view
   --rollback          point the view back at the bucket that was live before the last switch
+  --json              print one line of JSON for each view (differing keys with --diff), and no progress
 
 Examples:
   jetledger rebuild orders
@@ -60,24 +61,30 @@ interface Terminal {
 
 async function perform(
   deps: RebuildDeps,
-  { mode, id, ...request }: RebuildRequest,
+  { mode, id, json, ...request }: RebuildRequest,
   { signal, print }: Terminal,
 ): Promise<void> {
   const { projection } = deps;
+  const view = projection.name;
   if (id !== undefined) {
     const { position } = await refoldOne({ ...deps, id });
-    print(`${projection.name}: ${id} is folded again, up to position ${position}`);
+    print(
+      json
+        ? JSON.stringify({ view, id, position })
+        : `${view}: ${id} is folded again, up to position ${position}`,
+    );
     return;
   }
-  const bar = progressBar(projection.name, print);
+  const bar = json ? NO_BAR : progressBar(view, print);
   const onProgress = bar.show;
   try {
     const result =
       mode === 'rollback'
         ? await rollback({ ...deps, signal, onProgress })
-        : await rebuild({ ...deps, ...optionsOf(request, print), signal, onProgress });
+        : await rebuild({ ...deps, ...optionsOf(request, json, print), signal, onProgress });
     bar.end();
-    report(projection, result, print);
+    if (json) print(JSON.stringify({ view, ...result }));
+    else report(projection, result, print);
   } catch (error) {
     bar.end();
     throw error;
@@ -85,7 +92,8 @@ async function perform(
 }
 
 function optionsOf(
-  { diff, resume, commitsPerSecond, from }: Omit<RebuildRequest, 'mode' | 'id'>,
+  { diff, resume, commitsPerSecond, from }: Omit<RebuildRequest, 'mode' | 'id' | 'json'>,
+  json: boolean,
   print: Terminal['print'],
 ) {
   return {
@@ -94,7 +102,7 @@ function optionsOf(
     ...(from !== undefined && { from }),
     ...(diff && {
       onDifference: ({ key, kind }: { readonly key: string; readonly kind: string }) =>
-        print(`${kind.padEnd(8)} ${key}`),
+        print(json ? JSON.stringify({ kind, key }) : `${kind.padEnd(8)} ${key}`),
     }),
   };
 }
@@ -113,6 +121,8 @@ function report(
 }
 
 const WIDTH = 30;
+
+const NO_BAR = { show: () => undefined, end: () => undefined };
 
 /** A bar that is drawn over itself on a terminal, and a line now and then elsewhere. */
 function progressBar(

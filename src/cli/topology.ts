@@ -1,20 +1,28 @@
 import { parseArgs } from 'node:util';
-import { applyTopology, planTopology } from '../platform/topology.ts';
+import { applyTopology, planTopology, type TopologyDeps } from '../platform/topology.ts';
 import { type Command, UsageError } from './command.ts';
-import { openNats } from './open.ts';
+import { plannedBuckets } from './planned-buckets.ts';
 import { streamsOf } from './streams.ts';
+import { ownStreams, withNats } from './with-nats.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',
   usage: 'plan | apply [--json]',
   summary: 'Show or create what JetLedger needs on the NATS server.',
-  help: `plan   shows what apply would do and changes nothing.
-apply  creates the stream of the log, or brings its replicas to the configuration. It refuses whatever could
-       lose history. Buckets of read models are made by the service, since they can be rebuilt from the log.
+  help: `plan   shows what apply would do, field by field, and changes nothing
+apply  creates the streams and buckets that are missing, and brings what differs to the configuration: replicas, and
+       how long notifications are kept
+
+Kept for ever: the log. Kept for a while: notifications (notifications.keepMs). Kept until they are done: timers, parked
+events. It refuses whatever could lose history, and removes nothing. Buckets of views are made with their views.
+
+  --json   print the steps as JSON
+
+Exit code 1 when something is refused.
 
 Examples:
   NATS_URL=nats://localhost:4222 jetledger topology plan
-  NATS_URL=nats://localhost:4222 jetledger topology apply`,
+  NATS_URL=nats://localhost:4222 jetledger topology apply --json`,
   run: async (args, { config, print }) => {
     const { positionals, values } = parseArgs({
       args: [...args],
@@ -22,22 +30,20 @@ Examples:
       options: { json: { type: 'boolean', default: false } },
     });
     const [action] = positionals;
-    if (action !== 'plan' && action !== 'apply')
+    if ((action !== 'plan' && action !== 'apply') || positionals.length > 1)
       throw new UsageError('Say what to do: jetledger topology plan | apply');
-    const nats = await openNats(config(), 'join');
-    try {
-      const deps = {
+    const steps = await withNats(config(), async (nats) => {
+      const deps: TopologyDeps = {
         connection: nats.connection,
         log: config().log,
         emailKeyCheck: nats.emailKey.check,
         streams: streamsOf(config()),
+        buckets: plannedBuckets(config(), await ownStreams(config(), nats)),
       };
-      const steps = await (action === 'plan' ? planTopology(deps) : applyTopology(deps));
-      if (values.json) print(JSON.stringify(steps, null, 2));
-      else for (const step of steps) print(`${step.action.padEnd(7)} ${step.what}: ${step.detail}`);
-      return steps.some((step) => step.action === 'refuse') ? 1 : 0;
-    } finally {
-      await nats.close();
-    }
+      return action === 'plan' ? planTopology(deps) : applyTopology(deps);
+    });
+    if (values.json) print(JSON.stringify(steps, null, 2));
+    else for (const step of steps) print(`${step.action.padEnd(7)} ${step.what}: ${step.detail}`);
+    return steps.some((step) => step.action === 'refuse') ? 1 : 0;
   },
 };

@@ -3,7 +3,8 @@ import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 /** How many commands of an existing aggregate are remembered; its first command is remembered for ever. */
 export const REMEMBERED_COMMANDS = 256;
 
-interface Remembered {
+/** Where a command is stored, and the digest of what it was. */
+export interface Remembered {
   readonly version: number;
   readonly fingerprint: Uint8Array;
 }

@@ -6,6 +6,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { EventStoreError } from './errors.ts';
 import type { Folded } from './fold.ts';
 import type { Log } from './log.ts';
+import type { StoreObserver } from './observer.ts';
 import { type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
@@ -78,6 +79,7 @@ export interface CommitAllDeps {
   readonly runtime: Runtime;
   /** How often everything is decided again after a conflict. */
   readonly maxAttempts: number;
+  readonly observer?: StoreObserver | undefined;
 }
 
 /**
@@ -86,7 +88,7 @@ export interface CommitAllDeps {
  * @throws as `execute`
  */
 export function createCommitAll(deps: CommitAllDeps) {
-  const { log, states, runtime, maxAttempts } = deps;
+  const { log, states, runtime, maxAttempts, observer } = deps;
 
   return async function commitAll(parts: readonly Part[], meta: CommandMeta): Promise<CommitAllResult> {
     refuseTwins(parts);
@@ -129,6 +131,7 @@ export function createCommitAll(deps: CommitAllDeps) {
       })),
     );
     if (!result.appended) {
+      observer?.retried?.(result.conflict.category);
       const loser = open.find((p) => keyOf(p.stream) === keyOf(result.conflict));
       if (loser === undefined) throw new RangeError(`${keyOf(result.conflict)} is not part of the commit`);
       return loser;

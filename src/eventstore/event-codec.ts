@@ -2,6 +2,7 @@ import { create, type DescMessage, fromBinary, type Message, toBinary } from '@b
 import { EventSchema, type Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { Upcaster } from './decider.ts';
 import { EventStoreError, UnknownEventType } from './errors.ts';
+import { decoderOf } from './lean-decoder.ts';
 
 /** Turns a category's events into stored bytes and back. The one place where old schema versions are upcast. */
 export interface EventCodec<Event extends Message> {
@@ -23,16 +24,16 @@ interface CodecSource {
  */
 export function createEventCodec<Event extends Message>(source: CodecSource): EventCodec<Event> {
   const { category } = source;
-  const byName = new Map<string, DescMessage>();
+  const decoders = new Map<string, (data: Uint8Array) => Message>();
   const byTypeName = new Map<string, DescMessage>();
   for (const schema of source.events) {
-    if (byName.has(schema.name)) {
+    if (decoders.has(schema.name)) {
       throw new EventStoreError(
         'event/duplicate-type',
         `The category ${category} has two events called ${schema.name}.`,
       );
     }
-    byName.set(schema.name, schema);
+    decoders.set(schema.name, decoderOf(schema));
     byTypeName.set(schema.typeName, schema);
     proveRoundTrip(category, schema);
   }
@@ -69,13 +70,13 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
       schemaVersion = next.type === type ? schemaVersion + 1 : 1;
       ({ type, data } = next);
     }
-    const schema = byName.get(type);
-    if (schema === undefined || schemaVersion !== (newest.get(type) ?? 1)) {
+    const decodeData = decoders.get(type);
+    if (decodeData === undefined || schemaVersion !== (newest.get(type) ?? 1)) {
       throw new UnknownEventType(category, stored.type, stored.schemaVersion);
     }
     try {
-      // The registry is keyed by the schemas of exactly this category's event union.
-      return fromBinary(schema, data) as Message as Event;
+      // The decoders are those of exactly this category's event union.
+      return decodeData(data) as Event;
     } catch (cause) {
       throw corruptEvent(category, type, cause);
     }

@@ -6,6 +6,7 @@ import { type CommitAllResult, createCommitAll, type Part } from './commit-all.t
 import type { Decider, Rejection } from './decider.ts';
 import { createLane, type Lane, type LaneSettings } from './lane.ts';
 import type { Log } from './log.ts';
+import type { StoreObserver } from './observer.ts';
 import type { Runtime } from './runtime.ts';
 import {
   createSnapshots,
@@ -41,6 +42,7 @@ export interface HandlerDeps {
     /** Told of a snapshot that was not the fold of the log; it is replaced and forgotten by then. */
     readonly onWrong: (wrong: WrongSnapshot) => void;
   };
+  readonly observer?: StoreObserver;
 }
 
 /** Everything that changes aggregates. */
@@ -54,7 +56,7 @@ export interface Handler extends CommandHandler {
 /** The one way to change an aggregate. One per process and log. */
 export function createHandler(deps: HandlerDeps): Handler {
   const settings = { ...defaultHandlerSettings, ...deps.settings };
-  const { log, runtime } = deps;
+  const { log, runtime, observer } = deps;
   const snapshots =
     deps.snapshots &&
     createSnapshots({
@@ -66,7 +68,7 @@ export function createHandler(deps: HandlerDeps): Handler {
         deps.snapshots?.onWrong(wrong);
       },
     });
-  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots });
+  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
   const lanes = new Map<string, unknown>();
 
   function laneOf<S, C, E extends Message, R extends Rejection>(
@@ -76,7 +78,9 @@ export function createHandler(deps: HandlerDeps): Handler {
     const key = keyOf(stream);
     let lane = lanes.get(key);
     if (lane === undefined) {
-      lane = createLane(decider, stream, { log, states, runtime, settings }, () => lanes.delete(key));
+      lane = createLane(decider, stream, { log, states, runtime, settings, observer }, () =>
+        lanes.delete(key),
+      );
       lanes.set(key, lane);
     }
     // The key names the category, and a category has one decider.
@@ -102,7 +106,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       return { state: folded.state, version: folded.version };
     },
 
-    commitAll: createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts }),
+    commitAll: createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts, observer }),
 
     find: async (decider, id, meta) => {
       const stream = checkStream({ category: decider.category, id });

@@ -7,6 +7,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from './errors.ts';
 import { type Folded, unborn } from './fold.ts';
 import type { Log } from './log.ts';
+import type { StoreObserver } from './observer.ts';
 import { type Asked, needsConfirmation, type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
@@ -28,6 +29,7 @@ export interface LaneDeps {
   readonly states: States;
   readonly runtime: Runtime;
   readonly settings: LaneSettings;
+  readonly observer?: StoreObserver | undefined;
 }
 
 interface Waiting<Command, Result> extends Asked<Command> {
@@ -51,7 +53,7 @@ export function createLane<State, Command, Event extends Message, R extends Reje
 ): Lane<State, Command, Event, R> {
   type Result = CommandResult<State, Event, R>;
   type Item = Waiting<Command, Result>;
-  const { log, states, runtime, settings } = deps;
+  const { log, states, runtime, settings, observer } = deps;
   const queue: Item[] = [];
   let running = false;
 
@@ -78,19 +80,28 @@ export function createLane<State, Command, Event extends Message, R extends Reje
   async function serve(batch: readonly Item[]): Promise<void> {
     let folded = await firstGuess(batch);
     let confirmed = false;
+    let conflicted = false;
     for (let attempt = 0; attempt < settings.maxAttempts; attempt++) {
       if (attempt > 1) await runtime.sleep(backoffMs(runtime, attempt, 2, 100));
       const open = dropExpired(batch);
       if (open.length === 0) return;
+      tellOfConflict(conflicted, open);
       const plan = planCommands(decider, folded, open, runtime.now());
       const silent = plan.decisions.length === 0;
       const version = silent ? undefined : await append(plan, folded);
       const holds = silent ? confirmed || !needsConfirmation(plan) : version !== undefined;
       if (holds) return settle(open, answersOf(decider, stream, plan, open, version, deps));
+      conflicted = !silent;
       folded = await onTheTail(folded, open);
       confirmed = true;
     }
     giveUp(batch, folded.version);
+  }
+
+  function tellOfConflict(conflicted: boolean, open: readonly Item[]): void {
+    if (!conflicted) return;
+    observer?.retried?.(stream.category);
+    for (const { meta } of open) meta.decidedAgain?.();
   }
 
   function giveUp(batch: readonly Item[], actual: number): void {
@@ -108,7 +119,9 @@ export function createLane<State, Command, Event extends Message, R extends Reje
   async function firstGuess(batch: readonly Item[]): Promise<Folded<State>> {
     const cached = states.cached(decider, stream);
     if (cached !== undefined) return cached;
-    return batch.every((item) => item.assumeNew) ? unborn(decider.initial) : states.guess(decider, stream);
+    if (!batch.every((item) => item.assumeNew)) return states.guess(decider, stream);
+    observer?.loaded?.('new');
+    return unborn(decider.initial);
   }
 
   async function append(plan: Plan<State, Event, R>, folded: Folded<State>): Promise<number | undefined> {

@@ -1,6 +1,6 @@
-import { fromBinary } from '@bufbuild/protobuf';
 import { type Commit, CommitSchema, type Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import { CorruptCommit } from './errors.ts';
+import { decoderOf } from './lean-decoder.ts';
 import type { RecordedCommit } from './log.ts';
 import { type StreamRef, streamOfSubject } from './stream.ts';
 
@@ -23,6 +23,16 @@ export interface StoredCommit {
 export function recordedCommit(stored: StoredCommit): RecordedCommit {
   return new LazyCommit(stored);
 }
+
+/**
+ * The decisions of a commit, without the commit holding on to them: for a reader that keeps commits at hand longer
+ * than it needs what is in them. @throws CorruptCommit
+ */
+export function decisionsOf(commit: RecordedCommit): readonly Decision[] {
+  return commit instanceof LazyCommit ? commit.decode().decisions : commit.decisions;
+}
+
+const decodeEnvelope = decoderOf(CommitSchema);
 
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
 class LazyCommit implements RecordedCommit {
@@ -51,6 +61,10 @@ class LazyCommit implements RecordedCommit {
     return this.#decoded().decisions;
   }
 
+  decode(): Commit {
+    return this.#commit ?? decodeCommit(this.#stored);
+  }
+
   #decoded(): Commit {
     this.#commit ??= decodeCommit(this.#stored);
     return this.#commit;
@@ -60,8 +74,7 @@ class LazyCommit implements RecordedCommit {
 function decodeCommit({ subject, position, bytes, commitId }: StoredCommit): Commit {
   let commit: Commit;
   try {
-    // A client may hand out a Buffer, whose `slice` shares memory; the events' bytes shall be what their type says.
-    commit = fromBinary(CommitSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+    commit = decodeEnvelope(bytes);
   } catch (cause) {
     throw new CorruptCommit(subject, position, cause);
   }

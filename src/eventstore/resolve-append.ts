@@ -1,5 +1,4 @@
-import { toBinary } from '@bufbuild/protobuf';
-import { CommitSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { encodeCommit } from './commit-encoding.ts';
 import { CommitTooLarge, EventStoreError, LogUnavailable, OutcomeUnknown } from './errors.ts';
 import type { AppendAllResult, AppendEntry, AppendResult } from './log.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
@@ -47,6 +46,8 @@ export interface ResolveOptions {
   readonly attemptTimeoutMs: number;
   /** Largest commit that the server takes, in bytes, without headers. Default: no limit. */
   readonly maxBytes?: number | undefined;
+  /** Told each time that something is sent again because no answer came. */
+  readonly repeated?: (() => void) | undefined;
 }
 
 /** The server takes no larger batch. */
@@ -68,8 +69,14 @@ export async function appendResolved(
   entries: readonly AppendEntry[],
   options: ResolveOptions,
 ): Promise<AppendAllResult> {
-  const outgoing = encodeAll(entries, options.maxBytes);
-  const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
+  return resolveAppend(transport, encodeAll(entries, options.maxBytes), options);
+}
+
+async function resolveAppend(
+  transport: AppendTransport,
+  outgoing: readonly OutgoingCommit[],
+  options: ResolveOptions,
+): Promise<AppendAllResult> {
   const { runtime, deadlineMs, attemptTimeoutMs } = options;
   const started = runtime.now();
   const attemptMs = () => boundedMs(started + deadlineMs - runtime.now(), attemptTimeoutMs);
@@ -79,7 +86,7 @@ export async function appendResolved(
     const answer = await transport.publish(outgoing, attemptMs());
     if ('ok' in answer) return storedAt(outgoing, answer.seq);
     if (!mayBeRepeated(answer)) {
-      if (!doubt) return finalAnswer(transport, outgoing, answer, name, attemptMs());
+      if (!doubt) return finalAnswer(transport, outgoing, answer, attemptMs());
       const settled = await settle(transport, outgoing, attemptMs());
       if (settled !== undefined) return settled;
     }
@@ -89,12 +96,16 @@ export async function appendResolved(
     const pauseMs = backoffMs(runtime, attempt, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     const waitedMs = runtime.now() - started;
     if (waitedMs + pauseMs >= deadlineMs) {
-      if (doubt) throw new OutcomeUnknown(name, waitedMs, reason);
-      throw new LogUnavailable(`appending to ${name}`, reason);
+      if (doubt) throw new OutcomeUnknown(namesOf(outgoing), waitedMs, reason);
+      throw new LogUnavailable(`appending to ${namesOf(outgoing)}`, reason);
     }
     await runtime.sleep(pauseMs);
+    if ('noAnswer' in answer) options.repeated?.();
   }
 }
+
+const namesOf = (outgoing: readonly OutgoingCommit[]): string =>
+  outgoing.map(({ stream }) => keyOf(stream)).join(', ');
 
 type Failure = Exclude<PublishOutcome, { ok: true }>;
 
@@ -114,11 +125,10 @@ async function finalAnswer(
   transport: AppendTransport,
   outgoing: readonly OutgoingCommit[],
   answer: Failure,
-  name: string,
   timeoutMs: number,
 ): Promise<AppendAllResult> {
   if ('refused' in answer) {
-    const message = `The event log refuses the commit to ${name}: ${answer.refused}.`;
+    const message = `The event log refuses the commit to ${namesOf(outgoing)}: ${answer.refused}.`;
     throw new EventStoreError('log/refused', message, { cause: answer.cause });
   }
   const [first] = outgoing;
@@ -177,7 +187,7 @@ function encodeOutgoing({ stream, expected, commit }: AppendEntry, maxBytes = In
   if (commit.commitId === '' || commit.decisions.length === 0) {
     throw new EventStoreError('commit/invalid', `The commit to ${keyOf(stream)} has no id or no decision.`);
   }
-  const bytes = toBinary(CommitSchema, commit) as Uint8Array<ArrayBuffer>;
+  const bytes = encodeCommit(commit);
   if (bytes.length > maxBytes) throw new CommitTooLarge(keyOf(stream), bytes.length, maxBytes);
   return { stream, expected, commit, bytes };
 }
@@ -191,6 +201,6 @@ export async function appendOne(
   entry: AppendEntry,
   options: ResolveOptions,
 ): Promise<AppendResult> {
-  const result = await appendResolved(transport, [entry], options);
+  const result = await resolveAppend(transport, [encodeOutgoing(entry, options.maxBytes)], options);
   return result.appended ? { appended: true, version: result.versions[0] ?? 0 } : result;
 }

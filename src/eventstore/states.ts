@@ -4,9 +4,11 @@ import type { Decider, Rejection } from './decider.ts';
 import { type Folded, foldCommit, unborn } from './fold.ts';
 import { loadAt } from './history.ts';
 import type { Log } from './log.ts';
+import type { StoreObserver } from './observer.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
+import { createLoadTelling } from './telemetry/load-telling.ts';
 
 type D<S, C, E extends Message, R extends Rejection> = Decider<S, C, E, R>;
 
@@ -56,10 +58,12 @@ export interface StatesDeps {
   readonly cacheEntries: number;
   /** Without it a cold aggregate is folded from its first event. */
   readonly snapshots?: Snapshots | undefined;
+  readonly observer?: StoreObserver | undefined;
 }
 
 export function createStates(deps: StatesDeps): States {
-  const { log, runtime, cacheEntries, snapshots } = deps;
+  const { log, runtime, cacheEntries, snapshots, observer } = deps;
+  const telling = createLoadTelling(observer);
   const cache = new Map<string, Folded<unknown>>();
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
@@ -68,6 +72,7 @@ export function createStates(deps: StatesDeps): States {
     if (hit === undefined) return undefined;
     cache.delete(key);
     cache.set(key, hit);
+    observer?.loaded?.('cache');
     // The key names the category, and a category has one decider.
     return hit as Folded<S>;
   };
@@ -81,10 +86,12 @@ export function createStates(deps: StatesDeps): States {
         break;
       }
     }
+    observer?.cached?.(cache.size);
   };
 
   const keep: States['keep'] = (decider, stream, folded) => {
     if (folded.version === 0 || folded.disowned) return;
+    telling?.kept(folded);
     snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
   };
@@ -97,17 +104,26 @@ export function createStates(deps: StatesDeps): States {
   ): Promise<void> {
     const askedAt = runtime.now();
     const before = folded.version;
+    let read = 0;
     for (;;) {
       const page = await log.read(stream, { after: folded.version, confirm });
       for (const commit of page.commits) foldCommit(decider, folded, commit);
+      read += page.commits.length;
       if (page.confirmedEnd) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);
       if (!page.more) break;
     }
+    telling?.read(folded, read, folded.version > 0);
     if (folded.version > before || !cache.has(keyOf(stream))) keep(decider, stream, folded);
   }
 
-  const atHand: States['atHand'] = async (decider, stream) =>
-    cached(decider, stream) ?? (await snapshots?.load(decider, stream)) ?? unborn(decider.initial);
+  const atHand: States['atHand'] = async (decider, stream) => {
+    const warm = cached(decider, stream);
+    if (warm !== undefined) return warm;
+    const snapshot = await snapshots?.load(decider, stream);
+    const folded = snapshot ?? unborn(decider.initial);
+    telling?.cold(folded, snapshot === undefined ? 'nothing' : 'snapshot');
+    return folded;
+  };
 
   return {
     cached,

@@ -9,16 +9,11 @@ import {
 } from '../eventstore/nats/log-stream.ts';
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
+import { applyBuckets, type PlannedBucket, planBuckets } from './topology-buckets.ts';
+import { changesOf, describeChanges, type TopologyStep } from './topology-changes.ts';
 
 /** Where the check value of the e-mail key stands in the log's metadata. */
 const EMAIL_KEY_CHECK = 'jetledger.email-key-check';
-
-/** One thing that `apply` would do, or refuses to do. */
-export interface TopologyStep {
-  readonly what: string;
-  readonly action: 'create' | 'update' | 'none' | 'refuse';
-  readonly detail: string;
-}
 
 /** A stream beside the log: nothing in it is history, so what differs is brought to the configuration. */
 export interface PlannedStream {
@@ -33,15 +28,17 @@ export interface TopologyDeps {
   /** Proves later that the service still hashes e-mail addresses with the same key (protocol 6). */
   readonly emailKeyCheck: string;
   readonly streams: readonly PlannedStream[];
+  /** Looked at when given; the service makes what is missing of them by itself. */
+  readonly buckets?: readonly PlannedBucket[];
 }
 
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
   const steps = [planLog(deps, await readStream(deps.connection, deps.log.stream))];
   for (const stream of deps.streams) {
-    steps.push(planStream(stream, await readStream(deps.connection, stream.config.name)));
+    steps.push(diffStream(stream, await readStream(deps.connection, stream.config.name)));
   }
-  return steps;
+  return [...steps, ...(await planBuckets(deps.connection, deps.buckets ?? []))];
 }
 
 /**
@@ -57,19 +54,30 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
     const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
-    await jsm.streams.add(logStreamConfig(log, metadata));
+    await changing(log.stream, jsm.streams.add(logStreamConfig(log, metadata)));
   }
   if (step.action === 'update') {
     const compression = StoreCompression.None;
-    await jsm.streams.update(log.stream, { num_replicas: log.replicas, compression });
+    await changing(log.stream, jsm.streams.update(log.stream, { num_replicas: log.replicas, compression }));
   }
-  for (const [index, { action }] of others.entries()) {
-    const config = deps.streams[index]?.config;
-    if (config === undefined) continue;
-    if (action === 'create') await jsm.streams.add(config);
-    if (action === 'update') await jsm.streams.update(config.name, config);
+  for (const [index, { config }] of deps.streams.entries()) {
+    const { action } = others[index] ?? {};
+    if (action === 'create') await changing(config.name, jsm.streams.add(config));
+    if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
   }
+  const steps = others.slice(deps.streams.length);
+  await changing('buckets', applyBuckets(jsm, deps.buckets ?? [], steps));
   return [step, ...others];
+}
+
+/** @throws NatsUnusable with the server's reason, when it refuses */
+async function changing(name: string, change: Promise<unknown>): Promise<void> {
+  try {
+    await change;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NatsUnusable(`The server does not make ${name} as configured: ${reason}.`, cause);
+  }
 }
 
 /**
@@ -95,6 +103,15 @@ function planStream({ config, problems }: PlannedStream, existing: StreamConfig 
   const found = problems(existing);
   if (found.length > 0) return { what, action: 'update', detail: found.join('; ') };
   return { what, action: 'none', detail: 'as configured' };
+}
+
+/** As `planStream`, and everything else that differs from the configuration. */
+function diffStream(stream: PlannedStream, existing: StreamConfig | undefined): TopologyStep {
+  const step = planStream(stream, existing);
+  const changes = existing === undefined ? [] : changesOf(existing, stream.config);
+  if (changes.length === 0) return step;
+  const detail = step.action === 'none' ? describeChanges(changes) : step.detail;
+  return { ...step, action: 'update', detail, changes };
 }
 
 /** @throws NatsUnusable when the log was made with another e-mail key: uniqueness would be gone silently */
@@ -132,7 +149,8 @@ function planLog({ log, emailKeyCheck }: TopologyDeps, existing: StreamConfig | 
     return { what, action: 'refuse', detail: `${what} was made with another e-mail key (users.emailKey)` };
   }
   if (existing.num_replicas !== log.replicas) {
-    return { what, action: 'update', detail: `replicas ${existing.num_replicas} -> ${log.replicas}` };
+    const changes = [{ field: 'num_replicas', current: existing.num_replicas, wanted: log.replicas }];
+    return { what, action: 'update', detail: describeChanges(changes), changes };
   }
   return { what, action: 'none', detail: 'as configured' };
 }

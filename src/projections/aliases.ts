@@ -1,6 +1,8 @@
 import type { Bucket } from '../eventstore/bucket.ts';
+import { LogUnavailable } from '../eventstore/errors.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import type { Buckets } from './buckets.ts';
+import { readCheckpoint } from './checkpoint.ts';
 import type { GroupCount } from './groups.ts';
 
 /** Which bucket holds the live rows of a view. */
@@ -65,7 +67,7 @@ export async function bucketsOf(
 
 /** Finds the live bucket of a view, looking again at most every `resolveMs`. */
 export interface BucketResolver {
-  /** Undefined while the view has none. @throws LogUnavailable */
+  /** Undefined while the view has none. @throws LogUnavailable, also when its bucket is of another life of the log */
   current(view: string): Promise<LiveBucket | undefined>;
 }
 
@@ -74,12 +76,21 @@ export function createBucketResolver(deps: {
   aliases: Aliases;
   runtime: Runtime;
   resolveMs: number;
+  /** The log's life; what was folded from another one is not shown (protocol 15). */
+  incarnation: string;
 }): BucketResolver {
-  const { buckets, aliases, runtime, resolveMs } = deps;
+  const { buckets, aliases, runtime, resolveMs, incarnation } = deps;
   const known = new Map<string, { live: LiveBucket | undefined; until: number }>();
   const open = async ({ bucket: name, groups = 1 }: Alias): Promise<LiveBucket | undefined> => {
     const bucket = await buckets.open(name);
-    return bucket && { bucket, groups };
+    if (bucket === undefined) return undefined;
+    const checkpoint = await readCheckpoint(bucket, { count: groups, index: 0 });
+    if (checkpoint !== undefined && checkpoint.value.incarnation !== incarnation) {
+      throw new LogUnavailable(
+        `the bucket ${name} was filled from another life of the log; rebuild its view`,
+      );
+    }
+    return { bucket, groups };
   };
   return {
     current: async (view) => {

@@ -1,6 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { codecOf, type EventCodec } from '../eventstore/event-codec.ts';
 import type { RecordedCommit } from '../eventstore/log.ts';
+import { decisionsOf } from '../eventstore/recorded-commit.ts';
 import type { EventContext, EventSource, Projection } from './projection.ts';
 
 /** An event and where it comes from. */
@@ -28,7 +29,7 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
     const codec = codecs.get(commit.stream.category);
     const facts: Fact[] = [];
     if (codec === undefined) return { commit, facts };
-    for (const decision of commit.decisions) {
+    for (const decision of decisionsOf(commit)) {
       const context: EventContext = {
         stream: commit.stream,
         position: commit.position,

@@ -39,6 +39,7 @@ export function settingsOfGroup(settings: ProjectionSettings, count: GroupCount)
     maxInFlight: share(settings.maxInFlight, LEAST_IN_FLIGHT),
     batchRows: share(settings.batchRows, LEAST_BATCH),
     cacheRows: share(settings.cacheRows, 1),
+    cacheBytes: share(settings.cacheBytes, 1),
     maxBacklog: share(settings.maxBacklog, LEAST_BACKLOG),
     checkpointMs: settings.checkpointMs * Math.sqrt(count),
   };

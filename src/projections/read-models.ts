@@ -1,3 +1,5 @@
+import type { OrderState } from '../domain/order-state.ts';
+import type { RecordedCommit } from '../eventstore/log.ts';
 import type { ParkedRow } from './marks.ts';
 import type { OrderRow } from './views/order-row.ts';
 import type { DayRow } from './views/statistics.ts';
@@ -112,4 +114,49 @@ export interface ReadModels {
   /** @throws InvalidPeriod */
   statistics(request: StatisticsRequest & ReadOptions): Promise<Statistics>;
   status(): Promise<readonly ViewStatus[]>;
+}
+
+/** How far a client has come in the log. */
+export interface LivePlace {
+  readonly position: number;
+  /** How many events of the commit at that position it has seen; all of them when absent. */
+  readonly seen?: number | undefined;
+}
+
+/** A commit of an order, with what the order was after each of its events. */
+export interface LiveCommit {
+  readonly commit: RecordedCommit;
+  /** One for each event of the commit, in order. */
+  readonly statuses: readonly OrderState['status'][];
+}
+
+/** Why a stream has ended: its buffer was full, or it was closed, here or because the service stops. */
+export type LiveEnd = 'slow' | 'closed';
+
+/** The commits of one order, or of all orders of one user: each once, in the log's order. */
+export interface LiveStream {
+  /** Whose orders these are. */
+  readonly userId: string;
+  /** What follows this position of the log will come; 0 = everything. */
+  readonly start: number;
+  /** Waits for the next commit. @throws LogUnavailable, UnknownEventType, CorruptCommit: then it has ended */
+  next(): Promise<LiveCommit | LiveEnd>;
+  /** A place up to which everything was handed out, for a client whose own may grow too old; undefined: it keeps its own. */
+  settled(): number | undefined;
+  /** Resolves when it can hand out no more, also while nobody asks for the next. */
+  readonly over: Promise<void>;
+  /** Ends it; a `next` under way answers `closed`. */
+  close(): void;
+}
+
+export type LiveOpening =
+  | { readonly opened: true; readonly stream: LiveStream }
+  | { readonly opened: false; readonly why: 'absent' | 'too-old' | 'not-in-log' };
+
+/** Orders as they change (protocol 18), behind a place or from the beginning. @throws LogUnavailable, UnknownEventType, CorruptCommit */
+export interface LiveOrders {
+  /** One order: without a place its whole history, then what follows. */
+  order(id: string, after?: LivePlace): Promise<LiveOpening>;
+  /** All orders of a user: without a place what follows from now on. */
+  user(userId: string, after?: LivePlace): Promise<LiveOpening>;
 }

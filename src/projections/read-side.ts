@@ -48,7 +48,13 @@ export function createReadModels(deps: {
   const { log, buckets, runtime, hurry } = deps;
   const { prefix, resolveMs } = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, prefix);
-  const resolver = createBucketResolver({ buckets, aliases, runtime, resolveMs });
+  const resolver = createBucketResolver({
+    buckets,
+    aliases,
+    runtime,
+    resolveMs,
+    incarnation: log.incarnation,
+  });
   const access = (projection: Projection) => createViewAccess({ projection, log, resolver, runtime, hurry });
   const scope = (list: string) => ({ list, incarnation: log.incarnation });
   const userRows = access(users);

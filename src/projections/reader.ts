@@ -4,6 +4,7 @@ import { isRetryable } from './errors.ts';
 import type { FactCommit, FactDecoder } from './facts.ts';
 import { createRoutes, type Routes } from './routes.ts';
 import type { ProjectionSettings } from './settings.ts';
+import type { AroundCommit } from './telemetry-commits.ts';
 import type { View } from './view.ts';
 
 /**
@@ -36,8 +37,14 @@ export function createReader(deps: {
   decode: FactDecoder;
   runtime: Runtime;
   settings: ProjectionSettings;
+  /** Told of each commit that a view is handed; for metrics. */
+  applied?: ((view: string) => void) | undefined;
+  /** Around each commit near the log's end, for traces; older ones belong to traces that nobody looks at any more. */
+  around?: AroundCommit | undefined;
 }): Reader {
-  const { log, decode, runtime, settings } = deps;
+  const { log, decode, runtime, settings, applied, around } = deps;
+  const catchingUp: Telemetry = { applied, around: undefined };
+  const atTheEnd: Telemetry = { applied, around };
   const feeds = new Set<Feed>();
   let head = 0;
 
@@ -85,7 +92,7 @@ export function createReader(deps: {
       try {
         for await (const batch of log.scan({ after: feed.position, follow: true, signal })) {
           attempt = 0;
-          deliver(feed, batch, decode);
+          deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : atTheEnd);
           head = Math.max(head, feed.position + batch.pending);
           if (signal.aborted || merge(feed)) return;
           await relief(feed);
@@ -121,14 +128,22 @@ export function createReader(deps: {
   };
 }
 
+interface Telemetry {
+  readonly applied: ((view: string) => void) | undefined;
+  readonly around: AroundCommit | undefined;
+}
+
 /** Hands a batch to the views of a scan. A commit that was handed out before is skipped. */
-function deliver(feed: Feed, batch: LogBatch, decode: FactDecoder): void {
+function deliver(feed: Feed, batch: LogBatch, decode: FactDecoder, { applied, around }: Telemetry): void {
   feed.routes ??= createRoutes(feed.views);
   for (const commit of batch.commits) {
     if (commit.position <= feed.position) continue;
     feed.position = commit.position;
     const views = feed.routes(commit.stream);
-    if (views.length > 0) deliverCommit(views, commit, decode);
+    if (views.length === 0) continue;
+    if (around === undefined) deliverCommit(views, commit, decode);
+    else around(commit, views, () => deliverCommit(views, commit, decode));
+    if (applied !== undefined) for (const { projection } of views) applied(projection.name);
   }
   for (const view of feed.views) view.reached(feed.position, batch.pending === 0);
 }

@@ -14,6 +14,7 @@ import { createReader } from './reader.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 import { dropSpare } from './spare-buckets.ts';
 import { type StartFrom, seedFrom } from './start-from.ts';
+import { traceRebuild } from './telemetry-rebuild.ts';
 import { throttled } from './throttle.ts';
 
 export interface RebuildResult {
@@ -78,14 +79,20 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
       const after = { bucket, groups: groupCountOf(projection, engine.settings) };
       comparison = await compareBuckets(before, after, { runtime, onDifference, signal });
     };
-    const { bucket, switched } = await buildBeside(engine, projection, live, {
-      resume,
-      onProgress: deps.onProgress,
-      signal,
-      seed: from && (await seedFrom(engine, projection, live, from, signal)),
-      compare: onDifference && compare,
-      feedMs: FEED_LOOKS * engine.settings.resolveMs,
-    });
+    const seed = from && (await seedFrom(engine, projection, live, from, signal));
+    const { bucket, switched } = await traceRebuild(projection.name, ({ onProgress }) =>
+      buildBeside(engine, projection, live, {
+        resume,
+        onProgress: (progress) => {
+          onProgress(progress);
+          deps.onProgress?.(progress);
+        },
+        signal,
+        seed,
+        compare: onDifference && compare,
+        feedMs: FEED_LOOKS * engine.settings.resolveMs,
+      }),
+    );
     const keep = new Set([bucket, live?.alias.bucket]);
     const dropped = switched ? await dropSpare(engine, projection, keep, started) : [];
     return { bucket, switched, dropped, ...(comparison && { comparison }) };

@@ -1,8 +1,8 @@
 import type { Bucket } from '../eventstore/bucket.ts';
-import type { Log } from '../eventstore/log.ts';
+import type { Log, RecordedCommit } from '../eventstore/log.ts';
 import { type Entry, unknownEntry } from './entry.ts';
 import { BucketRewound, FoldFailure, RowsLost } from './errors.ts';
-import { type FactCommit, type FactDecoder, foldFacts } from './facts.ts';
+import { type FactDecoder, foldFacts, visitRows } from './facts.ts';
 import { foldRow } from './fold-row.ts';
 import type { Projection } from './projection.ts';
 import type { SeenRevisions } from './writer.ts';
@@ -22,17 +22,18 @@ export function parseRow(value: Uint8Array): unknown {
 }
 
 /** Whether a commit may be folded onto an entry without losing what lies between. */
-export function follows(projection: Projection, entry: Entry, commit: FactCommit): boolean {
-  return projection.crossesAggregates || commit.commit.previous === entry.position;
+export function follows(projection: Projection, entry: Entry, commit: RecordedCommit): boolean {
+  return projection.crossesAggregates || commit.previous === entry.position;
 }
 
 /**
  * Fills an entry from the bucket, through the leader, and folds what waits for it. Commits may go on arriving in
  * `waiting` meanwhile. `waiting` keeps only what the bucket has not seen.
+ * @returns how many commits the bucket had seen, which wait no longer
  * @throws LogUnavailable; BucketRewound and RowsLost when the bucket forgot a write; FoldFailure when
  *   decoding or `evolve` throws
  */
-export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<void> {
+export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number> {
   const { projection, bucket } = deps;
   const stored = await bucket.get(entry.key, { leader: true });
   const position = stored?.position ?? 0;
@@ -45,18 +46,24 @@ export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<void> {
   entry.position = position;
   entry.acked = position;
   entry.revision = stored?.revision ?? 0;
-  entry.waiting = entry.waiting.filter((commit) => commit.commit.position > position);
-  while (!foldWaiting(projection, entry)) await heal(deps, entry);
+  entry.bytes = stored?.value.length ?? 0;
+  const before = entry.waiting.length;
+  entry.waiting = entry.waiting.filter((commit) => commit.position > position);
+  const seen = before - entry.waiting.length;
+  while (!foldWaiting(deps, entry)) await heal(deps, entry);
+  return seen;
 }
 
 /** Folds the waiting commits in order; false at the first that does not follow. */
-function foldWaiting(projection: Projection, entry: Entry): boolean {
+function foldWaiting({ projection, decode }: LoaderDeps, entry: Entry): boolean {
   for (const commit of entry.waiting) {
-    if (commit.commit.position <= entry.position) continue;
+    const { stream, position } = commit;
+    if (position <= entry.position) continue;
     if (!follows(projection, entry, commit)) return false;
-    const { stream, position } = commit.commit;
     try {
-      entry.row = foldFacts(projection, entry.row, commit.facts);
+      visitRows(projection, decode(commit), (key, own) => {
+        if (key === entry.key) entry.row = foldFacts(projection, entry.row, own.facts);
+      });
     } catch (error) {
       throw new FoldFailure(stream, position, error);
     }
@@ -69,7 +76,7 @@ function foldWaiting(projection: Projection, entry: Entry): boolean {
 async function heal(deps: LoaderDeps, entry: Entry): Promise<void> {
   const last = entry.waiting.at(-1);
   if (last === undefined) return;
-  const { stream, position } = last.commit;
+  const { stream, position } = last;
   const folded = await foldRow(deps, stream, entry.key, position);
   entry.row = folded.row;
   entry.position = position;

@@ -1,3 +1,4 @@
+import type { RecordedCommit } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import { backoffMs } from '../eventstore/runtime.ts';
 import type { SlotGroup } from '../eventstore/stream.ts';
@@ -40,6 +41,7 @@ export function createRows(
   const entries = new Map<string, Entry>();
   const busy = new Set<Entry>();
   let backlog = 0;
+  let cachedBytes = 0;
   let stopped = false;
 
   const queue = (entry: Entry): void => {
@@ -53,18 +55,19 @@ export function createRows(
     entry.gap = false;
     busy.add(entry);
     try {
-      await loadEntry(deps, entry);
+      const seen = await loadEntry(deps, entry);
+      backlog -= seen;
     } catch (error) {
+      backlog = recount();
       if (!stopped) void trouble(entry, error);
       return;
     }
     if (stopped) return;
-    backlog = recount();
     settle(entry);
     writer.pump();
   };
 
-  // After a load the list of an entry may have shrunk by any number; loads are rare.
+  // After a failure the list of an entry may have shrunk by any number.
   const recount = (): number => {
     let sum = 0;
     for (const entry of busy) sum += entry.waiting.length + entry.sent.length;
@@ -73,6 +76,8 @@ export function createRows(
 
   const settle = (entry: Entry): void => {
     entry.attempts = 0;
+    cachedBytes += entry.bytes - entry.counted;
+    entry.counted = entry.bytes;
     if (entry.gap) void load(entry);
     else if (entry.waiting.length > 0) queue(entry);
     else {
@@ -90,14 +95,15 @@ export function createRows(
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
     if (error instanceof FoldFailure && events.poisoned(error)) {
-      entry.waiting = entry.waiting.filter(({ commit }) => commit.position < error.position);
+      entry.waiting = entry.waiting.filter(({ position }) => position < error.position);
+      backlog = recount();
       void load(entry);
       return;
     }
     // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
     const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
     if (!isRetryable(error) || ++entry.attempts >= attempts) {
-      events.failed(error, entry.waiting[0]?.commit.position);
+      events.failed(error, entry.waiting[0]?.position);
       return;
     }
     await runtime.sleep(backoffMs(runtime, entry.attempts, settings.backoffBaseMs, settings.backoffCapMs));
@@ -105,7 +111,7 @@ export function createRows(
   };
 
   const acknowledged = (entry: Entry): void => {
-    entry.acked = entry.sent.at(-1)?.commit.position ?? entry.acked;
+    entry.acked = entry.sent.at(-1)?.position ?? entry.acked;
     backlog -= entry.sent.length;
     entry.sent = [];
   };
@@ -129,44 +135,44 @@ export function createRows(
     },
   });
 
-  const open = (key: string, commit: FactCommit): Entry => {
+  const open = (key: string, { stream, previous }: RecordedCommit): Entry => {
     checkRowKey(projection.name, key);
-    if (oneGroupOwns && key !== commit.commit.stream.id) throw foreignKey(projection.name, key);
-    const known = !projection.crossesAggregates && commit.commit.previous === 0;
+    if (oneGroupOwns && key !== stream.id) throw foreignKey(projection.name, key);
+    const known = !projection.crossesAggregates && previous === 0;
     const entry = known ? firstEntry(key) : unknownEntry(key);
     entries.set(key, entry);
     if (!known) void load(entry);
     return entry;
   };
 
-  /** Forgets the rows that were not touched for the longest time; one that is under way stays. */
+  /** Forgets rows, the oldest first; those that were touched since they were looked at last stay for another turn. */
   const trim = (): void => {
-    let surplus = entries.size - settings.cacheRows;
+    let left = entries.size;
     for (const entry of entries.values()) {
-      if (surplus <= 0) return;
-      if (entry.phase === 'clean') {
-        entries.delete(entry.key);
-        surplus--;
-      }
+      const tooMany = entries.size > settings.cacheRows || cachedBytes > settings.cacheBytes;
+      if (!tooMany || left-- <= 0) return;
+      if (entry.phase !== 'clean') continue;
+      entries.delete(entry.key);
+      if (entry.touched) {
+        entry.touched = false;
+        entries.set(entry.key, entry);
+      } else cachedBytes -= entry.counted;
     }
   };
 
   return {
-    touch: (key, commit) => {
+    touch: (key, { commit: recorded, facts }) => {
       let entry = entries.get(key);
-      if (entry === undefined) entry = open(key, commit);
-      else {
-        entries.delete(key);
-        entries.set(key, entry);
-      }
+      if (entry === undefined) entry = open(key, recorded);
+      else entry.touched = true;
       const loading = entry.phase === 'loading' || entry.gap;
-      if (!loading && commit.commit.position <= entry.position) return;
-      const gap = !loading && !follows(projection, entry, commit);
+      if (!loading && recorded.position <= entry.position) return;
+      const gap = !loading && !follows(projection, entry, recorded);
       if (!loading && !gap) {
-        entry.row = foldFacts(projection, entry.row, commit.facts);
-        entry.position = commit.commit.position;
+        entry.row = foldFacts(projection, entry.row, facts);
+        entry.position = recorded.position;
       }
-      entry.waiting.push(commit);
+      entry.waiting.push(recorded);
       backlog++;
       if (gap && entry.phase === 'writing') entry.gap = true;
       else if (gap) void load(entry);
@@ -174,7 +180,7 @@ export function createRows(
     },
     flush: (live) => {
       writer.pump(live || backlog >= settings.maxBacklog);
-      if (entries.size > settings.cacheRows) trim();
+      trim();
     },
     backlog: () => backlog,
     floor: (delivered) => {

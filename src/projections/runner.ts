@@ -10,6 +10,7 @@ import { type Projection, versionOf } from './projection.ts';
 import type { ViewStatus } from './read-models.ts';
 import type { Sharing } from './sharing.ts';
 import { dropSpare } from './spare-buckets.ts';
+import { traceRebuild } from './telemetry-rebuild.ts';
 
 /** Keeps one projection running on whichever bucket its alias names. */
 export interface Runner {
@@ -80,7 +81,9 @@ export function startRunner(
     const builders = await sharing?.groupsOf(projection.name, 1);
     if (builders?.has(0) === false) return;
     const since = runtime.now();
-    const built = await buildBeside(deps, projection, found, { resume: true, signal: stopped });
+    const built = await traceRebuild(projection.name, (telling) =>
+      buildBeside(deps, projection, found, { resume: true, signal: stopped, ...telling }),
+    );
     if (stopped.aborted) return;
     await look();
     if (built.switched) {

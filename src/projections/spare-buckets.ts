@@ -34,17 +34,28 @@ export async function reusableName(
     ]);
     const { version, incarnation } = stored?.value ?? {};
     if (version !== versionOf(projection, count) || incarnation !== log.incarnation) continue;
+    // Nobody could go on with it: it covers commits that this log does not have (protocol 15).
+    if (await liesBeyond(deps, lowest?.position ?? 0)) continue;
     const position = lowest?.position ?? 0;
     if (best === undefined || position >= best.position) best = { name, position };
   }
   return best?.name;
 }
 
-/** What a bucket's checkpoint says of the log; 0 for one of another life of the log. @throws LogUnavailable */
+/**
+ * What a bucket's checkpoint says of the log; 0 for one of another life of the log, or beyond its end.
+ * @throws LogUnavailable
+ */
 export async function checkpointOf(deps: EngineDeps, name: string, count: GroupCount): Promise<number> {
   const bucket = await deps.buckets.open(name);
   const stored = bucket === undefined ? undefined : await readLowest(bucket, count);
-  return stored?.value.incarnation === deps.log.incarnation ? stored.position : 0;
+  if (stored?.value.incarnation !== deps.log.incarnation) return 0;
+  return (await liesBeyond(deps, stored.position)) ? 0 : stored.position;
+}
+
+/** Whether a checkpoint that was read before covers more than there is; a sound one never does. */
+async function liesBeyond({ log }: EngineDeps, position: number): Promise<boolean> {
+  return position > 0 && position > (await log.head());
 }
 
 /**

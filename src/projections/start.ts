@@ -10,6 +10,7 @@ import { createReader } from './reader.ts';
 import { startRunner } from './runner.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 import type { Sharing } from './sharing.ts';
+import type { AroundCommit } from './telemetry-commits.ts';
 
 /** The views that run in this process. */
 export interface Projections {
@@ -45,11 +46,14 @@ export function startProjections(deps: {
   settings?: Partial<ProjectionSettings>;
   sharing?: Sharing;
   onError?: (view: string, error: unknown) => void;
+  /** Told of each commit that a view is handed; for metrics. */
+  applied?: (view: string) => void;
+  around?: AroundCommit | undefined;
 }): Projections {
   const { log, buckets, projections, runtime } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const decode = createFactDecoder(projections.flatMap((projection) => projection.sources));
-  const reader = createReader({ log, decode, runtime, settings });
+  const reader = createReader({ log, decode, runtime, settings, applied: deps.applied, around: deps.around });
   const aliases = createAliases(buckets, settings.prefix);
   const failures = new Map<string, unknown>();
   const onError = (view: string, error: unknown) => {

@@ -170,10 +170,12 @@ function prepare(projection: Projection, entry: Entry): Prepared {
       entry.row = cut.rest;
     }
   }
+  const value = jsonOf(entry.row);
+  entry.bytes = value?.length ?? 0;
   return {
     entry,
     pages,
-    write: { key, value: jsonOf(entry.row), expectedRevision: entry.revision, position },
+    write: { key, value, expectedRevision: entry.revision, position },
   };
 }
 

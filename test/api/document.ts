@@ -20,7 +20,16 @@ export interface Schema {
 }
 
 interface Media {
-  readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
+  readonly content?: Readonly<
+    Record<
+      string,
+      {
+        readonly schema: Schema;
+        readonly example?: unknown;
+        readonly examples?: Readonly<Record<string, { readonly value: unknown }>>;
+      }
+    >
+  >;
 }
 
 export interface Operation {
@@ -28,6 +37,7 @@ export interface Operation {
   readonly summary?: string;
   readonly description?: string;
   readonly tags?: readonly string[];
+  readonly security?: readonly { readonly bearer?: readonly string[] }[];
   readonly parameters?: readonly {
     readonly in: 'path' | 'query' | 'header';
     readonly name: string;

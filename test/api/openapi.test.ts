@@ -1,4 +1,4 @@
-import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
@@ -24,6 +24,8 @@ const ROUTES = [
   'POST /v1/orders/{id}/deliver',
   'POST /v1/orders/{id}/ship',
   'GET /v1/orders/{id}/events',
+  'GET /v1/orders/{id}/stream',
+  'GET /v1/orders/stream',
   'GET /v1/statistics',
   'GET /v1/admin/parked',
   'GET /v1/admin/parked/{consumer}/{category}/{id}/{position}',
@@ -76,7 +78,8 @@ it('every operation has a unique id, a known tag, a summary, a description and d
       expect(response.description).not.toBe('Default Response');
       const types = Object.keys(response.content ?? {});
       const isReadiness = operation.operationId === 'getReadiness' && status === '503';
-      const expected = status < '400' || isReadiness ? 'application/json' : 'application/problem+json';
+      const good = operation.operationId.startsWith('stream') ? 'text/event-stream' : 'application/json';
+      const expected = status < '400' || isReadiness ? good : 'application/problem+json';
       expect(types).toEqual(status === '304' ? [] : [expected]);
     }
   }
@@ -119,17 +122,24 @@ it('every schema is valid JSON Schema 2020-12, every reference resolves, and eve
   addFormats.default(ajv);
   ajv.addVocabulary(['example', 'components']);
   ajv.addSchema({ $id: 'doc', components: document.components }, undefined, false, false);
+  const compiled = new Map<string, ValidateFunction>();
+  const compile = (schema: object): ValidateFunction => {
+    const text = JSON.stringify(schema).replaceAll('"#/components/', '"doc#/components/');
+    const validate = compiled.get(text) ?? ajv.compile(JSON.parse(text));
+    compiled.set(text, validate);
+    return validate;
+  };
   const check = (value: unknown, pointer: string): void => {
     if (typeof value !== 'object' || value === null) return;
     if ('schema' in value && typeof value.schema === 'object' && value.schema !== null) {
-      const text = JSON.stringify(value.schema).replaceAll('"#/components/', '"doc#/components/');
-      expect(() => ajv.compile(JSON.parse(text)), pointer).not.toThrow();
+      const { schema } = value;
+      expect(() => compile(schema), pointer).not.toThrow();
+      if ('example' in value) expect(compile(schema)(value.example), `${pointer}/example`).toBe(true);
     }
     const { type, examples } = value as { type?: unknown; examples?: unknown };
     if (typeof type === 'string' && Array.isArray(examples)) {
       const { $id: _id, ...schema } = value as { $id?: string };
-      const text = JSON.stringify(schema).replaceAll('"#/components/', '"doc#/components/');
-      const validate = ajv.compile(JSON.parse(text));
+      const validate = compile(schema);
       for (const example of examples)
         expect(validate(example), `${pointer}: ${JSON.stringify(example)}`).toBe(true);
     }
@@ -137,4 +147,30 @@ it('every schema is valid JSON Schema 2020-12, every reference resolves, and eve
   };
   check(document.paths, '#/paths');
   check(document.components, '#/components');
+});
+
+it('every body, answer and component has an example, and every problem one of each of its codes', () => {
+  for (const { operation } of routes) {
+    const { requestBody, responses } = operation;
+    const bodies = [requestBody, ...Object.values(responses)].flatMap((one) =>
+      Object.entries(one?.content ?? {}),
+    );
+    for (const [type, media] of bodies) {
+      if (type === 'text/event-stream') continue;
+      const shown = type === 'application/json' ? [media.example] : Object.values(media.examples ?? {});
+      expect([operation.operationId, type, shown.length > 0 && shown[0] !== undefined]).toEqual([
+        operation.operationId,
+        type,
+        true,
+      ]);
+    }
+  }
+  for (const [status, { content, description }] of routes.flatMap((route) =>
+    Object.entries(route.operation.responses),
+  )) {
+    const examples = Object.values(content?.['application/problem+json']?.examples ?? {});
+    for (const { value } of examples) expect(value).toMatchObject({ status: Number(status) });
+    expect(examples).toHaveLength(content?.['application/problem+json'] ? description.split('\n').length : 0);
+  }
+  for (const schema of Object.values(document.components.schemas)) expect(schema.examples).toHaveLength(1);
 });

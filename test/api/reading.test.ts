@@ -60,7 +60,7 @@ describe('lists', () => {
 describe('time travel', () => {
   it('an order is shown as it was at a version, at a position between two, and at a time', async () => {
     const id = await ordered(client, 'u1', 'TEA');
-    const placed = Number((await client.get(`/v1/orders/${id}`)).headers.position);
+    const placed = Number.parseInt(String((await client.get(`/v1/orders/${id}`)).headers.position), 10);
     await list(client, 'CUP');
     const cancelled = await client.post(`/v1/orders/${id}/cancel`);
     const then = await client.get(`/v1/orders/${id}?version=${placed + 1}`);

@@ -18,7 +18,7 @@ describe('users', () => {
     expect(response.statusCode).toBe(201);
     const userId = String(field(response, 'id'));
     expect(response.headers.location).toBe(`/v1/users/${userId}`);
-    const version = Number(response.headers.position);
+    const version = Number.parseInt(String(response.headers.position), 10);
     expect(response.headers.etag).toBe(`"${version}"`);
     expect(response.json()).toEqual({
       id: userId,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type MemoryService, memoryService } from '../support/memory-service.ts';
+import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 
 let service: MemoryService;
 let port: number;
@@ -15,8 +15,8 @@ beforeEach(async () => {
 afterEach(async () => service[Symbol.asyncDispose]());
 
 /** Sends raw text and answers everything that comes back until the server closes. */
-async function raw(text: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
+async function raw(text: string, to = port): Promise<string> {
+  const socket = connect(to, '127.0.0.1');
   socket.setEncoding('latin1');
   let received = '';
   socket.on('data', (chunk) => {
@@ -116,4 +116,19 @@ it('a request in flight is answered before closing ends, although its connection
   expect(await answered).toBe(200);
   await closed;
   agent.destroy();
+});
+
+it('a client that sends too slowly, or more headers than are allowed, is answered and cut off', async () => {
+  const settings = { ...TEST_SETTINGS, requestTimeoutMs: 300, maxHeaderBytes: 2_048 };
+  await using strict = await memoryService({ override: { settings } });
+  await strict.app.listen({ host: '127.0.0.1', port: 0 });
+  const { port: strictPort } = strict.app.server.address() as AddressInfo;
+  const slow = await raw(
+    'POST /v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{',
+    strictPort,
+  );
+  expect(slow).toMatch(/^HTTP\/1\.1 408 /);
+  expect(slow).toContain('request/timeout');
+  const large = await raw(`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(3_000)}\r\n\r\n`, strictPort);
+  expect(large).toMatch(/^HTTP\/1\.1 431 /);
 });

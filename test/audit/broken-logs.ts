@@ -1,4 +1,5 @@
 import { toBinary } from '@bufbuild/protobuf';
+import { MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import type { Requests } from '../../src/eventstore/nats/requests.ts';
@@ -11,7 +12,7 @@ export function withoutExpectation(log: Log, requests: Requests, prefix: string)
   return {
     ...log,
     append: async (stream, expected, commit) => {
-      const headers = commitHeaders(commit, expected);
+      const headers = MsgHdrsImpl.decode(commitHeaders(commit, expected).encode());
       headers.delete(HEADER.expectedSubjectSequence);
       const bytes = toBinary(CommitSchema, commit);
       const reply = await requests.request(subjectOf(prefix, stream), bytes, { headers, timeoutMs: 1_000 });

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import type { Breakage } from './open-log.ts';
+import type { Breakage, GroupCommit } from './open-log.ts';
 import { formatReport, isClean } from './report.ts';
 import { type AuditResult, runAudit } from './run.ts';
 
-const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults kill-leader,drop-acks] [--broken no-expectation|early-acks]`;
+const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults kill-leader,drop-acks] [--broken no-expectation|early-acks] [--group auto|always|off]`;
 
 const { values } = parseArgs({
   options: {
@@ -13,13 +13,15 @@ const { values } = parseArgs({
     writers: { type: 'string', default: '4' },
     faults: { type: 'string' },
     broken: { type: 'string' },
+    group: { type: 'string', default: 'always' },
   },
 });
-const { topology, broken } = values;
+const { topology, broken, group } = values;
 const [minutes, seed, writers] = [values.minutes, values.seed, values.writers].map(Number);
 if (
   (topology !== 'r1' && topology !== 'r3') ||
   !isBreakage(broken) ||
+  !isGroupCommit(group) ||
   !isPositive(minutes) ||
   !isPositive(seed) ||
   !isPositive(writers)
@@ -28,7 +30,9 @@ if (
   process.exit(2);
 }
 
-console.log(`audit of ${topology}: ${minutes} minutes, ${writers} writers, --seed ${seed}`);
+console.log(
+  `audit of ${topology}: ${minutes} minutes, ${writers} writers, group commit ${group}, --seed ${seed}`,
+);
 const result = await runAudit({
   topology,
   seconds: minutes * 60,
@@ -36,6 +40,7 @@ const result = await runAudit({
   writers,
   faults: values.faults?.split(','),
   broken,
+  groupCommit: group,
   onProgress: (line) => console.log(line),
 });
 print(result);
@@ -54,6 +59,10 @@ function table(counts: ReadonlyMap<string, number>): string {
 
 function isBreakage(value: string | undefined): value is Breakage | undefined {
   return value === undefined || value === 'no-expectation' || value === 'early-acks';
+}
+
+function isGroupCommit(value: string): value is GroupCommit {
+  return value === 'auto' || value === 'always' || value === 'off';
 }
 
 function isPositive(value: number | undefined): value is number {

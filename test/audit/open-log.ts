@@ -12,7 +12,12 @@ export type Breakage = 'no-expectation' | 'early-acks';
 export interface AuditLogOptions {
   readonly urls: readonly string[];
   readonly broken?: Breakage | undefined;
+  /** `always` packs whatever is under way at once, whatever it costs, so that batches meet every fault. Default `auto`. */
+  readonly groupCommit?: GroupCommit | undefined;
 }
+
+/** Which way commits take (protocol 16). */
+export type GroupCommit = 'auto' | 'always' | 'off';
 
 /**
  * A client leaves a server that has been silent for 2.1 s. A cluster elects another leader 3 s after the first one fell
@@ -51,6 +56,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       ...TEST_LOG,
       attemptTimeoutMs: 700,
       deadlineMs: 3_000,
+      groupCommit: options.groupCommit ?? 'auto',
     });
     return { log: broken(log, options.broken), [Symbol.asyncDispose]: close };
   } catch (error) {

@@ -9,7 +9,7 @@ import { type AccountCommand, account } from './account.ts';
 import { checkHistory } from './checker.ts';
 import type { Chaos, Fault } from './faults.ts';
 import { type Operation, readHistory } from './history.ts';
-import { type Breakage, openAuditLog } from './open-log.ts';
+import { type Breakage, type GroupCommit, openAuditLog } from './open-log.ts';
 import { type AuditReport, addViolation, isClean } from './report.ts';
 import { startTopology, type Topology, type TopologyName } from './topology.ts';
 import type { Load } from './writer.ts';
@@ -24,6 +24,7 @@ export interface AuditOptions {
   /** Faults in this order, over and over; random ones of all kinds by default. */
   readonly faults?: readonly string[] | undefined;
   readonly broken?: Breakage | undefined;
+  readonly groupCommit?: GroupCommit | undefined;
   readonly load?: Load | undefined;
   /** Told one line for each fault and phase. */
   readonly onProgress?: ((line: string) => void) | undefined;
@@ -57,6 +58,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditResult> {
     load: options.load ?? defaultLoad,
     folder,
     broken: options.broken,
+    groupCommit: options.groupCommit,
   });
   let faults: ReadonlyMap<string, number>;
   try {

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Breakage } from './open-log.ts';
+import type { Breakage, GroupCommit } from './open-log.ts';
 import type { Load } from './writer.ts';
 import type { WriterProcessOptions } from './writer-process.ts';
 
@@ -13,6 +13,7 @@ export interface WritersOptions {
   /** Folder for the histories. */
   readonly folder: string;
   readonly broken?: Breakage | undefined;
+  readonly groupCommit?: GroupCommit | undefined;
 }
 
 /** Writer processes. A killed one is followed by another that repeats its open commands. */
@@ -48,6 +49,7 @@ export function startWriters(options: WritersOptions): Writers {
     const given: WriterProcessOptions = {
       urls: options.urls,
       broken: options.broken,
+      groupCommit: options.groupCommit,
       name,
       seed: options.seed * 1_000 + histories.length,
       load: options.load,

@@ -1,104 +1,75 @@
-import { create } from '@bufbuild/protobuf';
-import { order } from '../../src/domain/order.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
-import type { Log } from '../../src/eventstore/log.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import {
-  CustomerValidatedSchema,
-  OrderConfirmedSchema,
-  OrderPlacedSchema,
-  OrderStockReservedSchema,
-} from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { rebuild } from '../../src/projections/rebuild.ts';
 import { orders } from '../../src/projections/views/orders.ts';
-import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
+import { TEST_LOG } from '../support/nats-log.ts';
+import { bareReplay, ratePerSecond } from './bare-replay.ts';
+import { interleaved, ratioOf, rounded, scaled } from './measure.ts';
+import { fillOrders, type OrderLog, openOrderLog } from './order-log.ts';
+import type { BenchOptions, Scenario } from './result.ts';
 
-/**
- * Rebuild of `orders`, 4 events to an order, against a bare replay of the same log in the same run.
- * `npx tsx test/bench/rebuild.ts [events] [rounds]`; not part of the tests.
- */
-const EVENTS = Number(process.argv[2] ?? 200_000);
-const ROUNDS = Number(process.argv[3] ?? 3);
-const IN_FLIGHT = 256;
-const codec = codecOf(order);
+const EVENTS = 1_000_000;
+const LEAST = 20_000;
 
-function eventsOf(id: string) {
-  const time = 1_900_000_000_000n;
-  const line = { sku: 'TEA-1', name: 'Tea', quantity: 2n, unitPriceMinor: 450n, lineTotalMinor: 900n };
-  const total = { currency: 'EUR', totalMinor: 900n, placedAt: time, paymentDueAt: time };
-  return [
-    create(OrderPlacedSchema, { orderId: id, userId: 'user-1', lines: [line], ...total }),
-    create(CustomerValidatedSchema, { validatedAt: time }),
-    create(OrderStockReservedSchema, { reservedAt: time }),
-    create(OrderConfirmedSchema, { confirmedAt: time }),
-  ];
-}
+/** A rebuild of `orders` (file storage, 4 events to an order) against a bare replay, and what it leaves in memory. */
+export const rebuildScenario: Scenario = {
+  name: 'rebuild',
+  title: 'Rebuild of the view `orders`',
+  run: async ({ rounds, scale, print }: BenchOptions) => {
+    await using opened = await openOrderLog();
+    const events = scaled(EVENTS, scale, LEAST);
+    print(`filling the log with ${events} events`);
+    await fillOrders(opened.log, events);
+    const end = await opened.log.head();
+    const [before, after]: [number[], number[]] = [[], []];
+    const measured = await interleaved(rounds, {
+      bare: () => ratePerSecond(() => bareReplay(opened, end, () => undefined)),
+      product: async () => {
+        before.push(megabytes());
+        const rate = await ratePerSecond(() => rebuildOrders(opened, events));
+        after.push(megabytes());
+        print(`${rate} events/s, RSS ${before.at(-1)} to ${after.at(-1)} MiB`);
+        return rate;
+      },
+    });
+    return [
+      {
+        name: `9. rebuild of \`orders\`, ${events.toLocaleString('en-US')} events`,
+        ratio: ratioOf(measured.product, measured.bare),
+        goal: 0.35,
+        product: rounded(measured.product),
+        baseline: rounded(measured.bare),
+        unit: 'events/s',
+        note: 'bare: ordered consume whose callback looks at nothing',
+      },
+      {
+        name: '15. resident memory of the process after the rebuild, and before it',
+        ratio: ratioOf(after, before),
+        goal: 1.3,
+        product: rounded(after),
+        baseline: rounded(before),
+        unit: 'MiB',
+        note: 'lower is better',
+      },
+    ];
+  },
+};
 
-/** Orders are worked on many at a time, so that their commits lie mixed in the log. */
-async function fill(log: Log, count: number): Promise<void> {
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < count) {
-      const id = `order-${String(next++).padStart(30, '0')}`;
-      let version = 0;
-      for (const event of eventsOf(id)) {
-        const commitId = systemRuntime.id();
-        const decision = { commandId: commitId, time: 1_900_000_000_000n, events: [codec.encode(event)] };
-        const commit = create(CommitSchema, { commitId, decisions: [decision] });
-        const result = await log.append({ category: 'order', id }, version, commit);
-        if (!result.appended) throw new Error(`${id} conflicts`);
-        version = result.version;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: IN_FLIGHT }, work));
-}
-
-async function perSecond(work: () => Promise<number>): Promise<number> {
-  const start = performance.now();
-  return Math.round((await work()) / ((performance.now() - start) / 1_000));
-}
-
-async function replay(log: Log): Promise<number> {
-  let commits = 0;
-  for await (const batch of log.scan({ after: 0 })) commits += batch.commits.length;
-  return commits;
-}
-
-await using server = await startTestServer();
-await createLogStream(server.url);
-await using opened = await openTestLog(server.url);
-const { log, requests } = opened;
-console.log(`filling the log with ${EVENTS} events`);
-await fill(log, EVENTS / 4);
-const buckets = createNatsBuckets({
-  requests,
-  runtime: systemRuntime,
-  replicas: 1,
-  timeoutMs: 5_000,
-  announceLosses: true,
-});
-const ratios: number[] = [];
-const megabytes = () => Math.round(process.memoryUsage().rss / 2 ** 20);
-for (let round = 0; round < ROUNDS; round++) {
-  const bare = await perSecond(() => replay(log));
-  let peak = 0;
-  const rebuilt = await perSecond(async () => {
-    // A service follows within `resolveMs`; none runs here, so nothing is fed after the switch.
-    const settings = { prefix: 'jl', resolveMs: 0, graceMs: 0 };
-    const onProgress = () => {
-      peak = Math.max(peak, megabytes());
-    };
-    await rebuild({ log, buckets, projection: orders, runtime: systemRuntime, settings, onProgress });
-    return EVENTS;
+async function rebuildOrders({ log, requests }: OrderLog, events: number): Promise<number> {
+  const runtime = systemRuntime;
+  const buckets = createNatsBuckets({
+    requests,
+    runtime,
+    replicas: 1,
+    timeoutMs: 15_000,
+    announceLosses: true,
   });
-  ratios.push(rebuilt / bare);
-  console.log(
-    `replay ${bare}/s, rebuild ${rebuilt}/s, ratio ${(rebuilt / bare).toFixed(2)}, RSS ${peak} MiB`,
-  );
+  // A service follows within `resolveMs`; none runs here, so nothing is fed after the switch.
+  const settings = { prefix: TEST_LOG.prefix, resolveMs: 0, graceMs: 0 };
+  await rebuild({ log, buckets, projection: orders, runtime, settings });
+  return events;
 }
-ratios.sort((a, b) => a - b);
-console.log(`median ratio ${ratios[Math.floor(ratios.length / 2)]?.toFixed(2)}`);
+
+function megabytes(): number {
+  return Math.round(process.memoryUsage().rss / 2 ** 20);
+}

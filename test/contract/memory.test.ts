@@ -15,6 +15,12 @@ logContract('the log in memory', async () => {
   return { log: openMemoryLog(store), openSecond: async () => openMemoryLog(store), stop: nothingToStop };
 });
 
+logContract('the log in memory, with batches of whatever is under way at once', async () => {
+  const store = createMemoryStore();
+  const open = () => openMemoryLog(store, { groupCommit: true });
+  return { log: open(), openSecond: async () => open(), stop: nothingToStop };
+});
+
 bucketContract('the bucket in memory', async () => {
   const store = createMemoryBucketStore('rows');
   return {

@@ -20,19 +20,21 @@ afterAll(async () => {
   await server?.stop();
 });
 
+const BOUNDS = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 };
+
 const urlOf = (): string => {
   if (server === undefined) throw new Error('the server did not start');
   return server.url;
 };
 
-logContract('the log on one server', async () => {
+const openLogs = (groupCommit: 'auto' | 'off' | 'always') => async () => {
   // A stream of its own for each part of the contract, since a log is never emptied.
   const suffix = randomUUID().slice(0, 8);
   const names = { stream: `${TEST_LOG.stream}-${suffix}`, prefix: `${TEST_LOG.prefix}${suffix}` };
   await createLogStream(urlOf(), names);
   const handles: LogHandle[] = [];
   const open = async () => {
-    const handle = await openTestLog(urlOf(), names);
+    const handle = await openTestLog(urlOf(), names, { ...BOUNDS, groupCommit });
     handles.push(handle);
     return handle.log;
   };
@@ -40,7 +42,10 @@ logContract('the log on one server', async () => {
     for (const handle of handles) await handle.close();
   };
   return { log: await open(), openSecond: open, stop };
-});
+};
+
+logContract('the log on one server', openLogs('off'));
+logContract('the log on one server, with batches of whatever is under way at once', openLogs('always'));
 
 const kinds = [
   { what: 'in memory storage', storage: 'memory', persist: 'sync' },

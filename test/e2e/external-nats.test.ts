@@ -20,6 +20,9 @@ const PRODUCTION = {
   JETLEDGER_HTTP__HOST: '127.0.0.1',
   JETLEDGER_PAYMENT__URL: 'http://127.0.0.1:9',
   JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
+  JETLEDGER_AUTH__ISSUER: 'https://issuer.example.com/',
+  JETLEDGER_AUTH__AUDIENCE: 'jetledger',
+  JETLEDGER_AUTH__JWKS_URL: 'https://issuer.example.com/jwks.json',
 };
 
 let server: TestServer;

@@ -124,6 +124,7 @@ describe.concurrent('the order process under faults', () => {
         restWithinMs: WAIT_MS,
       });
       expect(report).toMatchObject({ stuck: [], violations: [], parked: [], placed: 80 });
+      expect([...report.complaints]).toEqual([]);
       expect([...report.faults]).toEqual([
         ['kill-instance', 1],
         ['kill-nats', 1],
@@ -201,6 +202,7 @@ describe.concurrent('the order process under faults', () => {
         JETLEDGER_PAYMENT__ADAPTER: 'http',
         JETLEDGER_PAYMENT__URL: first.url,
         JETLEDGER_PAYMENT__API_KEY: apiKey,
+        JETLEDGER_PROCESSES__RETRY_LONGEST_MS: '1000',
       });
       await using truth = await openTestLog(server.url);
       await using service = await startService(variables);

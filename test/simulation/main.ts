@@ -1,5 +1,5 @@
 // Simulates as many schedules as asked, each a function of its seed:
-//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|email]
+//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|email|engine|order]
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
@@ -46,6 +46,17 @@ const simulations: Readonly<Record<string, () => Promise<Simulation>>> = {
   email: async () => {
     const { runEmailSchedule } = await import('./support/email-world.ts');
     return simulation(runEmailSchedule, await import('./support/email-scenario.ts'));
+  },
+  engine: async () => {
+    const { runEngineSchedule } = await import('./support/engine-world.ts');
+    const scenarios = await import('./support/engine-scenario.ts');
+    const { engineScenarioOf: scenarioOf, smallerEngineScenario: smaller } = scenarios;
+    return simulation(runEngineSchedule, { scenarioOf, smaller });
+  },
+  order: async () => {
+    const { runShopSchedule } = await import('./support/shop-world.ts');
+    const { shopScenarioOf, smallerShopScenario } = await import('./support/shop-scenario.ts');
+    return simulation(runShopSchedule, { scenarioOf: shopScenarioOf, smaller: smallerShopScenario });
   },
 };
 

@@ -13,7 +13,8 @@ are cancelled, shipped and sent twice. Then the log is folded and compared with 
   --seed N        chooses orders, times and faults; what the processes make of them differs from run to run
   --deadline N    seconds within which an order must be paid
 
-Exit code 0: every order came to rest, nothing was parked, stock and money agree to the cent. 1: not so. 2: usage.`;
+Exit code 0: every order came to rest, nothing was parked, stock and money agree to the cent, no instance logged an
+error. 1: not so. 2: usage.`;
 
 const { values } = parseArgs({
   options: {

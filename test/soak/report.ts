@@ -135,6 +135,7 @@ export function formatReport(report: SoakReport): string {
     ...[...faults].map(([name, count]) => [`fault: ${name}`, count] as const),
     ['seconds', seconds.toFixed(1)],
     ['orders/s, placed to final', (placed / seconds).toFixed(1)],
+    ['logged as errors', [...report.complaints.values()].reduce((sum, count) => sum + count, 0)],
     ['stuck', report.stuck.length],
     ['violations', report.violations.length],
   ];
@@ -157,7 +158,7 @@ function section(title: string, lines: readonly string[]): string[] {
   return [title, ...lines.slice(0, LISTED).map((line) => `  ${line}`), ...more];
 }
 
-/** Whether every order came to rest and everything agrees. */
-export function isClean({ stuck, violations, parked }: SoakReport): boolean {
-  return stuck.length + violations.length + parked.length === 0;
+/** Whether every order came to rest, everything agrees, and no instance logged an error of its own. */
+export function isClean({ stuck, violations, parked, complaints }: SoakReport): boolean {
+  return stuck.length + violations.length + parked.length + complaints.size === 0;
 }

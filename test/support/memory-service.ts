@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/api/app.ts';
-import type { AppDeps } from '../../src/api/deps.ts';
+import type { ApiSettings, AppDeps } from '../../src/api/deps.ts';
 import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
 import { createConsumersAdmin } from '../../src/cli/consumers-admin.ts';
@@ -11,6 +11,7 @@ import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createParkedPort } from '../../src/processes/engine/parked-port.ts';
 import type { Buckets } from '../../src/projections/buckets.ts';
+import { createLiveOrders } from '../../src/projections/live-orders.ts';
 import { createMemoryBucketStores, openMemoryBuckets } from '../../src/projections/memory-buckets.ts';
 import { allProjections, createReadModels } from '../../src/projections/read-side.ts';
 import { startProjections } from '../../src/projections/start.ts';
@@ -32,6 +33,25 @@ export interface MemoryServiceOptions {
 
 /** Milliseconds at which every test begins. */
 export const TEST_EPOCH = Date.UTC(2026, 0, 15, 9, 30);
+
+/** As a test's service is set up unless it says otherwise. */
+export const TEST_SETTINGS: ApiSettings = {
+  bodyLimitBytes: 65_536,
+  requestTimeoutMs: 5_000,
+  maxStreams: 5_000,
+  streamHeartbeatMs: 15_000,
+  maxHeaderBytes: 16_384,
+  trustProxy: '',
+  requireIdempotencyKey: false,
+  requireIfMatch: false,
+  rateLimit: { max: 0, windowMs: 60_000 },
+  overload: { maxEventLoopDelayMs: 0 },
+  cors: { origins: '' },
+  securityHeaders: true,
+  hstsSeconds: 0,
+  environment: 'test',
+  version: '0.0.0-test',
+};
 
 /** First part of the names of the engine's buckets. */
 export const TEST_PREFIX = 'jl';
@@ -69,11 +89,13 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   };
   const projections = startProjections({ ...views, projections: allProjections });
   const readModels = createReadModels({ ...views, local: projections.status });
+  const live = createLiveOrders({ log, runtime: systemRuntime });
   const deps: AppDeps = {
     handler,
     useCases,
     log,
     readModels,
+    live,
     runtime,
     admin: {
       parked: createParkedPort({ buckets, prefix: TEST_PREFIX, runtime }),
@@ -81,13 +103,15 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     },
     health: { ready: async () => ({ ok: true, checks: { log: { ok: true } } }) },
     logger: options.logger ?? false,
-    settings: { bodyLimitBytes: 65_536, requestTimeoutMs: 5_000, environment: 'test', version: '0.0.0-test' },
+    settings: TEST_SETTINGS,
+    auth: 'off',
     ...options.override,
   };
   const app = buildApp(deps);
   await app.ready();
   const close = async () => {
     await app.close();
+    live.stop();
     readModels.stop();
     await projections.stop();
   };

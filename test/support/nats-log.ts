@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
-import { INCARNATION_KEY, logStreamConfig, openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import {
+  INCARNATION_KEY,
+  logStreamConfig,
+  type OpenLogOptions,
+  openNatsLog,
+} from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 
@@ -21,6 +26,8 @@ export interface LogNames {
 
 export const TEST_LOG: LogNames = { stream: 'jetledger', prefix: 'jl' };
 
+const DEFAULT_BOUNDS = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 } as const;
+
 /** Creates the log's stream on a test server. */
 export async function createLogStream(url: string, names: LogNames = TEST_LOG, replicas = 1): Promise<void> {
   const connection = await connect({ servers: url });
@@ -33,7 +40,7 @@ export async function createLogStream(url: string, names: LogNames = TEST_LOG, r
 export async function openTestLog(
   url: string,
   names: LogNames = TEST_LOG,
-  bounds: { attemptTimeoutMs: number; deadlineMs: number } = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 },
+  bounds: Pick<OpenLogOptions, 'attemptTimeoutMs' | 'deadlineMs' | 'groupCommit'> = DEFAULT_BOUNDS,
 ): Promise<LogHandle> {
   const connection = await connect({
     servers: url,

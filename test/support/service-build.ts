@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { access, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,10 +21,14 @@ export function serviceBuild(): Promise<string> {
 }
 
 async function build(): Promise<string> {
-  const sources = await readSources();
+  const sources = await readFiles('src', '.ts');
+  const shared = [
+    ...(await readFiles('configs', '.yaml')),
+    await readFile(join(ROOT, 'package.json'), 'utf8'),
+  ];
   const settings = await readFile(join(ROOT, 'tsconfig.json'), 'utf8');
   const digest = createHash('sha256')
-    .update(JSON.stringify([settings, sources]))
+    .update(JSON.stringify([settings, sources, shared]))
     .digest('hex')
     .slice(0, 16);
   const target = join(BUILDS, digest);
@@ -33,18 +37,20 @@ async function build(): Promise<string> {
   await removeUnused();
   const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
   await translate(sources, join(draft, 'dist'));
-  for (const shared of ['package.json', 'configs']) await symlink(join(ROOT, shared), join(draft, shared));
+  // Copies, as the sources are: what runs for minutes starts again what it started.
+  for (const name of ['package.json', 'configs'])
+    await cp(join(ROOT, name), join(draft, name), { recursive: true });
   // Whole or not at all: of two that build at once, one is taken.
   await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
   return program;
 }
 
-async function readSources(): Promise<[path: string, text: string][]> {
-  const entries = await readdir(join(ROOT, 'src'), { recursive: true });
-  const paths = entries.filter((path) => path.endsWith('.ts')).sort();
+async function readFiles(folder: string, ending: string): Promise<[path: string, text: string][]> {
+  const entries = await readdir(join(ROOT, folder), { recursive: true });
+  const paths = entries.filter((path) => path.endsWith(ending)).sort();
   return Promise.all(
     paths.map(
-      async (path): Promise<[string, string]> => [path, await readFile(join(ROOT, 'src', path), 'utf8')],
+      async (path): Promise<[string, string]> => [path, await readFile(join(ROOT, folder, path), 'utf8')],
     ),
   );
 }

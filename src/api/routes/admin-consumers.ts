@@ -1,4 +1,5 @@
 import { consumerBody } from '../admin-bodies.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ConsumersAdmin, ServiceDeps } from '../deps.ts';
 import { principalOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
@@ -26,7 +27,7 @@ function status(app: TypedApp, consumers: ConsumersAdmin): void {
       'Lag, parked commits, pauses and groups are those of all instances together, as old as their last checkpoint (a tenth of a second); `here` is what only the process that answers knows.',
     response: { ...plain(200, 'Consumers', 'All consumers that ever ran, by name.'), ...problemsOfRead() },
   };
-  app.get('/v1/admin/consumers', { schema }, async (_request, reply) => {
+  app.get('/v1/admin/consumers', { schema, config: { access: ACCESS.admin } }, async (_request, reply) => {
     const standings = await consumers.status();
     return reply.send({ items: standings.map(consumerBody) });
   });
@@ -57,7 +58,7 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
       ...problemsOfAdmin('consumer/not-found'),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post(`/v1/admin/consumers/:name/${action}`, options, async (request, reply) => {
     const { name } = request.params;
     const known = await consumers[action](name, principalOf(request));

@@ -1,4 +1,5 @@
 import { markedBody, parkedBody, parkedSummary } from '../admin-bodies.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ParkedAdmin, ParkedCommit, ParkedFilter, ServiceDeps } from '../deps.ts';
 import { principalOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
@@ -8,6 +9,7 @@ import { NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, ParkedQuery } from '../schemas/queries.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { listed, plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
+import { traceContextOf } from '../trace.ts';
 import type { TypedApp } from './app-type.ts';
 
 const common = { tags: ['admin'], headers: PlainHeaders };
@@ -30,7 +32,7 @@ function listing(app: TypedApp, parked: ParkedAdmin): void {
     querystring: ParkedQuery,
     response: { ...listed('ParkedPage'), ...problemsOfRead() },
   };
-  app.get('/v1/admin/parked', { schema }, async (request, reply) => {
+  app.get('/v1/admin/parked', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor, ...filter } = request.query;
     const all = await parked.list(filter);
     const rest = cursor === undefined ? all : all.filter((entry) => isAfter(entry, cursor));
@@ -64,7 +66,7 @@ function showing(app: TypedApp, parked: ParkedAdmin): void {
     response: { ...plain(200, 'Parked', 'The commit.'), ...problemsOfRead('parked/not-found') },
   };
   const path = '/v1/admin/parked/:consumer/:category/:id/:position';
-  app.get(path, { schema }, async (request, reply) => {
+  app.get(path, { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { consumer, category, id, position } = request.params;
     const entry = await parked.show(consumer, { category, id }, Number(position));
     if (entry === undefined) return sendProblem(request, reply, { code: 'parked/not-found' });
@@ -95,13 +97,19 @@ function marking(app: TypedApp, parked: ParkedAdmin, action: keyof typeof ACTION
     body: ParkedAction,
     response: { ...plain(200, 'ParkedMarked', 'What was marked.'), ...problemsOfAdmin() },
   };
-  app.post(`/v1/admin/parked/${action}`, { schema }, async (request, reply) => {
-    const { filter, all, dryRun = false } = request.body;
-    const errors = wrongChoice(filter, all);
-    if (errors !== undefined) return sendProblem(request, reply, { code: 'request/invalid', errors });
-    const result = await parked[action](filter ?? {}, { by: principalOf(request), dryRun });
-    return reply.send(markedBody(result, dryRun));
-  });
+  app.post(
+    `/v1/admin/parked/${action}`,
+    { schema, config: { access: ACCESS.admin } },
+    async (request, reply) => {
+      const { filter, all, dryRun = false } = request.body;
+      const errors = wrongChoice(filter, all);
+      if (errors !== undefined) return sendProblem(request, reply, { code: 'request/invalid', errors });
+      const trace = traceContextOf(request);
+      const order = { by: principalOf(request), dryRun, ...(trace && { trace }) };
+      const result = await parked[action](filter ?? {}, order);
+      return reply.send(markedBody(result, dryRun));
+    },
+  );
 }
 
 /** Neither by accident everything, nor a filter that does not count. */

@@ -1,3 +1,4 @@
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { NoQuery } from '../schemas/common.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
@@ -17,7 +18,7 @@ export function healthRoutes(app: TypedApp, { health, settings }: ServiceDeps): 
     querystring: NoQuery,
     response: { ...plain(200, 'Live', 'Alive.'), ...problemsOfPlain() },
   };
-  app.get('/health/live', { schema: live }, async (_request, reply) =>
+  app.get('/health/live', { schema: live, config: { access: ACCESS.public } }, async (_request, reply) =>
     reply.send({ status: 'live', version: settings.version, environment: settings.environment }),
   );
 
@@ -34,7 +35,7 @@ export function healthRoutes(app: TypedApp, { health, settings }: ServiceDeps): 
       ...plain(503, 'Ready', 'At least one check fails.'),
     },
   };
-  app.get('/health/ready', { schema: ready }, async (_request, reply) => {
+  app.get('/health/ready', { schema: ready, config: { access: ACCESS.public } }, async (_request, reply) => {
     const readiness = await health.ready();
     return reply.code(readiness.ok ? 200 : 503).send(readiness);
   });

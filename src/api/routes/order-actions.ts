@@ -1,5 +1,6 @@
 import { order } from '../../domain/order.ts';
 import { answer } from '../answer.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { orderBody } from '../representations.ts';
@@ -38,7 +39,7 @@ function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.ownOrder }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/cancel', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
@@ -66,7 +67,7 @@ function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/ship', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
@@ -93,7 +94,7 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/deliver', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);

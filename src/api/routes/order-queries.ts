@@ -1,5 +1,6 @@
 import { order } from '../../domain/order.ts';
 import type { OrderState } from '../../domain/order-state.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { asksTheLog, sendFromLog } from '../from-log.ts';
 import { readHistory } from '../history.ts';
@@ -32,7 +33,7 @@ function listing(app: TypedApp, { readModels }: ServiceDeps): void {
     querystring: OrdersQuery,
     response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
   };
-  app.get('/v1/orders', { schema }, async (request, reply) => {
+  app.get('/v1/orders', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { status, limit = DEFAULT_LIMIT, cursor } = request.query;
     const options = { ...readOptionsOf(request, reply), limit, cursor };
     return sendPage(request, reply, await readModels.ordersByStatus(status, options));
@@ -51,7 +52,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     params: IdParams,
     response: { ...found('Order', 'OrderAnswer'), ...problemsOfQuery('order/not-found') },
   };
-  app.get('/v1/orders/:id', { schema }, async (request, reply) => {
+  app.get('/v1/orders/:id', { schema, config: { access: ACCESS.ownOrder } }, async (request, reply) => {
     const { id } = request.params;
     const absent = 'order/not-found';
     if (asksTheLog(request.query)) {
@@ -76,11 +77,15 @@ function history(app: TypedApp, { log }: ServiceDeps): void {
     params: IdParams,
     response: { ...listed('History'), ...problemsOfRead('order/not-found') },
   };
-  app.get('/v1/orders/:id/events', { schema }, async (request, reply) => {
-    const { after = 0, limit = DEFAULT_LIMIT } = request.query;
-    const { items, next, absent } = await readHistory(log, order, request.params.id, { after, limit });
-    if (absent) return sendProblem(request, reply, { code: 'order/not-found' });
-    if (next !== undefined) linkToNext(request, reply, 'after', String(next));
-    return reply.send({ items, ...(next !== undefined && { next }) });
-  });
+  app.get(
+    '/v1/orders/:id/events',
+    { schema, config: { access: ACCESS.ownOrder } },
+    async (request, reply) => {
+      const { after = 0, limit = DEFAULT_LIMIT } = request.query;
+      const { items, next, absent } = await readHistory(log, order, request.params.id, { after, limit });
+      if (absent) return sendProblem(request, reply, { code: 'order/not-found' });
+      if (next !== undefined) linkToNext(request, reply, 'after', String(next));
+      return reply.send({ items, ...(next !== undefined && { next }) });
+    },
+  );
 }

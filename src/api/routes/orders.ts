@@ -1,4 +1,5 @@
 import { answer } from '../answer.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { commandOf } from '../meta.ts';
 import { waitSecondsOf } from '../reading.ts';
@@ -32,13 +33,14 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
     operationId: 'placeOrder',
     summary: 'Place an order',
     description:
-      'Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed; with `Prefer: wait=N` the answer waits for that.',
+      "Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed; with `Prefer: wait=N` the answer waits for that. A user's token orders for itself only: any other `userId` is answered like an unknown one (404).",
     headers: PlaceHeaders,
     querystring: NoQuery,
     body: PlaceOrder,
     response: {
       ...created('OrderAnswer'),
       ...problemsOfCommand(
+        'user/not-found',
         'order/exists',
         'order/unknown-product',
         'order/product-discontinued',
@@ -55,7 +57,7 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/orders', { schema }, async (request, reply) => {
+  app.post('/v1/orders', { schema, config: { access: ACCESS.placeOrder } }, async (request, reply) => {
     const { meta, creationId: orderId } = commandOf(request, runtime);
     const { userId, lines, payment } = request.body;
     const result = await useCases.placeOrder({ orderId, userId, lines, paymentToken: payment?.token }, meta);

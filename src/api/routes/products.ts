@@ -1,6 +1,7 @@
 import { product } from '../../domain/product.ts';
 import type { ProductState } from '../../domain/product-state.ts';
 import { answer } from '../answer.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { asksTheLog, sendFromLog } from '../from-log.ts';
 import { commandOf, expectedOf } from '../meta.ts';
@@ -51,7 +52,7 @@ function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/products', { schema }, async (request, reply) => {
+  app.post('/v1/products', { schema, config: { access: ACCESS.changeCatalogue } }, async (request, reply) => {
     const { sku, name, price } = request.body;
     const { meta, at } = commandOf(request, runtime);
     const priceMinor = BigInt(price.amountMinor);
@@ -74,7 +75,7 @@ function catalogue(app: TypedApp, { readModels }: ServiceDeps): void {
     querystring: ProductsQuery,
     response: { ...listed('ProductPage'), ...problemsOfQuery('request/invalid-cursor') },
   };
-  app.get('/v1/products', { schema }, async (request, reply) => {
+  app.get('/v1/products', { schema, config: { access: ACCESS.readCatalogue } }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor, namePrefix } = request.query;
     const options = { ...readOptionsOf(request, reply), limit, cursor, namePrefix };
     return sendPage(request, reply, await readModels.products(options));
@@ -93,17 +94,21 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     params: SkuParams,
     response: { ...found('Product', 'ProductAnswer'), ...problemsOfQuery('product/not-found') },
   };
-  app.get('/v1/products/:sku', { schema }, async (request, reply) => {
-    const { sku } = request.params;
-    const absent = 'product/not-found';
-    if (asksTheLog(request.query)) {
-      const exists = ({ status }: ProductState) => status !== 'absent';
-      const body = (state: ProductState) => productBody(sku, state);
-      return sendFromLog(deps, request, reply, { decider: product, id: sku, exists, body, absent });
-    }
-    const row = await deps.readModels.product(sku, readOptionsOf(request, reply));
-    return sendRow(request, reply, row, absent);
-  });
+  app.get(
+    '/v1/products/:sku',
+    { schema, config: { access: ACCESS.readCatalogue } },
+    async (request, reply) => {
+      const { sku } = request.params;
+      const absent = 'product/not-found';
+      if (asksTheLog(request.query)) {
+        const exists = ({ status }: ProductState) => status !== 'absent';
+        const body = (state: ProductState) => productBody(sku, state);
+        return sendFromLog(deps, request, reply, { decider: product, id: sku, exists, body, absent });
+      }
+      const row = await deps.readModels.product(sku, readOptionsOf(request, reply));
+      return sendRow(request, reply, row, absent);
+    },
+  );
 }
 
 function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
@@ -127,20 +132,24 @@ function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.patch('/v1/products/:sku', { schema }, async (request, reply) => {
-    const { sku } = request.params;
-    const { name, price, discontinued } = request.body;
-    const { meta, at } = commandOf(request, runtime);
-    const command = {
-      type: 'change',
-      at,
-      ...(name !== undefined && { name }),
-      ...(price !== undefined && { priceMinor: BigInt(price.amountMinor) }),
-      ...(discontinued === true && { discontinue: true }),
-    } as const;
-    const result = await handler.execute(product, sku, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => productBody(sku, state) });
-  });
+  app.patch(
+    '/v1/products/:sku',
+    { schema, config: { access: ACCESS.changeCatalogue } },
+    async (request, reply) => {
+      const { sku } = request.params;
+      const { name, price, discontinued } = request.body;
+      const { meta, at } = commandOf(request, runtime);
+      const command = {
+        type: 'change',
+        at,
+        ...(name !== undefined && { name }),
+        ...(price !== undefined && { priceMinor: BigInt(price.amountMinor) }),
+        ...(discontinued === true && { discontinue: true }),
+      } as const;
+      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
+      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+    },
+  );
 }
 
 function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
@@ -167,12 +176,16 @@ function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/products/:sku/stock', { schema }, async (request, reply) => {
-    const { sku } = request.params;
-    const { receiptId, quantity } = request.body;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'receiveStock', receiptId, quantity, at } as const;
-    const result = await handler.execute(product, sku, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => productBody(sku, state) });
-  });
+  app.post(
+    '/v1/products/:sku/stock',
+    { schema, config: { access: ACCESS.changeCatalogue } },
+    async (request, reply) => {
+      const { sku } = request.params;
+      const { receiptId, quantity } = request.body;
+      const { meta, at } = commandOf(request, runtime);
+      const command = { type: 'receiveStock', receiptId, quantity, at } as const;
+      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
+      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+    },
+  );
 }

@@ -1,3 +1,4 @@
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { readOptionsOf } from '../reading.ts';
 import { PeriodQuery } from '../schemas/queries.ts';
@@ -20,7 +21,7 @@ export function statisticsRoutes(app: TypedApp, { readModels }: ServiceDeps): vo
       ...problemsOfQuery('request/invalid-period'),
     },
   };
-  app.get('/v1/statistics', { schema }, async (request, reply) => {
+  app.get('/v1/statistics', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { from, to } = request.query;
     return reply.send(await readModels.statistics({ from, to, ...readOptionsOf(request, reply) }));
   });

@@ -1,5 +1,6 @@
 import { user } from '../../domain/user.ts';
 import { answer } from '../answer.ts';
+import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { userBody } from '../representations.ts';
@@ -39,7 +40,7 @@ function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.patch('/v1/users/:id', { schema }, async (request, reply) => {
+  app.patch('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
     const command = { type: 'rename', name: request.body.name, at } as const;
@@ -73,7 +74,7 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/users/:id/email', { schema }, async (request, reply) => {
+  app.post('/v1/users/:id/email', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
     const { id } = request.params;
     const { meta } = commandOf(request, runtime);
     const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
@@ -100,7 +101,7 @@ function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.ownUser }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/users/:id/deactivate', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
@@ -122,7 +123,7 @@ function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...problemsOfCommand('user/not-found', 'idempotency/key-reused', 'command/version-mismatch'),
     },
   };
-  const options = { schema, preValidation: withoutBodyIsEmpty };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/users/:id/reactivate', options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);

@@ -1,6 +1,8 @@
 import { user } from '../../domain/user.ts';
 import { isRegistered, type UserState } from '../../domain/user-state.ts';
 import { answer } from '../answer.ts';
+import { ACCESS } from '../auth/access.ts';
+import { registrantOf } from '../auth/registrant.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { asksTheLog, sendFromLog } from '../from-log.ts';
 import { commandOf } from '../meta.ts';
@@ -24,12 +26,13 @@ export function userRoutes(app: TypedApp, deps: ServiceDeps): void {
   userActions(app, deps);
 }
 
-function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
+function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'registerUser',
     summary: 'Register a user',
-    description: 'Claims the e-mail address and creates the user. An address belongs to one user at a time.',
+    description:
+      "Claims the e-mail address and creates the user. An address belongs to one user at a time. A user's token registers itself: the id is the token's user; an admin registers others.",
     headers: CreateHeaders,
     querystring: NoQuery,
     body: RegisterUser,
@@ -45,8 +48,8 @@ function registration(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/users', { schema }, async (request, reply) => {
-    const { meta, creationId: userId } = commandOf(request, runtime);
+  app.post('/v1/users', { schema, config: { access: ACCESS.register } }, async (request, reply) => {
+    const { userId, meta } = await registrantOf(request, handler, commandOf(request, runtime));
     const { email, name } = request.body;
     const result = await useCases.register({ userId, email, name }, meta);
     return answer(request, reply, result, {
@@ -68,7 +71,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     params: IdParams,
     response: { ...found('User', 'UserAnswer'), ...problemsOfQuery('user/not-found') },
   };
-  app.get('/v1/users/:id', { schema }, async (request, reply) => {
+  app.get('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
     const { id } = request.params;
     const absent = 'user/not-found';
     if (asksTheLog(request.query)) {
@@ -85,15 +88,20 @@ function ordersOfUser(app: TypedApp, { readModels }: ServiceDeps): void {
     tags,
     operationId: 'listOrdersOfUser',
     summary: "List a user's orders",
-    description: 'Newest first. A user without orders, or an unknown one, has an empty list.',
+    description:
+      "Newest first. A user without orders has an empty list; for an admin an unknown one too. A user's token is answered 404 for everybody else's.",
     headers: ReadHeaders,
     querystring: PageQuery,
     params: IdParams,
-    response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
+    response: { ...listed('OrderPage'), ...problemsOfQuery('user/not-found', 'request/invalid-cursor') },
   };
-  app.get('/v1/users/:id/orders', { schema }, async (request, reply) => {
-    const { limit = DEFAULT_LIMIT, cursor } = request.query;
-    const options = { ...readOptionsOf(request, reply), limit, cursor };
-    return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
-  });
+  app.get(
+    '/v1/users/:id/orders',
+    { schema, config: { access: ACCESS.ordersOfOwnUser } },
+    async (request, reply) => {
+      const { limit = DEFAULT_LIMIT, cursor } = request.query;
+      const options = { ...readOptionsOf(request, reply), limit, cursor };
+      return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
+    },
+  );
 }

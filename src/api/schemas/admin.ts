@@ -20,6 +20,8 @@ const Id = Type.String({
 });
 const At = { ...Position, minimum: 1 };
 const Count = Type.Integer({ minimum: 0 });
+const ErrorName = Type.String({ examples: ['Error'] });
+const ErrorMessage = Type.String({ examples: ['The payment provider answered 500.'] });
 
 /** Which parked commits are meant, in a query or a body. */
 export const parkedFilter = {
@@ -62,13 +64,17 @@ export const ParkedAction = Type.Object(
     ),
     dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would be marked.', examples: [true] })),
   },
-  strict,
+  { ...strict, examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
 );
 
-const names = { consumer: ConsumerName, category: Type.String(), id: Type.String(), position: Position };
+const names = { consumer: ConsumerName, category: Category, id: Id, position: Position };
 
 const Asked = Type.Object(
-  { requested: Type.Enum(['redrive', 'discard']), by: Type.String(), at: Time },
+  {
+    requested: Type.Enum(['redrive', 'discard']),
+    by: Type.String({ description: 'Who asked.', examples: ['operator'] }),
+    at: Time,
+  },
   { ...strict, description: 'What an operator has asked for, and is not done yet.' },
 );
 
@@ -78,34 +84,49 @@ const summary = {
   attempts: Count,
   firstAt: Type.Optional(Time),
   lastAt: Type.Optional(Time),
-  traceId: Type.Optional(Type.String()),
+  traceId: Type.Optional(Type.String({ examples: ['4bf92f3577b34da6a3ce929d0e0e4736'] })),
   request: Type.Optional(Asked),
 };
 
 const ParkedSummary = Type.Object(
   {
     ...summary,
-    eventTypes: Type.Array(Type.String()),
-    error: Type.Optional(Type.Object({ name: Type.String(), message: Type.String() }, strict)),
+    eventTypes: Type.Array(Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] })),
+    error: Type.Optional(Type.Object({ name: ErrorName, message: ErrorMessage }, strict)),
   },
   strict,
 );
 export type ParkedSummaryBody = Type.Static<typeof ParkedSummary>;
 
 export const ParkedPage = Type.Object(
-  { items: Type.Array(ParkedSummary), next: Type.Optional(Type.String()) },
+  {
+    items: Type.Array(ParkedSummary),
+    next: Type.Optional(
+      Type.String({ description: 'The cursor of the next page.', examples: ['42.order-process'] }),
+    ),
+  },
   { ...strict, $id: 'ParkedPage', title: 'Page of parked commits, oldest first' },
 );
 
 export const Parked = Type.Object(
   {
     ...summary,
-    commitId: Type.String(),
+    commitId: Id,
     events: Type.Array(
-      Type.Object({ type: Type.String(), schemaVersion: Count, payload: Type.Unknown() }, strict),
+      Type.Object(
+        {
+          type: Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] }),
+          schemaVersion: Count,
+          payload: Type.Unknown({ examples: [{ userId: 'u1' }] }),
+        },
+        strict,
+      ),
     ),
     error: Type.Optional(
-      Type.Object({ name: Type.String(), message: Type.String(), stack: Type.String() }, strict),
+      Type.Object(
+        { name: ErrorName, message: ErrorMessage, stack: Type.String({ examples: ['Error: ...'] }) },
+        strict,
+      ),
     ),
   },
   { ...strict, $id: 'Parked', title: 'Parked commit, whole' },
@@ -134,7 +155,7 @@ const Here = Type.Object(
     retrying: Type.Integer({ minimum: 0, description: 'Aggregates that wait for another try.' }),
     retries: Type.Integer({ minimum: 0, description: 'Tries that were repeated since the start.' }),
     stopped: Type.Boolean({ description: 'It has stopped for good; `lastError` says why.' }),
-    lastError: Type.Optional(Type.String()),
+    lastError: Type.Optional(ErrorMessage),
   },
   { ...strict, description: 'Of the process that answers; absent where it does not run the consumer.' },
 );

@@ -8,6 +8,15 @@ export const NoQuery = Type.Object({}, strict);
 /** The body of an action without parameters. */
 export const NoFields = Type.Object({}, strict);
 
+/** The id of a user or an order. */
+export const Id = Type.String({ examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'] });
+
+/** Where a list goes on. */
+export const Next = Type.String({
+  description: 'The cursor of the next page; absent on the last one.',
+  examples: ['eyJrIjoiVEVBIn0'],
+});
+
 export const IdParams = Type.Object(
   {
     id: Type.String({

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { AmountMinor, commandFields, Money, Reason, Sku, Time, Version } from './common.ts';
+import { AmountMinor, commandFields, Id, Money, Next, Reason, Sku, Time, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -8,7 +8,11 @@ const Item = Type.Object({ sku: Sku, quantity: Quantity }, strict);
 
 export const PlaceOrder = Type.Object(
   {
-    userId: Type.String({ pattern: '^[A-Za-z0-9_-]{1,128}$', description: 'Who orders.' }),
+    userId: Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,128}$',
+      description: 'Who orders.',
+      examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
+    }),
     lines: Type.Array(Item, {
       minItems: 1,
       maxItems: 100,
@@ -47,8 +51,8 @@ export const ShipOrder = Type.Object(
 );
 
 const fields = {
-  id: Type.String(),
-  userId: Type.String(),
+  id: Id,
+  userId: Id,
   status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered']),
   step: Type.Optional(
     Type.String({
@@ -100,7 +104,7 @@ export const Order = Type.Object(
     payment: Payment,
     lines: Type.Array(Line),
     total: Money,
-    tracking: Type.Optional(Type.String()),
+    tracking: Type.Optional(Type.String({ examples: ['00340434161094042557'] })),
     placedAt: Time,
     timeline: Type.Array(Moment, { description: 'Everything that happened, oldest first.' }),
     version: Version,
@@ -111,7 +115,7 @@ export const Order = Type.Object(
 export const OrderPage = Type.Object(
   {
     items: Type.Array(Type.Unsafe<Type.Static<typeof Order>>({ $ref: 'Order#' })),
-    next: Type.Optional(Type.String()),
+    next: Type.Optional(Next),
   },
   { ...strict, $id: 'OrderPage', title: 'Page of orders, newest first' },
 );

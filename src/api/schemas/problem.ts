@@ -37,5 +37,15 @@ export const Problem = Type.Object(
     additionalProperties: false,
     title: 'Problem',
     description: 'Problem details (RFC 9457).',
+    examples: [
+      {
+        type: 'urn:jetledger:problem:user/not-found',
+        title: 'User not found',
+        status: 404,
+        detail: 'Check the id. What was just written may need a moment: send its Position as Min-Position.',
+        code: 'user/not-found',
+        requestId: '0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e',
+      },
+    ],
   },
 );

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { commandFields, Money, Name, Price, PriceMinor, Sku, Version } from './common.ts';
+import { commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -52,7 +52,7 @@ export const Product = Type.Object(
 export const ProductPage = Type.Object(
   {
     items: Type.Array(Type.Unsafe<Type.Static<typeof Product>>({ $ref: 'Product#' })),
-    next: Type.Optional(Type.String()),
+    next: Type.Optional(Next),
   },
   { ...strict, $id: 'ProductPage', title: 'Page of products' },
 );

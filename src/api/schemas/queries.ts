@@ -1,10 +1,15 @@
 import Type from 'typebox';
+import { POSITION_PATTERN } from '../position-token.ts';
 import { parkedFilter } from './admin.ts';
 import { Position } from './common.ts';
 
 const freshness = {
   minPosition: Type.Optional(
-    Type.Integer({ ...Position, description: 'As the header Min-Position, which wins when both are given.' }),
+    Type.String({
+      pattern: POSITION_PATTERN,
+      description: 'As the header Min-Position, which wins when both are given.',
+      examples: ['42'],
+    }),
   ),
 };
 

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { Position } from './common.ts';
+import { POSITION_PATTERN } from '../position-token.ts';
 
 const trace = {
   'X-Request-Id': Type.Optional(
@@ -34,7 +34,12 @@ const precondition = {
 
 const reading = {
   'Min-Position': Type.Optional(
-    Type.Integer({ ...Position, description: 'Answer with at least this position of the log, or with 504.' }),
+    Type.String({
+      pattern: POSITION_PATTERN,
+      description:
+        'Answer with at least this position of the log, or with 504. As `Position` gave it, or its number alone, which a restored log cannot tell from one of its own (else 412).',
+      examples: ['42'],
+    }),
   ),
   Prefer: Type.Optional(
     Type.String({

@@ -1,3 +1,4 @@
+import { POSITION_PATTERN } from '../position-token.ts';
 import { PROBLEMS, type ProblemCode } from '../problems.ts';
 
 type Responses = Record<string, unknown>;
@@ -5,10 +6,31 @@ type Responses = Record<string, unknown>;
 const ETAG = {
   ETag: { type: 'string', description: 'The version in quotes, for If-Match.', examples: ['"42"'] },
 };
-const POSITION = { Position: { type: 'string', pattern: '^[0-9]+$', description: 'For Min-Position.' } };
+const POSITION = {
+  Position: {
+    type: 'string',
+    pattern: POSITION_PATTERN,
+    description: 'For Min-Position; opaque.',
+    examples: ['42@Zk3x9QaB'],
+  },
+};
 const LOCATION = { Location: { type: 'string', description: 'The address of what was created.' } };
 const LINK = { Link: { type: 'string', description: 'The next page, rel="next"; absent on the last one.' } };
 const RETRY_AFTER = { 'Retry-After': { type: 'string', pattern: '^[0-9]+$', description: 'Seconds.' } };
+const CHALLENGE = {
+  'WWW-Authenticate': {
+    type: 'string',
+    description: 'What kind of token is needed, and what is wrong with it.',
+  },
+};
+const RATE_LIMIT = {
+  'RateLimit-Limit': { type: 'string', pattern: '^[0-9]+$', description: 'Requests per window.' },
+  'RateLimit-Remaining': { type: 'string', pattern: '^[0-9]+$', description: 'How many are left.' },
+  'RateLimit-Reset': { type: 'string', pattern: '^[0-9]+$', description: 'Seconds until the next window.' },
+};
+const VERSION_MATCH = {
+  ETag: { type: 'string', description: 'The current version, which If-Match should have named.' },
+};
 
 function json(name: string, description: string, headers: object) {
   return { description, headers, content: { 'application/json': { schema: { $ref: `${name}#` } } } };
@@ -62,26 +84,43 @@ const COMMAND = [
   'commit/too-large',
 ] as const;
 
+/** What any route may answer that is not public. */
+const GUARDED = [
+  'auth/token-missing',
+  'auth/token-invalid',
+  'auth/scope-missing',
+  'auth/keys-unavailable',
+  'request/rate-limited',
+  'service/overloaded',
+] as const;
+
 /** The problems of a read, besides the given ones. */
 export function problemsOfRead(...codes: ProblemCode[]): Responses {
-  return problems([...COMMON, 'log/unavailable', ...codes]);
+  return problems([...COMMON, ...GUARDED, 'log/unavailable', ...codes]);
 }
 
 /** The problems of a query of a read model, besides the given ones. */
 export function problemsOfQuery(...codes: ProblemCode[]): Responses {
-  return problemsOfRead('view/behind', ...codes);
+  return problemsOfRead('view/behind', 'position/not-in-log', ...codes);
 }
 
 /** The problems of what an operator asks for, besides the given ones. */
 export function problemsOfAdmin(...codes: ProblemCode[]): Responses {
   const body = ['request/malformed-json', 'request/too-large', 'request/unsupported-media-type'] as const;
-  return problems([...COMMON, ...body, 'log/unavailable', 'log/outcome-unknown', ...codes]);
+  return problems([...COMMON, ...GUARDED, ...body, 'log/unavailable', 'log/outcome-unknown', ...codes]);
 }
 
 /** The problems of any command, besides the given ones. */
 export function problemsOfCommand(...codes: ProblemCode[]): Responses {
-  return problems([...COMMON, ...COMMAND, ...codes]);
+  const demanded = codes.flatMap((code) => DEMANDED.get(code) ?? []);
+  return problems([...COMMON, ...GUARDED, ...COMMAND, ...demanded, ...codes]);
 }
+
+/** Where a header may be given, it may also be demanded. */
+const DEMANDED: ReadonlyMap<ProblemCode, ProblemCode> = new Map([
+  ['idempotency/key-reused', 'idempotency/key-required'],
+  ['command/version-mismatch', 'command/precondition-required'],
+]);
 
 /** The problems of a route that touches nothing. */
 export function problemsOfPlain(): Responses {
@@ -94,15 +133,22 @@ function problems(codes: readonly ProblemCode[]): Responses {
     const { status } = PROBLEMS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, named]) => [status, problemResponse(named)]));
+  return Object.fromEntries([...byStatus].map(([status, named]) => [status, problemResponse(status, named)]));
 }
 
-function problemResponse(codes: readonly ProblemCode[]) {
+function problemResponse(status: number, codes: readonly ProblemCode[]) {
   const lines = codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`);
   const retryable = codes.some((code) => PROBLEMS[code].retryAfter !== undefined);
   return {
     description: lines.join('\n'),
-    headers: retryable ? RETRY_AFTER : {},
+    headers: { ...(retryable && RETRY_AFTER), ...HEADERS_BY_STATUS[status] },
     content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
   };
 }
+
+const HEADERS_BY_STATUS: Readonly<Record<number, object>> = {
+  401: CHALLENGE,
+  403: CHALLENGE,
+  412: VERSION_MATCH,
+  429: RATE_LIMIT,
+};

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { commandFields, Name, Reason, Time, Version } from './common.ts';
+import { commandFields, Id, Name, Reason, Time, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -16,7 +16,7 @@ export const ChangeEmail = Type.Object({ email: Email }, strict);
 export const DeactivateUser = Type.Object({ reason: Type.Optional(Reason('Asked to leave')) }, strict);
 
 const fields = {
-  id: Type.String(),
+  id: Id,
   email: Type.String({ examples: ['ada@example.com'] }),
   name: Type.String({ examples: ['Ada Lovelace'] }),
   status: Type.Enum(['active', 'deactivated']),
@@ -33,7 +33,10 @@ export const UserAnswer = Type.Object(
   {
     ...fields,
     pendingEmail: Type.Optional(
-      Type.String({ description: 'The address of a change that is not complete.' }),
+      Type.String({
+        description: 'The address of a change that is not complete.',
+        examples: ['king@example.com'],
+      }),
     ),
     ...commandFields,
   },

@@ -1,5 +1,7 @@
+import { createGroupCommit, type GroupTransport } from '../group-commit/group-commit.ts';
+import { fixedPolicy } from '../group-commit/policy.ts';
 import type { Log, StreamPage } from '../log.ts';
-import { appendOne, appendResolved } from '../resolve-append.ts';
+import { type AppendTransport, appendOne, appendResolved } from '../resolve-append.ts';
 import { systemRuntime } from '../runtime.ts';
 import { checkStream } from '../stream.ts';
 import { scanStore } from './memory-scan.ts';
@@ -19,6 +21,10 @@ export interface MemoryLogOptions {
   readonly maxBytes?: number;
   /** Commits in a page of an aggregate's history. */
   readonly pageSize?: number;
+  /** Packs appends that are under way at once into batches, whatever they cost (protocol 16). */
+  readonly groupCommit?: boolean;
+  /** Replaces the way to the store; a test spoils it here. */
+  readonly spoil?: (transport: GroupTransport) => GroupTransport;
 }
 
 const DEFAULTS = {
@@ -36,9 +42,11 @@ export function createMemoryLog(options: MemoryLogOptions & MemoryStoreOptions =
 
 /** Another process's handle on a shared log in memory. */
 export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}): Log {
-  const { world, actor, pageSize, ...limits } = { ...DEFAULTS, ...options };
+  const { world, actor, pageSize, groupCommit, spoil, ...limits } = { ...DEFAULTS, ...options };
   const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
-  const transport = createMemoryTransport(store, place);
+  const honest = createMemoryTransport(store, place);
+  const single = spoil?.(honest) ?? honest;
+  const transport = groupCommit === true ? grouped(single, place) : single;
   const resolve = { ...limits, runtime: place.runtime };
 
   return {
@@ -68,4 +76,19 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
     },
     scan: (options) => scanStore(store, place, options),
   };
+}
+
+/** Everything that may wait waits for company, so that the simulation meets batches at every load. */
+function grouped(transport: GroupTransport, { world, runtime }: Place): AppendTransport {
+  const soon = (callback: () => void): void => {
+    if (world === undefined) setImmediate(callback);
+    else void runtime.sleep(0).then(callback);
+  };
+  return createGroupCommit(transport, {
+    policy: fixedPolicy(2),
+    slots: 2,
+    atOnce: 0,
+    now: runtime.now,
+    soon,
+  });
 }

@@ -1,5 +1,6 @@
 import { LogUnavailable } from '../errors.ts';
-import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
+import type { GroupTransport } from '../group-commit/group-commit.ts';
+import type { OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { keyOf } from '../stream.ts';
 import type { MemoryStore } from './memory-store.ts';
@@ -14,7 +15,7 @@ export interface Place {
 }
 
 /** The way to the store and back; the faults of a network happen here. */
-export function createMemoryTransport(store: MemoryStore, place: Place): AppendTransport {
+export function createMemoryTransport(store: MemoryStore, place: Place): GroupTransport {
   return {
     publish: (outgoing, timeoutMs) => publish(store, place, outgoing, timeoutMs),
     commitsAfter: async (stream, version) => {
@@ -22,6 +23,16 @@ export function createMemoryTransport(store: MemoryStore, place: Place): AppendT
       const next = store.ofStream(stream, version, Infinity, 1)[0];
       await answer(place, 'tail read');
       return next === undefined ? undefined : { commitId: next.commitId, version: next.position };
+    },
+    lastVersions: async (streams) => {
+      await arrive(place, 'read last versions');
+      const until = lagging(place.world, store.head());
+      const found = streams.flatMap((stream) => {
+        const last = store.ofStream(stream, 0, until, Infinity).at(-1);
+        return last === undefined ? [] : [[keyOf(stream), last.position] as const];
+      });
+      await answer(place, 'last versions read');
+      return new Map(found);
     },
   };
 }

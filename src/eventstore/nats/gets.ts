@@ -24,6 +24,8 @@ export interface Gets {
   direct(query: MessageQuery): Promise<StoredMessage | undefined>;
   /** Up to `batch` messages of a subject from `seq` on, from any replica. */
   directBatch(query: { next_by_subj: string; seq: number; batch: number }): Promise<StoredMessage[]>;
+  /** The last message of each of up to 1,000 subjects, from any replica; a subject without messages is left out. */
+  directLast(subjects: readonly string[]): Promise<StoredMessage[]>;
 }
 
 const NOT_FOUND = 404;
@@ -43,6 +45,26 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   const leaderSubject = `$JS.API.STREAM.MSG.GET.${stream}`;
   const directSubject = `$JS.API.DIRECT.GET.${stream}`;
   const options = { timeoutMs };
+
+  const collect = async (query: object): Promise<StoredMessage[]> => {
+    const found: StoredMessage[] = [];
+    let problem: unknown;
+    const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
+      if (msg.headers?.code === END_OF_BATCH) return true;
+      try {
+        const message = directAnswer(stream, msg);
+        if (message === undefined) return true;
+        found.push(message);
+        return false;
+      } catch (error) {
+        problem = error;
+        return true;
+      }
+    });
+    if (failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${failed}`);
+    if (problem !== undefined) throw problem;
+    return found;
+  };
 
   return {
     leader: async (query) => {
@@ -70,25 +92,8 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
       return directAnswer(stream, reply.msg);
     },
 
-    directBatch: async (query) => {
-      const found: StoredMessage[] = [];
-      let problem: unknown;
-      const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
-        if (msg.headers?.code === END_OF_BATCH) return true;
-        try {
-          const message = directAnswer(stream, msg);
-          if (message === undefined) return true;
-          found.push(message);
-          return false;
-        } catch (error) {
-          problem = error;
-          return true;
-        }
-      });
-      if (failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${failed}`);
-      if (problem !== undefined) throw problem;
-      return found;
-    },
+    directBatch: collect,
+    directLast: (subjects) => collect({ multi_last: subjects }),
   };
 }
 

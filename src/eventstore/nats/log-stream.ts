@@ -9,6 +9,7 @@ import {
 } from '@nats-io/jetstream';
 import { EventStoreError, LogUnavailable, UnsafeLog } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { StoreObserver } from '../observer.ts';
 import type { Runtime } from '../runtime.ts';
 import { createNatsLog } from './nats-log.ts';
 import type { Requests } from './requests.ts';
@@ -97,6 +98,12 @@ export interface OpenLogOptions extends Pick<LogStreamSettings, 'stream' | 'pref
   readonly runtime: Runtime;
   readonly attemptTimeoutMs: number;
   readonly deadlineMs: number;
+  readonly observer?: StoreObserver | undefined;
+  /**
+   * Default `auto`: commits of different aggregates share a batch where that is measured to be faster (protocol 16).
+   * `always` shares one whenever two are under way, whatever it costs: for tests.
+   */
+  readonly groupCommit?: 'auto' | 'off' | 'always' | undefined;
 }
 
 /** The log of a running server and what its stream says about it. */
@@ -114,7 +121,8 @@ export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   const problems = logStreamProblems(config, { ...options, replicas: config.num_replicas });
   if (problems.length > 0) throw new UnsafeLog(options.stream, problems);
   const incarnation = config.metadata?.[INCARNATION_KEY] ?? '';
-  return { log: createNatsLog({ ...options, incarnation }), config };
+  const group = { mode: options.groupCommit ?? 'auto', replicated: config.num_replicas > 1 } as const;
+  return { log: createNatsLog({ ...options, incarnation, group }), config };
 }
 
 async function readStreamConfig({

@@ -1,9 +1,10 @@
-import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import type { MsgHdrs } from '@nats-io/transport-node';
 import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
 import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
+import { headerLine, type LeanHeaders, leanHeaders } from './lean-headers.ts';
 import { readOrdered } from './ordered-reader.ts';
 import type { Delivered } from './pull-session.ts';
 import type { Requests } from './requests.ts';
@@ -138,12 +139,11 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
   };
 }
 
-function rowHeaders(row: RowWrite): MsgHdrs {
-  const result = headers();
-  result.set(HEADER.expectedSubjectSequence, String(row.expectedRevision));
-  if (row.position > 0) result.set(HEADER.position, String(row.position));
-  if (row.value === undefined) result.set(HEADER.kvOperation, 'DEL');
-  return result;
+function rowHeaders(row: RowWrite): LeanHeaders {
+  let lines = headerLine(HEADER.expectedSubjectSequence, String(row.expectedRevision));
+  if (row.position > 0) lines += headerLine(HEADER.position, String(row.position));
+  if (row.value === undefined) lines += headerLine(HEADER.kvOperation, 'DEL');
+  return leanHeaders(lines);
 }
 
 function isRemoval(hdrs: MsgHdrs | undefined): boolean {

@@ -1,21 +1,14 @@
 import { LogUnavailable } from '../errors.ts';
-import { createGate } from '../gate.ts';
 import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
-import {
-  type AppendTransport,
-  appendOne,
-  appendResolved,
-  type OutgoingCommit,
-  type PublishOutcome,
-  type ResolveOptions,
-} from '../resolve-append.ts';
+import type { StoreObserver } from '../observer.ts';
+import { appendOne, appendResolved, type ResolveOptions } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { subjectFilter, subjectOf } from '../stream.ts';
-import { publishBatch } from './batch.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
 import { readOrdered } from './ordered-reader.ts';
-import type { Reply, Requests } from './requests.ts';
-import { commitHeaders, commitOf, isConflict, isPassing, parseAck } from './wire.ts';
+import type { Requests } from './requests.ts';
+import { createTransport, type GroupSettings } from './transport.ts';
+import { commitOf } from './wire.ts';
 
 export interface NatsLogOptions {
   readonly requests: Requests;
@@ -30,14 +23,14 @@ export interface NatsLogOptions {
   readonly attemptTimeoutMs: number;
   /** How long an append may take with all its repetitions, in milliseconds. */
   readonly deadlineMs: number;
+  readonly observer?: StoreObserver | undefined;
+  readonly group: GroupSettings;
 }
 
 /** Commits in a page of a long history. */
 const PAGE = 256;
 /** How long a scan that does not follow waits for a server that is away, in milliseconds. */
 const SCAN_PATIENCE_MS = 15_000;
-/** Batches of this process under way at once; the server takes 50 of all processes together. */
-const MAX_OPEN_BATCHES = 8;
 /** Header bytes that a commit may need beside its payload. */
 const HEADER_RESERVE = 4_096;
 
@@ -45,13 +38,14 @@ const HEADER_RESERVE = 4_096;
 export function createNatsLog(options: NatsLogOptions): Log {
   const { requests, runtime, stream, prefix, incarnation } = options;
   const gets = createGets(requests, stream, options.attemptTimeoutMs);
-  const transport = createTransport(requests, gets, prefix, runtime);
+  const transport = createTransport({ ...options, gets });
   // Asked anew each time: another server may take more or less.
   const resolve = (): ResolveOptions => ({
     runtime,
     deadlineMs: options.deadlineMs,
     attemptTimeoutMs: options.attemptTimeoutMs,
     maxBytes: (requests.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADER_RESERVE,
+    repeated: options.observer?.repeated,
   });
 
   return {
@@ -65,42 +59,6 @@ export function createNatsLog(options: NatsLogOptions): Log {
     },
     head: async () => (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0,
     scan: (scan) => scanLog(options, gets, scan),
-  };
-}
-
-function createTransport(requests: Requests, gets: Gets, prefix: string, runtime: Runtime): AppendTransport {
-  const batches = createGate(MAX_OPEN_BATCHES);
-  const send = async (outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<Reply> => {
-    const messages = outgoing.map(({ stream, expected, commit, bytes }) => ({
-      subject: subjectOf(prefix, stream),
-      payload: bytes,
-      headers: commitHeaders(commit, expected),
-    }));
-    const [only] = messages;
-    if (only !== undefined && messages.length === 1) {
-      return requests.request(only.subject, only.payload, { headers: only.headers, timeoutMs });
-    }
-    return batches(() => publishBatch(requests, runtime.id(), messages, timeoutMs));
-  };
-  return {
-    publish: async (outgoing, timeoutMs): Promise<PublishOutcome> => {
-      const reply = await send(outgoing, timeoutMs);
-      if (reply.failed !== undefined) {
-        const nobodyHasIt = reply.failed === 'not-connected' || reply.failed === 'no-responders';
-        return nobodyHasIt
-          ? { refused: reply.failed, retryable: true }
-          : { noAnswer: true, cause: reply.failed };
-      }
-      const ack = parseAck(reply.msg);
-      if (ack.error === undefined) return { ok: true, seq: ack.seq - outgoing.length + 1 };
-      const { code, errCode, description } = ack.error;
-      if (isConflict(errCode)) return { conflict: true };
-      return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode) };
-    },
-    commitsAfter: async (stream, version) => {
-      const next = await gets.leader({ next_by_subj: subjectOf(prefix, stream), seq: version + 1 });
-      return next === undefined ? undefined : { commitId: toCommit(next).commitId, version: next.seq };
-    },
   };
 }
 

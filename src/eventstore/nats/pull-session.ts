@@ -1,9 +1,10 @@
 import { createInbox, type Msg, nanos, type Subscription } from '@nats-io/transport-node';
+import { leanMessage, type ReadMessage } from './lean-message.ts';
 import type { Requests } from './requests.ts';
 
 /** A message that an ordered reader delivers. */
 export interface Delivered {
-  readonly msg: Msg;
+  readonly msg: ReadMessage;
   /** Sequence in the stream. */
   readonly seq: number;
   /** How many more messages match the filter. */
@@ -50,23 +51,22 @@ export function pullSession(
   };
   const onMessage = (msg: Msg): void => {
     lastSign = Date.now();
-    const code = msg.data.length === 0 ? (msg.headers?.code ?? 0) : 0;
-    if (code !== 0) {
-      asked = onStatus(msg, code, asked);
+    const place = placeOf(msg.reply);
+    if (place === undefined) {
+      asked = onStatus(msg, msg.headers?.code ?? 0, asked);
       if (asked < 0) end('lost');
       // What has expired is asked for again at once: the reader may be waiting for it.
       else pull();
       return;
     }
-    const delivered = deliveredOf(msg);
-    if (delivered.consumerSeq !== expectedSeq) {
+    if (place.consumerSeq !== expectedSeq) {
       end('lost');
       return;
     }
     expectedSeq++;
-    left = delivered.pending;
+    left = place.pending;
     lastProgress = lastSign;
-    arrived.push(delivered);
+    arrived.push({ msg: leanMessage(msg), seq: place.seq, pending: place.pending });
     wake?.();
   };
   const subscription: Subscription = connection.subscribe(inbox, {
@@ -142,14 +142,45 @@ function onStatus(msg: Msg, code: number, asked: number): number {
   return -1;
 }
 
-/** Sequences out of the reply subject `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>[.<token>]`. */
-function deliveredOf(msg: Msg): Delivered & { consumerSeq: number } {
-  const tokens = (msg.reply ?? '').split('.');
-  const at = tokens.length > 9 ? 7 : 5;
+interface Place {
+  readonly seq: number;
+  readonly consumerSeq: number;
+  readonly pending: number;
+}
+
+/**
+ * Sequences out of the reply subject `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>[.<token>]`.
+ * A status has none, or, for a heartbeat, one to answer to.
+ */
+function placeOf(reply: string | undefined): Place | undefined {
+  if (reply === undefined || !reply.startsWith('$JS.ACK.')) return undefined;
+  let dots = 0;
+  let fifth = 0;
+  let seventh = 0;
+  for (let dot = reply.indexOf('.'); dot >= 0; dot = reply.indexOf('.', dot + 1)) {
+    dots++;
+    if (dots === 5) fifth = dot;
+    else if (dots === 7) seventh = dot;
+  }
+  const seqAt = (dots > 8 ? seventh : fifth) + 1;
+  const consumerSeqAt = reply.indexOf('.', seqAt) + 1;
+  const timeAt = reply.indexOf('.', consumerSeqAt) + 1;
+  const pendingAt = reply.indexOf('.', timeAt) + 1;
   return {
-    msg,
-    seq: Number(tokens[at]),
-    consumerSeq: Number(tokens[at + 1]),
-    pending: Number(tokens[at + 3]),
+    seq: digitsAt(reply, seqAt),
+    consumerSeq: digitsAt(reply, consumerSeqAt),
+    pending: digitsAt(reply, pendingAt),
   };
+}
+
+const [ZERO, NINE] = [48, 57];
+
+function digitsAt(text: string, from: number): number {
+  let value = 0;
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) break;
+    value = value * 10 + (code - ZERO);
+  }
+  return value;
 }

@@ -1,7 +1,9 @@
-import { headers, type Msg, type MsgHdrs } from '@nats-io/transport-node';
+import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import type { Commit } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { RecordedCommit } from '../log.ts';
 import { recordedCommit } from '../recorded-commit.ts';
+import type { StoredMessage } from './gets.ts';
+import { headerLine, type LeanHeaders, leanHeaders } from './lean-headers.ts';
 
 /** Header names. Those of JetLedger are stored for ever. */
 export const HEADER = {
@@ -18,20 +20,31 @@ export const HEADER = {
 const CONTENT_TYPE = 'application/protobuf';
 
 /** What a tool or a consumer needs to know of a commit without decoding it, and the fence of the append. */
-export function commitHeaders(commit: Commit, expected: number): MsgHdrs {
-  const result = headers();
-  result.set(HEADER.expectedSubjectSequence, String(expected));
-  result.set(HEADER.commitId, commit.commitId);
-  const types = new Set<string>();
-  for (const decision of commit.decisions) for (const event of decision.events) types.add(event.type);
-  result.set(HEADER.eventTypes, [...types].join(','));
-  result.set(HEADER.contentType, CONTENT_TYPE);
+export function commitHeaders(commit: Commit, expected: number): LeanHeaders {
+  let lines =
+    headerLine(HEADER.expectedSubjectSequence, String(expected)) +
+    headerLine(HEADER.commitId, commit.commitId) +
+    headerLine(HEADER.eventTypes, eventTypes(commit)) +
+    headerLine(HEADER.contentType, CONTENT_TYPE);
   const first = commit.decisions[0];
   if (first !== undefined && first.traceparent !== '') {
-    result.set(HEADER.traceparent, first.traceparent);
-    if (first.tracestate !== '') result.set(HEADER.tracestate, first.tracestate);
+    lines += headerLine(HEADER.traceparent, first.traceparent);
+    if (first.tracestate !== '') lines += headerLine(HEADER.tracestate, first.tracestate);
   }
-  return result;
+  return leanHeaders(lines);
+}
+
+/** Each type once, in the order of its first event. */
+function eventTypes({ decisions }: Commit): string {
+  const [decision] = decisions;
+  const [event] = decision?.events ?? [];
+  if (event !== undefined && decisions.length === 1 && decision?.events.length === 1) return event.type;
+  return [...new Set(decisions.flatMap((each) => each.events.map(({ type }) => type)))].join(',');
+}
+
+/** The id of a stored commit, from its header where it has one. */
+export function commitIdOf({ subject, seq, headers, data }: StoredMessage): string {
+  return commitOf(subject, seq, headers, data).commitId;
 }
 
 /** A stored message of the log as a commit; its bytes are decoded when they are looked at. */
@@ -59,14 +72,47 @@ export type PublishAck =
     };
 
 /** @throws SyntaxError when the reply is not one of JetStream's */
-export function parseAck(msg: Msg): PublishAck {
-  const ack = JSON.parse(msg.string()) as {
+export function parseAck(msg: Pick<Msg, 'data'>): PublishAck {
+  const seq = plainSequence(msg.data);
+  if (seq !== undefined) return { seq };
+  return parseAnyAck(new TextDecoder().decode(msg.data));
+}
+
+/** An answer to a publish, read as the JSON that it is. @throws SyntaxError */
+export function parseAnyAck(json: string): PublishAck {
+  const ack = JSON.parse(json) as {
     seq?: number;
     error?: { code?: number; err_code?: number; description?: string };
   };
   if (ack.error === undefined && typeof ack.seq === 'number') return { seq: ack.seq };
   const { code = 500, err_code: errCode = 0, description = 'no sequence in the answer' } = ack.error ?? {};
   return { error: { code, errCode, description } };
+}
+
+const PLAIN_START = Buffer.from('{"stream":"');
+const PLAIN_MIDDLE = Buffer.from('","seq":');
+const [QUOTE, ZERO, NINE, CLOSE] = [34, 48, 57, 125];
+
+/** The sequence of the answer that nearly every append gets, `{"stream":"<name>","seq":<n>}`; of any other nothing. */
+function plainSequence(data: Uint8Array): number | undefined {
+  if (!holdsAt(data, 0, PLAIN_START)) return undefined;
+  // Names of streams hold no quotes.
+  const nameEnd = data.indexOf(QUOTE, PLAIN_START.length);
+  if (nameEnd < 0 || !holdsAt(data, nameEnd, PLAIN_MIDDLE)) return undefined;
+  let seq = 0;
+  const start = nameEnd + PLAIN_MIDDLE.length;
+  for (let at = start; at < data.length; at++) {
+    const byte = data[at] ?? 0;
+    if (byte === CLOSE && at === data.length - 1 && at > start) return seq;
+    if (byte < ZERO || byte > NINE) return undefined;
+    seq = seq * 10 + (byte - ZERO);
+  }
+  return undefined;
+}
+
+function holdsAt(data: Uint8Array, at: number, text: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (data[at + i] !== text[i]) return false;
+  return true;
 }
 
 /** The expected last sequence of the subject does not hold; a cluster also says it of writes still in flight. */

@@ -1,5 +1,5 @@
 import { type ConfigKey, KEYS_BY_NAME } from './keys.ts';
-import { maskUrl } from './mask-url.ts';
+import { holdsAddress, maskUrl } from './mask-url.ts';
 
 /** One thing that is wrong with the configuration. */
 export interface ConfigProblem {
@@ -36,5 +36,5 @@ export function ruleBroken(name: string, value: unknown, origin: string, rule: s
 
 function show(key: ConfigKey, value: unknown): string {
   if (key.secret && value !== '') return '***';
-  return JSON.stringify(key.name === 'nats.url' && typeof value === 'string' ? maskUrl(value) : value);
+  return JSON.stringify(holdsAddress(key.name) && typeof value === 'string' ? maskUrl(value) : value);
 }

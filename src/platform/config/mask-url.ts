@@ -2,3 +2,8 @@
 export function maskUrl(url: string): string {
   return url.replace(/^([a-z]+:\/\/)?.*@/is, (_all, scheme?: string) => `${scheme ?? ''}***@`);
 }
+
+/** Whether a key holds addresses, which may have credentials in them. */
+export function holdsAddress(key: string): boolean {
+  return /(url|urls|endpoint)$/i.test(key);
+}

@@ -1,5 +1,5 @@
 import { CONFIG_KEYS } from './keys.ts';
-import { maskUrl } from './mask-url.ts';
+import { holdsAddress, maskUrl } from './mask-url.ts';
 import type { Config } from './schema.ts';
 import { getAt, setAt } from './tree.ts';
 
@@ -7,8 +7,9 @@ import { getAt, setAt } from './tree.ts';
 export function maskSecrets(config: Config): Config {
   const masked = structuredClone(config);
   for (const key of CONFIG_KEYS) {
-    if (key.secret && getAt(masked, key.name) !== '') setAt(masked, key.name, '***');
+    const value = getAt(masked, key.name);
+    if (key.secret && value !== '') setAt(masked, key.name, '***');
+    else if (typeof value === 'string' && holdsAddress(key.name)) setAt(masked, key.name, maskUrl(value));
   }
-  masked.nats.url = maskUrl(masked.nats.url);
   return masked;
 }

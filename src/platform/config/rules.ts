@@ -22,6 +22,31 @@ const RULES: readonly Rule[] = [
     broken: ({ environment, users }) => environment === 'production' && users.emailKey === '',
   },
   {
+    key: 'auth.enabled',
+    message: `production needs to know who asks: set ${variableFor('auth.enabled')} to true, with auth.issuer, auth.audience and auth.jwksUrl or auth.keyFile`,
+    broken: ({ environment, auth }) => environment === 'production' && !auth.enabled,
+  },
+  {
+    key: 'auth.jwksUrl',
+    message: `tokens are checked with keys from exactly one place: set ${variableFor('auth.jwksUrl')} or ${variableFor('auth.keyFile')}`,
+    broken: ({ auth }) => auth.enabled && (auth.jwksUrl === '') === (auth.keyFile === ''),
+  },
+  {
+    key: 'auth.jwksUrl',
+    message: 'production fetches keys over https only, since whoever changes them on the way can make tokens',
+    broken: ({ environment, auth }) => environment === 'production' && auth.jwksUrl.startsWith('http:'),
+  },
+  {
+    key: 'auth.issuer',
+    message: `a token counts only from one issuer: set ${variableFor('auth.issuer')} to the claim iss of its tokens`,
+    broken: ({ auth }) => auth.enabled && auth.issuer === '',
+  },
+  {
+    key: 'auth.audience',
+    message: `a token counts only for this service: set ${variableFor('auth.audience')} to the claim aud of its tokens`,
+    broken: ({ auth }) => auth.enabled && auth.audience === '',
+  },
+  {
     key: 'log.durability',
     message: 'production allows only always and replicated',
     broken: ({ environment, log }) => environment === 'production' && log.durability === 'none',
@@ -62,6 +87,11 @@ const RULES: readonly Rule[] = [
     broken: ({ environment, payment }) => environment === 'production' && payment.adapter === 'simulated',
   },
   {
+    key: 'processes.retryLongestMs',
+    message: 'must not be shorter than processes.retryFirstMs',
+    broken: ({ processes: p }) => p.retryLongestMs < p.retryFirstMs,
+  },
+  {
     key: 'notifications.url',
     message: 'notifications.adapter webhook needs url and secret',
     broken: ({ notifications: n }) => n.adapter === 'webhook' && (n.url === '' || n.secret === ''),
@@ -70,6 +100,11 @@ const RULES: readonly Rule[] = [
     key: 'tracing.enabled',
     message: 'needs tracing.endpoint, the address of a collector',
     broken: ({ tracing }) => tracing.enabled && tracing.endpoint === '',
+  },
+  {
+    key: 'tracing.devTraces',
+    message: 'production keeps no traces in memory: set it to 0, and tracing.endpoint to a collector',
+    broken: ({ environment, tracing }) => environment === 'production' && tracing.devTraces > 0,
   },
 ];
 

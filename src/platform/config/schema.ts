@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox';
+import { ALGORITHMS } from '../auth/algorithms.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -16,6 +17,13 @@ const NAME_ALLOWED = '1 to 32 letters, digits, - or _';
 const SERVER_URLS =
   '^$|^((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?(,((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?)*$';
 
+const PROXIES = '^$|^[0-9A-Za-z.:/]+(, ?[0-9A-Za-z.:/]+)*$';
+const ORIGIN = 'https?://[^\\s,/@*]+';
+const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
+const JWKS_URL = '^$|^https?://[^\\s@]+$';
+const ONE_ALGORITHM = `(${ALGORITHMS.join('|')})`;
+const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
+
 /**
  * Every key of the configuration with its type and bounds. What each one means, and its unit, stands in
  * `configs/default.yaml`. `secret` keys are masked wherever the configuration is shown.
@@ -30,6 +38,36 @@ export const configSchema = section({
     port: whole(0, 65_535),
     bodyLimitBytes: whole(1_024, 16 * 1_048_576),
     requestTimeoutMs: whole(100, 10 * MINUTE_MS),
+    maxStreams: whole(0, 1_000_000),
+    streamHeartbeatMs: whole(100, 10 * MINUTE_MS),
+    streamBufferEvents: whole(1, 1_000_000),
+    streamBufferBytes: whole(1_024, 1_073_741_824),
+    streamReplayCommits: whole(1, 10_000_000),
+    maxHeaderBytes: whole(1_024, 1_048_576),
+    trustProxy: text(
+      PROXIES,
+      'addresses, networks (10.0.0.0/8), loopback or uniquelocal, several separated by commas, or empty',
+    ),
+    requireIdempotencyKey: flag(),
+    requireIfMatch: flag(),
+    rateLimit: section({ max: whole(0, 1_000_000_000), windowMs: whole(100, 60 * MINUTE_MS) }),
+    overload: section({ maxEventLoopDelayMs: whole(0, MINUTE_MS) }),
+    cors: section({
+      origins: text(ORIGINS, 'https://host, several separated by commas, * for all, or empty'),
+    }),
+    securityHeaders: flag(),
+    hstsSeconds: whole(0, 2 * 365 * 24 * 3_600),
+  }),
+  auth: section({
+    enabled: flag(),
+    jwksUrl: text(JWKS_URL, 'https://host/path or http://host/path without user and password, or empty'),
+    keyFile: file(),
+    issuer: text('', 'text, or empty'),
+    audience: text('', 'text, or empty'),
+    algorithms: text(LIST_OF_ALGORITHMS, `of ${ALGORITHMS.join(', ')}, several separated by commas`),
+    clockSkewSeconds: whole(0, 300),
+    userClaim: text('^\\S{1,100}$', 'the name of a claim'),
+    scopeClaim: text('^\\S{1,100}$', 'the name of a claim'),
   }),
   nats: section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),
@@ -68,6 +106,7 @@ export const configSchema = section({
     deadlineMs: whole(100, 10 * MINUTE_MS),
     maxAttempts: whole(1, 100),
     maxBatch: whole(1, 1_000),
+    groupCommit: Type.Enum(['auto', 'off']),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
   }),
   snapshots: section({
@@ -88,6 +127,10 @@ export const configSchema = section({
     enabled: flag(),
     groups: Type.Enum([1, 4, 16, 64]),
     paymentDeadlineMs: whole(1_000, 30 * 24 * 60 * MINUTE_MS),
+    retryFirstMs: whole(1, MINUTE_MS),
+    retryLongestMs: whole(1, 60 * MINUTE_MS),
+    retryAttempts: whole(1, 1_000_000),
+    parkAfterMs: whole(1_000, 30 * 24 * 60 * MINUTE_MS),
   }),
   payment: section({
     adapter: Type.Enum(['simulated', 'http']),
@@ -105,6 +148,13 @@ export const configSchema = section({
     enabled: flag(),
     endpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
     sampleRatio: Type.Number({ minimum: 0, maximum: 1 }),
+    exportTimeoutMs: whole(100, MINUTE_MS),
+    devTraces: whole(0, 10_000),
+  }),
+  metrics: section({
+    enabled: flag(),
+    otlpEndpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    intervalMs: whole(1_000, 10 * MINUTE_MS),
   }),
 });
 

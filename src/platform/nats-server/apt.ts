@@ -48,7 +48,8 @@ async function unpack(scratch: string): Promise<string> {
   return join(root, 'usr', 'sbin', 'nats-server');
 }
 
-async function debianMirror(): Promise<string> {
+/** The mirror that this machine's own apt uses. */
+export async function debianMirror(): Promise<string> {
   const { stdout } = await runCommand(
     'apt-get',
     ['indextargets', '--format', '$(REPO_URI) $(RELEASE)', 'Created-By: Packages'],
@@ -76,12 +77,20 @@ export function pickMirror(indexTargets: string): string {
   return mirror;
 }
 
-async function privateApt(scratch: string, mirror: string): Promise<readonly string[]> {
+/**
+ * Arguments that make apt-get read one release from the mirror into the scratch folder, with Debian's own keys, and
+ * nothing of this machine's state.
+ */
+export async function privateApt(
+  scratch: string,
+  mirror: string,
+  release = RELEASE,
+): Promise<readonly string[]> {
   const inScratch = (...parts: string[]): string => join(scratch, 'apt', ...parts);
   for (const folder of ['parts', 'preferences', 'lists/partial', 'cache/archives/partial']) {
     await mkdir(inScratch(folder), { recursive: true });
   }
-  await writeFile(inScratch('sources.list'), `deb [signed-by=${KEYRING}] ${mirror} ${RELEASE} main\n`);
+  await writeFile(inScratch('sources.list'), `deb [signed-by=${KEYRING}] ${mirror} ${release} main\n`);
   const settings = {
     'Dir::Etc::sourcelist': inScratch('sources.list'),
     'Dir::Etc::sourceparts': inScratch('parts'),

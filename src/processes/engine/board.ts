@@ -29,6 +29,7 @@ export interface ControlValue {
 export const SESSION = 'session.';
 export const LEASE = 'lease.';
 export const CONTROL = 'control.';
+export const GROUPS = 'groups.';
 
 /** A lease as it was last seen; `session` is undefined when it is free. */
 export interface SeenLease {

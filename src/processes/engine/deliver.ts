@@ -16,7 +16,7 @@ export function concerns(consumer: Consumer, commit: RecordedCommit): boolean {
 }
 
 /** What of the log a consumer's group reads: one wildcard; with several categories the others are skipped here. */
-export function filterOf(consumer: Consumer, group: SlotGroup): LogFilter {
+export function filterOf(consumer: Pick<Consumer, 'sources'>, group: SlotGroup): LogFilter {
   const [only, ...others] = consumer.sources;
   return only !== undefined && others.length === 0 ? { category: only.category, group } : { group };
 }

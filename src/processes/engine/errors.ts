@@ -22,7 +22,7 @@ export class GroupsDiffer extends EventStoreError {
   constructor(consumer: string, stored: number, wanted: number) {
     super(
       'engine/groups-differ',
-      `The consumer ${consumer} runs in ${stored} groups and this instance is configured for ${wanted}. Set it to ${stored}: two ways of sharing would handle events twice and out of order.`,
+      `The consumer ${consumer} is shared in ${stored} groups since its first start, and this instance is configured for ${wanted}. Set processes.groups to ${stored}: two ways of sharing would handle events twice and out of order.`,
     );
   }
 }

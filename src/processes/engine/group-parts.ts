@@ -16,6 +16,8 @@ export interface GroupParts {
   readonly index: ParkedIndex;
   readonly park: Park;
   readonly observer: EngineObserver | undefined;
+  /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
+  readonly resumedAt: number;
   /** The stored floor. */
   readonly stored: () => number;
   /** Whether the group may still be worked on. */

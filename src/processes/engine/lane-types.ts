@@ -51,6 +51,10 @@ export interface Lane {
   state: 'ready' | 'running' | 'waiting';
   nudged: boolean;
   attempt: number;
+  /** How many commits it held when it was last tried. */
+  tried: number;
+  /** When the next try of its back-off is due, in milliseconds since the Unix epoch; 0 when it does not fail. */
+  dueAt: number;
   failure: { readonly error: unknown; readonly firstAt: number } | undefined;
   spilled: boolean;
   wake: AbortController | undefined;

@@ -24,6 +24,8 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
       state: 'ready',
       nudged: false,
       attempt: 1,
+      tried: 0,
+      dueAt: 0,
       failure: undefined,
       spilled: false,
       wake: undefined,
@@ -54,6 +56,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     const { stream, queue, attempt, failure } = lane;
     lane.state = 'running';
     lane.nudged = false;
+    lane.tried = queue.length;
     running++;
     const spilled = lane.spilled ? failure : undefined;
     const task = { stream, commits: queue, attempt, failingSince: failure?.firstAt, spilled };
@@ -77,6 +80,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
   };
   const goOn = (lane: Lane, done: number, again: boolean): void => {
     lane.attempt = 1;
+    lane.dueAt = 0;
     lane.failure = undefined;
     lane.spilled = false;
     failing.delete(lane);
@@ -86,18 +90,26 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     if (done > 0) advanced();
     room.ring();
   };
+  /**
+   * A newer commit of the aggregate may have made what fails needless, such as an order's end a payment: it is tried at
+   * once, one time for what has come, without counting, and then again when it would have been.
+   */
   const retry = async (lane: Lane, afterMs: number, error: unknown): Promise<void> => {
     const now = runtime.now();
     const firstAt = lane.failure?.firstAt ?? now;
     lane.failure = { error, firstAt };
-    lane.attempt++;
+    if (now >= lane.dueAt) {
+      lane.attempt++;
+      lane.dueAt = now + afterMs;
+    }
     lane.state = 'waiting';
     lane.wake = new AbortController();
     failing.add(lane);
     if (lane.queue.length > settings.laneHeld) spill(lane);
     room.ring();
     const left = firstAt + settings.spillMs - now;
-    await pause(runtime, Math.min(afterMs, left), lane.wake.signal);
+    const rest = lane.queue.length > lane.tried ? 0 : lane.dueAt - now;
+    await pause(runtime, Math.min(rest, left), lane.wake.signal);
     lane.wake = undefined;
     if (runtime.now() - firstAt >= settings.spillMs) lane.spilled = true;
     if (!halted.signal.aborted) makeReady(lane);
@@ -139,6 +151,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
       const lane = laneOf(commit.stream);
       lane.queue.push(commit);
       if (lane.state === 'waiting' && lane.queue.length > settings.laneHeld) spill(lane);
+      else lane.wake?.abort();
       pump();
     },
     pass: progress.pass,

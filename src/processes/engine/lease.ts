@@ -1,7 +1,7 @@
 import type { Bucket } from '../../eventstore/bucket.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
 import type { SlotGroup } from '../../eventstore/stream.ts';
-import { type Board, LEASE, SESSION } from './board.ts';
+import { type Board, GROUPS, LEASE, SESSION } from './board.ts';
 import { GroupsDiffer } from './errors.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
 import type { Session } from './session.ts';
@@ -69,7 +69,7 @@ export async function agreeOnGroups(
   count: SlotGroup['count'],
   signal: AbortSignal,
 ): Promise<void> {
-  const key = `groups.${consumer}`;
+  const key = GROUPS + consumer;
   const row = { key, value: toBytes({ count }), expectedRevision: 0, position: 0 };
   const result = await writeRow({ runtime, signal }, bucket, row);
   if (result.written) return;

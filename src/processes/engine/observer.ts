@@ -1,4 +1,5 @@
 import type { RecordedCommit } from '../../eventstore/log.ts';
+import type { StoredTrace } from '../../eventstore/trace-context.ts';
 import type { ParkedEntry } from './parked-entry.ts';
 
 /** One try of a consumer at a commit. */
@@ -8,6 +9,10 @@ export interface Work {
   /** 1 for the first try in this process. */
   readonly attempt: number;
   readonly redriven: boolean;
+  /** True when an earlier owner of the group had begun with it and nothing says that it finished. */
+  readonly redelivered?: boolean;
+  /** Of the request of an operator that it be handled again. */
+  readonly requestedBy?: StoredTrace | undefined;
 }
 
 /** What came of a commit: `behind` = parked behind an earlier one, `known` = it was done or parked already. */

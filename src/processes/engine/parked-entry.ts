@@ -1,5 +1,6 @@
 import type { Row } from '../../eventstore/bucket.ts';
 import { type StreamRef, slotOf } from '../../eventstore/stream.ts';
+import type { StoredTrace } from '../../eventstore/trace-context.ts';
 import { parseRow } from './rows.ts';
 
 /** What an operator asks for. */
@@ -8,6 +9,8 @@ export interface ParkedRequest {
   readonly by: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
+  /** Of the request itself; the next try links to it. */
+  readonly trace?: StoredTrace | undefined;
 }
 
 /** An event of a parked commit, for people; what is handled again is read from the log. */

@@ -1,6 +1,7 @@
 import type { Bucket } from '../../eventstore/bucket.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
 import { keyOf, type StreamRef } from '../../eventstore/stream.ts';
+import type { StoredTrace } from '../../eventstore/trace-context.ts';
 import { type Buckets, bucketNames } from './buckets.ts';
 import { entryKey, entryOf, type ParkedEntry, type ParkedRequest, parseEntryKey } from './parked-entry.ts';
 import { toBytes, writeRow } from './rows.ts';
@@ -32,6 +33,8 @@ export interface ParkedOrder {
   readonly by: string;
   /** Says what would be marked and marks nothing. */
   readonly dryRun?: boolean;
+  /** Of the request; kept with the mark, so that the try can link to it. */
+  readonly trace?: StoredTrace;
 }
 
 /**
@@ -92,7 +95,7 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
   const ask = async (
     requested: ParkedRequest['requested'],
     filter: ParkedFilter,
-    { by, dryRun = false }: ParkedOrder,
+    { by, dryRun = false, trace }: ParkedOrder,
   ): Promise<ParkedAnswer> => {
     const { position, upTo, ...where } = filter;
     const chosen = choose(await list(where), filter, requested);
@@ -100,7 +103,7 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
     const marked: ParkedEntry[] = [];
     const changed: ParkedEntry[] = [];
     for (const entry of chosen) {
-      const result = await mark(entry, { requested, by, at: runtime.now() });
+      const result = await mark(entry, { requested, by, at: runtime.now(), ...(trace && { trace }) });
       (result === 'marked' ? marked : changed).push(entry);
     }
     return { marked, changed };

@@ -52,7 +52,8 @@ async function handleNext(
   commit: RecordedCommit,
   { attempt, spilled, failingSince }: LaneTask,
 ): Promise<LaneResult> {
-  const work = { consumer: parts.consumer.name, commit, attempt, redriven: false };
+  const redelivered = commit.position <= parts.resumedAt;
+  const work = { consumer: parts.consumer.name, commit, attempt, redriven: false, redelivered };
   const result = spilled ? { park: spilled.error } : await handle(work);
   if ('handled' in result) return { done: 1 };
   if (!('park' in result)) return result;

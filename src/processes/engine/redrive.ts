@@ -65,7 +65,8 @@ export async function actOnParked(
 
   const commit = await persist({ runtime, signal }, () => log.at(position));
   if (commit === undefined) throw new RangeError(`The parked commit ${position} is not in the log.`);
-  const work = { consumer: consumer.name, commit, attempt, redriven: true };
+  const requestedBy = entry.request?.trace;
+  const work = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
   const result = spilled ? { park: spilled.error } : await handle(work);
   if ('handled' in result) {
     await park.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);

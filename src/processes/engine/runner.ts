@@ -4,7 +4,7 @@ import { groupOfSlot, type SlotGroup, type StreamRef, slotOf } from '../../event
 import type { EngineBuckets } from './buckets.ts';
 import type { Consumer } from './consumer.ts';
 import { type Cursor, claimCursor } from './cursor.ts';
-import { concerns, filterOf, timeOf } from './deliver.ts';
+import { timeOf } from './deliver.ts';
 import { OwnershipLost } from './errors.ts';
 import type { Feed } from './feed.ts';
 import type { Handle } from './handle.ts';
@@ -19,6 +19,7 @@ import type { ParkedIndex } from './parked-index.ts';
 import { pause } from './pause.ts';
 import { createPerform } from './perform.ts';
 import { createProgress } from './progress.ts';
+import { readGroup } from './read-group.ts';
 import { createRedrives, type Redrives } from './redrive.ts';
 import type { Session } from './session.ts';
 import type { EngineSettings } from './settings.ts';
@@ -112,7 +113,7 @@ export function runGroup(deps: GroupDeps): GroupRunner {
     try {
       const taken = await begin();
       const { lanes, cursor } = taken;
-      await read(deps, taken, reading.signal, (count) => {
+      await readGroup(deps, taken, reading.signal, (count) => {
         pending = count;
       });
       const halted = lanes.halt();
@@ -185,30 +186,20 @@ async function takeOver(
   });
   const progress = createProgress(cursor.start);
   const stored = (): number => cursor.stored;
-  const parts = { ...deps, bucket: buckets.parked, park, stored, alive: session.alive, signal, lost };
+  const resumedAt = cursor.start.high;
+  const parts = {
+    ...deps,
+    bucket: buckets.parked,
+    park,
+    resumedAt,
+    stored,
+    alive: session.alive,
+    signal,
+    lost,
+  };
   const perform = createPerform(parts, deps.handle);
   const lanes = createLanes({ runtime, settings, progress, perform, advanced: cursor.changed, stopped });
   signal.addEventListener('abort', () => void lanes.halt(), { once: true });
   const redrives = createRedrives({ consumer: consumer.name, index, stored, nudge: lanes.nudge });
   return { lanes, redrives, cursor, after: progress.seen };
-}
-
-/** Feeds the lanes until the signal fires. */
-async function read(
-  { log, runtime, feed, consumer, group }: GroupDeps,
-  { lanes, cursor, after }: Awaited<ReturnType<typeof takeOver>>,
-  signal: AbortSignal,
-  told: (pending: number) => void,
-): Promise<void> {
-  const filter = filterOf(consumer, group);
-  for await (const { commits, pending } of feed({ log, runtime, filter, after, signal })) {
-    for (const [at, commit] of commits.entries()) {
-      told(pending + commits.length - at - 1);
-      if (concerns(consumer, commit)) await lanes.admit(commit);
-      else lanes.pass(commit.position);
-      if (signal.aborted) return;
-    }
-    told(pending);
-    cursor.changed();
-  }
 }

@@ -15,6 +15,8 @@ export interface CustomerWatchDeps {
   readonly openOrders: Pick<OpenOrders, 'ofUser'>;
 }
 
+export const customerWatch = { name: 'customer-watch', sources: [user] } as const;
+
 /** Cancels the open orders of a user who was deactivated. Later orders fail their validation (protocol 12). */
 export function createCustomerWatch(
   deps: CustomerWatchDeps,
@@ -37,8 +39,7 @@ export function createCustomerWatch(
   }
 
   return {
-    name: 'customer-watch',
-    sources: [user],
+    ...customerWatch,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

@@ -26,6 +26,8 @@ export class ClaimPending extends Error {
   }
 }
 
+export const emailBackstop = { name: 'email-backstop', sources: [email] } as const;
+
 /** Sees to it that every claim of an address is looked at again once it could be stale (protocol 4). */
 export function createEmailBackstop(
   deps: {
@@ -38,8 +40,7 @@ export function createEmailBackstop(
 ): Consumer<EmailEvent> {
   const { runtime, timers, staleClaimMs } = deps;
   return {
-    name: 'email-backstop',
-    sources: [email],
+    ...emailBackstop,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, stream }) => {
       for (const { event } of events) {

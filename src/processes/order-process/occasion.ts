@@ -7,6 +7,7 @@ import type { Timers } from '../engine/timers.ts';
 import type { NotificationOutbox } from '../notification/port.ts';
 import type { PaymentProvider } from '../payment/port.ts';
 import { causedBy, ProcessFault, perform } from './commands.ts';
+import type { OrderEffect } from './effects.ts';
 import type { CustomerDirectory } from './ports.ts';
 
 /** What the order process acts on. */
@@ -17,7 +18,16 @@ export interface OrderProcessDeps {
   readonly payments: PaymentProvider;
   readonly timers: Pick<Timers, 'arm' | 'disarm'>;
   readonly notifications: NotificationOutbox;
+  /** Around each effect, for traces. */
+  readonly aroundStep?: AroundStep;
 }
+
+/** Runs an effect; may hand on an occasion of its own to hear of what is reported. */
+export type AroundStep = (
+  effect: OrderEffect,
+  occasion: Occasion,
+  run: (occasion: Occasion) => Promise<void>,
+) => Promise<void>;
 
 /** An event of an order, and the means to act on it. */
 export interface Occasion {

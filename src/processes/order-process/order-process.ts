@@ -1,10 +1,13 @@
 import { order } from '../../domain/order.ts';
 import type { OrderEvent } from '../../domain/order-state.ts';
 import type { Consumer } from '../engine/consumer.ts';
+import type { OrderEffect } from './effects.ts';
 import { execute } from './execute.ts';
-import { type OrderProcessDeps, occasionOf } from './occasion.ts';
+import { type Occasion, type OrderProcessDeps, occasionOf } from './occasion.ts';
 import { createOrderPolicy, isTransient, type RetrySettings } from './policy.ts';
 import { react } from './react.ts';
+
+export const orderProcess = { name: 'order-process', sources: [order] } as const;
 
 /**
  * Drives orders from placed to confirmed, or to their end with everything given back. Its state is the order's own
@@ -14,15 +17,19 @@ export function createOrderProcess(
   deps: OrderProcessDeps,
   retries: Partial<RetrySettings> = {},
 ): Consumer<OrderEvent> {
+  const { aroundStep } = deps;
+  const step = (effect: OrderEffect, occasion: Occasion): Promise<void> =>
+    aroundStep === undefined
+      ? execute(effect, occasion)
+      : aroundStep(effect, occasion, (own) => execute(effect, own));
   return {
-    name: 'order-process',
-    sources: [order],
+    ...orderProcess,
     policy: createOrderPolicy(deps.runtime, retries),
     handle: async (delivery) => {
       for (const consumed of delivery.events) {
         const { state } = await deps.handler.load(order, delivery.stream.id);
         const occasion = occasionOf(deps, delivery, consumed);
-        await all(react(consumed.event, state).map((effect) => () => execute(effect, occasion)));
+        await all(react(consumed.event, state).map((effect) => () => step(effect, occasion)));
       }
     },
   };

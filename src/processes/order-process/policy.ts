@@ -4,7 +4,7 @@ import type { Policy } from '../engine/consumer.ts';
 import { PaymentUnavailable } from '../payment/port.ts';
 
 export interface RetrySettings {
-  /** The first pause, in milliseconds; each next one is twice as long. */
+  /** The first pause, in milliseconds; each next one is twice as long, and up to half of it is left out by chance. */
   readonly baseMs: number;
   /** The longest pause, in milliseconds. */
   readonly capMs: number;
@@ -12,8 +12,8 @@ export interface RetrySettings {
   readonly maxAttempts: number;
 }
 
-// Some ten minutes: most outages of a provider end within them, and the payment's deadline comes soon after.
-const DEFAULTS: RetrySettings = { baseMs: 200, capMs: 30_000, maxAttempts: 35 };
+// Longer than a payment's deadline: when the provider stays away the order expires, and nobody has to redrive it.
+const DEFAULTS: RetrySettings = { baseMs: 200, capMs: 30_000, maxAttempts: 100 };
 
 /** Whether trying again may help: the log or the provider was away, or somebody else was faster. */
 export function isTransient(error: unknown): boolean {

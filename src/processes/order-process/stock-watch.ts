@@ -8,6 +8,8 @@ import type { Consumer } from '../engine/consumer.ts';
 import { causedBy, ProcessFault, perform } from './commands.ts';
 import { createOrderPolicy, type RetrySettings } from './policy.ts';
 
+export const stockWatch = { name: 'stock-watch', sources: [product] } as const;
+
 /**
  * Looks at every reservation once more: one that a late worker made for an order that had ended by then is released
  * (protocol 10). It makes up for barred order ids that a product has forgotten.
@@ -18,8 +20,7 @@ export function createStockWatch(
 ): Consumer<ProductEvent> {
   const { handler, runtime } = deps;
   return {
-    name: 'stock-watch',
-    sources: [product],
+    ...stockWatch,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

@@ -26,7 +26,7 @@ export const orders: Projection<OrderRow, OrderEvent> = {
 type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
 
 function entryOf({ $typeName }: OrderEvent, { time }: EventContext): OrderRow['timeline'][number] {
-  return { type: $typeName.slice($typeName.lastIndexOf('.') + 1), at: isoTime(BigInt(time)) };
+  return { type: $typeName.slice($typeName.lastIndexOf('.') + 1), at: isoTime(time) };
 }
 
 function placed(id: string, event: Placed): OrderRow {

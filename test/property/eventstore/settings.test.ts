@@ -43,11 +43,11 @@ function bursts(plan: readonly Step[]): Step[][] {
   return all;
 }
 
-type Deps = Omit<HandlerDeps, 'log' | 'runtime'>;
+type Deps = Omit<HandlerDeps, 'log' | 'runtime'> & { readonly groupCommit?: boolean };
 
 /** Everything of a run that must not depend on a setting: no versions and commit ids, since those do. */
 async function outcome(plan: readonly Step[], deps: Deps, processes = 1) {
-  const log = createMemoryLog();
+  const log = createMemoryLog({ groupCommit: deps.groupCommit ?? false });
   const runtime = manualRuntime();
   const handlers = Array.from({ length: processes }, () => createHandler({ log, runtime, ...deps }));
   const answers: unknown[] = [];
@@ -96,6 +96,7 @@ const ways: Readonly<Record<string, () => Deps>> = {
   'without coalescing': () => ({ settings: { maxBatch: 1 } }),
   'without a cache': () => ({ settings: { cacheEntries: 0 } }),
   'with a cache of one aggregate': () => ({ settings: { cacheEntries: 1 } }),
+  'with batches of different aggregates': () => ({ groupCommit: true }),
   'with snapshots': snapshots,
   'with snapshots and without a cache': () => ({
     ...snapshots(),

@@ -1,9 +1,11 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { CommandHandler, CommandResult } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
+import type { GroupTransport } from '../../../src/eventstore/group-commit/group-commit.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
 import type { AppendEntry, AppendResult, Log, RecordedCommit } from '../../../src/eventstore/log.ts';
 import { createMemoryTransport } from '../../../src/eventstore/memory/memory-transport.ts';
+import type { OutgoingCommit } from '../../../src/eventstore/resolve-append.ts';
 import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshot-format.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { KernelPlant } from './kernel-world.ts';
@@ -162,7 +164,37 @@ const wrongly =
     );
   };
 
-/** The fences of protocols 1, 2, 3 and 17, and a few of their neighbours, each switched off. All must be noticed. */
+/** One conflict, and whoever shared the batch is told what became of the first one that was stored. */
+const mixingOutcomes = (transport: GroupTransport): GroupTransport => ({
+  ...transport,
+  publish: async (outgoing, timeoutMs) => {
+    const answer = await transport.publish(outgoing, timeoutMs);
+    if (!('conflict' in answer) || !isGroup(outgoing)) return answer;
+    for (const one of outgoing) {
+      const alone = await transport.publish([one], timeoutMs);
+      if ('ok' in alone) return alone;
+    }
+    return answer;
+  },
+});
+
+/** A batch without an answer is looked for under its first commit, and what is there counts for all. */
+const firstForAll = (transport: GroupTransport): GroupTransport => ({
+  ...transport,
+  publish: async (outgoing, timeoutMs) => {
+    const answer = await transport.publish(outgoing, timeoutMs);
+    const [first] = outgoing;
+    if (!('noAnswer' in answer) || first === undefined || !isGroup(outgoing)) return answer;
+    const next = await transport.commitsAfter(first.stream, first.expected, timeoutMs).catch(() => undefined);
+    return next === undefined ? answer : { ok: true, seq: next.version };
+  },
+});
+
+/** Commits of several callers, not one of several aggregates. */
+const isGroup = (outgoing: readonly OutgoingCommit[]): boolean =>
+  new Set(outgoing.map(({ commit }) => commit.commitId)).size > 1;
+
+/** The fences of protocols 1, 2, 3, 16 and 17, and a few of their neighbours, each switched off. All must be noticed. */
 export const plants: Readonly<Record<string, KernelPlant>> = {
   'an answer without a look at the tail (1)': { log: (log) => neverConfirming(log) },
   'a tail that is read from a replica (1)': { log: (log) => askingReplicas(log) },
@@ -172,6 +204,8 @@ export const plants: Readonly<Record<string, KernelPlant>> = {
   'a digest that nobody compares (3)': { handler: (handler) => withoutDigest(handler) },
   'a repetition that is answered from what is now (3)': { handler: (handler) => answeringFromNow(handler) },
   'a command with If-Match that shares a commit (17)': { handler: (handler) => coalescingIfMatch(handler) },
+  'one conflict that mixes the outcomes of a batch (16)': { transport: mixingOutcomes },
+  'a batch without an answer that is judged by its first commit (16)': { transport: firstForAll },
   'answers of two callers that are mixed (17)': { handler: (handler) => mixingAnswers(handler) },
   'an append without its expectation': { log: expectingNothing },
   'a commit of several aggregates that is stored one by one': { log: (log) => oneByOne(log) },

@@ -1,6 +1,7 @@
 import type { CommandMeta, Expectation } from '../../../src/eventstore/command.ts';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
+import type { GroupTransport } from '../../../src/eventstore/group-commit/group-commit.ts';
 import { createHandler, type Handler } from '../../../src/eventstore/handler.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Faults } from '../../../src/eventstore/memory/faults.ts';
@@ -20,6 +21,7 @@ export interface KernelPlant {
     place: { world: World; actor: string; runtime: Runtime },
   ) => Log;
   readonly handler?: (handler: Handler) => Handler;
+  readonly transport?: (transport: GroupTransport) => GroupTransport;
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
 }
 
@@ -76,11 +78,16 @@ export async function runKernelSchedule(
   const unexpected: string[] = [];
   const processes: Process[] = [];
   let lives = 0;
+  // Half of the schedules pack the appends of different aggregates into batches (protocol 16).
+  const groups = {
+    groupCommit: seed % 2 === 0,
+    ...(plant.transport === undefined ? {} : { spoil: plant.transport }),
+  };
 
   function startProcess(place: number): void {
     const actor = `p${place}.${++lives}`;
     const runtime = world.runtime(actor);
-    const honest = openMemoryLog(store, { world, actor, ...LOG });
+    const honest = openMemoryLog(store, { world, actor, ...LOG, ...groups });
     const log = plant.log?.(honest, store, { world, actor, runtime }) ?? honest;
     const bucket = snapshotsOf(values, world, actor);
     const snapshots = {

@@ -17,6 +17,9 @@ const PRODUCTION: Env = {
   JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
   JETLEDGER_PAYMENT__URL: 'https://payments.internal/v1',
   JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
+  JETLEDGER_AUTH__ISSUER: 'https://issuer.example.com/',
+  JETLEDGER_AUTH__AUDIENCE: 'jetledger',
+  JETLEDGER_AUTH__JWKS_URL: 'https://issuer.example.com/jwks.json',
 };
 
 function load(env: Env, dir = configDir({})) {
@@ -46,16 +49,39 @@ describe('the checked-in configuration', () => {
     expect(load({ JETLEDGER_ENV: 'test' }).http.port).toBe(0);
   });
 
-  it('is valid in production once server, e-mail key and payment provider are given', () => {
+  it('is valid in production once server, e-mail key, issuer of tokens and payment provider are given', () => {
     expect(load(PRODUCTION).environment).toBe('production');
   });
 
-  it('names the variables to set when production lacks its server, its e-mail key and its payment provider', () => {
+  it('names the variables to set when production lacks its server, e-mail key, issuer and payment provider', () => {
     const problems = problemsOf({ JETLEDGER_ENV: 'production' });
-    expect(problems).toHaveLength(3);
-    expect(problems[0]).toContain('set NATS_URL or JETLEDGER_NATS__URL');
-    expect(problems[1]).toContain('set JETLEDGER_USERS__EMAIL_KEY');
-    expect(problems[2]).toContain('set JETLEDGER_PAYMENT__URL and JETLEDGER_PAYMENT__API_KEY');
+    const ofAuth = problems.filter((problem) => problem.startsWith('auth.'));
+    expect(ofAuth.map((problem) => problem.split(':', 1)[0])).toEqual([
+      'auth.jwksUrl',
+      'auth.issuer',
+      'auth.audience',
+    ]);
+    expect(ofAuth[0]).toContain('set JETLEDGER_AUTH__JWKS_URL or JETLEDGER_AUTH__KEY_FILE');
+    const others = problems.filter((problem) => !problem.startsWith('auth.'));
+    expect(others).toHaveLength(3);
+    expect(others[0]).toContain('set NATS_URL or JETLEDGER_NATS__URL');
+    expect(others[1]).toContain('set JETLEDGER_USERS__EMAIL_KEY');
+    expect(others[2]).toContain('set JETLEDGER_PAYMENT__URL and JETLEDGER_PAYMENT__API_KEY');
+  });
+
+  it('never serves production without authentication, nor with keys that come over plain http', () => {
+    const off = problemsOf({ ...PRODUCTION, JETLEDGER_AUTH__ENABLED: 'false' });
+    expect(off).toEqual([expect.stringMatching(/^auth\.enabled: .*needs to know who asks/)]);
+    const plain = problemsOf({ ...PRODUCTION, JETLEDGER_AUTH__JWKS_URL: 'http://issuer.example.com/jwks' });
+    expect(plain).toEqual([expect.stringContaining('https only')]);
+  });
+
+  it('takes tokens with a public key only: no algorithm with a shared secret, and not none', () => {
+    for (const algorithms of ['none', 'HS256', 'RS256,HS256', '']) {
+      const problems = problemsOf({ JETLEDGER_AUTH__ALGORITHMS: algorithms });
+      expect(problems).toEqual([expect.stringMatching(/^auth\.algorithms: .*allowed: of RS256/)]);
+    }
+    expect(load({ JETLEDGER_AUTH__ALGORITHMS: 'ES256, EdDSA' }).auth.algorithms).toBe('ES256, EdDSA');
   });
 
   it('takes no simulated payments in production', () => {
@@ -207,5 +233,32 @@ describe('maskSecrets', () => {
     expect(masked.users.emailKey).toBe('***');
     expect(masked.http).toEqual(config.http);
     expect(config.users.emailKey).toBe(EMAIL_KEY);
+  });
+
+  it('shows none of the secrets that there are, whichever key they are given to, and no credentials of an address', () => {
+    const secrets = CONFIG_KEYS.filter(({ secret }) => secret);
+    expect(secrets.length).toBeGreaterThanOrEqual(5);
+    const addresses = [
+      'payment.url',
+      'notifications.url',
+      'tracing.endpoint',
+      'metrics.otlpEndpoint',
+      'nats.url',
+    ];
+    const env = Object.fromEntries([
+      ...secrets.map(({ variable }) => [variable, 'c0ffee'.repeat(12)]),
+      ...CONFIG_KEYS.filter(({ name }) => addresses.includes(name)).map(({ name, variable }) => [
+        variable,
+        `${name === 'nats.url' ? 'nats' : 'https'}://me:c0ffee@host.example.com:1`,
+      ]),
+    ]);
+    const clash = { JETLEDGER_NATS__TOKEN: '', JETLEDGER_NATS__USER: 'me' };
+    for (const given of [
+      { ...env, ...clash },
+      { ...env, JETLEDGER_NATS__PASSWORD: '' },
+    ]) {
+      expect(JSON.stringify(maskSecrets(load(given)))).not.toContain('c0ffee');
+    }
+    expect(problemsOf({ ...env, JETLEDGER_HTTP__PORT: 'x' }).join()).not.toContain('c0ffee');
   });
 });

@@ -27,7 +27,13 @@ function fragileUsers(broken: () => boolean): Projection {
 function accessTo(shop: ShopWorld, projection: Projection) {
   const { buckets, runtime, log } = shop;
   const aliases = createAliases(buckets, shop.settings.prefix);
-  const resolver = createBucketResolver({ buckets, aliases, runtime, resolveMs: 100 });
+  const resolver = createBucketResolver({
+    buckets,
+    aliases,
+    runtime,
+    resolveMs: 100,
+    incarnation: log.incarnation,
+  });
   return createViewAccess({ projection, log, resolver, runtime });
 }
 

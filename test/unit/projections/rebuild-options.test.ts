@@ -182,37 +182,45 @@ test('a rollback goes to the bucket before, once that one has caught up', async 
   });
 });
 
-test('no read fails or shows something older than was promised while views are rebuilt and rolled back under load', async () => {
-  for (const seed of [1, 2]) {
-    const shop = createShopWorld({ seed });
-    await shop.world.run(async () => {
-      const views = shop.start([users]);
-      const reads = createReadModels({ ...shop, settings: shop.settings, hurry: views.hurry });
-      let done = false;
-      let answers = 0;
-      const load = async (worker: number) => {
-        for (let n = 0; !done; n++) {
-          const id = `w${worker}-${n % 20}`;
-          const position =
-            n < 20
-              ? shop.append('user', id, userCreated(id))
-              : shop.append('user', id, renamed(`${id} ${n}`));
-          const row = await reads.user(id, { minPosition: position, waitMs: 10_000 });
-          const name = JSON.parse(Buffer.from(row?.json ?? []).toString()).name;
-          expect([row?.position, name]).toEqual([position, n < 20 ? id : `${id} ${n}`]);
-          expect((await reads.user(id))?.position).toBeDefined();
-          answers++;
-          await shop.runtime.sleep(5);
-        }
-      };
-      const loads = [1, 2, 3].map(load);
-      for (let n = 0; n < 2; n++) await rebuild({ ...shop, projection: users });
-      await rollback({ ...shop, projection: users });
-      done = true;
-      await Promise.all(loads);
-      expect(answers).toBeGreaterThan(100);
-      await views.stop();
-      reads.stop();
-    });
-  }
-}, 60_000);
+// docs/read-models.md says how to run it for longer.
+const SWITCH_SEEDS = Number(process.env.SWITCH_SEEDS ?? 2);
+const SWITCHES = Number(process.env.SWITCHES ?? 2);
+
+test(
+  'no read fails or shows something older than was promised while views are rebuilt and rolled back under load',
+  async () => {
+    for (let seed = 1; seed <= SWITCH_SEEDS; seed++) {
+      const shop = createShopWorld({ seed });
+      await shop.world.run(async () => {
+        const views = shop.start([users]);
+        const reads = createReadModels({ ...shop, settings: shop.settings, hurry: views.hurry });
+        let done = false;
+        let answers = 0;
+        const load = async (worker: number) => {
+          for (let n = 0; !done; n++) {
+            const id = `w${worker}-${n % 20}`;
+            const position =
+              n < 20
+                ? shop.append('user', id, userCreated(id))
+                : shop.append('user', id, renamed(`${id} ${n}`));
+            const row = await reads.user(id, { minPosition: position, waitMs: 10_000 });
+            const name = JSON.parse(Buffer.from(row?.json ?? []).toString()).name;
+            expect([row?.position, name]).toEqual([position, n < 20 ? id : `${id} ${n}`]);
+            expect((await reads.user(id))?.position).toBeDefined();
+            answers++;
+            await shop.runtime.sleep(5);
+          }
+        };
+        const loads = [1, 2, 3].map(load);
+        for (let n = 0; n < SWITCHES; n++) await rebuild({ ...shop, projection: users });
+        await rollback({ ...shop, projection: users });
+        done = true;
+        await Promise.all(loads);
+        expect(answers).toBeGreaterThan(100);
+        await views.stop();
+        reads.stop();
+      });
+    }
+  },
+  60_000 * Math.ceil((SWITCH_SEEDS * SWITCHES) / 4),
+);

@@ -3,7 +3,7 @@ import { answer, arrive, loseMessage, type Place } from '../../../eventstore/mem
 import type { World } from '../../../eventstore/memory/scheduler.ts';
 import { createWake, type Wake } from '../../../eventstore/memory/wake.ts';
 import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
-import type { Timer, Timers } from '../timers.ts';
+import type { Fired, Timer, Timers } from '../timers.ts';
 import { timerName } from './timer-name.ts';
 
 interface Armed {
@@ -83,7 +83,7 @@ async function deliverUntil(
   store: MemoryTimerStore,
   place: Place,
   options: MemoryTimersOptions,
-  handle: (fired: Timer & { readonly attempt: number }) => Promise<void>,
+  handle: (fired: Fired) => Promise<void>,
 ): Promise<void> {
   const { runtime } = place;
   const { ackWaitMs = 5_000, retryBaseMs = 500, retryCapMs = 60_000 } = options;

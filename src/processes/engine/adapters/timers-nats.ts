@@ -2,8 +2,9 @@ import type { JsMsg } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import { LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
 import type { Requests } from '../../../eventstore/nats/requests.ts';
+import { setTraceHeaders, traceHeadersOf } from '../../../eventstore/nats/trace-headers.ts';
 import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
-import type { Timer, Timers } from '../timers.ts';
+import type { Fired, Timers } from '../timers.ts';
 import { publishOnce } from './stream-publish.ts';
 import { timerName } from './timer-name.ts';
 import { timersStream } from './timers-stream.ts';
@@ -42,6 +43,8 @@ export function createNatsTimers(options: NatsTimersOptions): Timers {
       const message = headers();
       message.set('Nats-Schedule', `@at ${instant(at)}`);
       message.set('Nats-Schedule-Target', `${prefix}t.fire.${timerName(kind, id)}`);
+      // The server keeps them for the message that it publishes when the time has come.
+      setTraceHeaders(message);
       await publishOnce(requests, subject, JSON.stringify({ at }), message, timeoutMs);
     },
     disarm: async (kind, id) => {
@@ -67,7 +70,7 @@ async function fire(
   options: NatsTimersOptions,
   msg: JsMsg,
   attempt: number,
-  handle: (fired: Timer & { readonly attempt: number }) => Promise<void>,
+  handle: (fired: Fired) => Promise<void>,
 ): Promise<WorkResult> {
   const { runtime, retryBaseMs = 500, retryCapMs = 60_000, onTrouble } = options;
   const [kind = '', id = ''] = msg.subject.split('.').slice(-2);
@@ -80,7 +83,7 @@ async function fire(
   const early = at - runtime.now();
   if (early > 0) return { action: 'retry', afterMs: early };
   try {
-    await handle({ kind, id, at, attempt });
+    await handle({ kind, id, at, attempt, ...traceHeadersOf(msg.headers) });
     return { action: 'done' };
   } catch (error) {
     onTrouble?.(`handling the timer ${kind}/${id}, attempt ${attempt}`, error);

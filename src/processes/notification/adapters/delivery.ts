@@ -1,7 +1,9 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { traceHeadersOf } from '../../../eventstore/nats/trace-headers.ts';
 import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
-import { startWorkQueue, type WorkResult } from '../../engine/adapters/work-queue.ts';
+import { startWorkQueue } from '../../engine/adapters/work-queue.ts';
+import type { AroundDelivery, TriedDelivery } from '../../telemetry/traced-delivery.ts';
 import type { Notification, Notifier } from '../port.ts';
 import { parseNotification } from './notification-format.ts';
 import { notificationStream } from './notification-stream.ts';
@@ -32,9 +34,16 @@ export interface DeliveryOptions {
   /** After how many milliseconds another instance gets what a dead one was delivering. */
   readonly ackWaitMs?: number;
   readonly onGivenUp?: (givenUp: GivenUp) => void;
+  /** Told what came of each try, for metrics; `undefined` is a message that is no notification. */
+  readonly onOutcome?: (notification: Notification | undefined, outcome: DeliveryOutcome) => void;
   /** Told what goes wrong and is tried again. */
   readonly onTrouble?: (what: string, error: unknown) => void;
+  /** Around each try, for traces. */
+  readonly around?: AroundDelivery;
 }
+
+/** What came of a try to deliver a notification. */
+export type DeliveryOutcome = 'sent' | 'retried' | 'given_up';
 
 const DURABLE = 'delivery';
 
@@ -52,16 +61,27 @@ export function startDelivery(options: DeliveryOptions): { stop(): Promise<void>
     filter: `${prefix}n.>`,
     maxInFlight,
     ackWaitMs,
-    work: (msg, attempt) => deliver(options, msg, attempt),
+    work: (msg, attempt) => {
+      const once = () => deliver(options, msg, attempt);
+      if (options.around === undefined) return once();
+      // The subject's last token is the user's id.
+      const destination = msg.subject.slice(0, msg.subject.lastIndexOf('.'));
+      return options.around({ destination, attempt, trace: traceHeadersOf(msg.headers) }, once);
+    },
     onTrouble: (error) => onTrouble?.('asking for notifications', error),
   });
 }
 
-async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): Promise<WorkResult> {
+async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): Promise<TriedDelivery> {
   const { runtime, notifier, maxAttempts = 50, retryBaseMs = 1_000, retryCapMs = 900_000 } = options;
-  const giveUp = (notification: Notification | undefined, attempts: number, error: unknown): WorkResult => {
+  const giveUp = (
+    notification: Notification | undefined,
+    attempts: number,
+    error: unknown,
+  ): TriedDelivery => {
     options.onGivenUp?.({ notification, sequence: msg.seq, attempts, error });
-    return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up' };
+    options.onOutcome?.(notification, 'given_up');
+    return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up', error };
   };
   let notification: Notification;
   try {
@@ -74,10 +94,12 @@ async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): P
   }
   try {
     await notifier.deliver(notification);
+    options.onOutcome?.(notification, 'sent');
     return { action: 'done' };
   } catch (error) {
     if (attempt === maxAttempts) return giveUp(notification, attempt, error);
+    options.onOutcome?.(notification, 'retried');
     options.onTrouble?.(`delivering the notification ${notification.id}, attempt ${attempt}`, error);
-    return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs) };
+    return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs), error };
   }
 }

@@ -1,6 +1,7 @@
 import { headers } from '@nats-io/transport-node';
 import { InvalidId } from '../../../eventstore/errors.ts';
 import type { Requests } from '../../../eventstore/nats/requests.ts';
+import { setTraceHeaders } from '../../../eventstore/nats/trace-headers.ts';
 import { HEADER } from '../../../eventstore/nats/wire.ts';
 import { publishOnce } from '../../engine/adapters/stream-publish.ts';
 import type { Notification, NotificationOutbox } from '../port.ts';
@@ -26,7 +27,7 @@ export function createNatsOutbox({ requests, prefix, timeoutMs }: NatsOutboxOpti
       const message = headers();
       message.set('Nats-Msg-Id', notification.id);
       message.set(HEADER.contentType, 'application/json');
-      if (notification.traceparent !== '') message.set(HEADER.traceparent, notification.traceparent);
+      setTraceHeaders(message, notification);
       const subject = subjectOf(prefix, notification);
       await publishOnce(requests, subject, notificationJson(notification), message, timeoutMs);
     },

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Runtime } from '../../../eventstore/runtime.ts';
+import { type Exchange, plainExchange } from '../../telemetry/client-span.ts';
 import type { Notifier } from '../port.ts';
 import { notificationJson } from './notification-format.ts';
 
@@ -11,6 +12,8 @@ export interface WebhookOptions {
   readonly runtime: Pick<Runtime, 'now'>;
   /** How long the receiver may take to answer, in milliseconds. */
   readonly timeoutMs?: number;
+  /** Around each request, for traces. */
+  readonly exchange?: Exchange;
 }
 
 /** The receiver did not take it. */
@@ -38,7 +41,9 @@ export function webhookSignature(secret: string, seconds: number, body: string):
  * @throws RangeError when the URL or the secret cannot be used
  */
 export function createWebhookNotifier(options: WebhookOptions): Notifier {
-  const { url, secret, runtime, timeoutMs = 5_000 } = options;
+  const { url, secret, runtime, timeoutMs = 5_000, exchange = plainExchange } = options;
+  // The path may hold a secret, so the trace does not show it.
+  const request = { method: 'POST', template: undefined, url } as const;
   checkUrl(url);
   if (secret.length < SHORTEST_SECRET) {
     throw new RangeError(`The secret of the webhook needs ${SHORTEST_SECRET} characters or more.`);
@@ -47,13 +52,13 @@ export function createWebhookNotifier(options: WebhookOptions): Notifier {
     deliver: async (notification) => {
       const body = notificationJson(notification);
       const seconds = Math.floor(runtime.now() / 1_000);
-      const headers = {
+      const headers: Record<string, string> = {
         'content-type': 'application/json',
         'jetledger-id': notification.id,
         'jetledger-signature': `t=${seconds},v1=${webhookSignature(secret, seconds, body)}`,
         ...(notification.traceparent === '' ? {} : { traceparent: notification.traceparent }),
       };
-      const status = await post(url, headers, body, timeoutMs);
+      const { status } = await exchange(request, headers, () => post(url, headers, body, timeoutMs));
       if (status < 200 || status > 299) throw new WebhookFailed(`status ${status}`, status);
     },
   };
@@ -64,13 +69,13 @@ async function post(
   headers: Record<string, string>,
   body: string,
   timeoutMs: number,
-): Promise<number> {
+): Promise<{ readonly status: number }> {
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
     // The status says it all; a body that never ends is not waited for.
     await response.body?.cancel().catch(() => undefined);
-    return response.status;
+    return { status: response.status };
   } catch (cause) {
     throw new WebhookFailed(
       signal.aborted ? `no answer in ${timeoutMs} ms` : 'no connection',

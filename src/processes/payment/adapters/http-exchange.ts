@@ -1,4 +1,3 @@
-import { context, propagation } from '@opentelemetry/api';
 import {
   BrokenCircuitError,
   CircuitState,
@@ -9,6 +8,7 @@ import {
   retry,
   wrap,
 } from 'cockatiel';
+import { type Exchange, plainExchange } from '../../telemetry/client-span.ts';
 import { PaymentUnavailable } from '../port.ts';
 
 export interface HttpExchangeOptions {
@@ -30,6 +30,8 @@ export interface HttpExchangeOptions {
   };
   /** Told about each change of the circuit breaker. */
   readonly onBreaker?: (state: BreakerState) => void;
+  /** Around each request, for traces. */
+  readonly exchange?: Exchange;
 }
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
@@ -50,10 +52,13 @@ export interface HttpExchange {
 /** No usable answer. `repeatable` where another try at once may help and cannot make a slow provider slower. */
 class NoAnswer extends Error {
   readonly repeatable: boolean;
+  /** Of an answer that could not be used. */
+  readonly status: number | undefined;
 
-  constructor(what: string, repeatable: boolean, cause?: unknown) {
+  constructor(what: string, repeatable: boolean, cause?: unknown, status?: number) {
     super(what, { cause });
     this.repeatable = repeatable;
+    this.status = status;
   }
 }
 
@@ -66,6 +71,7 @@ const PRINTABLE = /^[\x21-\x7e]+$/;
  */
 export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
   const { timeoutMs = 5_000, retries = 2, retryBaseMs = 100, retryCapMs = 2_000, onBreaker } = options;
+  const { exchange = plainExchange } = options;
   const { failures, openMs } = options.breaker ?? { failures: 5, openMs: 10_000 };
   const base = checkedBase(options.baseUrl);
   // A header that cannot be sent would be quoted in the error of `fetch`, and so logged.
@@ -91,18 +97,18 @@ export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
       'content-type': 'application/json',
       'idempotency-key': idempotencyKey,
     };
-    propagation.inject(context.active(), headers);
     const signal = AbortSignal.timeout(timeoutMs);
+    const method = 'POST';
+    const request = {
+      method,
+      url: base,
+      template: new URL(base).pathname.replace(/\/$/, '') + templateOf(path),
+    };
     try {
-      // A redirect would carry the API key to somewhere else.
-      const response = await fetch(base + path, {
-        method: 'POST',
-        headers,
-        body,
-        signal,
-        redirect: 'manual',
-      });
-      return await answerOf(response);
+      return await exchange(request, headers, async () =>
+        // A redirect would carry the API key to somewhere else.
+        answerOf(await fetch(base + path, { method, headers, body, signal, redirect: 'manual' })),
+      );
     } catch (error) {
       if (error instanceof NoAnswer) throw error;
       if (signal.aborted) throw new NoAnswer(`no answer in ${timeoutMs} ms`, false, error);
@@ -127,11 +133,16 @@ export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
   };
 }
 
+/** The path without the payment's key. */
+function templateOf(path: string): string {
+  return path.replace(/^\/intents\/[^/]+/, '/intents/{key}');
+}
+
 async function answerOf(response: Response): Promise<ProviderAnswer> {
   const { status } = response;
   const text = await bodyOf(response);
-  if (status >= 500 || status === 429) throw new NoAnswer(`status ${status}`, true);
-  if (status === 408 || status === 425) throw new NoAnswer(`status ${status}`, false);
+  if (status >= 500 || status === 429) throw new NoAnswer(`status ${status}`, true, undefined, status);
+  if (status === 408 || status === 425) throw new NoAnswer(`status ${status}`, false, undefined, status);
   try {
     return { status, body: JSON.parse(text) };
   } catch (error) {

@@ -184,3 +184,27 @@ test('an idle engine does little: it renews its session and looks at nothing els
     await engine.stop();
   });
 });
+
+test('a commit that makes an earlier one of its aggregate needless ends the pause before the next try', async () => {
+  const world = createWorld(3, { maxSteps: 100_000 });
+  const log = createMemoryStore();
+  const first = append(log, 'a');
+  const handled: number[] = [];
+  await world.run(async () => {
+    const isFinal = (): boolean => log.head() > first;
+    const { engine, runtime } = start(
+      world,
+      { log, kv: stores(), actor: 'one' },
+      async ({ position }) => {
+        if (!isFinal()) throw new Error('the provider is away');
+        handled.push(position);
+      },
+      { policy: () => ({ action: 'retry', afterMs: 30_000 }) },
+    );
+    while (engine.status()[0]?.retrying !== 1) await runtime.sleep(100);
+    const last = append(log, 'a');
+    await runtime.sleep(2_000);
+    expect(handled).toEqual([first, last]);
+    await engine.stop();
+  });
+});

@@ -14,6 +14,8 @@ let progress: Progress;
 /** What was done, as aggregate and position; `!` = spilled. */
 let log: string[];
 let running: Set<string>;
+/** The number of each try. */
+let tries: number[];
 /** Aggregates whose commits fail. */
 let failing: Set<string>;
 
@@ -21,6 +23,7 @@ beforeEach(() => {
   world = createWorld(1, {});
   progress = createProgress({ high: 0, open: [] });
   log = [];
+  tries = [];
   running = new Set();
   failing = new Set();
 });
@@ -35,7 +38,8 @@ const commitOf = (id: string, position: number): RecordedCommit => ({
 
 function lanesWith(retryAfterMs = 100, takesMs = 10): Lanes {
   const runtime = world.runtime('lanes');
-  const perform = async ({ stream, commits: [commit], spilled }: LaneTask) => {
+  const perform = async ({ stream, commits: [commit], attempt, spilled }: LaneTask) => {
+    tries.push(attempt);
     expect(running.has(stream.id)).toBe(false);
     running.add(stream.id);
     await runtime.sleep(takesMs);
@@ -80,6 +84,45 @@ describe('lanes', () => {
       failing.clear();
       await sleep(3_000);
       expect(log.slice(-2)).toEqual(['a1', 'a2']);
+    }));
+
+  test('try what waits for another try at once when a newer commit of its aggregate may have made it needless', () =>
+    world.run(async () => {
+      failing.add('a');
+      const lanes = lanesWith(4_000);
+      await lanes.admit(commitOf('a', 1));
+      await sleep(100);
+      expect(lanes.retrying).toBe(1);
+      failing.clear();
+      await lanes.admit(commitOf('a', 2));
+      await sleep(100);
+      expect(log).toEqual(['a1', 'a2']);
+    }));
+
+  test('try at once, too, what failed while the newer commit came', () =>
+    world.run(async () => {
+      failing.add('a');
+      const lanes = lanesWith(4_000, 200);
+      await lanes.admit(commitOf('a', 1));
+      await sleep(100);
+      await lanes.admit(commitOf('a', 2));
+      await sleep(200);
+      failing.clear();
+      await sleep(600);
+      expect(log).toEqual(['a1', 'a2']);
+    }));
+
+  test('try early once for each commit that comes, do not count that, and keep to the back-off otherwise', () =>
+    world.run(async () => {
+      failing.add('a');
+      const lanes = lanesWith(3_000);
+      await lanes.admit(commitOf('a', 1));
+      await sleep(1_000);
+      await lanes.admit(commitOf('a', 2));
+      await sleep(1_000);
+      expect(tries).toEqual([1, 2]);
+      await sleep(1_500);
+      expect(tries).toEqual([1, 2, 2]);
     }));
 
   test('spill one that has failed for too long', () =>

@@ -1,0 +1,129 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Problem } from '../problem.ts';
+import { sendProblem } from '../problem-reply.ts';
+import { type Access, accessOf, isScope, type Scope, scopesOf } from './access.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { Identity } from './identity.ts';
+import { encodeUser } from './user-id.ts';
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+
+/** A request without a valid token, and what it is answered with. */
+const refusals = new WeakMap<FastifyRequest, Problem>();
+
+/**
+ * Finds out who asks, on every route that is not public. It refuses nobody yet, so that limits of pace also count
+ * those who have no valid token.
+ */
+export function identifyCallers(app: FastifyInstance, authenticator: Authenticator): void {
+  app.addHook('onRequest', async (request) => {
+    if (!needsToken(request)) return;
+    const found = await identify(authenticator, request.headers.authorization);
+    if ('principal' in found) request.identity = found;
+    else refusals.set(request, found);
+  });
+}
+
+async function identify(
+  authenticator: Authenticator,
+  header: string | undefined,
+): Promise<Identity | Problem> {
+  if (header === undefined) return { code: 'auth/token-missing', challenge: '' };
+  const token = BEARER.exec(header)?.[1];
+  if (token === undefined) return refused('The header Authorization does not hold a bearer token.');
+  const verdict = await authenticator.verify(token);
+  switch (verdict.outcome) {
+    case 'unavailable':
+      return { code: 'auth/keys-unavailable' };
+    case 'refused':
+      return refused(verdict.why);
+    case 'verified': {
+      const { user, scopes, expiresAt } = verdict;
+      return { principal: encodeUser(user), scopes: new Set(scopes.filter(isScope)), expiresAt };
+    }
+  }
+}
+
+function refused(why: string): Problem {
+  const challenge = `error="invalid_token", error_description="${why.replaceAll('"', "'")}"`;
+  return {
+    code: 'auth/token-invalid',
+    detail: `${why} Get a new token and send the request again.`,
+    challenge,
+  };
+}
+
+/** Lets only those through who may call the route: 401 without a valid token, 403 without a scope that it needs. */
+export function authoriseCallers(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const problem = needsToken(request) ? refusalOf(request) : undefined;
+    if (problem !== undefined) {
+      sendProblem(request, reply, problem);
+      return;
+    }
+    if (request.routeOptions.config.live === true && request.identity !== null) {
+      endWithToken(reply.raw, request.identity.expiresAt);
+    }
+    done();
+  });
+}
+
+/** Ends an answer that is still going on when its token ends; its client comes again with a new one. */
+function endWithToken(answer: ServerResponse, expiresAt: number): void {
+  const timer = setTimeout(() => answer.end(), Math.min(LONGEST_TIMER_MS, expiresAt - Date.now()));
+  timer.unref();
+  answer.once('close', () => clearTimeout(timer));
+}
+
+function refusalOf(request: FastifyRequest): Problem | undefined {
+  const refusal = refusals.get(request);
+  if (refusal !== undefined) return refusal;
+  const needed = scopesOf(accessOf(request)) ?? [];
+  if (needed.some((scope) => request.identity?.scopes.has(scope))) return undefined;
+  return lacking(needed);
+}
+
+function lacking(needed: readonly Scope[]): Problem {
+  return {
+    code: 'auth/scope-missing',
+    detail: `This needs a token with the scope ${needed.join(' or ')}; ask the issuer of your token for it.`,
+    challenge: `error="insufficient_scope", scope="${needed.join(' ')}"`,
+  };
+}
+
+/** Whether only a token opens the route. What is no route at all is told to everybody. */
+function needsToken(request: FastifyRequest): boolean {
+  return !request.is404 && accessOf(request) !== 'public';
+}
+
+/** Refuses to start with a route that does not say who may call it. */
+export function demandAccess(app: FastifyInstance): void {
+  const silent: string[] = [];
+  const routes: { method: string | string[]; url: string; config?: { access?: Access } }[] = [];
+  app.addHook('onRoute', (route) => {
+    routes.push(route);
+  });
+  app.addHook('onReady', async () => {
+    for (const { method, url, config } of routes) {
+      // The route of @fastify/cors, which answers only preflights, and those before any other hook.
+      if (url === '*' && method === 'OPTIONS') continue;
+      if (config?.access === undefined) silent.push(`${[method].flat().join(',')} ${url}`);
+    }
+    if (silent.length === 0) return;
+    throw new Error(`These routes do not say who may call them (config.access): ${silent.join('; ')}`);
+  });
+}
+
+/** Declares every route of a scope public, for plugins that bring routes of their own. Call before any route. */
+export function allPublic(scope: FastifyInstance): void {
+  scope.addHook('onRoute', (route) => {
+    route.config = { ...route.config, access: 'public' };
+  });
+}
+
+/** Where nobody is asked for a token: nobody is known. */
+export function withIdentity(app: FastifyInstance): void {
+  app.decorateRequest('identity', null);
+}

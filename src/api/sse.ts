@@ -1,0 +1,141 @@
+import type { ServerResponse } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { EventStoreError } from '../eventstore/errors.ts';
+import type { Runtime } from '../eventstore/runtime.ts';
+import type { LiveCommit, LiveStream } from '../projections/read-models.ts';
+import { type EndReason, endFrame, RETRY_MS } from './stream-frames.ts';
+
+/** A client that does not take its last event for this long is cut off, in milliseconds. */
+const END_GRACE_MS = 2_000;
+
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // Some proxies collect answers before they pass them on unless told otherwise.
+  'x-accel-buffering': 'no',
+};
+
+/** What one stream sends besides its end. */
+export interface StreamContent {
+  readonly stream: LiveStream;
+  /** Before the first commit. */
+  readonly first: string;
+  readonly write: (commit: LiveCommit) => string;
+  readonly heartbeat: (settled: number | undefined) => string;
+}
+
+/** The open streams of a process. */
+export interface Streams {
+  /** A place among them, given back by `leave`; undefined when all are taken or the service stops. */
+  enter(): { leave(): void } | undefined;
+  /** Takes the reply over and sends until either side ends; `leave` is called then. */
+  serve(reply: FastifyReply, content: StreamContent, leave: () => void): void;
+}
+
+interface Open {
+  beat(): void;
+  end(reason: EndReason): void;
+}
+
+/** Closes all streams when the app closes, before it waits for its requests. */
+export function createStreams(
+  app: FastifyInstance,
+  options: { maxStreams: number; heartbeatMs: number; runtime: Runtime },
+): Streams {
+  const { maxStreams, heartbeatMs, runtime } = options;
+  const open = new Set<Open>();
+  let entered = 0;
+  let closing = false;
+  const beats = setInterval(() => {
+    for (const one of open) one.beat();
+  }, heartbeatMs);
+  beats.unref();
+  app.addHook('preClose', async () => {
+    closing = true;
+    clearInterval(beats);
+    for (const one of open) one.end('shutdown');
+  });
+
+  return {
+    enter: () => {
+      if (closing || entered >= maxStreams) return undefined;
+      entered++;
+      let left = false;
+      const leave = (): void => {
+        if (!left) entered--;
+        left = true;
+      };
+      return { leave };
+    },
+    serve: (reply, content, leave) => {
+      const { raw } = reply.hijack();
+      for (const [name, value] of Object.entries(reply.getHeaders())) {
+        if (value !== undefined) raw.setHeader(name, value);
+      }
+      raw.writeHead(200, HEADERS);
+      raw.write(`retry: ${RETRY_MS}\n\n${content.first}`);
+      const one = openStream(raw, content, runtime);
+      const forget = (): void => {
+        open.delete(one);
+        content.stream.close();
+        leave();
+      };
+      open.add(one);
+      raw.once('close', forget);
+      // The client may have left while the stream was opened.
+      if (raw.destroyed) forget();
+      if (closing) one.end('shutdown');
+      void one.pump((error) => reply.log.error({ err: error }, 'a live stream has failed'));
+    },
+  };
+}
+
+function openStream(
+  raw: ServerResponse,
+  { stream, write, heartbeat }: StreamContent,
+  runtime: Runtime,
+): Open & { pump(onFault: (error: unknown) => void): Promise<void> } {
+  let wake: (() => void) | undefined;
+  raw.on('drain', () => wake?.());
+  raw.once('close', () => wake?.());
+  // A client that reads nothing would never drain: its full buffer ends the wait.
+  void stream.over.then(() => wake?.());
+
+  const ended = (): boolean => raw.destroyed || raw.writableEnded;
+  const end = (reason: EndReason): void => {
+    if (ended()) return;
+    raw.end(endFrame(reason, runtime.random()));
+    stream.close();
+    const cut = setTimeout(() => raw.destroy(), END_GRACE_MS);
+    cut.unref();
+    raw.once('close', () => clearTimeout(cut));
+  };
+  const send = async (): Promise<void> => {
+    while (!ended()) {
+      const next = await stream.next();
+      if (ended()) return;
+      if (typeof next === 'string') return end(next === 'slow' ? 'slow' : 'shutdown');
+      if (raw.write(write(next))) continue;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      wake = undefined;
+    }
+  };
+
+  return {
+    beat: () => {
+      if (!ended() && !raw.writableNeedDrain) raw.write(heartbeat(stream.settled()));
+    },
+    end,
+    pump: async (onFault) => {
+      try {
+        await send();
+      } catch (error) {
+        const passing = error instanceof EventStoreError && error.retryable;
+        if (!passing) onFault(error);
+        end(passing ? 'unavailable' : 'unreadable');
+      }
+    },
+  };
+}

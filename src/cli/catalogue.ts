@@ -1,0 +1,95 @@
+import type { Command } from './command.ts';
+
+/** A command by its name; its code is loaded when it is asked for, so that the overview and refusals are quick. */
+export interface CatalogueEntry {
+  readonly name: string;
+  /** The command's own summary, word for word. */
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every command, in the order of the overview. */
+export const CATALOGUE: readonly CatalogueEntry[] = [
+  {
+    name: 'serve',
+    summary: 'Run the service until Ctrl-C or SIGTERM.',
+    load: async () => (await import('./serve.ts')).serveCommand,
+  },
+  {
+    name: 'demo',
+    summary: 'Register users, list products, place orders that succeed and fail, show what was stored.',
+    load: async () => (await import('./demo.ts')).demoCommand,
+  },
+  {
+    name: 'topology',
+    summary: 'Show or create what JetLedger needs on the NATS server.',
+    load: async () => (await import('./topology.ts')).topologyCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'Check server, configuration and state, and say what to do.',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
+  },
+  {
+    name: 'status',
+    summary: 'Show how the log, views, consumers, timers and notifications stand.',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  {
+    name: 'inspect',
+    summary: 'Show an aggregate as its events make it, or one commit of the log.',
+    load: async () => (await import('./inspect.ts')).inspectCommand,
+  },
+  {
+    name: 'rebuild',
+    summary: 'Replay the log into a fresh bucket of a view and switch to it.',
+    load: async () => (await import('./rebuild.ts')).rebuildCommand,
+  },
+  {
+    name: 'consumers',
+    summary: 'See how the consumers of events stand; pause and resume them.',
+    load: async () => (await import('./consumers.ts')).consumersCommand,
+  },
+  {
+    name: 'parked',
+    summary: 'Look at events that a consumer could not handle, try them again, or give them up.',
+    load: async () => (await import('./parked.ts')).parkedCommand,
+  },
+  {
+    name: 'backup',
+    summary: 'Copy the log, and what cannot be folded from it, into a new folder.',
+    load: async () => (await import('./backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    summary: 'Bring a backup back on a server that has no log.',
+    load: async () => (await import('./restore.ts')).restoreCommand,
+  },
+  {
+    name: 'verify',
+    summary: 'Prove that a backup, or a log, is whole: checksums, then a fold of every aggregate.',
+    load: async () => (await import('./verify.ts')).verifyCommand,
+  },
+  {
+    name: 'config',
+    summary: 'Print the effective configuration, secrets masked.',
+    load: async () => (await import('./config.ts')).configCommand,
+  },
+];
+
+/** What `jetledger help` shows. */
+export const OVERVIEW = `jetledger: users, products and orders as events on NATS JetStream
+
+Usage: jetledger <command> [arguments]
+
+${CATALOGUE.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('\n')}
+  help       show this, or the details of a command: jetledger help rebuild
+  --version  show the version
+
+Configuration: configs/*.yaml, chosen by JETLEDGER_ENV; any key by variable, such as JETLEDGER_HTTP__PORT=8080.
+Exit codes: 0 done, 1 failed or not in order, 2 wrong usage.`;
+
+/** What `jetledger help <name>` shows. */
+export function helpOf({ name, usage, summary, help }: Command): string {
+  return `Usage: ${`jetledger ${name} ${usage}`.trim()}\n\n${summary}\n\n${help}`;
+}

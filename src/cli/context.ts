@@ -1,0 +1,26 @@
+import type { Logger } from 'pino';
+import { readEnvironment } from '../platform/config/environment.ts';
+import { configDir, loadConfig } from '../platform/config/load.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { createLogger } from '../platform/logger.ts';
+import { traceFields } from '../platform/telemetry/trace-fields.ts';
+import type { CommandContext } from './command.ts';
+
+/** What a command of this process gets. */
+export function createContext(): CommandContext {
+  let config: Config | undefined;
+  let logger: Logger | undefined;
+  const readConfig = (): Config => {
+    const env = readEnvironment();
+    config ??= loadConfig({ env, dir: configDir(env) });
+    return config;
+  };
+  return {
+    config: readConfig,
+    logger: () => {
+      logger ??= createLogger(readConfig(), { mixin: traceFields });
+      return logger;
+    },
+    print: (line) => console.log(line),
+  };
+}

@@ -1,0 +1,168 @@
+import { createHash, type Hash } from 'node:crypto';
+import { serialize } from 'node:v8';
+import type { Message } from '@bufbuild/protobuf';
+import { email } from '../domain/email.ts';
+import { order } from '../domain/order.ts';
+import { product } from '../domain/product.ts';
+import { user } from '../domain/user.ts';
+import type { Decider, Rejection } from '../eventstore/decider.ts';
+import { type Folded, foldCommit, unborn } from '../eventstore/fold.ts';
+import type { Log, RecordedCommit } from '../eventstore/log.ts';
+import { checkInterrupted } from '../platform/backup/errors.ts';
+
+/** Folds commits of one category, whatever its types are. */
+export interface Folder {
+  /** The state before the first event. */
+  begin(): Folded<unknown>;
+  /** @throws UnknownEventType, CorruptCommit */
+  fold(folded: Folded<unknown>, commit: RecordedCommit): void;
+}
+
+function folderOf<S, C, E extends Message, R extends Rejection>(decider: Decider<S, C, E, R>): Folder {
+  return {
+    begin: () => unborn<unknown>(decider.initial),
+    // What `begin` made is only ever advanced by this decider.
+    fold: (folded, commit) => foldCommit(decider, folded as Folded<S>, commit),
+  };
+}
+
+/** How the aggregates of each category are folded. */
+export const folders: ReadonlyMap<string, Folder> = new Map([
+  [user.category, folderOf(user)],
+  [email.category, folderOf(email)],
+  [product.category, folderOf(product)],
+  [order.category, folderOf(order)],
+]);
+
+/** What a category amounts to. */
+export interface CategorySummary {
+  readonly category: string;
+  readonly aggregates: number;
+  readonly commits: number;
+  readonly events: number;
+  /** Of its newest commit. */
+  readonly lastPosition: number;
+  /** Of all commits in their order: position, aggregate, commit id. Hexadecimal. */
+  readonly history: string;
+  /** Of the state of every aggregate. Hexadecimal; comparable only within one version of JetLedger and Node.js. */
+  readonly states: string;
+}
+
+/** What a log amounts to, up to a position. */
+export interface LogSummary {
+  readonly incarnation: string;
+  /** The last position that was folded. */
+  readonly last: number;
+  readonly categories: readonly CategorySummary[];
+}
+
+interface Tally {
+  readonly folder: Folder | undefined;
+  readonly states: Map<string, Folded<unknown>>;
+  readonly history: Hash;
+  readonly ids: Set<string>;
+  commits: number;
+  events: number;
+  lastPosition: number;
+}
+
+export interface FoldOptions {
+  /** Stop behind this position; default: the log's end as it is now. */
+  readonly through?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Folds every aggregate from the log alone; holds all states in memory, a few kilobytes each.
+ * @throws UnknownEventType, CorruptCommit: the log holds what this version cannot fold; LogUnavailable; BackupError
+ *   once the signal has fired
+ */
+export async function summarise(log: Log, options: FoldOptions = {}): Promise<LogSummary> {
+  const { signal } = options;
+  const through = Math.min(options.through ?? Number.POSITIVE_INFINITY, await log.head());
+  const tallies = new Map<string, Tally>();
+  let last = 0;
+  for await (const { commits } of log.scan({ after: 0, ...(signal && { signal }) })) {
+    for (const commit of commits) {
+      if (commit.position > through) break;
+      count(tallies, commit);
+      last = commit.position;
+    }
+    if (last >= through || (commits.at(-1)?.position ?? 0) > through) break;
+  }
+  // A scan that is interrupted ends like one that is through.
+  checkInterrupted(signal);
+  const names = [...tallies].sort(([a], [b]) => (a < b ? -1 : 1));
+  return { incarnation: log.incarnation, last, categories: names.map(([name, tally]) => close(name, tally)) };
+}
+
+function count(tallies: Map<string, Tally>, commit: RecordedCommit): void {
+  const { category, id } = commit.stream;
+  let tally = tallies.get(category);
+  if (tally === undefined) {
+    const empty = { commits: 0, events: 0, lastPosition: 0, ids: new Set<string>() };
+    const history = createHash('sha256');
+    tally = { ...empty, folder: folders.get(category), states: new Map(), history };
+    tallies.set(category, tally);
+  }
+  const { folder, states } = tally;
+  tally.ids.add(id);
+  if (folder !== undefined) {
+    const folded = states.get(id) ?? folder.begin();
+    folder.fold(folded, commit);
+    states.set(id, folded);
+  }
+  tally.commits++;
+  for (const { events } of commit.decisions) tally.events += events.length;
+  tally.lastPosition = commit.position;
+  tally.history.update(`${commit.position} ${id} ${commit.commitId}\n`);
+}
+
+function close(
+  category: string,
+  { ids, commits, events, lastPosition, history, states }: Tally,
+): CategorySummary {
+  const total = Buffer.alloc(32);
+  // Added up, so that the order in which aggregates were met makes no difference.
+  for (const [id, { state, version }] of states) {
+    const one = createHash('sha256')
+      .update(serialize([id, version, state]))
+      .digest();
+    for (const [at, byte] of one.entries()) total[at] = (total[at] ?? 0) ^ byte;
+  }
+  return {
+    category,
+    aggregates: ids.size,
+    commits,
+    events,
+    lastPosition,
+    history: history.digest('hex'),
+    states: total.toString('hex'),
+  };
+}
+
+/** A figure that differs between two logs. */
+export interface Mismatch {
+  readonly category: string;
+  readonly figure: keyof Omit<CategorySummary, 'category'>;
+  readonly here: string | number;
+  readonly there: string | number;
+}
+
+const FIGURES = ['aggregates', 'commits', 'events', 'lastPosition', 'history', 'states'] as const;
+
+/** Everything in which two summaries of the same positions differ; none = the same history and the same states. */
+export function compareSummaries(here: LogSummary, there: LogSummary): readonly Mismatch[] {
+  const names = new Set([...here.categories, ...there.categories].map(({ category }) => category));
+  const of = (summary: LogSummary, name: string) =>
+    summary.categories.find(({ category }) => category === name);
+  return [...names].sort().flatMap((category) => {
+    const [a, b] = [of(here, category), of(there, category)];
+    return FIGURES.filter((figure) => a?.[figure] !== b?.[figure]).map((figure) => ({
+      category,
+      figure,
+      here: a?.[figure] ?? 'none',
+      there: b?.[figure] ?? 'none',
+    }));
+  });
+}

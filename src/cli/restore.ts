@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { checkFiles } from '../platform/backup/check.ts';
+import { BackupError } from '../platform/backup/errors.ts';
+import { logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
+import { occupiedStreams, putBack } from '../platform/backup/put-back.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { checkEmailKey } from '../platform/topology.ts';
+import { type Command, UsageError } from './command.ts';
+import { interruptible } from './interrupt.ts';
+import type { Nats } from './open.ts';
+import { translateEngine } from './translate-cursors.ts';
+import { bucketsOf, withNats } from './with-nats.ts';
+
+export const restoreCommand: Command = {
+  name: 'restore',
+  usage: '<folder> [--json]',
+  summary: 'Bring a backup back on a server that has no log.',
+  help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log,
+a bucket or a stream of JetLedger already is refused. The log comes back as a new life of its own (incarnation): what
+was handed out before (position tokens, cursors of lists) is refused instead of misread, views and snapshots are
+folded anew. What fails or is interrupted is undone. users.emailKey must be the key that the log was made with.
+
+  --json   print what was restored as JSON
+
+Examples:
+  NATS_URL=nats://new-server:4222 jetledger restore backups/2026-01-15
+  JETLEDGER_NATS__EMBEDDED__DATA_DIR=/srv/restored jetledger restore backups/2026-01-15`,
+  run: async (args, { config, print }) => {
+    const { positionals, values } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { json: { type: 'boolean', default: false } },
+    });
+    const [folder] = positionals;
+    if (folder === undefined || positionals.length > 1)
+      throw new UsageError('Name the backup: jetledger restore <folder>');
+    const manifest = await soundManifest(folder, config().log);
+    const incarnation = randomUUID();
+    await interruptible((signal) =>
+      withNats(config(), async (nats) => {
+        await checkTarget(nats, manifest);
+        await restoreAll(config(), nats, { folder, manifest, incarnation, signal }, (line) => {
+          if (!values.json) print(line);
+        });
+      }),
+    );
+    const { last } = manifest.log;
+    const restored = { folder, incarnation, last, streams: manifest.streams.map(({ name }) => name) };
+    if (values.json) print(JSON.stringify(restored, null, 2));
+    else
+      print(
+        `The log is back up to position ${last}, as ${incarnation}. Start the service; it folds the views.`,
+      );
+    return 0;
+  },
+};
+
+/** @throws BackupError naming every file that is not what was written */
+async function soundManifest(folder: string, { stream, prefix }: Config['log']): Promise<Manifest> {
+  const problems = await checkFiles(folder);
+  if (problems.length > 0) {
+    const list = problems.map(({ file, problem }) => `${file} ${problem}`).join('; ');
+    throw new BackupError(
+      `The backup ${folder} is damaged: ${list}. Nothing was restored; use another backup.`,
+    );
+  }
+  const manifest = await readManifest(folder);
+  if (manifest.log.stream === stream && manifest.log.prefix === prefix) return manifest;
+  const { log } = manifest;
+  throw new BackupError(
+    `The backup is of the log ${log.stream} with the prefix ${log.prefix}, and the configuration names ${stream} and ${prefix}. ` +
+      `Set log.stream: ${log.stream} and log.prefix: ${log.prefix}.`,
+  );
+}
+
+async function checkTarget({ connection, emailKey }: Nats, manifest: Manifest): Promise<void> {
+  const stored = logOf(manifest)?.config;
+  if (stored !== undefined) checkEmailKey(stored, emailKey.check);
+  const occupied = await occupiedStreams(connection, manifest);
+  if (occupied.length === 0) return;
+  throw new BackupError(
+    `The server is not empty: it has ${occupied.join(', ')}. Restore into an empty one, for example on a new data folder.`,
+  );
+}
+
+async function restoreAll(
+  config: Config,
+  nats: Nats,
+  {
+    folder,
+    manifest,
+    incarnation,
+    signal,
+  }: { folder: string; manifest: Manifest; incarnation: string; signal: AbortSignal },
+  say: (line: string) => void,
+): Promise<void> {
+  const { prefix, replicas } = config.log;
+  const lives = { from: manifest.log.incarnation, to: incarnation, last: manifest.log.last };
+  await putBack({
+    connection: nats.connection,
+    folder,
+    manifest,
+    replicas,
+    incarnation,
+    translate: () => translateEngine(bucketsOf(config, nats), prefix, lives),
+    signal,
+    onStream: ({ name, what, state }) =>
+      say(`restored  ${name.padEnd(20)} ${state.messages} messages  (${what})`),
+  });
+}

@@ -1,0 +1,94 @@
+/** Says whether packing commits into one batch pays, from what both ways took lately. */
+export interface GroupPolicy {
+  /** How many commits a batch needs to be faster than single publishes. */
+  minBatch(): number;
+  /** A single publish went out and is one of `underWay`; no batch is under way. */
+  singleSent(underWay: number): void;
+  /** A single publish, one of `underWay`, was answered, and no batch was under way meanwhile. */
+  singleAnswered(underWay: number): void;
+  /** A batch of `size` commits took `ms`, beside `others`. */
+  batchAnswered(size: number, ms: number, others: number): void;
+}
+
+/** For the simulation and for tests: every batch of this many commits is sent. */
+export function fixedPolicy(minBatch: number): GroupPolicy {
+  const ignore = (): void => undefined;
+  return { minBatch: () => minBatch, singleSent: ignore, singleAnswered: ignore, batchAnswered: ignore };
+}
+
+/** What a commit in a batch costs beside the batch itself, in milliseconds; measured on both kinds of server. */
+const EACH_MS = 0.03;
+/** A batch is sent when it is this much faster. */
+const MARGIN = 0.8;
+/** Fewer single publishes at once say nothing about how many a server can take. */
+const BUSY = 8;
+/** Of a new measurement this share counts. */
+const SINGLE_WEIGHT = 0.02;
+const BATCH_WEIGHT = 0.2;
+/** How long single publishes are trusted to be as slow as they were while batches are in use, in milliseconds. */
+const STALE_MS = 3_000;
+/** How long batches are trusted not to pay, in milliseconds: a look at them costs more. */
+const RETRY_MS = 20_000;
+/** Where more commits than this were needed, no batch is waited for. */
+const MOST = 400;
+/** How many commits are sent the other way to measure it again. */
+const PROBE = 48;
+/** So many single publishes must have been measured before anything is compared with them. */
+const KNOWN_AFTER = 48;
+
+/**
+ * Measures. A batch costs its server a fixed time (files of its own on one server, a round of the quorum on a cluster)
+ * and a single publish one write to disk, or next to nothing where nothing is synced: no setting could name the
+ * break-even of every disk. Now and then some commits go the other way, so that neither figure grows old.
+ * @param now milliseconds, with fractions
+ */
+export function measuringPolicy(now: () => number): GroupPolicy {
+  let singleMs = 0;
+  let baseMs = 0;
+  let measured = 0;
+  let lastSingleAt: number | undefined;
+  let singleKnownAt = 0;
+  let batchKnownAt = Number.NEGATIVE_INFINITY;
+  let probing = 0;
+
+  return {
+    minBatch: () => {
+      const gainMs = MARGIN * singleMs - EACH_MS;
+      // Where single publishes cost hardly more than a place in a batch, no batch can pay.
+      if (measured < KNOWN_AFTER || probing > 0 || gainMs <= 0) return Number.POSITIVE_INFINITY;
+      const at = now();
+      if (at - batchKnownAt > RETRY_MS) return PROBE;
+      const needed = Math.ceil(baseMs / gainMs);
+      if (needed > MOST) return Number.POSITIVE_INFINITY;
+      if (at - singleKnownAt > STALE_MS) {
+        probing = PROBE;
+        return Number.POSITIVE_INFINITY;
+      }
+      return Math.max(4, needed);
+    },
+    singleSent: (underWay) => {
+      if (underWay === BUSY) lastSingleAt = now();
+    },
+    singleAnswered: (underWay) => {
+      if (underWay < BUSY) {
+        lastSingleAt = undefined;
+        return;
+      }
+      const at = now();
+      if (lastSingleAt !== undefined) {
+        if (probing > 0) probing--;
+        measured++;
+        singleMs += Math.max(SINGLE_WEIGHT, 1 / measured) * (at - lastSingleAt - singleMs);
+        singleKnownAt = at;
+      }
+      lastSingleAt = at;
+    },
+    batchAnswered: (size, ms, others) => {
+      const base = Math.max(0, ms / (others + 1) - size * EACH_MS);
+      const isFirst = batchKnownAt === Number.NEGATIVE_INFINITY;
+      baseMs = isFirst ? base : baseMs + BATCH_WEIGHT * (base - baseMs);
+      batchKnownAt = now();
+      lastSingleAt = undefined;
+    },
+  };
+}

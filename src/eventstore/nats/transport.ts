@@ -1,0 +1,91 @@
+import { createGate } from '../gate.ts';
+import { createGroupCommit, type GroupTransport } from '../group-commit/group-commit.ts';
+import { fixedPolicy, measuringPolicy } from '../group-commit/policy.ts';
+import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
+import type { Runtime } from '../runtime.ts';
+import { keyOf, streamOfSubject, subjectOf } from '../stream.ts';
+import { publishBatch } from './batch.ts';
+import type { Gets } from './gets.ts';
+import type { Reply, Requests } from './requests.ts';
+import { commitHeaders, commitIdOf, isConflict, isPassing, parseAck } from './wire.ts';
+
+export interface TransportOptions {
+  readonly requests: Requests;
+  readonly gets: Gets;
+  readonly runtime: Runtime;
+  /** First token of every subject. */
+  readonly prefix: string;
+  readonly group: GroupSettings;
+}
+
+/** Whether commits of different aggregates share batches (protocol 16), and how many servers keep the log. */
+export interface GroupSettings {
+  readonly mode: 'auto' | 'off' | 'always';
+  readonly replicated: boolean;
+}
+
+/** Batches of this process under way at once; the server takes 50 of all processes together. */
+const MAX_OPEN_BATCHES = 8;
+/** One server stages a batch on disk, one after the other; a cluster in memory, several at once. */
+const SLOTS = { single: 1, replicated: 4 } as const;
+/** This many appends under way at once are never held back. */
+const AT_ONCE = 8;
+
+/** The way of a commit to the server and back. */
+export function createTransport(options: TransportOptions): AppendTransport {
+  const transport = direct(options);
+  const { mode, replicated } = options.group;
+  if (mode === 'off') return transport;
+  const now = () => performance.now();
+  const always = mode === 'always';
+  return createGroupCommit(transport, {
+    policy: always ? fixedPolicy(2) : measuringPolicy(now),
+    slots: replicated ? SLOTS.replicated : SLOTS.single,
+    atOnce: always ? 0 : AT_ONCE,
+    now,
+    soon: (callback) => void setImmediate(callback),
+  });
+}
+
+function direct({ requests, gets, prefix, runtime }: TransportOptions): GroupTransport {
+  const batches = createGate(MAX_OPEN_BATCHES);
+  const messageOf = ({ stream, expected, commit, bytes }: OutgoingCommit) => ({
+    subject: subjectOf(prefix, stream),
+    payload: bytes,
+    headers: commitHeaders(commit, expected),
+  });
+  const publishTogether = (outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<Reply> =>
+    batches(() => publishBatch(requests, runtime.id(), outgoing.map(messageOf), timeoutMs));
+  return {
+    publish: (outgoing, timeoutMs) => {
+      const [only] = outgoing;
+      if (only === undefined || outgoing.length > 1) {
+        return publishTogether(outgoing, timeoutMs).then((reply) => outcomeOf(reply, outgoing.length));
+      }
+      const { subject, payload, headers } = messageOf(only);
+      return requests.request(subject, payload, { headers, timeoutMs }).then(outcomeOfOne);
+    },
+    commitsAfter: async (stream, version) => {
+      const next = await gets.leader({ next_by_subj: subjectOf(prefix, stream), seq: version + 1 });
+      return next === undefined ? undefined : { commitId: commitIdOf(next), version: next.seq };
+    },
+    lastVersions: async (streams) => {
+      const found = await gets.directLast(streams.map((stream) => subjectOf(prefix, stream)));
+      return new Map(found.map(({ subject, seq }) => [keyOf(streamOfSubject(subject)), seq]));
+    },
+  };
+}
+
+const outcomeOfOne = (reply: Reply): PublishOutcome => outcomeOf(reply, 1);
+
+function outcomeOf(reply: Reply, commits: number): PublishOutcome {
+  if (reply.failed !== undefined) {
+    const nobodyHasIt = reply.failed === 'not-connected' || reply.failed === 'no-responders';
+    return nobodyHasIt ? { refused: reply.failed, retryable: true } : { noAnswer: true, cause: reply.failed };
+  }
+  const ack = parseAck(reply.msg);
+  if (ack.error === undefined) return { ok: true, seq: ack.seq - commits + 1 };
+  const { code, errCode, description } = ack.error;
+  if (isConflict(errCode)) return { conflict: true };
+  return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode) };
+}

@@ -1,0 +1,141 @@
+import type { Message } from '@bufbuild/protobuf';
+import {
+  type Attributes,
+  type Context,
+  context,
+  type Span,
+  SpanKind,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import type { CommandMeta, CommandResult } from '../command.ts';
+import type { Rejection } from '../decider.ts';
+import type { Handler } from '../handler.ts';
+import { contextOf, isSampled, parseTrace, storedTraceOf } from '../trace-context.ts';
+import { messaging, SAYS } from './attributes.ts';
+import { endFailed, within } from './spans.ts';
+
+/**
+ * A handler that makes a PRODUCER span of each command and stores that span's context with its decision, so that
+ * whoever reads the decision can join the trace. A command of a trace that is not sampled is passed on as it is: its
+ * decision stores the caller's context, and nobody records anything.
+ * @param prefix first token of the log's subjects
+ */
+export function traceHandler(
+  handler: Handler,
+  { tracer, prefix }: { tracer: Tracer; prefix: string },
+): Handler {
+  const begin = (name: string, meta: CommandMeta): Begun => {
+    const parent = parentOf(meta);
+    const above = trace.getSpanContext(parent);
+    if (above !== undefined && !isSampled(above)) {
+      return {
+        span: undefined,
+        parent,
+        meta: meta.traceparent ? meta : { ...meta, ...storedTraceOf(above) },
+      };
+    }
+    const span = tracer.startSpan(name, { kind: SpanKind.PRODUCER }, parent);
+    return { span, parent, meta: { ...meta, ...storedTraceOf(span.spanContext()) } };
+  };
+
+  return {
+    load: handler.load,
+    find: handler.find,
+    close: handler.close,
+
+    execute: async (decider, id, command, meta, options) => {
+      const { category } = decider;
+      const { span, parent, meta: stored } = begin(`${category}.${nameOf(command)}`, meta);
+      if (span === undefined) return handler.execute(decider, id, command, stored, options);
+      let attempts = 1;
+      const decidedAgain = (): void => {
+        attempts++;
+      };
+      const about = (): Attributes => ({
+        ...messaging('append', `${prefix}.${category}`),
+        [SAYS.category]: category,
+        [SAYS.aggregateId]: id,
+        [SAYS.attempts]: attempts,
+      });
+      try {
+        const result = await inside(parent, span, () =>
+          handler.execute(decider, id, command, { ...stored, decidedAgain }, options),
+        );
+        if (span.isRecording()) span.setAttributes({ ...about(), ...outcomeOf(result) });
+        span.end();
+        return result;
+      } catch (error) {
+        endFailed(span, error, { ...about(), [SAYS.outcome]: 'fault' });
+        throw error;
+      }
+    },
+
+    commitAll: async (parts, meta) => {
+      const { span, parent, meta: stored } = begin('commit.all', meta);
+      if (span === undefined) return handler.commitAll(parts, stored);
+      const about: Attributes = { ...messaging('append', prefix), [SAYS.commands]: parts.length };
+      try {
+        const result = await inside(parent, span, () => handler.commitAll(parts, stored));
+        span.setAttributes({ ...about, [SAYS.outcome]: result.outcome });
+        span.end();
+        return result;
+      } catch (error) {
+        endFailed(span, error, { ...about, [SAYS.outcome]: 'fault' });
+        throw error;
+      }
+    },
+  };
+}
+
+interface Begun {
+  /** Undefined when the trace is not sampled. */
+  readonly span: Span | undefined;
+  readonly parent: Context;
+  /** With the trace context that is to be stored. */
+  readonly meta: CommandMeta;
+}
+
+/** What is under way here; where nothing is, the trace that the caller has handed in with the command. */
+function parentOf(meta: CommandMeta): Context {
+  const active = context.active();
+  return trace.getSpanContext(active) === undefined ? contextOf(parseTrace(meta)) : active;
+}
+
+/**
+ * The span becomes the active one only where something was active already. A command that comes straight from a
+ * request carries its trace with it: an asynchronous context would slow down every promise of the process on Node 20.
+ */
+function inside<T>(parent: Context, span: Span, run: () => T): T {
+  return parent === context.active() ? within(parent, span, run) : run();
+}
+
+function outcomeOf(result: CommandResult<unknown, Message, Rejection>): Attributes {
+  switch (result.outcome) {
+    case 'accepted':
+      return {
+        [SAYS.outcome]: 'accepted',
+        [SAYS.version]: result.version,
+        ...(result.repeated && { [SAYS.repeated]: true }),
+      };
+    case 'rejected':
+      return {
+        [SAYS.outcome]: 'rejected',
+        [SAYS.version]: result.version,
+        [SAYS.rejection]: result.rejection.code,
+      };
+    case 'conflict':
+      return { [SAYS.outcome]: 'conflict', [SAYS.version]: result.actual };
+    case 'key-reused':
+      return { [SAYS.outcome]: 'key_reused', [SAYS.version]: result.version };
+    case 'unchanged':
+      return { [SAYS.outcome]: 'unchanged', [SAYS.version]: result.version };
+  }
+}
+
+/** Deciders name their commands by `type`. */
+function nameOf(command: unknown): string {
+  const type =
+    typeof command === 'object' && command !== null && 'type' in command ? command.type : undefined;
+  return typeof type === 'string' ? type : 'command';
+}

@@ -1,0 +1,159 @@
+/** What a server says of itself on its monitoring endpoint. */
+export interface NatsServerReading {
+  /** The server's name, never its address. */
+  readonly server: string;
+  readonly version: string;
+  readonly healthy: boolean;
+  readonly storageBytes: number;
+  readonly storageLimitBytes: number;
+  /** Of the process. */
+  readonly memoryBytes: number;
+  /** Clients that could not keep up and were cut off, since the server started. */
+  readonly slowConsumers: number;
+  readonly cpuPercent: number;
+  readonly syncAlways: boolean;
+  /** Of the log's stream, as this server sees it; undefined where it holds none of it. */
+  readonly log: LogReading | undefined;
+}
+
+export interface LogReading {
+  /** The leader's name; undefined while there is none. */
+  readonly leader: string | undefined;
+  /** How many copies are up to date, the leader's included. */
+  readonly current: number;
+  readonly replicas: number;
+}
+
+/** Reads the monitoring endpoints again and again. */
+export interface NatsMonitor {
+  /** What the servers said last; one that does not answer is left out. Empty before the first look. */
+  latest(): readonly NatsServerReading[];
+  /** How many endpoints are known; 0 = nobody is asked. */
+  readonly endpoints: number;
+  stop(): void;
+}
+
+interface Varz {
+  readonly server_name?: string;
+  readonly version?: string;
+  readonly mem?: number;
+  readonly cpu?: number;
+  readonly slow_consumers?: number;
+}
+
+interface StreamDetail {
+  readonly name: string;
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly current?: boolean }[];
+  };
+}
+
+interface Jsz {
+  readonly storage?: number;
+  readonly config?: { readonly max_storage?: number; readonly sync_always?: boolean };
+  readonly account_details?: readonly { readonly stream_detail?: readonly StreamDetail[] }[];
+}
+
+const READ_TIMEOUT_MS = 1_500;
+const EVERY_MS = 10_000;
+
+/** Looks at once, and then every `everyMs`. Without endpoints it does nothing. */
+export function startNatsMonitor(options: {
+  readonly urls: readonly string[];
+  /** The log's. */
+  readonly stream: string;
+  readonly everyMs?: number;
+}): NatsMonitor {
+  const { urls, stream, everyMs = EVERY_MS } = options;
+  let readings: readonly NatsServerReading[] = [];
+  let looking = false;
+  const look = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    const found = await Promise.all(urls.map((url) => readNatsServer(url, stream)));
+    readings = found.filter((reading) => reading !== undefined);
+    looking = false;
+  };
+  if (urls.length === 0) return { latest: () => [], endpoints: 0, stop: () => undefined };
+  void look();
+  const timer = setInterval(() => void look(), everyMs);
+  timer.unref();
+  return { latest: () => readings, endpoints: urls.length, stop: () => clearInterval(timer) };
+}
+
+/** What one endpoint says; undefined when it does not answer. Never throws. */
+export async function readNatsServer(url: string, stream: string): Promise<NatsServerReading | undefined> {
+  const base = url.replace(/\/$/, '');
+  try {
+    const [varz, jsz, healthy] = await Promise.all([
+      readJson<Varz>(`${base}/varz`),
+      readJson<Jsz>(`${base}/jsz?accounts=true&streams=true`),
+      fetch(`${base}/healthz`, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) }).then(({ ok, body }) => {
+        void body?.cancel();
+        return ok;
+      }),
+    ]);
+    return {
+      server: varz.server_name ?? 'nats',
+      version: varz.version ?? '',
+      healthy,
+      storageBytes: jsz.storage ?? 0,
+      storageLimitBytes: jsz.config?.max_storage ?? 0,
+      memoryBytes: varz.mem ?? 0,
+      slowConsumers: varz.slow_consumers ?? 0,
+      cpuPercent: varz.cpu ?? 0,
+      syncAlways: jsz.config?.sync_always === true,
+      log: logOf(jsz, stream),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+async function readJson<T>(url: string): Promise<T> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
+  return (await response.json()) as T;
+}
+
+function logOf({ account_details = [] }: Jsz, stream: string): LogReading | undefined {
+  const details = account_details.flatMap(({ stream_detail = [] }) => stream_detail);
+  const detail = details.find(({ name }) => name === stream);
+  if (detail === undefined) return undefined;
+  const { leader, replicas = [] } = detail.cluster ?? {};
+  const others = replicas.filter(({ current }) => current === true).length;
+  return {
+    leader: leader === undefined || leader === '' ? undefined : leader,
+    current: leader === undefined || leader === '' ? 0 : others + 1,
+    replicas: replicas.length + 1,
+  };
+}
+
+/** The log as its leader sees it, else as any server does; undefined when no server that answers holds it. */
+export function logReading(readings: readonly NatsServerReading[]): LogReading | undefined {
+  const seen = readings.filter(({ log }) => log !== undefined);
+  const own = seen.find(({ server, log }) => log?.leader === server);
+  return (own ?? seen.find(({ log }) => log?.leader !== undefined) ?? seen[0])?.log;
+}
+
+/** For readiness: what the servers say, in words; wrong only when the log has no leader. */
+export function natsServerCheck(
+  readings: readonly NatsServerReading[],
+): { readonly ok: boolean; readonly detail: string } | undefined {
+  if (readings.length === 0) return undefined;
+  const log = logReading(readings);
+  const servers = readings.map(
+    ({ server, version, storageBytes, storageLimitBytes, slowConsumers, syncAlways, healthy }) =>
+      `${server} ${version}${healthy ? '' : ' unhealthy'}, ${percentOf(storageBytes, storageLimitBytes)} of its storage used, ` +
+      `${slowConsumers} slow consumers, sync ${syncAlways ? 'always' : 'delayed'}`,
+  );
+  const leader =
+    log === undefined
+      ? 'log not seen'
+      : `log led by ${log.leader ?? 'nobody'}, ${log.current} of ${log.replicas} copies current`;
+  return { ok: log === undefined || log.leader !== undefined, detail: [leader, ...servers].join('; ') };
+}
+
+function percentOf(part: number, whole: number): string {
+  return whole <= 0 ? `${part} bytes` : `${((100 * part) / whole).toFixed(1)} %`;
+}

@@ -1,0 +1,125 @@
+import { context, propagation, type Tracer, trace } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BasicTracerProvider,
+  ParentBasedSampler,
+  type SpanExporter,
+  type SpanProcessor,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace-base';
+import { INSTRUMENTATION } from '../../eventstore/trace-context.ts';
+import type { Config } from '../config/schema.ts';
+import { createDevTraces, type DevTraces } from './dev-traces.ts';
+import { createSpanExport, type SpanExport } from './tracing-export.ts';
+import { createOtlpExporter } from './tracing-otlp.ts';
+
+/** Tracing as it was started. */
+export interface Tracing {
+  /** Undefined when tracing is off: then nothing is registered, and what would make spans is left out. */
+  readonly tracer: Tracer | undefined;
+  /** The last traces, where they are kept. */
+  readonly devTraces: DevTraces | undefined;
+  /** Spans that could not be exported so far. */
+  dropped(): number;
+  /** Exports what waits. Never rejects. */
+  flush(): Promise<void>;
+  /** Exports what waits; gives up after `withinMs` and never rejects. Nothing is traced any more afterwards. */
+  stop(withinMs: number): Promise<void>;
+}
+
+/** What tracing needs to know beyond the configuration. */
+export interface TracingSurroundings {
+  /** Of the service. */
+  readonly version: string;
+  /** Told once when spans begin to get lost because the collector does not take them, and when it takes them again. */
+  readonly onCollector?: (state: 'away' | 'back', error?: unknown) => void;
+  /** Instead of a collector; for tests. */
+  readonly exporter?: SpanExporter;
+}
+
+const OFF: Tracing = {
+  tracer: undefined,
+  devTraces: undefined,
+  dropped: () => 0,
+  flush: async () => undefined,
+  stop: async () => undefined,
+};
+
+/** Registered for the whole process, so there is one. */
+let current: Tracing | undefined;
+
+/**
+ * Starts tracing for this process as configured: to a collector, into memory, or both. Off, nothing is registered
+ * and the API's own stand-ins cost nothing.
+ * @throws Error when it is on already
+ */
+export function startTracing(config: Config, surroundings: TracingSurroundings): Tracing {
+  const { tracing } = config;
+  const exporter = exporterOf(config, surroundings);
+  const devTraces = tracing.devTraces > 0 ? createDevTraces({ traces: tracing.devTraces }) : undefined;
+  const spanExport =
+    exporter &&
+    createSpanExport({ exporter, timeoutMs: tracing.exportTimeoutMs, ...onCollectorOf(surroundings) });
+  const processors = [spanExport?.processor, devTraces?.processor].filter((each) => each !== undefined);
+  if (processors.length === 0) return OFF;
+  if (current !== undefined) throw new Error('Tracing is on already in this process.');
+  const provider = register(config, surroundings.version, processors);
+  current = tracingOf(provider, devTraces, spanExport);
+  return current;
+}
+
+function exporterOf({ tracing }: Config, { exporter }: TracingSurroundings): SpanExporter | undefined {
+  if (exporter !== undefined) return exporter;
+  return tracing.enabled ? createOtlpExporter(tracing.endpoint, tracing.exportTimeoutMs) : undefined;
+}
+
+function onCollectorOf({ onCollector }: TracingSurroundings) {
+  return onCollector === undefined ? {} : { onCollector };
+}
+
+function register(config: Config, version: string, spanProcessors: SpanProcessor[]): BasicTracerProvider {
+  const provider = new BasicTracerProvider({
+    resource: resourceFromAttributes({
+      'service.name': config.service.name,
+      'service.version': version,
+      'service.instance.id': `${process.pid}`,
+      'deployment.environment.name': config.environment,
+    }),
+    // The decision of whoever began the trace holds; so a trace is whole or absent.
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(config.tracing.sampleRatio) }),
+    spanProcessors,
+  });
+  trace.setGlobalTracerProvider(provider);
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+  return provider;
+}
+
+function tracingOf(
+  provider: BasicTracerProvider,
+  devTraces: DevTraces | undefined,
+  spanExport: SpanExport | undefined,
+): Tracing {
+  return {
+    tracer: provider.getTracer(INSTRUMENTATION),
+    devTraces,
+    dropped: () => spanExport?.dropped() ?? 0,
+    flush: () => provider.forceFlush().catch(() => undefined),
+    stop: async (withinMs) => {
+      if (current?.devTraces === devTraces) {
+        current = undefined;
+        trace.disable();
+        context.disable();
+        propagation.disable();
+      }
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([provider.shutdown().catch(() => undefined), late]);
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { testServerBinary } from '../support/nats-server.ts';
+import { appendScenario } from './append.ts';
+import { commandScenario, durableCommandScenario } from './commands.ts';
+import { durableScenario } from './durable.ts';
+import { hotScenario } from './hot.ts';
+import { type ResultTable, type RunFacts, renderResults, renderTable, replaceResults } from './render.ts';
+import type { Scenario } from './result.ts';
+import { scaleScenario } from './scale.ts';
+
+const USAGE =
+  'npm run bench -- [--only NAME[,NAME]] [--rounds N] [--scale F] [--peers] [--write]\n  scenarios: ';
+
+/** Every scenario, in the order of the page. Another one is one line here. */
+const scenarios: readonly ((peers: boolean) => Scenario)[] = [
+  () => appendScenario,
+  () => durableScenario,
+  commandScenario,
+  durableCommandScenario,
+  () => hotScenario,
+  () => scaleScenario,
+];
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    scale: { type: 'string', default: '1' },
+    peers: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
+});
+const PAGE = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
+const [rounds, scale] = [Number(values.rounds), Number(values.scale)];
+const known = scenarios.map((make) => make(values.peers));
+const chosen = chosenOf(values.only?.split(','));
+if (chosen === undefined || !Number.isInteger(rounds) || rounds < 1 || !(scale > 0)) {
+  console.error(USAGE + known.map(({ name }) => name).join(', '));
+  process.exit(2);
+}
+
+const tables: ResultTable[] = [];
+for (const { name, title, run } of chosen) {
+  console.log(`\n${title}`);
+  const rows = await run({ rounds, scale, print: (line) => console.log(`  ${line}`) });
+  const table = { name, title, rows };
+  tables.push(table);
+  console.log(`\n${renderTable(table)}`);
+}
+if (values.write) {
+  const page = await readFile(PAGE, 'utf8');
+  await writeFile(PAGE, replaceResults(page, renderResults(await facts(), tables)));
+  console.log('docs/benchmarks.md is written.');
+}
+// A scenario that forgot a timer must not keep the results waiting.
+process.exit(0);
+
+function chosenOf(only: readonly string[] | undefined): readonly Scenario[] | undefined {
+  if (only === undefined) return known;
+  const found = known.filter(({ name }) => only.includes(name));
+  return found.length === only.length ? found : undefined;
+}
+
+async function facts(): Promise<RunFacts> {
+  const [cpu] = cpus();
+  const { version } = await testServerBinary();
+  const memory = Math.round(totalmem() / 1024 ** 3);
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpus().length} cores of ${cpu?.model.trim() ?? 'a CPU'}, ${memory} GiB, ${process.platform}`,
+    versions: `Node.js ${process.versions.node}, nats-server ${version}`,
+    settings: `${rounds} rounds, scale ${scale}`,
+  };
+}

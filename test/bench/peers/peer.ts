@@ -1,0 +1,96 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { startPostgres } from './postgres.ts';
+
+interface TallyEvent {
+  readonly type: 'Added';
+  readonly data: { readonly value: number };
+}
+
+/** emmett's event store, as much of it as is used here. */
+interface PeerStore {
+  appendToStream(id: string, events: readonly TallyEvent[]): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+type PeerHandle = (
+  store: PeerStore,
+  id: string,
+  decide: (sum: number) => readonly TallyEvent[],
+) => Promise<unknown>;
+
+interface Emmett {
+  CommandHandler(options: {
+    readonly evolve: (sum: number, event: TallyEvent) => number;
+    readonly initialState: () => number;
+  }): PeerHandle;
+}
+
+interface EmmettPostgres {
+  getPostgreSQLEventStore(url: string): PeerStore & { schema: { migrate(): Promise<unknown> } };
+}
+
+/** The same small aggregate on emmett and PostgreSQL, durable: what people would use instead. */
+export interface Peer extends AsyncDisposable {
+  /** Makes an aggregate with so many events. */
+  fill(id: string, events: number): Promise<void>;
+  /** One command through emmett's CommandHandler: reads the aggregate, folds it, appends with its version. */
+  execute(id: string, events: number): Promise<void>;
+  /** Names and versions. */
+  readonly what: string;
+}
+
+const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const PACKAGE = '@event-driven-io/emmett-postgresql';
+/** Events in one append while an aggregate is filled. */
+const FILL = 500;
+
+/** Installs emmett beside this file if it is not there, starts PostgreSQL, and opens the one on the other. */
+export async function startPeer(): Promise<Peer> {
+  install();
+  const { CommandHandler } = (await load('@event-driven-io/emmett')) as Emmett;
+  const { getPostgreSQLEventStore } = (await load(PACKAGE)) as EmmettPostgres;
+  const postgres = await startPostgres();
+  const store = getPostgreSQLEventStore(postgres.url);
+  await store.schema.migrate();
+  const handle = CommandHandler({ evolve: (sum, event) => sum + event.data.value, initialState: () => 0 });
+  const added = (count: number): TallyEvent[] =>
+    Array.from({ length: count }, () => ({ type: 'Added', data: { value: 1 } }));
+  return {
+    what: `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, synchronous_commit on`,
+    fill: async (id, events) => {
+      for (let left = events; left > 0; left -= FILL)
+        await store.appendToStream(id, added(Math.min(left, FILL)));
+    },
+    execute: async (id, events) => {
+      await handle(store, id, () => added(events));
+    },
+    [Symbol.asyncDispose]: async () => {
+      await store.close();
+      await postgres[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function install(): void {
+  if (existsSync(join(FOLDER, 'node_modules', PACKAGE))) return;
+  console.log('  installing what is compared with (once), in test/bench/peers');
+  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: FOLDER,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (npm.status !== 0)
+    throw new Error('npm ci in test/bench/peers failed: leave out --peers, or look above.');
+}
+
+/** By its file, since nothing outside this folder may depend on it. */
+function load(name: string): Promise<unknown> {
+  return import(pathToFileURL(join(FOLDER, 'node_modules', name, 'dist/index.js')).href);
+}
+
+function versionOf(name: string): string {
+  const text = readFileSync(join(FOLDER, 'node_modules', name, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { describeFinding, findViolation } from './support/search.ts';
+import { faulty, type Plant, sound } from './support/shop-plants.ts';
+import { type ShopScenario, shopScenarioOf, smallerShopScenario } from './support/shop-scenario.ts';
+import { runShopSchedule } from './support/shop-world.ts';
+
+const FIRST_SEED = 1;
+const SCHEDULES = 120;
+/** Within how many schedules each planted fault must be found. */
+const PLANT_SCHEDULES = 800;
+const TIMEOUT_MS = 120_000;
+const ENDS = [
+  'cancelled',
+  'confirmed',
+  'customer/deactivated',
+  'customer/unknown',
+  'inventory/insufficient-stock',
+  'payment/declined',
+  'payment/expired',
+  'payment/no-funds',
+  'shipped',
+];
+
+const search = { firstSeed: FIRST_SEED, scenarioOf: shopScenarioOf };
+
+const violationsIn = async (seed: number, scenario: ShopScenario, plant?: Plant) =>
+  (await runShopSchedule(seed, scenario, plant)).violations;
+
+describe('the order process (protocols 10 to 13), for any interleaving of steps, timeouts, cancellations, redeliveries and crashes', () => {
+  it.each(Object.entries(sound))(
+    'ends every order in time with stock and money as its end says, %s',
+    async (_fences, plant) => {
+      const run = (seed: number, scenario: ShopScenario) => violationsIn(seed, scenario, plant);
+      const found = await findViolation({
+        ...search,
+        smaller: smallerShopScenario,
+        schedules: SCHEDULES,
+        run,
+      });
+      expect(found && describeFinding(found)).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
+  it.each(Object.entries(faulty))(
+    'is found to be broken by %s',
+    async (_fault, { plant, finding }) => {
+      const run = async (seed: number, scenario: ShopScenario) =>
+        (await violationsIn(seed, scenario, plant)).filter((violation) => finding.test(violation));
+      // What is found need not be made smaller here.
+      const found = await findViolation({ ...search, smaller: () => [], schedules: PLANT_SCHEDULES, run });
+      expect(found).toBeDefined();
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'reaches every kind of end in the schedules',
+    async () => {
+      const ends = new Set<string>();
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES && ends.size < ENDS.length; seed++) {
+        for (const outcome of (await runShopSchedule(seed)).outcomes) ends.add(outcome);
+      }
+      expect([...ends].sort()).toEqual(ENDS);
+    },
+    TIMEOUT_MS,
+  );
+
+  it('is simulated the same way every time for the same seed', async () => {
+    const once = await runShopSchedule(42);
+    expect(once.trace.length).toBeGreaterThan(50);
+    expect(await runShopSchedule(42)).toEqual(once);
+  });
+});

@@ -1,0 +1,118 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import { order } from '../../../src/domain/order.ts';
+import type { KnownOrder, OrderEvent } from '../../../src/domain/order-state.ts';
+import { product } from '../../../src/domain/product.ts';
+import { reservedFor } from '../../../src/domain/product-reservations.ts';
+import { user } from '../../../src/domain/user.ts';
+import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import type { ModelProvider } from './model-provider.ts';
+import { type ShopScenario, SKUS } from './shop-scenario.ts';
+
+/** An aggregate as the log says, up to a position. */
+export function foldOf<S, C, E extends Message, R extends Rejection>(
+  store: MemoryStore,
+  decider: Decider<S, C, E, R>,
+  id: string,
+  upTo = store.head(),
+): S {
+  const codec = codecOf<E>(decider);
+  const commits = store.ofStream({ category: decider.category, id }, 0, upTo, 10_000);
+  const events = commits.flatMap(({ decisions }) => decisions.flatMap((decision) => decision.events));
+  return events.map(codec.decode).reduce(decider.evolve, decider.initial);
+}
+
+/** Everything that must not be when all has come to rest, as sentences. */
+export function violationsIn(store: MemoryStore, provider: ModelProvider, scenario: ShopScenario): string[] {
+  const orders = scenario.orders.flatMap((_, i) => {
+    const id = `o${i}`;
+    const state = foldOf(store, order, id);
+    return state.status === 'absent' ? [] : [{ id, state }];
+  });
+  return [
+    ...orders.flatMap(({ id, state }) => [...wrongEnd(id, state), ...wrongMoney(id, state, provider)]),
+    ...orders.flatMap(({ id, state }) => [
+      ...wrongRefusal(store, id, state),
+      ...lateExpiry(store, id, state),
+    ]),
+    ...orders
+      .filter(({ state }) => isOpen(state) && foldOf(store, user, state.userId).status === 'deactivated')
+      .map(({ id }) => `${id} is open though its customer was deactivated`),
+    ...SKUS.flatMap((sku) => wrongStock(store, sku, scenario.stock[sku], orders)),
+  ];
+}
+
+const isOpen = ({ status }: KnownOrder) => status === 'placed' || status === 'confirmed';
+
+function wrongEnd(id: string, state: KnownOrder): string[] {
+  if (state.status === 'placed') return [`${id} is stuck at ${state.step}`];
+  if (state.status !== 'rejected' && state.status !== 'cancelled') return [];
+  const wrong: string[] = [];
+  if (state.stockTouched && !state.stockReleased) wrong.push(`${id} failed and its stock was not released`);
+  if (state.paymentTouched && !state.paymentReturned)
+    wrong.push(`${id} failed and its payment was not returned`);
+  return wrong;
+}
+
+function wrongMoney(id: string, state: KnownOrder, provider: ModelProvider): string[] {
+  const failed = state.status === 'rejected' || state.status === 'cancelled';
+  const kept = provider.kept(id);
+  const wrong: string[] = [];
+  if (kept !== (failed ? 0n : state.totalMinor))
+    wrong.push(`${id} is ${state.status} and the provider kept ${kept} of ${state.totalMinor}`);
+  if (provider.holds(id)) wrong.push(`${id} is ${state.status} and the provider still holds its money`);
+  return wrong;
+}
+
+function wrongStock(
+  store: MemoryStore,
+  sku: string,
+  received: number,
+  orders: readonly { readonly id: string; readonly state: KnownOrder }[],
+): string[] {
+  const state = foldOf(store, product, sku);
+  if (state.status === 'absent') return [`${sku} is not listed`];
+  const quantityIn = (order: KnownOrder) => order.items.find((item) => item.sku === sku)?.quantity ?? 0;
+  const sum = (...statuses: string[]) =>
+    orders.reduce((total, { state: o }) => total + (statuses.includes(o.status) ? quantityIn(o) : 0), 0);
+  const wrong: string[] = [];
+  const promised = sum('confirmed');
+  if (Number(state.reserved) !== promised)
+    wrong.push(`${state.reserved} of ${sku} are reserved and ${promised} are promised to open orders`);
+  const left = received - sum('shipped', 'delivered');
+  if (Number(state.onHand) !== left)
+    wrong.push(`${state.onHand} of ${sku} are on hand and ${left} should be`);
+  for (const { id, state: o } of orders) {
+    const expected = o.status === 'confirmed' ? quantityIn(o) : 0;
+    const reserved = Number(reservedFor(state.reservations, id) ?? 0n);
+    if (reserved !== expected)
+      wrong.push(`${id} is ${o.status} and ${reserved} of ${sku} are reserved for it`);
+  }
+  return wrong;
+}
+
+/** Longer than a sweep, a sleeping worker and some that die take together, in milliseconds. */
+const LATE_MS = 90_000;
+
+/** A customer who had registered before placing the order is known (protocol 12). */
+function wrongRefusal(store: MemoryStore, id: string, state: KnownOrder): string[] {
+  if (state.status !== 'rejected' || state.code !== 'customer/unknown') return [];
+  const [placed] = store.ofStream({ category: order.category, id }, 0, store.head(), 1);
+  const known =
+    placed !== undefined && foldOf(store, user, state.userId, placed.position).status !== 'absent';
+  return known ? [`${id} was rejected as unknown though its customer had registered before`] : [];
+}
+
+/** A deadline is kept, however often the order's events are delivered (protocol 13). */
+function lateExpiry(store: MemoryStore, id: string, state: KnownOrder): string[] {
+  if (state.status !== 'rejected' || state.code !== 'payment/expired') return [];
+  const { decode } = codecOf<OrderEvent>(order);
+  const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
+  const events = commits.flatMap(({ decisions }) => decisions.flatMap((decision) => decision.events));
+  return events.map(decode).flatMap((event) => {
+    if (event.$typeName !== 'jetledger.order.v1.OrderRejected') return [];
+    const lateMs = Number(event.rejectedAt) - state.paymentDueAt;
+    return lateMs > LATE_MS ? [`${id} expired ${lateMs} ms after its payment was due`] : [];
+  });
+}

@@ -1,0 +1,142 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import { type ProductCommand, product } from '../../../src/domain/product.ts';
+import { noReservations, reservedFor } from '../../../src/domain/product-reservations.ts';
+import type { ProductState } from '../../../src/domain/product-state.ts';
+import type { CommandHandler } from '../../../src/eventstore/command.ts';
+import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import type { Timers } from '../../../src/processes/engine/timers.ts';
+import type { PaymentProvider } from '../../../src/processes/payment/port.ts';
+import { DEADLINE_MS } from './shop-scenario.ts';
+import type { ShopViews } from './shop-views.ts';
+
+type Product = typeof product;
+
+/** How a world differs from the product: nothing, one of two redundant fences left out, or a planted fault. */
+export interface Plant {
+  readonly product?: Product;
+  /** Default true. */
+  readonly stockWatch?: boolean;
+  /** Default true. */
+  readonly cancelIsFinal?: boolean;
+  readonly payments?: (honest: PaymentProvider) => PaymentProvider;
+  readonly views?: (honest: ShopViews) => ShopViews;
+  readonly timers?: (honest: ShopTimers, runtime: Runtime) => ShopTimers;
+  /** Default true. */
+  readonly sweep?: boolean;
+}
+
+type ShopTimers = Pick<Timers, 'arm' | 'disarm'>;
+
+/** Forgets every ended reservation at once: what the bounded memory of a busy product comes to. */
+const forgetful: Product = { ...product, evolve: (state, event) => forget(product.evolve(state, event)) };
+
+function forget(state: ProductState): ProductState {
+  if (state.status === 'absent') return state;
+  return { ...state, reservations: { ...noReservations, open: state.reservations.open } };
+}
+
+/** A release of what is not there leaves no trace. */
+const withoutBars: Product = { ...product, decide: decideWithoutBars };
+
+function decideWithoutBars(command: ProductCommand, state: ProductState): ReturnType<Product['decide']> {
+  const nothingThere =
+    command.type === 'releaseStock' &&
+    state.status !== 'absent' &&
+    reservedFor(state.reservations, command.orderId) === undefined;
+  return nothingThere ? [] : product.decide(command, state);
+}
+
+/** Each alone must keep every rule. */
+export const sound: Readonly<Record<string, Plant>> = {
+  'with both fences of a reservation': {},
+  'with barred orders and without the watch': { stockWatch: false },
+  'with the watch and products that forget who was barred': { product: forgetful },
+};
+
+/** Each must be found, by what it does wrong (protocols 10 to 13). */
+export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly finding: RegExp }>> = {
+  'a release of nothing that bars nobody, without the watch': {
+    plant: { product: withoutBars, stockWatch: false },
+    finding: /(rejected|cancelled) and \d+ of \w+ are reserved for it/,
+  },
+  'forgotten bars without the watch': {
+    plant: { product: forgetful, stockWatch: false },
+    finding: /(rejected|cancelled) and \d+ of \w+ are reserved for it/,
+  },
+  'a cancellation that is not final at the provider': {
+    plant: { cancelIsFinal: false },
+    finding: /(rejected|cancelled) and the provider still holds its money/,
+  },
+  'late captures that are not refunded': {
+    plant: { payments: keepingLateCaptures },
+    finding: /(rejected|cancelled) and the provider kept [1-9]/,
+  },
+  'a confirmation before the capture': {
+    plant: { payments: confirmingFirst },
+    finding: /(confirmed|shipped) and the provider kept 0/,
+  },
+  'a directory of customers that nobody waits for': {
+    plant: { views: (honest) => ({ ...honest, customer: (userId) => honest.customer(userId) }) },
+    finding: /rejected as unknown though its customer had registered/,
+  },
+  'a list of open orders that nobody waits for': {
+    plant: {
+      views: (honest) => ({
+        ...honest,
+        ordersOfUser: (userId, { minPosition: _, ...page }) => honest.ordersOfUser(userId, page),
+      }),
+    },
+    finding: /is open though its customer was deactivated/,
+  },
+  'a deadline that is counted from the delivery': {
+    plant: { timers: countingFromNow },
+    finding: /expired \d+ ms after its payment was due/,
+  },
+  'timers that are lost and never swept': {
+    plant: { sweep: false },
+    finding: /is stuck at payment/,
+  },
+};
+
+function countingFromNow(honest: ShopTimers, runtime: Runtime): ShopTimers {
+  return { ...honest, arm: (timer) => honest.arm({ ...timer, at: runtime.now() + DEADLINE_MS }) };
+}
+
+function keepingLateCaptures(honest: PaymentProvider): PaymentProvider {
+  return {
+    ...honest,
+    cancel: async (key) => {
+      const result = await honest.cancel(key);
+      return result.outcome === 'captured' ? { outcome: 'cancelled', paymentId: '' } : result;
+    },
+  };
+}
+
+function confirmingFirst(honest: PaymentProvider): PaymentProvider {
+  const amounts = new Map<string, { amountMinor: bigint; currency: string }>();
+  return {
+    ...honest,
+    createIntent: (intent) => {
+      amounts.set(intent.key, { amountMinor: intent.amountMinor, currency: intent.currency });
+      return honest.createIntent(intent);
+    },
+    capture: async (key) => {
+      const money = amounts.get(key);
+      if (money === undefined) return honest.capture(key);
+      void honest.capture(key).catch(() => undefined);
+      return { outcome: 'captured', paymentId: `pay-${key}`, ...money };
+    },
+  };
+}
+
+/** A handler whose products are planted ones. */
+export function planting(handler: CommandHandler, { product: planted = product }: Plant): CommandHandler {
+  const instead = <S, C, E extends Message, R extends Rejection>(decider: Decider<S, C, E, R>) =>
+    (decider.category === 'product' ? planted : decider) as typeof decider;
+  return {
+    ...handler,
+    execute: (decider, id, command, meta, options) =>
+      handler.execute(instead(decider as never), id, command as never, meta, options) as Promise<never>,
+  };
+}

@@ -1,0 +1,39 @@
+import type { Command } from '../../src/cli/command.ts';
+import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { type TestServer, testServerBinary } from './nats-server.ts';
+import type { Variables } from './service-process.ts';
+
+/** How a command in this process ended, and what it printed. */
+export interface RanInProcess {
+  readonly code: number;
+  readonly text: string;
+  /** What it printed, as one JSON value. */
+  readonly json: () => Record<string, unknown>;
+}
+
+/** Runs a command against a test's server, with the configuration that its variables would give it. */
+export async function runInProcess(
+  server: Pick<TestServer, 'url' | 'monitorUrl'>,
+  command: Command,
+  args: readonly string[],
+  variables: Variables = {},
+): Promise<RanInProcess> {
+  const env = {
+    JETLEDGER_ENV: 'test',
+    NATS_URL: server.url,
+    JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl,
+    JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+    JETLEDGER_NATS__EMBEDDED__BINARY: (await testServerBinary()).path,
+    ...variables,
+  };
+  const lines: string[] = [];
+  const code = await command.run(args, {
+    config: () => loadConfig({ env, dir: configDir(env) }),
+    logger: () => {
+      throw new Error('no command of an operator logs');
+    },
+    print: (line) => lines.push(line),
+  });
+  const text = lines.join('\n');
+  return { code, text, json: () => JSON.parse(text) as Record<string, unknown> };
+}

@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { ratioOf, rounded } from '../../bench/measure.ts';
+import { renderResults, renderTable, replaceResults, verdict } from '../../bench/render.ts';
+import { type ResultRow, statOf } from '../../bench/result.ts';
+
+const row: ResultRow = {
+  name: 'append',
+  ratio: 1.333,
+  goal: 1.3,
+  product: { median: 40_000, min: 39_000, max: 41_000.4 },
+  baseline: { median: 30_000, min: 1.234, max: 31_000 },
+  unit: 'commits/s',
+};
+const facts = { date: '2030-01-01', machine: 'a machine', versions: 'Node.js 20', settings: '3 rounds' };
+
+describe('the statistics of a benchmark', () => {
+  it('are the median and the extremes, of an even number of rounds the mean of the middle two', () => {
+    expect(statOf([3, 1, 2])).toEqual({ median: 2, min: 1, max: 3 });
+    expect(statOf([4, 1, 2, 3])).toEqual({ median: 2.5, min: 1, max: 4 });
+    expect(() => statOf([])).toThrow(RangeError);
+  });
+
+  it('compare each round with itself, so that a slow round spoils no ratio', () => {
+    expect(ratioOf([20, 2, 22], [10, 1, 11])).toBe(2);
+  });
+
+  it('are rounded to what they can mean', () => {
+    expect(rounded([1234.56, 1.26])).toEqual({ median: 618, min: 1.3, max: 1235 });
+  });
+});
+
+describe('the page of results', () => {
+  it('says of each row what was reached', () => {
+    expect(renderTable({ name: 'a', title: 'Appending', rows: [row] })).toBe(
+      [
+        '### Appending',
+        '',
+        '| work | JetLedger | beside it | ratio | goal |  |',
+        '| --- | --- | --- | --- | --- | --- |',
+        '| append | 40,000 (39,000 to 41,000) commits/s | 30,000 (1.23 to 31,000) commits/s | 1.33 | 1.3 | reached |',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('calls a ratio below its goal missed, and says nothing without one', () => {
+    expect(verdict({ ...row, ratio: 1.2999 })).toBe('missed');
+    const { goal: _, ...open } = row;
+    expect(verdict(open)).toBe('');
+  });
+
+  it('replaces what stands between the markers and nothing else', () => {
+    const page = (middle: string) =>
+      `# Title\n<!-- results: begin (written by \`npm run bench -- --write\`) -->\n${middle}\n<!-- results: end -->\nafter\n`;
+    const results = renderResults(facts, [{ name: 'a', title: 'Appending', rows: [row] }]);
+    expect(results).toContain('Measured 2030-01-01 on a machine.');
+    expect(replaceResults(page('old'), results)).toBe(page(results));
+    expect(() => replaceResults('no markers', results)).toThrow(RangeError);
+  });
+});

@@ -1,0 +1,58 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { compareSummaries, summarise } from '../../../src/cli/fold-log.ts';
+import { size } from '../../../src/cli/format.ts';
+import { user } from '../../../src/domain/user.ts';
+import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import type { Log } from '../../../src/eventstore/log.ts';
+import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { UserCreatedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
+
+async function logOf(...names: readonly string[]): Promise<Log> {
+  const log = createMemoryLog();
+  for (const [n, name] of names.entries()) {
+    const id = `u${n}`;
+    const event = create(UserCreatedSchema, { userId: id, email: `${id}@example.com`, name, createdAt: 1n });
+    const events = [codecOf(user).encode(event)];
+    const decision = create(DecisionSchema, { commandId: id, actor: 'test', time: 1n, events });
+    await log.append(
+      { category: 'user', id },
+      0,
+      create(CommitSchema, { commitId: id, decisions: [decision] }),
+    );
+  }
+  return log;
+}
+
+describe('the fold of a log', () => {
+  it('counts aggregates, commits and events of each category, up to a position', async () => {
+    const log = await logOf('Ada', 'Bob', 'Eve');
+    const figures = { category: 'user', aggregates: 2, commits: 2, events: 2, lastPosition: 2 };
+    expect(await summarise(log, { through: 2 })).toMatchObject({ last: 2, categories: [figures] });
+    expect(await summarise(await logOf())).toMatchObject({ last: 0, categories: [] });
+  });
+
+  it('is the same for the same history, and sees another state behind the same commits', async () => {
+    const here = await summarise(await logOf('Ada', 'Bob'));
+    expect(compareSummaries(here, await summarise(await logOf('Ada', 'Bob')))).toEqual([]);
+    const changed = compareSummaries(here, await summarise(await logOf('Ada', 'Bobby')));
+    expect(changed.map(({ category, figure }) => [category, figure])).toEqual([['user', 'states']]);
+    const missing = compareSummaries(here, await summarise(await logOf()));
+    expect(missing).toContainEqual({ category: 'user', figure: 'aggregates', here: 2, there: 'none' });
+  });
+
+  it('that is interrupted says so, and is never taken for whole', async () => {
+    const log = await logOf('Ada', 'Bob');
+    await expect(summarise(log, { signal: AbortSignal.abort() })).rejects.toThrow('interrupted');
+  });
+});
+
+it.each([
+  [0, '0 bytes'],
+  [999, '999 bytes'],
+  [1_500, '1.5 KB'],
+  [2_340_000_000, '2.3 GB'],
+])('%d bytes read as %s', (bytes, text) => {
+  expect(size(bytes)).toBe(text);
+});

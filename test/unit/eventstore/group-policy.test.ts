@@ -1,0 +1,88 @@
+import { describe, expect, it } from 'vitest';
+import { createContended } from '../../../src/eventstore/group-commit/contended.ts';
+import { measuringPolicy } from '../../../src/eventstore/group-commit/policy.ts';
+
+/** A server on which a single publish takes `singleMs` of its time and a batch `baseMs` and 0.03 ms for each commit. */
+function server(singleMs: number, baseMs: number) {
+  let now = 0;
+  const policy = measuringPolicy(() => now);
+  const singles = (count: number): void => {
+    for (let underWay = 1; underWay <= 16; underWay++) policy.singleSent(underWay);
+    for (let i = 0; i < count; i++) {
+      now += singleMs;
+      policy.singleAnswered(16);
+    }
+  };
+  const batch = (size: number): void => {
+    const took = baseMs + size * 0.03;
+    now += took;
+    policy.batchAnswered(size, took, 0);
+  };
+  return {
+    policy,
+    singles,
+    batch,
+    wait: (ms: number) => {
+      now += ms;
+    },
+  };
+}
+
+describe('whether commits share a batch', () => {
+  it('is not tried before single publishes were measured', () => {
+    expect(server(0.2, 4).policy.minBatch()).toBe(Infinity);
+  });
+
+  it('is the break-even of what both ways take', () => {
+    const { policy, singles, batch } = server(0.2, 4);
+    singles(100);
+    batch(64);
+    // 4 ms against 0.2 ms each, less the 0.03 ms of a place in the batch and the margin.
+    expect(policy.minBatch()).toBe(31);
+  });
+
+  it('is never so where single publishes cost next to nothing', () => {
+    const { policy, singles } = server(0.02, 4);
+    singles(200);
+    expect(policy.minBatch()).toBe(Infinity);
+  });
+
+  it('is given up where a batch takes too long, and tried again later', () => {
+    const { policy, singles, batch, wait } = server(0.06, 15);
+    singles(100);
+    expect(policy.minBatch()).toBeLessThan(Infinity);
+    batch(64);
+    expect(policy.minBatch()).toBe(Infinity);
+    wait(60_000);
+    expect(policy.minBatch()).toBeLessThan(Infinity);
+  });
+
+  it('is measured again by single publishes when those were not seen for long', () => {
+    const { policy, singles, batch, wait } = server(0.2, 4);
+    singles(100);
+    batch(64);
+    wait(5_000);
+    batch(64);
+    expect(policy.minBatch()).toBe(Infinity);
+    singles(100);
+    expect(policy.minBatch()).toBe(31);
+  });
+});
+
+describe('an aggregate that met a conflict', () => {
+  it('is remembered for a while', () => {
+    let now = 0;
+    const contended = createContended(() => now, 100);
+    contended.add('a');
+    now = 99;
+    expect([contended.has('a'), contended.has('b')]).toEqual([true, false]);
+    now = 100;
+    expect(contended.has('a')).toBe(false);
+  });
+
+  it('is forgotten first when there are too many', () => {
+    const contended = createContended(() => 0, 100);
+    for (let i = 0; i <= 10_000; i++) contended.add(`a-${i}`);
+    expect([contended.has('a-0'), contended.has('a-1')]).toEqual([false, true]);
+  });
+});

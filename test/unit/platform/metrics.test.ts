@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { cachedReading } from '../../../src/platform/telemetry/metrics-cached.ts';
+import { startMetrics } from '../../../src/platform/telemetry/metrics-provider.ts';
+import { startHttpServer } from '../../contract/payment-server.ts';
+import { testMeter } from '../../support/meter.ts';
+import { parseScrape } from '../../support/prometheus-text.ts';
+
+const service = { name: 'jetledger', version: '1.2.3' };
+
+describe('metrics', () => {
+  it('are scraped under their names with the unit once, and counters with _total once', async () => {
+    await using numbers = await testMeter();
+    const { meter, metrics } = numbers;
+    meter.createHistogram('a.duration', { unit: 's' }).record(0.003, { 'x.y': 'z' });
+    meter.createCounter('b.made').add(2);
+    meter.createObservableCounter('c.cpu', { unit: 's' }).addCallback((result) => result.observe(1.5));
+    meter.createObservableGauge('d.lag.seconds', { unit: 's' }).addCallback((result) => result.observe(4));
+    meter.createObservableGauge('e.size', { unit: 'By' }).addCallback((result) => result.observe(5));
+    const samples = parseScrape(await metrics.scrape());
+    const plain = samples.filter(({ name }) => !name.endsWith('_bucket'));
+    expect(plain.map(({ name, labels, value }) => [name, labels, value])).toEqual([
+      ['a_duration_seconds_count', { x_y: 'z' }, 1],
+      ['a_duration_seconds_sum', { x_y: 'z' }, 0.003],
+      ['b_made_total', {}, 2],
+      ['c_cpu_seconds_total', {}, 1.5],
+      ['d_lag_seconds', {}, 4],
+      ['e_size_bytes', {}, 5],
+    ]);
+  });
+
+  it('keep to a bound of series whatever their labels are', async () => {
+    await using numbers = await testMeter();
+    const { meter, metrics } = numbers;
+    const wild = meter.createCounter('wild');
+    for (let i = 0; i < 5_000; i++) wild.add(1, { id: String(i) });
+    expect(parseScrape(await metrics.scrape()).length).toBeLessThanOrEqual(500);
+  });
+
+  it('are sent to a collector over OTLP, the last ones when it stops', async () => {
+    await using collector = await startHttpServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+    });
+    const metrics = await startMetrics({ service, otlpEndpoint: `${collector.url}/`, intervalMs: 60_000 });
+    metrics.meter.createCounter('jetledger.told').add(3, { category: 'order' });
+    await metrics.stop();
+    expect(collector.received.map(({ method, path }) => [method, path])).toEqual([['POST', '/v1/metrics']]);
+    const body = collector.received[0]?.body ?? '';
+    for (const part of ['jetledger.told', 'category', 'order', 'service.name', '1.2.3'])
+      expect(body).toContain(part);
+  });
+
+  it('stop without an error when the collector is away', async () => {
+    const away = { service, otlpEndpoint: 'http://127.0.0.1:9', intervalMs: 60_000 };
+    const metrics = await startMetrics(away);
+    metrics.meter.createCounter('jetledger.lost').add(1);
+    await expect(metrics.stop()).resolves.toBeUndefined();
+  });
+});
+
+describe('a reading that is expensive', () => {
+  it('is made once for all who ask within its age, and only when somebody asks', async () => {
+    let now = 0;
+    let reads = 0;
+    const reading = cachedReading(async () => ++reads, { maxAgeMs: 100, now: () => now });
+    expect(reads).toBe(0);
+    expect(await Promise.all([reading.get(), reading.get()])).toEqual([1, 1]);
+    now = 99;
+    expect(await reading.get()).toBe(1);
+    now = 100;
+    expect(await reading.get()).toBe(2);
+  });
+
+  it('answers with the last value while a read is late, and with nothing once that is stale', async () => {
+    let now = 0;
+    let answer: Promise<number> = Promise.resolve(1);
+    const reading = cachedReading(() => answer, { maxAgeMs: 10, waitMs: 5, staleMs: 50, now: () => now });
+    expect(await reading.get()).toBe(1);
+    answer = new Promise(() => undefined);
+    now = 20;
+    expect(await reading.get()).toBe(1);
+    now = 60;
+    expect(await reading.get()).toBeUndefined();
+  });
+
+  it('keeps the last value over a read that fails', async () => {
+    let now = 0;
+    let fail = false;
+    const read = async (): Promise<number> => {
+      if (fail) throw new Error('away');
+      return 1;
+    };
+    const reading = cachedReading(read, { maxAgeMs: 10, now: () => now });
+    await reading.get();
+    fail = true;
+    now = 20;
+    expect(await reading.get()).toBe(1);
+  });
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest';
+import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
+import { logEngine } from '../../../../src/processes/engine/logged-engine.ts';
+import { meterEngine } from '../../../../src/processes/engine/metered-engine.ts';
+import type { EngineObserver, Work } from '../../../../src/processes/engine/observer.ts';
+import { combineObservers } from '../../../../src/processes/engine/observers.ts';
+import { testMeter } from '../../../support/meter.ts';
+import { added, counterRef, toyCommit } from '../../../support/toy.ts';
+
+const commit: RecordedCommit = {
+  stream: counterRef('a'),
+  position: 7,
+  previous: 3,
+  commitId: 'commit-7',
+  decisions: toyCommit('commit-7', [added(1)]).decisions.map((decision) => ({
+    ...decision,
+    traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
+  })),
+};
+const work: Work = { consumer: 'watch', commit, attempt: 2, redriven: false };
+
+describe('combined observers', () => {
+  const noting = (name: string, told: string[]): EngineObserver => ({
+    around: async (_work, handle) => {
+      told.push(`${name} begins`);
+      await handle();
+      told.push(`${name} ends`);
+    },
+    outcome: (_work, outcome) => told.push(`${name} ${outcome}`),
+  });
+
+  it('nest their contexts, the first outside, and are told in order', async () => {
+    const told: string[] = [];
+    const both = combineObservers(noting('a', told), undefined, noting('b', told), {});
+    await both.around?.(work, async () => void told.push('handled'));
+    both.outcome?.(work, 'handled');
+    expect(told).toEqual(['a begins', 'b begins', 'handled', 'b ends', 'a ends', 'a handled', 'b handled']);
+  });
+
+  it('pass on what the handler throws', async () => {
+    const both = combineObservers(noting('a', []), noting('b', []));
+    await expect(both.around?.(work, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  });
+
+  it('of one are that one, and of none wrap nothing', () => {
+    const only = noting('a', []);
+    expect(combineObservers(undefined, only)).toBe(only);
+    expect(combineObservers().around).toBeUndefined();
+  });
+});
+
+describe('the metrics of consumers', () => {
+  it('count outcomes and time tries; what was never tried has no time', async () => {
+    await using numbers = await testMeter();
+    const observer = meterEngine(numbers.meter, ['watch']);
+    await observer.around?.(work, async () => undefined);
+    observer.outcome?.(work, 'handled');
+    observer.outcome?.({ ...work }, 'known');
+    const of = { consumer: 'watch', outcome: 'handled' };
+    expect(await numbers.sum('jetledger_consumer_processed_total', of)).toBe(1);
+    expect(await numbers.sum('jetledger_consumer_processed_total', { outcome: 'known' })).toBe(1);
+    expect(await numbers.sum('jetledger_consumer_processing_duration_seconds_count')).toBe(1);
+    expect(await numbers.sum('jetledger_consumer_processed_total', { outcome: 'parked' })).toBe(0);
+  });
+});
+
+describe('the lines of consumers', () => {
+  it('name the commit and its trace; failures at warn and error', () => {
+    const written: [string, object][] = [];
+    const write = (level: string) => (fields: object) => written.push([level, fields]);
+    const observer = logEngine({
+      isLevelEnabled: () => true,
+      debug: write('debug'),
+      warn: write('warn'),
+      error: write('error'),
+    });
+    const failure = new Error('the provider is away');
+    observer.outcome?.(work, 'handled');
+    observer.outcome?.(work, 'retried', failure);
+    observer.outcome?.(work, 'parked', failure);
+    const ids = {
+      position: 7,
+      commit_id: 'commit-7',
+      trace_id: 'a'.repeat(32),
+      attempt: 2,
+      category: 'counter',
+    };
+    expect(written).toMatchObject([
+      ['debug', { ...ids, outcome: 'handled' }],
+      ['warn', { ...ids, outcome: 'retried', reason: 'the provider is away' }],
+      ['error', { ...ids, outcome: 'parked', err: failure }],
+    ]);
+  });
+});

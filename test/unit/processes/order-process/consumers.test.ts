@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { consumerDescriptions, createConsumers } from '../../../../src/processes/order-process/consumers.ts';
+import { createProcessWorld } from './process-world.ts';
+
+test('what is said of the consumers from outside is what they are: names and categories', () => {
+  const { deps } = createProcessWorld();
+  async function* ofUser() {}
+  const consumers = createConsumers({ ...deps, openOrders: { ofUser }, staleClaimMs: 10_000 });
+  const told = ({ name, sources }: (typeof consumerDescriptions)[number]) => ({
+    name,
+    categories: sources.map(({ category }) => category),
+  });
+  expect(consumerDescriptions.map(told)).toEqual(consumers.map(told));
+  expect(consumerDescriptions.map(told)).toEqual([
+    { name: 'order-process', categories: ['order'] },
+    { name: 'stock-watch', categories: ['product'] },
+    { name: 'customer-watch', categories: ['user'] },
+    { name: 'email-backstop', categories: ['email'] },
+  ]);
+});
