@@ -64,7 +64,7 @@ export async function startService(
     const version = await packageVersion();
     const metering = await openMetering(config, version);
     if (metering !== undefined) closers.push(metering.stop);
-    const own = given.tracing === undefined ? await openTracing(config, version, logger) : undefined;
+    const own = given.tracing === undefined ? await openTracing(config, version, () => logger) : undefined;
     if (own !== undefined) closers.push(() => own.stop(config.tracing.exportTimeoutMs));
     const tracing = given.tracing ?? own;
     const tracer = tracing?.tracer;

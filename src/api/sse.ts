@@ -69,6 +69,12 @@ export function createStreams(
     },
     serve: (reply, content, leave) => {
       const { raw } = reply.hijack();
+      // The client may have left, or its token ended, while the stream was opened.
+      if (raw.destroyed || raw.writableEnded) {
+        content.stream.close();
+        leave();
+        return;
+      }
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) raw.setHeader(name, value);
       }
@@ -82,8 +88,6 @@ export function createStreams(
       };
       open.add(one);
       raw.once('close', forget);
-      // The client may have left while the stream was opened.
-      if (raw.destroyed) forget();
       if (closing) one.end('shutdown');
       void one.pump((error) => reply.log.error({ err: error }, 'a live stream has failed'));
     },

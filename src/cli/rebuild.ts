@@ -1,5 +1,8 @@
+import type { Logger } from 'pino';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import type { Tracing } from '../platform/telemetry/tracing.ts';
 import type { RebuildProgress } from '../projections/beside.ts';
 import type { Projection } from '../projections/projection.ts';
 import { type RebuildDeps, type RebuildResult, rebuild, rollback } from '../projections/rebuild.ts';
@@ -8,6 +11,8 @@ import type { Command } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { openLog, openNats } from './open.ts';
 import { type RebuildRequest, rebuildRequest, VIEW_NAMES } from './rebuild-options.ts';
+import { openTracing } from './tracing.ts';
+import { toolVersion } from './version.ts';
 
 export const rebuildCommand: Command = {
   name: 'rebuild',
@@ -31,9 +36,10 @@ Examples:
   jetledger rebuild orders --diff --throttle 5000
   jetledger rebuild orders --id 4abe501a
   jetledger rebuild --all`,
-  run: async (args, { config, print }) => {
+  run: async (args, { config, logger, print }) => {
     const request = rebuildRequest(args);
     const nats = await openNats(config(), 'join');
+    const tracing = await tracingOf(config(), logger);
     try {
       const log = await openLog(config(), nats, print);
       const { requests } = nats;
@@ -49,10 +55,16 @@ Examples:
       });
       return 0;
     } finally {
+      await tracing?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
     }
   },
 };
+
+/** A rebuild shows in the collector, where there is one; what is kept in memory would be gone with this process. */
+function tracingOf(config: Config, logger: () => Logger): Promise<Tracing | undefined> {
+  return openTracing({ ...config, tracing: { ...config.tracing, devTraces: 0 } }, toolVersion(), logger);
+}
 
 interface Terminal {
   readonly signal: AbortSignal;

@@ -10,14 +10,14 @@ import type { Tracing } from '../platform/telemetry/tracing.ts';
 export async function openTracing(
   config: Config,
   version: string,
-  logger: Logger,
+  logger: () => Logger,
 ): Promise<Tracing | undefined> {
   const { enabled, devTraces } = config.tracing;
   if (!enabled && devTraces === 0) return undefined;
   const { startTracing } = await import('../platform/telemetry/tracing.ts');
   const onCollector = (state: 'away' | 'back', err?: unknown): void => {
-    if (state === 'away') logger.warn({ err }, 'the collector takes no spans; they are dropped');
-    else logger.info('the collector takes spans again');
+    if (state === 'away') logger().warn({ err }, 'the collector takes no spans; they are dropped');
+    else logger().info('the collector takes spans again');
   };
   return startTracing(config, { version, onCollector });
 }

@@ -109,17 +109,28 @@ function readMessage(plan: Plan, cursor: Cursor, end: number): object | undefine
     }
     const to = cursor.at + number;
     if (to > end) return undefined;
-    if (field.plan !== undefined) {
-      const element = readMessage(field.plan, cursor, to);
-      if (element === undefined) return undefined;
-      (message[field.name] as object[]).push(element);
+    if (field.plan === undefined) {
+      message[field.name] = contentOf(field.kind, cursor, to);
       continue;
     }
-    message[field.name] =
-      field.kind === 'bytes' ? part(cursor.bytes, cursor.at, to) : textOf(cursor.bytes, cursor.at, to);
-    cursor.at = to;
+    const element = readMessage(field.plan, cursor, to);
+    if (element === undefined) return undefined;
+    add(message, field.name, element);
   }
   return message;
+}
+
+/** Nearly every list of the log has one element, for which `push` would make room for sixteen more. */
+function add(message: Record<string, unknown>, name: string, element: object): void {
+  const list = message[name] as object[];
+  if (list.length === 0) message[name] = [element];
+  else list.push(element);
+}
+
+function contentOf(kind: Kind, cursor: Cursor, to: number): Uint8Array | string {
+  const { bytes, at } = cursor;
+  cursor.at = to;
+  return kind === 'bytes' ? part(bytes, at, to) : textOf(bytes, at, to);
 }
 
 function integerOf(kind: Kind, value: number): bigint | number | boolean | undefined {

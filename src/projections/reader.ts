@@ -86,15 +86,20 @@ export function createReader(deps: {
     close(feed);
   };
 
+  /** True when the scan has done its part: it was ended, or another one goes on for it. */
+  const take = (feed: Feed, batch: LogBatch): boolean => {
+    deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : atTheEnd);
+    head = Math.max(head, feed.position + batch.pending);
+    return feed.controller.signal.aborted || merge(feed);
+  };
+
   const run = async (feed: Feed): Promise<void> => {
     const { signal } = feed.controller;
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         for await (const batch of log.scan({ after: feed.position, follow: true, signal })) {
           attempt = 0;
-          deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : atTheEnd);
-          head = Math.max(head, feed.position + batch.pending);
-          if (signal.aborted || merge(feed)) return;
+          if (take(feed, batch)) return;
           await relief(feed);
         }
       } catch (error) {

@@ -172,7 +172,8 @@ export function createRows(
         entry.row = foldFacts(projection, entry.row, facts);
         entry.position = recorded.position;
       }
-      entry.waiting.push(recorded);
+      if (entry.waiting.length === 0) entry.waiting = [recorded];
+      else entry.waiting.push(recorded);
       backlog++;
       if (gap && entry.phase === 'writing') entry.gap = true;
       else if (gap) void load(entry);

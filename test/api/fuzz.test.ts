@@ -12,6 +12,7 @@ import { type Client, clientOf, confirmedOrder, list, ordered, registered } from
 const SEED = Number(process.env.FUZZ_SEED ?? 20260115);
 const RUNS = Number(process.env.FUZZ_RUNS ?? 200);
 const TOTAL_MS = 9_000;
+const MORE_ROUNDS = 20;
 
 it('nothing a client sends is a 500, and every answer is one that the document declares', async () => {
   console.info(`fuzz: FUZZ_SEED=${SEED} FUZZ_RUNS=${RUNS} (per operation)`);
@@ -36,9 +37,13 @@ it('nothing a client sends is a 500, and every answer is one that the document d
     const share = (end - performance.now()) / (routes.length - index);
     const bound = { interruptAfterTimeLimit: Math.max(100, share), markInterruptAsFailure: false };
     await fc.assert(property, { seed: SEED, numRuns: RUNS, ...bound });
+    // On a busy machine the time is over before both kinds of answers were seen; more of it is better than none.
+    for (let more = 1; more <= MORE_ROUNDS && !(seen.has('2xx') && seen.has('4xx')); more++) {
+      await fc.assert(property, { seed: SEED + more, numRuns: 20 });
+    }
     expect([...seen], route.operation.operationId).toEqual(expect.arrayContaining(['2xx', '4xx']));
   }
-}, 30_000);
+}, 60_000);
 
 type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'>;
 
@@ -46,6 +51,8 @@ const STREAM = 'text/event-stream';
 
 /** The whole answer; of a stream, which never ends, only its head. */
 async function answerOf(app: FastifyInstance, request: InjectOptions): Promise<Answer> {
+  // Only there can a stream be; reading an answer as one costs time.
+  if (request.method !== 'GET' || !String(request.url).startsWith('/v1/orders')) return app.inject(request);
   const response = await app.inject({ ...request, payloadAsStream: true });
   const { statusCode, headers } = response;
   if (String(headers['content-type']).startsWith(STREAM)) {

@@ -6,7 +6,7 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderCancelledSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { createLiveOrders } from '../../src/projections/live-orders.ts';
-import { type MemoryService, memoryService, TEST_EPOCH, TEST_SETTINGS } from '../support/memory-service.ts';
+import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';
 import { type Client, clientOf, confirmedOrder, list, ordered } from './requests.ts';
@@ -44,6 +44,8 @@ const code = async (sse: SseClient) => {
   return [sse.status, (JSON.parse(sse.text()) as { code: string }).code];
 };
 
+/** How long a token of these tests lasts. */
+const TOKEN_MS = 1_000;
 const LARGE = 'x'.repeat(400_000);
 
 /** Appends so many events of 400 kB each. */
@@ -213,11 +215,12 @@ it('a client that does not read is ended with a word about it, and resumes witho
 });
 
 it('a token reaches only the streams of its own orders, and its end ends them', async () => {
-  const verified = { outcome: 'verified' as const, expiresAt: TEST_EPOCH };
-  const verify = async (token: string) =>
-    token.startsWith('admin')
+  const verify = async (token: string) => {
+    const verified = { outcome: 'verified' as const, expiresAt: Date.now() + TOKEN_MS };
+    return token.startsWith('admin')
       ? { ...verified, user: 'ops', scopes: ['admin'] }
       : { ...verified, user: 'somebody', scopes: ['orders'] };
+  };
   const id = await ordered(client, 'u1', 'TEA');
   const settings = { ...TEST_SETTINGS, streamHeartbeatMs: 30 };
   await using guarded = await memoryService({
@@ -236,6 +239,7 @@ it('a token reaches only the streams of its own orders, and its end ends them', 
     expect((await open(path, by('somebody'))).status).toBe(404);
     const own = await open(path, by('admin'));
     expect([own.status, path]).toEqual([200, path]);
+    await got(own, 1);
     await own.ended;
   }
 });

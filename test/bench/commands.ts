@@ -40,7 +40,7 @@ async function beside(peers: boolean, syncAlways: boolean, options: BenchOptions
     options.print(`beside ${peer.what}`);
     await fillPeer(peer, idsOf(options));
   }
-  return onServer(syncAlways, peer, options);
+  return await onServer(syncAlways, peer, options);
 }
 
 /** The aggregates of both sides; enough of them that a snapshot is written before its aggregate's turn comes again. */

@@ -10,6 +10,7 @@ import { hotScenario } from './hot.ts';
 import { type ResultTable, type RunFacts, renderResults, renderTable, replaceResults } from './render.ts';
 import type { Scenario } from './result.ts';
 import { scaleScenario } from './scale.ts';
+import { telemetryScenario } from './telemetry.ts';
 
 const USAGE =
   'npm run bench -- [--only NAME[,NAME]] [--rounds N] [--scale F] [--peers] [--write]\n  scenarios: ';
@@ -22,6 +23,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   durableCommandScenario,
   () => hotScenario,
   () => scaleScenario,
+  () => telemetryScenario,
 ];
 
 const { values } = parseArgs({

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SpanStatusCode } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { InMemorySpanExporter, type ReadableSpan } from '@opentelemetry/sdk-trace-base';
 import { afterEach, expect, it } from 'vitest';
 import { product } from '../../src/domain/product.ts';
@@ -11,8 +11,11 @@ import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { traceHandler } from '../../src/eventstore/telemetry/traced-handler.ts';
 import { startTracing, type Tracing } from '../../src/platform/telemetry/tracing.ts';
+import { rebuild } from '../../src/projections/rebuild.ts';
+import { users } from '../../src/projections/views/users.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { until } from '../support/until.ts';
+import { createShopWorld, userCreated } from '../unit/projections/shop-world.ts';
 import { tracedConfig } from './tracing-support.ts';
 
 let tracing: Tracing | undefined;
@@ -154,4 +157,38 @@ it('a command that comes with a stored trace and no active one joins it', async 
   const [span] = await spans();
   expect(span?.parentSpanContext?.spanId).toBe('cd'.repeat(8));
   expect(span?.spanContext().traceId).toBe('ab'.repeat(16));
+});
+
+it('a rebuild is a trace of its own, with what went through it', async () => {
+  const exporter = new InMemorySpanExporter();
+  tracing = startTracing(tracedConfig('nats://127.0.0.1:4222'), { version: 'test', exporter });
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    for (let i = 0; i < 3; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
+    await rebuild({ ...shop, projection: users });
+  });
+  await tracing.flush();
+  const [span] = exporter.getFinishedSpans();
+  expect([span?.name, span?.kind, span?.parentSpanContext]).toEqual([
+    'rebuild users',
+    SpanKind.INTERNAL,
+    undefined,
+  ]);
+  expect(span?.attributes).toMatchObject({
+    'jetledger.view': 'users',
+    'jetledger.rebuild.position': 3,
+    'jetledger.rebuild.head': 3,
+    'jetledger.rebuild.bucket': 's_users_v1',
+    'jetledger.rebuild.switched': true,
+  });
+});
+
+it('while tracing is off a caller gets its own context back, and problems name its trace', async () => {
+  await using service = await memoryService();
+  const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
+  const ask = (headers: Record<string, string>) =>
+    service.app.inject({ method: 'GET', url: '/v1/orders/nothing', headers });
+  const answer = await ask({ traceparent });
+  expect([answer.headers.traceparent, answer.json().traceId]).toEqual([traceparent, 'ab'.repeat(16)]);
+  expect((await ask({ traceparent: 'nonsense' })).headers.traceparent).toBeUndefined();
 });

@@ -37,7 +37,7 @@ export const paths: readonly Path[] = [
   { ...usual, name: 'soldout', skus: ['TEA', SOLD_OUT], ...rejected },
   { ...usual, name: 'declined', token: 'tok_declined', ...rejected },
   { ...usual, name: 'voided', token: 'tok_capture_declined', ...rejected },
-  { ...usual, name: 'late', token: 'tok_never', dueInMs: 5_000, ...rejected },
+  { ...usual, name: 'late', token: 'tok_never', dueInMs: 4_000, ...rejected },
   { ...usual, name: 'refunded', later: 'cancel', end: 'cancelled', told: confirmed },
   { ...usual, name: 'left', later: 'deactivate', end: 'cancelled', told: confirmed },
   { ...usual, name: 'shipped', later: 'ship', end: 'shipped', told: ['order-confirmed', 'order-shipped'] },

@@ -18,6 +18,7 @@ import { type CrashPoint, customerOf } from './calls.ts';
 import { type Path, paths } from './paths.ts';
 import { startPool } from './pool.ts';
 import { createShop } from './shop.ts';
+import { takeTurns } from './turns.ts';
 import { openOrderWorker } from './worker.ts';
 
 export interface KillOptions {
@@ -47,11 +48,7 @@ export interface KillReport {
 }
 
 const DRY_MS = 60_000;
-/** What waits for its deadline waits no longer than this in the rehearsal. */
-const LATE_MS = 1_500;
-/** From placing an order until its worker has died. */
-const LONGEST_TURN_MS = 30_000;
-const REST_MS = 60_000;
+const REST_MS = 120_000;
 const PROGRESS_MS = 5_000;
 const DAY_MS = 86_400_000;
 
@@ -76,29 +73,19 @@ export async function runKillSteps(options: KillOptions): Promise<KillReport> {
     const progress = setInterval(() => {
       options.onProgress?.(`${pool.deaths} of ${tried.length} workers killed`);
     }, PROGRESS_MS);
-    const place = (orderId: string): Promise<void> => {
+    const place = (orderId: string, moreTime = 1): Promise<void> => {
       const path = pathOf(orderId);
       placed.set(orderId, path);
-      return shop.order(path, orderId);
-    };
-    let next = 0;
-    // As many at once as there are workers: who waits for his turn for too long would miss it.
-    const turns = async (): Promise<void> => {
-      for (let index = next++; index < tried.length; index = next++) {
-        const point = tried[index];
-        if (point === undefined) return;
-        await place(point.orderId);
-        const died = async () => (await reached()).has(String(index));
-        await until(sentenceOf(point), died, LONGEST_TURN_MS).catch(() => undefined);
-      }
+      return shop.order({ ...path, dueInMs: path.dueInMs * moreTime }, orderId);
     };
     const bystanders = paths.flatMap(({ name }) =>
       Array.from({ length: options.bystanders ?? 0 }, (_, n) => `${name}-bystander-${n}`),
     );
-    const failed = await Promise.all([
-      ...Array.from({ length: options.workers }, turns),
-      ...bystanders.map(place),
-    ]).then(() => [], sentence);
+    const isReached = async (index: number): Promise<boolean> => (await reached()).has(String(index));
+    const [refused] = await Promise.all([
+      takeTurns({ points: tried, workers: options.workers, place, isReached }),
+      ...bystanders.map((orderId) => place(orderId)),
+    ]);
     const rests = async () => (await wrongIn(truth, placed)).length === 0;
     await until('every order has come to its end', rests, REST_MS).catch(() => undefined);
     clearInterval(progress);
@@ -109,7 +96,7 @@ export async function runKillSteps(options: KillOptions): Promise<KillReport> {
       deaths: pool.deaths,
       missed: tried.filter((_, index) => !used.has(String(index))).map(sentenceOf),
       parked: await parkedOn(truth),
-      refused: failed,
+      refused,
       violations: [...pool.problems, ...(await wrongIn(truth, placed))],
       seconds: (performance.now() - started) / 1_000,
     };
@@ -119,7 +106,6 @@ export async function runKillSteps(options: KillOptions): Promise<KillReport> {
 }
 
 const sentenceOf = ({ orderId, call, moment }: CrashPoint): string => `${orderId}: ${moment} ${call}`;
-const sentence = (error: unknown): string[] => [String(error)];
 
 function pathOf(orderId: string): Path {
   const found = paths.find(({ name }) => orderId.startsWith(`${name}-`));
@@ -142,8 +128,7 @@ async function rehearse(
     const shop = createShop(truth.log, isToldOn(truth), DRY_MS);
     await shop.open();
     for (const path of paths) placed.set(`${path.name}-rehearsal`, path);
-    const soon = (path: Path): Path => (path.dueInMs > DRY_MS ? path : { ...path, dueInMs: LATE_MS });
-    await Promise.all([...placed].map(([orderId, path]) => shop.order(soon(path), orderId)));
+    await Promise.all([...placed].map(([orderId, path]) => shop.order(path, orderId)));
     const rests = async () => (await wrongIn(truth, placed)).length === 0;
     await until('the rehearsal has come to its end', rests, DRY_MS);
   } finally {

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CrashPoint } from './calls.ts';
+import { pointIdOf } from './turns.ts';
 import { openOrderWorker } from './worker.ts';
 
 /** What a worker is told. A point is used up when the folder has an entry of its index. */
@@ -12,7 +13,7 @@ export interface WorkerOrders {
 }
 
 const { url, folder, points } = JSON.parse(process.argv[2] ?? '') as WorkerOrders;
-const keyOf = ({ orderId, call, moment }: CrashPoint): string => `${orderId} ${moment} ${call}`;
+const keyOf = ({ orderId, call, moment }: CrashPoint): string => `${pointIdOf(orderId)} ${moment} ${call}`;
 const armed = new Map(points.map((point, index) => [keyOf(point), index]));
 
 function isMine(index: number): boolean {

@@ -2,6 +2,7 @@ import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve
 import { keyOf, type StreamRef } from '../stream.ts';
 import { createContended } from './contended.ts';
 import type { GroupPolicy } from './policy.ts';
+import { takeBatch, type Waiting } from './waiting.ts';
 
 /** What group commit needs of a server beside what a single append needs. */
 export interface GroupTransport extends AppendTransport {
@@ -22,15 +23,6 @@ export interface GroupCommitOptions {
   readonly now: () => number;
   /** Calls back when everything that is on its way into the queue now is there. */
   readonly soon: (callback: () => void) => void;
-}
-
-interface Waiting {
-  readonly key: string;
-  readonly commit: OutgoingCommit;
-  readonly timeoutMs: number;
-  readonly since: number;
-  readonly answer: (outcome: PublishOutcome) => void;
-  readonly fail: (error: unknown) => void;
 }
 
 /** More commits in one batch only make its first one wait longer. */
@@ -194,16 +186,4 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
       });
     },
   };
-}
-
-/** The next commits for one batch, no aggregate twice: expectations are checked against the log before the batch. */
-function takeBatch(queue: Waiting[], most: number): Waiting[] {
-  const taken = new Map<string, Waiting>();
-  const left: Waiting[] = [];
-  for (const waiting of queue) {
-    if (taken.size < most && !taken.has(waiting.key)) taken.set(waiting.key, waiting);
-    else left.push(waiting);
-  }
-  queue.splice(0, queue.length, ...left);
-  return [...taken.values()];
 }

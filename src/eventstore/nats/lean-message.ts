@@ -1,4 +1,4 @@
-import { Match, type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
+import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { wholeBuffer } from '../whole-buffer.ts';
 
 /** What a reader looks at of a message. */
@@ -67,8 +67,8 @@ class HeadersInPlace extends MsgHdrsImpl {
     this.#to = to;
   }
 
-  override get(name: string, match = Match.Exact): string {
-    if (this.#decoded || match !== Match.Exact) return super.get(name, match);
+  override get(name: string, match?: 'exact'): string {
+    if (this.#decoded || (match !== undefined && match !== 'exact')) return super.get(name, match);
     const bytes = this.#bytes;
     for (let line = this.#from + START.length; line < this.#to; ) {
       const end = bytes.indexOf(LINE_END, line);

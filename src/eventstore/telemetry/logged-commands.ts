@@ -15,9 +15,10 @@ export interface CommandLogger {
  * what only a defect explains. Holds ids and codes, never what a command carries; for `watchHandler`.
  */
 export function logCommands(logger: CommandLogger): (done: CommandDone) => void {
-  return ({ error, ms, traceparent, ...fields }) => {
-    const level = levelOf(fields.outcome, error);
+  return (done) => {
+    const level = levelOf(done.outcome, done.error);
     if (!logger.isLevelEnabled(level)) return;
+    const { error, ms, traceparent, ...fields } = done;
     const line = { ...fields, ms: Math.round(ms * 10) / 10, ...traceOf(traceparent) };
     if (level === 'error') logger.error({ ...line, err: error }, 'command failed');
     else if (error !== undefined) logger.warn({ ...line, reason: reasonOf(error) }, 'command not served');

@@ -3,6 +3,7 @@ import {
   type Attributes,
   type Context,
   context,
+  ROOT_CONTEXT,
   type Span,
   SpanKind,
   type Tracer,
@@ -38,6 +39,15 @@ export function traceHandler(
     const span = tracer.startSpan(name, { kind: SpanKind.PRODUCER }, parent);
     return { span, parent, meta: { ...meta, ...storedTraceOf(span.spanContext()) } };
   };
+  const categories = new Map<string, Attributes>();
+  const aboutCategory = (category: string): Attributes => {
+    let about = categories.get(category);
+    if (about === undefined) {
+      about = { ...messaging('append', `${prefix}.${category}`), [SAYS.category]: category };
+      categories.set(category, about);
+    }
+    return about;
+  };
 
   return {
     load: handler.load,
@@ -52,21 +62,24 @@ export function traceHandler(
       const decidedAgain = (): void => {
         attempts++;
       };
-      const about = (): Attributes => ({
-        ...messaging('append', `${prefix}.${category}`),
-        [SAYS.category]: category,
-        [SAYS.aggregateId]: id,
-        [SAYS.attempts]: attempts,
-      });
+      const describe = (): void => {
+        span.setAttributes(aboutCategory(category));
+        span.setAttribute(SAYS.aggregateId, id);
+        span.setAttribute(SAYS.attempts, attempts);
+      };
       try {
         const result = await inside(parent, span, () =>
           handler.execute(decider, id, command, { ...stored, decidedAgain }, options),
         );
-        if (span.isRecording()) span.setAttributes({ ...about(), ...outcomeOf(result) });
+        if (span.isRecording()) {
+          describe();
+          tellOutcome(span, result);
+        }
         span.end();
         return result;
       } catch (error) {
-        endFailed(span, error, { ...about(), [SAYS.outcome]: 'fault' });
+        describe();
+        endFailed(span, error, { [SAYS.outcome]: 'fault' });
         throw error;
       }
     },
@@ -107,30 +120,15 @@ function parentOf(meta: CommandMeta): Context {
  * request carries its trace with it: an asynchronous context would slow down every promise of the process on Node 20.
  */
 function inside<T>(parent: Context, span: Span, run: () => T): T {
-  return parent === context.active() ? within(parent, span, run) : run();
+  return parent !== ROOT_CONTEXT && parent === context.active() ? within(parent, span, run) : run();
 }
 
-function outcomeOf(result: CommandResult<unknown, Message, Rejection>): Attributes {
-  switch (result.outcome) {
-    case 'accepted':
-      return {
-        [SAYS.outcome]: 'accepted',
-        [SAYS.version]: result.version,
-        ...(result.repeated && { [SAYS.repeated]: true }),
-      };
-    case 'rejected':
-      return {
-        [SAYS.outcome]: 'rejected',
-        [SAYS.version]: result.version,
-        [SAYS.rejection]: result.rejection.code,
-      };
-    case 'conflict':
-      return { [SAYS.outcome]: 'conflict', [SAYS.version]: result.actual };
-    case 'key-reused':
-      return { [SAYS.outcome]: 'key_reused', [SAYS.version]: result.version };
-    case 'unchanged':
-      return { [SAYS.outcome]: 'unchanged', [SAYS.version]: result.version };
-  }
+function tellOutcome(span: Span, result: CommandResult<unknown, Message, Rejection>): void {
+  const { outcome } = result;
+  span.setAttribute(SAYS.outcome, outcome === 'key-reused' ? 'key_reused' : outcome);
+  span.setAttribute(SAYS.version, outcome === 'conflict' ? result.actual : result.version);
+  if (outcome === 'rejected') span.setAttribute(SAYS.rejection, result.rejection.code);
+  if (outcome === 'accepted' && result.repeated) span.setAttribute(SAYS.repeated, true);
 }
 
 /** Deciders name their commands by `type`. */

@@ -1,5 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { CommandResult } from '../command.ts';
+import type { CommandMeta, CommandResult } from '../command.ts';
 import type { Rejection } from '../decider.ts';
 import { EventStoreError } from '../errors.ts';
 import type { Handler } from '../handler.ts';
@@ -35,19 +35,14 @@ export function watchHandler(handler: Handler, observers: readonly ((done: Comma
     close: handler.close,
     execute: async (decider, id, command, meta, options) => {
       const started = performance.now();
-      const about = {
-        category: decider.category,
-        id,
-        command: nameOf(command),
-        commandId: meta.commandId,
-        traceparent: meta.traceparent,
-      };
+      const about = { category: decider.category, id, command: nameOf(command), meta, started };
       try {
         const result = await handler.execute(decider, id, command, meta, options);
-        tell({ ...about, ...outcomeOf(result), ms: performance.now() - started, error: undefined });
+        const version = result.outcome === 'conflict' ? result.actual : result.version;
+        tell(doneOf(about, wordOf(result.outcome), codeOf(result), version, undefined));
         return result;
       } catch (error) {
-        tell({ ...about, ...faultOf(error), ms: performance.now() - started, error });
+        tell(doneOf(about, 'fault', faultCodeOf(error), undefined, error));
         throw error;
       }
     },
@@ -55,32 +50,39 @@ export function watchHandler(handler: Handler, observers: readonly ((done: Comma
       const started = performance.now();
       // Several aggregates at once: told as one command of the first.
       const { category = '', id = '' } = parts[0]?.stream ?? {};
-      const about = {
-        category,
-        id,
-        command: 'commitAll',
-        commandId: meta.commandId,
-        traceparent: meta.traceparent,
-      };
+      const about = { category, id, command: 'commitAll', meta, started };
       try {
         const result = await handler.commitAll(parts, meta);
         const version = result.outcome === 'accepted' ? result.versions[0] : undefined;
-        const told = { outcome: wordOf(result.outcome), code: codeOf(result), version };
-        tell({ ...about, ...told, ms: performance.now() - started, error: undefined });
+        tell(doneOf(about, wordOf(result.outcome), codeOf(result), version, undefined));
         return result;
       } catch (error) {
-        tell({ ...about, ...faultOf(error), ms: performance.now() - started, error });
+        tell(doneOf(about, 'fault', faultCodeOf(error), undefined, error));
         throw error;
       }
     },
   };
 }
 
-type Told = Pick<CommandDone, 'outcome' | 'code' | 'version'>;
+interface About {
+  readonly category: string;
+  readonly id: string;
+  readonly command: string;
+  readonly meta: CommandMeta;
+  readonly started: number;
+}
 
-function outcomeOf(result: CommandResult<unknown, Message, Rejection>): Told {
-  const version = result.outcome === 'conflict' ? result.actual : result.version;
-  return { outcome: wordOf(result.outcome), code: codeOf(result), version };
+/** Field by field: spreading objects costs a tenth of a command. */
+function doneOf(
+  { category, id, command, meta, started }: About,
+  outcome: CommandDone['outcome'],
+  code: string,
+  version: number | undefined,
+  error: unknown,
+): CommandDone {
+  const { commandId, traceparent } = meta;
+  const ms = performance.now() - started;
+  return { category, id, command, outcome, code, version, commandId, traceparent, ms, error };
 }
 
 function wordOf(outcome: CommandResult<unknown, Message, Rejection>['outcome']): CommandDone['outcome'] {
@@ -91,12 +93,8 @@ function codeOf(result: { readonly outcome: string; readonly rejection?: Rejecti
   return result.rejection?.code ?? '';
 }
 
-function faultOf(error: unknown): Told {
-  return {
-    outcome: 'fault',
-    code: error instanceof EventStoreError ? error.code : 'error',
-    version: undefined,
-  };
+function faultCodeOf(error: unknown): string {
+  return error instanceof EventStoreError ? error.code : 'error';
 }
 
 /** Deciders name their commands by `type`; what is none of that has one name for all. */

@@ -11,7 +11,10 @@ import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb
 
 const schemas: readonly DescMessage[] = [
   CommitSchema,
-  ...[user, email, product, order].flatMap(({ events }) => events),
+  ...user.events,
+  ...email.events,
+  ...product.events,
+  ...order.events,
 ];
 
 /** Texts that are plain, of two to four bytes a letter, or hold what a decoder may strip. */

@@ -126,7 +126,15 @@ describe('the metrics of commands and appends', () => {
 });
 
 describe('the lines of commands', () => {
-  const about = { category: 'order', id: 'o1', command: 'place', commandId: 'c1', version: 7, ms: 1.26 };
+  const about = {
+    category: 'order',
+    id: 'o1',
+    command: 'place',
+    commandId: 'c1',
+    version: 7,
+    ms: 1.26,
+    traceparent: undefined,
+  };
   const lines = (...done: Partial<CommandDone>[]) => {
     const written: unknown[] = [];
     const write = (level: string) => (fields: object, message: string) =>
