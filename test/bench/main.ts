@@ -7,7 +7,10 @@ import { appendScenario } from './append.ts';
 import { commandScenario, durableCommandScenario } from './commands.ts';
 import { durableScenario } from './durable.ts';
 import { hotScenario } from './hot.ts';
+import { lagScenario } from './lag.ts';
+import { rebuildScenario } from './rebuild.ts';
 import { type ResultTable, type RunFacts, renderResults, renderTable, replaceResults } from './render.ts';
+import { replayScenario } from './replay.ts';
 import type { Scenario } from './result.ts';
 import { scaleScenario } from './scale.ts';
 import { telemetryScenario } from './telemetry.ts';
@@ -23,6 +26,9 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   durableCommandScenario,
   () => hotScenario,
   () => scaleScenario,
+  () => replayScenario,
+  () => rebuildScenario,
+  () => lagScenario,
   () => telemetryScenario,
 ];
 

@@ -18,21 +18,39 @@ interface LiveShop extends ShopWorld {
   readonly live: RunningLiveOrders;
   /** How often the log was scanned. */
   readonly scans: () => number;
+  /** What is wrong with the server now. */
+  readonly trouble: Trouble;
+}
+
+interface Trouble {
+  /** Histories end behind this position, as a leader tells them that was paused. */
+  staleAt?: number;
+  /** How long the reader waits for each batch, in milliseconds. */
+  lagMs?: number;
 }
 
 async function withLive(settings: Partial<LiveSettings>, play: (shop: LiveShop) => Promise<void>) {
   const shop = createShopWorld();
   let scans = 0;
+  const trouble: Trouble = {};
   const log: Log = {
     ...shop.log,
-    scan: (options) => {
+    read: async (stream, options) => {
+      const page = await shop.log.read(stream, options);
+      const { staleAt = Number.POSITIVE_INFINITY } = trouble;
+      return { ...page, commits: page.commits.filter(({ position }) => position <= staleAt) };
+    },
+    scan: async function* (options) {
       scans++;
-      return shop.log.scan(options);
+      for await (const batch of shop.log.scan(options)) {
+        if (trouble.lagMs !== undefined) await shop.runtime.sleep(trouble.lagMs);
+        yield batch;
+      }
     },
   };
   const live = createLiveOrders({ log, runtime: shop.runtime, settings });
   await shop.world.run(async () => {
-    await play({ ...shop, live, scans: () => scans });
+    await play({ ...shop, live, scans: () => scans, trouble });
     live.stop();
   });
 }
@@ -91,6 +109,31 @@ test("a user's stream begins now, and resumes behind a place, also inside a comm
       '3 placed cancelled',
       '4 placed',
     ]);
+  }));
+
+test('what a history left out because its leader was stale is read again with the next commit', () =>
+  withLive({}, async ({ live, append, runtime, trouble }) => {
+    append('order', 'o1', orderPlaced('o1', 'u1'));
+    append('order', 'o1', validated());
+    await live.user('u1');
+    trouble.staleAt = 1;
+    const stream = opened(await live.order('o1'));
+    expect(await take(stream, 1)).toEqual(['1 placed']);
+    const rest = take(stream, 2);
+    await runtime.sleep(100);
+    delete trouble.staleAt;
+    append('order', 'o1', cancelled());
+    expect(await rest).toEqual(['2 placed', '3 cancelled']);
+  }));
+
+test('a client that is ahead of the process it comes to sees nothing twice', () =>
+  withLive({}, async ({ live, append, trouble }) => {
+    append('order', 'o1', orderPlaced('o1', 'u1'));
+    await live.user('u1');
+    trouble.lagMs = 5_000;
+    for (let i = 0; i < 3; i++) append('order', 'o1', validated());
+    const stream = opened(await live.user('u1', { position: 3 }));
+    expect(await take(stream, 1)).toEqual(['4 placed']);
   }));
 
 test('an idle client is moved on by what it was not interested in, but never past what waits for it', () =>
