@@ -7,7 +7,7 @@ const TIMEOUT_MS = 150_000;
 it(
   'an order comes to its end, to the cent, whichever call its worker is killed at',
   async () => {
-    const report = await runKillSteps({ every: 19, workers: 2 });
+    const report = await runKillSteps({ every: 27, workers: 2 });
     expect(report).toMatchObject({ missed: [], parked: [], refused: [], violations: [] });
     expect(report.points).toBeGreaterThan(150);
     expect(report.deaths).toBe(report.tried.length);

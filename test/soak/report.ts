@@ -67,6 +67,8 @@ export async function parkedOn(handle: Pick<LogHandle, 'requests'>): Promise<str
 export async function reportOf(evidence: Evidence): Promise<SoakReport> {
   const { truth, told, fleet, faults, traffic } = evidence;
   const seconds = (Date.now() - evidence.started) / 1_000;
+  // The last fault may have been NATS itself, and this connection not be back yet.
+  await until('NATS answers', async () => (await truth.log.head()) > 0, CALM_WITHIN_MS);
   const ledger = await ledgerOf(truth);
   let found: Inspection = { orders: new Map(), open: [], violations: [] };
   const calm = async (): Promise<boolean> => {

@@ -17,6 +17,9 @@ const READY_MS = 20_000;
 /** PostgreSQL refuses to run as root: then it runs as the user `nobody`. */
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
+/** The pipe closes when this process ends, however it does; then connections are ended and data is flushed. */
+const GUARD = '"$0" "$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server';
+
 /** Starts it as it comes, with `synchronous_commit` on. @throws Error when there is none, or it does not start */
 export async function startPostgres(): Promise<Postgres> {
   const bin = await findBinaries();
@@ -40,11 +43,9 @@ export async function startPostgres(): Promise<Postgres> {
     synchronous_commit: 'on',
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const server = spawn(join(bin, 'postgres'), ['-D', data, ...flags], { ...at, stdio: 'ignore' });
-  const end = () => void server.kill('SIGQUIT');
-  process.once('exit', end);
+  const command = ['-c', GUARD, join(bin, 'postgres'), '-D', data, ...flags];
+  const server = spawn('/bin/sh', command, { ...at, stdio: ['pipe', 'ignore', 'ignore'] });
   const stop = async (): Promise<void> => {
-    process.removeListener('exit', end);
     await stopped(server);
     await rm(folder, { recursive: true, force: true });
   };
@@ -87,8 +88,7 @@ async function ready(bin: string, port: number, server: ChildProcess): Promise<v
 async function stopped(server: ChildProcess): Promise<void> {
   if (server.exitCode !== null || server.signalCode !== null) return;
   const gone = new Promise((resolve) => server.once('exit', resolve));
-  // A fast shutdown: connections are ended, data is flushed.
-  server.kill('SIGINT');
+  server.stdin?.end();
   await gone;
 }
 
