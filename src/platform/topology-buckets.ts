@@ -1,5 +1,6 @@
 import { type JetStreamManager, jetstreamManager, PersistMode, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { addStream } from '../eventstore/nats/add-stream.ts';
 import { type BucketKind, bucketConfig } from '../eventstore/nats/bucket-stream.ts';
 import { isStreamMissing } from '../eventstore/nats/log-stream.ts';
 import { bucketStream } from '../eventstore/nats/nats-bucket.ts';
@@ -33,7 +34,7 @@ export async function applyBuckets(
 ): Promise<void> {
   for (const [index, { name, kind }] of buckets.entries()) {
     const { action } = steps[index] ?? {};
-    if (action === 'create') await jsm.streams.add(bucketConfig(name, kind));
+    if (action === 'create') await addStream(jsm, bucketConfig(name, kind));
     if (action === 'update') await jsm.streams.update(bucketStream(name), { num_replicas: kind.replicas });
   }
 }

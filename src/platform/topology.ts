@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
+import { addStream } from '../eventstore/nats/add-stream.ts';
 import {
   INCARNATION_KEY,
   isStreamMissing,
@@ -54,7 +55,7 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
     const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
-    await changing(log.stream, jsm.streams.add(logStreamConfig(log, metadata)));
+    await changing(log.stream, addStream(jsm, logStreamConfig(log, metadata)));
   }
   if (step.action === 'update') {
     const compression = StoreCompression.None;
@@ -62,7 +63,7 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
   }
   for (const [index, { config }] of deps.streams.entries()) {
     const { action } = others[index] ?? {};
-    if (action === 'create') await changing(config.name, jsm.streams.add(config));
+    if (action === 'create') await changing(config.name, addStream(jsm, config));
     if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
   }
   const steps = others.slice(deps.streams.length);

@@ -46,10 +46,10 @@ export const rebuildScenario: Scenario = {
         name: '15. resident memory of the process after the rebuild, and before it',
         ratio: ratioOf(after, before),
         goal: 1.3,
+        lowerIsBetter: true,
         product: rounded(after),
         baseline: rounded(before),
         unit: 'MiB',
-        note: 'lower is better',
       },
     ];
   },

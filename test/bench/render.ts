@@ -27,9 +27,9 @@ export function statText({ median, min, max }: Stat): string {
 }
 
 /** Whether a row reaches what was set for it; a row without a goal or ratio says nothing. */
-export function verdict({ ratio, goal }: ResultRow): string {
+export function verdict({ ratio, goal, lowerIsBetter = false }: ResultRow): string {
   if (ratio === undefined || goal === undefined) return '';
-  return ratio >= goal ? 'reached' : 'missed';
+  return (lowerIsBetter ? ratio <= goal : ratio >= goal) ? 'reached' : 'missed';
 }
 
 /** A table in Markdown. */
@@ -39,7 +39,7 @@ export function renderTable({ title, rows }: ResultTable): string {
     `${statText(row.product)} ${row.unit}`,
     row.baseline === undefined ? '' : `${statText(row.baseline)} ${row.unit}`,
     row.ratio === undefined ? '' : row.ratio.toFixed(2),
-    row.goal === undefined ? '' : `${row.goal}`,
+    row.goal === undefined ? '' : `${row.lowerIsBetter === true ? 'at most ' : ''}${row.goal}`,
     verdict(row),
   ]);
   const lines = [

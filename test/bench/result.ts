@@ -8,12 +8,14 @@ export interface Stat {
 /**
  * One line of the results: what the product did and, where there is one, what the baseline did in the same
  * rounds. `ratio` is the one that `goal` is compared with; which side is divided by which is the scenario's
- * choice, so that a higher ratio is a better one unless the note says otherwise.
+ * choice, so that a higher ratio is a better one unless `lowerIsBetter` says otherwise.
  */
 export interface ResultRow {
   readonly name: string;
   readonly ratio?: number;
   readonly goal?: number;
+  /** True: `goal` is the most that `ratio` may be. */
+  readonly lowerIsBetter?: boolean;
   readonly product: Stat;
   readonly baseline?: Stat;
   readonly unit: string;

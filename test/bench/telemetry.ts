@@ -14,8 +14,7 @@ const ORDER = { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }], payment: { t
 /** Commands over HTTP and nothing else, so that what telemetry costs them is not hidden by other work. */
 const API_ONLY = {
   JETLEDGER_ENV: 'test',
-  JETLEDGER_PROCESSES__ENABLED: 'false',
-  JETLEDGER_PROJECTIONS__ENABLED: 'false',
+  JETLEDGER_SERVICE__ROLES: 'api',
 };
 const NO_METRICS = { JETLEDGER_METRICS__ENABLED: 'false' };
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
+import { addStream } from '../../src/eventstore/nats/add-stream.ts';
 import {
   INCARNATION_KEY,
   logStreamConfig,
@@ -32,7 +33,7 @@ const DEFAULT_BOUNDS = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 } as const;
 export async function createLogStream(url: string, names: LogNames = TEST_LOG, replicas = 1): Promise<void> {
   const connection = await connect({ servers: url });
   const jsm = await jetstreamManager(connection);
-  await jsm.streams.add(logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() }));
+  await addStream(jsm, logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() }));
   await connection.close();
 }
 

@@ -7,6 +7,7 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
+import { addStream } from './add-stream.ts';
 import { isStreamMissing } from './log-stream.ts';
 import { bucketStream } from './nats-bucket.ts';
 
@@ -52,6 +53,6 @@ export async function ensureBucket(
     return (await jsm.streams.info(wanted.name)).config;
   } catch (error) {
     if (!isStreamMissing(error)) throw error;
-    return (await jsm.streams.add(wanted)).config;
+    return addStream(jsm, wanted);
   }
 }

@@ -49,6 +49,11 @@ describe('the page of results', () => {
     expect(verdict(open)).toBe('');
   });
 
+  it('takes the goal of a row whose lower ratio is better for the most it may be', () => {
+    expect(verdict({ ...row, lowerIsBetter: true, ratio: 1.2999 })).toBe('reached');
+    expect(verdict({ ...row, lowerIsBetter: true, ratio: 1.3001 })).toBe('missed');
+  });
+
   it('replaces what stands between the markers and nothing else', () => {
     const page = (middle: string) =>
       `# Title\n<!-- results: begin (written by \`npm run bench -- --write\`) -->\n${middle}\n<!-- results: end -->\nafter\n`;
