@@ -3,6 +3,7 @@ import type { Runtime } from '../../eventstore/runtime.ts';
 import type { SlotGroup } from '../../eventstore/stream.ts';
 import { type Board, GROUPS, LEASE, SESSION } from './board.ts';
 import { GroupsDiffer } from './errors.ts';
+import { pause } from './pause.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
 import type { Session } from './session.ts';
 
@@ -12,14 +13,18 @@ interface LeaseDeps {
   readonly runtime: Runtime;
 }
 
+/** How long the one who gives a group back waits for the answer, in milliseconds. */
+const GIVE_BACK_MS = 1_000;
+
 /** A group's key in every bucket of the engine. */
 export function groupKey(consumer: string, group: SlotGroup): string {
   return `${consumer}.${group.count}.${group.index}`;
 }
 
 /**
- * Takes a group's lease for a session: when nobody has it, or when the session that has it is gone. Returns what gives
- * it back, or undefined when another holds it. The lease holds for as long as the session does.
+ * Takes a group's lease for a session that does not work on it: when nobody has it, when the session that has it is
+ * gone, or when it is this very session's, which is still giving it back. Returns what gives it back, or undefined when
+ * another holds it. The lease holds for as long as the session does.
  * @throws LogUnavailable, OutcomeUnknown when the session has ended
  */
 export async function takeLease(
@@ -30,7 +35,9 @@ export async function takeLease(
 ): Promise<{ release(): Promise<void> } | undefined> {
   const key = LEASE + groupKey(consumer, group);
   const seen = board.lease(key);
-  if (seen?.session !== undefined && (await isAlive(bucket, board, seen.session))) return undefined;
+  const holder = seen?.session;
+  if (holder !== undefined && holder !== session.id && (await isAlive(bucket, board, holder)))
+    return undefined;
   const value = toBytes({ session: session.id, take: runtime.id() });
   const row = { key, value, expectedRevision: seen?.revision ?? 0, position: 0 };
   const result = await writeRow({ runtime, signal: session.ended }, bucket, row);
@@ -43,11 +50,13 @@ export async function takeLease(
   const { revision } = result;
   return {
     release: async () => {
-      // Unanswered it may still have been given back; if it was not, the end of the session does it.
-      const given = await bucket
-        .write({ key, value: undefined, expectedRevision: revision, position: 0 })
-        .catch(() => undefined);
-      if (given?.written) board.apply({ key, value: new Uint8Array(), revision: given.revision });
+      const row = { key, value: undefined, expectedRevision: revision, position: 0 };
+      const giving = writeRow({ runtime, signal: session.ended }, bucket, row).then(
+        (given) => given.written && board.apply({ key, value: new Uint8Array(), revision: given.revision }),
+        () => undefined,
+      );
+      // While the server is away it goes on beside, until the session ends: a lease that stayed would bar the group.
+      await Promise.race([giving, pause(runtime, GIVE_BACK_MS, session.ended)]);
     },
   };
 }

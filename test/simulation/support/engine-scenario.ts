@@ -8,6 +8,8 @@ export interface EngineScenario {
   readonly operations: readonly { readonly atMs: number; readonly what: 'redrive' | 'discard' }[];
   /** When an instance hangs, and for how long, in milliseconds from the start. */
   readonly hangs: readonly { readonly place: number; readonly atMs: number; readonly forMs: number }[];
+  /** When no instance reaches the server, and for how long, in milliseconds from the start. */
+  readonly outages: readonly { readonly atMs: number; readonly forMs: number }[];
 }
 
 /** Few aggregates with several commits each, in one group and in others. */
@@ -33,12 +35,16 @@ export function engineScenarioOf(seed: number): EngineScenario {
     atMs: pick(prng, ACTIVE_MS),
     forMs: 500 + pick(prng, 8_000),
   }));
-  return { commits, operations, hangs };
+  const outages = Array.from({ length: prng() < 0.25 ? 1 + pick(prng, 3) : 0 }, () => ({
+    atMs: pick(prng, ACTIVE_MS),
+    forMs: 100 + pick(prng, 3_000),
+  }));
+  return { commits, operations, hangs, outages };
 }
 
 /** The scenario made smaller in every way that leaves something out. */
 export function* smallerEngineScenario(scenario: EngineScenario): Generator<EngineScenario> {
-  for (const part of ['commits', 'operations', 'hangs'] as const) {
+  for (const part of ['commits', 'operations', 'hangs', 'outages'] as const) {
     for (const at of scenario[part].keys()) {
       yield { ...scenario, [part]: scenario[part].filter((_, other) => other !== at) };
     }

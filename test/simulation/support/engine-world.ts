@@ -21,7 +21,7 @@ import {
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow } from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
-import { freezable } from './freezable.ts';
+import { type Freezable, freezable } from './freezable.ts';
 
 /** Spoils what an instance works with; makes the fault that the simulation must find. One per schedule. */
 export type EnginePlant = (world: World) => (deps: EngineDeps) => EngineDeps;
@@ -42,7 +42,7 @@ const FAULTS: Partial<Faults> = {
 const INSTANCES = 2;
 const LONGEST_DELAY_MS = 3_000;
 /** By then everything must be done, in milliseconds from the start. */
-const DEADLINE_MS = 200_000;
+const DEADLINE_MS = 40_000;
 const PREFIX = 't';
 /** More commits of a group in memory than this are a violation. */
 export const MAX_HELD = 4;
@@ -83,7 +83,7 @@ export async function runEngineSchedule(
   const spoil = plant(world);
   const shop = { repaired: false, problems: new Set<string>() };
   const clock = world.runtime('clock');
-  const instances: { engine: Engine; hang: (ms: number) => void }[] = [];
+  const instances: ({ engine: Engine } & Pick<Freezable, 'hang' | 'cutOff'>)[] = [];
   let lives = 0;
   let over = false;
 
@@ -99,7 +99,7 @@ export async function runEngineSchedule(
       const engine = startEngine(
         spoil({ ...deps, onError: (_, error) => shop.problems.add(`stopped: ${String(error)}`) }),
       );
-      instances[place] = { engine, hang: frozen.hang };
+      instances[place] = { engine, hang: frozen.hang, cutOff: frozen.cutOff };
       await new Promise(() => undefined);
     });
     void life.then(() => {
@@ -133,6 +133,10 @@ export async function runEngineSchedule(
       ...scenario.hangs.map(async ({ place, atMs, forMs }) => {
         await clock.sleep(atMs);
         instances[place]?.hang(forMs);
+      }),
+      ...scenario.outages.map(async ({ atMs, forMs }) => {
+        await clock.sleep(atMs);
+        for (const { cutOff } of instances) cutOff(forMs);
       }),
       ...scenario.operations.map(async ({ atMs, what }) => {
         await clock.sleep(atMs);

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { shareOf } from '../../../../src/processes/engine/lease.ts';
+import type { Bucket } from '../../../../src/eventstore/bucket.ts';
+import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
+import { createMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
+import { systemRuntime as runtime } from '../../../../src/eventstore/runtime.ts';
+import { watchBoard } from '../../../../src/processes/engine/board.ts';
+import { shareOf, takeLease } from '../../../../src/processes/engine/lease.ts';
+import type { Session } from '../../../../src/processes/engine/session.ts';
+import { until } from '../../../support/until.ts';
 
 const shares = (consumer: string, count: number, members: readonly string[]): number[] =>
   members.map((own) => shareOf(consumer, count, members, own));
@@ -19,4 +26,71 @@ test.each([1, 4, 16, 64])(
 test('consumers of one group do not all run on the same instance', () => {
   const owners = ['a', 'b', 'c', 'd'].map((consumer) => shares(consumer, 1, ['one', 'two']).indexOf(1));
   expect(new Set(owners).size).toBe(2);
+});
+
+const GROUP = { count: 4, index: 1 } as const;
+const sessionOf = (id: string): Session => ({
+  id,
+  alive: () => true,
+  ended: new AbortController().signal,
+  end: async () => undefined,
+});
+
+/** A board on a bucket, on which some sessions are alive. */
+async function boardOf(bucket: Bucket, sessions: readonly string[], signal: AbortSignal) {
+  for (const id of sessions) {
+    const value = Buffer.from(JSON.stringify({ instance: id, consumers: ['orders'], beat: 1 }));
+    await bucket.write({ key: `session.${id}`, value, expectedRevision: 0, position: 0 });
+  }
+  const board = watchBoard({ bucket, runtime, signal }, () => undefined);
+  await until('the board is ready', () => board.ready);
+  return board;
+}
+
+/** A bucket whose server can be switched off for writers; what they sent then may still arrive. */
+function switched(stored: Bucket) {
+  const late: (() => Promise<unknown>)[] = [];
+  const state = { away: false };
+  const bucket: Bucket = {
+    ...stored,
+    write: async (row) => {
+      if (!state.away) return stored.write(row);
+      late.push(() => stored.write(row));
+      throw new LogUnavailable('away');
+    },
+  };
+  return { bucket, state, late };
+}
+
+test('a group that is given back while the server is away is free once it is back', async () => {
+  const stop = new AbortController();
+  const stored = createMemoryBucket('shared');
+  const board = await boardOf(stored, ['mine', 'other'], stop.signal);
+  const { bucket, state } = switched(stored);
+  const deps = { bucket, board, runtime };
+  const lease = await takeLease(deps, sessionOf('mine'), 'orders', GROUP);
+  expect(await takeLease(deps, sessionOf('other'), 'orders', GROUP)).toBeUndefined();
+  state.away = true;
+  await lease?.release();
+  state.away = false;
+  const taken = async () => (await takeLease(deps, sessionOf('other'), 'orders', GROUP)) !== undefined;
+  await until('the other session has it', taken);
+  stop.abort();
+});
+
+test('a group whose giving back is under way is taken again by its own session, and the late removal is refused', async () => {
+  const stop = new AbortController();
+  const stored = createMemoryBucket('shared');
+  const board = await boardOf(stored, ['mine', 'other'], stop.signal);
+  const { bucket, state, late } = switched(stored);
+  const deps = { bucket, board, runtime };
+  const lease = await takeLease(deps, sessionOf('mine'), 'orders', GROUP);
+  state.away = true;
+  await lease?.release();
+  expect(await takeLease({ ...deps, bucket: stored }, sessionOf('mine'), 'orders', GROUP)).toBeDefined();
+  state.away = false;
+  expect(late.length).toBeGreaterThan(0);
+  for (const write of late) expect(await write()).toEqual({ written: false });
+  expect(await takeLease(deps, sessionOf('other'), 'orders', GROUP)).toBeUndefined();
+  stop.abort();
 });
