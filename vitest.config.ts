@@ -12,8 +12,9 @@ export default defineConfig({
     // A process for each file, since many files hold a server of their own; two fit the machines this runs on.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // What a test waits for has bounds of its own; these only end one that hangs, also on a busy machine.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 10_000,
     slowTestThreshold: 2_000,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
