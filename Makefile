@@ -11,7 +11,7 @@ NPM_RUN := npm run --silent
 STAMP := node_modules/.installed-lock
 BUILT := dist/.built
 # Folders too, so that a removed file counts as a change.
-SOURCES := $(shell find src -type d -o -name '*.ts') tsconfig.json configs/tsconfig.build.json
+SOURCES := $(shell find src -type d -o -name '*.ts' -o -path 'src/api/dev-page/*') tsconfig.json configs/tsconfig.build.json
 
 ##@ Use
 .PHONY: run
@@ -21,6 +21,10 @@ run: $(BUILT) ## Start everything: embedded NATS server and service, on http://l
 .PHONY: demo
 demo: $(BUILT) ## Walk through users, products and orders; starts a service of its own if none runs
 	@exec node dist/cli/jetledger.js demo
+
+.PHONY: cluster
+cluster: $(BUILT) ## Start three NATS servers and three services, on ports 3000 to 3002, for trying fail-over by hand
+	@exec node dist/cli/jetledger.js cluster
 
 ##@ Check
 .PHONY: test

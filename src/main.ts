@@ -1,25 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { buildApp } from './api/app.ts';
 import { listenQuietly } from './api/request-log.ts';
-import { createUseCases } from './app/create-use-cases.ts';
-import type { UseCaseSettings } from './app/steps.ts';
-import { openAuthentication } from './cli/auth.ts';
-import { buildAdmin } from './cli/consumers-admin.ts';
-import { buildLive } from './cli/live.ts';
-import { openMetering, startGauges } from './cli/metering.ts';
-import { type Nats, openLog, openNats } from './cli/open.ts';
-import { buildHandler, buildReadSide } from './cli/parts.ts';
-import { startProcesses } from './cli/processes.ts';
-import { createStallWatch, readiness } from './cli/readiness.ts';
-import { meterTracing, openTracing } from './cli/tracing.ts';
-import { systemRuntime } from './eventstore/runtime.ts';
-import { packageRoot } from './platform/config/package-root.ts';
+import { openCore } from './cli/core.ts';
+import { buildFront } from './cli/front.ts';
+import type { Nats } from './cli/open.ts';
+import { startRoles } from './cli/roles.ts';
+import { hasRole, rolesOf } from './platform/config/roles.ts';
 import type { Config } from './platform/config/schema.ts';
 import { HttpPortTaken } from './platform/http-port.ts';
-import { startNatsMonitor } from './platform/nats-monitor.ts';
+import { createLifecycle } from './platform/lifecycle.ts';
 import type { Tracing } from './platform/telemetry/tracing.ts';
 
 /** A service that answers. */
@@ -28,7 +18,12 @@ export interface Service {
   readonly url: string;
   /** Resolves with the reason when the service can never answer again: its embedded server has ended. */
   readonly lost: Promise<string>;
-  /** Answers what is under way, writes what waits, and closes everything; may be called again. */
+  /** What is not closed yet. */
+  left(): readonly string[];
+  /**
+   * Answers what is under way, writes what waits, and closes everything; may be called again.
+   * @throws ShutdownIncomplete when something could not be closed within `service.shutdownTimeoutMs`
+   */
   stop(): Promise<void>;
 }
 
@@ -39,7 +34,7 @@ export interface ServiceSurroundings {
 }
 
 /**
- * Starts everything in one process: NATS when none is configured, command path, read models, HTTP.
+ * Starts what the roles of this process need (`service.roles`), and NATS when none is configured.
  * @throws the one-line errors of configuration, NATS, log and port
  */
 export async function startService(
@@ -47,85 +42,30 @@ export async function startService(
   logger: Logger,
   given: ServiceSurroundings = {},
 ): Promise<Service> {
-  const auth = openAuthentication(config, logger);
-  const nats = await openNats(config, 'own', logger);
-  const closers: (() => Promise<unknown> | unknown)[] = [nats.close];
-  const stop = async (): Promise<void> => {
-    let failure: unknown;
-    for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
-      // What fails to close must not keep the rest open.
-      await (async () => close())().catch((error: unknown) => {
-        failure ??= error;
-      });
-    }
-    if (failure !== undefined) throw failure;
-  };
+  const { drainMs, shutdownTimeoutMs: deadlineMs } = config.service;
+  const lifecycle = createLifecycle({ logger, deadlineMs });
   try {
-    const version = await packageVersion();
-    const metering = await openMetering(config, version);
-    if (metering !== undefined) closers.push(metering.stop);
-    const own = given.tracing === undefined ? await openTracing(config, version, () => logger) : undefined;
-    if (own !== undefined) closers.push(() => own.stop(config.tracing.exportTimeoutMs));
-    const tracing = given.tracing ?? own;
-    const tracer = tracing?.tracer;
-    if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
-    const log = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
-    const handler = await buildHandler(config, nats, log, logger, metering, tracer);
-    closers.push(handler.close);
-    const { readSide, stop: stopReading } = buildReadSide(config, nats, log, logger, metering, tracer);
-    closers.push(stopReading);
-    const live = buildLive(config, log, logger);
-    closers.push(live.stop);
-    const useCases = createUseCases({
-      handler,
-      runtime: systemRuntime,
-      emailKey: nats.emailKey,
-      settings: useCaseSettings(config),
-    });
-    const processes = config.processes.enabled
-      ? await startProcesses({ config, nats, log, handler, useCases, readSide, logger, metering, tracer })
-      : undefined;
-    if (processes !== undefined) closers.push(processes.stop);
-    const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
-    closers.push(monitor.stop);
-    const consumers = () => processes?.status() ?? [];
-    if (metering !== undefined) startGauges(metering, { config, nats, log, readSide, monitor, consumers });
-    const stalls = createStallWatch(systemRuntime.now);
-    const app = buildApp({
-      handler,
-      useCases,
-      log,
-      readModels: readSide,
-      live,
-      runtime: systemRuntime,
-      admin: buildAdmin(config, nats, log, consumers, tracer),
-      health: { ready: () => readiness(nats, log, readSide, stalls, consumers(), monitor.latest()) },
-      settings: { ...config.http, environment: config.environment, version },
-      auth,
-      ...(metering && { metrics: metering }),
-      tracer,
-      devTraces: tracing?.devTraces,
-      logger,
-    });
-    closers.push(() => app.close());
+    const core = await openCore(config, logger, lifecycle, given.tracing);
+    const parts = await startRoles(core, lifecycle);
+    const app = buildFront(core, parts, lifecycle);
     const url = await listen(app, config);
-    const server = nats.embedded === undefined ? '' : ` (embedded NATS at ${nats.embedded.url})`;
-    logger.info(`JetLedger answers at ${url}, its documentation is at ${url}/docs${server}`);
-    return { url, stop, lost: lossOf(nats) };
+    // Load balancers ask at intervals: until they have asked again they go on sending requests, and these are answered.
+    if (drainMs > 0 && hasRole(config, 'api')) lifecycle.started('load balancers', () => delay(drainMs));
+    logger.info(welcome(url, config, core.nats));
+    return { url, left: lifecycle.left, stop: lifecycle.stop, lost: lossOf(core.nats) };
   } catch (error) {
     // The reason why it could not start says more than what came of stopping.
-    await stop().catch(() => undefined);
+    await lifecycle.stop().catch(() => undefined);
     throw error;
   }
 }
 
-function useCaseSettings({ users, commands, processes, payment }: Config): UseCaseSettings {
-  return {
-    staleClaimMs: users.staleClaimMs,
-    priceMaxAgeMs: commands.priceMaxAgeMs,
-    paymentDeadlineMs: processes.paymentDeadlineMs,
-    defaultPaymentToken: payment.adapter === 'simulated' ? 'tok_success' : undefined,
-  };
+function welcome(url: string, config: Config, { embedded }: Nats): string {
+  const server = embedded === undefined ? '' : ` (embedded NATS at ${embedded.url})`;
+  const traces = config.tracing.devTraces > 0 ? `, the last traces are at ${url}/dev/traces` : '';
+  const documentation = `its documentation is at ${url}/docs${traces}`;
+  const roles = `about health and metrics only (roles: ${rolesOf(config.service.roles).join(', ')})`;
+  return `JetLedger answers at ${url}, ${hasRole(config, 'api') ? documentation : roles}${server}`;
 }
 
 async function listen(app: FastifyInstance, { http }: Config): Promise<string> {
@@ -142,11 +82,4 @@ async function lossOf({ embedded }: Nats): Promise<string> {
   if (embedded === undefined) return new Promise(() => undefined);
   const exit = await embedded.exited;
   return `the embedded NATS server has ended (${JSON.stringify(exit)}); restart the service`;
-}
-
-async function packageVersion(): Promise<string> {
-  const { version } = JSON.parse(await readFile(join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }

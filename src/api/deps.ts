@@ -150,6 +150,13 @@ export interface ConsumersAdmin {
   resume(consumer: string, by: string): Promise<boolean>;
 }
 
+/** What the routes of health need to answer. */
+export interface HealthDeps {
+  /** `startup` says the same as `ready` until the process was ready once, and fine from then on. */
+  readonly health: { ready(): Promise<Readiness>; startup(): Promise<Readiness> };
+  readonly settings: Pick<ApiSettings, 'environment' | 'version'>;
+}
+
 /** What the routes need to answer. */
 export interface ServiceDeps {
   readonly handler: CommandHandler;
@@ -162,12 +169,14 @@ export interface ServiceDeps {
   readonly runtime: Runtime;
   /** For operators. */
   readonly admin: { readonly parked: ParkedAdmin; readonly consumers: ConsumersAdmin };
-  readonly health: { ready(): Promise<Readiness> };
+  readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }
 
 /** Everything the API is built from. */
 export interface AppDeps extends ServiceDeps {
+  /** True once the process is being stopped; then each answer ends its connection. */
+  readonly stopping?: () => boolean;
   /** A pino instance, or false for silence. */
   readonly logger: FastifyBaseLogger | false;
   /** Requests are measured where there is a meter, and GET /metrics answers where there is something to scrape. */

@@ -97,6 +97,11 @@ export const TECHNICAL = {
     title: 'Unknown route',
     detail: 'There is nothing at this address; /docs lists what there is.',
   },
+  'route/other-role': {
+    status: 404,
+    title: 'Answered by another process',
+    detail: 'This process does not have the role api; ask one that has it.',
+  },
   'route/method-not-allowed': {
     status: 405,
     title: 'Method not allowed',

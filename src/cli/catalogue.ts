@@ -16,6 +16,11 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     load: async () => (await import('./serve.ts')).serveCommand,
   },
   {
+    name: 'cluster',
+    summary: 'Run three nats-servers and three services on this machine, for trying fail-over by hand.',
+    load: async () => (await import('./cluster.ts')).clusterCommand,
+  },
+  {
     name: 'demo',
     summary: 'Register users, list products, place orders that succeed and fail, show what was stored.',
     load: async () => (await import('./demo.ts')).demoCommand,

@@ -3,8 +3,12 @@ import type { Config } from '../platform/config/schema.ts';
 
 /** What every command gets. */
 export interface CommandContext {
-  /** Read when it is first needed, so that `help` works with a broken configuration. @throws ConfigError */
-  readonly config: () => Config;
+  /**
+   * Read when it is first needed, so that `help` works with a broken configuration.
+   * @param variables from the command line, over those of the environment; only the first call may give some
+   * @throws ConfigError
+   */
+  readonly config: (variables?: Readonly<Record<string, string>>) => Config;
   readonly logger: () => Logger;
   /** A line for people, on standard output. */
   readonly print: (line: string) => void;

@@ -10,8 +10,8 @@ import type { CommandContext } from './command.ts';
 export function createContext(): CommandContext {
   let config: Config | undefined;
   let logger: Logger | undefined;
-  const readConfig = (): Config => {
-    const env = readEnvironment();
+  const readConfig: CommandContext['config'] = (variables = {}) => {
+    const env = { ...readEnvironment(), ...variables };
     config ??= loadConfig({ env, dir: configDir(env) });
     return config;
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { styleText } from 'node:util';
 import { pino } from 'pino';
 import { startService } from '../main.ts';
+import { ROLES } from '../platform/config/roles.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import type { Command } from './command.ts';
@@ -62,6 +63,7 @@ async function ownService(config: Config, print: (line: string) => void) {
     .path;
   const own: Config = {
     ...config,
+    service: { ...config.service, roles: ROLES.join(',') },
     http: { ...config.http, host: '127.0.0.1', port: 0 },
     nats: { ...config.nats, url: '', embedded: { dataDir, port: -1, binary } },
   };

@@ -5,6 +5,7 @@ import { ConfigError } from '../platform/config/errors.ts';
 import { HttpPortTaken } from '../platform/http-port.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';
 import { NatsServerError } from '../platform/nats-server/errors.ts';
+import { ServiceEnded } from './cluster/services.ts';
 
 const KINDS = [
   HttpPortTaken,
@@ -14,6 +15,7 @@ const KINDS = [
   KeyFileUnusable,
   EventStoreError,
   BackupError,
+  ServiceEnded,
 ];
 
 /** Faults whose message is meant for the person at the terminal; everything else is a bug and shows its stack. */

@@ -9,6 +9,7 @@ import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { guardDurability } from '../platform/durability.ts';
 import { loadEmailKey } from '../platform/email-key-file.ts';
+import { drainAndClose } from '../platform/nats-close.ts';
 import { connectNats } from '../platform/nats-connection.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
@@ -47,7 +48,7 @@ export async function openNats(
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));
     const connection = await connectNats(url, nats, config.service.name);
-    const requests = createRequests(connection);
+    const requests = createRequests(connection, nats.inboxPrefix);
     if (embedded !== undefined && mode !== 'bare') {
       await applyTopology({
         connection,
@@ -64,8 +65,11 @@ export async function openNats(
       monitorUrls: monitorUrls(config, (embedded ?? running)?.monitorUrl),
       close: async () => {
         requests.close();
-        await connection.close();
-        await embedded?.stop();
+        try {
+          await drainAndClose(connection, nats.requestTimeoutMs);
+        } finally {
+          await embedded?.stop();
+        }
       },
     };
   } catch (error) {

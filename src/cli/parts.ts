@@ -12,6 +12,7 @@ import { meterCommands } from '../eventstore/telemetry/metered-commands.ts';
 import { meterLog } from '../eventstore/telemetry/metered-log.ts';
 import { traceHandler } from '../eventstore/telemetry/traced-handler.ts';
 import { watchHandler } from '../eventstore/telemetry/watched-handler.ts';
+import { hasRole } from '../platform/config/roles.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { createMembers } from '../projections/members.ts';
 import { allProjections, createReadModels, type ReadSide } from '../projections/read-side.ts';
@@ -88,7 +89,7 @@ export function buildReadSide(
   };
   const memberSettings = { ...defaultProjectionSettings, ...settings };
   const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
-  const running = projections.enabled
+  const running = hasRole(config, 'projections')
     ? startProjections({
         log,
         buckets: bucketsOf(true),

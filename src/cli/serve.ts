@@ -1,21 +1,29 @@
+import { parseArgs } from 'node:util';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type Service, startService } from '../main.ts';
+import { ShutdownIncomplete } from '../platform/lifecycle.ts';
 import type { Command } from './command.ts';
 
 export const serveCommand: Command = {
   name: 'serve',
-  usage: '',
+  usage: '[--roles api,projections,processes]',
   summary: 'Run the service until Ctrl-C or SIGTERM.',
   help: `Without NATS_URL an embedded nats-server is started on loopback, its data under nats.embedded.dataDir.
 With NATS_URL nothing is started, and the log must exist: jetledger topology apply.
 
+--roles says what this process does (service.roles): api answers requests, projections keeps the read models,
+processes reacts to events. One process may do all of it, or many share the work on one NATS server. A process
+without the role api answers /health/* and /metrics only.
+
 Examples:
   jetledger serve
   JETLEDGER_HTTP__PORT=8080 jetledger serve
-  NATS_URL=nats://localhost:4222 jetledger serve`,
-  run: async (_args, { config, logger }) => {
-    const settings = config();
+  NATS_URL=nats://localhost:4222 jetledger serve
+  NATS_URL=nats://localhost:4222 PORT=3001 jetledger serve --roles projections,processes`,
+  run: async (args, { config, logger }) => {
+    const { values } = parseArgs({ args: [...args], options: { roles: { type: 'string' } } });
+    const settings = config(values.roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: values.roles });
     const log = logger();
     const service = await startService(settings, log);
     return serveUntilStopped(service, log, settings.service.shutdownTimeoutMs);
@@ -26,7 +34,8 @@ Examples:
 function serveUntilStopped(service: Service, log: Logger, delay: number): Promise<never> {
   let stopping = false;
   let lost: string | undefined;
-  const onTimeout = () => log.fatal(`stopping took longer than ${delay} ms and is given up`);
+  const onTimeout = () =>
+    log.fatal({ left: service.left() }, `stopping took longer than ${delay} ms and is given up`);
   const grace = closeWithGrace({ delay, logger: false, onTimeout }, async ({ signal, err }) => {
     stopping = true;
     if (err !== undefined) log.fatal({ err }, 'stopping after an unexpected error');
@@ -35,7 +44,8 @@ function serveUntilStopped(service: Service, log: Logger, delay: number): Promis
       await service.stop();
       log.info('stopped');
     } catch (err) {
-      log.fatal({ err }, 'could not stop cleanly');
+      if (err instanceof ShutdownIncomplete) log.fatal({ left: err.left }, err.message);
+      else log.fatal({ err }, 'could not stop cleanly');
       throw err;
     }
     // Whatever is thrown here makes the exit code 1.

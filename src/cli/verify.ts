@@ -119,6 +119,7 @@ function withFolderLog<T>(
 const withoutLogin = ({ nats }: Config): Config['nats'] => ({
   ...nats,
   credsFile: '',
+  nkeySeedFile: '',
   token: '',
   user: '',
   password: '',
@@ -127,7 +128,7 @@ const withoutLogin = ({ nats }: Config): Config['nats'] => ({
 
 async function withLogAt<T>(config: Config, url: string, work: (log: Log) => Promise<T>): Promise<T> {
   const connection = await connectNats(url, config.nats, config.service.name);
-  const requests = createRequests(connection);
+  const requests = createRequests(connection, config.nats.inboxPrefix);
   try {
     const { stream, prefix } = config.log;
     const deadlineMs = config.nats.requestTimeoutMs;

@@ -4,6 +4,7 @@ import {
   credsAuthenticator,
   type NatsConnection,
   type NodeConnectionOptions,
+  nkeyAuthenticator,
 } from '@nats-io/transport-node';
 import { maskUrl } from './config/mask-url.ts';
 import type { Config } from './config/schema.ts';
@@ -45,10 +46,12 @@ export function reconnectDelays(random: () => number): { next(): number; reset()
  */
 export async function connectNats(url: string, nats: Config['nats'], name: string): Promise<NatsConnection> {
   const delays = reconnectDelays(Math.random);
+  const login = await loginOptions(nats);
   let connection: NatsConnection;
   try {
     connection = await connect({
-      ...(await credentials(nats)),
+      ...login,
+      inboxPrefix: nats.inboxPrefix,
       servers: url.split(','),
       name,
       timeout: nats.connectTimeoutMs,
@@ -81,13 +84,36 @@ async function resetOnReconnect(connection: NatsConnection, reset: () => void): 
   for await (const status of connection.status()) if (status.type === 'reconnect') reset();
 }
 
-async function credentials(nats: Config['nats']): Promise<NodeConnectionOptions> {
-  const { credsFile, token, user, password, tls } = nats;
+async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions> {
+  const { credsFile, nkeySeedFile, token, user, password, tls } = nats;
   const files = Object.entries(tls).filter(([, path]) => path !== '');
   return {
-    ...(credsFile === '' ? {} : { authenticator: credsAuthenticator(await readFile(credsFile)) }),
+    ...(credsFile === ''
+      ? {}
+      : { authenticator: credsAuthenticator(await secretFile('credsFile', credsFile)) }),
+    ...(nkeySeedFile === '' ? {} : { authenticator: nkeyAuthenticator(await readSeed(nkeySeedFile)) }),
     ...(token === '' ? {} : { token }),
     ...(user === '' ? {} : { user, pass: password }),
     ...(files.length === 0 ? {} : { tls: Object.fromEntries(files) }),
   };
+}
+
+/** A user's seed: `SU` and 56 more characters. Comments around it, as key tools write them, are passed over. */
+const USER_SEED = /^\s*(SU[A-Z2-7]{56})\s*$/m;
+
+async function readSeed(path: string): Promise<Uint8Array> {
+  const seed = USER_SEED.exec((await secretFile('nkeySeedFile', path)).toString('utf8'))?.[1];
+  if (seed !== undefined) return Buffer.from(seed);
+  throw new NatsUnusable(
+    `nats.nkeySeedFile: ${path} holds no seed of an NKEY user (a line that begins with SU). Make one: npm run nats:users`,
+  );
+}
+
+async function secretFile(key: 'credsFile' | 'nkeySeedFile', path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new NatsUnusable(`nats.${key}: ${path} cannot be read (${code}).`, cause);
+  }
 }

@@ -22,7 +22,7 @@ import {
   VERIFIER,
 } from './tokens.ts';
 
-const PUBLIC = ['GET /health/live', 'GET /health/ready'];
+const PUBLIC = ['GET /health/live', 'GET /health/ready', 'GET /health/startup'];
 
 let issuer: JwksServer;
 let key: SigningKey;

@@ -63,7 +63,7 @@ describe('the pace of a client', () => {
     expect((await ask('192.0.2.1', '/nothing')).statusCode).toBe(429);
     expect((await ask('192.0.2.2')).statusCode).toBe(200);
     for (let i = 0; i < 5; i++) {
-      for (const url of ['/health/live', '/health/ready', '/openapi.json']) {
+      for (const url of ['/health/live', '/health/ready', '/health/startup', '/openapi.json']) {
         expect((await ask('192.0.2.1', url)).statusCode).toBe(200);
       }
     }

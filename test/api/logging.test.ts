@@ -39,7 +39,7 @@ it('an internal fault is logged once, with its cause', async () => {
   const ready = () => Promise.reject(new Error('broken check'));
   await using service = await memoryService({
     logger: pino({ level: 'error' }, sink),
-    override: { health: { ready } },
+    override: { health: { ready, startup: ready } },
   });
   expect((await service.app.inject('/health/ready')).statusCode).toBe(500);
   expect(lines).toHaveLength(1);

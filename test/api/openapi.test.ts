@@ -36,6 +36,7 @@ const ROUTES = [
   'POST /v1/admin/consumers/{name}/resume',
   'GET /health/live',
   'GET /health/ready',
+  'GET /health/startup',
 ];
 
 let service: MemoryService;
@@ -77,7 +78,7 @@ it('every operation has a unique id, a known tag, a summary, a description and d
       expect(status).toMatch(/^[2-5][0-9]{2}$/);
       expect(response.description).not.toBe('Default Response');
       const types = Object.keys(response.content ?? {});
-      const isReadiness = operation.operationId === 'getReadiness' && status === '503';
+      const isReadiness = /^get(Readiness|Startup)$/.test(operation.operationId) && status === '503';
       const good = operation.operationId.startsWith('stream') ? 'text/event-stream' : 'application/json';
       const expected = status < '400' || isReadiness ? good : 'application/problem+json';
       expect(types).toEqual(status === '304' ? [] : [expected]);

@@ -237,9 +237,12 @@ describe('health and documents', () => {
     expect((await client.get('/health/live')).json()).toMatchObject({ status: 'live', environment: 'test' });
     expect((await client.get('/health/ready')).statusCode).toBe(200);
     const readiness = { ok: false, checks: { log: { ok: false, detail: 'away' }, views: { ok: true } } };
-    await using failing = await memoryService({ override: { health: { ready: async () => readiness } } });
-    const response = await failing.app.inject('/health/ready');
-    expect([response.statusCode, response.json()]).toEqual([503, readiness]);
+    const health = { ready: async () => readiness, startup: async () => readiness };
+    await using failing = await memoryService({ override: { health } });
+    for (const path of ['/health/ready', '/health/startup']) {
+      const response = await failing.app.inject(path);
+      expect([response.statusCode, response.json()]).toEqual([503, readiness]);
+    }
   });
 
   it('the documentation page is served', async () => {

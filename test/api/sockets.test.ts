@@ -100,7 +100,7 @@ it('a request in flight is answered before closing ends, although its connection
     await held;
     return { ok: true, checks: {} };
   };
-  await using slow = await memoryService({ override: { health: { ready } } });
+  await using slow = await memoryService({ override: { health: { ready, startup: ready } } });
   await slow.app.listen({ host: '127.0.0.1', port: 0 });
   const { port: slowPort } = slow.app.server.address() as AddressInfo;
   const agent = new Agent({ keepAlive: true });

@@ -23,6 +23,8 @@ const PRODUCTION = {
   JETLEDGER_AUTH__ISSUER: 'https://issuer.example.com/',
   JETLEDGER_AUTH__AUDIENCE: 'jetledger',
   JETLEDGER_AUTH__JWKS_URL: 'https://issuer.example.com/jwks.json',
+  // No load balancer asks for readiness here.
+  JETLEDGER_SERVICE__DRAIN_MS: '0',
 };
 
 let server: TestServer;

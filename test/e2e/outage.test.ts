@@ -1,64 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { order } from '../../src/domain/order.ts';
-import type { OrderEvent } from '../../src/domain/order-state.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
-import { openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
-import { type Answer, ask, must } from './client.ts';
-import { openShop, PAYMENT, type Shop, STILL_ORDERS, showShop } from './shop.ts';
+import { ask, must } from './client.ts';
+import { placeOrders } from './load.ts';
+import { ordersInLog } from './orders-in-log.ts';
+import { openShop, PAYMENT, STILL_ORDERS, showShop } from './shop.ts';
 
 const CALLERS = 6;
 /** The bound is about 2 s; the machine that runs this may be busy. */
 const ANSWER_WITHIN_MS = 4_000;
-
-/** Orders that are placed again and again, each under a key of its own, until `stop`. */
-function placeOrders(url: string, { userId, sku }: Shop) {
-  const answers = new Map<string, Answer[]>();
-  let stopped = false;
-  const place = async (key: string): Promise<Answer> => {
-    const body = { userId, lines: [{ sku, quantity: 1 }], payment: PAYMENT };
-    const answer = await ask(url, 'POST', '/v1/orders', body, { 'idempotency-key': key });
-    answers.set(key, [...(answers.get(key) ?? []), answer]);
-    return answer;
-  };
-  const callers = Array.from({ length: CALLERS }, async (_, caller) => {
-    for (let n = 1; !stopped; n++) {
-      const { status } = await place(`order-${caller}-${n}`);
-      // A client that was told to come back later does not hammer.
-      if (status === 503) await delay(100);
-    }
-  });
-  return {
-    all: () => [...answers.values()].flat(),
-    answers,
-    place,
-    stop: async () => {
-      stopped = true;
-      await Promise.all(callers);
-    },
-  };
-}
-
-const accepted = (answers: readonly Answer[]): number =>
-  answers.filter(({ status }) => status === 201).length;
-
-/** How often each order was placed, as the log says. */
-async function ordersInLog(server: TestServer): Promise<Map<string, number>> {
-  await using opened = await openTestLog(server.url);
-  const codec = codecOf<OrderEvent>(order);
-  const placed = new Map<string, number>();
-  for await (const { commits } of opened.log.scan({ after: 0, filter: { category: order.category } })) {
-    for (const { stream, decisions } of commits) {
-      const events = decisions.flatMap((decision) => decision.events.map(codec.decode));
-      const count = events.filter(({ $typeName }) => $typeName === 'jetledger.order.v1.OrderPlaced').length;
-      placed.set(stream.id, (placed.get(stream.id) ?? 0) + count);
-    }
-  }
-  return placed;
-}
 
 const outages = [
   {
@@ -83,8 +34,8 @@ it.each(outages)(
     await using service = await startService(variables);
     const { url } = service;
     const shop = await openShop(url, 'outage');
-    const load = placeOrders(url, shop);
-    await until('orders flow', () => accepted(load.all()) >= 50);
+    const load = placeOrders(() => url, shop);
+    await until('orders flow', () => load.accepted() >= 50);
 
     await begin(server);
     const since = load.all().length;
@@ -107,20 +58,21 @@ it.each(outages)(
     expect(told.every(({ headers }) => Number(headers.get('retry-after')) >= 1)).toBe(true);
     expect(Math.max(...[...told, ready].map(({ ms }) => ms))).toBeLessThan(ANSWER_WITHIN_MS);
 
-    const before = accepted(load.all());
+    const before = load.accepted();
     await until(
       'it is ready by itself',
       async () => (await ask(url, 'GET', '/health/ready')).status === 200,
       15_000,
     );
-    await until('orders flow again', () => accepted(load.all()) >= before + 50);
+    await until('orders flow again', () => load.accepted() >= before + 50);
     await load.stop();
     const odd = load.all().filter(({ status }) => status !== 201 && status !== 503);
     expect(odd.map(({ body }) => body)).toEqual([]);
 
-    for (const [key, answers] of load.answers) if (accepted(answers) === 0) await load.place(key);
+    for (const [key, answers] of load.answers)
+      if (!answers.some(({ status }) => status === 201)) await load.place(key);
     const orderIds = [...load.answers.values()].map((answers) => answers.at(-1)?.field('id'));
-    const inLog = await ordersInLog(server);
+    const inLog = await ordersInLog(server.url);
     expect(orderIds.filter((id) => inLog.get(String(id)) !== 1)).toEqual([]);
     expect(inLog.size).toBe(new Set(orderIds).size + 1);
     const last = await must(201, url, 'POST', '/v1/orders', {

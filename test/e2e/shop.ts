@@ -1,7 +1,7 @@
 import { type Answer, must, since } from './client.ts';
 
 /** For tests that compare what was stored: orders stay as they were placed, the order process has tests of its own. */
-export const STILL_ORDERS = { JETLEDGER_PROCESSES__ENABLED: 'false' };
+export const STILL_ORDERS = { JETLEDGER_SERVICE__ROLES: 'api,projections' };
 
 /** A way to pay that the simulated provider accepts. */
 export const PAYMENT = { token: 'tok_success' };

@@ -93,7 +93,7 @@ it.each([20_260_115, 4_711])(
       NATS_URL: server.url,
       JETLEDGER_USERS__EMAIL_KEY: Buffer.from(EMAIL_SECRET).toString('hex'),
       // What they append would move the log's end.
-      JETLEDGER_PROCESSES__ENABLED: 'false',
+      JETLEDGER_SERVICE__ROLES: 'api,projections',
       JETLEDGER_PROJECTIONS__CHECKPOINT_INTERVAL_MS: '30',
     };
     expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });

@@ -12,8 +12,7 @@ afterAll(async () => {
 
 it('an order that one process takes and another one processes is one trace', async () => {
   const taking = await world.start({
-    JETLEDGER_PROCESSES__ENABLED: 'false',
-    JETLEDGER_PROJECTIONS__ENABLED: 'false',
+    JETLEDGER_SERVICE__ROLES: 'api',
   });
   const shop = await openShop(taking.url, 'parts');
   const trace = clientTrace(1);
@@ -49,7 +48,7 @@ SERVER POST /v1/orders status_code=201
 });
 
 it('the last traces are there as data, and only where they are kept', async () => {
-  const service = await world.start({ JETLEDGER_PROCESSES__ENABLED: 'false' });
+  const service = await world.start({ JETLEDGER_SERVICE__ROLES: 'api,projections' });
   const trace = clientTrace(2);
   const refused = await ask(service.url, 'GET', '/v1/orders/nothing', undefined, trace.headers);
   expect(refused.status).toBe(404);
@@ -59,11 +58,14 @@ it('the last traces are there as data, and only where they are kept', async () =
       {
         traceId: trace.traceId,
         name: 'GET /v1/orders/:id',
+        answer: '404 order/not-found',
         start: expect.any(Number),
         durationMs: expect.any(Number),
         spans: 1,
         omitted: 0,
         error: false,
+        parts: ['api'],
+        ids: [],
       },
     ],
   });

@@ -28,7 +28,7 @@ export async function runInProcess(
   };
   const lines: string[] = [];
   const code = await command.run(args, {
-    config: () => loadConfig({ env, dir: configDir(env) }),
+    config: (given = {}) => loadConfig({ env: { ...env, ...given }, dir: configDir(env) }),
     logger: () => {
       throw new Error('no command of an operator logs');
     },

@@ -101,7 +101,10 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
       parked: createParkedPort({ buckets, prefix: TEST_PREFIX, runtime }),
       consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
     },
-    health: { ready: async () => ({ ok: true, checks: { log: { ok: true } } }) },
+    health: {
+      ready: async () => ({ ok: true, checks: { log: { ok: true } } }),
+      startup: async () => ({ ok: true, checks: { started: { ok: true } } }),
+    },
     logger: options.logger ?? false,
     settings: TEST_SETTINGS,
     auth: 'off',

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILDS = join(ROOT, 'node_modules/.cache/jetledger-e2e');
+/** Files that the build copies as they are. */
+const PAGE = 'src/api/dev-page';
 const UNUSED_MS = 3_600_000;
 
 let built: Promise<string> | undefined;
@@ -24,6 +26,7 @@ async function build(): Promise<string> {
   const sources = await readFiles('src', '.ts');
   const shared = [
     ...(await readFiles('configs', '.yaml')),
+    ...(await readFiles(PAGE, '')),
     await readFile(join(ROOT, 'package.json'), 'utf8'),
   ];
   const settings = await readFile(join(ROOT, 'tsconfig.json'), 'utf8');
@@ -40,6 +43,7 @@ async function build(): Promise<string> {
   // Copies, as the sources are: what runs for minutes starts again what it started.
   for (const name of ['package.json', 'configs'])
     await cp(join(ROOT, name), join(draft, name), { recursive: true });
+  await cp(join(ROOT, PAGE), join(draft, PAGE.replace('src', 'dist')), { recursive: true });
   // Whole or not at all: of two that build at once, one is taken.
   await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
   return program;

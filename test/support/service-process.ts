@@ -101,9 +101,12 @@ export async function runCommand(
   return await running.ended(withinMs);
 }
 
-/** Starts `jetledger serve` on a free port and waits until it answers and is ready. */
-export async function startService(variables: Variables = {}): Promise<ServiceProcess> {
-  const running = await startCommand(['serve'], variables);
+/** Starts `jetledger serve <args>` on a free port and waits until it answers and is ready. */
+export async function startService(
+  variables: Variables = {},
+  args: readonly string[] = [],
+): Promise<ServiceProcess> {
+  const running = await startCommand(['serve', ...args], variables);
   const started = performance.now();
   try {
     let url = '';

@@ -1,5 +1,5 @@
 import { ACCESS } from '../auth/access.ts';
-import type { ServiceDeps } from '../deps.ts';
+import type { HealthDeps } from '../deps.ts';
 import { NoQuery } from '../schemas/common.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfPlain } from '../schemas/responses.ts';
@@ -8,7 +8,7 @@ import type { TypedApp } from './app-type.ts';
 const tags = ['health'];
 
 /** Says whether the process lives, and whether it should get requests. */
-export function healthRoutes(app: TypedApp, { health, settings }: ServiceDeps): void {
+export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): void {
   const live = {
     tags,
     operationId: 'getLiveness',
@@ -39,4 +39,26 @@ export function healthRoutes(app: TypedApp, { health, settings }: ServiceDeps): 
     const readiness = await health.ready();
     return reply.code(readiness.ok ? 200 : 503).send(readiness);
   });
+
+  const startup = {
+    tags,
+    operationId: 'getStartup',
+    summary: 'Has the process caught up',
+    description: '503 until the process has caught up once since its start; from then on 200.',
+    headers: PlainHeaders,
+    querystring: NoQuery,
+    response: {
+      ...plain(200, 'Ready', 'It has caught up.'),
+      ...problemsOfPlain(),
+      ...plain(503, 'Ready', 'It has not caught up yet; at least one check fails.'),
+    },
+  };
+  app.get(
+    '/health/startup',
+    { schema: startup, config: { access: ACCESS.public } },
+    async (_request, reply) => {
+      const readiness = await health.startup();
+      return reply.code(readiness.ok ? 200 : 503).send(readiness);
+    },
+  );
 }

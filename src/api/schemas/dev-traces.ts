@@ -3,6 +3,8 @@ export interface TraceSummary {
   readonly traceId: string;
   /** Of the span that began it. */
   readonly name: string;
+  /** How the request that began it was answered: `201`, or `404 order/not-found`. */
+  readonly answer?: string;
   readonly start: number;
   /** From the first begin to the last end, in milliseconds. */
   readonly durationMs: number;
@@ -11,6 +13,12 @@ export interface TraceSummary {
   readonly omitted: number;
   /** Whether some span of it has failed. */
   readonly error: boolean;
+  /** Where it went wrong: the span that failed first, and its sentence. */
+  readonly failed?: { readonly name: string; readonly reason?: string };
+  /** Who took part: `api`, the consumers of events, servers that were called. */
+  readonly parts: readonly string[];
+  /** Of the aggregates and orders that its spans name, some twenty at most. */
+  readonly ids: readonly string[];
 }
 
 type Value = string | number | boolean | readonly (string | number | boolean | null | undefined)[];

@@ -72,7 +72,7 @@ export async function progressChecks(config: Config, nats: Nats, log: Log): Prom
       const { timers, notifications } = await serverStanding(config, nats, log);
       const detail = `${timers.armed} armed, ${timers.overdue} overdue; ${notifications.pending} notifications pending`;
       if (timers.overdue < TIMERS_WARN) return ok('timers', detail);
-      return warn('timers', detail, 'Nobody handles fired timers: start a service with processes.enabled.');
+      return warn('timers', detail, 'Nobody handles fired timers: start a service with the role processes.');
     }),
   ]);
   return groups.flat();
@@ -87,7 +87,7 @@ export function viewFinding(
   const rebuild = `Run: jetledger rebuild ${view}`;
   if (state === 'foreign') return fail(check, 'it was filled from another life of the log', rebuild);
   if (state === 'never-run') {
-    return warn(check, 'it was never run', 'Start a service with projections.enabled.');
+    return warn(check, 'it was never run', 'Start a service with the role projections.');
   }
   if (state === 'other-version') {
     return warn(
@@ -108,13 +108,13 @@ export function viewFinding(
 async function consumerFindings(config: Config, nats: Nats, log: Log): Promise<readonly Finding[]> {
   const standings = await buildAdmin(config, nats, log).consumers.status();
   if (standings.length === 0)
-    return [warn('consumers', 'none has ever run', 'Start a service with processes.enabled.')];
+    return [warn('consumers', 'none has ever run', 'Start a service with the role processes.')];
   return standings.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
     const check = `consumer ${consumer}`;
     const detail = `${lag} behind, ${parked} parked, ${groups.held} of ${groups.of} groups held`;
     if (paused) return warn(check, `${detail}, paused`, `Run: jetledger consumers resume ${consumer}`);
     if (parked > 0) return warn(check, detail, `Run: jetledger parked list --consumer ${consumer}`);
-    if (groups.held === 0 && lag > 0) return fail(check, detail, 'Start a service with processes.enabled.');
+    if (groups.held === 0 && lag > 0) return fail(check, detail, 'Start a service with the role processes.');
     if (lagSeconds < LAG_SECONDS_WARN) return ok(check, detail);
     return warn(
       check,

@@ -1,5 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { hasRole } from '../../platform/config/roles.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import { bucketNames } from '../../processes/engine/buckets.ts';
 import type { Nats } from '../open.ts';
@@ -17,11 +18,12 @@ interface Permission {
 }
 
 /**
- * Tries a request for each thing that a service does, none of which changes data: writes carry an expectation that
- * cannot hold. An answer of any kind proves the permission; without one there is none.
+ * Tries a request for each thing that a process with the configured roles does, none of which changes data: writes carry
+ * an expectation that cannot hold. An answer of any kind proves the permission; without one there is none.
  */
-export async function permissionChecks({ log }: Config, { connection }: Nats): Promise<readonly Finding[]> {
-  const { stream, prefix } = log;
+export async function permissionChecks(config: Config, { connection }: Nats): Promise<readonly Finding[]> {
+  const { stream, prefix } = config.log;
+  const reacts = hasRole(config, 'processes');
   const bucket = bucketNames(prefix).cursors;
   const api = (subject: string, payload: object, what: string): Permission => ({
     what,
@@ -43,8 +45,10 @@ export async function permissionChecks({ log }: Config, { connection }: Nats): P
       api(`$JS.API.STREAM.INFO.${stream}`, {}, 'look at the log'),
       api(`$JS.API.STREAM.MSG.GET.${stream}`, { seq: 1 }, 'read the log through its leader'),
       api(`$JS.API.DIRECT.GET.${stream}`, { seq: 1 }, 'read the log from a replica'),
-      refusedWrite(`${prefix}.user.0.0.0.doctor`, 'append to the log'),
-      refusedWrite(`$KV.${bucket}.doctor`, 'write to buckets'),
+      ...(reacts || hasRole(config, 'api')
+        ? [refusedWrite(`${prefix}.user.0.0.0.doctor`, 'append to the log')]
+        : []),
+      ...(reacts ? [refusedWrite(`$KV.${bucket}.doctor`, 'write to buckets')] : []),
       {
         what: 'follow the log',
         subject: `$JS.API.CONSUMER.CREATE.${stream}`,

@@ -1,4 +1,4 @@
-import { createInbox, type Msg, nanos, type Subscription } from '@nats-io/transport-node';
+import { type Msg, nanos, type Subscription } from '@nats-io/transport-node';
 import { leanMessage, type ReadMessage } from './lean-message.ts';
 import type { Requests } from './requests.ts';
 
@@ -33,7 +33,7 @@ export function pullSession(
   pullExpiresMs: number,
 ): { next(): Promise<Delivered[] | Ended>; close(): void } {
   const { connection } = requests;
-  const inbox = createInbox();
+  const inbox = requests.inbox();
   const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
   const heartbeatMs = Math.min(HEARTBEAT_MS, pullExpiresMs / 4);
   let arrived: Delivered[] = [];

@@ -36,6 +36,8 @@ export interface Requests {
   losses(): number;
   /** Calls back whenever the connection is lost, until the returned function is called. */
   onLoss(listener: () => void): () => void;
+  /** A subject for replies of its own, under the prefix that this user may listen on. */
+  inbox(): string;
   close(): void;
 }
 
@@ -48,8 +50,9 @@ interface Pending {
 /** How often overdue requests are looked for, in milliseconds; a timeout is late by this much at the most. */
 const SWEEP_MS = 25;
 
-export function createRequests(connection: NatsConnection): Requests {
-  const inbox = createInbox();
+/** @param inboxPrefix the first token of the subjects that replies come to; the client's own (`_INBOX`) unless given */
+export function createRequests(connection: NatsConnection, inboxPrefix?: string): Requests {
+  const inbox = createInbox(inboxPrefix);
   const pending = new Map<string, Pending>();
   let counter = 0;
   let isConnected = true;
@@ -126,6 +129,7 @@ export function createRequests(connection: NatsConnection): Requests {
 
   return {
     connection,
+    inbox: () => createInbox(inboxPrefix),
     connected: () => isConnected && !connection.isClosed(),
     losses: () => losses,
     onLoss: (listener) => {

@@ -1,5 +1,5 @@
 import type { StreamConfig, StreamState } from '@nats-io/jetstream';
-import { createInbox, type Msg } from '@nats-io/transport-node';
+import type { Msg } from '@nats-io/transport-node';
 import type { Requests } from '../../eventstore/nats/requests.ts';
 import { apiRequest } from './api-request.ts';
 import { BackupError } from './errors.ts';
@@ -25,7 +25,7 @@ const ERROR_STATUS = 300;
  */
 export async function snapshotStream(requests: Requests, stream: string): Promise<StreamSnapshot> {
   const { connection } = requests;
-  const inbox = createInbox();
+  const inbox = requests.inbox();
   const arrived: Msg[] = [];
   let failure: unknown;
   let wake: () => void = () => undefined;

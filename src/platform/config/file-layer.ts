@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { ConfigProblem } from './errors.ts';
 import { KEYS_BY_NAME, SECTION_NAMES } from './keys.ts';
+import { replacementOf } from './replaced-keys.ts';
 import type { Layer, Setting } from './settings.ts';
 import { nearest } from './suggest.ts';
 import { isTree } from './tree.ts';
@@ -57,6 +58,8 @@ function collect(
 }
 
 function unknownKey(name: string, origin: string): ConfigProblem {
+  const replaced = replacementOf(name);
+  if (replaced !== undefined) return { key: name, message: `${replaced} (${origin})` };
   const hint = nearest(name, [...KEYS_BY_NAME.keys(), ...SECTION_NAMES]);
   return {
     key: name,

@@ -1,5 +1,6 @@
 import { type ConfigProblem, ruleBroken } from './errors.ts';
 import { variableFor } from './keys.ts';
+import { hasRole } from './roles.ts';
 import type { Config } from './schema.ts';
 import { getAt } from './tree.ts';
 
@@ -10,7 +11,15 @@ interface Rule {
   broken(config: Config): boolean;
 }
 
+/** Only a process that answers requests looks at tokens. */
+const verifiesTokens = (config: Config): boolean => config.auth.enabled && hasRole(config, 'api');
+
 const RULES: readonly Rule[] = [
+  {
+    key: 'service.drainMs',
+    message: 'must leave time for the rest of the shutdown: less than half of service.shutdownTimeoutMs',
+    broken: ({ service }) => service.drainMs >= service.shutdownTimeoutMs / 2,
+  },
   {
     key: 'nats.url',
     message: `production needs a NATS server of its own, not the embedded one: set NATS_URL or ${variableFor('nats.url')}`,
@@ -24,12 +33,13 @@ const RULES: readonly Rule[] = [
   {
     key: 'auth.enabled',
     message: `production needs to know who asks: set ${variableFor('auth.enabled')} to true, with auth.issuer, auth.audience and auth.jwksUrl or auth.keyFile`,
-    broken: ({ environment, auth }) => environment === 'production' && !auth.enabled,
+    broken: (config) => config.environment === 'production' && hasRole(config, 'api') && !config.auth.enabled,
   },
   {
     key: 'auth.jwksUrl',
     message: `tokens are checked with keys from exactly one place: set ${variableFor('auth.jwksUrl')} or ${variableFor('auth.keyFile')}`,
-    broken: ({ auth }) => auth.enabled && (auth.jwksUrl === '') === (auth.keyFile === ''),
+    broken: (config) =>
+      verifiesTokens(config) && (config.auth.jwksUrl === '') === (config.auth.keyFile === ''),
   },
   {
     key: 'auth.jwksUrl',
@@ -39,12 +49,12 @@ const RULES: readonly Rule[] = [
   {
     key: 'auth.issuer',
     message: `a token counts only from one issuer: set ${variableFor('auth.issuer')} to the claim iss of its tokens`,
-    broken: ({ auth }) => auth.enabled && auth.issuer === '',
+    broken: (config) => verifiesTokens(config) && config.auth.issuer === '',
   },
   {
     key: 'auth.audience',
     message: `a token counts only for this service: set ${variableFor('auth.audience')} to the claim aud of its tokens`,
-    broken: ({ auth }) => auth.enabled && auth.audience === '',
+    broken: (config) => verifiesTokens(config) && config.auth.audience === '',
   },
   {
     key: 'log.durability',
@@ -68,8 +78,9 @@ const RULES: readonly Rule[] = [
   },
   {
     key: 'nats.token',
-    message: 'one way to log in only: token, user and password, or credsFile',
-    broken: ({ nats }) => [nats.token, nats.user, nats.credsFile].filter((value) => value !== '').length > 1,
+    message: 'one way to log in only: token, user and password, credsFile, or nkeySeedFile',
+    broken: ({ nats }) =>
+      [nats.token, nats.user, nats.credsFile, nats.nkeySeedFile].filter((value) => value !== '').length > 1,
   },
   {
     key: 'nats.tls.keyFile',
@@ -79,7 +90,10 @@ const RULES: readonly Rule[] = [
   {
     key: 'payment.url',
     message: `payment.adapter http needs url and apiKey: set ${variableFor('payment.url')} and ${variableFor('payment.apiKey')}`,
-    broken: ({ payment: p }) => p.adapter === 'http' && (p.url === '' || p.apiKey === ''),
+    broken: (config) => {
+      const { adapter, url, apiKey } = config.payment;
+      return hasRole(config, 'processes') && adapter === 'http' && (url === '' || apiKey === '');
+    },
   },
   {
     key: 'payment.adapter',
@@ -94,7 +108,10 @@ const RULES: readonly Rule[] = [
   {
     key: 'notifications.url',
     message: 'notifications.adapter webhook needs url and secret',
-    broken: ({ notifications: n }) => n.adapter === 'webhook' && (n.url === '' || n.secret === ''),
+    broken: (config) => {
+      const { adapter, url, secret } = config.notifications;
+      return hasRole(config, 'processes') && adapter === 'webhook' && (url === '' || secret === '');
+    },
   },
   {
     key: 'tracing.enabled',

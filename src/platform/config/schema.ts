@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { ALGORITHMS } from '../auth/algorithms.ts';
+import { LIST_OF_ROLES, ROLES } from './roles.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -31,6 +32,8 @@ const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
 export const configSchema = section({
   service: section({
     name: text(NAME, NAME_ALLOWED),
+    roles: text(LIST_OF_ROLES, `of ${ROLES.join(', ')}, several separated by commas`),
+    drainMs: whole(0, 10 * MINUTE_MS),
     shutdownTimeoutMs: whole(1_000, 10 * MINUTE_MS),
   }),
   http: section({
@@ -73,8 +76,10 @@ export const configSchema = section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),
     connectTimeoutMs: whole(100, MINUTE_MS),
     requestTimeoutMs: whole(50, MINUTE_MS),
+    inboxPrefix: text('^[A-Za-z0-9_-]{1,64}$', '1 to 64 letters, digits, - or _'),
     monitorUrls: text('^$|^https?://\\S+$', 'http://host:port, several separated by commas, or empty'),
     credsFile: file(),
+    nkeySeedFile: file(),
     token: anySecret(),
     user: text('', 'text, or empty'),
     password: anySecret(),
@@ -116,7 +121,6 @@ export const configSchema = section({
     maxMegabytes: whole(1, 1_000_000),
   }),
   projections: section({
-    enabled: flag(),
     groups: Type.Enum([1, 4, 16, 64]),
     shared: flag(),
     checkpointIntervalMs: whole(10, MINUTE_MS),
@@ -124,7 +128,6 @@ export const configSchema = section({
     rowCacheEntries: whole(0, 10_000_000),
   }),
   processes: section({
-    enabled: flag(),
     groups: Type.Enum([1, 4, 16, 64]),
     paymentDeadlineMs: whole(1_000, 30 * 24 * 60 * MINUTE_MS),
     retryFirstMs: whole(1, MINUTE_MS),

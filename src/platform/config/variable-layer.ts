@@ -1,5 +1,6 @@
 import type { ConfigProblem } from './errors.ts';
 import { CONFIG_KEYS, KEYS_BY_NAME } from './keys.ts';
+import { replacementOf } from './replaced-keys.ts';
 import type { Layer, Setting } from './settings.ts';
 import { nearest } from './suggest.ts';
 
@@ -43,6 +44,8 @@ function fromText(name: string, text: string): unknown {
 }
 
 function unknownVariable(variable: string): ConfigProblem {
+  const replaced = replacementOf(normalise(variable));
+  if (replaced !== undefined) return { key: variable, message: `${replaced} (environment)` };
   const hint = nearest(variable, [...CONFIG_KEYS.map((key) => key.variable), ...OTHER_VARIABLES]);
   return {
     key: variable,

@@ -1,41 +1,7 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { hrTimeToMilliseconds } from '@opentelemetry/core';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-base';
-
-/** A trace in the list of the last ones. Times in milliseconds since the Unix epoch, with fractions. */
-export interface TraceSummary {
-  readonly traceId: string;
-  /** Of the span without a parent here, else of the one that began first. */
-  readonly name: string;
-  readonly start: number;
-  /** From the first begin to the last end, in milliseconds. */
-  readonly durationMs: number;
-  readonly spans: number;
-  /** Spans that were left out, because a trace keeps only so many. */
-  readonly omitted: number;
-  /** Whether some span of it has failed. */
-  readonly error: boolean;
-}
-
-type Value = string | number | boolean | readonly (string | number | boolean | null | undefined)[];
-type Values = Readonly<Record<string, Value | undefined>>;
-
-/** A span of a trace. Times in milliseconds since the Unix epoch, with fractions. */
-export interface TraceSpan {
-  readonly spanId: string;
-  /** Absent where it began the trace. */
-  readonly parentSpanId?: string;
-  readonly name: string;
-  readonly kind: 'internal' | 'server' | 'client' | 'producer' | 'consumer';
-  readonly start: number;
-  readonly end: number;
-  readonly attributes: Values;
-  readonly events: readonly { readonly name: string; readonly time: number; readonly attributes: Values }[];
-  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
-  readonly status: 'unset' | 'ok' | 'error';
-  /** Why it failed, in a sentence. */
-  readonly error?: string;
-}
+import { summaryOf, type TraceSpan, type TraceSummary } from './trace-summary.ts';
 
 /** The last traces of this process, in memory, for development. */
 export interface DevTraces {
@@ -96,7 +62,7 @@ export function createDevTraces({
       [...kept]
         .slice(-limit)
         .reverse()
-        .map(([traceId, trace]) => summaryOf(traceId, trace)),
+        .map(([traceId, { spans, omitted }]) => summaryOf(traceId, spans, omitted)),
     trace: (traceId) => kept.get(traceId)?.spans.toSorted((a, b) => a.start - b.start),
     processor: {
       onStart: () => undefined,
@@ -104,22 +70,6 @@ export function createDevTraces({
       forceFlush: async () => undefined,
       shutdown: async () => kept.clear(),
     },
-  };
-}
-
-function summaryOf(traceId: string, { spans, omitted }: Kept): TraceSummary {
-  const ids = new Set(spans.map(({ spanId }) => spanId));
-  const byStart = spans.toSorted((a, b) => a.start - b.start);
-  const root = byStart.find(({ parentSpanId }) => parentSpanId === undefined || !ids.has(parentSpanId));
-  const start = byStart[0]?.start ?? 0;
-  return {
-    traceId,
-    name: root?.name ?? '',
-    start,
-    durationMs: Math.max(0, ...spans.map(({ end }) => end - start)),
-    spans: spans.length,
-    omitted,
-    error: spans.some(({ status }) => status === 'error'),
   };
 }
 

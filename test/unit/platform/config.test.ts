@@ -98,13 +98,13 @@ describe('variables', () => {
   it('override files, each converted to the type of its key', () => {
     const config = load({
       JETLEDGER_HTTP__BODY_LIMIT_BYTES: '2048',
-      JETLEDGER_PROCESSES__ENABLED: 'false',
+      JETLEDGER_SERVICE__ROLES: 'api, projections',
       JETLEDGER_TRACING__SAMPLE_RATIO: '0.25',
       JETLEDGER_NATS__TOKEN: '12345',
       JETLEDGER_NATS__EMBEDDED__DATA_DIR: '/var/lib/jetledger',
     });
     expect(config.http.bodyLimitBytes).toBe(2048);
-    expect(config.processes.enabled).toBe(false);
+    expect(config.service.roles).toBe('api, projections');
     expect(config.tracing.sampleRatio).toBe(0.25);
     expect(config.nats.token).toBe('12345');
     expect(config.nats.embedded.dataDir).toBe('/var/lib/jetledger');

@@ -48,7 +48,18 @@ describe('the last traces', () => {
     root.end(start + 3);
     const { traceId, spanId } = root.spanContext();
     expect(devTraces.list(1)).toEqual([
-      { traceId, name: 'POST /v1/orders', start, durationMs: 5, spans: 2, omitted: 0, error: true },
+      {
+        traceId,
+        name: 'POST /v1/orders',
+        start,
+        durationMs: 5,
+        spans: 2,
+        omitted: 0,
+        error: true,
+        failed: { name: 'authorize_payment', reason: 'The card was declined.' },
+        parts: ['api'],
+        ids: [],
+      },
     ]);
     expect(devTraces.trace(traceId)).toEqual([
       expect.objectContaining({ spanId, name: 'POST /v1/orders', kind: 'server', status: 'unset' }),

@@ -1,0 +1,19 @@
+import { order } from '../../src/domain/order.ts';
+import type { OrderEvent } from '../../src/domain/order-state.ts';
+import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { openTestLog } from '../support/nats-log.ts';
+
+/** How often each order was placed, as the log says. */
+export async function ordersInLog(natsUrl: string): Promise<Map<string, number>> {
+  await using opened = await openTestLog(natsUrl);
+  const codec = codecOf<OrderEvent>(order);
+  const placed = new Map<string, number>();
+  for await (const { commits } of opened.log.scan({ after: 0, filter: { category: order.category } })) {
+    for (const { stream, decisions } of commits) {
+      const events = decisions.flatMap((decision) => decision.events.map(codec.decode));
+      const count = events.filter(({ $typeName }) => $typeName === 'jetledger.order.v1.OrderPlaced').length;
+      placed.set(stream.id, (placed.get(stream.id) ?? 0) + count);
+    }
+  }
+  return placed;
+}

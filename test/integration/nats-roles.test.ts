@@ -1,0 +1,332 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, type NatsConnection, nkeyAuthenticator, nkeys } from '@nats-io/transport-node';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backupCommand } from '../../src/cli/backup.ts';
+import type { Command } from '../../src/cli/command.ts';
+import { consumersCommand } from '../../src/cli/consumers.ts';
+import { doctorCommand } from '../../src/cli/doctor.ts';
+import { inspectCommand } from '../../src/cli/inspect.ts';
+import { parkedCommand } from '../../src/cli/parked.ts';
+import { rebuildCommand } from '../../src/cli/rebuild.ts';
+import { statusCommand } from '../../src/cli/status.ts';
+import { topologyCommand } from '../../src/cli/topology.ts';
+import { verifyCommand } from '../../src/cli/verify.ts';
+import { type Service, startService } from '../../src/main.ts';
+import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { must, since } from '../e2e/client.ts';
+import { openShop, type Shop, showShop } from '../e2e/shop.ts';
+import { runInProcess } from '../support/cli-in-process.ts';
+import {
+  makeSecrets,
+  type NatsRole,
+  type NatsSecrets,
+  type SecuredServer,
+  startSecuredServer,
+} from '../support/secured-nats.ts';
+import { until } from '../support/until.ts';
+
+const PATIENCE_MS = 15_000;
+const ROLES = { api: 'api', projector: 'projections', processor: 'processes' } as const;
+
+let secrets: NatsSecrets;
+let server: SecuredServer;
+let folder: string;
+const services = new Map<string, Service>();
+const troubles: string[] = [];
+let shop: Shop;
+
+beforeAll(async () => {
+  secrets = await makeSecrets();
+  server = await startSecuredServer('server.conf', secrets);
+  folder = await mkdtemp(join(tmpdir(), 'jetledger-roles-'));
+});
+afterAll(async () => {
+  for (const service of services.values()) await service.stop();
+  await server?.[Symbol.asyncDispose]();
+  await secrets?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const as = (role: NatsRole, command: Command, ...args: string[]) =>
+  runInProcess(server, command, args, secrets.variablesOf(role));
+
+/** What the server had to refuse so far. */
+async function violations(): Promise<string[]> {
+  return (await server.log()).split('\n').filter((line) => /violation/i.test(line));
+}
+
+async function startRole(role: keyof typeof ROLES): Promise<string> {
+  const env = {
+    JETLEDGER_ENV: 'test',
+    JETLEDGER_SERVICE__ROLES: ROLES[role],
+    JETLEDGER_LOG__DURABILITY: 'always',
+    JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+    NATS_URL: server.url,
+    JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl,
+    ...secrets.variablesOf(role),
+  };
+  // Tests may do without tokens, and are told so.
+  const lines = {
+    write: (line: string) => void (/AUTHENTICATION/.test(line) || troubles.push(`${role}: ${line}`)),
+  };
+  const config = loadConfig({ env, dir: configDir(env) });
+  const service = await startService(config, pino({ level: 'warn' }, lines));
+  services.set(role, service);
+  return service.url;
+}
+
+async function connectAs(role: NatsRole): Promise<NatsConnection> {
+  const seed = (await readFile(join(secrets.folder, `${role}.nk`), 'utf8')).trim();
+  return connect({
+    servers: server.url,
+    authenticator: nkeyAuthenticator(Buffer.from(seed)),
+    tls: { caFile: join(secrets.folder, 'ca.pem') },
+    inboxPrefix: `_INBOX_${role}`,
+    reconnect: false,
+  });
+}
+
+describe('with the users of configs/nats, over TLS', () => {
+  it('each role does its work, and is refused nothing', async () => {
+    expect(await as('operator', topologyCommand, 'apply', '--json')).toMatchObject({ code: 0 });
+    const [url] = await Promise.all([startRole('api'), startRole('projector'), startRole('processor')]);
+    shop = await openShop(url, 'roles');
+    const order = `/v1/orders/${shop.orderId}`;
+    await until(
+      'the order is confirmed',
+      async () =>
+        (await must(200, url, 'GET', `${order}?consistency=strong`)).field('status') === 'confirmed',
+      PATIENCE_MS,
+    );
+    await showShop(url, shop);
+    for (const path of [`${order}/events`, '/v1/orders?status=confirmed', '/v1/admin/parked', '/metrics']) {
+      const answer = await fetch(`${url}${path}`);
+      expect([path, answer.status]).toEqual([path, 200]);
+      await answer.body?.cancel();
+    }
+    await followOrder(url);
+    await must(200, url, 'POST', '/v1/admin/consumers/order-process/pause');
+    expect((await as('operator', consumersCommand, 'resume', 'order-process')).code).toBe(0);
+    for (const role of services.values()) {
+      await isReady(role.url);
+      expect((await fetch(`${role.url}/metrics`)).status).toBe(200);
+    }
+    expect([await violations(), troubles]).toEqual([[], []]);
+  }, 60_000);
+
+  it('operators look, copy and compare, and the projector rebuilds; they are refused nothing', async () => {
+    const copy = join(folder, 'copy');
+    const runs: [NatsRole, Command, ...string[]][] = [
+      ['operator', topologyCommand, 'plan'],
+      ['operator', statusCommand],
+      ['operator', inspectCommand, 'order', shop.orderId],
+      ['operator', parkedCommand, 'list'],
+      ['operator', consumersCommand, 'status'],
+      ['operator', backupCommand, copy],
+      ['operator', verifyCommand, copy, '--live'],
+      ['projector', rebuildCommand, 'orders'],
+    ];
+    for (const [role, command, ...args] of runs) {
+      const { code, text } = await as(role, command, ...args);
+      expect([command.name, code, text]).toEqual([command.name, 0, text]);
+    }
+    const url = services.get('api')?.url ?? '';
+    await must(200, url, 'GET', `/v1/orders/${shop.orderId}`, undefined, since(shop.last));
+    expect([await violations(), troubles]).toEqual([[], []]);
+  }, 60_000);
+
+  it('the doctor finds in every role what that role may', async () => {
+    const cases = [...Object.entries(ROLES), ['operator', 'projections']] as [NatsRole, string][];
+    for (const [role, roles] of cases) {
+      const variables = { ...secrets.variablesOf(role), JETLEDGER_SERVICE__ROLES: roles };
+      const { json } = await runInProcess(server, doctorCommand, ['--json'], variables);
+      const findings = json().findings as { check: string; level: string; detail: string }[];
+      const permissions = findings.filter(({ check }) => check === 'permissions');
+      expect([role, permissions.map(({ level }) => level)]).toEqual([role, ['ok']]);
+    }
+  });
+});
+
+/** A live stream, which reads the log by a consumer of its own. */
+async function followOrder(url: string): Promise<void> {
+  const abort = new AbortController();
+  const stream = await fetch(`${url}/v1/orders/${shop.orderId}/stream`, { signal: abort.signal });
+  const first = await stream.body?.getReader().read();
+  expect([stream.status, first?.done]).toEqual([200, false]);
+  abort.abort();
+}
+
+async function isReady(url: string): Promise<void> {
+  await until('it is ready', async () => (await fetch(`${url}/health/ready`)).ok, PATIENCE_MS);
+}
+
+const API = '$JS.API';
+/** What nobody may do, whatever it is for. */
+const AGAINST_THE_LOG = [
+  `${API}.STREAM.DELETE.jetledger`,
+  `${API}.STREAM.PURGE.jetledger`,
+  `${API}.STREAM.UPDATE.jetledger`,
+  `${API}.STREAM.RESTORE.jetledger`,
+  `${API}.STREAM.MSG.DELETE.jetledger`,
+  `${API}.STREAM.RESTORE.jl-timers`,
+  `${API}.STREAM.MSG.DELETE.KV_jl_cursors`,
+  `${API}.STREAM.DELETE.KV_jl_cursors`,
+  `${API}.STREAM.PURGE.KV_jl_engine`,
+  `${API}.STREAM.LEADER.STEPDOWN.jetledger`,
+  `${API}.STREAM.PEER.REMOVE.jetledger`,
+  `${API}.META.LEADER.STEPDOWN`,
+  `${API}.ACCOUNT.PURGE.JETLEDGER`,
+  'jl.other.0.0.0.x',
+  'elsewhere',
+];
+const APPEND = ['user', 'email', 'product', 'order'].map((category) => `jl.${category}.0.0.0.x`);
+const TIMERS = ['jlt.schedule.payment.x', 'jlt.fire.payment.x', `${API}.STREAM.PURGE.jl-timers`];
+const NOTIFY = ['jln.welcome.x'];
+const VIEWS = ['$KV.jl_orders_v1.x', '$KV.jl_views.orders', '$KV.jl_members.x'];
+const PLACES = ['$KV.jl_cursors.x'];
+const LEDGER = ['$KV.jl_payments.x'];
+const SNAPSHOTS = ['$KV.jl_snapshots.x'];
+const STEAL = ['jl-timers', 'jl-notifications'].flatMap((stream) => [
+  `${API}.CONSUMER.CREATE.${stream}.mine`,
+  `${API}.CONSUMER.MSG.NEXT.${stream}.fired`,
+  `${API}.CONSUMER.DELETE.${stream}.fired`,
+  `$JS.ACK.${stream}.fired.1.1.1.1.1`,
+]);
+const MAKE = [`${API}.STREAM.CREATE.mine`, `${API}.STREAM.CREATE.KV_jl_orders_v9`];
+const DROP = [`${API}.STREAM.DELETE.KV_jl_orders_v1`, `${API}.STREAM.DELETE.KV_jl_parked`];
+const COPY = [`${API}.STREAM.SNAPSHOT.jetledger`, '$JS.SNAPSHOT.ACK.jetledger.x'];
+const PARKED = ['$KV.jl_parked.x', '$KV.jl_engine.x'];
+
+const FORBIDDEN: Readonly<Record<NatsRole, readonly string[]>> = {
+  api: [...TIMERS, ...NOTIFY, ...VIEWS, ...PLACES, ...LEDGER, ...STEAL, ...MAKE, ...DROP, ...COPY],
+  projector: [
+    ...[...APPEND, ...TIMERS, ...NOTIFY, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...STEAL, ...COPY, ...PARKED],
+    ...[
+      `${API}.STREAM.CREATE.jetledger`,
+      `${API}.STREAM.DELETE.KV_jl_parked`,
+      `${API}.STREAM.DELETE.KV_jl_views`,
+    ],
+    ...[`${API}.STREAM.DELETE.jl-timers`, `${API}.STREAM.UPDATE.KV_jl_orders_v1`],
+  ],
+  processor: [
+    ...[...VIEWS, ...MAKE, ...DROP, ...COPY, 'jlt.fire.payment.x'],
+    ...[
+      `${API}.CONSUMER.DELETE.jl-timers.fired`,
+      `${API}.STREAM.PURGE.jl-notifications`,
+      `${API}.STREAM.NAMES`,
+    ],
+  ],
+  operator: [
+    ...[...APPEND, ...TIMERS, ...NOTIFY, ...VIEWS, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...STEAL, ...DROP],
+  ],
+};
+
+describe.each(Object.keys(FORBIDDEN) as NatsRole[])('the user %s', (role) => {
+  it('is refused, at once, what is another one’s work, and everything that could shorten the log', async () => {
+    const connection = await connectAs(role);
+    try {
+      for (const subject of [...AGAINST_THE_LOG, ...FORBIDDEN[role]]) {
+        const answer = await connection.request(subject, '{}', { timeout: 5_000 }).then(
+          () => 'answered',
+          (error: Error) => error.message,
+        );
+        expect([subject, answer]).toEqual([subject, expect.stringMatching(/permissions violation/i)]);
+      }
+    } finally {
+      await connection.close();
+    }
+  });
+
+  it('hears nothing but its own replies', async () => {
+    const connection = await connectAs(role);
+    try {
+      const others = (['api', 'projector', 'processor', 'operator'] as const).filter((name) => name !== role);
+      const subjects = ['>', '_INBOX.>', 'jl.>', '$JS.EVENT.>', ...others.map((name) => `_INBOX_${name}.>`)];
+      for (const subject of subjects) {
+        const refused = new Promise<string>((resolve) => {
+          connection.subscribe(subject, { callback: (error) => resolve(error?.message ?? 'a message came') });
+        });
+        await connection.flush();
+        expect([subject, await refused]).toEqual([subject, expect.stringMatching(/permissions violation/i)]);
+      }
+    } finally {
+      await connection.close();
+    }
+  });
+});
+
+it('nobody gets in without a key, without a known key, or without TLS', async () => {
+  const tls = { caFile: join(secrets.folder, 'ca.pem') };
+  const stranger = nkeyAuthenticator(nkeys.createUser().getSeed());
+  const once = { servers: server.url, reconnect: false, timeout: 3_000 };
+  await expect(connect({ ...once, tls })).rejects.toThrow(/authorization/i);
+  await expect(connect({ ...once, tls, authenticator: stranger })).rejects.toThrow(/authorization/i);
+  await expect(connect({ ...once, authenticator: stranger })).rejects.toThrow(/certificate|self.signed/i);
+});
+
+/** The server itself sends what a consumer pushes and what a stream republishes, without asking who may publish there. */
+describe('a detour over messages that the server sends', () => {
+  const position = async (connection: NatsConnection): Promise<number | undefined> => {
+    const info = await connection.request(`${API}.STREAM.INFO.jetledger`, '{}');
+    return info.json<{ state?: { last_seq: number } }>().state?.last_seq;
+  };
+  const push = (connection: NatsConnection, target: string) =>
+    connection.request(
+      `${API}.CONSUMER.CREATE.KV_jl_views`,
+      JSON.stringify({
+        stream_name: 'KV_jl_views',
+        config: { deliver_subject: target, ack_policy: 'none', deliver_policy: 'all', mem_storage: true },
+      }),
+    );
+
+  it('ends at subjects that none of the users may listen on: a pushing consumer reaches neither API nor log', async () => {
+    const connection = await connectAs('projector');
+    try {
+      const before = await position(connection);
+      await push(connection, `${API}.STREAM.DELETE.jetledger`);
+      await push(connection, 'jl.user.0.0.0.smuggled');
+      const control = '_INBOX_projector.control';
+      const pushed = new Promise((resolve) => connection.subscribe(control, { max: 1, callback: resolve }));
+      await push(connection, control);
+      // Made last, and delivered: the others have had their turn.
+      await pushed;
+      expect(await position(connection)).toBe(before);
+    } finally {
+      await connection.close();
+    }
+  });
+
+  it('leads to the API for whoever may make streams, which docs/operations.md says; the others may make none', async () => {
+    const made = {
+      name: 'KV_jl_orders_v99',
+      subjects: ['$KV.jl_orders_v99.>'],
+      storage: 'memory',
+      republish: { src: '$KV.jl_orders_v99.x', dest: `${API}.STREAM.DELETE.jl-notifications` },
+    };
+    const request = `${API}.STREAM.CREATE.KV_jl_orders_v99`;
+    for (const role of ['api', 'processor'] as const) {
+      const connection = await connectAs(role);
+      await expect(connection.request(request, JSON.stringify(made))).rejects.toThrow(
+        /permissions violation/i,
+      );
+      await connection.close();
+    }
+    const connection = await connectAs('projector');
+    try {
+      const gone = async () => {
+        const info = await connection.request(`${API}.STREAM.INFO.jl-notifications`, '');
+        return info.json<{ error?: { code: number } }>().error?.code === 404;
+      };
+      await connection.request(request, JSON.stringify(made));
+      expect(await gone()).toBe(false);
+      await connection.request('$KV.jl_orders_v99.x', '{}');
+      // When this fails, the server has closed the hole: say so where it is described.
+      await until('the server has obeyed its own message', gone, 5_000);
+    } finally {
+      await connection.close();
+    }
+  });
+});

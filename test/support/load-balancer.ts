@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+
+/** A proxy in front of services that sends requests only to those that were ready when it last asked. */
+export interface LoadBalancer extends AsyncDisposable {
+  readonly url: string;
+  /** Adds a service; it gets requests once it was seen ready. */
+  add(url: string): void;
+  /** Whether a service gets requests. */
+  uses(url: string): boolean;
+  /** Requests that could not be passed on or whose answer broke off; nothing is tried twice. */
+  readonly failures: readonly string[];
+}
+
+const LOOK_EVERY_MS = 50;
+const LOOK_TIMEOUT_MS = 1_000;
+
+/** Starts it on a free port of loopback. */
+export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBalancer> {
+  const known = new Set(urls);
+  const usable = new Set<string>();
+  const failures: string[] = [];
+  const agent = new Agent({ keepAlive: true });
+  let turn = 0;
+
+  const look = async (url: string): Promise<void> => {
+    const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
+    const ready = await fetch(`${url}/health/ready`, { signal }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (ready) usable.add(url);
+    else usable.delete(url);
+  };
+  const looking = setInterval(() => {
+    for (const url of known) void look(url);
+  }, LOOK_EVERY_MS);
+
+  const refuse = (reply: ServerResponse, why: string): void => {
+    failures.push(why);
+    if (!reply.headersSent) reply.writeHead(502, { 'content-type': 'application/json' });
+    reply.end('{}');
+  };
+  const pass = (asked: IncomingMessage, reply: ServerResponse): void => {
+    const targets = [...usable];
+    const target = targets[turn++ % Math.max(1, targets.length)];
+    if (target === undefined) {
+      refuse(reply, 'no service is ready');
+      return;
+    }
+    const { method, headers, url: path } = asked;
+    const sent = request(`${target}${path}`, { method, headers, agent }, (answer) => {
+      const { connection: _hop, ...passed } = answer.headers;
+      reply.writeHead(answer.statusCode ?? 502, passed);
+      answer.once('error', (error) => refuse(reply, `${method} ${path}: ${error.message}`));
+      answer.pipe(reply);
+    });
+    sent.once('error', (error) => refuse(reply, `${method} ${path}: ${error.message}`));
+    asked.pipe(sent);
+  };
+  const server = createServer(pass).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await Promise.all(urls.map(look));
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
+    add: (url) => void known.add(url),
+    uses: (url) => usable.has(url),
+    failures,
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(looking);
+      agent.destroy();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

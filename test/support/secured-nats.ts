@@ -1,0 +1,138 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { spawnGuarded } from '../../src/platform/nats-server/guard.ts';
+import { waitUntilReady } from '../../src/platform/nats-server/readiness.ts';
+import { testServerBinary } from './nats-server.ts';
+import type { Variables } from './service-process.ts';
+import { until } from './until.ts';
+
+/** The users of configs/nats/users.conf. */
+export type NatsRole = 'api' | 'projector' | 'processor' | 'operator';
+
+/** Keys and certificates, made by the script that operators use. */
+export interface NatsSecrets extends AsyncDisposable {
+  readonly folder: string;
+  /** For nats-server: certificates and public keys. */
+  readonly serverVariables: Variables;
+  /** For a process of the service that logs in as a role. */
+  variablesOf(role: NatsRole): Variables;
+}
+
+/** A server that runs with a file of configs/nats. */
+export interface SecuredServer extends AsyncDisposable {
+  /** `tls://127.0.0.1:port` */
+  readonly url: string;
+  readonly monitorUrl: string;
+  /** What the server has written so far. */
+  log(): Promise<string>;
+  /** Makes the server read its configuration again; resolves when it has. */
+  reload(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** The configurations as they are delivered. */
+export const NATS_CONFIGS = join(ROOT, 'configs/nats');
+const READY_MS = 20_000;
+
+/** Runs `npm run nats:users` into a temporary folder. */
+export async function makeSecrets(): Promise<NatsSecrets> {
+  const parent = await mkdtemp(join(tmpdir(), 'jetledger-secrets-'));
+  const folder = join(parent, 'nats');
+  const made = spawnSync(process.execPath, [join(ROOT, 'deploy/nats-users.mjs'), folder], {
+    encoding: 'utf8',
+  });
+  if (made.status !== 0) throw new Error(`no keys were made: ${made.stderr}`);
+  const users = await readFile(join(folder, 'users.env'), 'utf8');
+  const keys = users
+    .trim()
+    .split('\n')
+    .map((line) => line.split('='));
+  return {
+    folder,
+    serverVariables: {
+      ...(Object.fromEntries(keys) as Variables),
+      NATS_TLS_CERT: join(folder, 'server.pem'),
+      NATS_TLS_KEY: join(folder, 'server.key'),
+      NATS_TLS_CA: join(folder, 'ca.pem'),
+      NATS_MAX_FILE_STORE: '10GB',
+      NATS_MONITOR: '127.0.0.1:-1',
+    },
+    variablesOf: (role) => ({
+      JETLEDGER_NATS__NKEY_SEED_FILE: join(folder, `${role}.nk`),
+      JETLEDGER_NATS__INBOX_PREFIX: `_INBOX_${role}`,
+      JETLEDGER_NATS__TLS__CA_FILE: join(folder, 'ca.pem'),
+    }),
+    [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }),
+  };
+}
+
+/** What `nats-server -t` says of a file of configs/nats. */
+export async function checkServerConfig(
+  file: string,
+  variables: Variables,
+): Promise<{ readonly code: number | null; readonly output: string }> {
+  const { path } = await testServerBinary();
+  const env = { PATH: process.env.PATH, ...variables };
+  const done = spawnSync(path, ['-t', '-c', join(NATS_CONFIGS, file)], { encoding: 'utf8', env });
+  return { code: done.status, output: done.stdout + done.stderr };
+}
+
+/** Starts nats-server with a file of configs/nats as it is; only ports and the data folder are a test's own. */
+export async function startSecuredServer(
+  file: 'server.conf' | 'cluster.conf',
+  secrets: NatsSecrets,
+  extra: {
+    readonly variables?: Variables;
+    readonly args?: readonly string[];
+    /** Instead of configs/nats. */
+    readonly dir?: string;
+  } = {},
+): Promise<SecuredServer> {
+  const { path } = await testServerBinary();
+  const folder = await mkdtemp(join(tmpdir(), 'jetledger-secured-'));
+  const [ports, logFile] = [join(folder, 'ports'), join(folder, 'log')];
+  await mkdir(ports);
+  const variables = { ...secrets.serverVariables, NATS_STORE_DIR: join(folder, 'data'), ...extra.variables };
+  const environment = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  const loopback = ['-a', '127.0.0.1', '-p', '-1', '--ports_file_dir', ports, ...(extra.args ?? [])];
+  const command = [
+    '/usr/bin/env',
+    ...environment,
+    path,
+    '-c',
+    join(extra.dir ?? NATS_CONFIGS, file),
+    ...loopback,
+  ];
+  const output = await open(logFile, 'w');
+  const guarded = spawnGuarded(command, join(folder, 'pid'), output.fd);
+  await output.close();
+  const log = (): Promise<string> => readFile(logFile, 'utf8');
+  const stop = async (): Promise<void> => {
+    guarded.release();
+    await guarded.exited;
+    await rm(folder, { recursive: true, force: true });
+  };
+  // A node alone has no quorum: it is ready when it listens.
+  const health = '/healthz?js-enabled-only=true';
+  const gone = new AbortController();
+  void guarded.exited.then(() => gone.abort());
+  const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(READY_MS)]);
+  const ready = await waitUntilReady(ports, health, signal);
+  if (ready === undefined) {
+    const said = await log();
+    await stop();
+    throw new Error(`nats-server did not start with ${file}:\n${said}`);
+  }
+  const url = `tls://127.0.0.1:${new URL(ready.url.replace(/^tls:/, 'nats:')).port}`;
+  const reload = async (): Promise<void> => {
+    const said = (await log()).length;
+    process.kill(Number(await readFile(join(folder, 'pid'), 'utf8')), 'SIGHUP');
+    await until('it has read its configuration', async () =>
+      /Reloaded server/.test((await log()).slice(said)),
+    );
+  };
+  return { url, monitorUrl: ready.monitorUrl, log, reload, [Symbol.asyncDispose]: stop };
+}
