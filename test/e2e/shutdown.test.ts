@@ -18,7 +18,8 @@ async function openWorld() {
   const variables = {
     ...data.variables,
     NATS_URL: server.url,
-    JETLEDGER_SERVICE__DRAIN_MS: '600',
+    // Long enough to be looked at on a busy machine.
+    JETLEDGER_SERVICE__DRAIN_MS: '3000',
     JETLEDGER_SERVICE__SHUTDOWN_TIMEOUT_MS: String(DEADLINE_MS),
     JETLEDGER_LOGGING__LEVEL: 'debug',
   };
