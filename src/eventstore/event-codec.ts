@@ -37,7 +37,7 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
     byTypeName.set(schema.typeName, schema);
     proveRoundTrip(category, schema);
   }
-  const upcasters = new Map((source.upcasters ?? []).map((u) => [`${u.type}/${u.fromVersion}`, u]));
+  const upcasters = upcastersByType(source.upcasters ?? []);
   const newest = new Map<string, number>();
   for (const u of source.upcasters ?? [])
     newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
@@ -61,9 +61,9 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
     }
     let { type, schemaVersion, data } = stored as { type: string; schemaVersion: number; data: Uint8Array };
     for (
-      let u = upcasters.get(`${type}/${schemaVersion}`);
+      let u = upcasters.get(type)?.get(schemaVersion);
       u !== undefined;
-      u = upcasters.get(`${type}/${schemaVersion}`)
+      u = upcasters.get(type)?.get(schemaVersion)
     ) {
       const next = upcastOrName(category, u, data);
       // A type of another name has versions of its own, from 1 on.
@@ -82,6 +82,16 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
     }
   };
   return { category, encode, decode };
+}
+
+/** By type and the version that they start from. */
+function upcastersByType(upcasters: readonly Upcaster[]): Map<string, Map<number, Upcaster>> {
+  const byType = new Map<string, Map<number, Upcaster>>();
+  for (const upcaster of upcasters) {
+    const ofType = byType.get(upcaster.type) ?? new Map<number, Upcaster>();
+    byType.set(upcaster.type, ofType.set(upcaster.fromVersion, upcaster));
+  }
+  return byType;
 }
 
 function upcastOrName(

@@ -15,10 +15,15 @@ import { wholeBuffer } from './whole-buffer.ts';
  * It knows what this log's messages are made of (strings, bytes, bools, 32- and 64-bit integers, lists of messages) and
  * leaves everything else, and everything that looks odd, to `fromBinary`: fields it does not know, other wire types,
  * negative or huge integers, bytes that are no such message.
+ * @param leaveOut names of texts and bytes, of this message and those within it, that the caller does not look at: they
+ *   are checked, but may be missing in what is returned
  * @returns a decoder that throws what `fromBinary` throws
  */
-export function decoderOf<Desc extends DescMessage>(schema: Desc): (bytes: Uint8Array) => MessageShape<Desc> {
-  const plan = planOf(schema, []);
+export function decoderOf<Desc extends DescMessage>(
+  schema: Desc,
+  leaveOut: readonly string[] = [],
+): (bytes: Uint8Array) => MessageShape<Desc> {
+  const plan = planOf(schema, [], leaveOut);
   return (bytes) => {
     const at = bytes.byteOffset;
     const lean = plan && readMessage(plan, { bytes: wholeBuffer(bytes), at }, at + bytes.length);
@@ -33,6 +38,7 @@ interface FieldPlan {
   readonly name: string;
   readonly kind: Kind;
   readonly wireType: number;
+  readonly leftOut: boolean;
   /** Of a list's elements. */
   readonly plan: Plan | undefined;
 }
@@ -65,7 +71,11 @@ const KINDS: Partial<Record<ScalarType, Kind>> = {
 };
 
 /** Undefined for messages whose objects are more than their fields: those with groups, and those of other syntaxes. */
-function planOf(schema: DescMessage, within: readonly DescMessage[]): Plan | undefined {
+function planOf(
+  schema: DescMessage,
+  within: readonly DescMessage[],
+  leaveOut: readonly string[],
+): Plan | undefined {
   const plain = schema.file.proto.syntax === 'proto3' && schema.oneofs.length === 0;
   if (!plain || within.includes(schema)) return undefined;
   const fields: (FieldPlan | undefined)[] = [];
@@ -73,22 +83,28 @@ function planOf(schema: DescMessage, within: readonly DescMessage[]): Plan | und
   for (const field of schema.fields) {
     if (field.fieldKind === 'list') lists.push(field.localName);
     else if (field.fieldKind === 'map') return undefined;
-    if (field.number <= HIGHEST_FIELD) fields[field.number] = fieldPlan(field, [...within, schema]);
+    if (field.number <= HIGHEST_FIELD) fields[field.number] = fieldPlan(field, [...within, schema], leaveOut);
   }
-  return { empty: create(schema), lists, fields };
+  const empty = Object.entries(create(schema)).filter(([name]) => !leaveOut.includes(name));
+  return { empty: Object.fromEntries(empty), lists, fields };
 }
 
-function fieldPlan(field: DescField, within: readonly DescMessage[]): FieldPlan | undefined {
+function fieldPlan(
+  field: DescField,
+  within: readonly DescMessage[],
+  leaveOut: readonly string[],
+): FieldPlan | undefined {
   const { localName: name } = field;
   if (field.fieldKind === 'scalar') {
     const kind = field.longAsString ? undefined : KINDS[field.scalar];
     if (kind === undefined || (kind === 'string' && !field.utf8Validation)) return undefined;
     const wireType = kind === 'string' || kind === 'bytes' ? LENGTH_DELIMITED : VARINT;
-    return { name, kind, wireType, plan: undefined };
+    const leftOut = wireType === LENGTH_DELIMITED && leaveOut.includes(name);
+    return { name, kind, wireType, leftOut, plan: undefined };
   }
   if (field.fieldKind !== 'list' || field.listKind !== 'message' || field.delimitedEncoding) return undefined;
-  const plan = planOf(field.message, within);
-  return plan && { name, kind: 'messages', wireType: LENGTH_DELIMITED, plan };
+  const plan = planOf(field.message, within, leaveOut);
+  return plan && { name, kind: 'messages', wireType: LENGTH_DELIMITED, leftOut: false, plan };
 }
 
 /** The message up to `end`, or undefined when it is not for this decoder. */
@@ -107,17 +123,29 @@ function readMessage(plan: Plan, cursor: Cursor, end: number): object | undefine
       message[field.name] = value;
       continue;
     }
-    const to = cursor.at + number;
-    if (to > end) return undefined;
-    if (field.plan === undefined) {
-      message[field.name] = contentOf(field.kind, cursor, to);
-      continue;
-    }
-    const element = readMessage(field.plan, cursor, to);
-    if (element === undefined) return undefined;
-    add(message, field.name, element);
+    if (!readContent(message, field, cursor, cursor.at + number, end)) return undefined;
   }
   return message;
+}
+
+/** Reads a field up to `to`; false when it is not for this decoder. */
+function readContent(
+  message: Record<string, unknown>,
+  field: FieldPlan,
+  cursor: Cursor,
+  to: number,
+  end: number,
+): boolean {
+  if (to > end) return false;
+  if (field.plan !== undefined) {
+    const element = readMessage(field.plan, cursor, to);
+    if (element !== undefined) add(message, field.name, element);
+    return element !== undefined;
+  }
+  if (!field.leftOut) message[field.name] = contentOf(field.kind, cursor, to);
+  else if (field.kind === 'string' && !isAscii(cursor.bytes, cursor.at, to)) return false;
+  cursor.at = to;
+  return true;
 }
 
 /** Nearly every list of the log has one element, for which `push` would make room for sixteen more. */
@@ -127,9 +155,7 @@ function add(message: Record<string, unknown>, name: string, element: object): v
   else list.push(element);
 }
 
-function contentOf(kind: Kind, cursor: Cursor, to: number): Uint8Array | string {
-  const { bytes, at } = cursor;
-  cursor.at = to;
+function contentOf(kind: Kind, { bytes, at }: Cursor, to: number): Uint8Array | string {
   return kind === 'bytes' ? part(bytes, at, to) : textOf(bytes, at, to);
 }
 
@@ -168,10 +194,13 @@ function readVarint(cursor: Cursor, end: number): number {
 
 /** @throws TypeError when it is not UTF-8 */
 function textOf(bytes: Buffer, from: number, to: number): string {
-  for (let at = from; at < to; at++) {
-    if ((bytes[at] ?? 0) >= 0x80) return getTextEncoding().decodeUtf8(part(bytes, from, to), true);
-  }
+  if (!isAscii(bytes, from, to)) return getTextEncoding().decodeUtf8(part(bytes, from, to), true);
   return bytes.toString('latin1', from, to);
+}
+
+function isAscii(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
+  return true;
 }
 
 /** Not a Buffer, whose `slice` would share memory where that of its type copies. */

@@ -24,15 +24,28 @@ export function recordedCommit(stored: StoredCommit): RecordedCommit {
   return new LazyCommit(stored);
 }
 
+/** What nearly every reader of the log looks at. */
+export type Decided = Pick<Decision, 'time' | 'events'>;
+
 /**
- * The decisions of a commit, without the commit holding on to them: for a reader that keeps commits at hand longer
- * than it needs what is in them. @throws CorruptCommit
+ * What was decided and when, without the ids and traces, which are two thirds of what decoding a commit costs. The
+ * commit does not hold on to it: a reader may keep commits at hand longer than it needs what is in them.
+ * @throws CorruptCommit
  */
-export function decisionsOf(commit: RecordedCommit): readonly Decision[] {
-  return commit instanceof LazyCommit ? commit.decode().decisions : commit.decisions;
+export function decidedIn(commit: RecordedCommit): readonly Decided[] {
+  return commit instanceof LazyCommit ? commit.decided() : commit.decisions;
 }
 
 const decodeEnvelope = decoderOf(CommitSchema);
+const decodeDecided = decoderOf(CommitSchema, [
+  'commandId',
+  'fingerprint',
+  'correlationId',
+  'causationId',
+  'actor',
+  'traceparent',
+  'tracestate',
+]);
 
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
 class LazyCommit implements RecordedCommit {
@@ -61,20 +74,21 @@ class LazyCommit implements RecordedCommit {
     return this.#decoded().decisions;
   }
 
-  decode(): Commit {
-    return this.#commit ?? decodeCommit(this.#stored);
+  decided(): readonly Decided[] {
+    return (this.#commit ?? checked(this.#stored, decodeDecided)).decisions;
   }
 
   #decoded(): Commit {
-    this.#commit ??= decodeCommit(this.#stored);
+    this.#commit ??= checked(this.#stored, decodeEnvelope);
     return this.#commit;
   }
 }
 
-function decodeCommit({ subject, position, bytes, commitId }: StoredCommit): Commit {
+function checked(stored: StoredCommit, decode: (bytes: Uint8Array) => Commit): Commit {
+  const { subject, position, bytes, commitId } = stored;
   let commit: Commit;
   try {
-    commit = decodeEnvelope(bytes);
+    commit = decode(bytes);
   } catch (cause) {
     throw new CorruptCommit(subject, position, cause);
   }

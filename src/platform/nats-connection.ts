@@ -8,6 +8,7 @@ import {
 } from '@nats-io/transport-node';
 import { maskUrl } from './config/mask-url.ts';
 import type { Config } from './config/schema.ts';
+import { readAddresses } from './nats-address.ts';
 import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
 
 /** The NATS server cannot be used; the message is one line that says what to do. */
@@ -46,13 +47,15 @@ export function reconnectDelays(random: () => number): { next(): number; reset()
  */
 export async function connectNats(url: string, nats: Config['nats'], name: string): Promise<NatsConnection> {
   const delays = reconnectDelays(Math.random);
-  const login = await loginOptions(nats);
+  const { servers, logins } = readAddresses(url);
+  const [named] = logins;
+  const login = named === undefined ? await loginOptions(nats) : { ...named, ...tlsOptions(nats) };
   let connection: NatsConnection;
   try {
     connection = await connect({
       ...login,
       inboxPrefix: nats.inboxPrefix,
-      servers: url.split(','),
+      servers: [...servers],
       name,
       timeout: nats.connectTimeoutMs,
       noAsyncTraces: true,
@@ -64,10 +67,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
     });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new NatsUnusable(
-      `NATS at ${maskUrl(url)} cannot be used (${reason}). Start it, or set NATS_URL (empty = embedded server).`,
-      cause,
-    );
+    throw new NatsUnusable(`NATS at ${maskUrl(url)} cannot be used (${reason}). ${adviceFor(reason)}`, cause);
   }
   void resetOnReconnect(connection, delays.reset);
   const version = connection.info?.version ?? '0.0.0';
@@ -84,9 +84,21 @@ async function resetOnReconnect(connection: NatsConnection, reset: () => void): 
   for await (const status of connection.status()) if (status.type === 'reconnect') reset();
 }
 
-async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions> {
-  const { credsFile, nkeySeedFile, token, user, password, tls } = nats;
+const LOGIN =
+  'Log in by one of nats.nkeySeedFile, nats.credsFile, nats.token, or nats.user and nats.password, as one whom the server knows.';
+const START = 'Start it, or set NATS_URL (empty = embedded server).';
+
+function adviceFor(reason: string): string {
+  return /authorization|authentication/i.test(reason) ? LOGIN : START;
+}
+
+function tlsOptions({ tls }: Config['nats']): NodeConnectionOptions {
   const files = Object.entries(tls).filter(([, path]) => path !== '');
+  return files.length === 0 ? {} : { tls: Object.fromEntries(files) };
+}
+
+async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions> {
+  const { credsFile, nkeySeedFile, token, user, password } = nats;
   return {
     ...(credsFile === ''
       ? {}
@@ -94,7 +106,7 @@ async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions
     ...(nkeySeedFile === '' ? {} : { authenticator: nkeyAuthenticator(await readSeed(nkeySeedFile)) }),
     ...(token === '' ? {} : { token }),
     ...(user === '' ? {} : { user, pass: password }),
-    ...(files.length === 0 ? {} : { tls: Object.fromEntries(files) }),
+    ...tlsOptions(nats),
   };
 }
 

@@ -57,6 +57,7 @@ interface Jsz {
 
 const READ_TIMEOUT_MS = 1_500;
 const EVERY_MS = 10_000;
+const MIB = 1024 * 1024;
 
 /** Looks at once, and then every `everyMs`. Without endpoints it does nothing. */
 export function startNatsMonitor(options: {
@@ -143,9 +144,9 @@ export function natsServerCheck(
   if (readings.length === 0) return undefined;
   const log = logReading(readings);
   const servers = readings.map(
-    ({ server, version, storageBytes, storageLimitBytes, slowConsumers, syncAlways, healthy }) =>
+    ({ server, version, storageBytes, storageLimitBytes, memoryBytes, slowConsumers, syncAlways, healthy }) =>
       `${server} ${version}${healthy ? '' : ' unhealthy'}, ${percentOf(storageBytes, storageLimitBytes)} of its storage used, ` +
-      `${slowConsumers} slow consumers, sync ${syncAlways ? 'always' : 'delayed'}`,
+      `${(memoryBytes / MIB).toFixed(0)} MiB of memory, ${slowConsumers} slow consumers, sync ${syncAlways ? 'always' : 'delayed'}`,
   );
   const leader =
     log === undefined

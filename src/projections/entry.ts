@@ -1,15 +1,18 @@
 import type { RecordedCommit } from '../eventstore/log.ts';
+import type { StreamRef } from '../eventstore/stream.ts';
 
 /**
- * A row in memory. Commits that touch it stay listed until the bucket has acknowledged a row that has seen them,
- * so that after a lost fence nothing has to be read from the log again. They are listed as they were stored: what was
- * decoded of them is many times as large, and a commit whose row is loaded again can be decoded again.
+ * A row in memory. Commits that touch it stay listed until the bucket has acknowledged a row that has seen them: by
+ * their position, and as they were stored only where the log alone could not tell what they did. Thousands wait while
+ * a view catches up, and whatever they keep in memory the garbage collector copies.
  *
  * clean -> queued -> writing -> clean (or queued again, when commits came meanwhile)
  * any of them -> loading (unknown row, gap, lost fence, no answer) -> clean or queued
  */
 export interface Entry {
   readonly key: string;
+  /** The aggregate of the commit that it was made for; the only one, unless rows cross aggregates. */
+  readonly stream: StreamRef;
   phase: 'loading' | 'clean' | 'queued' | 'writing';
   row: unknown;
   /** Position of the last commit that `row` has seen. */
@@ -18,10 +21,12 @@ export interface Entry {
   revision: number;
   /** Position of the newest value that the bucket is known to hold. */
   acked: number;
-  /** Touched the row and are not sent; folded into `row` unless the entry is loading. */
-  waiting: RecordedCommit[];
-  /** Are in the write under way. */
-  sent: RecordedCommit[];
+  /** Positions of the commits that touched the row and are not sent. */
+  waiting: number[];
+  /** Positions of those in the write under way. */
+  sent: number[];
+  /** Those of `sent` and `waiting` that `row` has not seen; of a row that crosses aggregates all of them. */
+  kept: RecordedCommit[];
   /** A commit came that does not follow the row: load as soon as the write under way has ended. */
   gap: boolean;
   /** Failures in a row of reading or writing this key. */
@@ -35,9 +40,10 @@ export interface Entry {
 }
 
 /** An entry whose row is not known yet. */
-export function unknownEntry(key: string): Entry {
+export function unknownEntry(key: string, stream: StreamRef): Entry {
   return {
     key,
+    stream,
     phase: 'loading',
     row: undefined,
     position: 0,
@@ -45,6 +51,7 @@ export function unknownEntry(key: string): Entry {
     acked: 0,
     waiting: [],
     sent: [],
+    kept: [],
     gap: false,
     attempts: 0,
     bytes: 0,
@@ -55,5 +62,5 @@ export function unknownEntry(key: string): Entry {
 
 /** The position of the oldest commit that is not acknowledged for this row; undefined when all are. */
 export function oldestUnacked(entry: Entry): number | undefined {
-  return (entry.sent[0] ?? entry.waiting[0])?.position;
+  return entry.sent[0] ?? entry.waiting[0];
 }

@@ -1,7 +1,8 @@
 import type { Message } from '@bufbuild/protobuf';
 import { codecOf, type EventCodec } from '../eventstore/event-codec.ts';
 import type { RecordedCommit } from '../eventstore/log.ts';
-import { decisionsOf } from '../eventstore/recorded-commit.ts';
+import { decidedIn } from '../eventstore/recorded-commit.ts';
+import type { StreamRef } from '../eventstore/stream.ts';
 import type { EventContext, EventSource, Projection } from './projection.ts';
 
 /** An event and where it comes from. */
@@ -27,21 +28,42 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
   }
   return (commit) => {
     const codec = codecs.get(commit.stream.category);
-    const facts: Fact[] = [];
-    if (codec === undefined) return { commit, facts };
-    for (const decision of decisionsOf(commit)) {
-      const context: EventContext = {
-        stream: commit.stream,
-        position: commit.position,
-        time: Number(decision.time),
-        commitId: commit.commitId,
-        actor: decision.actor,
-        traceparent: decision.traceparent,
-      };
-      for (const stored of decision.events) facts.push({ event: codec.decode(stored), context });
-    }
-    return { commit, facts };
+    if (codec === undefined) return { commit, facts: [] };
+    const facts = decidedIn(commit).map(({ time, events }, index) => {
+      const context = new DecisionContext(commit, index, Number(time));
+      return events.map((stored) => ({ event: codec.decode(stored), context }));
+    });
+    return { commit, facts: facts.length === 1 ? (facts[0] ?? []) : facts.flat() };
   };
+}
+
+/** A class, because its accessors are shared: few projections ask for more than the stream and the time. */
+class DecisionContext implements EventContext {
+  readonly stream: StreamRef;
+  readonly position: number;
+  readonly time: number;
+  readonly #commit: RecordedCommit;
+  readonly #index: number;
+
+  constructor(commit: RecordedCommit, index: number, time: number) {
+    this.stream = commit.stream;
+    this.position = commit.position;
+    this.time = time;
+    this.#commit = commit;
+    this.#index = index;
+  }
+
+  get commitId(): string {
+    return this.#commit.commitId;
+  }
+
+  get actor(): string {
+    return this.#commit.decisions[this.#index]?.actor ?? '';
+  }
+
+  get traceparent(): string {
+    return this.#commit.decisions[this.#index]?.traceparent ?? '';
+  }
 }
 
 /** The row after the facts of one commit that belong to it. */

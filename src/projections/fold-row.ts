@@ -12,8 +12,11 @@ export interface FoldedRow {
   readonly position: number;
 }
 
+const NOTHING: FoldedRow = { row: undefined, position: 0 };
+
 /**
  * Folds the row of one aggregate from its history, as the leader knows it, up to and including position `through`.
+ * @param from a row to go on with, at the position of a commit of this aggregate
  * @throws LogUnavailable, also when the log does not show `through` yet although a commit at it was seen;
  *   FoldFailure when decoding or `evolve` throws
  */
@@ -22,10 +25,11 @@ export async function foldRow(
   stream: StreamRef,
   key: string,
   through = Number.POSITIVE_INFINITY,
+  from: FoldedRow = NOTHING,
 ): Promise<FoldedRow> {
   const { log, projection, decode } = deps;
-  let folded: FoldedRow = { row: undefined, position: 0 };
-  let after = 0;
+  let folded = from;
+  let after = from.position;
   for (;;) {
     const page = await log.read(stream, { after, confirm: true });
     for (const commit of page.commits) {

@@ -1,5 +1,6 @@
 import type { Bucket } from '../eventstore/bucket.ts';
 import type { Log, RecordedCommit } from '../eventstore/log.ts';
+import type { StreamRef } from '../eventstore/stream.ts';
 import { type Entry, unknownEntry } from './entry.ts';
 import { BucketRewound, FoldFailure, RowsLost } from './errors.ts';
 import { type FactDecoder, foldFacts, visitRows } from './facts.ts';
@@ -27,8 +28,8 @@ export function follows(projection: Projection, entry: Entry, commit: RecordedCo
 }
 
 /**
- * Fills an entry from the bucket, through the leader, and folds what waits for it. Commits may go on arriving in
- * `waiting` meanwhile. `waiting` keeps only what the bucket has not seen.
+ * Fills an entry from the bucket, through the leader, and folds what waits for it: from what was kept, or else from the
+ * log. Commits may go on arriving meanwhile. `waiting` keeps only what the bucket has not seen.
  * @returns how many commits the bucket had seen, which wait no longer
  * @throws LogUnavailable; BucketRewound and RowsLost when the bucket forgot a write; FoldFailure when
  *   decoding or `evolve` throws
@@ -48,15 +49,16 @@ export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number>
   entry.revision = stored?.revision ?? 0;
   entry.bytes = stored?.value.length ?? 0;
   const before = entry.waiting.length;
-  entry.waiting = entry.waiting.filter((commit) => commit.position > position);
+  entry.waiting = entry.waiting.filter((each) => each > position);
   const seen = before - entry.waiting.length;
-  while (!foldWaiting(deps, entry)) await heal(deps, entry);
+  while (!foldKept(deps, entry)) await heal(deps, entry);
+  entry.kept = projection.crossesAggregates ? entry.kept.filter((each) => each.position > position) : [];
   return seen;
 }
 
-/** Folds the waiting commits in order; false at the first that does not follow. */
-function foldWaiting({ projection, decode }: LoaderDeps, entry: Entry): boolean {
-  for (const commit of entry.waiting) {
+/** Folds the kept commits in order; false at the first that does not follow, and when others wait too. */
+function foldKept({ projection, decode }: LoaderDeps, entry: Entry): boolean {
+  for (const commit of entry.kept) {
     const { stream, position } = commit;
     if (position <= entry.position) continue;
     if (!follows(projection, entry, commit)) return false;
@@ -69,22 +71,27 @@ function foldWaiting({ projection, decode }: LoaderDeps, entry: Entry): boolean 
     }
     entry.position = position;
   }
-  return true;
+  return entry.position >= (entry.waiting.at(-1) ?? 0);
 }
 
-/** Folds the row again from the log, up to the last commit that waits. */
+/**
+ * Brings the row up to the last commit that waits, from the log: from the stored row on when what waits was let go after
+ * it had been folded, from the first commit on when something is missing between.
+ */
 async function heal(deps: LoaderDeps, entry: Entry): Promise<void> {
-  const last = entry.waiting.at(-1);
-  if (last === undefined) return;
-  const { stream, position } = last;
-  const folded = await foldRow(deps, stream, entry.key, position);
+  const [first] = entry.waiting;
+  const position = entry.waiting.at(-1);
+  if (position === undefined) return;
+  const letGo = entry.kept.every((commit) => commit.position !== first);
+  const from = letGo ? { row: entry.row, position: entry.position } : undefined;
+  const folded = await foldRow(deps, entry.stream, entry.key, position, from);
   entry.row = folded.row;
   entry.position = position;
 }
 
 /** An entry for a commit that is the first of its aggregate: nothing can be stored before it. */
-export function firstEntry(key: string): Entry {
-  const entry = unknownEntry(key);
+export function firstEntry(key: string, stream: StreamRef): Entry {
+  const entry = unknownEntry(key, stream);
   entry.phase = 'clean';
   return entry;
 }

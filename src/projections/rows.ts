@@ -95,7 +95,8 @@ export function createRows(
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
     if (error instanceof FoldFailure && events.poisoned(error)) {
-      entry.waiting = entry.waiting.filter(({ position }) => position < error.position);
+      entry.waiting = entry.waiting.filter((position) => position < error.position);
+      entry.kept = entry.kept.filter(({ position }) => position < error.position);
       backlog = recount();
       void load(entry);
       return;
@@ -103,7 +104,7 @@ export function createRows(
     // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
     const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
     if (!isRetryable(error) || ++entry.attempts >= attempts) {
-      events.failed(error, entry.waiting[0]?.position);
+      events.failed(error, entry.waiting[0]);
       return;
     }
     await runtime.sleep(backoffMs(runtime, entry.attempts, settings.backoffBaseMs, settings.backoffCapMs));
@@ -111,9 +112,11 @@ export function createRows(
   };
 
   const acknowledged = (entry: Entry): void => {
-    entry.acked = entry.sent.at(-1)?.position ?? entry.acked;
+    entry.acked = entry.sent.at(-1) ?? entry.acked;
     backlog -= entry.sent.length;
     entry.sent = [];
+    if (projection.crossesAggregates)
+      entry.kept = entry.kept.filter(({ position }) => position > entry.acked);
   };
 
   const writer = createWriter(deps, {
@@ -139,7 +142,7 @@ export function createRows(
     checkRowKey(projection.name, key);
     if (oneGroupOwns && key !== stream.id) throw foreignKey(projection.name, key);
     const known = !projection.crossesAggregates && previous === 0;
-    const entry = known ? firstEntry(key) : unknownEntry(key);
+    const entry = known ? firstEntry(key, stream) : unknownEntry(key, stream);
     entries.set(key, entry);
     if (!known) void load(entry);
     return entry;
@@ -168,12 +171,14 @@ export function createRows(
       const loading = entry.phase === 'loading' || entry.gap;
       if (!loading && recorded.position <= entry.position) return;
       const gap = !loading && !follows(projection, entry, recorded);
-      if (!loading && !gap) {
+      const folds = !loading && !gap;
+      if (folds) {
         entry.row = foldFacts(projection, entry.row, facts);
         entry.position = recorded.position;
       }
-      if (entry.waiting.length === 0) entry.waiting = [recorded];
-      else entry.waiting.push(recorded);
+      if (!folds || projection.crossesAggregates) entry.kept.push(recorded);
+      if (entry.waiting.length === 0) entry.waiting = [recorded.position];
+      else entry.waiting.push(recorded.position);
       backlog++;
       if (gap && entry.phase === 'writing') entry.gap = true;
       else if (gap) void load(entry);

@@ -1,4 +1,4 @@
-import type { Bucket, RowWrite } from '../eventstore/bucket.ts';
+import type { Bucket, RowWrite, WriteResult } from '../eventstore/bucket.ts';
 import type { Entry } from './entry.ts';
 import { BucketRewound } from './errors.ts';
 import type { Projection } from './projection.ts';
@@ -62,24 +62,34 @@ export function createWriter(
     events.written(entry, revision);
   };
 
-  const sendOne = async ({ entry, pages, write }: Prepared): Promise<void> => {
+  /** Keeps only the entry until the answer is there: what was sent would be copied by the garbage collector. */
+  const answered = (entry: Entry, writing: Promise<WriteResult>): Promise<void> => {
     const seenBefore = seen.highest;
-    try {
-      // A page that is there already was written before a crash, and holds the same.
-      for (const page of pages) await bucket.write(page);
-      const result = await bucket.write(write);
-      if (result.written) acknowledge(entry, result.revision, seenBefore);
-      else events.refused(entry);
-    } catch (error) {
-      events.failed(entry, error);
-    }
+    return writing
+      .then((result) => {
+        if (result.written) acknowledge(entry, result.revision, seenBefore);
+        else events.refused(entry);
+      })
+      .catch((error: unknown) => events.failed(entry, error));
   };
 
-  const sendSingle = async (prepared: Prepared): Promise<void> => {
-    singles++;
-    await sendOne(prepared);
+  const afterPages = async ({ pages, write }: Prepared): Promise<WriteResult> => {
+    // A page that is there already was written before a crash, and holds the same.
+    for (const page of pages) await bucket.write(page);
+    return bucket.write(write);
+  };
+
+  const sendOne = (prepared: Prepared): Promise<void> =>
+    answered(prepared.entry, prepared.pages.length > 0 ? afterPages(prepared) : bucket.write(prepared.write));
+
+  const singleDone = (): void => {
     singles--;
     pump();
+  };
+
+  const sendSingle = (prepared: Prepared): void => {
+    singles++;
+    void sendOne(prepared).then(singleDone);
   };
 
   const sendBatch = async (
@@ -122,7 +132,7 @@ export function createWriter(
     const batch: Prepared[] = [];
     for (let entry = next(); entry !== undefined; entry = next()) {
       const prepared = prepare(projection, entry);
-      if (prepared.pages.length > 0) void sendSingle(prepared);
+      if (prepared.pages.length > 0) sendSingle(prepared);
       else batch.push(prepared);
       if (batch.length >= settings.batchRows) break;
     }
@@ -133,7 +143,7 @@ export function createWriter(
     while (singles < settings.maxInFlight) {
       const entry = next();
       if (entry === undefined) return;
-      void sendSingle(prepare(projection, entry));
+      sendSingle(prepare(projection, entry));
     }
   };
 
@@ -163,13 +173,7 @@ function prepare(projection: Projection, entry: Entry): Prepared {
   entry.sent = entry.waiting;
   entry.waiting = [];
   const { key, position } = entry;
-  const pages: RowWrite[] = [];
-  if (projection.seal !== undefined && entry.row !== undefined) {
-    for (let cut = projection.seal(key, entry.row); cut; cut = projection.seal(key, entry.row)) {
-      pages.push({ key: cut.key, value: jsonOf(cut.row), expectedRevision: 0, position });
-      entry.row = cut.rest;
-    }
-  }
+  const pages = cutPages(projection, entry);
   const value = jsonOf(entry.row);
   entry.bytes = value?.length ?? 0;
   return {
@@ -177,6 +181,20 @@ function prepare(projection: Projection, entry: Entry): Prepared {
     pages,
     write: { key, value, expectedRevision: entry.revision, position },
   };
+}
+
+const NO_PAGES: readonly RowWrite[] = [];
+
+/** The full pages of a row that grows, which are then no longer part of it. */
+function cutPages(projection: Projection, entry: Entry): readonly RowWrite[] {
+  if (projection.seal === undefined || entry.row === undefined) return NO_PAGES;
+  const { key, position } = entry;
+  const pages: RowWrite[] = [];
+  for (let cut = projection.seal(key, entry.row); cut; cut = projection.seal(key, entry.row)) {
+    pages.push({ key: cut.key, value: jsonOf(cut.row), expectedRevision: 0, position });
+    entry.row = cut.rest;
+  }
+  return pages;
 }
 
 function jsonOf(row: unknown): Uint8Array | undefined {

@@ -106,6 +106,17 @@ describe('GET /metrics of a service with traffic', () => {
     for (const sample of shown) expect(Object.keys(sample.labels).sort().join(',')).toBe(labels);
   });
 
+  it('has what the table of docs/telemetry.md lists, with those labels, and nothing else', () => {
+    const there = new Map<string, string>();
+    for (const { name, labels } of samples) {
+      const plain = name.replace(/_count$/, '');
+      if (!/_(bucket|sum)$/.test(name)) there.set(plain, Object.keys(labels).sort().join(','));
+    }
+    // Describes the process and not what it does; not ours.
+    there.delete('target_info');
+    expect(Object.fromEntries([...there].sort())).toEqual(Object.fromEntries([...documented()].sort()));
+  });
+
   it('tells what became of orders: the step that failed and why', () => {
     const orders = (labels: Record<string, string>) => sumOf(samples, 'jetledger_orders_total', labels);
     expect(orders({ status: 'placed' })).toBe(3);
@@ -164,7 +175,7 @@ describe('GET /metrics of a service with traffic', () => {
     const ready = await must(200, shop.url, 'GET', '/health/ready');
     expect(ready.field('checks', 'nats server', 'ok')).toBe(true);
     expect(String(ready.field('checks', 'nats server', 'detail'))).toMatch(
-      /^log led by jetledger, 1 of 1 copies current; jetledger 2\.\d+\.\d+, [\d.]+ % of its storage used, 0 slow consumers, sync delayed$/,
+      /^log led by jetledger, 1 of 1 copies current; jetledger 2\.\d+\.\d+, [\d.]+ % of its storage used, [1-9]\d* MiB of memory, 0 slow consumers, sync delayed$/,
     );
   });
 
@@ -206,6 +217,19 @@ describe('GET /metrics while NATS does not answer', () => {
     expect(sumOf(parseScrape(await shop.scrape()), 'jetledger_nats_reconnects_total')).toBeGreaterThan(0);
   }, 40_000);
 });
+
+/** The metrics in the table of the documentation, and the labels of each. */
+function documented(): Map<string, string> {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/telemetry.md', import.meta.url)), 'utf8');
+  const names = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
+  const rows = page.split('\n').filter((line) => /^\| `(http|jetledger|process|nodejs)_/.test(line));
+  return new Map(
+    rows.flatMap((row) => {
+      const [, metrics, , labels] = row.split('|');
+      return names(metrics).map((name): [string, string] => [name, names(labels).sort().join(',')]);
+    }),
+  );
+}
 
 interface Read {
   readonly where: string;

@@ -170,6 +170,14 @@ it('an order that goes well is one trace, from the request to the notification',
     'jetledger.outcome': 'handled',
   });
   expect(consumed?.links.map(({ context }) => context.spanId)).toEqual([place.spanContext().spanId]);
+  const consumers = spans.filter(({ kind }) => kind === SpanKind.CONSUMER);
+  const producers = new Set(
+    spans.filter(({ kind }) => kind === SpanKind.PRODUCER).map((span) => span.spanContext().spanId),
+  );
+  for (const { name, links, parentSpanContext } of consumers) {
+    expect([name, links.map(({ context }) => context.spanId)]).toEqual([name, [parentSpanContext?.spanId]]);
+    expect(producers).toContain(parentSpanContext?.spanId);
+  }
   expect(only(spans, 'reserve_stock').attributes).toEqual({
     'jetledger.step': 'inventory',
     'jetledger.order.id': orderId,

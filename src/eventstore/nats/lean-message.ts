@@ -1,4 +1,4 @@
-import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
+import { type Match, type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { wholeBuffer } from '../whole-buffer.ts';
 
 /** What a reader looks at of a message. */
@@ -45,7 +45,7 @@ class LeanMessage implements ReadMessage {
 }
 
 const START = Buffer.from('NATS/1.0\r\n');
-const [LINE_END, COLON] = [13, 58];
+const [LINE_END, SPACE, COLON] = [13, 32, 58];
 
 /** True only for headers without a status, which stands where the line would end. */
 function startsHeaders(bytes: Buffer, from: number): boolean {
@@ -54,52 +54,78 @@ function startsHeaders(bytes: Buffer, from: number): boolean {
 }
 
 /** Answers `get` from the bytes, and decodes all of them for whatever else is asked. */
-class HeadersInPlace extends MsgHdrsImpl {
+class HeadersInPlace implements MsgHdrs {
   readonly #bytes: Buffer;
   readonly #from: number;
   readonly #to: number;
-  #decoded = false;
+  #all: MsgHdrs | undefined;
 
   constructor(bytes: Buffer, from: number, to: number) {
-    super();
     this.#bytes = bytes;
     this.#from = from;
     this.#to = to;
   }
 
-  override get(name: string, match?: 'exact'): string {
-    if (this.#decoded || (match !== undefined && match !== 'exact')) return super.get(name, match);
+  get(name: string, match?: Match): string {
+    if (this.#all !== undefined || (match !== undefined && match !== 'exact'))
+      return this.#decoded().get(name, match);
     const bytes = this.#bytes;
     for (let line = this.#from + START.length; line < this.#to; ) {
       const end = bytes.indexOf(LINE_END, line);
       if (end < 0 || end >= this.#to) break;
-      if (isNamed(bytes, line, name)) return bytes.toString('utf8', line + name.length + 1, end).trim();
+      if (isNamed(bytes, line, name)) {
+        const value = line + name.length + 1;
+        // One string less to make.
+        return bytes.toString('utf8', bytes[value] === SPACE ? value + 1 : value, end).trim();
+      }
       line = end + 2;
     }
     return '';
   }
 
-  // What else there is to ask or to change begins with one of these.
-  override keys(): string[] {
-    this.#decode();
-    return super.keys();
+  #decoded(): MsgHdrs {
+    this.#all ??= MsgHdrsImpl.decode(this.#bytes.subarray(this.#from, this.#to));
+    return this.#all;
   }
 
-  override [Symbol.iterator](): IterableIterator<[string, string[]]> {
-    this.#decode();
-    return super[Symbol.iterator]();
+  get hasError(): boolean {
+    return this.#decoded().hasError;
   }
-
-  override toString(): string {
-    this.#decode();
-    return super.toString();
+  get status(): string {
+    return this.#decoded().status;
   }
-
-  #decode(): void {
-    if (this.#decoded) return;
-    this.#decoded = true;
-    const all = MsgHdrsImpl.decode(this.#bytes.subarray(this.#from, this.#to));
-    for (const [name, values] of all) this.headers.set(name, values);
+  get code(): number {
+    return this.#decoded().code;
+  }
+  get description(): string {
+    return this.#decoded().description;
+  }
+  set(name: string, value: string, match?: Match): void {
+    this.#decoded().set(name, value, match);
+  }
+  append(name: string, value: string, match?: Match): void {
+    this.#decoded().append(name, value, match);
+  }
+  delete(name: string, match?: Match): void {
+    this.#decoded().delete(name, match);
+  }
+  has(name: string, match?: Match): boolean {
+    return this.#decoded().has(name, match);
+  }
+  last(name: string, match?: Match): string {
+    return this.#decoded().last(name, match);
+  }
+  values(name: string, match?: Match): string[] {
+    return this.#decoded().values(name, match);
+  }
+  keys(): string[] {
+    return this.#decoded().keys();
+  }
+  [Symbol.iterator](): Iterator<[string, string[]]> {
+    return this.#decoded()[Symbol.iterator]();
+  }
+  toString(): string {
+    return this.#decoded().toString();
   }
 }
 

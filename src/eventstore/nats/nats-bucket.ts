@@ -7,7 +7,7 @@ import { createGets, type StoredMessage } from './gets.ts';
 import { headerLine, type LeanHeaders, leanHeaders } from './lean-headers.ts';
 import { readOrdered } from './ordered-reader.ts';
 import type { Delivered } from './pull-session.ts';
-import type { Requests } from './requests.ts';
+import type { Reply, Requests } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
 
 export interface NatsBucketOptions {
@@ -77,10 +77,16 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     throw new LogUnavailable(`using the bucket ${name}: the connection was lost since`);
   }
 
+  /** Async for what it throws; waiting in here would keep the row in memory until it is acknowledged. */
   async function write(row: RowWrite): Promise<WriteResult> {
     announceLoss();
     const subject = subjectOf(row.key);
-    const reply = await requests.request(subject, row.value ?? '', { headers: rowHeaders(row), timeoutMs });
+    return requests
+      .request(subject, row.value ?? '', { headers: rowHeaders(row), timeoutMs })
+      .then((reply) => outcomeOf(subject, reply));
+  }
+
+  function outcomeOf(subject: string, reply: Reply): WriteResult {
     if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
       throw new OutcomeUnknown(subject, timeoutMs, reply.failed);
     }

@@ -136,13 +136,14 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
       lossListeners.add(listener);
       return () => lossListeners.delete(listener);
     },
-    request: (subject, payload, options) =>
-      new Promise<Reply>((resolve) => {
-        send(subject, payload, options, (reply) => {
-          resolve(typeof reply === 'string' ? { failed: reply } : { msg: reply });
-          return true;
-        });
-      }),
+    request: (subject, payload, options) => {
+      let settle: Pending['settle'] = () => true;
+      const replied = new Promise<Reply>((resolve) => {
+        settle = settling(resolve);
+      });
+      send(subject, payload, options, settle);
+      return replied;
+    },
     collect: (subject, payload, options, onReply) =>
       new Promise((resolve) => {
         send(subject, payload, options, (reply) => {
@@ -160,5 +161,13 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
       subscription.unsubscribe();
       failAll('connection-lost');
     },
+  };
+}
+
+/** A function of its own, lest what was sent stays in memory until the reply is there. */
+function settling(resolve: (reply: Reply) => void): Pending['settle'] {
+  return (reply) => {
+    resolve(typeof reply === 'string' ? { failed: reply } : { msg: reply });
+    return true;
   };
 }

@@ -1,3 +1,4 @@
+import { agreeOnLogin } from '../nats-address.ts';
 import { type ConfigProblem, ruleBroken } from './errors.ts';
 import { variableFor } from './keys.ts';
 import { hasRole } from './roles.ts';
@@ -81,6 +82,11 @@ const RULES: readonly Rule[] = [
     message: 'one way to log in only: token, user and password, credsFile, or nkeySeedFile',
     broken: ({ nats }) =>
       [nats.token, nats.user, nats.credsFile, nats.nkeySeedFile].filter((value) => value !== '').length > 1,
+  },
+  {
+    key: 'nats.url',
+    message: 'each address must name the same user: a process has one, whichever server it is connected to',
+    broken: ({ nats }) => !agreeOnLogin(nats.url),
   },
   {
     key: 'nats.tls.keyFile',

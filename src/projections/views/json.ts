@@ -5,27 +5,27 @@ export function exactNumber(value: bigint): number {
   return number;
 }
 
-const DAY_MS = 86_400_000;
-let day = Number.NaN;
-let date = '';
+const MINUTE_MS = 60_000;
+let minute = Number.NaN;
+let start = '';
 
 /**
- * A time of an event, in milliseconds since the Unix epoch, as ISO 8601 in UTC. Events of one day follow each other,
- * so the date is looked up once a day: half of what an order's row costs would be dates otherwise. @throws RangeError
+ * A time of an event, in milliseconds since the Unix epoch, as ISO 8601 in UTC. Events of one minute follow each other,
+ * so what they begin with is looked up once a minute: half of what an order's row costs would be dates otherwise. And
+ * two parts make a smaller string than seven, of which V8 would keep each on the way. @throws RangeError
  */
 export function isoTime(milliseconds: bigint | number): string {
   const time = typeof milliseconds === 'number' ? milliseconds : exactNumber(milliseconds);
-  const days = Math.floor(time / DAY_MS);
-  if (days !== day) {
+  const minutes = Math.floor(time / MINUTE_MS);
+  if (minutes !== minute) {
     const text = new Date(time).toISOString();
     // Years of more than four digits are rare enough.
     if (text.length !== 24) return text;
-    [day, date] = [days, text.slice(0, 11)];
+    [minute, start] = [minutes, text.slice(0, 17)];
   }
-  const ms = time - days * DAY_MS;
-  const seconds = Math.floor(ms / 1_000);
-  const minutes = Math.floor(seconds / 60);
-  return `${date}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}:${two(seconds % 60)}.${three(ms % 1_000)}Z`;
+  const ms = time - minutes * MINUTE_MS;
+  const rest = `${two(Math.floor(ms / 1_000))}.${three(ms % 1_000)}Z`;
+  return start + rest;
 }
 
 function two(value: number): string {

@@ -12,21 +12,26 @@ export const orders: Projection<OrderRow, OrderEvent> = {
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
   evolve: (row, event, context) => {
-    const after =
-      event.$typeName === 'jetledger.order.v1.OrderPlaced'
-        ? placed(context.stream.id, event)
-        : row && changed(row, event);
-    if (after === undefined) return undefined;
-    const timeline = [...after.timeline, entryOf(event, context)];
-    return { ...after, timeline, version: context.position };
+    const entry = entryOf(event, context);
+    const version = context.position;
+    if (event.$typeName === 'jetledger.order.v1.OrderPlaced') {
+      return { ...placed(context.stream.id, event), timeline: [entry], version };
+    }
+    if (row === undefined) return undefined;
+    const timeline = [...row.timeline, entry];
+    return { ...(endsSteps(event) ? withoutStep(row) : row), ...changes(row, event), timeline, version };
   },
   schema: orderRowSchema,
 };
 
 type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
 
+const NAMES: ReadonlyMap<string, string> = new Map(
+  order.events.map(({ typeName, name }) => [typeName, name]),
+);
+
 function entryOf({ $typeName }: OrderEvent, { time }: EventContext): OrderRow['timeline'][number] {
-  return { type: $typeName.slice($typeName.lastIndexOf('.') + 1), at: isoTime(time) };
+  return { type: NAMES.get($typeName) ?? $typeName, at: isoTime(time) };
 }
 
 function placed(id: string, event: Placed): OrderRow {
@@ -44,12 +49,13 @@ function placed(id: string, event: Placed): OrderRow {
   };
 }
 
-function changed(row: OrderRow, event: Exclude<OrderEvent, Placed>): OrderRow {
+/** What an event changes of a row, beside the step that it ends. */
+function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<OrderRow> {
   switch (event.$typeName) {
     case 'jetledger.order.v1.CustomerValidated':
-      return { ...row, step: 'inventory' };
+      return { step: 'inventory' };
     case 'jetledger.order.v1.OrderStockReserved':
-      return { ...row, step: 'payment' };
+      return { step: 'payment' };
     case 'jetledger.order.v1.PaymentAuthorised':
       return paid(row, 'authorised', event.paymentId);
     case 'jetledger.order.v1.PaymentCaptured':
@@ -60,29 +66,35 @@ function changed(row: OrderRow, event: Exclude<OrderEvent, Placed>): OrderRow {
       return paid(row, 'refunded', event.paymentId);
     case 'jetledger.order.v1.OrderRejected': {
       const { step, code, reason } = event;
-      return { ...row, status: 'rejected', step, reason: { code, text: reason } };
+      return { status: 'rejected', step, reason: { code, text: reason } };
     }
     case 'jetledger.order.v1.OrderCancelled': {
       // Cancelled orders of the first version do not say by whom: only customers could.
       const code = `cancelled/${event.by === '' ? 'customer' : event.by}`;
-      return { ...withoutStep(row), status: 'cancelled', reason: { code, text: event.reason } };
+      return { status: 'cancelled', reason: { code, text: event.reason } };
     }
     case 'jetledger.order.v1.OrderConfirmed':
-      return { ...withoutStep(row), status: 'confirmed' };
+      return { status: 'confirmed' };
     case 'jetledger.order.v1.OrderShipped':
-      return { ...row, status: 'shipped', ...(event.tracking !== '' && { tracking: event.tracking }) };
+      return { status: 'shipped', ...(event.tracking !== '' && { tracking: event.tracking }) };
     case 'jetledger.order.v1.OrderDelivered':
-      return { ...row, status: 'delivered' };
+      return { status: 'delivered' };
     case 'jetledger.order.v1.OrderStockReleased':
-      return row;
+      return {};
     default:
       return event satisfies never;
   }
 }
 
-function paid(row: OrderRow, status: OrderRow['payment']['status'], paymentId: string): OrderRow {
+function paid(row: OrderRow, status: OrderRow['payment']['status'], paymentId: string): Partial<OrderRow> {
   const id = paymentId === '' ? row.payment.id : paymentId;
-  return { ...row, payment: { ...row.payment, status, ...(id !== undefined && { id }) } };
+  return { payment: { ...row.payment, status, ...(id !== undefined && { id }) } };
+}
+
+function endsSteps({ $typeName }: OrderEvent): boolean {
+  return (
+    $typeName === 'jetledger.order.v1.OrderConfirmed' || $typeName === 'jetledger.order.v1.OrderCancelled'
+  );
 }
 
 function withoutStep({ step: _step, ...row }: OrderRow): OrderRow {

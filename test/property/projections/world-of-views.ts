@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { Bucket, RowWrite } from '../../../src/eventstore/bucket.ts';
+import type { BatchResult, Bucket, RowWrite } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import { codecOf } from '../../../src/eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
@@ -157,12 +157,23 @@ function createForgetfulStore(name: string): ForgetfulStore {
   };
 }
 
-/** The server's death cuts the connection: an answer that is under way never comes, and the next call learns of it. */
-function cutByServerDeath(bucket: Bucket, store: ForgetfulStore, tellsRevision: boolean): Bucket {
+/**
+ * The server's death cuts the connection: what is under way to it never arrives, its answers never come, and the next
+ * call learns of it.
+ */
+function cutByServerDeath(
+  open: (store: MemoryBucketStore) => Bucket,
+  store: ForgetfulStore,
+  tellsRevision: boolean,
+): Bucket {
+  const connect = (life: number): Bucket =>
+    open({ ...store, put: (rows) => (store.lives() === life ? store.put(rows) : undefined) });
   let life = store.lives();
+  let bucket = connect(life);
   const checkConnection = (): void => {
     if (store.lives() === life) return;
     life = store.lives();
+    bucket = connect(life);
     throw new LogUnavailable(`the connection to ${store.name} was lost`);
   };
   const guard = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -172,10 +183,9 @@ function cutByServerDeath(bucket: Bucket, store: ForgetfulStore, tellsRevision: 
     if (store.lives() !== began) throw new OutcomeUnknown(store.name, 0);
     return answer;
   };
-  const { writeAll } = bucket;
   /** As the server's answer to a batch does. */
-  const told = async (all: NonNullable<Bucket['writeAll']>, rows: readonly RowWrite[]) => {
-    const result = await all(rows);
+  const told = async (rows: readonly RowWrite[]): Promise<BatchResult> => {
+    const result = (await bucket.writeAll?.(rows)) ?? { written: false };
     const last = rows.at(-1);
     const stored = store.writes.findLast(
       ({ key, position }) => key === last?.key && position === last.position,
@@ -188,7 +198,7 @@ function cutByServerDeath(bucket: Bucket, store: ForgetfulStore, tellsRevision: 
     ...bucket,
     get: (key, options) => guard(() => bucket.get(key, options)),
     write: (row) => guard(() => bucket.write(row)),
-    writeAll: writeAll && ((rows) => guard(() => told(writeAll, rows))),
+    writeAll: bucket.writeAll && ((rows) => guard(() => told(rows))),
   };
 }
 
@@ -250,12 +260,9 @@ export function createViewWorld(
       const runtime = world.runtime(actor);
       const place = { world, actor };
       const buckets = openMemoryBuckets(shared, (opened, { durable }) => {
-        const bucket = openMemoryBucket(opened, {
-          ...place,
-          batches: batches === 'none' ? false : durable || batches !== 'durable',
-        });
+        const options = { ...place, batches: batches === 'none' ? false : durable || batches !== 'durable' };
         return cutByServerDeath(
-          bucket,
+          (store) => openMemoryBucket(store, options),
           stores.get(opened.name) ?? failNoStore(opened.name),
           batches === 'told',
         );

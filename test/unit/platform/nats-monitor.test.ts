@@ -14,7 +14,7 @@ const reading: NatsServerReading = {
   healthy: true,
   storageBytes: 250,
   storageLimitBytes: 1_000,
-  memoryBytes: 1,
+  memoryBytes: 20 * 1024 * 1024,
   slowConsumers: 2,
   cpuPercent: 3,
   syncAlways: true,
@@ -66,7 +66,7 @@ describe('the log as servers see it', () => {
 
   it('says in words what matters', () => {
     expect(natsServerCheck([reading])?.detail).toBe(
-      'log led by n2, 1 of 3 copies current; n1 2.15.1, 25.0 % of its storage used, 2 slow consumers, sync always',
+      'log led by n2, 1 of 3 copies current; n1 2.15.1, 25.0 % of its storage used, 20 MiB of memory, 2 slow consumers, sync always',
     );
   });
 });
