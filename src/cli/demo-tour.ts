@@ -75,22 +75,40 @@ async function confirmed({ story, run, userId, tea, cup }: Shop): Promise<string
 async function failures({ story, run, userId, tea, cup }: Shop): Promise<void> {
   story.chapter('4. Three orders fail, one at each step; what was reserved is given back');
   const one = [{ sku: tea, quantity: 1 }];
-  await fails(story, 'customer_validation', { userId: `nobody-${run}`, lines: one });
+  await fails(story, 'customer_validation', [], { userId: `nobody-${run}`, lines: one });
   const tooMany = [...one, { sku: cup, quantity: 99 }];
-  await fails(story, 'inventory', { userId, lines: tooMany });
-  await fails(story, 'payment', { userId, lines: one, payment: { token: 'tok_declined' } });
-  const product = await settled(story, tea, (body) => at(body, 'reserved') === 1);
+  await fails(story, 'inventory', ['OrderStockReleased'], { userId, lines: tooMany });
+  const declined = { userId, lines: one, payment: { token: 'tok_declined' } };
+  await fails(story, 'payment', ['OrderStockReleased', 'PaymentCancelled'], declined);
+  const product = await settled(story, `/v1/products/${tea}`, (body) => at(body, 'reserved') === 1);
   story.expect('only the confirmed order still holds tea', at(product, 'reserved') === 1);
 }
 
-async function fails(story: Story, step: string, request: object): Promise<void> {
+/** Places an order that fails at a step, and sees what was taken given back: the events `compensation` names. */
+async function fails(
+  story: Story,
+  step: string,
+  compensation: readonly string[],
+  request: object,
+): Promise<void> {
   const placed = await story.ask('POST', '/v1/orders', request);
-  const order = await outcome(story, String(at(placed.body, 'id')), placed);
+  const orderId = String(at(placed.body, 'id'));
+  const order = await outcome(story, orderId, placed);
   story.expect(
     `it is rejected at the step ${step}`,
     at(order, 'status') === 'rejected' && at(order, 'step') === step,
   );
   story.note(`reason: ${JSON.stringify(at(order, 'reason'))}`);
+  if (compensation.length === 0) return;
+  const givenBack = (body: unknown) => compensation.every((type) => typesIn(body).includes(type));
+  const settledOrder = await settled(story, `/v1/orders/${orderId}`, givenBack);
+  story.expect(`what was taken is given back: ${compensation.join(', ')}`, givenBack(settledOrder));
+}
+
+/** The types of the events in the timeline of an order. */
+function typesIn(order: unknown): readonly unknown[] {
+  const timeline = at(order, 'timeline');
+  return Array.isArray(timeline) ? timeline.map((entry) => at(entry, 'type')) : [];
 }
 
 /** Asks for the order until it is no longer on its way. */
@@ -108,20 +126,19 @@ async function outcome(story: Story, orderId: string, placed: Answer): Promise<u
       at(order.body, 'status') === 'placed',
     );
   }
-  const timeline = at(order.body, 'timeline');
-  if (Array.isArray(timeline)) story.note(timeline.map((entry) => at(entry, 'type')).join(' -> '));
+  story.note(typesIn(order.body).join(' -> '));
   return order.body;
 }
 
-/** The product once it looks as expected, or as it is when the time is up. */
-async function settled(story: Story, sku: string, holds: (body: unknown) => boolean): Promise<unknown> {
+/** What a path shows once it is as expected, or as it is when the time is up. */
+async function settled(story: Story, path: string, holds: (body: unknown) => boolean): Promise<unknown> {
   const giveUpAt = Date.now() + FINAL_WITHIN_MS;
-  let product = await story.ask('GET', `/v1/products/${sku}`);
-  while (!holds(product.body) && Date.now() < giveUpAt) {
+  let answer = await story.ask('GET', path);
+  while (!holds(answer.body) && Date.now() < giveUpAt) {
     await sleep(LOOK_EVERY_MS);
-    product = await story.ask('GET', `/v1/products/${sku}`, undefined, {}, true);
+    answer = await story.ask('GET', path, undefined, {}, true);
   }
-  return product.body;
+  return answer.body;
 }
 
 async function refusals({ story, run, userId, tea }: Shop): Promise<void> {

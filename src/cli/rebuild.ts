@@ -41,7 +41,8 @@ Examples:
     const nats = await openNats(config(), 'join');
     const tracing = await tracingOf(config(), logger);
     try {
-      const log = await openLog(config(), nats, print);
+      // With --json every line of the output is JSON.
+      const log = await openLog(config(), nats, request.json ? () => undefined : print);
       const { requests } = nats;
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;

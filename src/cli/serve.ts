@@ -25,10 +25,27 @@ Examples:
     const { values } = parseArgs({ args: [...args], options: { roles: { type: 'string' } } });
     const settings = config(values.roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: values.roles });
     const log = logger();
-    const service = await startService(settings, log);
+    const service = await endable(log, () => startService(settings, log));
     return serveUntilStopped(service, log, settings.service.shutdownTimeoutMs);
   },
 };
+
+/**
+ * A signal during the start ends the process at once: nothing is served yet, and an embedded server follows. Said
+ * outright, since the first process of a container passes over a signal that it does not handle.
+ */
+async function endable<T>(log: Logger, start: () => Promise<T>): Promise<T> {
+  const end = (signal: NodeJS.Signals): void => {
+    log.warn({ signal }, 'stopped while starting');
+    process.exit(1);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end);
+  try {
+    return await start();
+  } finally {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.removeListener(signal, end);
+  }
+}
 
 /** Never resolves: the process ends with 0 when it was asked to, and with 1 for any other reason. */
 function serveUntilStopped(service: Service, log: Logger, delay: number): Promise<never> {

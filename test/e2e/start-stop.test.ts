@@ -4,10 +4,12 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { startTestServer } from '../support/nats-server.ts';
 import {
   createDataDir,
   type DataDir,
   runCommand,
+  startCommand,
   startService,
   stopService,
 } from '../support/service-process.ts';
@@ -95,6 +97,18 @@ describe('the service with a server of its own', () => {
     expect(stdout).toMatch(/embedded NATS server has ended/);
     expect(code).toBe(1);
   });
+});
+
+it.each(['SIGTERM', 'SIGINT'] as const)('%s ends a service that is still starting', async (signal) => {
+  await using server = await startTestServer();
+  server.signal('SIGSTOP');
+  await using starting = await startCommand(['serve'], { NATS_URL: server.url });
+  await until('it is starting', async () => starting.output().stdout.includes('AUTHENTICATION IS OFF'));
+  starting.signal(signal);
+  // Ended by the signal itself it would have no code, and as the first process of a container it would go on.
+  const { code, stdout } = await starting.ended();
+  expect([code, stdout.includes('stopped while starting')]).toEqual([1, true]);
+  server.signal('SIGCONT');
 });
 
 describe('a start that cannot succeed ends with one line that says what to do', () => {

@@ -13,7 +13,7 @@ import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const WORKER = fileURLToPath(new URL('../support/engine-worker-process.ts', import.meta.url));
-/** Generous: a dead instance is replaced within 10 s where the machine has time for it. */
+/** Generous: a dead instance is replaced within 10 s where the machine has time for it (engine.test.ts, by a clock of its own). */
 const TAKEOVER_MS = 40_000;
 const TIMEOUT_MS = 90_000;
 

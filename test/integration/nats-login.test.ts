@@ -35,7 +35,8 @@ async function serverWith(extraConfig: ServerConfig): Promise<TestServer> {
 
 /** What comes of connecting as the service does, with these variables: `in`, or why not. */
 async function login(url: string, variables: Variables = {}): Promise<string> {
-  const { nats } = loadConfig({ env: { NATS_URL: url, ...variables }, dir: configDir({}) });
+  const patience = { JETLEDGER_NATS__CONNECT_TIMEOUT_MS: '2000' };
+  const { nats } = loadConfig({ env: { NATS_URL: url, ...patience, ...variables }, dir: configDir({}) });
   try {
     const connection = await connectNats(nats.url, nats, 'test');
     await connection.close();

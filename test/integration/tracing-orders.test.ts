@@ -297,7 +297,8 @@ it('a request that nobody sampled records nothing, and its trace id still holds 
 
 it('what is asked about the service itself is not traced', async () => {
   const { traceId, headers } = clientTrace(9);
-  for (const path of ['/health/live', '/health/ready', '/docs/json', '/openapi.json', '/dev/traces.json']) {
+  const health = ['/health/live', '/health/ready', '/health/startup'];
+  for (const path of [...health, '/metrics', '/docs/json', '/openapi.json', '/dev/traces.json']) {
     await fetch(`${service.url}${path}`, { headers });
   }
   expect((await world.spans()).filter((span) => span.spanContext().traceId === traceId)).toEqual([]);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
+import { readAddresses } from '../../../src/platform/nats-address.ts';
 import { connectNats } from '../../../src/platform/nats-connection.ts';
 
 let folder: string;
@@ -32,4 +33,26 @@ it('a seed file that is missing, or holds no seed of a user, is named, and never
 it('two ways to log in are refused at the start', () => {
   const env = { JETLEDGER_NATS__NKEY_SEED_FILE: 'a.nk', JETLEDGER_NATS__CREDS_FILE: 'b.creds' };
   expect(() => natsOf(env)).toThrow(/nats\.token: .*one way to log in only/s);
+});
+
+it('addresses that name different users are refused, without their passwords', () => {
+  const problem = (url: string): string => {
+    try {
+      natsOf({ NATS_URL: url });
+      return '';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  expect(problem('nats://me:hunter2@a:1,b:2,tls://me:hunter2@c:3')).toBe('');
+  const refused = problem('nats://me:hunter2@a:1,nats://you:hunter2@b:2');
+  expect(refused).toMatch(/nats\.url: .*each address must name the same user/s);
+  expect(refused).not.toContain('hunter2');
+});
+
+it('an address is taken apart into where the server is and how to log in there', () => {
+  expect(readAddresses('nats://me:a%40b:c@h:1/,h:2,tls://t%2Fk@[::1]:3,x:100%@h')).toEqual({
+    servers: ['nats://h:1/', 'h:2', 'tls://[::1]:3', 'h'],
+    logins: [{ user: 'me', pass: 'a@b:c' }, { token: 't/k' }, { user: 'x', pass: '100%' }],
+  });
 });

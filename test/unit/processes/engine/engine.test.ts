@@ -121,6 +121,39 @@ test('a stopped engine hands over at once, and its successor repeats nothing', a
   expect(handled).toEqual(['one 1', 'two 2']);
 });
 
+test('an instance that dies with the first of two commits in hand is replaced within 10 s, and the order is kept', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = createWorld(seed, { maxSteps: 200_000 });
+    const log = createMemoryStore();
+    const kv = stores();
+    const handled: number[] = [];
+    let begun = 0;
+    await world.run(async () => {
+      const positions = [append(log, 'x'), append(log, 'x')];
+      void world.spawn('one', async (runtime) => {
+        start(world, { log, kv, actor: 'one' }, async () => {
+          begun++;
+          // Holds it until it dies.
+          await runtime.sleep(3_600_000);
+        });
+        await runtime.sleep(3_600_000);
+      });
+      const clock = world.runtime('main');
+      while (begun === 0) await clock.sleep(50);
+      const second = start(world, { log, kv, actor: 'two' }, async ({ position }) => {
+        handled.push(position);
+      });
+      await clock.sleep(world.random() * 5_000);
+      expect(handled).toEqual([]);
+      world.crash('one');
+      const died = world.now();
+      while (handled.length < 2 && world.now() - died < 10_000) await clock.sleep(50);
+      expect(handled, `seed ${seed}`).toEqual(positions);
+      await second.engine.stop();
+    });
+  }
+});
+
 test.each([
   ['an incarnation of another life of the log', createMemoryStore({ incarnation: 'restored' }), 2],
   ['a position beyond the end of the log', createMemoryStore(), 0],
