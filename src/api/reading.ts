@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Log } from '../eventstore/log.ts';
 import type { Page, ReadOptions, ReadRow } from '../projections/read-models.ts';
 import { minPositionOf } from './position-token.ts';
 import { sendProblem } from './problem-reply.ts';
@@ -8,13 +9,22 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 const MAX_WAIT_SECONDS = 10;
 const WAIT = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i;
 
-/** How fresh the client wants its answer: `Min-Position` or `minPosition`, and `Prefer: wait=N`. */
-export function readOptionsOf(request: FastifyRequest, reply: FastifyReply): ReadOptions {
+/**
+ * How fresh the client wants its answer: `Min-Position` or `minPosition`, and `Prefer: wait=N`. The preference alone
+ * asks for everything that is stored by now; the log's end is looked up only then.
+ */
+export function readOptionsOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: Pick<Log, 'head'>,
+): ReadOptions | Promise<ReadOptions> {
   const token = minPositionOf(request);
   // Its life of the log was checked before the route was called.
   const minPosition = token === undefined ? undefined : Number.parseInt(token, 10);
   const wait = waitSecondsOf(request.headers.prefer);
   if (wait !== undefined) reply.header('preference-applied', `wait=${wait}`);
+  if (minPosition === undefined && wait !== undefined && wait > 0)
+    return log.head().then((head) => ({ minPosition: head, waitMs: wait * 1000 }));
   return {
     ...(minPosition !== undefined && { minPosition }),
     ...(wait !== undefined && { waitMs: wait * 1000 }),

@@ -8,8 +8,10 @@ import {
   type ParkedFilter,
   type ParkedPort,
 } from '../processes/engine/parked-port.ts';
+import { traceParked } from '../processes/telemetry/traced-parked.ts';
 import { type Command, UsageError } from './command.ts';
 import { openNats } from './open.ts';
+import { openCommandTracing } from './tracing.ts';
 
 const OPTIONS = {
   consumer: { type: 'string' },
@@ -51,7 +53,7 @@ Examples:
   jetledger parked redrive --consumer order-process           all of a consumer
   jetledger parked redrive --up-to 4711                       up to a point of the log
   jetledger parked discard --category order --id 4abe501a     an aggregate's`,
-  run: async (args, { config, print }) => {
+  run: async (args, { config, logger, print }) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     const action = ACTIONS.find((name) => name === positionals[0]);
     if (action === undefined)
@@ -61,13 +63,15 @@ Examples:
       throw new UsageError(`Say which ones to ${action}, for example --consumer order-process, or --all.`);
     }
     const nats = await openNats(config(), 'join');
+    const tracing = action === 'redrive' ? await openCommandTracing(config(), logger) : undefined;
     try {
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;
       const runtime = systemRuntime;
       const { requests } = nats;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-      const port = createParkedPort({ buckets, prefix, runtime });
+      const plain = createParkedPort({ buckets, prefix, runtime });
+      const port = tracing?.tracer === undefined ? plain : traceParked(plain, tracing.tracer);
       const dryRun = values['dry-run'];
       const { marked, changed } = await act(port, action, filter, dryRun);
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
@@ -76,6 +80,7 @@ Examples:
       console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
       return 1;
     } finally {
+      await tracing?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
     }
   },

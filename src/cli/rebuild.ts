@@ -1,8 +1,5 @@
-import type { Logger } from 'pino';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
-import type { Config } from '../platform/config/schema.ts';
-import type { Tracing } from '../platform/telemetry/tracing.ts';
 import type { RebuildProgress } from '../projections/beside.ts';
 import type { Projection } from '../projections/projection.ts';
 import { type RebuildDeps, type RebuildResult, rebuild, rollback } from '../projections/rebuild.ts';
@@ -11,8 +8,7 @@ import type { Command } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { openLog, openNats } from './open.ts';
 import { type RebuildRequest, rebuildRequest, VIEW_NAMES } from './rebuild-options.ts';
-import { openTracing } from './tracing.ts';
-import { toolVersion } from './version.ts';
+import { openCommandTracing } from './tracing.ts';
 
 export const rebuildCommand: Command = {
   name: 'rebuild',
@@ -39,7 +35,7 @@ Examples:
   run: async (args, { config, logger, print }) => {
     const request = rebuildRequest(args);
     const nats = await openNats(config(), 'join');
-    const tracing = await tracingOf(config(), logger);
+    const tracing = await openCommandTracing(config(), logger);
     try {
       // With --json every line of the output is JSON.
       const log = await openLog(config(), nats, request.json ? () => undefined : print);
@@ -61,11 +57,6 @@ Examples:
     }
   },
 };
-
-/** A rebuild shows in the collector, where there is one; what is kept in memory would be gone with this process. */
-function tracingOf(config: Config, logger: () => Logger): Promise<Tracing | undefined> {
-  return openTracing({ ...config, tracing: { ...config.tracing, devTraces: 0 } }, toolVersion(), logger);
-}
 
 interface Terminal {
   readonly signal: AbortSignal;

@@ -2,6 +2,7 @@ import type { Meter } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Config } from '../platform/config/schema.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
+import { toolVersion } from './version.ts';
 
 /**
  * Starts tracing as configured; undefined when it is off. The SDK is loaded only when it is needed: it takes as long
@@ -20,6 +21,11 @@ export async function openTracing(
     else logger().info('the collector takes spans again');
   };
   return startTracing(config, { version, onCollector });
+}
+
+/** For a command: shows in the collector, where there is one; what is kept in memory would be gone with this process. */
+export function openCommandTracing(config: Config, logger: () => Logger): Promise<Tracing | undefined> {
+  return openTracing({ ...config, tracing: { ...config.tracing, devTraces: 0 } }, toolVersion(), logger);
 }
 
 /** Counts the spans that were lost. */

@@ -39,7 +39,7 @@ their ends and compared for each category: aggregates, commits, events, last pos
 of the states. All states are held in memory. Nothing is changed anywhere.
 
   --live          the configured server: alone, or compared with the folder
-  --against URL   another server, with the same credentials: compared with the folder or with --live
+  --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
   --json          print the findings as JSON
 
 Exit code 0: whole and equal; 1: it is not, or could not be looked at.

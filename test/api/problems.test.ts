@@ -240,6 +240,13 @@ describe('faults of the infrastructure', () => {
     await spying.get('/v1/users/a?minPosition=8', { prefer: 'respond-async, wait=3', 'min-position': '8' });
     await spied.app.inject({ method: 'GET', url: '/v1/users/a', headers: { prefer: 'wait=soon' } });
     expect(asked).toEqual([{ minPosition: 7, waitMs: 10_000 }, { minPosition: 8, waitMs: 3_000 }, {}]);
+    asked.length = 0;
+    // Alone it asks for everything that is stored by now.
+    await registered(spying, 'prefer@example.com');
+    for (const prefer of ['wait=2', 'wait=0'])
+      await spied.app.inject({ method: 'GET', url: '/v1/users/a', headers: { prefer } });
+    expect(await spied.log.head()).toBe(2);
+    expect(asked).toEqual([{ minPosition: 2, waitMs: 2_000 }, { waitMs: 0 }]);
     expect(waited.headers['preference-applied']).toBe('wait=10');
   });
 });

@@ -302,6 +302,47 @@ describe('deploy/compose.yaml', () => {
     }
   });
 
+  it.each(['production', 'development'])(
+    'gives each process a configuration that %s starts with',
+    async (environment) => {
+      const { services } = (await compose()) as { services: Record<string, Tree> };
+      // What docs/operations.md asks the operator to fill in; the key is all that development needs.
+      const filledIn: Readonly<Record<string, string>> = {
+        JETLEDGER_ENV: environment,
+        JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+        ...(environment === 'production' && {
+          JETLEDGER_AUTH__ISSUER: 'https://issuer.example.com/',
+          JETLEDGER_AUTH__AUDIENCE: 'jetledger',
+          JETLEDGER_AUTH__JWKS_URL: 'https://issuer.example.com/jwks.json',
+          JETLEDGER_PAYMENT__URL: 'https://payments.example.com',
+          JETLEDGER_PAYMENT__API_KEY: 'a key',
+        }),
+      };
+      const filled = (value: unknown): string =>
+        String(value).replace(
+          /^\$\{(\w+)(?::-([^}]*)|:\?.*)?\}$/,
+          (_all, name: string, otherwise = '') => filledIn[name] ?? otherwise,
+        );
+      const ours = Object.entries(services).filter(([, { image }]) => image === 'jetledger');
+      expect(ours.map(([name]) => name)).toEqual(['topology', 'operator', 'api', 'projections', 'processes']);
+      for (const [name, { environment: given, command, secrets }] of ours) {
+        const [, , roles] = command as string[];
+        const env = Object.fromEntries(
+          Object.entries(given as Tree).map(([key, value]) => [key, filled(value)]),
+        );
+        const named = roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: roles };
+        const config = loadConfig({ env: { ...env, ...named }, dir: join(ROOT, 'configs') });
+        expect([name, config.environment, config.http.host]).toEqual([name, environment, '0.0.0.0']);
+        const user = config.nats.inboxPrefix.replace('_INBOX_', '');
+        expect([name, config.nats.nkeySeedFile, secrets]).toEqual([
+          name,
+          `/run/secrets/${user}`,
+          ['ca', user],
+        ]);
+      }
+    },
+  );
+
   it('asks for nothing that the example of its variables does not have', async () => {
     const example = await read('deploy/compose.env.example');
     const asked = (await read('deploy/compose.yaml')).matchAll(/\$\{(\w+)/g);

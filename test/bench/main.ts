@@ -7,6 +7,8 @@ import { appendScenario } from './append.ts';
 import { commandScenario, durableCommandScenario } from './commands.ts';
 import { durableScenario } from './durable.ts';
 import { hotScenario } from './hot.ts';
+import { httpScenario } from './http.ts';
+import { wholeOrderScenario } from './http-whole.ts';
 import { lagScenario } from './lag.ts';
 import { rebuildScenario } from './rebuild.ts';
 import { type ResultTable, type RunFacts, renderResults, renderTable, replaceResults } from './render.ts';
@@ -29,6 +31,8 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => replayScenario,
   () => rebuildScenario,
   () => lagScenario,
+  httpScenario,
+  () => wholeOrderScenario,
   () => telemetryScenario,
 ];
 

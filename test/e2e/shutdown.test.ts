@@ -19,7 +19,7 @@ async function openWorld() {
     ...data.variables,
     NATS_URL: server.url,
     // Long enough to be looked at on a busy machine.
-    JETLEDGER_SERVICE__DRAIN_MS: '3000',
+    JETLEDGER_SERVICE__DRAIN_MS: '4500',
     JETLEDGER_SERVICE__SHUTDOWN_TIMEOUT_MS: String(DEADLINE_MS),
     JETLEDGER_LOGGING__LEVEL: 'debug',
   };
@@ -94,7 +94,7 @@ describe.concurrent('a service that is stopped', () => {
       'metrics',
       'NATS',
     ]);
-  }, 60_000);
+  }, 120_000);
 
   it('whose NATS server hangs ends before the deadline with 1 and says what was left', async () => {
     await using world = await openWorld();
@@ -116,5 +116,5 @@ describe.concurrent('a service that is stopped', () => {
     expect(msg).toMatch(/^not everything could be closed: /);
     expect(left.some((part) => part.startsWith('NATS (not connected), '))).toBe(true);
     expect(left.some((part) => part.startsWith('views, NATS is away: '))).toBe(true);
-  }, 60_000);
+  }, 120_000);
 });

@@ -23,17 +23,21 @@ export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBa
   const agent = new Agent({ keepAlive: true });
   let turn = 0;
 
+  const asked = new Set<string>();
   const look = async (url: string): Promise<void> => {
-    const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
-    const ready = await fetch(`${url}/health/ready`, { signal }).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (ready) usable.add(url);
-    else usable.delete(url);
+    asked.add(url);
+    try {
+      const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
+      if (answer.ok) usable.add(url);
+      else usable.delete(url);
+    } catch (error) {
+      // One that is only slow keeps what it has.
+      if (!(error instanceof DOMException && error.name === 'TimeoutError')) usable.delete(url);
+    }
+    asked.delete(url);
   };
   const looking = setInterval(() => {
-    for (const url of known) void look(url);
+    for (const url of known) if (!asked.has(url)) void look(url);
   }, LOOK_EVERY_MS);
 
   const refuse = (reply: ServerResponse, why: string): void => {
@@ -41,14 +45,14 @@ export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBa
     if (!reply.headersSent) reply.writeHead(502, { 'content-type': 'application/json' });
     reply.end('{}');
   };
-  const pass = (asked: IncomingMessage, reply: ServerResponse): void => {
+  const pass = (incoming: IncomingMessage, reply: ServerResponse): void => {
     const targets = [...usable];
     const target = targets[turn++ % Math.max(1, targets.length)];
     if (target === undefined) {
       refuse(reply, 'no service is ready');
       return;
     }
-    const { method, headers, url: path } = asked;
+    const { method, headers, url: path } = incoming;
     const sent = request(`${target}${path}`, { method, headers, agent }, (answer) => {
       const { connection: _hop, ...passed } = answer.headers;
       reply.writeHead(answer.statusCode ?? 502, passed);
@@ -56,7 +60,7 @@ export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBa
       answer.pipe(reply);
     });
     sent.once('error', (error) => refuse(reply, `${method} ${path}: ${error.message}`));
-    asked.pipe(sent);
+    incoming.pipe(sent);
   };
   const server = createServer(pass).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -22,7 +22,7 @@ export function orderQueries(app: TypedApp, deps: ServiceDeps): void {
   history(app, deps);
 }
 
-function listing(app: TypedApp, { readModels }: ServiceDeps): void {
+function listing(app: TypedApp, { readModels, log }: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'listOrders',
@@ -35,7 +35,7 @@ function listing(app: TypedApp, { readModels }: ServiceDeps): void {
   };
   app.get('/v1/orders', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { status, limit = DEFAULT_LIMIT, cursor } = request.query;
-    const options = { ...readOptionsOf(request, reply), limit, cursor };
+    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
     return sendPage(request, reply, await readModels.ordersByStatus(status, options));
   });
 }
@@ -60,7 +60,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       const body = (state: OrderState) => orderBody(id, state);
       return sendFromLog(deps, request, reply, { decider: order, id, exists, body, absent });
     }
-    const row = await deps.readModels.order(id, readOptionsOf(request, reply));
+    const row = await deps.readModels.order(id, await readOptionsOf(request, reply, deps.log));
     return sendRow(request, reply, row, absent);
   });
 }

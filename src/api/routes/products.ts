@@ -65,7 +65,7 @@ function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   });
 }
 
-function catalogue(app: TypedApp, { readModels }: ServiceDeps): void {
+function catalogue(app: TypedApp, { readModels, log }: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'listProducts',
@@ -77,7 +77,7 @@ function catalogue(app: TypedApp, { readModels }: ServiceDeps): void {
   };
   app.get('/v1/products', { schema, config: { access: ACCESS.readCatalogue } }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor, namePrefix } = request.query;
-    const options = { ...readOptionsOf(request, reply), limit, cursor, namePrefix };
+    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor, namePrefix };
     return sendPage(request, reply, await readModels.products(options));
   });
 }
@@ -105,7 +105,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
         const body = (state: ProductState) => productBody(sku, state);
         return sendFromLog(deps, request, reply, { decider: product, id: sku, exists, body, absent });
       }
-      const row = await deps.readModels.product(sku, readOptionsOf(request, reply));
+      const row = await deps.readModels.product(sku, await readOptionsOf(request, reply, deps.log));
       return sendRow(request, reply, row, absent);
     },
   );

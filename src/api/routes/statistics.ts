@@ -7,7 +7,7 @@ import { plain, problemsOfQuery } from '../schemas/responses.ts';
 import type { TypedApp } from './app-type.ts';
 
 /** Orders and revenue per day. */
-export function statisticsRoutes(app: TypedApp, { readModels }: ServiceDeps): void {
+export function statisticsRoutes(app: TypedApp, { readModels, log }: ServiceDeps): void {
   const schema = {
     tags: ['orders'],
     operationId: 'getStatistics',
@@ -23,6 +23,7 @@ export function statisticsRoutes(app: TypedApp, { readModels }: ServiceDeps): vo
   };
   app.get('/v1/statistics', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { from, to } = request.query;
-    return reply.send(await readModels.statistics({ from, to, ...readOptionsOf(request, reply) }));
+    const options = await readOptionsOf(request, reply, log);
+    return reply.send(await readModels.statistics({ from, to, ...options }));
   });
 }

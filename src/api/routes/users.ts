@@ -78,12 +78,12 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       const body = (state: UserState) => userBody(id, state);
       return sendFromLog(deps, request, reply, { decider: user, id, exists: isRegistered, body, absent });
     }
-    const row = await deps.readModels.user(id, readOptionsOf(request, reply));
+    const row = await deps.readModels.user(id, await readOptionsOf(request, reply, deps.log));
     return sendRow(request, reply, row, absent);
   });
 }
 
-function ordersOfUser(app: TypedApp, { readModels }: ServiceDeps): void {
+function ordersOfUser(app: TypedApp, { readModels, log }: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'listOrdersOfUser',
@@ -100,7 +100,7 @@ function ordersOfUser(app: TypedApp, { readModels }: ServiceDeps): void {
     { schema, config: { access: ACCESS.ordersOfOwnUser } },
     async (request, reply) => {
       const { limit = DEFAULT_LIMIT, cursor } = request.query;
-      const options = { ...readOptionsOf(request, reply), limit, cursor };
+      const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
       return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
     },
   );

@@ -43,7 +43,8 @@ const reading = {
   ),
   Prefer: Type.Optional(
     Type.String({
-      description: '`wait=N`: wait up to N seconds (at most 10) for Min-Position; 2 without it.',
+      description:
+        '`wait=N`: wait up to N seconds (at most 10) for Min-Position; 2 without it. Without Min-Position: for everything that is stored by now. 504 with the lag when that takes longer.',
       examples: ['wait=5'],
     }),
   ),

@@ -4,14 +4,23 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { startPostgres } from './postgres.ts';
 
-interface TallyEvent {
+interface PeerEvent {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+interface TallyEvent extends PeerEvent {
   readonly type: 'Added';
   readonly data: { readonly value: number };
 }
 
 /** emmett's event store, as much of it as is used here. */
-interface PeerStore {
-  appendToStream(id: string, events: readonly TallyEvent[]): Promise<unknown>;
+export interface PeerStore {
+  appendToStream(
+    id: string,
+    events: readonly PeerEvent[],
+    options?: { readonly expectedStreamVersion: 'STREAM_DOES_NOT_EXIST' },
+  ): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -47,19 +56,39 @@ const PACKAGE = '@event-driven-io/emmett-postgresql';
 /** Events in one append while an aggregate is filled. */
 const FILL = 500;
 
-/** Installs emmett beside this file if it is not there, starts PostgreSQL, and opens the one on the other. */
-export async function startPeer(): Promise<Peer> {
+/** A PostgreSQL for emmett. */
+export interface PeerDatabase extends AsyncDisposable {
+  readonly url: string;
+  /** Names and versions. */
+  readonly what: string;
+}
+
+/** Installs emmett beside this file if it is not there, and starts PostgreSQL. */
+export async function startPeerDatabase(): Promise<PeerDatabase> {
   install();
-  const { CommandHandler } = (await load('@event-driven-io/emmett')) as Emmett;
-  const { getPostgreSQLEventStore } = (await load(PACKAGE)) as EmmettPostgres;
   const postgres = await startPostgres();
-  const store = getPostgreSQLEventStore(postgres.url);
+  const what = `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, synchronous_commit on`;
+  return { url: postgres.url, what, [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose]() };
+}
+
+/** emmett on a database, its tables made. */
+export async function openEmmett(url: string): Promise<PeerStore> {
+  const { getPostgreSQLEventStore } = (await load(PACKAGE)) as EmmettPostgres;
+  const store = getPostgreSQLEventStore(url);
   await store.schema.migrate();
+  return store;
+}
+
+/** Starts PostgreSQL, and opens emmett on it. */
+export async function startPeer(): Promise<Peer> {
+  const postgres = await startPeerDatabase();
+  const { CommandHandler } = (await load('@event-driven-io/emmett')) as Emmett;
+  const store = await openEmmett(postgres.url);
   const handle = CommandHandler({ evolve: (sum, event) => sum + event.data.value, initialState: () => 0 });
   const added = (count: number): TallyEvent[] =>
     Array.from({ length: count }, () => ({ type: 'Added', data: { value: 1 } }));
   return {
-    what: `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, synchronous_commit on`,
+    what: postgres.what,
     fill: async (id, events) => {
       for (let left = events; left > 0; left -= FILL)
         await store.appendToStream(id, added(Math.min(left, FILL)));

@@ -12,7 +12,7 @@ import {
 import { createTokensWorld, type Said, type TokensWorld, USERS } from './tokens-world.ts';
 
 // docs/protocols.md says how to run it for longer.
-const SEEDS = Number(process.env.READ_SEEDS ?? 40);
+const SEEDS = Number(process.env.READ_SEEDS ?? 25);
 const COMMITS = 60;
 
 /** What came of the reads of one schedule. */

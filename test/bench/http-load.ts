@@ -1,0 +1,48 @@
+import autocannon from 'autocannon';
+
+/** As many as the issue asks for. */
+export const CONNECTIONS = 64;
+/** How many of the requests one connection repeats, so that not all of them ask the same at once. */
+const EACH = 50;
+
+/** One request; with a body it is a POST of JSON. */
+export interface BenchRequest {
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+/** Answers of 2xx per second over 64 connections. @throws Error when any answer is another one */
+export async function answersPerSecond(
+  url: string,
+  requests: readonly BenchRequest[],
+  seconds: number,
+): Promise<number> {
+  let connections = 0;
+  const result = await autocannon({
+    url,
+    connections: CONNECTIONS,
+    duration: seconds,
+    setupClient: (client) => client.setRequests(shareOf(requests, connections++).map(toRequest)),
+  });
+  const { non2xx, errors, timeouts, duration } = result;
+  if (non2xx + errors + timeouts > 0)
+    throw new Error(
+      `${non2xx} answers were not 2xx, ${errors} requests failed, ${timeouts} were not answered`,
+    );
+  return result['2xx'] / duration;
+}
+
+function shareOf(requests: readonly BenchRequest[], connection: number): BenchRequest[] {
+  const first = connection * Math.ceil(requests.length / CONNECTIONS);
+  return Array.from({ length: Math.min(EACH, requests.length) }, (_, i) => {
+    const request = requests[(first + i) % requests.length];
+    if (request === undefined) throw new RangeError('there is nothing to ask');
+    return request;
+  });
+}
+
+function toRequest({ path, body }: BenchRequest): autocannon.Request {
+  if (body === undefined) return { method: 'GET', path };
+  const headers = { 'content-type': 'application/json' };
+  return { method: 'POST', path, headers, body: JSON.stringify(body) };
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createDataDir, runCommand, startCommand, stopService } from '../support/service-process.ts';
+import { until } from '../support/until.ts';
+
+const START_MS = 30_000;
+
+/** Whether every write is synced or not is the server's business here; little noise, no telemetry. */
+const PLAIN = {
+  JETLEDGER_ENV: 'test',
+  JETLEDGER_METRICS__ENABLED: 'false',
+  // A busy machine shall make a measurement slow and not fail it.
+  JETLEDGER_NATS__REQUEST_TIMEOUT_MS: '15000',
+  JETLEDGER_COMMANDS__DEADLINE_MS: '15000',
+};
+
+/** A service in a process of its own. */
+export interface BenchService extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Makes log, buckets and streams on an empty server. */
+export async function prepareServer(nats: string): Promise<void> {
+  await using data = await createDataDir();
+  const { code, stderr } = await runCommand(['topology', 'apply'], variablesFor(nats, data.variables));
+  if (code !== 0) throw new Error(`the server could not be prepared:\n${stderr}`);
+}
+
+/** Starts `jetledger serve` with these roles on a server that is prepared, and waits until it answers. */
+export async function startServiceOn(
+  nats: string,
+  roles: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<BenchService> {
+  const data = await createDataDir();
+  // Its line in the log, which would name a free port, is below the level.
+  const port = await freePort();
+  const own = { ...variablesFor(nats, data.variables), JETLEDGER_HTTP__PORT: port, ...variables };
+  const running = await startCommand(['serve', '--roles', roles], own);
+  const url = `http://127.0.0.1:${port}`;
+  // Without the read models of others it may never be ready, and answers all the same.
+  const answers = async () => !running.alive() || (await fetch(`${url}/health/live`)).ok;
+  await until('the service answers', answers, START_MS);
+  if (!running.alive()) throw new Error(`the service did not start:\n${running.output().stderr}`);
+  return {
+    url,
+    [Symbol.asyncDispose]: async () => {
+      await stopService(running);
+      await data[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** One key for e-mail addresses for all services of a server; it guards nobody here. */
+function variablesFor(nats: string, data: Readonly<Record<string, string>>): Record<string, string> {
+  return { ...PLAIN, ...data, NATS_URL: nats, JETLEDGER_USERS__EMAIL_KEY: '5a'.repeat(32) };
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return String(port);
+}

@@ -1,0 +1,249 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import { type OrderCommand, order } from '../../../src/domain/order.ts';
+import type { OrderEvent, OrderState, OrderStep } from '../../../src/domain/order-state.ts';
+import { type ProductCommand, product } from '../../../src/domain/product.ts';
+import { reservedFor } from '../../../src/domain/product-reservations.ts';
+import type { OrderEffect } from '../../../src/processes/order-process/effects.ts';
+import { react } from '../../../src/processes/order-process/react.ts';
+import {
+  heldMinor,
+  keptMinor,
+  type LedgerEntry,
+  settled,
+} from '../../../src/processes/payment/adapters/ledger-entry.ts';
+import {
+  authorising,
+  cancelling,
+  capturing,
+  creating,
+  type Rule,
+  refunding,
+} from '../../../src/processes/payment/adapters/ledger-rules.ts';
+
+/** What a customer wants of the shop. */
+export interface PlannedOrder {
+  readonly customer: 'active' | 'unknown';
+  readonly token: string;
+  readonly quantities: readonly number[];
+}
+
+export const SKUS = ['TEA', 'CUP'];
+const PRICE = 100n;
+const AT = 1_900_000_000_000;
+const DUE_MS = 900_000;
+
+/** The work on one event, one step towards the world at a time; others may go on between any two. */
+export interface Work {
+  /** True when it has ended, and then whether everything succeeded. */
+  advance(): 'going' | 'done' | 'failed';
+}
+
+/** A shop without time, network and storage: deciders, the provider's rules, and `react`. */
+export interface ReactWorld {
+  events(id: string): readonly OrderEvent[];
+  ask(id: string, command: { readonly type: 'cancel' | 'ship' | 'expire' }): void;
+  /** Begins to handle an event of an order, for whatever reason: for the first time or the fifth. */
+  handle(id: string, index: number): Work;
+  passTime(ms: number): void;
+  /** The payment tokens of the orders that still wait for something. */
+  waiting(): readonly string[];
+  /** Everything that must not be once all has come to rest. */
+  wrong(): readonly string[];
+}
+
+/** `decides`: `react`, or a broken one. */
+export function createReactWorld(
+  planned: readonly PlannedOrder[],
+  stock: number,
+  decides: typeof react = react,
+): ReactWorld {
+  let now = AT;
+  const history = new Map<string, OrderEvent[]>();
+  const shelves = new Map(SKUS.map((sku) => [sku, product.initial]));
+  const ledger = new Map<string, LedgerEntry>();
+  const stateOf = (id: string): OrderState =>
+    (history.get(id) ?? []).reduce((state, event) => order.evolve(state, event), order.initial);
+
+  const tell = (id: string, command: OrderCommand): boolean => {
+    const outcome = order.decide(command, stateOf(id));
+    if (isRejection(outcome)) return false;
+    history.set(id, [...(history.get(id) ?? []), ...outcome]);
+    return true;
+  };
+  const stockOf = (sku: string, command: ProductCommand): boolean => {
+    const state = shelves.get(sku) ?? product.initial;
+    const outcome = product.decide(command, state);
+    if (isRejection(outcome)) return false;
+    shelves.set(sku, fold(product, state, outcome));
+    return true;
+  };
+  const call = <Answer>(key: string, rule: Rule<Answer>): Answer => {
+    const ruling = rule(ledger.get(key), now);
+    ledger.set(key, ruling.entry);
+    return ruling.answer;
+  };
+  const reject = (id: string, step: OrderStep, code: string): boolean =>
+    tell(id, { type: 'reject', step, code, reason: 'It did not work.', at: now });
+
+  /** What an effect does, in the order in which it does it. @returns whether it succeeded */
+  function* perform(id: string, effect: OrderEffect): Generator<void, boolean> {
+    switch (effect.type) {
+      case 'validate-customer':
+        if (effect.userId === 'unknown') return reject(id, 'customer_validation', 'customer/unknown');
+        return tell(id, { type: 'recordCustomerValidated', directoryPosition: 1, at: now });
+      case 'reserve-stock':
+        for (const { sku, quantity } of effect.items) {
+          if (!stockOf(sku, { type: 'reserveStock', orderId: id, quantity, at: now }))
+            return reject(id, 'inventory', 'inventory/insufficient-stock');
+          yield;
+        }
+        return tell(id, { type: 'recordStockReserved', at: now });
+      case 'authorise-payment':
+        return yield* authorise(id, effect);
+      case 'capture-payment':
+        return yield* capture(id);
+      case 'return-payment':
+        return yield* giveBack(id);
+      case 'release-stock':
+      case 'ship-stock': {
+        const type = effect.type === 'release-stock' ? 'releaseStock' : 'shipStock';
+        for (const { sku } of effect.items) {
+          stockOf(sku, { type, orderId: id, at: now });
+          yield;
+        }
+        return type === 'shipStock' || tell(id, { type: 'recordStockReleased', at: now });
+      }
+      case 'arm-deadline':
+      case 'disarm-deadline':
+      case 'notify':
+        return true;
+    }
+  }
+
+  function* authorise(
+    id: string,
+    { amountMinor, currency, token }: Extract<OrderEffect, { type: 'authorise-payment' }>,
+  ): Generator<void, boolean> {
+    call(id, creating({ key: id, amountMinor, currency, token }));
+    yield;
+    const answer = call(id, authorising(id, 50));
+    yield;
+    switch (answer.outcome) {
+      case 'authorised':
+        return tell(id, {
+          type: 'recordAuthorised',
+          paymentId: answer.paymentId,
+          amountMinor,
+          currency,
+          at: now,
+        });
+      case 'declined':
+      case 'cancelled':
+        return reject(id, 'payment', 'payment/declined');
+      default:
+        return false;
+    }
+  }
+
+  function* capture(id: string): Generator<void, boolean> {
+    const answer = call(id, capturing(id));
+    yield;
+    if (answer.outcome !== 'captured') return reject(id, 'payment', 'payment/declined');
+    return tell(id, { ...answer, type: 'recordCaptured', at: now });
+  }
+
+  function* giveBack(id: string): Generator<void, boolean> {
+    const cancelled = call(id, cancelling(id));
+    yield;
+    if (cancelled.outcome === 'cancelled')
+      return tell(id, { type: 'recordPaymentCancelled', paymentId: cancelled.paymentId, at: now });
+    const refunded = call(id, refunding(id));
+    yield;
+    return tell(id, { ...refunded, type: 'recordPaymentRefunded', at: now });
+  }
+
+  function* handling(id: string, event: OrderEvent): Generator<void, boolean> {
+    let succeeded = true;
+    // As the process does: every effect is tried, also after one that failed.
+    for (const effect of decides(event, stateOf(id))) succeeded = (yield* perform(id, effect)) && succeeded;
+    return succeeded;
+  }
+
+  for (const sku of SKUS) {
+    stockOf(sku, { type: 'list', sku, name: sku, priceMinor: PRICE, currency: 'EUR', at: now });
+    stockOf(sku, { type: 'receiveStock', receiptId: 'r1', quantity: stock, at: now });
+  }
+  for (const [index, { customer, token, quantities }] of planned.entries()) {
+    const lines = quantities.map((quantity, line) => {
+      const sku = SKUS[line] ?? '';
+      return { sku, name: sku, quantity, unitPriceMinor: PRICE, currency: 'EUR' };
+    });
+    const payment = { paymentToken: token, paymentDueAt: AT + DUE_MS };
+    tell(`o${index}`, { type: 'place', orderId: `o${index}`, userId: customer, lines, ...payment, at: now });
+  }
+
+  const wrongOf = (id: string): string[] => {
+    const state = stateOf(id);
+    if (state.status === 'absent' || state.status === 'placed') return [`${id} is stuck`];
+    const ended = state.status === 'rejected' || state.status === 'cancelled';
+    const entry = ledger.get(id);
+    const [kept, held] = entry === undefined ? [0n, 0n] : moneyOf(settled(entry, Number.MAX_SAFE_INTEGER));
+    const reserved = SKUS.map((sku) => reservedIn(sku, id));
+    const wanted = SKUS.map((sku) =>
+      state.status === 'confirmed' ? (state.items.find((item) => item.sku === sku)?.quantity ?? 0) : 0,
+    );
+    return [
+      ...(kept === (ended ? 0n : state.totalMinor) ? [] : [`${id} is ${state.status}, ${kept} are kept`]),
+      ...(held === 0n ? [] : [`${id} is ${state.status}, ${held} are held`]),
+      ...(reserved.join() === wanted.join() ? [] : [`${id} is ${state.status}, ${reserved} are reserved`]),
+    ];
+  };
+  const reservedIn = (sku: string, id: string): number => {
+    const shelf = shelves.get(sku);
+    return shelf === undefined || shelf.status === 'absent'
+      ? 0
+      : Number(reservedFor(shelf.reservations, id) ?? 0n);
+  };
+
+  return {
+    events: (id) => history.get(id) ?? [],
+    ask: (id, command) => {
+      // Refusals are the customer's business.
+      const more = { reason: 'Changed my mind', by: 'customer', tracking: '' } as const;
+      const at = command.type === 'expire' ? Math.max(now, AT + DUE_MS) : now;
+      tell(id, { ...more, type: command.type, at });
+    },
+    handle: (id, index) => {
+      const event = history.get(id)?.[index];
+      const work = event === undefined ? undefined : handling(id, event);
+      return {
+        advance: () => {
+          const next = work?.next();
+          if (next === undefined || next.done !== true) return next === undefined ? 'done' : 'going';
+          return next.value ? 'done' : 'failed';
+        },
+      };
+    },
+    passTime: (ms) => {
+      now += ms;
+    },
+    waiting: () =>
+      planned.flatMap(({ token }, index) => (stateOf(`o${index}`).status === 'placed' ? [token] : [])),
+    wrong: () => planned.flatMap((_, index) => wrongOf(`o${index}`)),
+  };
+}
+
+const moneyOf = (entry: LedgerEntry): [bigint, bigint] => [keptMinor(entry), heldMinor(entry)];
+
+function isRejection(outcome: readonly Message[] | Rejection): outcome is Rejection {
+  return 'code' in outcome;
+}
+
+function fold<S, C, E extends Message, R extends Rejection>(
+  { evolve }: Decider<S, C, E, R>,
+  state: S,
+  events: readonly E[],
+): S {
+  return events.reduce(evolve, state);
+}
