@@ -187,6 +187,8 @@ export interface AppDeps extends ServiceDeps {
   readonly devTraces?: DevTraces | undefined;
   /** Who verifies tokens. */
   readonly auth: Authentication;
+  /** Stands for a token's user that must not be named in ids: a hash under a secret key. */
+  readonly pseudonymOf: (user: string) => string;
   /** Where the delay of the event loop is read, for tests; by default it is measured. */
   readonly eventLoopDelayMs?: () => number;
 }

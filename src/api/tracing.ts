@@ -1,7 +1,7 @@
 import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { contextOf, isSampled, parseTrace, storedTraceOf } from '../eventstore/trace-context.ts';
-import { type RequestTrace, traceContextOf, traceHeadersOf } from './trace.ts';
+import { type RequestTrace, traceContextOf, traceHeadersOf, traceIdOf } from './trace.ts';
 
 /** Asked all the time, or about the service and not about its business. */
 const UNTRACED = /^\/(health|metrics|dev|docs|openapi\.json)(\/|$)/;
@@ -18,7 +18,10 @@ export function traceRequests(app: FastifyInstance, tracer: Tracer | undefined):
   if (tracer === undefined) {
     app.addHook('onRequest', (request, reply, done) => {
       const own = traceContextOf(request);
-      if (own !== undefined) reply.header('traceparent', own.traceparent);
+      if (own !== undefined) {
+        reply.header('traceparent', own.traceparent);
+        logWith(request, reply, { trace_id: traceIdOf(request) });
+      }
       done();
     });
     return;
@@ -27,9 +30,7 @@ export function traceRequests(app: FastifyInstance, tracer: Tracer | undefined):
     if (UNTRACED.test(request.routeOptions.url ?? pathOf(request))) return done();
     const { stored, traceId, spanId } = begin(request, tracer);
     reply.header('traceparent', stored.traceparent);
-    const log = request.log.child({ trace_id: traceId, span_id: spanId });
-    request.log = log;
-    reply.log = log;
+    logWith(request, reply, { trace_id: traceId, span_id: spanId });
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
@@ -41,6 +42,13 @@ export function traceRequests(app: FastifyInstance, tracer: Tracer | undefined):
     end(request, undefined);
     done();
   });
+}
+
+/** The lines of the log about a request say which trace it belongs to. */
+function logWith(request: FastifyRequest, reply: FastifyReply, fields: object): void {
+  const log = request.log.child(fields);
+  request.log = log;
+  reply.log = log;
 }
 
 /** Notes on a request's span with which problem it was answered. */

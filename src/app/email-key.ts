@@ -12,6 +12,8 @@ export interface EmailKey {
    * at start-up: under another key every address would be free again (protocol 6).
    */
   readonly check: string;
+  /** Stands for a token's user whose own name must not become part of a subject: 64 hexadecimal digits. */
+  pseudonymOf(user: string): string;
 }
 
 /** @throws RangeError when the secret has less than 32 bytes, since addresses can be guessed and tried */
@@ -22,10 +24,11 @@ export function createEmailKey(secret: Uint8Array): EmailKey {
     );
   }
   // Each purpose signs under its own prefix, so that the stored check value is never the id of some address.
-  const sign = (purpose: string, text: string): string =>
-    createHmac('sha256', secret).update(`jetledger/${purpose}/v1\n${text}`, 'utf8').digest('base64url');
+  const sign = (purpose: string, text: string, as: 'base64url' | 'hex' = 'base64url'): string =>
+    createHmac('sha256', secret).update(`jetledger/${purpose}/v1\n${text}`, 'utf8').digest(as);
   return {
     idOf: (address) => sign('email-id', address),
     check: sign('email-key-check', '').slice(0, CHECK_LENGTH),
+    pseudonymOf: (user) => sign('token-user', user, 'hex'),
   };
 }

@@ -49,6 +49,7 @@ function apiParts(core: Core, { readSide, commands, consumers }: Parts, lifecycl
     live,
     admin: buildAdmin(config, nats, log, consumers, tracing?.tracer),
     auth,
+    pseudonymOf: nats.emailKey.pseudonymOf,
     tracer: tracing?.tracer,
     devTraces: tracing?.devTraces,
   };

@@ -206,6 +206,16 @@ describe('a user', () => {
     expect((await client.get('/v1/users/auth0_7Ccarol', carol)).statusCode).toBe(200);
   });
 
+  it('whose name in the token is an address is known by a pseudonym that only the service can make', async () => {
+    const name = 'erin@example.com';
+    const erin = bearer(await tokenOf(key, { sub: name, scope: 'users' }));
+    const created = await client.post('/v1/users', { email: name, name: 'Erin' }, erin);
+    expect(created.statusCode).toBe(201);
+    const id = String(field(created, 'id'));
+    expect(id).toBe(`__${service.deps.pseudonymOf(name)}`);
+    expect((await client.get(`/v1/users/${id}`, erin)).statusCode).toBe(200);
+  });
+
   it('whose registration was given up registers under the next id, which is its own too', async () => {
     const { handler, runtime } = service.deps;
     const command = {

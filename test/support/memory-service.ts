@@ -73,10 +73,11 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   const runtime = fixedRuntime();
   const log = createMemoryLog();
   const handler = createHandler({ log, runtime });
+  const emailKey = createEmailKey(new Uint8Array(32).fill(7));
   const useCases = createUseCases({
     handler,
     runtime,
-    emailKey: createEmailKey(new Uint8Array(32).fill(7)),
+    emailKey,
     settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000, defaultPaymentToken: 'tok_success' },
   });
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
@@ -108,6 +109,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     logger: options.logger ?? false,
     settings: TEST_SETTINGS,
     auth: 'off',
+    pseudonymOf: emailKey.pseudonymOf,
     ...options.override,
   };
   const app = buildApp(deps);

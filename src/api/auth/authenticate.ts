@@ -17,19 +17,28 @@ const refusals = new WeakMap<FastifyRequest, Problem>();
  * Finds out who asks, on every route that is not public. It refuses nobody yet, so that limits of pace also count
  * those who have no valid token.
  */
-export function identifyCallers(app: FastifyInstance, authenticator: Authenticator): void {
+export function identifyCallers(
+  app: FastifyInstance,
+  authenticator: Authenticator,
+  pseudonymOf: (user: string) => string,
+): void {
   app.addHook('onRequest', async (request) => {
     if (!needsToken(request)) return;
     const found = await identify(authenticator, request.headers.authorization);
-    if ('principal' in found) request.identity = found;
-    else refusals.set(request, found);
+    if (!('user' in found)) refusals.set(request, found);
+    else {
+      const { user, scopes, expiresAt } = found;
+      request.identity = { principal: encodeUser(user, pseudonymOf), scopes, expiresAt };
+    }
   });
 }
 
-async function identify(
-  authenticator: Authenticator,
-  header: string | undefined,
-): Promise<Identity | Problem> {
+/** Who asks, as the issuer names it. */
+interface Known extends Omit<Identity, 'principal'> {
+  readonly user: string;
+}
+
+async function identify(authenticator: Authenticator, header: string | undefined): Promise<Known | Problem> {
   if (header === undefined) return { code: 'auth/token-missing', challenge: '' };
   const token = BEARER.exec(header)?.[1];
   if (token === undefined) return refused('The header Authorization does not hold a bearer token.');
@@ -41,7 +50,7 @@ async function identify(
       return refused(verdict.why);
     case 'verified': {
       const { user, scopes, expiresAt } = verdict;
-      return { principal: encodeUser(user), scopes: new Set(scopes.filter(isScope)), expiresAt };
+      return { user, scopes: new Set(scopes.filter(isScope)), expiresAt };
     }
   }
 }

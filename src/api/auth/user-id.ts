@@ -1,18 +1,17 @@
-import { createHash } from 'node:crypto';
-
 const PLAIN = /^[A-Za-z0-9-]+$/;
 const MAX_ENCODED = 100;
 
 /**
  * The id that stands for a token's user: letters, digits and hyphens are kept, any other byte of its UTF-8 is `_` and
- * two hexadecimal digits. What looks like an address, and what is too long, is `__` and its SHA-256 instead. Two users
+ * two hexadecimal digits. What looks like an address, and what is too long, is `__` and its pseudonym instead. Two users
  * never get the same id: after `_` comes a digit of a byte or, only in the second form, another `_`.
+ * @param pseudonymOf a hash under a secret key: addresses can be guessed, and a hash without one tried
  */
-export function encodeUser(user: string): string {
+export function encodeUser(user: string, pseudonymOf: (user: string) => string): string {
   if (PLAIN.test(user) && user.length <= MAX_ENCODED) return user;
   const encoded = Array.from(Buffer.from(user, 'utf8'), encodeByte).join('');
   if (!user.includes('@') && encoded.length <= MAX_ENCODED) return encoded;
-  return `__${createHash('sha256').update(user, 'utf8').digest('hex')}`;
+  return `__${pseudonymOf(user)}`;
 }
 
 function encodeByte(byte: number): string {

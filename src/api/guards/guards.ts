@@ -21,7 +21,7 @@ export function guardRoutes(app: FastifyInstance, deps: AppDeps): void {
   // After the answers to browsers, so that a page can read why it was refused.
   app.after(() => {
     refuseWhenOverloaded(app, settings.overload.maxEventLoopDelayMs, deps.eventLoopDelayMs);
-    if (auth !== 'off') identifyCallers(app, auth);
+    if (auth !== 'off') identifyCallers(app, auth, deps.pseudonymOf);
   });
   limitPace(app, settings.rateLimit);
   app.after(() => {

@@ -81,7 +81,16 @@ const Payment = Type.Object(
 );
 
 const Moment = Type.Object(
-  { type: Type.String({ description: 'What happened.', examples: ['OrderPlaced'] }), at: Time },
+  {
+    type: Type.String({ description: 'What happened.', examples: ['OrderPlaced'] }),
+    at: Time,
+    traceId: Type.Optional(
+      Type.String({
+        description: 'Trace of what made it happen, where that was traced.',
+        examples: ['0af7651916cd43dd8448eb211c80319c'],
+      }),
+    ),
+  },
   strict,
 );
 

@@ -27,7 +27,8 @@ export interface OrderRow {
   readonly total: { readonly amountMinor: number; readonly currency: string };
   readonly tracking?: string;
   readonly placedAt: string;
-  readonly timeline: readonly { readonly type: string; readonly at: string }[];
+  /** `traceId` is of the request or message that made it happen, where that was traced. */
+  readonly timeline: readonly { readonly type: string; readonly at: string; readonly traceId?: string }[];
   readonly version: number;
 }
 
@@ -88,7 +89,7 @@ export const orderRowSchema = object(
     total: object({ amountMinor: integer, currency: string }),
     tracking: string,
     placedAt: time,
-    timeline: { type: 'array', items: object({ type: string, at: time }) },
+    timeline: { type: 'array', items: object({ type: string, at: time, traceId: string }, ['traceId']) },
     version: integer,
   },
   ['step', 'reason', 'tracking'],

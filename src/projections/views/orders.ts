@@ -7,7 +7,7 @@ import { linesOf, type OrderRow, orderRowSchema } from './order-row.ts';
 /** One row per order, by id. */
 export const orders: Projection<OrderRow, OrderEvent> = {
   name: 'orders',
-  version: 2,
+  version: 3,
   sources: [order],
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
@@ -26,12 +26,19 @@ export const orders: Projection<OrderRow, OrderEvent> = {
 
 type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
 
+/** Where the trace id stands in a traceparent; the log holds valid ones only. */
+const TRACE_ID = [3, 35] as const;
+
 const NAMES: ReadonlyMap<string, string> = new Map(
   order.events.map(({ typeName, name }) => [typeName, name]),
 );
 
-function entryOf({ $typeName }: OrderEvent, { time }: EventContext): OrderRow['timeline'][number] {
-  return { type: NAMES.get($typeName) ?? $typeName, at: isoTime(time) };
+function entryOf(
+  { $typeName }: OrderEvent,
+  { time, traceparent }: EventContext,
+): OrderRow['timeline'][number] {
+  const entry = { type: NAMES.get($typeName) ?? $typeName, at: isoTime(time) };
+  return traceparent === '' ? entry : { ...entry, traceId: traceparent.slice(...TRACE_ID) };
 }
 
 function placed(id: string, event: Placed): OrderRow {

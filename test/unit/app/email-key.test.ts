@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { createEmailKey } from '../../../src/app/email-key.ts';
 
@@ -28,6 +29,14 @@ describe('the key of e-mail addresses', () => {
 
   it('has a check value that is the id of no address', () => {
     expect(key.idOf('').startsWith(key.check)).toBe(false);
+  });
+
+  it('gives pseudonyms that are stored for ever in subjects, and are neither the id of an address nor a plain hash', () => {
+    const pseudonym = key.pseudonymOf('ada@example.com');
+    expect(pseudonym).toBe('366f2e9eafe83f85ffbbe7f89987a89500fade68e80d7e1ffdb1e21b1df005fa');
+    expect(pseudonym).toMatch(/^[0-9a-f]{64}$/);
+    expect(Buffer.from(pseudonym, 'hex').toString('base64url')).not.toBe(key.idOf('ada@example.com'));
+    expect(pseudonym).not.toBe(createHash('sha256').update('ada@example.com').digest('hex'));
   });
 
   it('is refused when it is short enough to be guessed', () => {

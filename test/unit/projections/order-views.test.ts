@@ -37,18 +37,20 @@ import { products } from '../../../src/projections/views/products.ts';
 const at = Date.UTC(2030, 0, 2, 3, 4, 5);
 const iso = '2030-01-02T03:04:05.000Z';
 
+const contextAt = (position: number, projection: Projection = orders): EventContext => ({
+  stream: { category: projection.sources[0]?.category ?? '', id: 'x1' },
+  position,
+  time: at,
+  commitId: `c${position}`,
+  actor: 'test',
+  traceparent: '',
+});
+
 /** The row after events of one aggregate at positions 10, 20, ... */
 function rowAfter(projection: Projection, ...events: readonly Message[]): unknown {
   let row: unknown;
   events.forEach((event, i) => {
-    const context: EventContext = {
-      stream: { category: projection.sources[0]?.category ?? '', id: 'x1' },
-      position: (i + 1) * 10,
-      time: at,
-      commitId: `c${i}`,
-      actor: 'test',
-      traceparent: '',
-    };
+    const context = contextAt((i + 1) * 10, projection);
     if (projection.keyOf(event, context) !== undefined) row = projection.evolve(row, event, context);
   });
   return row;
@@ -84,6 +86,14 @@ describe('an order', () => {
       timeline: [{ type: 'OrderPlaced', at: iso }],
       version: 10,
     });
+  });
+
+  test('says of each thing that happened which trace it belongs to, where that is known', () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const row = orders.evolve(undefined, placed, { ...contextAt(10), traceparent });
+    expect(row?.timeline).toEqual([
+      { type: 'OrderPlaced', at: iso, traceId: '0af7651916cd43dd8448eb211c80319c' },
+    ]);
   });
 
   test('shows the step that it waits for, and none once it is confirmed', () => {
