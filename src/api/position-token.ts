@@ -46,13 +46,14 @@ export function minPositionOf(request: FastifyRequest): string | undefined {
  * anything is read: the position would mean other commits there.
  */
 export function guardPositions(app: FastifyInstance, tokens: PositionTokens): void {
-  app.addHook('preHandler', async (request, reply) => {
+  app.addHook('preHandler', (request, reply, done) => {
     const given = minPositionOf(request);
-    if (given === undefined || tokens.read(given) !== undefined) return;
-    return sendProblem(request, reply, { code: 'position/not-in-log' });
+    if (given === undefined || tokens.read(given) !== undefined) done();
+    else sendProblem(request, reply, { code: 'position/not-in-log' });
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     const position = reply.getHeader('position');
     if (typeof position === 'string') reply.header('position', tokens.write(Number(position)));
+    done();
   });
 }

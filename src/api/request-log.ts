@@ -1,4 +1,9 @@
-import { type FastifyInstance, type FastifyListenOptions, LogController } from 'fastify';
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyListenOptions,
+  LogController,
+} from 'fastify';
 import type { Runtime } from '../eventstore/runtime.ts';
 
 const SANE = /^[A-Za-z0-9._-]{1,128}$/;
@@ -33,10 +38,11 @@ export async function listenQuietly(app: FastifyInstance, options: FastifyListen
  * of what was stored.
  */
 export function logRequests(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    done();
   });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown';
     const position = reply.getHeader('position');
     const line = {
@@ -48,5 +54,39 @@ export function logRequests(app: FastifyInstance): void {
     };
     if (QUIET.test(route)) request.log.debug(line, 'request');
     else request.log.info(line, 'request');
+    done();
   });
+}
+
+type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+type WriteLine = FastifyBaseLogger[Level];
+
+/**
+ * A request's logger: `logger` with fields on each line. They are put into the line when one is written; a logger of
+ * its own for each request, as pino makes them, takes longer than writing the line.
+ */
+export function requestLogger(logger: FastifyBaseLogger, fields: object): FastifyBaseLogger {
+  const lines =
+    (level: Level): WriteLine =>
+    (first: unknown, ...rest: unknown[]) => {
+      const message = rest as [string?, ...unknown[]];
+      if (typeof first === 'string') logger[level]({ ...fields }, first, ...rest);
+      else if (first instanceof Error) logger[level]({ ...fields, err: first }, ...message);
+      else logger[level]({ ...fields, ...(first as object) }, ...message);
+    };
+  return {
+    level: logger.level,
+    trace: lines('trace'),
+    debug: lines('debug'),
+    info: lines('info'),
+    warn: lines('warn'),
+    error: lines('error'),
+    fatal: lines('fatal'),
+    silent: () => undefined,
+    child: (more, options) => {
+      const all = { ...fields, ...more };
+      const plain = options === undefined || Object.keys(options).length === 0;
+      return plain ? requestLogger(logger, all) : logger.child(all, options);
+    },
+  };
 }

@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { handleClientError } from './client-error.ts';
 import type { AppDeps } from './deps.ts';
 import { handleError } from './errors.ts';
-import { quietLogController, requestIdFrom } from './request-log.ts';
+import { quietLogController, requestIdFrom, requestLogger } from './request-log.ts';
 import { closeConnectionsOnShutdown } from './shutdown.ts';
 import { validatorCompiler } from './validation.ts';
 
@@ -18,6 +18,7 @@ export function createServer(
   const app = Fastify({
     ...(deps.logger === false ? { logger: false } : { loggerInstance: deps.logger }),
     logController: quietLogController,
+    childLoggerFactory: requestLogger,
     bodyLimit: settings.bodyLimitBytes,
     requestTimeout: settings.requestTimeoutMs,
     trustProxy: settings.trustProxy === '' ? false : settings.trustProxy,

@@ -7,7 +7,7 @@ import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
 import type { StoreObserver } from '../eventstore/observer.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Config } from '../platform/config/schema.ts';
-import { guardDurability } from '../platform/durability.ts';
+import { groupCommitMode, guardDurability, readSyncEvidence } from '../platform/durability.ts';
 import { loadEmailKey } from '../platform/email-key-file.ts';
 import { drainAndClose } from '../platform/nats-close.ts';
 import { connectNats } from '../platform/nats-connection.ts';
@@ -127,6 +127,7 @@ export async function openLog(
   const { requests, emailKey } = nats;
   const { stream, prefix } = config.log;
   const deadlineMs = config.nats.requestTimeoutMs;
+  const evidence = await readSyncEvidence(nats.monitorUrls);
   const { log, config: stored } = await openNatsLog({
     requests,
     runtime: systemRuntime,
@@ -134,10 +135,10 @@ export async function openLog(
     prefix,
     deadlineMs,
     attemptTimeoutMs: Math.ceil(deadlineMs / 2),
-    groupCommit: config.commands.groupCommit,
+    groupCommit: groupCommitMode(config, evidence),
     observer,
   });
   checkEmailKey(stored, emailKey.check);
-  await guardDurability(config, stored.num_replicas, nats.monitorUrls, warn);
+  guardDurability(config, stored.num_replicas, evidence, warn);
   return log;
 }

@@ -3,6 +3,7 @@ import { EventSchema, type Event as StoredEvent } from '../gen/jetledger/eventst
 import type { Upcaster } from './decider.ts';
 import { EventStoreError, UnknownEventType } from './errors.ts';
 import { decoderOf } from './lean-decoder.ts';
+import { encoderOf } from './lean-encoder.ts';
 
 /** Turns a category's events into stored bytes and back. The one place where old schema versions are upcast. */
 export interface EventCodec<Event extends Message> {
@@ -25,7 +26,10 @@ interface CodecSource {
 export function createEventCodec<Event extends Message>(source: CodecSource): EventCodec<Event> {
   const { category } = source;
   const decoders = new Map<string, (data: Uint8Array) => Message>();
-  const byTypeName = new Map<string, DescMessage>();
+  const byTypeName = new Map<
+    string,
+    { schema: DescMessage; encode: (event: Message) => Uint8Array<ArrayBuffer> }
+  >();
   for (const schema of source.events) {
     if (decoders.has(schema.name)) {
       throw new EventStoreError(
@@ -34,7 +38,7 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
       );
     }
     decoders.set(schema.name, decoderOf(schema));
-    byTypeName.set(schema.typeName, schema);
+    byTypeName.set(schema.typeName, { schema, encode: encoderOf(schema) });
     proveRoundTrip(category, schema);
   }
   const upcasters = upcastersByType(source.upcasters ?? []);
@@ -43,12 +47,12 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
     newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
 
   const encode = (event: Event): StoredEvent => {
-    const schema = byTypeName.get(event.$typeName);
-    if (schema === undefined) throw new UnknownEventType(category, event.$typeName, 0);
+    const known = byTypeName.get(event.$typeName);
+    if (known === undefined) throw new UnknownEventType(category, event.$typeName, 0);
     return create(EventSchema, {
-      type: schema.name,
-      schemaVersion: newest.get(schema.name) ?? 1,
-      data: toBinary(schema, event) as Uint8Array<ArrayBuffer>,
+      type: known.schema.name,
+      schemaVersion: newest.get(known.schema.name) ?? 1,
+      data: known.encode(event),
     });
   };
 

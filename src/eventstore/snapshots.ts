@@ -102,13 +102,22 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     await store.put(key, bytes).catch(() => undefined);
   }
 
+  /** The ones that wait for longest. */
+  function takeWaiting(count: number): Waiting[] {
+    const taken: Waiting[] = [];
+    for (const [name, entry] of waiting) {
+      if (taken.length === count) break;
+      waiting.delete(name);
+      taken.push(entry);
+    }
+    return taken;
+  }
+
   async function pace(): Promise<void> {
     const share = Math.max(1, Math.floor((settings.maxPerSecond * PACE_MS) / 1_000));
     while (waiting.size > 0) {
       if (!closed) await runtime.sleep(PACE_MS);
-      const next = [...waiting].slice(0, closed ? waiting.size : share);
-      for (const [name] of next) waiting.delete(name);
-      await Promise.all(next.map(([, entry]) => writeOne(entry)));
+      await Promise.all(takeWaiting(closed ? waiting.size : share).map(writeOne));
     }
     pacing = undefined;
   }

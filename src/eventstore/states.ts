@@ -5,6 +5,7 @@ import { type Folded, foldCommit, unborn } from './fold.ts';
 import { loadAt } from './history.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
+import { createRecentCache } from './recent-cache.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -54,7 +55,7 @@ export interface States {
 export interface StatesDeps {
   readonly log: Log;
   readonly runtime: Runtime;
-  /** How many aggregates are kept, the least recently used go first; 0 keeps none. */
+  /** How many aggregates are kept at the most, the least recently used go first; 0 keeps none. */
   readonly cacheEntries: number;
   /** Without it a cold aggregate is folded from its first event. */
   readonly snapshots?: Snapshots | undefined;
@@ -64,14 +65,11 @@ export interface StatesDeps {
 export function createStates(deps: StatesDeps): States {
   const { log, runtime, cacheEntries, snapshots, observer } = deps;
   const telling = createLoadTelling(observer);
-  const cache = new Map<string, Folded<unknown>>();
+  const cache = createRecentCache<Folded<unknown>>(cacheEntries);
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
-    const key = keyOf(stream);
-    const hit = cache.get(key);
+    const hit = cache.get(keyOf(stream));
     if (hit === undefined) return undefined;
-    cache.delete(key);
-    cache.set(key, hit);
     observer?.loaded?.('cache');
     // The key names the category, and a category has one decider.
     return hit as Folded<S>;
@@ -80,13 +78,7 @@ export function createStates(deps: StatesDeps): States {
   const keepCached = (stream: StreamRef, folded: Folded<unknown>): void => {
     if (cacheEntries === 0) return;
     cache.set(keyOf(stream), folded);
-    if (cache.size > cacheEntries) {
-      for (const oldest of cache.keys()) {
-        cache.delete(oldest);
-        break;
-      }
-    }
-    observer?.cached?.(cache.size);
+    observer?.cached?.(cache.size());
   };
 
   const keep: States['keep'] = (decider, stream, folded) => {

@@ -52,14 +52,23 @@ export function durabilityProblem(
  * Refuses to run in production on a log that a power cut could shorten; elsewhere `warn` hears of it.
  * @throws NatsUnusable
  */
-export async function guardDurability(
+export function guardDurability(
   config: Config,
   replicas: number,
-  monitorUrls: readonly string[],
+  evidence: SyncEvidence,
   warn: (problem: string) => void,
-): Promise<void> {
-  const problem = durabilityProblem(config.log, replicas, await readSyncEvidence(monitorUrls));
+): void {
+  const problem = durabilityProblem(config.log, replicas, evidence);
   if (problem === undefined) return;
   if (config.environment === 'production') throw new NatsUnusable(problem);
   warn(problem);
+}
+
+/**
+ * How commits that are under way at once may share a batch (protocol 16). One server that does not sync takes a single
+ * publish for next to nothing, so that no batch can pay, and measuring that would cost each append something.
+ */
+export function groupCommitMode({ log, commands }: Config, evidence: SyncEvidence): 'auto' | 'off' {
+  const syncs = evidence === 'always' || (evidence === 'unreadable' && log.durability !== 'none');
+  return syncs || log.replicas > 1 ? commands.groupCommit : 'off';
 }

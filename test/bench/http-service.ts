@@ -14,6 +14,9 @@ const PLAIN = {
   JETLEDGER_COMMANDS__DEADLINE_MS: '15000',
 };
 
+/** For a service on a server that syncs every write, so that it knows. */
+export const DURABLE = { JETLEDGER_LOG__DURABILITY: 'always', JETLEDGER_LOG__ASSERT_SYNC_ALWAYS: 'true' };
+
 /** A service in a process of its own. */
 export interface BenchService extends AsyncDisposable {
   readonly url: string;
@@ -52,7 +55,7 @@ export async function startServiceOn(
 }
 
 /** One key for e-mail addresses for all services of a server; it guards nobody here. */
-function variablesFor(nats: string, data: Readonly<Record<string, string>>): Record<string, string> {
+export function variablesFor(nats: string, data: Readonly<Record<string, string>>): Record<string, string> {
   return { ...PLAIN, ...data, NATS_URL: nats, JETLEDGER_USERS__EMAIL_KEY: '5a'.repeat(32) };
 }
 

@@ -7,7 +7,7 @@ import { must } from '../e2e/client.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import type { BenchRequest } from './http-load.ts';
-import { prepareServer, startServiceOn } from './http-service.ts';
+import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
 import { openBenchShop } from './http-shop.ts';
 import { rounded, secondsOf } from './measure.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
@@ -27,7 +27,11 @@ export const wholeOrderScenario: Scenario = {
 async function measureOn(what: string, syncAlways: boolean, options: BenchOptions): Promise<ResultRow[]> {
   await using server = await startTestServer({ syncAlways });
   await prepareServer(server.url);
-  await using service = await startServiceOn(server.url, 'api,projections,processes');
+  await using service = await startServiceOn(
+    server.url,
+    'api,projections,processes',
+    syncAlways ? DURABLE : {},
+  );
   const orders = await openBenchShop(service.url);
   await using confirmed = await watchConfirmations(server.url);
   const place = (callers: number, seconds: number) => run(service.url, orders, confirmed, callers, seconds);

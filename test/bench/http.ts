@@ -2,7 +2,7 @@ import { startTestServer } from '../support/nats-server.ts';
 import { startBareRoutes } from './http-bare.ts';
 import { answersPerSecond, type BenchRequest, CONNECTIONS } from './http-load.ts';
 import { fillWithOrders, ordersBucket } from './http-rows.ts';
-import { prepareServer, startServiceOn } from './http-service.ts';
+import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
 import { openBenchShop } from './http-shop.ts';
 import { interleaved, ratioOf, rounded, secondsOf } from './measure.ts';
 import { startPeerDatabase } from './peers/peer.ts';
@@ -88,7 +88,7 @@ async function allRoles({ rounds, scale }: BenchOptions): Promise<ResultRow> {
 async function durable(options: BenchOptions): Promise<ResultRow> {
   await using server = await startTestServer({ syncAlways: true });
   await prepareServer(server.url);
-  await using service = await startServiceOn(server.url, 'api');
+  await using service = await startServiceOn(server.url, 'api', DURABLE);
   const orders = await openBenchShop(service.url);
   await using database = await startPeerDatabase();
   await using bare = await startBareRoutes('emmett', database.url);

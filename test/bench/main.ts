@@ -10,6 +10,7 @@ import { hotScenario } from './hot.ts';
 import { httpScenario } from './http.ts';
 import { wholeOrderScenario } from './http-whole.ts';
 import { lagScenario } from './lag.ts';
+import { memoryScenario } from './memory.ts';
 import { rebuildScenario } from './rebuild.ts';
 import { type ResultTable, type RunFacts, renderResults, renderTable, replaceResults } from './render.ts';
 import { replayScenario } from './replay.ts';
@@ -30,6 +31,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => scaleScenario,
   () => replayScenario,
   () => rebuildScenario,
+  () => memoryScenario,
   () => lagScenario,
   httpScenario,
   () => wholeOrderScenario,

@@ -50,10 +50,21 @@ interface Pending {
 /** How often overdue requests are looked for, in milliseconds; a timeout is late by this much at the most. */
 const SWEEP_MS = 25;
 
+/** From so many requests under way on, those of one turn of the event loop are written to the socket at once. */
+const TOGETHER_FROM = 4;
+
+interface Outgoing {
+  readonly token: string;
+  readonly subject: string;
+  readonly payload: Uint8Array | string;
+  readonly headers: MsgHdrs | undefined;
+}
+
 /** @param inboxPrefix the first token of the subjects that replies come to; the client's own (`_INBOX`) unless given */
 export function createRequests(connection: NatsConnection, inboxPrefix?: string): Requests {
   const inbox = createInbox(inboxPrefix);
   const pending = new Map<string, Pending>();
+  let outbox: Outgoing[] = [];
   let counter = 0;
   let isConnected = true;
   let losses = 0;
@@ -118,12 +129,28 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
     const token = (counter++).toString(36);
     const { headers, timeoutMs } = options;
     pending.set(token, { deadline: Date.now() + timeoutMs, timeoutMs, settle });
+    const outgoing = { token, subject, payload, headers };
+    // One alone goes at once; of many, a system call for each is a third of what they cost.
+    if (pending.size < TOGETHER_FROM) publish(outgoing);
+    else if (outbox.push(outgoing) === 1) setImmediate(publishAll);
+  }
+
+  function publishAll(): void {
+    const all = outbox;
+    outbox = [];
+    for (const outgoing of all) publish(outgoing);
+  }
+
+  function publish({ token, subject, payload, headers }: Outgoing): void {
+    const entry = pending.get(token);
+    // Given up meanwhile: nothing is sent late.
+    if (entry === undefined) return;
     const reply = `${inbox}.${token}`;
     try {
       connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
     } catch {
       pending.delete(token);
-      settle('not-connected');
+      entry.settle('not-connected');
     }
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { durabilityProblem } from '../../../src/platform/durability.ts';
+import type { Config } from '../../../src/platform/config/schema.ts';
+import { durabilityProblem, groupCommitMode } from '../../../src/platform/durability.ts';
 import { reconnectDelays } from '../../../src/platform/nats-connection.ts';
 
 const always = { durability: 'always', assertSyncAlways: false } as const;
@@ -31,6 +32,24 @@ describe('the durability guard', () => {
 
   it('is never content without any durability', () => {
     expect(durabilityProblem({ ...always, durability: 'none' }, 5, 'always')).toContain('power cut');
+  });
+});
+
+describe('commits that share a batch', () => {
+  const config = (log: object, groupCommit: 'auto' | 'off' = 'auto') =>
+    ({ log: { durability: 'always', replicas: 1, ...log }, commands: { groupCommit } }) as Config;
+
+  it('are tried where each write costs a disk or a quorum its time, and not on one server that does not sync', () => {
+    expect(groupCommitMode(config({}), 'always')).toBe('auto');
+    expect(groupCommitMode(config({}), 'unreadable')).toBe('auto');
+    expect(groupCommitMode(config({}), 'not-always')).toBe('off');
+    expect(groupCommitMode(config({ durability: 'none' }), 'unreadable')).toBe('off');
+    expect(groupCommitMode(config({ durability: 'none' }), 'always')).toBe('auto');
+    expect(groupCommitMode(config({ replicas: 3 }), 'not-always')).toBe('auto');
+  });
+
+  it('are not tried where that is switched off', () => {
+    expect(groupCommitMode(config({}, 'off'), 'always')).toBe('off');
   });
 });
 
