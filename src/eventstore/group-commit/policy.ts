@@ -27,8 +27,12 @@ const SINGLE_WEIGHT = 0.02;
 const BATCH_WEIGHT = 0.2;
 /** How long single publishes are trusted to be as slow as they were while batches are in use, in milliseconds. */
 const STALE_MS = 3_000;
-/** How long batches are trusted not to pay, in milliseconds: a look at them costs more. */
+/**
+ * How long batches are trusted not to pay, in milliseconds: a look at them costs more. The first one may have met a cold
+ * server: it is looked at again soon, and each time that it does not pay after twice as long.
+ */
 const RETRY_MS = 20_000;
+const FIRST_RETRY_MS = 500;
 /** Where more commits than this were needed, no batch is waited for. */
 const MOST = 400;
 /** How many commits are sent the other way to measure it again. */
@@ -50,6 +54,8 @@ export function measuringPolicy(now: () => number): GroupPolicy {
   let singleKnownAt = 0;
   let batchKnownAt = Number.NEGATIVE_INFINITY;
   let probing = 0;
+  let retryMs = FIRST_RETRY_MS;
+  const pays = (): boolean => baseMs <= MOST * (MARGIN * singleMs - EACH_MS);
 
   return {
     minBatch: () => {
@@ -57,9 +63,9 @@ export function measuringPolicy(now: () => number): GroupPolicy {
       // Where single publishes cost hardly more than a place in a batch, no batch can pay.
       if (measured < KNOWN_AFTER || probing > 0 || gainMs <= 0) return Number.POSITIVE_INFINITY;
       const at = now();
-      if (at - batchKnownAt > RETRY_MS) return PROBE;
+      if (at - batchKnownAt > (pays() ? RETRY_MS : retryMs)) return PROBE;
+      if (!pays()) return Number.POSITIVE_INFINITY;
       const needed = Math.ceil(baseMs / gainMs);
-      if (needed > MOST) return Number.POSITIVE_INFINITY;
       if (at - singleKnownAt > STALE_MS) {
         probing = PROBE;
         return Number.POSITIVE_INFINITY;
@@ -86,8 +92,11 @@ export function measuringPolicy(now: () => number): GroupPolicy {
     batchAnswered: (size, ms, others) => {
       const base = Math.max(0, ms / (others + 1) - size * EACH_MS);
       const isFirst = batchKnownAt === Number.NEGATIVE_INFINITY;
-      baseMs = isFirst ? base : baseMs + BATCH_WEIGHT * (base - baseMs);
+      // Of batches that do not pay few are seen: a faster one counts at once.
+      const weight = isFirst || (!pays() && base < baseMs) ? 1 : BATCH_WEIGHT;
+      baseMs += weight * (base - baseMs);
       batchKnownAt = now();
+      retryMs = pays() ? FIRST_RETRY_MS : Math.min(RETRY_MS, 2 * retryMs);
       lastSingleAt = undefined;
     },
   };

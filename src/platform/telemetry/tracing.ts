@@ -1,6 +1,6 @@
-import { context, propagation, type Tracer, trace } from '@opentelemetry/api';
+import { type Context, context, propagation, type Tracer, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { isTracingSuppressed, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
   BasicTracerProvider,
@@ -47,6 +47,24 @@ const OFF: Tracing = {
   stop: async () => undefined,
 };
 
+/**
+ * Leaves alone what runs with tracing suppressed, which is what the SDK does around each export. Nothing here makes
+ * spans by itself, so there is nothing to suppress; and on Node 20 the first asynchronous context of a process makes
+ * every promise after it dearer, also in one that only answers requests and needs none.
+ */
+class LazyContextManager extends AsyncLocalStorageContextManager {
+  override with<A extends unknown[], F extends (...args: A) => ReturnType<F>>(
+    active: Context,
+    run: F,
+    thisArg?: ThisParameterType<F>,
+    ...args: A
+  ): ReturnType<F> {
+    return isTracingSuppressed(active)
+      ? run.call(thisArg, ...args)
+      : super.with(active, run, thisArg, ...args);
+  }
+}
+
 /** Registered for the whole process, so there is one. */
 let current: Tracing | undefined;
 
@@ -92,7 +110,7 @@ function register(config: Config, version: string, spanProcessors: SpanProcessor
     spanProcessors,
   });
   trace.setGlobalTracerProvider(provider);
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  context.setGlobalContextManager(new LazyContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
   return provider;
 }

@@ -57,6 +57,31 @@ describe('whether commits share a batch', () => {
     expect(policy.minBatch()).toBeLessThan(Infinity);
   });
 
+  it('is tried again soon when the first one was slow, and less and less often where it goes on so', () => {
+    const { policy, singles, batch, wait } = server(0.06, 15);
+    singles(100);
+    let waited = 0;
+    const untilTried = (): number => {
+      for (waited = 0; policy.minBatch() === Infinity; waited += 100) wait(100);
+      batch(64);
+      return waited;
+    };
+    expect([untilTried(), untilTried(), untilTried(), untilTried()]).toEqual([0, 1_100, 2_100, 4_100]);
+    for (let tries = 0; tries < 5; tries++) untilTried();
+    expect(untilTried()).toBe(20_100);
+  });
+
+  it('is used at once when a later one is fast enough, however slow the first one was', () => {
+    const { policy, singles, batch, wait } = server(0.2, 4);
+    singles(100);
+    wait(200);
+    policy.batchAnswered(64, 200, 0);
+    expect(policy.minBatch()).toBe(Infinity);
+    wait(1_100);
+    batch(policy.minBatch());
+    expect(policy.minBatch()).toBe(31);
+  });
+
   it('is measured again by single publishes when those were not seen for long', () => {
     const { policy, singles, batch, wait } = server(0.2, 4);
     singles(100);
