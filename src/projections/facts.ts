@@ -1,7 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { codecOf, type EventCodec } from '../eventstore/event-codec.ts';
 import type { RecordedCommit } from '../eventstore/log.ts';
-import { decidedIn } from '../eventstore/recorded-commit.ts';
+import { type Decided, decidedIn } from '../eventstore/recorded-commit.ts';
 import type { StreamRef } from '../eventstore/stream.ts';
 import type { EventContext, EventSource, Projection } from './projection.ts';
 
@@ -29,8 +29,9 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
   return (commit) => {
     const codec = codecs.get(commit.stream.category);
     if (codec === undefined) return { commit, facts: [] };
-    const facts = decidedIn(commit).map(({ time, events }, index) => {
-      const context = new DecisionContext(commit, index, Number(time));
+    const facts = decidedIn(commit).map((decided, index) => {
+      const { events } = decided;
+      const context = new DecisionContext(commit, index, decided);
       return events.map((stored) => ({ event: codec.decode(stored), context }));
     });
     return { commit, facts: facts.length === 1 ? (facts[0] ?? []) : facts.flat() };
@@ -42,13 +43,15 @@ class DecisionContext implements EventContext {
   readonly stream: StreamRef;
   readonly position: number;
   readonly time: number;
+  readonly traceparent: string;
   readonly #commit: RecordedCommit;
   readonly #index: number;
 
-  constructor(commit: RecordedCommit, index: number, time: number) {
+  constructor(commit: RecordedCommit, index: number, { time, traceparent }: Decided) {
     this.stream = commit.stream;
     this.position = commit.position;
-    this.time = time;
+    this.time = Number(time);
+    this.traceparent = traceparent;
     this.#commit = commit;
     this.#index = index;
   }
@@ -59,10 +62,6 @@ class DecisionContext implements EventContext {
 
   get actor(): string {
     return this.#commit.decisions[this.#index]?.actor ?? '';
-  }
-
-  get traceparent(): string {
-    return this.#commit.decisions[this.#index]?.traceparent ?? '';
   }
 }
 

@@ -27,7 +27,7 @@ export const orders: Projection<OrderRow, OrderEvent> = {
 type Placed = Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>;
 
 /** Where the trace id stands in a traceparent; the log holds valid ones only. */
-const TRACE_ID = [3, 35] as const;
+const [TRACE_ID_FROM, TRACE_ID_TO] = [3, 35];
 
 const NAMES: ReadonlyMap<string, string> = new Map(
   order.events.map(({ typeName, name }) => [typeName, name]),
@@ -37,8 +37,10 @@ function entryOf(
   { $typeName }: OrderEvent,
   { time, traceparent }: EventContext,
 ): OrderRow['timeline'][number] {
-  const entry = { type: NAMES.get($typeName) ?? $typeName, at: isoTime(time) };
-  return traceparent === '' ? entry : { ...entry, traceId: traceparent.slice(...TRACE_ID) };
+  const type = NAMES.get($typeName) ?? $typeName;
+  const at = isoTime(time);
+  if (traceparent === '') return { type, at };
+  return { type, at, traceId: traceparent.slice(TRACE_ID_FROM, TRACE_ID_TO) };
 }
 
 function placed(id: string, event: Placed): OrderRow {
