@@ -22,7 +22,7 @@ const EACH_MS = 0.03;
 const MARGIN = 0.8;
 /** Fewer single publishes at once say nothing about how many a server can take. */
 const BUSY = 8;
-/** Of a new measurement this share counts. */
+/** Of a new measurement this share counts; of single publishes, of each. */
 const SINGLE_WEIGHT = 0.02;
 const BATCH_WEIGHT = 0.2;
 /** How long single publishes are trusted to be as slow as they were while batches are in use, in milliseconds. */
@@ -40,6 +40,64 @@ const PROBE = 48;
 /** So many single publishes must have been measured before anything is compared with them. */
 const KNOWN_AFTER = 48;
 
+/** Takes in how long a server works on a single publish while many are under way, from when answers come. */
+interface SingleMeter {
+  sent(underWay: number): void;
+  answered(underWay: number): void;
+  /** What is under way now is slowed down by something else. */
+  forget(): void;
+}
+
+/** Answers that come this close together, in milliseconds, are one burst: they came in one read of the socket. */
+const BURST_MS = 0.05;
+/** So many answers at least make a figure. */
+const LEAST = 32;
+/** While fewer than `BUSY` are under way for longer than this, in milliseconds, the server has waited for us. */
+const IDLE_MS = 1;
+
+/**
+ * Answers come in bursts, since what a turn of the event loop sends goes out at once: the time between two of them says
+ * nothing, and the time from the end of one burst to the end of another, by what came in between, says all.
+ */
+function singleMeter(now: () => number, take: (ms: number, count: number) => void): SingleMeter {
+  let from: number | undefined;
+  let last = 0;
+  let count = 0;
+  let quietSince: number | undefined;
+  return {
+    sent: (underWay) => {
+      if (underWay !== BUSY) return;
+      const at = now();
+      if (from === undefined || (quietSince !== undefined && at - quietSince > IDLE_MS)) {
+        from = at;
+        last = at;
+        count = 0;
+      }
+      quietSince = undefined;
+    },
+    answered: (underWay) => {
+      if (from === undefined) return;
+      const at = now();
+      if (underWay < BUSY) quietSince ??= at;
+      if (quietSince !== undefined && at - quietSince > IDLE_MS) {
+        from = undefined;
+        return;
+      }
+      if (at - last > BURST_MS && count >= LEAST) {
+        take((last - from) / count, count);
+        from = last;
+        count = 0;
+      }
+      count++;
+      last = at;
+    },
+    forget: () => {
+      from = undefined;
+      quietSince = undefined;
+    },
+  };
+}
+
 /**
  * Measures. A batch costs its server a fixed time (files of its own on one server, a round of the quorum on a cluster)
  * and a single publish one write to disk, or next to nothing where nothing is synced: no setting could name the
@@ -50,11 +108,16 @@ export function measuringPolicy(now: () => number): GroupPolicy {
   let singleMs = 0;
   let baseMs = 0;
   let measured = 0;
-  let lastSingleAt: number | undefined;
   let singleKnownAt = 0;
   let batchKnownAt = Number.NEGATIVE_INFINITY;
   let probing = 0;
   let retryMs = FIRST_RETRY_MS;
+  const singles = singleMeter(now, (ms, count) => {
+    probing = Math.max(0, probing - count);
+    measured += count;
+    singleMs += Math.max(1 - (1 - SINGLE_WEIGHT) ** count, count / measured) * (ms - singleMs);
+    singleKnownAt = now();
+  });
   const pays = (): boolean => baseMs <= MOST * (MARGIN * singleMs - EACH_MS);
 
   return {
@@ -72,23 +135,8 @@ export function measuringPolicy(now: () => number): GroupPolicy {
       }
       return Math.max(4, needed);
     },
-    singleSent: (underWay) => {
-      if (underWay === BUSY) lastSingleAt = now();
-    },
-    singleAnswered: (underWay) => {
-      if (underWay < BUSY) {
-        lastSingleAt = undefined;
-        return;
-      }
-      const at = now();
-      if (lastSingleAt !== undefined) {
-        if (probing > 0) probing--;
-        measured++;
-        singleMs += Math.max(SINGLE_WEIGHT, 1 / measured) * (at - lastSingleAt - singleMs);
-        singleKnownAt = at;
-      }
-      lastSingleAt = at;
-    },
+    singleSent: singles.sent,
+    singleAnswered: singles.answered,
     batchAnswered: (size, ms, others) => {
       const base = Math.max(0, ms / (others + 1) - size * EACH_MS);
       const isFirst = batchKnownAt === Number.NEGATIVE_INFINITY;
@@ -97,7 +145,7 @@ export function measuringPolicy(now: () => number): GroupPolicy {
       baseMs += weight * (base - baseMs);
       batchKnownAt = now();
       retryMs = pays() ? FIRST_RETRY_MS : Math.min(RETRY_MS, 2 * retryMs);
-      lastSingleAt = undefined;
+      singles.forget();
     },
   };
 }

@@ -41,6 +41,18 @@ describe('whether commits share a batch', () => {
     expect(policy.minBatch()).toBe(31);
   });
 
+  it('is the same where all answers come at once, as they do when all requests were sent at once', () => {
+    let now = 0;
+    const policy = measuringPolicy(() => now);
+    for (let round = 0; round < 5; round++) {
+      for (let underWay = 1; underWay <= 256; underWay++) policy.singleSent(underWay);
+      now += 256 * 0.2;
+      for (let underWay = 256; underWay >= 1; underWay--) policy.singleAnswered(underWay);
+    }
+    policy.batchAnswered(64, 4 + 64 * 0.03, 0);
+    expect(policy.minBatch()).toBe(31);
+  });
+
   it('is never so where single publishes cost next to nothing', () => {
     const { policy, singles } = server(0.02, 4);
     singles(200);
