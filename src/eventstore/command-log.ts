@@ -1,37 +1,57 @@
+import { createHash } from 'node:crypto';
 import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 
 /** How many commands of an existing aggregate are remembered; its first command is remembered for ever. */
 export const REMEMBERED_COMMANDS = 256;
 
-/** Where a command is stored, and the digest of what it was. */
-export interface Remembered {
-  readonly version: number;
-  readonly fingerprint: Uint8Array;
-}
-
-/** The commands that made an aggregate what it is: folded state, so it holds after a restart and on any process. */
+/**
+ * The commands that made an aggregate what it is: folded state, so it holds after a restart and on any process.
+ * Flat, because a cache holds a hundred thousand of these and a snapshot is read and written with every cold command:
+ * as objects, a command costs ten times the memory and a snapshot most of its time.
+ */
 export interface CommandLog {
-  first: { readonly id: string; readonly remembered: Remembered } | undefined;
-  /** The last ones, oldest first. */
-  readonly recent: Map<string, Remembered>;
+  /** How many commands were remembered in all, those that were forgotten since included. */
+  count: number;
+  /** A record for each: the first command, behind it a ring of the last ones. Room that is not used yet is zero. */
+  words: Uint32Array<ArrayBuffer>;
 }
 
 /** Of an aggregate that does not exist. */
 export function emptyCommandLog(): CommandLog {
-  return { first: undefined, recent: new Map() };
+  return { count: 0, words: NO_WORDS };
 }
+
+/** A record in words of 32 bits: 4 name the command, 2 its content, 2 hold the version. */
+const RECORD = 8;
+const [CONTENT, VERSION] = [4, 6];
+const WORD = 2 ** 32;
+const NO_WORDS = new Uint32Array();
+const MOST_RECORDS = 1 + REMEMBERED_COMMANDS;
+/** Room grows in few steps; the first one is what V8 keeps in the object itself. */
+const ROOMS = [2, 8, 32, 128, MOST_RECORDS];
+
+// One for all: what is looked up or remembered is named here first, in one go.
+const name = new Uint32Array(CONTENT);
 
 /** Remembers a stored decision, in place. */
 export function rememberCommand(log: CommandLog, decision: Decision, version: number): void {
-  const remembered = { version, fingerprint: decision.fingerprint };
-  log.first ??= { id: decision.commandId, remembered };
-  log.recent.set(decision.commandId, remembered);
-  if (log.recent.size > REMEMBERED_COMMANDS) {
-    for (const oldest of log.recent.keys()) {
-      log.recent.delete(oldest);
-      break;
-    }
+  const index = log.count === 0 ? 0 : 1 + ((log.count - 1) % REMEMBERED_COMMANDS);
+  log.count++;
+  const needed = roomFor(log.count);
+  if (log.words.length < needed) {
+    const words = new Uint32Array(needed);
+    words.set(log.words);
+    log.words = words;
   }
+  const { words } = log;
+  const at = index * RECORD;
+  nameOf(decision.commandId);
+  for (let i = 0; i < CONTENT; i++) words[at + i] = name[i] ?? 0;
+  const content = contentOf(decision.fingerprint);
+  words[at + CONTENT] = content[0];
+  words[at + CONTENT + 1] = content[1];
+  words[at + VERSION] = version % WORD;
+  words[at + VERSION + 1] = Math.floor(version / WORD);
 }
 
 /** Where a command id was stored, and whether it was the same command. Without a fingerprint the id alone decides. */
@@ -40,13 +60,99 @@ export function recallCommand(
   id: string,
   fingerprint: Uint8Array | undefined,
 ): { version: number; same: boolean } | undefined {
-  const found = log.recent.get(id) ?? (log.first?.id === id ? log.first.remembered : undefined);
-  if (found === undefined) return undefined;
-  return { version: found.version, same: sameFingerprint(found.fingerprint, fingerprint) };
+  if (log.count === 0) return undefined;
+  nameOf(id);
+  const { words } = log;
+  const first = name[0];
+  const end = usedWords(log);
+  for (let at = 0; at < end; at += RECORD) {
+    if (words[at] !== first || !isNamed(words, at)) continue;
+    const version = (words[at + VERSION] ?? 0) + (words[at + VERSION + 1] ?? 0) * WORD;
+    return { version, same: agrees(words, at, fingerprint) };
+  }
+  return undefined;
+}
+
+/** The records of a log, to be kept elsewhere; a view, which the next command may change. */
+export function recordsOf(log: CommandLog): Uint8Array {
+  return new Uint8Array(log.words.buffer, 0, usedWords(log) * Uint32Array.BYTES_PER_ELEMENT);
+}
+
+/** The log of which `recordsOf` gave the records. @returns nothing when they do not fit the count */
+export function commandLogOf(count: number, records: Uint8Array): CommandLog | undefined {
+  const log: CommandLog = { count, words: count === 0 ? NO_WORDS : new Uint32Array(roomFor(count)) };
+  const room = recordsOf(log);
+  if (room.length !== records.length) return undefined;
+  room.set(records);
+  return log;
 }
 
 /** Whether two digests of a command agree; an absent or empty one agrees with any. */
 export function sameFingerprint(stored: Uint8Array, given: Uint8Array | undefined): boolean {
   if (given === undefined || given.length === 0 || stored.length === 0) return true;
   return stored.length === given.length && stored.every((byte, i) => byte === given[i]);
+}
+
+const usedWords = ({ count }: CommandLog): number => Math.min(count, MOST_RECORDS) * RECORD;
+
+/** The same for the same count, however it came about: two logs are compared word by word. */
+function roomFor(count: number): number {
+  return (ROOMS.find((room) => room >= count) ?? MOST_RECORDS) * RECORD;
+}
+
+function isNamed(words: Uint32Array, at: number): boolean {
+  return words[at + 1] === name[1] && words[at + 2] === name[2] && words[at + 3] === name[3];
+}
+
+function agrees(words: Uint32Array, at: number, fingerprint: Uint8Array | undefined): boolean {
+  const [a, b] = [words[at + CONTENT], words[at + CONTENT + 1]];
+  if (fingerprint === undefined || fingerprint.length === 0 || (a === 0 && b === 0)) return true;
+  const content = contentOf(fingerprint);
+  return content[0] === a && content[1] === b;
+}
+
+/** Names a command id: the bits of a UUID, or the first 128 of the SHA-256 of any other text. */
+function nameOf(id: string): void {
+  if (id.length === UUID_LENGTH && nameOfUuid(id)) return;
+  const digest = createHash('sha256').update(id).digest();
+  for (let i = 0; i < CONTENT; i++) name[i] = digest.readUInt32LE(i * Uint32Array.BYTES_PER_ELEMENT);
+}
+
+const UUID_LENGTH = 36;
+const [DASH, ZERO, NINE, LOWER_A, LOWER_F] = [45, 48, 57, 97, 102];
+
+/** False unless it is written as every library writes one; another spelling is another id. */
+function nameOfUuid(id: string): boolean {
+  let word = 0;
+  let digits = 0;
+  for (let i = 0; i < UUID_LENGTH; i++) {
+    const code = id.charCodeAt(i);
+    if (i === 8 || i === 13 || i === 18 || i === 23) {
+      if (code !== DASH) return false;
+      continue;
+    }
+    const isDigit = code >= ZERO && code <= NINE;
+    if (!isDigit && (code < LOWER_A || code > LOWER_F)) return false;
+    word = (word << 4) | (isDigit ? code - ZERO : code - LOWER_A + 10);
+    if (++digits % 8 === 0) name[digits / 8 - 1] = word;
+  }
+  return true;
+}
+
+const NO_CONTENT: readonly [number, number] = [0, 0];
+/** Lengths of digests, of which each part is as good as another. */
+const DIGEST_LENGTHS: readonly number[] = [16, 20, 32, 64];
+
+/** 64 bits of a fingerprint; zero stands for none. */
+function contentOf(fingerprint: Uint8Array): readonly [number, number] {
+  if (fingerprint.length === 0) return NO_CONTENT;
+  const digest = DIGEST_LENGTHS.includes(fingerprint.length)
+    ? fingerprint
+    : createHash('sha256').update(fingerprint).digest();
+  return [wordAt(digest, 0), wordAt(digest, Uint32Array.BYTES_PER_ELEMENT)];
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  const [a = 0, b = 0, c = 0, d = 0] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+  return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
 }

@@ -12,14 +12,19 @@ import { keyOf, type StreamRef } from './stream.ts';
 /** Where snapshots are kept. A cache: it may lose, forget or refuse anything. */
 export interface SnapshotStore {
   get(key: string): Promise<Uint8Array | undefined>;
-  /** The last write wins; an older snapshot over a newer one costs time and never truth. */
+  /** The last write wins; an older snapshot over a newer one costs time and never truth. Need not wait for the store. */
   put(key: string, value: Uint8Array): Promise<void>;
+  /** Resolves when everything that was put has reached the store, where `put` does not wait for that; bounded. */
+  flush?(): Promise<void>;
 }
 
 export interface SnapshotSettings {
-  /** Share of loads that are compared with the log in the background, from 0 to 1. */
+  /**
+   * Share of loads that are compared with the log in the background, from 0 to 1 (all). Of aggregates with a history of
+   * more than 16 commands proportionally fewer, since each comparison reads the whole of it.
+   */
   readonly verifyShare: number;
-  /** Snapshots written per second at the most; writes of one aggregate are coalesced. */
+  /** Snapshots of aggregates in use written per second at the most; writes of one aggregate are coalesced. */
   readonly maxPerSecond: number;
   /** Aggregates that may wait for their snapshot; more are not written this time. */
   readonly maxWaiting: number;
@@ -45,6 +50,12 @@ export interface Snapshots {
     decider: Decider<S, C, E, R>,
     stream: StreamRef,
   ): Promise<Folded<S> | undefined>;
+  /** Writes the aggregate's snapshot now. */
+  write<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+    folded: Folded<S>,
+  ): void;
   /** Remembers to write the aggregate's snapshot soon, as it then is. */
   offer<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
@@ -67,6 +78,10 @@ export interface SnapshotDeps {
 const PACE_MS = 50;
 /** A state this many bytes long is written one commit later each time: large states are written less often. */
 const BYTES_PER_SKIPPED_COMMIT = 4_096;
+/** Comparing a snapshot with a longer history costs more than it finds, were it done as often. */
+const VERIFIED_FULLY = 16;
+/** A history of one command is read as fast as a snapshot of it. */
+const FEWEST_COMMANDS = 2;
 /** Larger states are not written at all. */
 const MAX_BYTES = 512 * 1024;
 
@@ -149,16 +164,21 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
       const bytes = await store.get(snapshotKey(decider, stream)).catch(() => undefined);
       const folded = bytes === undefined ? undefined : openSnapshot<S>(log.incarnation, bytes);
       if (folded === undefined || bytes === undefined) return undefined;
-      if (runtime.random() < settings.verifyShare) {
+      if (isSample(settings.verifyShare, folded.commands.count, runtime.random())) {
         // Its own copy, since the one handed out is advanced in place.
         const copy = openSnapshot<S>(log.incarnation, bytes);
         if (copy !== undefined) void verify(decider, stream, copy, folded).catch(() => undefined);
       }
       return folded;
     },
+    write: (decider, stream, folded) => {
+      if (closed || folded.commands.count < FEWEST_COMMANDS) return;
+      waiting.delete(keyOf(stream));
+      void writeOne({ key: snapshotKey(decider, stream), folded });
+    },
     offer: (decider, stream, folded) => {
       const name = keyOf(stream);
-      if (closed || folded.version === 0) return;
+      if (closed || folded.commands.count < FEWEST_COMMANDS) return;
       if (folded.snapshotPause !== undefined && folded.snapshotPause-- > 0) return;
       if (!waiting.has(name) && waiting.size >= settings.maxWaiting) return;
       waiting.set(name, { key: snapshotKey(decider, stream), folded });
@@ -167,8 +187,13 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     close: async () => {
       closed = true;
       await pacing;
+      await store.flush?.().catch(() => undefined);
     },
   };
+}
+
+function isSample(share: number, commands: number, random: number): boolean {
+  return share >= 1 || random < share * Math.min(1, VERIFIED_FULLY / commands);
 }
 
 function plain(folded: Pick<Folded<unknown>, 'state' | 'version' | 'commands'>): unknown {

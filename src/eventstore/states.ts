@@ -36,7 +36,7 @@ export interface States {
     decider: D<S, C, E, R>,
     stream: StreamRef,
   ): Promise<Folded<S>>;
-  /** Keeps an existing aggregate for the next command, and its snapshot for the next process. */
+  /** Keeps an aggregate that a commit was just appended to for the next command, and its snapshot for the next process. */
   keep<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
@@ -84,6 +84,17 @@ export function createStates(deps: StatesDeps): States {
   const keep: States['keep'] = (decider, stream, folded) => {
     if (folded.version === 0 || folded.disowned) return;
     telling?.kept(folded);
+    // Who found it cold is likely to find it cold again, or to be one of several who do: with an old snapshot each of
+    // their commands is refused once.
+    if (folded.cold) snapshots?.write(decider, stream, folded);
+    else snapshots?.offer(decider, stream, folded);
+    folded.cold = false;
+    keepCached(stream, folded);
+  };
+
+  const keepRead: States['keep'] = (decider, stream, folded) => {
+    if (folded.version === 0 || folded.disowned) return;
+    telling?.kept(folded);
     snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
   };
@@ -105,7 +116,7 @@ export function createStates(deps: StatesDeps): States {
       if (!page.more) break;
     }
     telling?.read(folded, read, folded.version > 0);
-    if (folded.version > before || !cache.has(keyOf(stream))) keep(decider, stream, folded);
+    if (folded.version > before || !cache.has(keyOf(stream))) keepRead(decider, stream, folded);
   }
 
   const atHand: States['atHand'] = async (decider, stream) => {
@@ -113,6 +124,7 @@ export function createStates(deps: StatesDeps): States {
     if (warm !== undefined) return warm;
     const snapshot = await snapshots?.load(decider, stream);
     const folded = snapshot ?? unborn(decider.initial);
+    folded.cold = true;
     telling?.cold(folded, snapshot === undefined ? 'nothing' : 'snapshot');
     return folded;
   };

@@ -101,6 +101,26 @@ export function longHistories(under: () => LogUnderTest): void {
     expect(page.confirmedEnd).toBe(page.commits.at(-1)?.position === versions.at(-1));
   });
 
+  it('reads a tail of any length whose commits lie far apart, from a version of the aggregate or any other', async () => {
+    const { log } = under();
+    const sparse = counterRef('sparse');
+    const found: number[] = [];
+    for (let i = 1; i <= 22; i++) {
+      const between = Array.from({ length: 32 }, (_, n) =>
+        appendMany(log, counterRef(`between-${i}-${n}`), 5),
+      );
+      await Promise.all(between);
+      found.push(versionOf(await log.append(sparse, found.at(-1) ?? 0, toyCommit(`s-${i}`, [added(i)]))));
+    }
+    for (const [index, after] of [0, ...found].entries()) {
+      for (const from of after === 0 ? [0] : [after, after + 1]) {
+        const commits = await history(log, sparse, from);
+        expect(commits.map((c) => c.position)).toEqual(found.slice(index));
+        expect(commits.map((c) => c.previous)).toEqual([0, ...found].slice(index, -1));
+      }
+    }
+  });
+
   it('reads a tail from the middle', async () => {
     const middle = versions[LENGTH - 301] ?? 0;
     const commits = await history(under().log, stream, middle);

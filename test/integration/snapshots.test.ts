@@ -82,6 +82,8 @@ describe('snapshots in a bucket of a real server', () => {
     if (right === undefined) throw new Error('no snapshot was written');
     const state = { total: 99, notes: [] };
     await process.store.put(keyOf('wrong'), sealSnapshot(incarnation, { ...right, state }));
+    // A write asks for no answer.
+    await vi.waitUntil(async () => (await kept(process.store, incarnation, 'wrong'))?.state.total === 99);
     await process.handler.load(counter, 'wrong');
     await vi.waitUntil(() => process.wrong.length > 0, { timeout: 5_000 });
     expect(process.wrong).toMatchObject([{ version: right.version, key: keyOf('wrong') }]);

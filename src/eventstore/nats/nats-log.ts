@@ -1,11 +1,11 @@
-import { LogUnavailable } from '../errors.ts';
-import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
+import type { Log, LogBatch, ScanOptions } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import { appendOne, appendResolved, type ResolveOptions } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { subjectFilter, subjectOf } from '../stream.ts';
-import { createGets, type Gets, type StoredMessage } from './gets.ts';
+import { createGets, type Gets } from './gets.ts';
 import { readOrdered } from './ordered-reader.ts';
+import { readPage, toCommit } from './read-page.ts';
 import type { Requests } from './requests.ts';
 import { createTransport, type GroupSettings } from './transport.ts';
 import { commitOf } from './wire.ts';
@@ -27,8 +27,6 @@ export interface NatsLogOptions {
   readonly group: GroupSettings;
 }
 
-/** Commits in a page of a long history. */
-const PAGE = 256;
 /** How long a scan that does not follow waits for a server that is away, in milliseconds. */
 const SCAN_PATIENCE_MS = 15_000;
 /** Header bytes that a commit may need beside its payload. */
@@ -62,38 +60,6 @@ export function createNatsLog(options: NatsLogOptions): Log {
   };
 }
 
-/**
- * A tail is nearly always empty or one commit long, so the leader is asked for single commits first; a longer one is
- * fetched in a batch from any replica and its end confirmed with the leader.
- */
-async function readPage(gets: Gets, subject: string, after: number, confirm: boolean): Promise<StreamPage> {
-  const commits: RecordedCommit[] = [];
-  let last = after;
-  const take = (message: StoredMessage): void => {
-    const commit = toCommit(message);
-    // A batch of another server comes over a route, which may lose messages out of its middle.
-    if (commit.previous > last) {
-      throw new LogUnavailable(`reading ${subject}: the commit ${commit.previous} got lost on the way`);
-    }
-    commits.push(commit);
-    last = commit.position;
-  };
-  if (!confirm || after === 0) {
-    const batch = await gets.directBatch({ next_by_subj: subject, seq: last + 1, batch: PAGE });
-    for (const message of batch) take(message);
-    if (batch.length === PAGE) return { commits, confirmedEnd: false, more: true };
-    if (!confirm) return { commits, confirmedEnd: false, more: false };
-  }
-  for (let single = 0; single < 2; single++) {
-    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
-    if (next === undefined) return { commits, confirmedEnd: true, more: false };
-    take(next);
-  }
-  const batch = await gets.directBatch({ next_by_subj: subject, seq: last + 1, batch: PAGE });
-  for (const message of batch) take(message);
-  return { commits, confirmedEnd: false, more: true };
-}
-
 async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions): AsyncGenerator<LogBatch> {
   const { requests, runtime, stream, prefix } = options;
   const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets, prefix);
@@ -119,8 +85,4 @@ async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions):
 
 async function headOf(gets: Gets, prefix: string): Promise<number> {
   return (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0;
-}
-
-function toCommit(message: StoredMessage): RecordedCommit {
-  return commitOf(message.subject, message.seq, message.headers, message.data);
 }

@@ -1,11 +1,13 @@
-import { EventStoreError, LogUnavailable } from '../errors.ts';
+import { setTimeout as after } from 'node:timers/promises';
 import type { SnapshotStore } from '../snapshots.ts';
 import { createGets } from './gets.ts';
 import { bucketStream } from './nats-bucket.ts';
 import type { Requests } from './requests.ts';
-import { parseAck } from './wire.ts';
 
-/** Snapshots in a bucket; reads may come from any replica, since an old snapshot costs time and never truth. */
+/**
+ * Snapshots in a bucket; reads may come from any replica, since an old snapshot costs time and never truth.
+ * For the same reason writes ask for no answer: that is two thirds of what a write costs both sides.
+ */
 export function createNatsSnapshotStore(options: {
   readonly requests: Requests;
   readonly bucket: string;
@@ -18,11 +20,13 @@ export function createNatsSnapshotStore(options: {
   return {
     get: async (key) => (await gets.direct({ last_by_subj: subjectOf(key) }))?.data,
     put: async (key, value) => {
-      const reply = await requests.request(subjectOf(key), value, { timeoutMs });
-      if (reply.failed !== undefined) throw new LogUnavailable(`writing a snapshot: ${reply.failed}`);
-      const { error } = parseAck(reply.msg);
-      if (error !== undefined)
-        throw new EventStoreError('snapshot/refused', `The server refuses a snapshot: ${error.description}.`);
+      // Nothing is kept for a server that is away.
+      if (requests.connected()) requests.connection.publish(subjectOf(key), value);
+    },
+    flush: async () => {
+      if (requests.connected()) {
+        await Promise.race([requests.connection.flush(), after(timeoutMs, undefined, { ref: false })]);
+      }
     },
   };
 }

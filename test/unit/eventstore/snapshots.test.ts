@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
-import { emptyCommandLog } from '../../../src/eventstore/command-log.ts';
+import { emptyCommandLog, rememberCommand } from '../../../src/eventstore/command-log.ts';
 import type { Folded } from '../../../src/eventstore/fold.ts';
 import { foldVersionOf } from '../../../src/eventstore/fold-version.ts';
 import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
@@ -11,14 +12,19 @@ import {
   type SnapshotSettings,
   type WrongSnapshot,
 } from '../../../src/eventstore/snapshots.ts';
+import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type CounterState, counter, counterRef } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest, service } from './kernel.ts';
 
 const KEY = `counter.${foldVersionOf(counter)}.a`;
 const INCARNATION = 'memory-1';
 
-function folded(total: number, version: number): Folded<CounterState> {
-  return { state: { total, notes: [] }, version, commands: emptyCommandLog(), confirmedAt: 0 };
+/** An aggregate that two commands made what it is: one of a single command gets no snapshot. */
+function folded(total: number, version: number, count = 2): Folded<CounterState> {
+  const commands = emptyCommandLog();
+  for (let i = 0; i < count; i++)
+    rememberCommand(commands, create(DecisionSchema, { commandId: `c${i}` }), version);
+  return { state: { total, notes: [] }, version, commands, confirmedAt: 0 };
 }
 
 /** A service with a snapshot store; what is found wrong is collected. */
@@ -198,6 +204,23 @@ describe('a wrong snapshot with a right checksum', () => {
 });
 
 describe('the verification', () => {
+  it.each([
+    [16, 1],
+    [17, 0],
+  ])(
+    'is made of fewer loads where it reads more: %i commands, %i comparisons',
+    async (commands, comparisons) => {
+      // The random number is 0.5, which is below 0.51 and not below 0.51 * 16 / 17.
+      const { handler, start, log } = withSnapshots({ verifyShare: 0.51 });
+      await fill(handler, commands);
+      await handler.close();
+      const before = log.calls.confirmed;
+      await start().execute(counter, 'a', add(1), meta('c'));
+      await rest();
+      expect(log.calls.confirmed).toBe(before + comparisons);
+    },
+  );
+
   it('finds nothing wrong with a right snapshot, digests and all', async () => {
     const { handler, start, wrong, log } = withSnapshots({ verifyShare: 1 });
     await fill(handler, 10);
@@ -260,9 +283,42 @@ describe('the writing of snapshots', () => {
     expect(store.puts).toHaveLength(2);
   });
 
+  it('leaves out an aggregate of one command, which is read as fast from the log', async () => {
+    const { store, tick, offer, snapshots } = paced({});
+    offer('a', folded(1, 1, 1));
+    snapshots.write(counter, counterRef('a'), folded(1, 1, 1));
+    await tick();
+    expect(store.puts).toEqual([]);
+  });
+
+  it('does not wait for aggregates that were found cold, so that the next process decides on the newest state', async () => {
+    const { start, store, log, handler } = withSnapshots();
+    await fill(handler, 2);
+    await handler.close();
+    for (let i = 0; i < 5; i++) {
+      const before = { ...log.calls };
+      const cold = start({ settings: { cacheEntries: 0 } });
+      expect(await cold.execute(counter, 'a', add(1), meta(`cold-${i}`))).toMatchObject({
+        state: { total: 3 + i },
+      });
+      expect(log.calls).toEqual({ ...before, appends: before.appends + 1 });
+      const kept = openSnapshot<CounterState>(INCARNATION, store.entries.get(KEY) ?? new Uint8Array());
+      expect(kept?.state.total).toBe(3 + i);
+    }
+  });
+
+  it('of an aggregate that was found cold takes it off the list of those that wait', async () => {
+    const { store, tick, offer, snapshots } = paced({});
+    const state = folded(1, 1);
+    offer('a', state);
+    snapshots.write(counter, counterRef('a'), state);
+    await tick();
+    expect(store.puts).toEqual([KEY]);
+  });
+
   it('leaves out what does not exist, and what is far too large', async () => {
     const { store, tick, offer, snapshots, sleeping } = paced({});
-    offer('a', folded(0, 0));
+    offer('a', folded(0, 0, 0));
     expect(sleeping).toHaveLength(0);
     offer('b', { ...folded(1, 1), state: { total: 1, notes: ['x'.repeat(600 * 1024)] } });
     await tick();
