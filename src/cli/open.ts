@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { createEmailKey, type EmailKey } from '../app/email-key.ts';
 import type { Log } from '../eventstore/log.ts';
 import { openNatsLog } from '../eventstore/nats/log-stream.ts';
-import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
+import type { Requests } from '../eventstore/nats/requests.ts';
 import type { StoreObserver } from '../eventstore/observer.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Config } from '../platform/config/schema.ts';
@@ -15,6 +15,7 @@ import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-serve
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import { findRunningServer } from '../platform/nats-server/runtime-file.ts';
 import { applyTopology, checkEmailKey } from '../platform/topology.ts';
+import { openRequests } from './fast-paths.ts';
 import { streamsOf } from './streams.ts';
 
 /** A connected NATS server, with what belongs to it. */
@@ -48,7 +49,7 @@ export async function openNats(
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));
     const connection = await connectNats(url, nats, config.service.name);
-    const requests = createRequests(connection, nats.inboxPrefix);
+    const requests = openRequests(connection, nats);
     if (embedded !== undefined && mode !== 'bare') {
       await applyTopology({
         connection,

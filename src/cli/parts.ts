@@ -19,6 +19,7 @@ import { allProjections, createReadModels, type ReadSide } from '../projections/
 import { defaultProjectionSettings } from '../projections/settings.ts';
 import { startProjections } from '../projections/start.ts';
 import { traceCommits } from '../projections/telemetry-commits.ts';
+import { feedOfViews } from './fast-paths.ts';
 import type { Metering } from './metering.ts';
 import type { Nats } from './open.ts';
 import { meterApplied } from './standing-gauges.ts';
@@ -87,18 +88,19 @@ export function buildReadSide(
     cacheRows: projections.rowCacheEntries,
     groups: projections.groups,
   };
+  const feed = feedOfViews(log, projections);
   const memberSettings = { ...defaultProjectionSettings, ...settings };
   const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
   const running = hasRole(config, 'projections')
     ? startProjections({
-        log,
+        log: feed.log,
         buckets: bucketsOf(true),
         projections: allProjections,
         ...(projections.shared
           ? { sharing: createMembers({ buckets: bucketsOf(true), runtime, settings: memberSettings }) }
           : {}),
         runtime,
-        settings,
+        settings: { ...settings, ...feed.settings },
         onError,
         ...(tracer && { around: traceCommits({ tracer, prefix: names.prefix }) }),
         ...(metering && {

@@ -5,6 +5,7 @@ import type { Projection } from '../projections/projection.ts';
 import { type RebuildDeps, type RebuildResult, rebuild, rollback } from '../projections/rebuild.ts';
 import { refoldOne } from '../projections/refold-one.ts';
 import type { Command } from './command.ts';
+import { feedOfViews } from './fast-paths.ts';
 import { interruptible } from './interrupt.ts';
 import { openLog, openNats } from './open.ts';
 import { type RebuildRequest, rebuildRequest, VIEW_NAMES } from './rebuild-options.ts';
@@ -44,7 +45,9 @@ Examples:
       const timeoutMs = config().nats.requestTimeoutMs;
       const runtime = systemRuntime;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
-      const deps = { log, buckets, runtime, settings: { prefix, groups: config().projections.groups } };
+      const feed = feedOfViews(log, config().projections);
+      const settings = { prefix, groups: config().projections.groups, ...feed.settings };
+      const deps = { log: feed.log, buckets, runtime, settings };
       await interruptible(async (signal) => {
         for (const projection of request.chosen) {
           await perform({ ...deps, projection }, request, { signal, print });

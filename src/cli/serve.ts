@@ -3,6 +3,7 @@ import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type Service, startService } from '../main.ts';
 import { ShutdownIncomplete } from '../platform/lifecycle.ts';
+import { linesWritten } from '../platform/logger.ts';
 import type { Command } from './command.ts';
 
 export const serveCommand: Command = {
@@ -64,6 +65,8 @@ function serveUntilStopped(service: Service, log: Logger, delay: number): Promis
       if (err instanceof ShutdownIncomplete) log.fatal({ left: err.left }, err.message);
       else log.fatal({ err }, 'could not stop cleanly');
       throw err;
+    } finally {
+      await linesWritten(log);
     }
     // Whatever is thrown here makes the exit code 1.
     if (lost !== undefined) throw new Error(lost);

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Log } from '../eventstore/log.ts';
 import { openNatsLog } from '../eventstore/nats/log-stream.ts';
-import { createRequests } from '../eventstore/nats/requests.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import { checkFiles, type FileProblem } from '../platform/backup/check.ts';
 import { logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
@@ -9,6 +8,7 @@ import { putBackOne } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { connectNats } from '../platform/nats-connection.ts';
 import { type Command, UsageError } from './command.ts';
+import { openRequests } from './fast-paths.ts';
 import { compareSummaries, type LogSummary, type Mismatch, summarise } from './fold-log.ts';
 import { interruptible } from './interrupt.ts';
 import { withThrowawayServer } from './throwaway-server.ts';
@@ -128,7 +128,7 @@ const withoutLogin = ({ nats }: Config): Config['nats'] => ({
 
 async function withLogAt<T>(config: Config, url: string, work: (log: Log) => Promise<T>): Promise<T> {
   const connection = await connectNats(url, config.nats, config.service.name);
-  const requests = createRequests(connection, config.nats.inboxPrefix);
+  const requests = openRequests(connection, config.nats);
   try {
     const { stream, prefix } = config.log;
     const deadlineMs = config.nats.requestTimeoutMs;

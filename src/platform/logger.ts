@@ -9,6 +9,9 @@ export interface LoggerSurroundings {
   readonly mixin?: () => object;
 }
 
+/** Lines are written at once and in the background; without a least length `flush` would not wait for them. */
+const FLUSHABLE = { minLength: 1 };
+
 const HIDDEN = '***';
 
 // Personal data and secrets, wherever they may stand in what is logged: at the top or one or two levels down.
@@ -43,7 +46,23 @@ export function createLogger(config: Config, surroundings: LoggerSurroundings = 
   if (destination !== undefined) return pino(options, destination);
   return wantsPretty(config, process.stdout.isTTY === true)
     ? pino({ ...options, ...pretty() })
-    : pino(options);
+    : pino(options, pino.destination(FLUSHABLE));
+}
+
+const FLUSHED_WITHIN_MS = 1_000;
+
+/**
+ * Resolves once every line so far is written, or soon after when nobody takes them. To be awaited before the process is
+ * ended: what is being written then comes behind what waited.
+ */
+export async function linesWritten(logger: Pick<Logger, 'flush'>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, FLUSHED_WITHIN_MS);
+    // It may fail to sync what is no file; by then all is written.
+    logger.flush(() => resolve());
+  });
+  clearTimeout(timer);
 }
 
 /** True when lines are to be made for people: asked for, or in development at a terminal. */

@@ -4,9 +4,15 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
 import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
-import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+import {
+  createLogStream,
+  type LogHandle,
+  openTestLog,
+  TEST_LOG,
+  WAYS_OF_REQUESTS,
+  type WayOfRequests,
+} from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { bucketContract } from './bucket-contract.ts';
 import { logContract } from './log-contract.ts';
@@ -27,14 +33,14 @@ const urlOf = (): string => {
   return server.url;
 };
 
-const openLogs = (groupCommit: 'auto' | 'off' | 'always') => async () => {
+const openLogs = (groupCommit: 'off' | 'always', way: WayOfRequests) => async () => {
   // A stream of its own for each part of the contract, since a log is never emptied.
   const suffix = randomUUID().slice(0, 8);
   const names = { stream: `${TEST_LOG.stream}-${suffix}`, prefix: `${TEST_LOG.prefix}${suffix}` };
   await createLogStream(urlOf(), names);
   const handles: LogHandle[] = [];
   const open = async () => {
-    const handle = await openTestLog(urlOf(), names, { ...BOUNDS, groupCommit });
+    const handle = await openTestLog(urlOf(), names, { ...BOUNDS, groupCommit }, way);
     handles.push(handle);
     return handle.log;
   };
@@ -44,36 +50,37 @@ const openLogs = (groupCommit: 'auto' | 'off' | 'always') => async () => {
   return { log: await open(), openSecond: open, stop };
 };
 
-logContract('the log on one server', openLogs('off'));
-logContract('the log on one server, with batches of whatever is under way at once', openLogs('always'));
-
 const kinds = [
   { what: 'in memory storage', storage: 'memory', persist: 'sync' },
   { what: 'on file', storage: 'file', persist: 'sync' },
   { what: 'on file, written back later', storage: 'file', persist: 'async' },
 ] as const;
 
-for (const { what, ...kind } of kinds) {
-  bucketContract(`the bucket on one server, ${what}`, async () => {
-    const name = `rows-${randomUUID().slice(0, 8)}`;
-    const connections: NatsConnection[] = [];
-    const open = async () => {
-      const connection = await connect({ servers: urlOf(), noAsyncTraces: true });
-      connections.push(connection);
-      await ensureBucket(await jetstreamManager(connection), name, { ...kind, replicas: 1 });
-      const requests = createRequests(connection);
-      return createNatsBucket({
-        requests,
-        runtime: systemRuntime,
-        name,
-        timeoutMs: 1_000,
-        batches: kind.persist === 'sync',
-        announceLosses: false,
-      });
-    };
-    const stop = async (): Promise<void> => {
-      for (const connection of connections) await connection.close();
-    };
-    return { bucket: await open(), openSecond: open, stop };
-  });
+const openBuckets = (kind: Omit<(typeof kinds)[number], 'what'>, way: WayOfRequests) => async () => {
+  const name = `rows-${randomUUID().slice(0, 8)}`;
+  const connections: NatsConnection[] = [];
+  const open = async () => {
+    const connection = await connect({ servers: urlOf(), noAsyncTraces: true });
+    connections.push(connection);
+    await ensureBucket(await jetstreamManager(connection), name, { ...kind, replicas: 1 });
+    return createNatsBucket({
+      requests: WAYS_OF_REQUESTS[way](connection),
+      runtime: systemRuntime,
+      name,
+      timeoutMs: 1_000,
+      batches: kind.persist === 'sync',
+      announceLosses: false,
+    });
+  };
+  const stop = async (): Promise<void> => {
+    for (const connection of connections) await connection.close();
+  };
+  return { bucket: await open(), openSecond: open, stop };
+};
+
+for (const way of ['lean', 'plain'] as const) {
+  const on = `on one server, ${way} requests`;
+  logContract(`the log ${on}`, openLogs('off', way));
+  logContract(`the log ${on}, with batches of whatever is under way at once`, openLogs('always', way));
+  for (const { what, ...kind } of kinds) bucketContract(`the bucket ${on}, ${what}`, openBuckets(kind, way));
 }

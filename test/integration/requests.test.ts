@@ -1,13 +1,15 @@
 import { connect } from '@nats-io/transport-node';
-import { expect, it } from 'vitest';
-import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { describe, expect, it } from 'vitest';
+import type { RequestFailure } from '../../src/eventstore/nats/requests.ts';
+import { WAYS_OF_REQUESTS, type WayOfRequests } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 
 const options = { timeoutMs: 300 };
+const patient = { timeoutMs: 20_000 };
 
-async function connected(url: string) {
+async function connected(url: string, way: WayOfRequests) {
   const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-  const requests = createRequests(connection);
+  const requests = WAYS_OF_REQUESTS[way](connection);
   const close = async (): Promise<void> => {
     requests.close();
     await connection.close();
@@ -15,55 +17,204 @@ async function connected(url: string) {
   return { connection, requests, close };
 }
 
-it('matches each reply with its request, whatever the order', async () => {
-  await using server = await startTestServer();
-  const { connection, requests, close } = await connected(server.url);
-  const waiting: (() => void)[] = [];
-  connection.subscribe('echo', {
-    callback: (_error, msg) => {
-      waiting.unshift(() => msg.respond(msg.data));
-      if (waiting.length === 10) for (const answer of waiting) answer();
-    },
+/** Somebody on a connection of its own who answers nothing and remembers what came. */
+async function listener(url: string) {
+  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  const heard: string[] = [];
+  connection.subscribe('silence', { callback: (_error, msg) => void heard.push(msg.string()) });
+  await connection.flush();
+  return { heard, connection, close: () => connection.close() };
+}
+
+describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
+  it('match each reply with its request, whatever the order', async () => {
+    await using server = await startTestServer();
+    const { connection, requests, close } = await connected(server.url, way);
+    const waiting: (() => void)[] = [];
+    connection.subscribe('echo', {
+      callback: (_error, msg) => {
+        waiting.unshift(() => msg.respond(msg.data));
+        if (waiting.length === 10) for (const answer of waiting) answer();
+      },
+    });
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => requests.request('echo', String(i), options)),
+    );
+    expect(replies.map((r) => (r.failed === undefined ? r.msg.string() : r.failed))).toEqual(
+      Array.from({ length: 10 }, (_, i) => String(i)),
+    );
+    await close();
   });
-  const replies = await Promise.all(
-    Array.from({ length: 10 }, (_, i) => requests.request('echo', String(i), options)),
-  );
-  expect(replies.map((r) => (r.failed === undefined ? r.msg.string() : r.failed))).toEqual(
-    Array.from({ length: 10 }, (_, i) => String(i)),
-  );
-  await close();
+
+  it('tell nobody there from nobody answering', async () => {
+    await using server = await startTestServer();
+    const { connection, requests, close } = await connected(server.url, way);
+    connection.subscribe('silence', { callback: () => undefined });
+    expect(await requests.request('nobody', '', options)).toEqual({ failed: 'no-responders' });
+    expect(await requests.request('silence', '', options)).toEqual({ failed: 'timeout' });
+    expect(await requests.collect('nobody', '', options, () => false)).toBe('no-responders');
+    expect(await requests.collect('silence', '', options, () => false)).toBe('timeout');
+    await close();
+  });
+
+  it('hand on the replies of one request until the last one, and none behind it', async () => {
+    await using server = await startTestServer();
+    const { connection, requests, close } = await connected(server.url, way);
+    connection.subscribe('count', {
+      callback: (_error, msg) => {
+        for (let i = 1; i <= 5; i++) msg.respond(String(i));
+      },
+    });
+    const counts = Array.from({ length: 8 }, async () => {
+      const replies: string[] = [];
+      const failed = await requests.collect('count', '', options, (msg) => {
+        replies.push(msg.string());
+        return replies.length === 3;
+      });
+      await connection.flush();
+      return { failed, replies };
+    });
+    expect(await Promise.all(counts)).toEqual(
+      counts.map(() => ({ failed: undefined, replies: ['1', '2', '3'] })),
+    );
+    await close();
+  });
+
+  it('fail when the connection is lost, are not sent meanwhile, and work again afterwards', async () => {
+    await using server = await startTestServer();
+    const { connection, requests, close } = await connected(server.url, way);
+    connection.subscribe('silence', { callback: () => undefined });
+    let told = 0;
+    requests.onLoss(() => told++);
+    const underWay = requests.request('silence', '', patient);
+    const collecting = requests.collect('silence', '', patient, () => false);
+    await server.kill9();
+    expect(await underWay).toEqual({ failed: 'connection-lost' });
+    expect(await collecting).toBe('connection-lost');
+    expect(await requests.request('silence', '', options)).toEqual({ failed: 'not-connected' });
+    expect(await requests.collect('silence', '', options, () => false)).toBe('not-connected');
+    expect([requests.connected(), requests.losses(), told]).toEqual([false, 1, 1]);
+    await server.restart();
+    await expect.poll(requests.connected, { timeout: 10_000 }).toBe(true);
+    expect(await requests.request('nobody', '', options)).toEqual({ failed: 'no-responders' });
+    await close();
+  });
+
+  it('that are too large for the server fail alone, and are told from a connection that is away', async () => {
+    await using server = await startTestServer({ extraConfig: { max_payload: 1_000 } });
+    const { connection, requests, close } = await connected(server.url, way);
+    connection.subscribe('echo', { callback: (_error, msg) => void msg.respond(msg.data) });
+    const replies = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => requests.request('echo', 'x'.repeat(i === 5 ? 1_001 : i), options)),
+    );
+    expect(replies.map((r) => r.failed ?? r.msg.data.length)).toEqual([0, 1, 2, 3, 4, 'too-large', 6, 7]);
+    expect(await requests.collect('echo', 'x'.repeat(1_001), options, () => true)).toBe('too-large');
+    await close();
+  });
+
+  it('are given up when they are closed, and taken no more, also while the connection is still there', async () => {
+    await using server = await startTestServer();
+    const silence = await listener(server.url);
+    const { connection, requests } = await connected(server.url, way);
+    const underWay = [1, 2, 3].map((i) => requests.request('silence', String(i), patient));
+    await expect.poll(() => silence.heard.length).toBe(3);
+    requests.close();
+    expect(await Promise.all(underWay)).toEqual(underWay.map(() => ({ failed: 'connection-lost' })));
+    expect(await requests.request('silence', '4', patient)).toEqual({ failed: 'not-connected' });
+    expect(await requests.collect('silence', '5', patient, () => false)).toBe('not-connected');
+    await connection.flush();
+    await silence.connection.flush();
+    expect(silence.heard).toEqual(['1', '2', '3']);
+    await connection.close();
+    await silence.close();
+  });
 });
 
-it('tells nobody there from nobody answering', async () => {
-  await using server = await startTestServer();
-  const { connection, requests, close } = await connected(server.url);
-  connection.subscribe('silence', { callback: () => undefined });
-  expect(await requests.request('nobody', '', options)).toEqual({ failed: 'no-responders' });
-  expect(await requests.request('silence', '', options)).toEqual({ failed: 'timeout' });
-  await close();
-});
+describe('lean requests that wait for the end of their turn', () => {
+  const failures = (replies: readonly { readonly failed?: RequestFailure | undefined }[]) =>
+    replies.map(({ failed }) => failed);
 
-it('fails what is under way when the connection is lost, sends nothing meanwhile, and works again afterwards', async () => {
-  await using server = await startTestServer();
-  const { connection, requests, close } = await connected(server.url);
-  connection.subscribe('silence', { callback: () => undefined });
-  const underWay = requests.request('silence', '', { timeoutMs: 20_000 });
-  await server.kill9();
-  expect(await underWay).toEqual({ failed: 'connection-lost' });
-  expect(await requests.request('silence', '', options)).toEqual({ failed: 'not-connected' });
-  expect([requests.connected(), requests.losses()]).toEqual([false, 1]);
-  await server.restart();
-  await expect.poll(requests.connected, { timeout: 10_000 }).toBe(true);
-  expect(await requests.request('nobody', '', options)).toEqual({ failed: 'no-responders' });
-  await close();
-});
+  it('settle as never sent when the connection is lost, and are not sent afterwards', async () => {
+    await using server = await startTestServer();
+    const silence = await listener(server.url);
+    const connection = await connect({
+      servers: server.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+    });
+    const ask = (text: string) => requests.request('silence', text, patient);
+    // Listens before the requests do, so that they hear of the loss a moment later.
+    const lost = (async () => {
+      for await (const { type } of connection.status()) {
+        if (type === 'disconnect')
+          return ['waiting 1', 'waiting 2'].map((text) => ({ at: requests.losses(), reply: ask(text) }));
+      }
+      return [];
+    })();
+    const requests = WAYS_OF_REQUESTS.lean(connection);
+    const sent = ['1', '2', '3', '4', '5'].map(ask);
+    await expect.poll(() => silence.heard.length).toBe(5);
+    await server.kill9();
+    const waiting = await lost;
+    expect(waiting.map(({ at }) => at)).toEqual([0, 0]);
+    expect(failures(await Promise.all(sent))).toEqual(sent.map(() => 'connection-lost'));
+    expect(failures(await Promise.all(waiting.map(({ reply }) => reply)))).toEqual([
+      'not-connected',
+      'not-connected',
+    ]);
+    await server.restart();
+    await expect.poll(requests.connected, { timeout: 10_000 }).toBe(true);
+    await expect
+      .poll(
+        () =>
+          silence.connection.flush().then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 10_000 },
+      )
+      .toBe(true);
+    const last = ask('after');
+    await expect.poll(() => silence.heard.at(-1)).toBe('after');
+    expect(silence.heard).toEqual(['1', '2', '3', '4', '5', 'after']);
+    requests.close();
+    expect((await last).failed).toBe('connection-lost');
+    await connection.close();
+    await silence.close();
+  });
 
-it('gives up what is under way when it is closed', async () => {
-  await using server = await startTestServer();
-  const { connection, requests, close } = await connected(server.url);
-  connection.subscribe('silence', { callback: () => undefined });
-  const underWay = requests.request('silence', '', { timeoutMs: 20_000 });
-  await close();
-  expect(await underWay).toEqual({ failed: 'connection-lost' });
-  expect(await requests.request('silence', '', options)).toEqual({ failed: 'not-connected' });
+  it('settle as never sent when they are closed, and are not sent', async () => {
+    await using server = await startTestServer();
+    const silence = await listener(server.url);
+    const { connection, requests } = await connected(server.url, 'lean');
+    const all = [1, 2, 3, 4, 5].map((i) => requests.request('silence', String(i), patient));
+    requests.close();
+    const unsent = ['not-connected', 'not-connected'];
+    expect(failures(await Promise.all(all))).toEqual([
+      'connection-lost',
+      'connection-lost',
+      'connection-lost',
+      ...unsent,
+    ]);
+    await new Promise((resolve) => setImmediate(resolve));
+    await connection.flush();
+    await silence.connection.flush();
+    expect(silence.heard).toEqual(['1', '2', '3']);
+    await connection.close();
+    await silence.close();
+  });
+
+  it('settle when the connection is closed without them', async () => {
+    await using server = await startTestServer();
+    const { connection, requests } = await connected(server.url, 'lean');
+    connection.subscribe('silence', { callback: () => undefined });
+    const all = [1, 2, 3, 4, 5].map((i) => requests.request('silence', String(i), patient));
+    await connection.close();
+    expect(
+      failures(await Promise.all(all)).every(
+        (failed) => failed === 'connection-lost' || failed === 'not-connected',
+      ),
+    ).toBe(true);
+    requests.close();
+  });
 });

@@ -9,6 +9,7 @@ import {
   type OpenLogOptions,
   openNatsLog,
 } from '../../src/eventstore/nats/log-stream.ts';
+import { createPlainRequests } from '../../src/eventstore/nats/plain-requests.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 
@@ -24,6 +25,10 @@ export interface LogNames {
   readonly stream: string;
   readonly prefix: string;
 }
+
+/** The two ways of making requests, which must not differ in any result. */
+export const WAYS_OF_REQUESTS = { lean: createRequests, plain: createPlainRequests } as const;
+export type WayOfRequests = keyof typeof WAYS_OF_REQUESTS;
 
 export const TEST_LOG: LogNames = { stream: 'jetledger', prefix: 'jl' };
 
@@ -42,6 +47,7 @@ export async function openTestLog(
   url: string,
   names: LogNames = TEST_LOG,
   bounds: Pick<OpenLogOptions, 'attemptTimeoutMs' | 'deadlineMs' | 'groupCommit'> = DEFAULT_BOUNDS,
+  way: WayOfRequests = 'lean',
 ): Promise<LogHandle> {
   const connection = await connect({
     servers: url,
@@ -49,7 +55,7 @@ export async function openTestLog(
     maxReconnectAttempts: -1,
     reconnectTimeWait: 50,
   });
-  const requests = createRequests(connection);
+  const requests = WAYS_OF_REQUESTS[way](connection);
   const { log } = await openNatsLog({ requests, runtime: systemRuntime, ...names, ...bounds });
   const close = async (): Promise<void> => {
     requests.close();

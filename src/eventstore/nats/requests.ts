@@ -5,9 +5,10 @@ import {
   type NatsConnection,
   type Subscription,
 } from '@nats-io/transport-node';
+import { type ConnectionWatch, failureToSend, saysNobody, watchConnection } from './connection-watch.ts';
 
-/** Why no usable reply came. Only `not-connected` and `no-responders` say that nobody has the request. */
-export type RequestFailure = 'timeout' | 'connection-lost' | 'not-connected' | 'no-responders';
+/** Why no usable reply came. `timeout` and `connection-lost` leave open whether somebody has the request; the others do not. */
+export type RequestFailure = 'timeout' | 'connection-lost' | 'not-connected' | 'no-responders' | 'too-large';
 
 export type Reply = { readonly msg: Msg; readonly failed?: undefined } | { readonly failed: RequestFailure };
 
@@ -17,10 +18,10 @@ export interface RequestOptions {
 }
 
 /**
- * Request and reply over one shared inbox: no timer, no promise race and no subscription per request.
- * A failure is a value, because what to do about it depends on what was asked.
+ * Request and reply. A failure is a value, because what to do about it depends on what was asked. There are two ways of
+ * making them with the same results: `createRequests` and `createPlainRequests`.
  */
-export interface Requests {
+export interface Requests extends ConnectionWatch {
   readonly connection: NatsConnection;
   request(subject: string, payload: Uint8Array | string, options: RequestOptions): Promise<Reply>;
   /** Many replies to one request; `onReply` returns true with the last one. Resolves to the failure, if any. */
@@ -30,14 +31,9 @@ export interface Requests {
     options: RequestOptions,
     onReply: (msg: Msg) => boolean,
   ): Promise<RequestFailure | undefined>;
-  /** False while the client is reconnecting; requests then fail at once, and nothing is sent late. */
-  connected(): boolean;
-  /** How often the connection was lost so far. */
-  losses(): number;
-  /** Calls back whenever the connection is lost, until the returned function is called. */
-  onLoss(listener: () => void): () => void;
   /** A subject for replies of its own, under the prefix that this user may listen on. */
   inbox(): string;
+  /** Gives up what is under way and takes no more; the connection stays. */
   close(): void;
 }
 
@@ -60,15 +56,18 @@ interface Outgoing {
   readonly headers: MsgHdrs | undefined;
 }
 
-/** @param inboxPrefix the first token of the subjects that replies come to; the client's own (`_INBOX`) unless given */
+/**
+ * The lean way: one shared inbox and one sweep for timeouts, so no timer, no promise race and no subscription for each
+ * request, and one write to the socket for the requests of one turn of the event loop.
+ * @param inboxPrefix the first token of the subjects that replies come to; the client's own (`_INBOX`) unless given
+ */
 export function createRequests(connection: NatsConnection, inboxPrefix?: string): Requests {
   const inbox = createInbox(inboxPrefix);
   const pending = new Map<string, Pending>();
   let outbox: Outgoing[] = [];
   let counter = 0;
-  let isConnected = true;
-  let losses = 0;
-  const lossListeners = new Set<() => void>();
+  let closed = false;
+  const watch = watchConnection(connection, failAll);
 
   const subscription: Subscription = connection.subscribe(`${inbox}.*`, {
     callback: (error, msg) => {
@@ -81,40 +80,27 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
     const entry = pending.get(token);
     if (entry === undefined) return;
     entry.deadline = Date.now() + entry.timeoutMs;
-    const reply = msg.data.length === 0 && msg.headers?.code === 503 ? 'no-responders' : msg;
-    if (entry.settle(reply)) pending.delete(token);
+    if (entry.settle(saysNobody(msg) ? 'no-responders' : msg)) pending.delete(token);
   }
 
-  function failAll(failure: RequestFailure): void {
-    const entries = [...pending.values()];
-    pending.clear();
-    for (const entry of entries) entry.settle(failure);
+  function fail(token: string, failure: RequestFailure): void {
+    const entry = pending.get(token);
+    pending.delete(token);
+    entry?.settle(failure);
+  }
+
+  function failAll(): void {
+    const unsent = outbox;
+    outbox = [];
+    for (const { token } of unsent) fail(token, 'not-connected');
+    for (const token of [...pending.keys()]) fail(token, 'connection-lost');
   }
 
   const sweep = setInterval(() => {
     const now = Date.now();
-    for (const [token, entry] of pending) {
-      if (entry.deadline > now) continue;
-      pending.delete(token);
-      entry.settle('timeout');
-    }
+    for (const [token, entry] of pending) if (entry.deadline <= now) fail(token, 'timeout');
   }, SWEEP_MS);
   sweep.unref();
-
-  void (async () => {
-    for await (const status of connection.status()) {
-      if (status.type === 'disconnect') {
-        isConnected = false;
-        losses++;
-        failAll('connection-lost');
-        for (const listener of [...lossListeners]) listener();
-      } else if (status.type === 'reconnect') {
-        isConnected = true;
-      }
-    }
-    isConnected = false;
-    failAll('connection-lost');
-  })();
 
   function send(
     subject: string,
@@ -122,7 +108,7 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
     options: RequestOptions,
     settle: Pending['settle'],
   ): void {
-    if (!isConnected || connection.isClosed()) {
+    if (closed || !watch.connected()) {
       settle('not-connected');
       return;
     }
@@ -142,27 +128,20 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
   }
 
   function publish({ token, subject, payload, headers }: Outgoing): void {
-    const entry = pending.get(token);
     // Given up meanwhile: nothing is sent late.
-    if (entry === undefined) return;
+    if (!pending.has(token)) return;
     const reply = `${inbox}.${token}`;
     try {
       connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
-    } catch {
-      pending.delete(token);
-      entry.settle('not-connected');
+    } catch (error) {
+      fail(token, failureToSend(error));
     }
   }
 
   return {
     connection,
+    ...watch,
     inbox: () => createInbox(inboxPrefix),
-    connected: () => isConnected && !connection.isClosed(),
-    losses: () => losses,
-    onLoss: (listener) => {
-      lossListeners.add(listener);
-      return () => lossListeners.delete(listener);
-    },
     request: (subject, payload, options) => {
       let settle: Pending['settle'] = () => true;
       const replied = new Promise<Reply>((resolve) => {
@@ -184,9 +163,10 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
         });
       }),
     close: () => {
+      closed = true;
       clearInterval(sweep);
       subscription.unsubscribe();
-      failAll('connection-lost');
+      failAll();
     },
   };
 }

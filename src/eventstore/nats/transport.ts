@@ -80,8 +80,10 @@ const outcomeOfOne = (reply: Reply): PublishOutcome => outcomeOf(reply, 1);
 
 function outcomeOf(reply: Reply, commits: number): PublishOutcome {
   if (reply.failed !== undefined) {
-    const nobodyHasIt = reply.failed === 'not-connected' || reply.failed === 'no-responders';
-    return nobodyHasIt ? { refused: reply.failed, retryable: true } : { noAnswer: true, cause: reply.failed };
+    if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
+      return { noAnswer: true, cause: reply.failed };
+    }
+    return { refused: reply.failed, retryable: reply.failed !== 'too-large' };
   }
   const ack = parseAck(reply.msg);
   if (ack.error === undefined) return { ok: true, seq: ack.seq - commits + 1 };
