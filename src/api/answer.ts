@@ -31,5 +31,6 @@ export function answer<State, Event extends Message, R extends Rejection>(
   if (created !== undefined) reply.header('location', created);
   reply.code(created !== undefined && result.outcome === 'accepted' ? 201 : 200);
   const events = result.outcome === 'accepted' ? result.events : [];
-  return reply.send({ ...body(state, events), version, position: version });
+  // Node 20 makes a hidden class of its own for each spread with more fields behind it.
+  return reply.send(Object.assign(body(state, events), { version, position: version }));
 }

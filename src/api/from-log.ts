@@ -71,7 +71,7 @@ export async function sendFromLog<State, Command, Event extends Message, R exten
   if (version === 0 || !exists(state)) return sendProblem(request, reply, { code: absent });
   reply.header('etag', `"${version}"`).header('position', String(version));
   if (isUnmodified(request, version)) return reply.code(304).send();
-  return reply.send({ ...body(state), version, position: version });
+  return reply.send(Object.assign(body(state), { version, position: version }));
 }
 
 function untilOf({ version, at }: LogQuery): Until | undefined {

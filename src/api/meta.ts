@@ -32,16 +32,33 @@ export function principalOf(request: FastifyRequest): string {
  */
 export function commandOf(request: FastifyRequest, runtime: Runtime): RequestCommand {
   const actor = principalOf(request);
-  const common = { actor, correlationId: request.id, ...traceContextOf(request) };
   const at = runtime.now();
   const key = request.headers['idempotency-key'];
   if (typeof key !== 'string') {
-    return { meta: { ...common, commandId: runtime.id() }, creationId: runtime.id(), at };
+    return { meta: metaOf(request, actor, runtime.id()), creationId: runtime.id(), at };
   }
   const route = `${request.method} ${request.routeOptions.url}`;
   const idFor = (purpose: string) => uuidV5(JSON.stringify([purpose, actor, route, key]), NAMESPACE);
   const fingerprint = fingerprintOf([route, request.params, request.body ?? {}]);
-  return { meta: { ...common, commandId: idFor('command'), fingerprint }, creationId: idFor('creation'), at };
+  const meta = metaOf(request, actor, idFor('command'), fingerprint);
+  return { meta, creationId: idFor('creation'), at };
+}
+
+function metaOf(
+  request: FastifyRequest,
+  actor: string,
+  commandId: string,
+  fingerprint?: Uint8Array,
+): CommandMeta {
+  const trace = traceContextOf(request);
+  return {
+    commandId,
+    fingerprint,
+    correlationId: request.id,
+    actor,
+    traceparent: trace?.traceparent,
+    tracestate: trace?.tracestate,
+  };
 }
 
 /** What `If-Match` demands: exactly a version, or with `*` that it exists; anything goes without the header. */

@@ -1,5 +1,6 @@
 import type { Meter } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { labelSets } from '../eventstore/label-sets.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
@@ -15,6 +16,7 @@ export function meterRequests(app: FastifyInstance, meter: Meter): void {
     unit: 's',
     description: 'From the headers of a request to the end of its answer',
   });
+  const labels = labelSets('http.request.method', 'http.route', 'http.response.status_code');
   let active = 0;
   meter
     .createObservableGauge('http.server.active_requests', { description: 'Requests that are being answered' })
@@ -27,11 +29,9 @@ export function meterRequests(app: FastifyInstance, meter: Meter): void {
     // Comes once for each request, also for one whose client has gone.
     reply.raw.once('close', () => {
       active--;
-      duration.record((performance.now() - started) / 1_000, {
-        'http.request.method': METHODS.has(request.method) ? request.method : '_OTHER',
-        'http.route': routeOf(request),
-        'http.response.status_code': String(reply.raw.writableFinished ? reply.statusCode : CLIENT_GONE),
-      });
+      const method = METHODS.has(request.method) ? request.method : '_OTHER';
+      const status = String(reply.raw.writableFinished ? reply.statusCode : CLIENT_GONE);
+      duration.record((performance.now() - started) / 1_000, labels(method, routeOf(request), status));
     });
     done();
   });

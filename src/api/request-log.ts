@@ -2,6 +2,8 @@ import {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyListenOptions,
+  type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify';
 import type { Runtime } from '../eventstore/runtime.ts';
@@ -43,50 +45,96 @@ export function logRequests(app: FastifyInstance): void {
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'unknown';
-    const position = reply.getHeader('position');
-    const line = {
-      method: request.method,
-      route,
-      status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime * 10) / 10,
-      ...(position !== undefined && { position }),
-    };
-    if (QUIET.test(route)) request.log.debug(line, 'request');
-    else request.log.info(line, 'request');
+    // Nothing is put together for a line that the level leaves out.
+    if (isWritten(app.log, 'info')) logAnswer(request, reply);
     done();
   });
 }
 
+function logAnswer(request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.url ?? 'unknown';
+  const position = reply.getHeader('position');
+  const line = {
+    method: request.method,
+    route,
+    status: reply.statusCode,
+    ms: Math.round(reply.elapsedTime * 10) / 10,
+    ...(position !== undefined && { position }),
+  };
+  if (QUIET.test(route)) request.log.debug(line, 'request');
+  else request.log.info(line, 'request');
+}
+
+/** What is not pino cannot say, and decides by itself. */
+function isWritten(
+  logger: FastifyBaseLogger & { isLevelEnabled?(level: string): boolean },
+  level: Level,
+): boolean {
+  return logger.isLevelEnabled?.(level) ?? true;
+}
+
 type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
-type WriteLine = FastifyBaseLogger[Level];
 
 /**
  * A request's logger: `logger` with fields on each line. They are put into the line when one is written; a logger of
  * its own for each request, as pino makes them, takes longer than writing the line.
  */
 export function requestLogger(logger: FastifyBaseLogger, fields: object): FastifyBaseLogger {
-  const lines =
-    (level: Level): WriteLine =>
-    (first: unknown, ...rest: unknown[]) => {
-      const message = rest as [string?, ...unknown[]];
-      if (typeof first === 'string') logger[level]({ ...fields }, first, ...rest);
-      else if (first instanceof Error) logger[level]({ ...fields, err: first }, ...message);
-      else logger[level]({ ...fields, ...(first as object) }, ...message);
-    };
-  return {
-    level: logger.level,
-    trace: lines('trace'),
-    debug: lines('debug'),
-    info: lines('info'),
-    warn: lines('warn'),
-    error: lines('error'),
-    fatal: lines('fatal'),
-    silent: () => undefined,
-    child: (more, options) => {
-      const all = { ...fields, ...more };
-      const plain = options === undefined || Object.keys(options).length === 0;
-      return plain ? requestLogger(logger, all) : logger.child(all, options);
-    },
-  };
+  return new RequestLogger(logger, fields);
+}
+
+/** A class, so that a request makes one small object and not a function for each level. */
+class RequestLogger implements FastifyBaseLogger {
+  readonly #logger: FastifyBaseLogger;
+  readonly #fields: object;
+
+  constructor(logger: FastifyBaseLogger, fields: object) {
+    this.#logger = logger;
+    this.#fields = fields;
+  }
+
+  get level(): string {
+    return this.#logger.level;
+  }
+
+  trace(first: unknown, ...rest: unknown[]): void {
+    this.#write('trace', first, rest);
+  }
+
+  debug(first: unknown, ...rest: unknown[]): void {
+    this.#write('debug', first, rest);
+  }
+
+  info(first: unknown, ...rest: unknown[]): void {
+    this.#write('info', first, rest);
+  }
+
+  warn(first: unknown, ...rest: unknown[]): void {
+    this.#write('warn', first, rest);
+  }
+
+  error(first: unknown, ...rest: unknown[]): void {
+    this.#write('error', first, rest);
+  }
+
+  fatal(first: unknown, ...rest: unknown[]): void {
+    this.#write('fatal', first, rest);
+  }
+
+  silent(): void {}
+
+  child(more: object, options?: object): FastifyBaseLogger {
+    const plain = options === undefined || Object.keys(options).length === 0;
+    return plain
+      ? new RequestLogger(this, more)
+      : this.#logger.child(Object.assign({}, this.#fields, more), options);
+  }
+
+  #write(level: Level, first: unknown, rest: readonly unknown[]): void {
+    const [logger, fields] = [this.#logger, this.#fields];
+    const message = rest as [string?, ...unknown[]];
+    if (typeof first === 'string') logger[level]({ ...fields }, first, ...rest);
+    else if (first instanceof Error) logger[level]({ ...fields, err: first }, ...message);
+    else logger[level](Object.assign({}, fields, first), ...message);
+  }
 }

@@ -1,4 +1,4 @@
-import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { contextOf, isSampled, parseTrace, storedTraceOf } from '../eventstore/trace-context.ts';
 import { type RequestTrace, traceContextOf, traceHeadersOf, traceIdOf } from './trace.ts';
@@ -37,10 +37,14 @@ export function traceRequests(app: FastifyInstance, tracer: Tracer | undefined):
     end(request, reply);
     done();
   });
-  app.addHook('onRequestAbort', (request, done) => {
-    request.trace?.span?.setAttribute('jetledger.aborted', true);
+}
+
+/** Asked of each sampled request alone: as a hook it would be a listener of every request. */
+function endWhenAborted(request: FastifyRequest, span: Span): void {
+  request.raw.once('close', () => {
+    if (!request.raw.aborted) return;
+    span.setAttribute('jetledger.aborted', true);
     end(request, undefined);
-    done();
   });
 }
 
@@ -57,7 +61,8 @@ export function traceProblem(request: FastifyRequest, code: string): void {
 }
 
 function begin(request: FastifyRequest, tracer: Tracer): RequestTrace & { readonly spanId: string } {
-  const parent = contextOf(parseTrace(traceHeadersOf(request)));
+  const parent =
+    request.headers.traceparent === undefined ? ROOT_CONTEXT : contextOf(parseTrace(traceHeadersOf(request)));
   const route = request.routeOptions.url;
   const name = route === undefined ? request.method : `${request.method} ${route}`;
   const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);
@@ -69,6 +74,7 @@ function begin(request: FastifyRequest, tracer: Tracer): RequestTrace & { readon
     span: isSampled(own) ? span : undefined,
   };
   request.trace = begun;
+  if (begun.span !== undefined) endWhenAborted(request, span);
   return begun;
 }
 

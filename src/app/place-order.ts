@@ -1,6 +1,7 @@
 import { order } from '../domain/order.ts';
 import { MAX_ORDER_LINES, type NewOrderLine } from '../domain/order-lines.ts';
 import { product } from '../domain/product.ts';
+import type { ProductState } from '../domain/product-state.ts';
 import { isSku } from '../domain/sku.ts';
 import type { CommandMeta } from '../eventstore/command.ts';
 import { isKeyed, type UseCaseDeps } from './steps.ts';
@@ -43,25 +44,18 @@ export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
   ): Promise<readonly NewOrderLine[] | LookupRejection> {
     // The order refuses too many lines; a product per line is not read for that.
     if (lines.length > MAX_ORDER_LINES) return lines.map((line) => ({ ...line, ...NOT_LOOKED_UP }));
-    const found = await Promise.all(lines.map((line) => lookUpLine(line, maxAgeMs)));
+    const options = { maxAgeMs };
+    // All at once; what is no SKU is not looked for.
+    const found = await Promise.all(
+      lines.map(({ sku }) => (isSku(sku) ? handler.load(product, sku, options) : undefined)),
+    );
     const priced: NewOrderLine[] = [];
-    for (const line of found) {
-      if ('code' in line) return line;
-      priced.push(line);
+    for (const [index, line] of lines.entries()) {
+      const one = priceLine(line, found[index]?.state);
+      if ('code' in one) return one;
+      priced.push(one);
     }
     return priced;
-  }
-
-  async function lookUpLine(line: LineOf, maxAgeMs: number): Promise<NewOrderLine | LookupRejection> {
-    const { sku, quantity } = line;
-    if (!isSku(sku)) return unknownProduct(sku);
-    const { state } = await handler.load(product, sku, { maxAgeMs });
-    if (state.status === 'absent') return unknownProduct(sku);
-    if (state.status === 'discontinued') {
-      const message = 'A product on this order is no longer sold; leave it out.';
-      return { code: 'order/product-discontinued', message, details: { sku } };
-    }
-    return { sku, quantity, name: state.name, unitPriceMinor: state.priceMinor, currency: state.currency };
   }
 }
 
@@ -70,6 +64,18 @@ const PAYMENT_REQUIRED: PaymentRejection = {
   message: "Say how the order is paid: give the payment provider's token.",
 };
 const NOT_LOOKED_UP = { name: '', unitPriceMinor: 0n, currency: '' };
+
+function priceLine(
+  { sku, quantity }: LineOf,
+  state: ProductState | undefined,
+): NewOrderLine | LookupRejection {
+  if (state === undefined || state.status === 'absent') return unknownProduct(sku);
+  if (state.status === 'discontinued') {
+    const message = 'A product on this order is no longer sold; leave it out.';
+    return { code: 'order/product-discontinued', message, details: { sku } };
+  }
+  return { sku, quantity, name: state.name, unitPriceMinor: state.priceMinor, currency: state.currency };
+}
 
 function unknownProduct(sku: string): LookupRejection {
   const message = 'There is no such product; check its SKU.';

@@ -95,29 +95,29 @@ export function evolveOrder(state: OrderState, event: OrderEvent): OrderState {
   if (state.status === 'absent') return state;
   switch (event.$typeName) {
     case 'jetledger.order.v1.CustomerValidated':
-      return { ...factsOf(state), status: 'placed', step: 'inventory', stockTouched: true };
+      return { status: 'placed', step: 'inventory', ...factsOf(state), stockTouched: true };
     case 'jetledger.order.v1.OrderStockReserved':
-      return { ...factsOf(state), status: 'placed', step: 'payment', paymentTouched: true };
+      return { status: 'placed', step: 'payment', ...factsOf(state), paymentTouched: true };
     case 'jetledger.order.v1.PaymentAuthorised':
     case 'jetledger.order.v1.PaymentCaptured':
       return { ...state, paymentId: event.paymentId };
     case 'jetledger.order.v1.OrderConfirmed':
-      return { ...factsOf(state), status: 'confirmed' };
+      return { status: 'confirmed', ...factsOf(state) };
     case 'jetledger.order.v1.OrderRejected': {
       const { step, code, reason } = event;
-      return { ...factsOf(state), status: 'rejected', step, code, reason };
+      return { status: 'rejected', step, code, reason, ...factsOf(state) };
     }
     case 'jetledger.order.v1.OrderCancelled':
-      return { ...factsOf(state), status: 'cancelled' };
+      return { status: 'cancelled', ...factsOf(state) };
     case 'jetledger.order.v1.OrderStockReleased':
       return { ...state, stockReleased: true };
     case 'jetledger.order.v1.PaymentCancelled':
     case 'jetledger.order.v1.PaymentRefunded':
       return { ...state, paymentReturned: true };
     case 'jetledger.order.v1.OrderShipped':
-      return { ...factsOf(state), status: 'shipped' };
+      return { status: 'shipped', ...factsOf(state) };
     case 'jetledger.order.v1.OrderDelivered':
-      return { ...factsOf(state), status: 'delivered' };
+      return { status: 'delivered', ...factsOf(state) };
     default:
       event satisfies never;
       return state;
@@ -145,11 +145,20 @@ function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.Orde
 
 /** What stays the same from one status to the next; where and why an order failed does not. */
 function factsOf(order: KnownOrder): OrderFacts {
-  if (order.status === 'placed') {
-    const { step: _step, ...facts } = order;
-    return facts;
-  }
-  if (order.status !== 'rejected') return order;
-  const { step: _step, code: _code, reason: _reason, ...facts } = order;
-  return facts;
+  // Named one by one: what is left of an object without some fields is of a hidden class of its own each time.
+  const { userId, items, totalMinor, currency, paymentToken, paymentDueAt, paymentId } = order;
+  const { stockTouched, paymentTouched, stockReleased, paymentReturned } = order;
+  return {
+    userId,
+    items,
+    totalMinor,
+    currency,
+    paymentToken,
+    paymentDueAt,
+    paymentId,
+    stockTouched,
+    paymentTouched,
+    stockReleased,
+    paymentReturned,
+  };
 }

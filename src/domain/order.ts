@@ -100,10 +100,17 @@ function place(command: CommandOf<'place'>, state: OrderState): Outcome {
   if (!PAYMENT_TOKEN.test(paymentToken)) {
     return rejected('order/invalid-payment', "Give the payment provider's token, without blanks.");
   }
-  const currency = lines[0]?.currency ?? '';
-  const payment = { paymentToken, paymentDueAt: BigInt(paymentDueAt) };
   return [
-    create(OrderPlacedSchema, { orderId, userId, ...priced, currency, ...payment, placedAt: BigInt(at) }),
+    create(OrderPlacedSchema, {
+      orderId,
+      userId,
+      lines: priced.lines,
+      totalMinor: priced.totalMinor,
+      currency: lines[0]?.currency ?? '',
+      paymentToken,
+      paymentDueAt: BigInt(paymentDueAt),
+      placedAt: BigInt(at),
+    }),
   ];
 }
 

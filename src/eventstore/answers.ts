@@ -8,8 +8,8 @@ import type { Asked, Plan } from './plan.ts';
 import type { States } from './states.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
-/** The answer to the command at an index of a plan. */
-export type Answers<Result> = (index: number) => Promise<Result>;
+/** The answer to the command at an index of a plan; a promise where the log must be asked. Throws what its decider threw. */
+export type Answers<Result> = (index: number) => Result | Promise<Result>;
 
 /**
  * Turns a plan into answers once it is known to hold.
@@ -24,7 +24,7 @@ export function answersOf<State, Command, Event extends Message, R extends Rejec
   deps: { readonly log: Log; readonly states: States },
 ): Answers<CommandResult<State, Event, R>> {
   const version = appendedAt ?? plan.version;
-  const answer: Answers<CommandResult<State, Event, R>> = async (index) => {
+  const answer: Answers<CommandResult<State, Event, R>> = (index) => {
     const planned = plan.planned[index];
     const ask = asked[index];
     if (planned === undefined || ask === undefined) throw new RangeError(`No answer for command ${index}`);
@@ -37,10 +37,8 @@ export function answersOf<State, Command, Event extends Message, R extends Rejec
           events: planned.events,
           repeated: false,
         };
-      case 'same-as': {
-        const first = await answer(planned.index);
-        return first.outcome === 'accepted' ? { ...first, repeated: true } : first;
-      }
+      case 'same-as':
+        return repeated(answer(planned.index));
       case 'unchanged':
         return { outcome: 'unchanged', version, state: planned.state };
       case 'rejected':
@@ -63,6 +61,13 @@ export function answersOf<State, Command, Event extends Message, R extends Rejec
     }
   };
   return answer;
+}
+
+async function repeated<State, Event extends Message, R extends Rejection>(
+  answer: CommandResult<State, Event, R> | Promise<CommandResult<State, Event, R>>,
+): Promise<CommandResult<State, Event, R>> {
+  const first = await answer;
+  return first.outcome === 'accepted' ? { ...first, repeated: true } : first;
 }
 
 /** The answer that a command was given when it was stored, rebuilt from its commit. */

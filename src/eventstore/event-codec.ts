@@ -1,6 +1,7 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
-import { EventSchema, type Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { Upcaster } from './decider.ts';
+import { storedEventOf } from './envelope.ts';
 import { EventStoreError, UnknownEventType } from './errors.ts';
 import { decoderOf } from './lean-decoder.ts';
 import { encoderOf } from './lean-encoder.ts';
@@ -49,11 +50,8 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
   const encode = (event: Event): StoredEvent => {
     const known = byTypeName.get(event.$typeName);
     if (known === undefined) throw new UnknownEventType(category, event.$typeName, 0);
-    return create(EventSchema, {
-      type: known.schema.name,
-      schemaVersion: newest.get(known.schema.name) ?? 1,
-      data: known.encode(event),
-    });
+    const { name } = known.schema;
+    return storedEventOf(name, newest.get(name) ?? 1, known.encode(event));
   };
 
   const decode = (stored: StoredEvent): Event => {

@@ -70,6 +70,8 @@ export function createHandler(deps: HandlerDeps): Handler {
     });
   const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
   const lanes = new Map<string, unknown>();
+  const laneDeps = { log, states, runtime, settings, observer };
+  const forget = (stream: StreamRef) => lanes.delete(keyOf(stream));
 
   function laneOf<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
@@ -78,9 +80,7 @@ export function createHandler(deps: HandlerDeps): Handler {
     const key = keyOf(stream);
     let lane = lanes.get(key);
     if (lane === undefined) {
-      lane = createLane(decider, stream, { log, states, runtime, settings, observer }, () =>
-        lanes.delete(key),
-      );
+      lane = createLane(decider, stream, laneDeps, forget);
       lanes.set(key, lane);
     }
     // The key names the category, and a category has one decider.

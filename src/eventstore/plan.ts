@@ -1,8 +1,9 @@
-import { create, type Message } from '@bufbuild/protobuf';
-import { type Decision, DecisionSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Message } from '@bufbuild/protobuf';
+import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { CommandMeta, Expectation } from './command.ts';
 import { recallCommand, sameFingerprint } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
+import { decisionOf } from './envelope.ts';
 import { codecOf } from './event-codec.ts';
 import type { Folded } from './fold.ts';
 
@@ -58,7 +59,8 @@ export function planCommands<State, Command, Event extends Message, R extends Re
 ): Plan<State, Event, R> {
   const decisions: Decision[] = [];
   const planned: Planned<State, Event, R>[] = [];
-  const inThisCommit = new Map<string, number>();
+  // Most commits carry one command, which no other one can be the same as.
+  const inThisCommit = asked.length > 1 ? new Map<string, number>() : undefined;
   let state = folded.state;
   for (const [index, ask] of asked.entries()) {
     const next = planOne(
@@ -72,7 +74,7 @@ export function planCommands<State, Command, Event extends Message, R extends Re
     planned.push(next);
     if (next.kind !== 'events') continue;
     state = next.state;
-    inThisCommit.set(ask.meta.commandId, index);
+    inThisCommit?.set(ask.meta.commandId, index);
     decisions.push(next.decision);
   }
   return { planned, decisions, version: folded.version, state };
@@ -83,13 +85,13 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
   folded: Folded<State>,
   ask: Asked<Command>,
   { state, born, now }: { readonly state: State; readonly born: boolean; readonly now: number },
-  inThisCommit: ReadonlyMap<string, number>,
+  inThisCommit: ReadonlyMap<string, number> | undefined,
   asked: readonly Asked<Command>[],
 ): Planned<State, Event, R> {
   const { commandId, fingerprint } = ask.meta;
   const stored = recallCommand(folded.commands, commandId, fingerprint);
   if (stored !== undefined) return { kind: 'stored', ...stored };
-  const twin = inThisCommit.get(commandId);
+  const twin = inThisCommit?.get(commandId);
   if (twin !== undefined) {
     const first = asked[twin]?.meta.fingerprint ?? new Uint8Array();
     return sameFingerprint(first, fingerprint) ? { kind: 'same-as', index: twin } : { kind: 'key-reused' };
@@ -100,7 +102,7 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
     if (!isEvents(outcome)) return { kind: 'rejected', rejection: outcome };
     if (outcome.length === 0) return { kind: 'unchanged', state };
     // Encoded here, so that an event that cannot be encoded is its own caller's fault only.
-    const decision = decisionOf(decider, ask.meta, outcome, now);
+    const decision = decisionOf(ask.meta, outcome.map(codecOf<Event>(decider).encode), now);
     return { kind: 'events', events: outcome, state: outcome.reduce(decider.evolve, state), decision };
   } catch (error) {
     return { kind: 'fault', error };
@@ -116,25 +118,4 @@ function holds(expected: Expectation, version: number, born: boolean): boolean {
   const exists = born || version > 0;
   if (expected === 'none') return !exists;
   return expected === 'exists' ? exists : expected === version;
-}
-
-function decisionOf<Event extends Message>(
-  decider: Parameters<typeof codecOf>[0],
-  meta: CommandMeta,
-  events: readonly Event[],
-  now: number,
-): Decision {
-  const codec = codecOf<Event>(decider);
-  return create(DecisionSchema, {
-    commandId: meta.commandId,
-    // A plain copy: what is remembered now equals what is read from the log later, also for a Buffer.
-    fingerprint: new Uint8Array(meta.fingerprint ?? []),
-    correlationId: meta.correlationId ?? meta.commandId,
-    causationId: meta.causationId ?? '',
-    actor: meta.actor,
-    traceparent: meta.traceparent ?? '',
-    tracestate: meta.tracestate ?? '',
-    time: BigInt(now),
-    events: events.map(codec.encode),
-  });
 }

@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { requestLogger } from '../../src/api/request-log.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { clientOf, registered } from './requests.ts';
 
@@ -47,4 +48,31 @@ it('an internal fault is logged once, with its cause', async () => {
   expect((await service.app.inject('/health/ready')).statusCode).toBe(500);
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain('broken check');
+});
+
+it('a logger of a request puts the fields of all that are above it on each line, the last one winning', () => {
+  const lines: string[] = [];
+  const sink = new Writable({
+    write: (chunk, _encoding, done) => {
+      lines.push(String(chunk));
+      done();
+    },
+  });
+  const logger = requestLogger(pino({ level: 'info' }, sink), { reqId: 'req-7' }).child({ traceId: 't1' });
+  logger.info({ status: 200 }, 'request');
+  logger.warn('only words');
+  logger.error(new Error('broken'), 'failed');
+  logger.child({ traceId: 't2' }, { level: 'error' }).error({ status: 500 });
+  logger.debug({ status: 204 }, 'below the level');
+  const shown = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(shown).toHaveLength(4);
+  expect(shown[0]).toMatchObject({ reqId: 'req-7', traceId: 't1', status: 200, msg: 'request' });
+  expect(shown[1]).toMatchObject({ reqId: 'req-7', traceId: 't1', msg: 'only words' });
+  expect(shown[2]).toMatchObject({
+    reqId: 'req-7',
+    traceId: 't1',
+    msg: 'failed',
+    err: { message: 'broken' },
+  });
+  expect(shown[3]).toMatchObject({ reqId: 'req-7', traceId: 't2', status: 500 });
 });

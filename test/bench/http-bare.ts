@@ -7,6 +7,8 @@ export type BareArguments =
   | readonly ['emmett', postgres: string];
 
 const SCRIPT = fileURLToPath(new URL('./http-bare-process.ts', import.meta.url));
+// Also what is compared with is run as it would be shipped.
+const AS_SHIPPED = new URL('./typescript.mjs', import.meta.url).href;
 
 /** Fastify with nothing around one route for each method, in a process of its own. */
 export interface BareRoutes extends AsyncDisposable {
@@ -15,7 +17,7 @@ export interface BareRoutes extends AsyncDisposable {
 }
 
 export async function startBareRoutes(...args: BareArguments): Promise<BareRoutes> {
-  const child = fork(SCRIPT, args, { execArgv: ['--import', 'tsx'] });
+  const child = fork(SCRIPT, args, { execArgv: ['--import', AS_SHIPPED] });
   const url = await firstMessage(child);
   return {
     url,

@@ -68,14 +68,9 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
         ? await settledOrder(deps, orderId, wait * 1_000, stopped)
         : undefined;
     if (ended !== undefined) reply.header('preference-applied', `wait=${wait}`);
-    return answer(
-      request,
-      reply,
-      { ...result, ...ended },
-      {
-        created: `/v1/orders/${orderId}`,
-        body: (state) => orderBody(orderId, state),
-      },
-    );
+    return answer(request, reply, ended === undefined ? result : { ...result, ...ended }, {
+      created: `/v1/orders/${orderId}`,
+      body: (state) => orderBody(orderId, state),
+    });
   });
 }

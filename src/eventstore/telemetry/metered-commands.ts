@@ -1,4 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
+import { labelSets } from '../label-sets.ts';
 import type { CommandDone } from './watched-handler.ts';
 
 /** Counts and times commands, by type and outcome; for `watchHandler`. */
@@ -10,8 +11,10 @@ export function meterCommands(meter: Meter): (done: CommandDone) => void {
     unit: 's',
     description: 'From the call of a command to its answer',
   });
+  const ofCommand = labelSets('category', 'command', 'outcome', 'code');
+  const ofDuration = labelSets('category', 'outcome');
   return ({ category, command, outcome, code, ms }) => {
-    commands.add(1, { category, command, outcome, code });
-    duration.record(ms / 1_000, { category, outcome });
+    commands.add(1, ofCommand(category, command, outcome, code));
+    duration.record(ms / 1_000, ofDuration(category, outcome));
   };
 }

@@ -1,5 +1,6 @@
 import type { Meter } from '@opentelemetry/api';
 import type { Commit } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { labelSets } from '../label-sets.ts';
 import type { Log } from '../log.ts';
 import type { StreamRef } from '../stream.ts';
 
@@ -12,9 +13,11 @@ export function meterLog(log: Log, meter: Meter): Log {
     unit: 's',
     description: 'From sending a commit to knowing what became of it, repetitions included',
   });
+  const ofEvent = labelSets('category', 'type');
+  const ofDuration = labelSets('outcome');
   const count = ({ category }: StreamRef, { decisions }: Commit): void => {
     for (const decision of decisions)
-      for (const { type } of decision.events) events.add(1, { category, type });
+      for (const { type } of decision.events) events.add(1, ofEvent(category, type));
   };
   const timed = async <R extends { readonly appended: boolean }>(append: () => Promise<R>): Promise<R> => {
     const started = performance.now();
@@ -24,7 +27,7 @@ export function meterLog(log: Log, meter: Meter): Log {
       outcome = result.appended ? 'stored' : 'conflict';
       return result;
     } finally {
-      duration.record((performance.now() - started) / 1_000, { outcome });
+      duration.record((performance.now() - started) / 1_000, ofDuration(outcome));
     }
   };
   return {

@@ -1,4 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
+import { labelSets } from '../label-sets.ts';
 import type { StateSource, StoreObserver } from '../observer.ts';
 
 const SOURCES: readonly StateSource[] = ['cache', 'snapshot', 'log', 'new'];
@@ -20,14 +21,15 @@ export function meterStore(meter: Meter, categories: readonly string[]): StoreOb
   const cached = meter.createObservableGauge('jetledger.cached.aggregates', {
     description: 'Aggregates whose state is in memory',
   });
+  const from = labelSets('source');
   for (const category of categories) retries.add(0, { category });
-  for (const source of SOURCES) loads.add(0, { source });
+  for (const source of SOURCES) loads.add(0, from(source));
   repeats.add(0);
   let entries = 0;
   cached.addCallback((result) => result.observe(entries));
   return {
     retried: (category) => retries.add(1, { category }),
-    loaded: (source) => loads.add(1, { source }),
+    loaded: (source) => loads.add(1, from(source)),
     snapshotAge: (commits) => age.record(commits),
     cached: (count) => {
       entries = count;

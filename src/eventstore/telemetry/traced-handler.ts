@@ -5,6 +5,7 @@ import {
   context,
   ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanKind,
   type Tracer,
   trace,
@@ -27,17 +28,16 @@ export function traceHandler(
   { tracer, prefix }: { tracer: Tracer; prefix: string },
 ): Handler {
   const begin = (name: string, meta: CommandMeta): Begun => {
-    const parent = parentOf(meta);
-    const above = trace.getSpanContext(parent);
+    const active = context.active();
+    const under = trace.getSpanContext(active);
+    // What is under way here; where nothing is, the trace that the caller has handed in with the command.
+    const above = under ?? parseTrace(meta);
     if (above !== undefined && !isSampled(above)) {
-      return {
-        span: undefined,
-        parent,
-        meta: meta.traceparent ? meta : { ...meta, ...storedTraceOf(above) },
-      };
+      return { span: undefined, parent: active, meta: meta.traceparent ? meta : withTrace(meta, above) };
     }
+    const parent = under === undefined ? contextOf(above) : active;
     const span = tracer.startSpan(name, { kind: SpanKind.PRODUCER }, parent);
-    return { span, parent, meta: { ...meta, ...storedTraceOf(span.spanContext()) } };
+    return { span, parent, meta: withTrace(meta, span.spanContext()) };
   };
   const categories = new Map<string, Attributes>();
   const aboutCategory = (category: string): Attributes => {
@@ -109,10 +109,20 @@ interface Begun {
   readonly meta: CommandMeta;
 }
 
-/** What is under way here; where nothing is, the trace that the caller has handed in with the command. */
-function parentOf(meta: CommandMeta): Context {
-  const active = context.active();
-  return trace.getSpanContext(active) === undefined ? contextOf(parseTrace(meta)) : active;
+/** Field by field: Node 20 makes a hidden class of its own for each spread with more fields behind it. */
+function withTrace(meta: CommandMeta, span: SpanContext): CommandMeta {
+  const { commandId, fingerprint, correlationId, causationId, actor, decidedAgain } = meta;
+  const { traceparent, tracestate = meta.tracestate } = storedTraceOf(span);
+  return {
+    commandId,
+    fingerprint,
+    correlationId,
+    causationId,
+    actor,
+    traceparent,
+    tracestate,
+    decidedAgain,
+  };
 }
 
 /**

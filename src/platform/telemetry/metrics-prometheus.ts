@@ -8,14 +8,16 @@ const serializer = new PrometheusSerializer(undefined, false, undefined, true, t
 
 /**
  * Metrics in Prometheus' text format. The unit becomes part of the name, so that a dashboard finds the same names
- * whether this text is scraped or a collector passes the metrics on.
+ * whether this text is scraped or a collector passes the metrics on. In the order of the names.
  */
 export function prometheusText(collected: ResourceMetrics): string {
-  const scopeMetrics = collected.scopeMetrics.map(({ scope, metrics }) => ({
-    scope,
-    metrics: metrics.map(withUnitInName),
-  }));
-  return serializer.serialize({ resource: collected.resource, scopeMetrics });
+  const metrics = collected.scopeMetrics.flatMap((one) => one.metrics.map(withUnitInName));
+  metrics.sort((a, b) => (a.descriptor.name < b.descriptor.name ? -1 : 1));
+  // The names of scopes are not shown.
+  return serializer.serialize({
+    resource: collected.resource,
+    scopeMetrics: [{ scope: { name: '' }, metrics }],
+  });
 }
 
 function withUnitInName(metric: MetricData): MetricData {

@@ -2,13 +2,14 @@ import type { Meter } from '@opentelemetry/api';
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
-  AggregationType,
   type IMetricReader,
   InstrumentType,
   MeterProvider,
+  type MetricProducer,
   PeriodicExportingMetricReader,
   type ViewOptions,
 } from '@opentelemetry/sdk-metrics';
+import { createInstruments } from './metrics-instruments.ts';
 import { prometheusText } from './metrics-prometheus.ts';
 
 /** Where the numbers of this process go. */
@@ -43,31 +44,24 @@ const COLLECT_TIMEOUT_MS = 1_000;
 /** What a loaded snapshot may lack, in commits. */
 const COMMIT_BUCKETS = [0, 1, 2, 5, 10, 25, 50, 100, 250, 1_000];
 
-const buckets = (boundaries: number[]): ViewOptions => ({
-  aggregation: {
-    type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM,
-    options: { boundaries, recordMinMax: false },
-  },
-  aggregationCardinalityLimit: MAX_SERIES,
-});
+const SCOPE = 'jetledger';
 
-/** Exactly one fits each instrument: its numbers are then kept once, however many readers there are. */
-const VIEWS: ViewOptions[] = [
-  { instrumentType: InstrumentType.HISTOGRAM, instrumentUnit: 's', ...buckets(DURATION_BUCKETS) },
-  { instrumentName: 'jetledger.snapshot.age.commits', ...buckets(COMMIT_BUCKETS) },
-  ...[
-    InstrumentType.COUNTER,
-    InstrumentType.UP_DOWN_COUNTER,
-    InstrumentType.OBSERVABLE_COUNTER,
-    InstrumentType.OBSERVABLE_GAUGE,
-  ].map((instrumentType) => ({ instrumentType, aggregationCardinalityLimit: MAX_SERIES })),
-];
+/** Gauges and counters that are asked for; the others are our own. Exactly one fits each instrument: its numbers are then kept once, however many readers there are. */
+const VIEWS: ViewOptions[] = [InstrumentType.OBSERVABLE_COUNTER, InstrumentType.OBSERVABLE_GAUGE].map(
+  (instrumentType) => ({ instrumentType, aggregationCardinalityLimit: MAX_SERIES }),
+);
 
 /** Starts measuring, and tells a collector where one is configured. */
 export async function startMetrics({ service, otlpEndpoint, intervalMs }: MetricsOptions): Promise<Metrics> {
-  const prometheus = new PrometheusExporter({ preventServerStart: true });
+  const own = createInstruments({
+    scope: SCOPE,
+    maxSeries: MAX_SERIES,
+    boundariesOf: (name) => (name === 'jetledger.snapshot.age.commits' ? COMMIT_BUCKETS : DURATION_BUCKETS),
+  });
+  const metricProducers = [own.producer];
+  const prometheus = new PrometheusExporter({ preventServerStart: true, metricProducers });
   const readers: IMetricReader[] = [prometheus];
-  if (otlpEndpoint !== '') readers.push(await otlpReader(otlpEndpoint, intervalMs));
+  if (otlpEndpoint !== '') readers.push(await otlpReader(otlpEndpoint, intervalMs, metricProducers));
   const provider = new MeterProvider({
     resource: resourceFromAttributes({
       'service.name': service.name,
@@ -78,7 +72,7 @@ export async function startMetrics({ service, otlpEndpoint, intervalMs }: Metric
     views: VIEWS,
   });
   return {
-    meter: provider.getMeter('jetledger'),
+    meter: own.over(provider.getMeter(SCOPE)),
     scrape: async () => {
       const { resourceMetrics } = await prometheus.collect({ timeoutMillis: COLLECT_TIMEOUT_MS });
       return prometheusText(resourceMetrics);
@@ -90,7 +84,11 @@ export async function startMetrics({ service, otlpEndpoint, intervalMs }: Metric
   };
 }
 
-async function otlpReader(endpoint: string, intervalMs: number): Promise<IMetricReader> {
+async function otlpReader(
+  endpoint: string,
+  intervalMs: number,
+  metricProducers: MetricProducer[],
+): Promise<IMetricReader> {
   // Takes long to load, and most services are scraped.
   const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-proto');
   return new PeriodicExportingMetricReader({
@@ -98,6 +96,7 @@ async function otlpReader(endpoint: string, intervalMs: number): Promise<IMetric
       url: `${endpoint.replace(/\/+$/, '')}/v1/metrics`,
       timeoutMillis: EXPORT_TIMEOUT_MS,
     }),
+    metricProducers,
     exportIntervalMillis: intervalMs,
     exportTimeoutMillis: Math.min(EXPORT_TIMEOUT_MS, intervalMs),
   });

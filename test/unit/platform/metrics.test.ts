@@ -28,6 +28,31 @@ describe('metrics', () => {
     ]);
   });
 
+  it('are one series for the same labels, whichever object holds them, in whichever order', async () => {
+    await using numbers = await testMeter();
+    const { meter, sum } = numbers;
+    const made = meter.createCounter('made');
+    const labels = { a: '1', b: '2' };
+    made.add(1, labels);
+    made.add(2, labels);
+    made.add(4, { b: '2', a: '1' });
+    meter.createCounter('made').add(8, { a: '1', b: '2' });
+    made.add(16, { a: '1' });
+    expect(await sum('made_total', { a: '1', b: '2' })).toBe(15);
+    expect(await sum('made_total')).toBe(31);
+  });
+
+  it('count a duration in the bucket whose upper bound it does not exceed, and what is no duration nowhere', async () => {
+    await using numbers = await testMeter();
+    const { meter, metrics } = numbers;
+    const duration = meter.createHistogram('a.duration', { unit: 's' });
+    for (const seconds of [0, 0.005, 0.0051, 60, -1, Number.NaN]) duration.record(seconds);
+    const samples = parseScrape(await metrics.scrape());
+    const upTo = (le: string) => samples.find(({ labels }) => labels.le === le)?.value;
+    expect(['0.0005', '0.0025', '0.005', '0.01', '10', '+Inf'].map(upTo)).toEqual([1, 1, 2, 3, 3, 4]);
+    expect(samples.find(({ name }) => name === 'a_duration_seconds_sum')?.value).toBeCloseTo(60.0101);
+  });
+
   it('keep to a bound of series whatever their labels are', async () => {
     await using numbers = await testMeter();
     const { meter, metrics } = numbers;
