@@ -33,7 +33,8 @@ export function readOptionsOf(
 
 /** Whole seconds to wait, at most 10; what is not understood is ignored, as RFC 7240 demands. */
 export function waitSecondsOf(prefer: string | string[] | undefined): number | undefined {
-  const seconds = WAIT.exec([prefer ?? ''].flat().join(','))?.[1];
+  if (prefer === undefined) return undefined;
+  const seconds = WAIT.exec([prefer].flat().join(','))?.[1];
   return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT_SECONDS);
 }
 

@@ -1,3 +1,4 @@
+import type { OrderLine } from '../gen/jetledger/order/v1/order_pb.ts';
 import { type Rejection, rejected } from './decider.ts';
 import { addAmounts, isCurrency, isPrice, multiplyAmount } from './money.ts';
 import { isSku } from './sku.ts';
@@ -64,17 +65,29 @@ function isOnSale({ sku, name, unitPriceMinor, currency }: NewOrderLine): boolea
   return isSku(sku) && name !== '' && isPrice(unitPriceMinor) && isCurrency(currency);
 }
 
-/** The event's lines and total, or undefined when the total is no exact JSON integer. */
-export function priceLines(lines: readonly NewOrderLine[]) {
+/**
+ * The event's lines and total, or undefined when the total is no exact JSON integer. The lines are messages as plain
+ * objects: what `create` makes of the same fields, at a tenth of its time.
+ */
+export function priceLines(
+  lines: readonly NewOrderLine[],
+): { readonly lines: OrderLine[]; readonly totalMinor: bigint } | undefined {
   let totalMinor = 0n;
-  const priced = [];
+  const priced: OrderLine[] = [];
   for (const { sku, name, quantity, unitPriceMinor } of lines) {
     const lineTotalMinor = multiplyAmount(unitPriceMinor, BigInt(quantity));
     if (lineTotalMinor === undefined) return undefined;
     const sum = addAmounts(totalMinor, lineTotalMinor);
     if (sum === undefined) return undefined;
     totalMinor = sum;
-    priced.push({ sku, name, quantity: BigInt(quantity), unitPriceMinor, lineTotalMinor });
+    priced.push({
+      $typeName: 'jetledger.order.v1.OrderLine',
+      sku,
+      name,
+      quantity: BigInt(quantity),
+      unitPriceMinor,
+      lineTotalMinor,
+    });
   }
   return { lines: priced, totalMinor };
 }

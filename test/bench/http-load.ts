@@ -2,6 +2,8 @@ import autocannon from 'autocannon';
 
 /** As many as the issue asks for. */
 export const CONNECTIONS = 64;
+/** Seconds of load before anything is measured: while code is still being compiled, nobody shows the rate it has for days. */
+export const WARM_UP_SECONDS = 4;
 /** How many of the requests one connection repeats, so that not all of them ask the same at once. */
 const EACH = 50;
 

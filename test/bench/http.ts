@@ -1,6 +1,6 @@
 import { startTestServer } from '../support/nats-server.ts';
 import { startBareRoutes } from './http-bare.ts';
-import { answersPerSecond, type BenchRequest, CONNECTIONS } from './http-load.ts';
+import { answersPerSecond, type BenchRequest, CONNECTIONS, WARM_UP_SECONDS } from './http-load.ts';
 import { fillWithOrders, ordersBucket } from './http-rows.ts';
 import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
 import { openBenchShop } from './http-shop.ts';
@@ -47,6 +47,7 @@ async function compare(
   bare: Side,
 ): Promise<ResultRow> {
   const seconds = secondsOf(scale);
+  for (const { url } of [service, bare]) await answersPerSecond(url, requests, WARM_UP_SECONDS);
   const measured = await interleaved(rounds, {
     product: () => answersPerSecond(service.url, requests, seconds),
     bare: () => answersPerSecond(bare.url, requests, seconds),

@@ -4,6 +4,7 @@ import autocannon from 'autocannon';
 import { must } from '../e2e/client.ts';
 import { createDataDir, type Running, startCommand, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
+import { WARM_UP_SECONDS } from './http-load.ts';
 import { interleaved, ratioOf, rounded, secondsOf } from './measure.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
 
@@ -44,7 +45,7 @@ type Sides = Readonly<Record<'off' | 'metrics' | 'tenth' | 'all', Side>>;
 
 async function measure(sides: Sides, { rounds, scale, print }: BenchOptions): Promise<ResultRow[]> {
   const seconds = Math.max(1, 2 * secondsOf(scale));
-  for (const side of Object.values(sides)) await side.perSecond(seconds);
+  for (const side of Object.values(sides)) await side.perSecond(WARM_UP_SECONDS);
   const { off, metrics, tenth, all } = await interleaved(rounds, {
     off: () => sides.off.perSecond(seconds),
     metrics: () => sides.metrics.perSecond(seconds),

@@ -57,7 +57,10 @@ export async function readPage(
   } else if ((await takeBatch()) === 0) {
     // A replica that lags: the leader has the next one.
     const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
-    if (next !== undefined) take(next);
+    // Another leader, which has not caught up: whoever asks for page after page would ask for ever.
+    if (next === undefined)
+      throw new LogUnavailable(`reading ${subject}: the commit ${newest.seq} is not there`);
+    take(next);
   }
   const ended = (commits.at(-1)?.position ?? after) >= newest.seq;
   return { commits, confirmedEnd: ended, more: !ended };
