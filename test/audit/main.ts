@@ -1,20 +1,18 @@
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../support/tool-options.ts';
 import type { Breakage, GroupCommit } from './open-log.ts';
 import { formatReport, isClean } from './report.ts';
 import { type AuditResult, runAudit } from './run.ts';
 
 const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults kill-leader,drop-acks] [--broken no-expectation|early-acks] [--group auto|always|off]`;
 
-const { values } = parseArgs({
-  options: {
-    topology: { type: 'string', default: 'r1' },
-    minutes: { type: 'string', default: '10' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    writers: { type: 'string', default: '4' },
-    faults: { type: 'string' },
-    broken: { type: 'string' },
-    group: { type: 'string', default: 'always' },
-  },
+const values = toolOptions(USAGE, {
+  topology: { type: 'string', default: 'r1' },
+  minutes: { type: 'string', default: '10' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  writers: { type: 'string', default: '4' },
+  faults: { type: 'string' },
+  broken: { type: 'string' },
+  group: { type: 'string', default: 'always' },
 });
 const { topology, broken, group } = values;
 const [minutes, seed, writers] = [values.minutes, values.seed, values.writers].map(Number);

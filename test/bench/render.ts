@@ -17,6 +17,7 @@ export interface RunFacts {
 
 const BEGIN = '<!-- results: begin (written by `npm run bench -- --write`) -->';
 const END = '<!-- results: end -->';
+const HEADING = '### ';
 
 const number = (value: number): string =>
   value >= 100 ? Math.round(value).toLocaleString('en-US') : value.toFixed(value >= 10 ? 1 : 2);
@@ -32,8 +33,9 @@ export function verdict({ ratio, goal, lowerIsBetter = false }: ResultRow): stri
   return (lowerIsBetter ? ratio <= goal : ratio >= goal) ? 'reached' : 'missed';
 }
 
-/** A table in Markdown. */
-export function renderTable({ title, rows }: ResultTable): string {
+/** A table in Markdown under its title, with where, when and how it came about. */
+export function renderTable({ title, rows }: ResultTable, facts: RunFacts): string {
+  const { date, machine, versions, settings } = facts;
   const cells = rows.map((row) => [
     row.note === undefined ? row.name : `${row.name}. ${row.note}`,
     `${statText(row.product)} ${row.unit}`,
@@ -47,22 +49,25 @@ export function renderTable({ title, rows }: ResultTable): string {
     ['---', '---', '---', '---', '---', '---'],
     ...cells,
   ].map((line) => `| ${line.join(' | ')} |`);
-  return [`### ${title}`, '', ...lines, ''].join('\n');
+  const about = `${date}, ${machine}, ${versions}; ${settings}.`;
+  return [`${HEADING}${title}`, '', about, '', ...lines, ''].join('\n');
 }
 
-/** Everything that was measured, with where and how. */
-export function renderResults(facts: RunFacts, tables: readonly ResultTable[]): string {
-  const head = [
-    `Measured ${facts.date} on ${facts.machine}.`,
-    `${facts.versions}. ${facts.settings}.`,
-    'Median of the rounds, in brackets the slowest and the fastest; the ratio is the median of the ratios of the rounds.',
-  ];
-  return [...head, '', ...tables.map(renderTable)].join('\n');
-}
-
-/** Replaces what stands between the markers of a page. @throws RangeError when the page has none */
-export function replaceResults(page: string, results: string): string {
+/**
+ * Puts tables in the place of those that have the same titles between the markers of a page, and keeps the others.
+ * @param order all titles there are, in the order of the page; a table under any other title goes
+ * @throws RangeError when the page has no markers
+ */
+export function replaceTables(
+  page: string,
+  tables: ReadonlyMap<string, string>,
+  order: readonly string[],
+): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new RangeError(`The page has no markers: ${BEGIN} and ${END}`);
-  return `${page.slice(0, begin + BEGIN.length)}\n${results}\n${page.slice(end)}`;
+  const from = begin + BEGIN.length;
+  const kept = page.slice(from, end).split(`\n${HEADING}`).slice(1);
+  const known = new Map(kept.map((text) => [text.slice(0, text.indexOf('\n')), `${HEADING}${text}`]));
+  const all = order.map((title) => tables.get(title) ?? known.get(title) ?? '').filter((text) => text !== '');
+  return `${page.slice(0, from)}\n${all.map((text) => text.trim()).join('\n\n')}\n\n${page.slice(end)}`;
 }

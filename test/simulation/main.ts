@@ -3,7 +3,7 @@
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../support/tool-options.ts';
 import { describeFinding, type Finding, findViolation } from './support/search.ts';
 
 /** How many schedules run before the event loop turns, so that Ctrl-C and the progress line get their turn. */
@@ -98,13 +98,17 @@ function whole(name: string, text: string): number {
   return value;
 }
 
-const { values } = parseArgs({
-  options: {
-    schedules: { type: 'string', default: '10000' },
-    seed: { type: 'string', default: '1' },
-    scenario: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-  },
+const USAGE = `npm run simulate -- [--scenario NAME] [--schedules N] [--seed N] [--trace]
+
+  --scenario NAME  one of ${Object.keys(simulations).join(', ')}; all of them unless given
+  --schedules N    how many schedules are run; 10000 unless given
+  --seed N         of the first schedule; 1 unless given
+  --trace          prints what happened in the first schedule`;
+const values = toolOptions(USAGE, {
+  schedules: { type: 'string', default: '10000' },
+  seed: { type: 'string', default: '1' },
+  scenario: { type: 'string' },
+  trace: { type: 'boolean', default: false },
 });
 
 try {

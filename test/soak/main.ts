@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../support/tool-options.ts';
 import { formatReport, isClean } from './report.ts';
 import { runSoak } from './run.ts';
 
@@ -16,20 +16,13 @@ are cancelled, shipped and sent twice. Then the log is folded and compared with 
 Exit code 0: every order came to rest, nothing was parked, stock and money agree to the cent, no instance logged an
 error. 1: not so. 2: usage.`;
 
-const { values } = parseArgs({
-  options: {
-    orders: { type: 'string', default: '20000' },
-    instances: { type: 'string', default: '3' },
-    faults: { type: 'boolean', default: false },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-    deadline: { type: 'string', default: '30' },
-    help: { type: 'boolean', default: false },
-  },
+const values = toolOptions(USAGE, {
+  orders: { type: 'string', default: '20000' },
+  instances: { type: 'string', default: '3' },
+  faults: { type: 'boolean', default: false },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  deadline: { type: 'string', default: '30' },
 });
-if (values.help) {
-  console.log(USAGE);
-  process.exit(0);
-}
 const { orders, instances, seed, deadline } = {
   orders: Number(values.orders),
   instances: Number(values.instances),

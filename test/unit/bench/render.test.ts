@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ratioOf, rounded } from '../../bench/measure.ts';
-import { renderResults, renderTable, replaceResults, verdict } from '../../bench/render.ts';
+import { renderTable, replaceTables, verdict } from '../../bench/render.ts';
 import { type ResultRow, statOf } from '../../bench/result.ts';
 
 const row: ResultRow = {
@@ -31,9 +31,11 @@ describe('the statistics of a benchmark', () => {
 
 describe('the page of results', () => {
   it('says of each row what was reached', () => {
-    expect(renderTable({ name: 'a', title: 'Appending', rows: [row] })).toBe(
+    expect(renderTable({ name: 'a', title: 'Appending', rows: [row] }, facts)).toBe(
       [
         '### Appending',
+        '',
+        '2030-01-01, a machine, Node.js 20; 3 rounds.',
         '',
         '| work | JetLedger | beside it | ratio | goal |  |',
         '| --- | --- | --- | --- | --- | --- |',
@@ -54,12 +56,31 @@ describe('the page of results', () => {
     expect(verdict({ ...row, lowerIsBetter: true, ratio: 1.3001 })).toBe('missed');
   });
 
-  it('replaces what stands between the markers and nothing else', () => {
-    const page = (middle: string) =>
-      `# Title\n<!-- results: begin (written by \`npm run bench -- --write\`) -->\n${middle}\n<!-- results: end -->\nafter\n`;
-    const results = renderResults(facts, [{ name: 'a', title: 'Appending', rows: [row] }]);
-    expect(results).toContain('Measured 2030-01-01 on a machine.');
-    expect(replaceResults(page('old'), results)).toBe(page(results));
-    expect(() => replaceResults('no markers', results)).toThrow(RangeError);
+  const page = (...tables: string[]) =>
+    `# Title\n### Not a table\n<!-- results: begin (written by \`npm run bench -- --write\`) -->\n${tables.join('\n')}\n<!-- results: end -->\nafter\n`;
+  const table = (title: string, rows: string) => `### ${title}\n\n2030-01-01\n\n| ${rows} |\n`;
+  const order = ['A', 'B', 'C'];
+
+  it('replaces the tables that were measured, keeps the others, and touches nothing else', () => {
+    const before = page(table('A', 'old'), table('C', 'old'));
+    const measured = new Map([
+      ['C', table('C', 'new')],
+      ['B', table('B', 'new')],
+    ]);
+    expect(replaceTables(before, measured, order)).toBe(
+      page(table('A', 'old'), table('B', 'new'), table('C', 'new')),
+    );
+  });
+
+  it('drops a table that no scenario makes any more', () => {
+    expect(replaceTables(page(table('gone', 'old'), table('A', 'old')), new Map(), order)).toBe(
+      page(table('A', 'old')),
+    );
+  });
+
+  it('comes to the same when it is written again, and refuses a page without markers', () => {
+    const once = replaceTables(page(), new Map([['A', table('A', 'new')]]), order);
+    expect(replaceTables(once, new Map([['A', table('A', 'new')]]), order)).toBe(once);
+    expect(() => replaceTables('no markers', new Map(), order)).toThrow(RangeError);
   });
 });
