@@ -98,7 +98,7 @@ export function createHandler(deps: HandlerDeps): Handler {
 
     load: async (decider, id, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
-      const folded = await states.atHand(decider, stream);
+      const folded = states.cached(decider, stream) ?? (await states.atHand(decider, stream));
       const maxAgeMs = options.maxAgeMs ?? 0;
       if (maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs) {
         await states.refresh(decider, stream, folded);

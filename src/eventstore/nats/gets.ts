@@ -1,5 +1,6 @@
 import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
+import { leanMessage } from './lean-message.ts';
 import type { Requests } from './requests.ts';
 
 /** A message of a stream as a get returns it. */
@@ -50,7 +51,6 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
     const found: StoredMessage[] = [];
     let problem: unknown;
     const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
-      if (msg.headers?.code === END_OF_BATCH) return true;
       try {
         const message = directAnswer(stream, msg);
         if (message === undefined) return true;
@@ -98,15 +98,13 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
 }
 
 function directAnswer(stream: string, msg: Msg): StoredMessage | undefined {
-  const status = msg.headers?.code ?? 0;
-  if (status === NOT_FOUND) return undefined;
-  if (msg.headers === undefined || status >= 300) {
-    throw new LogUnavailable(`reading ${stream}: status ${status} ${msg.headers?.description ?? ''}`);
+  const { headers, data } = leanMessage(msg);
+  const seq = headers?.get('Nats-Sequence') ?? '';
+  if (headers !== undefined && seq !== '') {
+    return { subject: headers.get('Nats-Subject'), seq: Number(seq), headers, data };
   }
-  return {
-    subject: msg.headers.get('Nats-Subject'),
-    seq: Number(msg.headers.get('Nats-Sequence')),
-    headers: msg.headers,
-    data: msg.data,
-  };
+  // Only what is no message of the stream has a status, which says why.
+  const status = headers?.code ?? 0;
+  if (status === NOT_FOUND || status === END_OF_BATCH) return undefined;
+  throw new LogUnavailable(`reading ${stream}: status ${status} ${headers?.description ?? ''}`);
 }
