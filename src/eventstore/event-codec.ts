@@ -1,9 +1,10 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { EventInCommit } from './decided.ts';
 import type { Upcaster } from './decider.ts';
 import { storedEventOf } from './envelope.ts';
 import { EventStoreError, UnknownEventType } from './errors.ts';
-import { decoderOf } from './lean-decoder.ts';
+import { type BytesAt, decoderOf, plainBytes } from './lean-decoder.ts';
 import { encoderOf } from './lean-encoder.ts';
 
 /** Turns a category's events into stored bytes and back. The one place where old schema versions are upcast. */
@@ -11,7 +12,7 @@ export interface EventCodec<Event extends Message> {
   readonly category: string;
   encode(event: Event): StoredEvent;
   /** @throws UnknownEventType; EventStoreError when the bytes are not that message, or are encrypted */
-  decode(stored: StoredEvent): Event;
+  decode(stored: EventInCommit): Event;
 }
 
 interface CodecSource {
@@ -26,7 +27,7 @@ interface CodecSource {
  */
 export function createEventCodec<Event extends Message>(source: CodecSource): EventCodec<Event> {
   const { category } = source;
-  const decoders = new Map<string, (data: Uint8Array) => Message>();
+  const decoders = new Map<string, (data: BytesAt) => Message>();
   const byTypeName = new Map<
     string,
     { schema: DescMessage; encode: (event: Message) => Uint8Array<ArrayBuffer> }
@@ -54,14 +55,14 @@ export function createEventCodec<Event extends Message>(source: CodecSource): Ev
     return storedEventOf(name, newest.get(name) ?? 1, known.encode(event));
   };
 
-  const decode = (stored: StoredEvent): Event => {
+  const decode = (stored: EventInCommit): Event => {
     if (stored.encryption !== undefined) {
       throw new EventStoreError(
         'event/encrypted',
         `The event ${category}/${stored.type} is encrypted and this version holds no keys.`,
       );
     }
-    let { type, schemaVersion, data } = stored as { type: string; schemaVersion: number; data: Uint8Array };
+    let { type, schemaVersion, data }: EventInCommit = stored;
     for (
       let u = upcasters.get(type)?.get(schemaVersion);
       u !== undefined;
@@ -96,13 +97,9 @@ function upcastersByType(upcasters: readonly Upcaster[]): Map<string, Map<number
   return byType;
 }
 
-function upcastOrName(
-  category: string,
-  upcaster: Upcaster,
-  data: Uint8Array,
-): ReturnType<Upcaster['upcast']> {
+function upcastOrName(category: string, upcaster: Upcaster, data: BytesAt): ReturnType<Upcaster['upcast']> {
   try {
-    return upcaster.upcast(data);
+    return upcaster.upcast(plainBytes(data));
   } catch (cause) {
     throw corruptEvent(category, upcaster.type, cause);
   }

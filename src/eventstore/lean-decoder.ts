@@ -15,15 +15,10 @@ import { wholeBuffer } from './whole-buffer.ts';
  * It knows what this log's messages are made of (strings, bytes, bools, 32- and 64-bit integers, lists of messages) and
  * leaves everything else, and everything that looks odd, to `fromBinary`: fields it does not know, other wire types,
  * negative or huge integers, bytes that are no such message.
- * @param leaveOut names of texts and bytes, of this message and those within it, that the caller does not look at: they
- *   are checked, but may be missing in what is returned
  * @returns a decoder that throws what `fromBinary` throws
  */
-export function decoderOf<Desc extends DescMessage>(
-  schema: Desc,
-  leaveOut: readonly string[] = [],
-): (bytes: Uint8Array) => MessageShape<Desc> {
-  const plan = planOf(schema, [], leaveOut);
+export function decoderOf<Desc extends DescMessage>(schema: Desc): (bytes: BytesAt) => MessageShape<Desc> {
+  const plan = planOf(schema, []);
   return (bytes) => {
     const at = bytes.byteOffset;
     const lean = plan && readMessage(plan, { bytes: wholeBuffer(bytes), at }, at + bytes.length);
@@ -32,13 +27,15 @@ export function decoderOf<Desc extends DescMessage>(
   };
 }
 
+/** Bytes within an array's memory; every Uint8Array is that, and making one costs more than anything else here. */
+export type BytesAt = Pick<Uint8Array, 'buffer' | 'byteOffset' | 'length'>;
+
 type Kind = 'string' | 'bytes' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'messages';
 
 interface FieldPlan {
   readonly name: string;
   readonly kind: Kind;
   readonly wireType: number;
-  readonly leftOut: boolean;
   /** Of a list's elements. */
   readonly plan: Plan | undefined;
 }
@@ -51,7 +48,8 @@ interface Plan {
   readonly fields: readonly (FieldPlan | undefined)[];
 }
 
-interface Cursor {
+/** A place within bytes. */
+export interface Cursor {
   readonly bytes: Buffer;
   at: number;
 }
@@ -71,11 +69,7 @@ const KINDS: Partial<Record<ScalarType, Kind>> = {
 };
 
 /** Undefined for messages whose objects are more than their fields: those with groups, and those of other syntaxes. */
-function planOf(
-  schema: DescMessage,
-  within: readonly DescMessage[],
-  leaveOut: readonly string[],
-): Plan | undefined {
+function planOf(schema: DescMessage, within: readonly DescMessage[]): Plan | undefined {
   const plain = schema.file.proto.syntax === 'proto3' && schema.oneofs.length === 0;
   if (!plain || within.includes(schema)) return undefined;
   const fields: (FieldPlan | undefined)[] = [];
@@ -83,28 +77,22 @@ function planOf(
   for (const field of schema.fields) {
     if (field.fieldKind === 'list') lists.push(field.localName);
     else if (field.fieldKind === 'map') return undefined;
-    if (field.number <= HIGHEST_FIELD) fields[field.number] = fieldPlan(field, [...within, schema], leaveOut);
+    if (field.number <= HIGHEST_FIELD) fields[field.number] = fieldPlan(field, [...within, schema]);
   }
-  const empty = Object.entries(create(schema)).filter(([name]) => !leaveOut.includes(name));
-  return { empty: Object.fromEntries(empty), lists, fields };
+  return { empty: { ...create(schema) }, lists, fields };
 }
 
-function fieldPlan(
-  field: DescField,
-  within: readonly DescMessage[],
-  leaveOut: readonly string[],
-): FieldPlan | undefined {
+function fieldPlan(field: DescField, within: readonly DescMessage[]): FieldPlan | undefined {
   const { localName: name } = field;
   if (field.fieldKind === 'scalar') {
     const kind = field.longAsString ? undefined : KINDS[field.scalar];
     if (kind === undefined || (kind === 'string' && !field.utf8Validation)) return undefined;
     const wireType = kind === 'string' || kind === 'bytes' ? LENGTH_DELIMITED : VARINT;
-    const leftOut = wireType === LENGTH_DELIMITED && leaveOut.includes(name);
-    return { name, kind, wireType, leftOut, plan: undefined };
+    return { name, kind, wireType, plan: undefined };
   }
   if (field.fieldKind !== 'list' || field.listKind !== 'message' || field.delimitedEncoding) return undefined;
-  const plan = planOf(field.message, within, leaveOut);
-  return plan && { name, kind: 'messages', wireType: LENGTH_DELIMITED, leftOut: false, plan };
+  const plan = planOf(field.message, within);
+  return plan && { name, kind: 'messages', wireType: LENGTH_DELIMITED, plan };
 }
 
 /** The message up to `end`, or undefined when it is not for this decoder. */
@@ -142,8 +130,7 @@ function readContent(
     if (element !== undefined) add(message, field.name, element);
     return element !== undefined;
   }
-  if (!field.leftOut) message[field.name] = contentOf(field.kind, cursor, to);
-  else if (field.kind === 'string' && !isAscii(cursor.bytes, cursor.at, to)) return false;
+  message[field.name] = contentOf(field.kind, cursor, to);
   cursor.at = to;
   return true;
 }
@@ -173,8 +160,8 @@ function integerOf(kind: Kind, value: number): bigint | number | boolean | undef
   }
 }
 
-/** An integer up to 2^53, or -1 when there is none before `end`. */
-function readVarint(cursor: Cursor, end: number): number {
+/** Reads an integer up to 2^53; -1 when there is none before `end`. */
+export function readVarint(cursor: Cursor, end: number): number {
   const { bytes } = cursor;
   let value = 0;
   let unit = 1;
@@ -198,7 +185,8 @@ function textOf(bytes: Buffer, from: number, to: number): string {
   return bytes.toString('latin1', from, to);
 }
 
-function isAscii(bytes: Buffer, from: number, to: number): boolean {
+/** Whether all bytes there are ASCII. */
+export function isAscii(bytes: Buffer, from: number, to: number): boolean {
   for (let at = from; at < to; at++) if ((bytes[at] ?? 0) >= 0x80) return false;
   return true;
 }
@@ -208,6 +196,7 @@ function part({ buffer }: Buffer, from: number, to: number): Uint8Array {
   return new Uint8Array(buffer, from, to - from);
 }
 
-function plainBytes(bytes: Uint8Array): Uint8Array {
+/** As an array. Not a Buffer, see above. */
+export function plainBytes(bytes: BytesAt): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

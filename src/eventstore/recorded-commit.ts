@@ -1,8 +1,10 @@
 import { type Commit, CommitSchema, type Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { type Decided, readDecided } from './decided.ts';
 import { CorruptCommit } from './errors.ts';
 import { decoderOf } from './lean-decoder.ts';
 import type { RecordedCommit } from './log.ts';
 import { type StreamRef, streamOfSubject } from './stream.ts';
+import { wholeBuffer } from './whole-buffer.ts';
 
 /** A message of the log as it was stored. */
 export interface StoredCommit {
@@ -24,27 +26,20 @@ export function recordedCommit(stored: StoredCommit): RecordedCommit {
   return new LazyCommit(stored);
 }
 
-/** What nearly every reader of the log looks at. */
-export type Decided = Pick<Decision, 'time' | 'traceparent' | 'events'>;
-
 /**
  * What was decided, when and in which trace, without the ids, which are half of what decoding a commit costs. The
  * commit does not hold on to it: a reader may keep commits at hand longer than it needs what is in them.
  * @throws CorruptCommit
  */
 export function decidedIn(commit: RecordedCommit): readonly Decided[] {
-  return commit instanceof LazyCommit ? commit.decided() : commit.decisions;
+  return commit instanceof LazyCommit ? commit.decided() : commit.decisions.map(decidedOf);
 }
 
 const decodeEnvelope = decoderOf(CommitSchema);
-const decodeDecided = decoderOf(CommitSchema, [
-  'commandId',
-  'fingerprint',
-  'correlationId',
-  'causationId',
-  'actor',
-  'tracestate',
-]);
+
+function decidedOf({ time, traceparent, events }: Decision): Decided {
+  return { time: Number(time), traceparent, events };
+}
 
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
 class LazyCommit implements RecordedCommit {
@@ -74,20 +69,23 @@ class LazyCommit implements RecordedCommit {
   }
 
   decided(): readonly Decided[] {
-    return (this.#commit ?? checked(this.#stored, decodeDecided)).decisions;
+    const { bytes, commitId } = this.#stored;
+    const from = bytes.byteOffset;
+    const read = commitId && readDecided(wholeBuffer(bytes), from, from + bytes.length, commitId);
+    return read || this.#decoded().decisions.map(decidedOf);
   }
 
   #decoded(): Commit {
-    this.#commit ??= checked(this.#stored, decodeEnvelope);
+    this.#commit ??= checked(this.#stored);
     return this.#commit;
   }
 }
 
-function checked(stored: StoredCommit, decode: (bytes: Uint8Array) => Commit): Commit {
+function checked(stored: StoredCommit): Commit {
   const { subject, position, bytes, commitId } = stored;
   let commit: Commit;
   try {
-    commit = decode(bytes);
+    commit = decodeEnvelope(bytes);
   } catch (cause) {
     throw new CorruptCommit(subject, position, cause);
   }

@@ -1,7 +1,8 @@
 import type { Message } from '@bufbuild/protobuf';
+import type { Decided } from '../eventstore/decided.ts';
 import { codecOf, type EventCodec } from '../eventstore/event-codec.ts';
 import type { RecordedCommit } from '../eventstore/log.ts';
-import { type Decided, decidedIn } from '../eventstore/recorded-commit.ts';
+import { decidedIn } from '../eventstore/recorded-commit.ts';
 import type { StreamRef } from '../eventstore/stream.ts';
 import type { EventContext, EventSource, Projection } from './projection.ts';
 
@@ -50,7 +51,7 @@ class DecisionContext implements EventContext {
   constructor(commit: RecordedCommit, index: number, { time, traceparent }: Decided) {
     this.stream = commit.stream;
     this.position = commit.position;
-    this.time = Number(time);
+    this.time = time;
     this.traceparent = traceparent;
     this.#commit = commit;
     this.#index = index;

@@ -45,7 +45,7 @@ class LeanMessage implements ReadMessage {
 }
 
 const START = Buffer.from('NATS/1.0\r\n');
-const [LINE_END, SPACE, COLON] = [13, 32, 58];
+const [LINE_END, SPACE, COLON, DELETE] = [13, 32, 58, 127];
 
 /** True only for headers without a status, which stands where the line would end. */
 function startsHeaders(bytes: Buffer, from: number): boolean {
@@ -71,13 +71,11 @@ class HeadersInPlace implements MsgHdrs {
       return this.#decoded().get(name, match);
     const bytes = this.#bytes;
     for (let line = this.#from + START.length; line < this.#to; ) {
-      const end = bytes.indexOf(LINE_END, line);
-      if (end < 0 || end >= this.#to) break;
-      if (isNamed(bytes, line, name)) {
-        const value = line + name.length + 1;
-        // One string less to make.
-        return bytes.toString('utf8', bytes[value] === SPACE ? value + 1 : value, end).trim();
-      }
+      // A search of its own costs more than the few bytes of a line.
+      let end = line;
+      while (end < this.#to && bytes[end] !== LINE_END) end++;
+      if (end === this.#to) break;
+      if (isNamed(bytes, line, name)) return headerValue(bytes, line + name.length + 1, end);
       line = end + 2;
     }
     return '';
@@ -127,6 +125,16 @@ class HeadersInPlace implements MsgHdrs {
   toString(): string {
     return this.#decoded().toString();
   }
+}
+
+function headerValue(bytes: Buffer, from: number, to: number): string {
+  const start = bytes[from] === SPACE ? from + 1 : from;
+  // Nearly every value is plain, and is made of its bytes at once.
+  for (let at = start; at < to; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte <= SPACE || byte >= DELETE) return bytes.toString('utf8', start, to).trim();
+  }
+  return bytes.toString('latin1', start, to);
 }
 
 function isNamed(bytes: Buffer, line: number, name: string): boolean {

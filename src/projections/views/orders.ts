@@ -18,7 +18,8 @@ export const orders: Projection<OrderRow, OrderEvent> = {
       return { ...placed(context.stream.id, event), timeline: [entry], version };
     }
     if (row === undefined) return undefined;
-    const timeline = [...row.timeline, entry];
+    // One that is spread would have room for many more, in each row.
+    const timeline = row.timeline.concat(entry);
     return { ...(endsSteps(event) ? withoutStep(row) : row), ...changes(row, event), timeline, version };
   },
   schema: orderRowSchema,
