@@ -18,18 +18,29 @@ export interface StoredTrace {
   readonly tracestate?: string | undefined;
 }
 
-const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/;
+/** Version, trace id, span id and flags. */
+const SHAPE = '00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-ff';
+const [TRACE_AT, SPAN_AT, FLAGS_AT] = [SHAPE.indexOf('t'), SHAPE.indexOf('s'), SHAPE.indexOf('f')];
 const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const COMMIT_ID = createContextKey('jetledger commit id');
 
 /** The context that a W3C traceparent of version 00 names; undefined when it is none, which is as good as absent. */
 export function parseTrace({ traceparent, tracestate }: StoredTrace): SpanContext | undefined {
-  const found = traceparent ? TRACEPARENT.exec(traceparent) : null;
-  const [, traceId, spanId, flags] = found ?? [];
-  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
-  const traceFlags = Number.parseInt(flags, 16) & TraceFlags.SAMPLED;
+  if (!traceparent || !isTraceparent(traceparent)) return undefined;
+  const traceId = traceparent.slice(TRACE_AT, SPAN_AT - 1);
+  const spanId = traceparent.slice(SPAN_AT, FLAGS_AT - 1);
+  const traceFlags = flagsOf(traceparent) & TraceFlags.SAMPLED;
   const state = tracestate && TRACESTATE.test(tracestate) ? createTraceState(tracestate) : undefined;
   return { traceId, spanId, traceFlags, isRemote: true, ...(state !== undefined && { traceState: state }) };
+}
+
+/** Whether a text names a context whose spans nobody records; a tenth of the work of parsing it. */
+export function namesUnsampled(traceparent: string | undefined): boolean {
+  return (
+    traceparent !== undefined &&
+    isTraceparent(traceparent) &&
+    (flagsOf(traceparent) & TraceFlags.SAMPLED) === 0
+  );
 }
 
 /** A context as headers carry it. */
@@ -64,3 +75,30 @@ export function activeCommitId(): string | undefined {
   const id = context.active().getValue(COMMIT_ID);
   return typeof id === 'string' ? id : undefined;
 }
+
+/** As the specification demands: version 00, lower case, no id of zeros. By hand, since every command asks. */
+function isTraceparent(text: string): boolean {
+  if (text.length !== SHAPE.length || !text.startsWith('00-')) return false;
+  if (text[SPAN_AT - 1] !== '-' || text[FLAGS_AT - 1] !== '-') return false;
+  return (
+    digitsAboveZero(text, FLAGS_AT, SHAPE.length) >= 0 &&
+    digitsAboveZero(text, TRACE_AT, SPAN_AT - 1) > 0 &&
+    digitsAboveZero(text, SPAN_AT, FLAGS_AT - 1) > 0
+  );
+}
+
+const [ZERO, NINE, LOWER_A, LOWER_F] = [48, 57, 97, 102];
+
+/** How many hexadecimal digits there are not 0; -1 when anything there is none. */
+function digitsAboveZero(text: string, from: number, to: number): number {
+  let above = 0;
+  for (let i = from; i < to; i++) {
+    const code = text.charCodeAt(i);
+    const isDigit = code >= ZERO && code <= NINE;
+    if (!isDigit && (code < LOWER_A || code > LOWER_F)) return -1;
+    if (code !== ZERO) above++;
+  }
+  return above;
+}
+
+const flagsOf = (traceparent: string): number => Number.parseInt(traceparent.slice(FLAGS_AT), 16);

@@ -1,6 +1,10 @@
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
+import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
+import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import type { RequestFailure } from '../../src/eventstore/nats/requests.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { WAYS_OF_REQUESTS, type WayOfRequests } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 
@@ -109,6 +113,32 @@ describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
     );
     expect(replies.map((r) => r.failed ?? r.msg.data.length)).toEqual([0, 1, 2, 3, 4, 'too-large', 6, 7]);
     expect(await requests.collect('echo', 'x'.repeat(1_001), options, () => true)).toBe('too-large');
+    await close();
+  });
+
+  it('refuse rows that are too large for the server, alone or anywhere in a batch, instead of trying again', async () => {
+    await using server = await startTestServer({ extraConfig: { max_payload: 1_000 } });
+    const { connection, requests, close } = await connected(server.url, way);
+    const kind = { replicas: 1, storage: 'file', persist: 'sync' } as const;
+    await ensureBucket(await jetstreamManager(connection), 'rows', kind);
+    const bucket = createNatsBucket({
+      ...{ requests, runtime: systemRuntime, name: 'rows', timeoutMs: 2_000 },
+      ...{ batches: true, announceLosses: false },
+    });
+    const row = (key: string, size: number) => ({
+      ...{ key, expectedRevision: 0, position: 1 },
+      value: new Uint8Array(size).fill(1),
+    });
+    await expect(bucket.write(row('large', 1_001))).rejects.toMatchObject({ code: 'bucket/refused' });
+    for (const sizes of [
+      [1_001, 1, 1],
+      [1, 1_001, 1],
+      [1, 1, 1_001],
+    ]) {
+      const rows = sizes.map((size, i) => row(`row-${i}`, size));
+      await expect(bucket.writeAll?.(rows)).rejects.toMatchObject({ code: 'bucket/refused' });
+    }
+    expect(await bucket.writeAll?.([row('row-0', 1), row('row-1', 1)])).toMatchObject({ written: true });
     await close();
   });
 

@@ -1,4 +1,5 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
+import { failureToSend } from './connection-watch.ts';
 import type { Reply, Requests } from './requests.ts';
 
 export interface BatchMessage {
@@ -31,7 +32,12 @@ export async function publishBatch(
     message.headers.set('Nats-Batch-Id', batchId);
     message.headers.set('Nats-Batch-Sequence', String(index + 1));
     if (message === last) break;
-    requests.connection.publish(message.subject, message.payload, { headers: message.headers });
+    try {
+      requests.connection.publish(message.subject, message.payload, { headers: message.headers });
+    } catch (error) {
+      // What the server has of the batch is never committed.
+      return { failed: failureToSend(error) };
+    }
   }
   last.headers.set('Nats-Batch-Commit', '1');
   return requests.request(last.subject, last.payload, { headers: last.headers, timeoutMs });

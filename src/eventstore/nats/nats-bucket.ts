@@ -87,6 +87,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
   }
 
   function outcomeOf(subject: string, reply: Reply): WriteResult {
+    if (reply.failed === 'too-large') throw tooLarge(subject);
     if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
       throw new OutcomeUnknown(subject, timeoutMs, reply.failed);
     }
@@ -103,6 +104,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
       headers: rowHeaders(row),
     }));
     const reply = await publishBatch(requests, runtime.id(), messages, timeoutMs);
+    if (reply.failed === 'too-large') throw tooLarge(subjectPrefix);
     if (reply.failed === 'not-connected')
       throw new LogUnavailable(`writing to the bucket ${name}: not connected`);
     if (reply.failed !== undefined) throw new OutcomeUnknown(subjectPrefix, timeoutMs, reply.failed);
@@ -166,4 +168,10 @@ function writeResult(name: string, ack: PublishAck): WriteResult {
     'bucket/refused',
     `The bucket ${name} refuses a write: ${description} (${errCode}).`,
   );
+}
+
+/** Nothing of it was stored, and to try again would not help. */
+function tooLarge(subject: string): EventStoreError {
+  const what = `A row under ${subject} is larger than the server takes (its max_payload).`;
+  return new EventStoreError('bucket/refused', what);
 }

@@ -19,28 +19,30 @@ export function meterLog(log: Log, meter: Meter): Log {
     for (const decision of decisions)
       for (const { type } of decision.events) events.add(1, ofEvent(category, type));
   };
-  const timed = async <R extends { readonly appended: boolean }>(append: () => Promise<R>): Promise<R> => {
-    const started = performance.now();
-    let outcome = 'fault';
+  const took = (started: number, outcome: 'stored' | 'conflict' | 'fault'): void =>
+    duration.record((performance.now() - started) / 1_000, ofDuration(outcome));
+  const timed = async <R extends { readonly appended: boolean }>(
+    started: number,
+    append: Promise<R>,
+    stored: () => void,
+  ): Promise<R> => {
     try {
-      const result = await append();
-      outcome = result.appended ? 'stored' : 'conflict';
+      const result = await append;
+      took(started, result.appended ? 'stored' : 'conflict');
+      if (result.appended) stored();
       return result;
-    } finally {
-      duration.record((performance.now() - started) / 1_000, ofDuration(outcome));
+    } catch (error) {
+      took(started, 'fault');
+      throw error;
     }
   };
   return {
     ...log,
-    append: async (stream, expected, commit) => {
-      const result = await timed(() => log.append(stream, expected, commit));
-      if (result.appended) count(stream, commit);
-      return result;
-    },
-    appendAll: async (entries) => {
-      const result = await timed(() => log.appendAll(entries));
-      if (result.appended) for (const { stream, commit } of entries) count(stream, commit);
-      return result;
-    },
+    append: (stream, expected, commit) =>
+      timed(performance.now(), log.append(stream, expected, commit), () => count(stream, commit)),
+    appendAll: (entries) =>
+      timed(performance.now(), log.appendAll(entries), () => {
+        for (const { stream, commit } of entries) count(stream, commit);
+      }),
   };
 }

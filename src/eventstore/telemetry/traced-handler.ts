@@ -13,7 +13,7 @@ import {
 import type { CommandMeta, CommandResult } from '../command.ts';
 import type { Rejection } from '../decider.ts';
 import type { Handler } from '../handler.ts';
-import { contextOf, isSampled, parseTrace, storedTraceOf } from '../trace-context.ts';
+import { contextOf, isSampled, namesUnsampled, parseTrace, storedTraceOf } from '../trace-context.ts';
 import { messaging, SAYS } from './attributes.ts';
 import { endFailed, within } from './spans.ts';
 
@@ -30,6 +30,8 @@ export function traceHandler(
   const begin = (name: string, meta: CommandMeta): Begun => {
     const active = context.active();
     const under = trace.getSpanContext(active);
+    if (under === undefined && namesUnsampled(meta.traceparent))
+      return { span: undefined, parent: active, meta };
     // What is under way here; where nothing is, the trace that the caller has handed in with the command.
     const above = under ?? parseTrace(meta);
     if (above !== undefined && !isSampled(above)) {
@@ -49,39 +51,47 @@ export function traceHandler(
     return about;
   };
 
+  const traced = async <Result extends CommandResult<unknown, Message, Rejection>>(
+    { span, parent, meta }: Traced,
+    category: string,
+    id: string,
+    execute: (stored: CommandMeta) => Promise<Result>,
+  ): Promise<Result> => {
+    let attempts = 1;
+    const decidedAgain = (): void => {
+      attempts++;
+    };
+    const describe = (): void => {
+      span.setAttributes(aboutCategory(category));
+      span.setAttribute(SAYS.aggregateId, id);
+      span.setAttribute(SAYS.attempts, attempts);
+    };
+    try {
+      const result = await inside(parent, span, () => execute({ ...meta, decidedAgain }));
+      if (span.isRecording()) {
+        describe();
+        tellOutcome(span, result);
+      }
+      span.end();
+      return result;
+    } catch (error) {
+      describe();
+      endFailed(span, error, { [SAYS.outcome]: 'fault' });
+      throw error;
+    }
+  };
+
   return {
     load: handler.load,
     find: handler.find,
     close: handler.close,
 
-    execute: async (decider, id, command, meta, options) => {
+    execute: (decider, id, command, meta, options) => {
       const { category } = decider;
       const { span, parent, meta: stored } = begin(`${category}.${nameOf(command)}`, meta);
       if (span === undefined) return handler.execute(decider, id, command, stored, options);
-      let attempts = 1;
-      const decidedAgain = (): void => {
-        attempts++;
-      };
-      const describe = (): void => {
-        span.setAttributes(aboutCategory(category));
-        span.setAttribute(SAYS.aggregateId, id);
-        span.setAttribute(SAYS.attempts, attempts);
-      };
-      try {
-        const result = await inside(parent, span, () =>
-          handler.execute(decider, id, command, { ...stored, decidedAgain }, options),
-        );
-        if (span.isRecording()) {
-          describe();
-          tellOutcome(span, result);
-        }
-        span.end();
-        return result;
-      } catch (error) {
-        describe();
-        endFailed(span, error, { [SAYS.outcome]: 'fault' });
-        throw error;
-      }
+      const execute = (own: CommandMeta) => handler.execute(decider, id, command, own, options);
+      return traced({ span, parent, meta: stored }, category, id, execute);
     },
 
     commitAll: async (parts, meta) => {
@@ -108,6 +118,8 @@ interface Begun {
   /** With the trace context that is to be stored. */
   readonly meta: CommandMeta;
 }
+
+type Traced = Begun & { readonly span: Span };
 
 /** Field by field: Node 20 makes a hidden class of its own for each spread with more fields behind it. */
 function withTrace(meta: CommandMeta, span: SpanContext): CommandMeta {
