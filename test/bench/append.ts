@@ -1,6 +1,7 @@
-import { createLogStream, openTestLog } from '../support/nats-log.ts';
+import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
+import { boundsOf } from './product.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
 import { appendThrough, freshAggregates, openBare, publishThrough } from './sides.ts';
 
@@ -16,7 +17,7 @@ export const appendScenario: Scenario = {
   run: async ({ rounds, scale, print }: BenchOptions) => {
     await using server = await startTestServer();
     await createLogStream(server.url);
-    await using product = await openTestLog(server.url);
+    await using product = await openTestLog(server.url, TEST_LOG, boundsOf(false));
     await using bare = await openBare(server.url);
     const seconds = secondsOf(scale);
     const rows: ResultRow[] = [];

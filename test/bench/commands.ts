@@ -68,7 +68,7 @@ async function onServer(
 ): Promise<ResultRow[]> {
   await using server = await startTestServer({ syncAlways });
   await createLogStream(server.url);
-  await using product = await openProduct(server.url);
+  await using product = await openProduct(server.url, syncAlways);
   const { short, long, warm: used } = idsOf(options);
   options.print(
     `${short.length} aggregates with 10 events, ${long.length} with 1,000, synced: ${syncAlways}`,

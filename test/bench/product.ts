@@ -18,9 +18,14 @@ export interface Product extends AsyncDisposable {
 const PATIENT = { attemptTimeoutMs: 15_000, deadlineMs: 60_000 };
 const BUCKET = 'bench_snapshots';
 
+/** As the service opens its log: where nothing is synced, on one server, commits are not packed. */
+export function boundsOf(syncAlways: boolean) {
+  return { ...PATIENT, groupCommit: syncAlways ? 'auto' : 'off' } as const;
+}
+
 /** Opens the log and its snapshots; `createLogStream` comes first. */
-export async function openProduct(url: string): Promise<Product> {
-  const handle: LogHandle = await openTestLog(url, TEST_LOG, PATIENT);
+export async function openProduct(url: string, syncAlways: boolean): Promise<Product> {
+  const handle: LogHandle = await openTestLog(url, TEST_LOG, boundsOf(syncAlways));
   const { log, requests, connection } = handle;
   const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes: 2 ** 30 } as const;
   await ensureBucket(await jetstreamManager(connection), BUCKET, kind);

@@ -19,7 +19,7 @@ export const scaleScenario: Scenario = {
     const open = async (url: string, commits: number) => {
       print(`filling a log with ${commits} commits`);
       await createLogStream(url);
-      const product = await openProduct(url);
+      const product = await openProduct(url, false);
       const ids = Array.from({ length: commits / COMMITS_EACH }, (_, i) => `a-${i}`);
       await fill(product, ids, COMMITS_EACH);
       return { product, ids };

@@ -97,10 +97,16 @@ export async function startPeer(): Promise<Peer> {
       await handle(store, id, () => added(events));
     },
     [Symbol.asyncDispose]: async () => {
+      process.on('uncaughtException', ignoreShutdown);
       await store.close();
       await postgres[Symbol.asyncDispose]();
     },
   };
+}
+
+/** PostgreSQL's word for its own end, which a connection that emmett leaves open raises where nobody can catch it. */
+function ignoreShutdown(error: Error & { readonly code?: unknown }): void {
+  if (error.code !== '57P01') throw error;
 }
 
 function install(): void {
