@@ -12,7 +12,10 @@ export const REMEMBERED_COMMANDS = 256;
 export interface CommandLog {
   /** How many commands were remembered in all, those that were forgotten since included. */
   count: number;
-  /** A record for each: the first command, behind it a ring of the last ones. Room that is not used yet is zero. */
+  /**
+   * A record for each: the first command, behind it a ring of the last ones. The first word of all records stands before
+   * the others, so that looking for one reads a sixteenth of the memory. Room that is not used yet is zero.
+   */
   words: Uint32Array<ArrayBuffer>;
 }
 
@@ -21,9 +24,12 @@ export function emptyCommandLog(): CommandLog {
   return { count: 0, words: NO_WORDS };
 }
 
-/** A record in words of 32 bits: 4 name the command, 2 its content, 2 hold the version. */
+/** A record in words of 32 bits: 4 name the command, 2 its content, 2 hold the version. All but the first are its rest. */
 const RECORD = 8;
-const [CONTENT, VERSION] = [4, 6];
+const REST = RECORD - 1;
+const [CONTENT, VERSION] = [3, 5];
+const NAME = 4;
+const WORD_BYTES = Uint32Array.BYTES_PER_ELEMENT;
 const WORD = 2 ** 32;
 const NO_WORDS = new Uint32Array();
 const MOST_RECORDS = 1 + REMEMBERED_COMMANDS;
@@ -31,22 +37,19 @@ const MOST_RECORDS = 1 + REMEMBERED_COMMANDS;
 const ROOMS = [2, 8, 32, 128, MOST_RECORDS];
 
 // One for all: what is looked up or remembered is named here first, in one go.
-const name = new Uint32Array(CONTENT);
+const name = new Uint32Array(NAME);
 
 /** Remembers a stored decision, in place. */
 export function rememberCommand(log: CommandLog, decision: Decision, version: number): void {
   const index = log.count === 0 ? 0 : 1 + ((log.count - 1) % REMEMBERED_COMMANDS);
   log.count++;
-  const needed = roomFor(log.count);
-  if (log.words.length < needed) {
-    const words = new Uint32Array(needed);
-    words.set(log.words);
-    log.words = words;
-  }
+  const room = roomFor(log.count);
+  if (roomOf(log.words) < room) log.words = withRoom(log.words, room);
   const { words } = log;
-  const at = index * RECORD;
   nameOf(decision.commandId);
-  for (let i = 0; i < CONTENT; i++) words[at + i] = name[i] ?? 0;
+  words[index] = name[0] ?? 0;
+  const at = room + index * REST;
+  for (let i = 1; i < NAME; i++) words[at + i - 1] = name[i] ?? 0;
   const content = contentOf(decision.fingerprint);
   words[at + CONTENT] = content[0];
   words[at + CONTENT + 1] = content[1];
@@ -64,26 +67,34 @@ export function recallCommand(
   nameOf(id);
   const { words } = log;
   const first = name[0];
-  const end = usedWords(log);
-  for (let at = 0; at < end; at += RECORD) {
-    if (words[at] !== first || !isNamed(words, at)) continue;
+  const used = usedRecords(log.count);
+  for (let index = 0; index < used; index++) {
+    if (words[index] !== first) continue;
+    const at = roomOf(words) + index * REST;
+    if (!isNamed(words, at)) continue;
     const version = (words[at + VERSION] ?? 0) + (words[at + VERSION + 1] ?? 0) * WORD;
     return { version, same: agrees(words, at, fingerprint) };
   }
   return undefined;
 }
 
-/** The records of a log, to be kept elsewhere; a view, which the next command may change. */
-export function recordsOf(log: CommandLog): Uint8Array {
-  return new Uint8Array(log.words.buffer, 0, usedWords(log) * Uint32Array.BYTES_PER_ELEMENT);
+/** The records of a log, to be kept elsewhere: two parts, one behind the other. Views, which the next command may change. */
+export function recordsOf(log: CommandLog): readonly [Uint8Array, Uint8Array] {
+  const used = usedRecords(log.count);
+  const { buffer } = log.words;
+  return [
+    new Uint8Array(buffer, 0, used * WORD_BYTES),
+    new Uint8Array(buffer, roomOf(log.words) * WORD_BYTES, used * REST * WORD_BYTES),
+  ];
 }
 
 /** The log of which `recordsOf` gave the records. @returns nothing when they do not fit the count */
 export function commandLogOf(count: number, records: Uint8Array): CommandLog | undefined {
-  const log: CommandLog = { count, words: count === 0 ? NO_WORDS : new Uint32Array(roomFor(count)) };
-  const room = recordsOf(log);
-  if (room.length !== records.length) return undefined;
-  room.set(records);
+  if (records.length !== usedRecords(count) * RECORD * WORD_BYTES) return undefined;
+  const log: CommandLog = { count, words: withRoom(NO_WORDS, roomFor(count)) };
+  const [firsts, rests] = recordsOf(log);
+  firsts.set(records.subarray(0, firsts.length));
+  rests.set(records.subarray(firsts.length));
   return log;
 }
 
@@ -93,15 +104,27 @@ export function sameFingerprint(stored: Uint8Array, given: Uint8Array | undefine
   return stored.length === given.length && stored.every((byte, i) => byte === given[i]);
 }
 
-const usedWords = ({ count }: CommandLog): number => Math.min(count, MOST_RECORDS) * RECORD;
+const usedRecords = (count: number): number => Math.min(count, MOST_RECORDS);
+const roomOf = (words: Uint32Array): number => words.length / RECORD;
 
 /** The same for the same count, however it came about: two logs are compared word by word. */
 function roomFor(count: number): number {
-  return (ROOMS.find((room) => room >= count) ?? MOST_RECORDS) * RECORD;
+  if (count === 0) return 0;
+  for (const room of ROOMS) if (room >= count) return room;
+  return MOST_RECORDS;
 }
 
+function withRoom(words: Uint32Array<ArrayBuffer>, room: number): Uint32Array<ArrayBuffer> {
+  if (room === 0) return NO_WORDS;
+  const larger = new Uint32Array(room * RECORD);
+  larger.set(words.subarray(0, roomOf(words)));
+  larger.set(words.subarray(roomOf(words)), room);
+  return larger;
+}
+
+/** @param at where the rest of its record begins */
 function isNamed(words: Uint32Array, at: number): boolean {
-  return words[at + 1] === name[1] && words[at + 2] === name[2] && words[at + 3] === name[3];
+  return words[at] === name[1] && words[at + 1] === name[2] && words[at + 2] === name[3];
 }
 
 function agrees(words: Uint32Array, at: number, fingerprint: Uint8Array | undefined): boolean {
@@ -115,7 +138,7 @@ function agrees(words: Uint32Array, at: number, fingerprint: Uint8Array | undefi
 function nameOf(id: string): void {
   if (id.length === UUID_LENGTH && nameOfUuid(id)) return;
   const digest = createHash('sha256').update(id).digest();
-  for (let i = 0; i < CONTENT; i++) name[i] = digest.readUInt32LE(i * Uint32Array.BYTES_PER_ELEMENT);
+  for (let i = 0; i < NAME; i++) name[i] = digest.readUInt32LE(i * WORD_BYTES);
 }
 
 const UUID_LENGTH = 36;
@@ -149,7 +172,7 @@ function contentOf(fingerprint: Uint8Array): readonly [number, number] {
   const digest = DIGEST_LENGTHS.includes(fingerprint.length)
     ? fingerprint
     : createHash('sha256').update(fingerprint).digest();
-  return [wordAt(digest, 0), wordAt(digest, Uint32Array.BYTES_PER_ELEMENT)];
+  return [wordAt(digest, 0), wordAt(digest, WORD_BYTES)];
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {

@@ -17,6 +17,8 @@ export interface Folded<State> {
   confirmedAt: number;
   /** Set from when it came out of a snapshot or the log until a commit of this process is appended to it. */
   cold?: boolean;
+  /** Set while it waits for its snapshot to be written. */
+  waiting?: boolean;
   /** How many more commits may pass before a new snapshot is worth writing; versions have gaps, so they cannot say. */
   snapshotPause?: number;
   /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */

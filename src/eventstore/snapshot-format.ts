@@ -18,12 +18,14 @@ export function sealSnapshot(incarnation: string, folded: Folded<unknown>): Uint
   const { state, version, commands } = folded;
   const content: Content = [incarnation, state, version, commands.count];
   const clone = serialize(content);
-  const records = recordsOf(commands);
-  const bytes = Buffer.allocUnsafeSlow(CONTENT_AT + clone.length + records.length);
+  const [firsts, rests] = recordsOf(commands);
+  const recordsAt = CONTENT_AT + clone.length;
+  const bytes = Buffer.allocUnsafeSlow(recordsAt + firsts.length + rests.length);
   bytes[0] = FORMAT;
   bytes.writeUInt32LE(clone.length, LENGTH_AT);
   bytes.set(clone, CONTENT_AT);
-  bytes.set(records, CONTENT_AT + clone.length);
+  bytes.set(firsts, recordsAt);
+  bytes.set(rests, recordsAt + firsts.length);
   bytes.writeUInt32LE(crc32(bytes.subarray(LENGTH_AT)), CHECKSUM_AT);
   return bytes;
 }

@@ -110,11 +110,20 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
   }
 
   async function writeOne({ key, folded }: Waiting): Promise<void> {
+    folded.waiting = false;
     const bytes = folded.disowned ? undefined : sealed(folded);
     if (bytes === undefined || bytes.length > MAX_BYTES) return;
     folded.snapshotPause = Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
     // A cache: what cannot be written is missing, and missing costs time only.
     await store.put(key, bytes).catch(() => undefined);
+  }
+
+  /** What was there before of the aggregate does not wait any more. */
+  function takeOut(name: string): void {
+    const entry = waiting.get(name);
+    if (entry === undefined) return;
+    entry.folded.waiting = false;
+    waiting.delete(name);
   }
 
   /** The ones that wait for longest. */
@@ -173,14 +182,17 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     },
     write: (decider, stream, folded) => {
       if (closed || folded.commands.count < FEWEST_COMMANDS) return;
-      waiting.delete(keyOf(stream));
+      takeOut(keyOf(stream));
       void writeOne({ key: snapshotKey(decider, stream), folded });
     },
     offer: (decider, stream, folded) => {
+      // What waits is written as it then is.
+      if (folded.waiting || closed || folded.commands.count < FEWEST_COMMANDS) return;
       const name = keyOf(stream);
-      if (closed || folded.commands.count < FEWEST_COMMANDS) return;
       if (folded.snapshotPause !== undefined && folded.snapshotPause-- > 0) return;
       if (!waiting.has(name) && waiting.size >= settings.maxWaiting) return;
+      takeOut(name);
+      folded.waiting = true;
       waiting.set(name, { key: snapshotKey(decider, stream), folded });
       pacing ??= pace();
     },

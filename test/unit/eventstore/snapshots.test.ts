@@ -276,6 +276,25 @@ describe('the writing of snapshots', () => {
     });
   });
 
+  it('goes on for a state that another one of the same aggregate took the place of', async () => {
+    const { store, tick, offer, snapshots } = paced({});
+    const [first, second] = [folded(1, 1), folded(2, 2)];
+    offer('a', first);
+    offer('a', second);
+    await tick();
+    expect(store.puts).toHaveLength(1);
+    expect(openSnapshot(INCARNATION, store.entries.get(KEY) ?? new Uint8Array())).toMatchObject({
+      version: 2,
+    });
+    offer('a', first);
+    await tick();
+    offer('a', first);
+    snapshots.write(counter, counterRef('a'), second);
+    offer('a', first);
+    await tick();
+    expect(store.puts).toHaveLength(4);
+  });
+
   it('is bounded: aggregates beyond those that may wait are not written this time', async () => {
     const { store, tick, offer } = paced({ maxWaiting: 2 });
     for (const id of ['a', 'b', 'c']) offer(id, folded(1, 1));
