@@ -55,14 +55,14 @@ export function createNatsLog(options: NatsLogOptions): Log {
       const found = await gets.leader({ seq: position });
       return found === undefined ? undefined : toCommit(found);
     },
-    head: async () => (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0,
+    head: () => headOf(gets),
     scan: (scan) => scanLog(options, gets, scan),
   };
 }
 
 async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions): AsyncGenerator<LogBatch> {
   const { requests, runtime, stream, prefix } = options;
-  const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets, prefix);
+  const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets);
   if (scan.after >= end) return;
   const reader = readOrdered({
     requests,
@@ -83,6 +83,7 @@ async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions):
   }
 }
 
-async function headOf(gets: Gets, prefix: string): Promise<number> {
-  return (await gets.leader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0;
+/** The stream's last message. Of any narrower wildcard a server looks through all subjects: 11 ms for 100,000 of them. */
+async function headOf(gets: Gets): Promise<number> {
+  return (await gets.leader({ last_by_subj: '>' }))?.seq ?? 0;
 }
