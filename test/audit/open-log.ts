@@ -2,7 +2,9 @@ import { connect } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
 import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import { acknowledgingEarly, withoutExpectation } from './broken-logs.ts';
 
@@ -30,7 +32,12 @@ export const LIVENESS = { pingInterval: 700, maxPingOut: 2 } as const;
 /** The log as a process of the product has it, on a connection of its own that never gives up. */
 export interface AuditLog extends AsyncDisposable {
   readonly log: Log;
+  /** In `AUDIT_SNAPSHOTS`, which need not be there. */
+  readonly snapshots: SnapshotStore;
 }
+
+/** The bucket of the writers' snapshots: as in the product one copy, which a dead server takes with it. */
+export const AUDIT_SNAPSHOTS = 'audit_snapshots';
 
 /** Opens the log. @throws LogUnavailable when no server answers */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
@@ -58,7 +65,8 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       deadlineMs: 3_000,
       groupCommit: options.groupCommit ?? 'auto',
     });
-    return { log: broken(log, options.broken), [Symbol.asyncDispose]: close };
+    const snapshots = createNatsSnapshotStore({ requests, bucket: AUDIT_SNAPSHOTS, timeoutMs: 700 });
+    return { log: broken(log, options.broken), snapshots, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;

@@ -6,6 +6,8 @@ export type Fault =
   | 'duplicated'
   /** An answer names another version or state than the log has. */
   | 'answer'
+  /** A snapshot is not the fold of the log up to its version. */
+  | 'snapshot'
   /** A stored decision is not what its command comes to on the state before it; also when it is half there. */
   | 'illegal'
   /** Something is stored that was refused, or that nobody asked for. */

@@ -75,6 +75,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditResult> {
   const operations = writers.histories.flatMap((file) => readHistory<AccountCommand>(file));
   const report = checkHistory(account, operations, commits);
   if (commits.length !== head) addViolation(report, 'log', `${commits.length} commits were read of ${head}`);
+  for (const wrong of writers.wrongSnapshots) addViolation(report, 'snapshot', wrong);
   const clean = isClean(report);
   if (clean) await rm(folder, { recursive: true, force: true });
   return { report, faults, errors: countErrors(operations), kept: clean ? undefined : folder };

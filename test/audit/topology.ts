@@ -1,8 +1,12 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { clusterFaults, type Fault, networkFaults, serverFaults } from './faults.ts';
+import { AUDIT_SNAPSHOTS } from './open-log.ts';
 
 export type TopologyName = 'r1' | 'r3';
 
@@ -41,6 +45,7 @@ async function dressed(
   try {
     for (const url of urls) proxies.push(await startFaultProxy(url));
     await createLogStream(urls.join(','), TEST_LOG, replicas);
+    await createSnapshotBucket(urls);
     return {
       urls,
       proxied: proxies.map((proxy) => proxy.url),
@@ -55,6 +60,13 @@ async function dressed(
     await dispose();
     throw error;
   }
+}
+
+async function createSnapshotBucket(urls: readonly string[]): Promise<void> {
+  const connection = await connect({ servers: [...urls] });
+  const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes: 64 * 1024 * 1024 } as const;
+  await ensureBucket(await jetstreamManager(connection), AUDIT_SNAPSHOTS, kind);
+  await connection.close();
 }
 
 /** Every fault undoes itself, also when it fails; what is left is a server that may still be paused. */

@@ -33,6 +33,11 @@ await runWriter({
     log: opened.log,
     runtime: systemRuntime,
     settings: { cacheEntries: options.cacheEntries },
+    snapshots: {
+      store: opened.snapshots,
+      settings: { verifyShare: 0.2 },
+      onWrong: (wrong) => process.send?.({ wrongSnapshot: JSON.stringify(wrong) }),
+    },
   }),
   record: recordTo(options.history),
   name: options.name,
@@ -49,8 +54,9 @@ async function openWhenThere(from: AuditLogOptions): Promise<AuditLog> {
   for (;;) {
     try {
       return await openAuditLog(from);
-    } catch (error) {
-      if (stopping.signal.aborted) throw error;
+    } catch {
+      // Asked to end before there was anybody to write to.
+      if (stopping.signal.aborted) process.exit(0);
       await delay(100);
     }
   }

@@ -20,6 +20,8 @@ export interface WritersOptions {
 export interface Writers {
   /** History files of all writers there ever were. */
   readonly histories: readonly string[];
+  /** What was found of snapshots that are not the fold of the log. */
+  readonly wrongSnapshots: readonly string[];
   /** Resolves when the first ones have opened the log, or have ended. */
   ready(): Promise<void>;
   /** Ends one with SIGKILL and starts its successor. */
@@ -40,6 +42,7 @@ const SCRIPT = fileURLToPath(new URL('./writer-process.ts', import.meta.url));
 /** Starts the writers. They end with this process at the latest. */
 export function startWriters(options: WritersOptions): Writers {
   const histories: string[] = [];
+  const wrongSnapshots: string[] = [];
   const running: Running[] = [];
 
   function start(index: number, predecessor?: string): Running {
@@ -60,7 +63,10 @@ export function startWriters(options: WritersOptions): Writers {
     };
     const child = fork(SCRIPT, [JSON.stringify(given)], { execArgv: ['--import', 'tsx'] });
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    // Its only message says that it has begun.
+    child.on('message', (message: 'ready' | { readonly wrongSnapshot: string }) => {
+      if (message !== 'ready') wrongSnapshots.push(`${name}: ${message.wrongSnapshot}`);
+    });
+    // Its first message says that it has begun.
     const ready = Promise.race([
       gone,
       new Promise<void>((resolve) => child.once('message', () => resolve())),
@@ -71,6 +77,7 @@ export function startWriters(options: WritersOptions): Writers {
   for (let index = 0; index < options.count; index++) running.push(start(index));
   return {
     histories,
+    wrongSnapshots,
     ready: async () => {
       await Promise.all(running.map((writer) => writer.ready));
     },
