@@ -46,7 +46,10 @@ const COMMIT_BUCKETS = [0, 1, 2, 5, 10, 25, 50, 100, 250, 1_000];
 
 const SCOPE = 'jetledger';
 
-/** Gauges and counters that are asked for; the others are our own. Exactly one fits each instrument: its numbers are then kept once, however many readers there are. */
+/**
+ * Gauges and counters that are asked for; the others are our own. Exactly one fits each instrument: its numbers are then
+ * kept once, however many readers there are.
+ */
 const VIEWS: ViewOptions[] = [InstrumentType.OBSERVABLE_COUNTER, InstrumentType.OBSERVABLE_GAUGE].map(
   (instrumentType) => ({ instrumentType, aggregationCardinalityLimit: MAX_SERIES }),
 );
