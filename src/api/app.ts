@@ -1,24 +1,20 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from './deps.ts';
-import { guardRoutes } from './guards/guards.ts';
+import { guardRoutes } from './guards.ts';
 import { meterRequests } from './metrics.ts';
-import { answerUnknownRoutes } from './not-found.ts';
 import { documentRoutes } from './openapi.ts';
 import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
-import { consumerRoutes } from './routes/admin-consumers.ts';
-import { parkedRoutes } from './routes/admin-parked.ts';
-import { devTracesRoutes } from './routes/dev-traces.ts';
-import { devTracesPage } from './routes/dev-traces-page.ts';
-import { healthRoutes } from './routes/health.ts';
-import { metricsRoute } from './routes/metrics.ts';
+import { consumerRoutes, parkedRoutes } from './routes/admin.ts';
+import { devTracesPage, devTracesRoutes } from './routes/dev-traces.ts';
+import { healthRoutes, metricsRoute } from './routes/health.ts';
 import { orderStreams } from './routes/order-stream.ts';
 import { orderRoutes } from './routes/orders.ts';
 import { productRoutes } from './routes/products.ts';
 import { statisticsRoutes } from './routes/statistics.ts';
 import { userRoutes } from './routes/users.ts';
-import { createServer } from './server.ts';
+import { answerUnknownRoutes, createServer } from './server.ts';
 import { traceRequests } from './tracing.ts';
 
 /** The whole HTTP API, not yet listening. Tests and production build it here, so that they share every option. */

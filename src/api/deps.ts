@@ -5,11 +5,10 @@ import type { CommandHandler } from '../eventstore/command.ts';
 import type { Log } from '../eventstore/log.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import type { StoredTrace } from '../eventstore/trace-context.ts';
-import type { LiveOrders, ReadModels } from '../projections/read-models.ts';
-import type { Authentication } from './auth/authenticator.ts';
-import type { BrowserSettings } from './guards/browsers.ts';
-import type { PaceSettings } from './guards/pace.ts';
-import type { PreconditionSettings } from './guards/preconditions.ts';
+import type { LiveOrders } from '../projections/views/live-fold.ts';
+import type { ReadModels } from '../projections/views/read-side.ts';
+import type { Authentication } from './auth/identity.ts';
+
 import type { DevTraces } from './schemas/dev-traces.ts';
 
 /** What readiness says; every failing reason at once. */
@@ -191,4 +190,25 @@ export interface AppDeps extends ServiceDeps {
   readonly pseudonymOf: (user: string) => string;
   /** Where the delay of the event loop is read, for tests; by default it is measured. */
   readonly eventLoopDelayMs?: () => number;
+}
+
+export interface BrowserSettings {
+  /** Whether the headers that keep browsers out of trouble are sent. */
+  readonly securityHeaders: boolean;
+  /** For how long browsers use TLS only; 0 = the header is not sent. */
+  readonly hstsSeconds: number;
+}
+
+export interface PaceSettings {
+  /** Requests of one client per window; 0 = as many as it likes. */
+  readonly max: number;
+  readonly windowMs: number;
+}
+
+/** What the operator demands of those who change something. */
+export interface PreconditionSettings {
+  /** A POST that takes an Idempotency-Key needs one. */
+  readonly requireIdempotencyKey: boolean;
+  /** A change of something that exists needs If-Match. */
+  readonly requireIfMatch: boolean;
 }

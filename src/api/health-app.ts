@@ -4,10 +4,8 @@ import { demandAccess } from './auth/authenticate.ts';
 import type { AppDeps } from './deps.ts';
 import { sendProblem } from './problem-reply.ts';
 import { logRequests } from './request-log.ts';
-import { healthRoutes } from './routes/health.ts';
-import { metricsRoute } from './routes/metrics.ts';
-import { Live, Ready } from './schemas/health.ts';
-import { Problem } from './schemas/problem.ts';
+import { healthRoutes, metricsRoute } from './routes/health.ts';
+import { Live, Problem, Ready } from './schemas/problem.ts';
 import { createServer } from './server.ts';
 import { traceRequests } from './tracing.ts';
 

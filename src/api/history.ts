@@ -1,10 +1,10 @@
 import { type DescMessage, type Message, toJson } from '@bufbuild/protobuf';
+import { codecOf } from '../eventstore/codec/event-codec.ts';
 import type { Upcaster } from '../eventstore/decider.ts';
-import { codecOf } from '../eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../eventstore/log.ts';
 import type { StreamRef } from '../eventstore/stream.ts';
-import type { RecordedEvent } from './schemas/history.ts';
-import { traceIdOfParent } from './trace.ts';
+import type { RecordedEvent } from './schemas/stream.ts';
+import { traceIdOfParent } from './tracing.ts';
 
 /** What a decider says about its events. */
 export interface EventSource {

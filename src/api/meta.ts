@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { v5 as uuidV5 } from 'uuid';
 import type { CommandMeta, Expectation } from '../eventstore/command.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
-import { traceContextOf } from './trace.ts';
+import { traceContextOf } from './tracing.ts';
 
 // Fixed for ever: ids of what earlier keys created derive from it.
 const NAMESPACE = 'b1b7a4f6-5d0c-4d0e-9a43-3f2f6d3c8e51';

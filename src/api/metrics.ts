@@ -1,6 +1,6 @@
 import type { Meter } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { labelSets } from '../eventstore/label-sets.ts';
+import { labelSets } from '../eventstore/telemetry/metrics.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 

@@ -1,18 +1,137 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import type { Access } from './auth/access.ts';
+import { type Access, scopesOf } from './auth/access.ts';
 import { allPublic } from './auth/authenticate.ts';
-import { addExamples } from './openapi-examples.ts';
-import { SECURITY_SCHEMES, securityOf } from './openapi-security.ts';
+import { problemBody } from './problem-reply.ts';
+import { isProblemCode } from './problems.ts';
 import { ConsumerControl, Consumers, Parked, ParkedMarked, ParkedPage } from './schemas/admin.ts';
-import { Live, Ready } from './schemas/health.ts';
-import { History } from './schemas/history.ts';
 import { Order, OrderAnswer, OrderPage } from './schemas/order.ts';
-import { Problem } from './schemas/problem.ts';
+import { Live, Problem, Ready } from './schemas/problem.ts';
 import { Product, ProductAnswer, ProductPage } from './schemas/product.ts';
 import { Statistics } from './schemas/statistics.ts';
+import { History } from './schemas/stream.ts';
 import { User, UserAnswer } from './schemas/user.ts';
+
+/** How callers show who they are, for the document. */
+export const SECURITY_SCHEMES = {
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description:
+      'A token of the configured issuer. Its scopes open the routes: `users` the own user, `orders` the own orders, `catalogue` the products, `admin` everything. Where authentication is switched off (development and test only) none is needed.',
+  },
+} as const;
+
+/** The security of an operation: one of the scopes is enough; none at all is needed for a public one. */
+export function securityOf(access: Access): { bearer: string[] }[] {
+  return (scopesOf(access) ?? []).map((scope) => ({ bearer: [scope] }));
+}
+
+/** The part of a schema that an example is made from. */
+interface Schema {
+  $ref?: string;
+  type?: string;
+  const?: unknown;
+  enum?: readonly unknown[];
+  anyOf?: readonly Schema[];
+  examples?: readonly unknown[];
+  properties?: Readonly<Record<string, Schema>>;
+  required?: readonly string[];
+  items?: Schema;
+  minimum?: number;
+}
+
+interface Media {
+  schema?: Schema;
+  example?: unknown;
+  examples?: Readonly<Record<string, { summary: string; value: unknown }>>;
+}
+type Content = Readonly<Record<string, Media>>;
+
+/** The part of the document that gets examples. */
+interface Documented {
+  components?: { schemas?: object };
+  paths?: object;
+}
+
+interface Operation {
+  requestBody?: { content: Content };
+  responses?: Readonly<Record<string, { description?: string; content?: Content }>>;
+}
+
+const REQUEST_ID = '0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e';
+const NAMED_CODE = /`([a-z-]+\/[a-z-]+|internal)`/g;
+
+/**
+ * Gives every component, every body and every answer of a document an example, made from those of its fields; a
+ * problem answer gets one for each code that its description names.
+ */
+export function addExamples({ components = {}, paths = {} }: Documented): void {
+  const schemas = (components.schemas ?? {}) as Record<string, Schema>;
+  for (const schema of Object.values(schemas)) schema.examples ??= [exampleOf(schema, schemas)];
+  for (const path of Object.values(paths as Record<string, Record<string, Operation>>)) {
+    for (const { requestBody, responses = {} } of Object.values(path)) {
+      illustrate(requestBody?.content, '', schemas);
+      for (const { description = '', content } of Object.values(responses)) {
+        illustrate(content, description, schemas);
+      }
+    }
+  }
+}
+
+function illustrate(
+  content: Content | undefined,
+  description: string,
+  schemas: Record<string, Schema>,
+): void {
+  for (const [type, media] of Object.entries(content ?? {})) {
+    if (type === 'application/problem+json') media.examples = problemExamples(description);
+    else if (type === 'application/json' && media.schema) media.example = exampleOf(media.schema, schemas);
+  }
+}
+
+function problemExamples(description: string): Record<string, { summary: string; value: unknown }> {
+  const codes = [...description.matchAll(NAMED_CODE)].map(([, code]) => code).filter(isProblemCode);
+  return Object.fromEntries(
+    codes.map((code) => {
+      const value = JSON.parse(problemBody({ code }, { requestId: REQUEST_ID })) as { title: string };
+      return [code.replace('/', '.'), { summary: value.title, value }];
+    }),
+  );
+}
+
+/** A value that a schema allows: the one that it shows itself, else one made from its parts. */
+function exampleOf(schema: Schema, schemas: Record<string, Schema>): unknown {
+  const { $ref, examples, anyOf, enum: allowed, type } = schema;
+  if ($ref !== undefined) return exampleOf(schemas[$ref.slice($ref.lastIndexOf('/') + 1)] ?? {}, schemas);
+  if (examples !== undefined) return examples[0];
+  if ('const' in schema) return schema.const;
+  if (allowed !== undefined) return allowed[0];
+  if (anyOf?.[0] !== undefined) return exampleOf(anyOf[0], schemas);
+  switch (type) {
+    case 'object':
+      return objectExample(schema, schemas);
+    case 'array':
+      return schema.items ? [exampleOf(schema.items, schemas)] : [];
+    case 'integer':
+    case 'number':
+      return schema.minimum ?? 0;
+    case 'boolean':
+      return false;
+    default:
+      return 'text';
+  }
+}
+
+/** An optional text that shows no example of itself is left out rather than made up. */
+function objectExample({ properties = {}, required = [] }: Schema, schemas: Record<string, Schema>): object {
+  const shown = Object.entries(properties).filter(
+    ([name, { type, examples }]) => required.includes(name) || type !== 'string' || examples !== undefined,
+  );
+  return Object.fromEntries(shown.map(([name, property]) => [name, exampleOf(property, schemas)]));
+}
 
 const COMPONENTS = [
   Problem,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { LivePlace } from '../projections/read-models.ts';
+import type { LivePlace } from '../projections/views/live-fold.ts';
 import { sendProblem } from './problem-reply.ts';
 
 /** A position of the log as clients send it back: `1234@life`, or the bare number, which no restored log can refuse. */

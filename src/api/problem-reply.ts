@@ -1,8 +1,59 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Problem } from './problem.ts';
-import { PROBLEMS } from './problems.ts';
-import { traceIdOf } from './trace.ts';
-import { traceProblem } from './tracing.ts';
+import type { CommandResult } from '../eventstore/command.ts';
+import type { Rejection } from '../eventstore/decider.ts';
+import { isProblemCode, PROBLEMS, type ProblemCode } from './problems.ts';
+import { traceIdOf, traceProblem } from './tracing.ts';
+
+/** One thing that is wrong with a request. */
+export interface Violation {
+  readonly in: 'body' | 'path' | 'query' | 'header';
+  /** A JSON pointer into that part. */
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** An occurrence of a problem; what is absent comes from the table. */
+export interface Problem {
+  readonly code: ProblemCode;
+  readonly detail?: string | undefined;
+  readonly errors?: readonly Violation[] | undefined;
+  readonly details?: Readonly<Record<string, string | number>> | undefined;
+  /** The version that If-Match should have named. */
+  readonly currentVersion?: number | undefined;
+  /** How many positions a read model is behind. */
+  readonly lag?: number | undefined;
+  /** For 405. */
+  readonly allow?: readonly string[] | undefined;
+  /** For 401 and 403: the parameters of `WWW-Authenticate: Bearer` besides the realm; may be empty. */
+  readonly challenge?: string | undefined;
+  /** Seconds, where they differ from the table's. */
+  readonly retryAfter?: number | undefined;
+}
+
+type Refusal = Exclude<CommandResult<unknown, never, Rejection>, { outcome: 'accepted' | 'unchanged' }>;
+
+/** The problem that a refused command answers with. `matched`: the client sent If-Match. */
+export function problemOfRefusal(result: Refusal, matched: boolean): Problem {
+  switch (result.outcome) {
+    case 'conflict':
+      return matched
+        ? { code: 'command/version-mismatch', currentVersion: result.actual }
+        : { code: 'command/conflict' };
+    case 'key-reused':
+      return { code: 'idempotency/key-reused' };
+    case 'rejected': {
+      const { code, message, details } = result.rejection;
+      if (!isProblemCode(code))
+        throw new Error(`The rejection ${code} has no entry in the table of problems`);
+      return { code, detail: message, details: pick(details, PROBLEMS[code].details) };
+    }
+  }
+}
+
+function pick(details: Problem['details'], keys: readonly string[] | undefined): Problem['details'] {
+  const entries = Object.entries(details ?? {}).filter(([key]) => keys?.includes(key));
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 

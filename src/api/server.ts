@@ -1,10 +1,129 @@
-import Fastify, { type FastifyInstance } from 'fastify';
-import { handleClientError } from './client-error.ts';
+import type { Socket } from 'node:net';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { EventStoreError } from '../eventstore/errors.ts';
+import { InvalidCursor, ViewBehind } from '../projections/engine/reading.ts';
+import { InvalidPeriod } from '../projections/views/statistics.ts';
 import type { AppDeps } from './deps.ts';
-import { handleError } from './errors.ts';
+import { PROBLEM_TYPE, type Problem, problemBody, sendProblem } from './problem-reply.ts';
+import { isProblemCode, PROBLEMS, type TechnicalCode } from './problems.ts';
 import { quietLogController, requestIdFrom, requestLogger } from './request-log.ts';
-import { closeConnectionsOnShutdown } from './shutdown.ts';
-import { validatorCompiler } from './validation.ts';
+import { validatorCompiler, violationsOf } from './validation.ts';
+
+const BY_CODE: Readonly<Record<string, TechnicalCode>> = {
+  HPE_HEADER_OVERFLOW: 'request/headers-too-large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request/timeout',
+};
+
+/** Answers what Node could not read as HTTP, straight on the socket, and closes it. */
+export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const code = BY_CODE[error.code ?? ''] ?? 'request/malformed';
+  const body = problemBody({ code }, {});
+  socket.end(
+    `HTTP/1.1 ${PROBLEMS[code].status} ${PROBLEMS[code].title}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: 'request/malformed-json',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'request/malformed-json',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'request/too-large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'request/unsupported-media-type',
+  FST_ERR_CTP_EMPTY_TYPE: 'request/unsupported-media-type',
+};
+
+/** The problem that any thrown thing is answered with. What is not known here is `internal` and tells nothing. */
+export function problemOfError(error: unknown): Problem {
+  if (error instanceof ViewBehind) {
+    return { code: 'view/behind', lag: Math.max(0, error.wanted - error.reached) };
+  }
+  if (error instanceof InvalidCursor) return { code: 'request/invalid-cursor' };
+  if (error instanceof InvalidPeriod) return { code: 'request/invalid-period', detail: error.message };
+  // Its own message names subjects, which are not for clients; the table's sentence is.
+  if (error instanceof EventStoreError) return { code: isProblemCode(error.code) ? error.code : 'internal' };
+  return error instanceof Error ? problemOfFrameworkError(error) : { code: 'internal' };
+}
+
+function problemOfFrameworkError(error: Error & Partial<FastifyError>): Problem {
+  if (error.validation !== undefined) {
+    return { code: 'request/invalid', errors: violationsOf(error.validation, error.validationContext) };
+  }
+  const known = BY_FRAMEWORK_CODE[error.code ?? ''];
+  if (known !== undefined) return { code: known };
+  const status = error.statusCode ?? 500;
+  if (status === 404 || status === 403) return { code: 'route/not-found' };
+  if (status === 413) return { code: 'request/too-large' };
+  return { code: status >= 400 && status < 500 ? 'request/malformed' : 'internal' };
+}
+
+/** Answers whatever was thrown while a request was handled; faults are logged here and nowhere else. */
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOfError(error);
+  const { status } = PROBLEMS[problem.code];
+  const route = request.routeOptions?.url;
+  if (problem.code === 'internal') request.log.error({ err: error, route }, 'request failed');
+  else if (status >= 500) request.log.warn({ code: problem.code, route }, 'request not served');
+  return sendProblem(request, reply, problem);
+}
+
+const SWEEP_MS = 50;
+
+const connections = new WeakMap<FastifyInstance, ReadonlySet<Socket>>();
+
+/**
+ * Lets `app.close()` end: connections that become idle after it began are closed at once, and whatever is still open
+ * after `graceMs` is cut, since no request takes longer than that.
+ * @param stopping true already before it begins: then each answer asks its client to come over another connection
+ */
+export function closeConnectionsOnShutdown(
+  app: FastifyInstance,
+  graceMs: number,
+  stopping: () => boolean = () => false,
+): void {
+  const { server } = app;
+  const open = new Set<Socket>();
+  connections.set(app, open);
+  server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  let closing = false;
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (closing || stopping()) reply.header('connection', 'close');
+    done();
+  });
+  app.addHook('preClose', (done) => {
+    closing = true;
+    if (server.listening) {
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+      const cut = setTimeout(() => {
+        app.log.warn({ connections: open.size }, 'connections are cut: their requests did not end in time');
+        server.closeAllConnections();
+      }, graceMs);
+      sweep.unref();
+      cut.unref();
+      server.once('close', () => {
+        clearInterval(sweep);
+        clearTimeout(cut);
+      });
+    }
+    done();
+  });
+}
+
+/** How many clients are connected. */
+export function openConnections(app: FastifyInstance): number {
+  return connections.get(app)?.size ?? 0;
+}
 
 // Longer ids than the schemas allow must reach the schemas, so that they are answered like any other wrong id.
 const MAX_PARAM_LENGTH = 16_384;
@@ -50,4 +169,34 @@ export function createServer(
 
 function notAsked(): never {
   throw new Error('The service has compilers of its own.');
+}
+
+interface KnownRoute {
+  readonly path: RegExp;
+  readonly methods: readonly string[];
+}
+
+/**
+ * Answers unknown routes with 404 and wrong methods with 405 and `Allow`; Fastify itself answers 404 to both.
+ * Call before any route is added.
+ */
+export function answerUnknownRoutes(app: FastifyInstance): void {
+  const routes: KnownRoute[] = [];
+  app.addHook('onRoute', ({ url, method }) => {
+    // The route of @fastify/cors, which is for preflights of any path and none of the API's.
+    if (url === '*') return;
+    routes.push({ path: patternOf(url), methods: [method].flat() });
+  });
+  app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const allow = new Set(routes.filter((route) => route.path.test(path)).flatMap((route) => route.methods));
+    if (allow.size === 0 || allow.has(request.method))
+      return sendProblem(request, reply, { code: 'route/not-found' });
+    return sendProblem(request, reply, { code: 'route/method-not-allowed', allow: [...allow].sort() });
+  });
+}
+
+function patternOf(url: string): RegExp {
+  const literal = url.replace(/[.+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${literal.replace(/:[A-Za-z]+/g, '[^/]+').replace(/\*/g, '.*')}$`);
 }

@@ -1,7 +1,7 @@
 import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Violation } from './problem.ts';
+import type { Violation } from './problem-reply.ts';
 
 type Check = (value: unknown) => true | { value: unknown } | { error: FastifySchemaValidationError[] };
 

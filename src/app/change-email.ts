@@ -1,12 +1,8 @@
-import { normaliseEmail } from '../domain/email-address.ts';
-import { user } from '../domain/user.ts';
-import type { PendingEmailChange, UserEvent, UserState } from '../domain/user-state.ts';
+import { type PendingEmailChange, type UserEvent, type UserState, user } from '../domain/user.ts';
+import { normaliseEmail } from '../domain/values.ts';
 import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/command.ts';
-import { attemptOf, isAttemptOf, standingOf } from './attempt.ts';
-import type { Claims } from './claims.ts';
-import { emailTaken } from './rejections.ts';
-import { isKeyed, stepMeta, tidyUp, type UseCaseDeps } from './steps.ts';
-import type { UserResult } from './use-cases.ts';
+import { attemptOf, type Claims, isAttemptOf, standingOf } from './claims.ts';
+import { emailTaken, isKeyed, stepMeta, tidyUp, type UseCaseDeps, type UserResult } from './use-cases.ts';
 
 const MAX_ROUNDS = 5;
 

@@ -2,8 +2,7 @@ import { createChangeEmail } from './change-email.ts';
 import { createClaims } from './claims.ts';
 import { createPlaceOrder } from './place-order.ts';
 import { createRegister } from './register.ts';
-import type { UseCaseDeps } from './steps.ts';
-import type { UseCases } from './use-cases.ts';
+import type { UseCaseDeps, UseCases } from './use-cases.ts';
 
 /** Builds the use cases. They keep nothing between calls, so that every process may run the next step of any. */
 export function createUseCases(deps: UseCaseDeps): UseCases {

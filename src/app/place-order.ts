@@ -1,11 +1,15 @@
 import { order } from '../domain/order.ts';
 import { MAX_ORDER_LINES, type NewOrderLine } from '../domain/order-lines.ts';
-import { product } from '../domain/product.ts';
-import type { ProductState } from '../domain/product-state.ts';
-import { isSku } from '../domain/sku.ts';
+import { type ProductState, product } from '../domain/product.ts';
+import { isSku } from '../domain/values.ts';
 import type { CommandMeta } from '../eventstore/command.ts';
-import { isKeyed, type UseCaseDeps } from './steps.ts';
-import type { OrderRequest, OrderResult, UseCaseRejection } from './use-cases.ts';
+import {
+  isKeyed,
+  type OrderRequest,
+  type OrderResult,
+  type UseCaseDeps,
+  type UseCaseRejection,
+} from './use-cases.ts';
 
 type LookupRejection = UseCaseRejection<'order/unknown-product' | 'order/product-discontinued'>;
 type PaymentRejection = UseCaseRejection<'order/payment-required'>;

@@ -1,11 +1,15 @@
-import { normaliseEmail } from '../domain/email-address.ts';
 import { user } from '../domain/user.ts';
+import { normaliseEmail } from '../domain/values.ts';
 import type { CommandMeta } from '../eventstore/command.ts';
-import { attemptOf } from './attempt.ts';
-import type { Claims } from './claims.ts';
-import { emailTaken } from './rejections.ts';
-import { isKeyed, tidyUp, type UseCaseDeps } from './steps.ts';
-import type { Registration, UserResult } from './use-cases.ts';
+import { attemptOf, type Claims } from './claims.ts';
+import {
+  emailTaken,
+  isKeyed,
+  type Registration,
+  tidyUp,
+  type UseCaseDeps,
+  type UserResult,
+} from './use-cases.ts';
 
 /** Registers users: claims the address, then creates the user (protocol 4). */
 export function createRegister(deps: UseCaseDeps, claims: Claims) {

@@ -1,9 +1,9 @@
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import type { BackupPlan } from '../platform/backup/take.ts';
-import { timersStream } from '../processes/engine/adapters/timers-stream.ts';
-import { bucketNames } from '../processes/engine/buckets.ts';
-import { notificationStream } from '../processes/notification/adapters/notification-stream.ts';
-import { allProjections } from '../projections/read-side.ts';
+import { bucketNames } from '../processes/engine/rows.ts';
+import { timersStream } from '../processes/engine/timers/nats-timers.ts';
+import { notificationStream } from '../processes/notification/adapters/outbox.ts';
+import { allProjections } from '../projections/views/read-side.ts';
 
 /** Names of JetLedger's streams on a server. */
 export interface StreamNames {

@@ -1,11 +1,9 @@
 import { parseArgs } from 'node:util';
 import { takeBackup } from '../platform/backup/take.ts';
+import { toolVersion } from '../service/version.ts';
+import { ownStreams, withNats } from '../service/with-nats.ts';
 import { planBackup } from './backup-plan.ts';
-import { type Command, UsageError } from './command.ts';
-import { size } from './format.ts';
-import { interruptible } from './interrupt.ts';
-import { toolVersion } from './version.ts';
-import { ownStreams, withNats } from './with-nats.ts';
+import { type Command, interruptible, size, UsageError } from './command.ts';
 
 export const backupCommand: Command = {
   name: 'backup',

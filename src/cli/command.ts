@@ -1,5 +1,8 @@
 import type { Logger } from 'pino';
+import { readEnvironment } from '../platform/config/environment.ts';
+import { configDir, loadConfig } from '../platform/config/load.ts';
 import type { Config } from '../platform/config/schema.ts';
+import { createLogger, traceFields } from '../platform/logger.ts';
 
 /** What every command gets. */
 export interface CommandContext {
@@ -29,3 +32,66 @@ export interface Command {
 
 /** The arguments are wrong; the message says how they should be. */
 export class UsageError extends Error {}
+
+/** What a command of this process gets. */
+export function createContext(): CommandContext {
+  let config: Config | undefined;
+  let logger: Logger | undefined;
+  const readConfig: CommandContext['config'] = (variables = {}) => {
+    const env = { ...readEnvironment(), ...variables };
+    config ??= loadConfig({ env, dir: configDir(env) });
+    return config;
+  };
+  return {
+    config: readConfig,
+    logger: () => {
+      logger ??= createLogger(readConfig(), { mixin: traceFields });
+      return logger;
+    },
+    print: (line) => console.log(line),
+  };
+}
+
+/**
+ * Runs work that the first Ctrl-C or SIGTERM asks to end; a second one ends the process as usual. Nothing stays
+ * installed afterwards.
+ */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const interrupted = new AbortController();
+  const stop = (): void => {
+    remove();
+    interrupted.abort();
+  };
+  const remove = (): void => {
+    process.removeListener('SIGINT', stop);
+    process.removeListener('SIGTERM', stop);
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    return await work(interrupted.signal);
+  } finally {
+    remove();
+  }
+}
+
+const UNITS = ['bytes', 'KB', 'MB', 'GB', 'TB'];
+
+/** A number of bytes for people: `12 bytes`, `3.4 MB`. */
+export function size(bytes: number): string {
+  let unit = 0;
+  let value = bytes;
+  for (; value >= 1_000 && unit < UNITS.length - 1; unit++) value /= 1_000;
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** JSON of anything that a state or an event holds: large integers as strings, bytes in base64. */
+export function plainJson(value: unknown, indent?: number): string {
+  const plain = (_key: string, inner: unknown): unknown => {
+    if (typeof inner === 'bigint') return inner.toString();
+    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('base64');
+    if (inner instanceof Map) return Object.fromEntries(inner);
+    return inner instanceof Set ? [...inner] : inner;
+  };
+  return JSON.stringify(value, plain, indent);
+}

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import type { ConsumerStanding } from '../api/deps.ts';
+import { buildAdmin } from '../service/consumers-admin.ts';
+import { openLog, openNats } from '../service/open.ts';
 import { type Command, UsageError } from './command.ts';
-import { buildAdmin } from './consumers-admin.ts';
-import { openLog, openNats } from './open.ts';
 
 const ACTIONS = ['status', 'pause', 'resume'] as const;
 

@@ -1,14 +1,21 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../platform/config/errors.ts';
 import type { Config } from '../platform/config/schema.ts';
+import type { Nats } from '../service/open.ts';
+import { quietLog, withNats } from '../service/with-nats.ts';
 import type { Command, CommandContext } from './command.ts';
-import { progressChecks, topologyChecks } from './doctor/data-checks.ts';
-import { type Finding, fail, guarded, ok, reasonOf } from './doctor/finding.ts';
-import { permissionChecks } from './doctor/permission-checks.ts';
-import { serverChecks } from './doctor/server-checks.ts';
+import {
+  type Finding,
+  fail,
+  guarded,
+  ok,
+  permissionChecks,
+  progressChecks,
+  reasonOf,
+  serverChecks,
+  topologyChecks,
+} from './doctor-checks.ts';
 import { isExpected } from './expected-errors.ts';
-import type { Nats } from './open.ts';
-import { quietLog, withNats } from './with-nats.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',

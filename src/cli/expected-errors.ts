@@ -1,11 +1,10 @@
 import { EventStoreError } from '../eventstore/errors.ts';
-import { KeyFileUnusable } from '../platform/auth/keys.ts';
-import { BackupError } from '../platform/backup/errors.ts';
+import { BackupError } from '../platform/backup/manifest.ts';
 import { ConfigError } from '../platform/config/errors.ts';
-import { HttpPortTaken } from '../platform/http-port.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';
 import { NatsServerError } from '../platform/nats-server/errors.ts';
-import { ServiceEnded } from './cluster/services.ts';
+import { KeyFileUnusable } from '../platform/tokens.ts';
+import { HttpPortTaken, ServiceEnded } from '../service/errors.ts';
 
 const KINDS = [
   HttpPortTaken,

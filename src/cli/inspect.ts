@@ -1,12 +1,10 @@
 import { parseArgs } from 'node:util';
-import { history } from '../eventstore/history.ts';
+import { history } from '../eventstore/fold.ts';
 import type { Log } from '../eventstore/log.ts';
 import { checkStream, type StreamRef } from '../eventstore/stream.ts';
-import { type Command, type CommandContext, UsageError } from './command.ts';
-import { type CommitDescription, describeCommit } from './describe-commit.ts';
-import { folders } from './fold-log.ts';
-import { plainJson } from './format.ts';
-import { quietLog, withNats } from './with-nats.ts';
+import { quietLog, withNats } from '../service/with-nats.ts';
+import { type Command, type CommandContext, plainJson, UsageError } from './command.ts';
+import { type CommitDescription, describeCommit, folders } from './fold-log.ts';
 
 const OPTIONS = {
   at: { type: 'string' },

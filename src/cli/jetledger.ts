@@ -5,7 +5,7 @@ import { UsageError } from './command.ts';
 async function main(argv: readonly string[]): Promise<number> {
   const [name = 'help', ...args] = argv;
   if (name === '--version' || name === '-v') {
-    console.log((await import('./version.ts')).toolVersion());
+    console.log((await import('../service/version.ts')).toolVersion());
     return 0;
   }
   const wantsHelp = name === 'help' || name === '--help' || name === '-h';
@@ -26,7 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     if (command.usage === '' && args.length > 0)
       throw new UsageError(`${name} takes no arguments. Try: jetledger help ${name}`);
-    const { createContext } = await import('./context.ts');
+    const { createContext } = await import('./command.ts');
     return await command.run(args, createContext());
   } catch (error) {
     const isUsage = error instanceof UsageError || isParseError(error);

@@ -1,17 +1,17 @@
 import { parseArgs } from 'node:util';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
-import type { ParkedEntry } from '../processes/engine/parked-entry.ts';
+import type { ParkedEntry } from '../processes/engine/dead-letters/entry.ts';
 import {
   createParkedPort,
   type ParkedAnswer,
   type ParkedFilter,
   type ParkedPort,
-} from '../processes/engine/parked-port.ts';
-import { traceParked } from '../processes/telemetry/traced-parked.ts';
+} from '../processes/engine/dead-letters/operator-port.ts';
+import { traceParked } from '../processes/engine/telemetry/traces.ts';
+import { openNats } from '../service/open.ts';
+import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, UsageError } from './command.ts';
-import { openNats } from './open.ts';
-import { openCommandTracing } from './tracing.ts';
 
 const OPTIONS = {
   consumer: { type: 'string' },

@@ -1,15 +1,96 @@
+import { parseArgs } from 'node:util';
 import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
-import type { RebuildProgress } from '../projections/beside.ts';
-import type { Projection } from '../projections/projection.ts';
-import { type RebuildDeps, type RebuildResult, rebuild, rollback } from '../projections/rebuild.ts';
-import { refoldOne } from '../projections/refold-one.ts';
-import type { Command } from './command.ts';
-import { feedOfViews } from './fast-paths.ts';
-import { interruptible } from './interrupt.ts';
-import { openLog, openNats } from './open.ts';
-import { type RebuildRequest, rebuildRequest, VIEW_NAMES } from './rebuild-options.ts';
-import { openCommandTracing } from './tracing.ts';
+import type { Projection } from '../projections/engine/projection.ts';
+import type { RebuildProgress } from '../projections/engine/rebuild/new-bucket.ts';
+import {
+  type RebuildDeps,
+  type RebuildResult,
+  rebuild,
+  refoldOne,
+  rollback,
+} from '../projections/engine/rebuild/rebuild.ts';
+import type { StartFrom } from '../projections/engine/rebuild/start-from.ts';
+import { allProjections } from '../projections/views/read-side.ts';
+import { feedOfViews, openLog, openNats } from '../service/open.ts';
+import { openCommandTracing } from '../service/tracing.ts';
+import { type Command, interruptible, UsageError } from './command.ts';
+
+export const VIEW_NAMES = allProjections.map((projection) => projection.name).join(', ');
+
+const OPTIONS = {
+  all: { type: 'boolean', default: false },
+  diff: { type: 'boolean', default: false },
+  resume: { type: 'boolean', default: false },
+  rollback: { type: 'boolean', default: false },
+  throttle: { type: 'string' },
+  id: { type: 'string' },
+  'from-position': { type: 'string' },
+  'from-time': { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+/** What `jetledger rebuild` was asked for. */
+export interface RebuildRequest {
+  readonly chosen: readonly Projection[];
+  readonly mode: 'rebuild' | 'rollback' | 'one';
+  /** Of the aggregate, with mode `one`. */
+  readonly id: string | undefined;
+  readonly diff: boolean;
+  readonly resume: boolean;
+  readonly commitsPerSecond: number | undefined;
+  readonly from: StartFrom | undefined;
+  /** Print one line of JSON for each view, and no progress. */
+  readonly json: boolean;
+}
+
+/** The arguments of `jetledger rebuild`. @throws UsageError; what `parseArgs` throws */
+export function rebuildRequest(args: readonly string[]): RebuildRequest {
+  const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
+  const { all, diff, resume, rollback, throttle, id, json } = values;
+  const unknown = positionals.filter((name) => !allProjections.some((p) => p.name === name));
+  if (unknown.length > 0)
+    throw new UsageError(`There is no view ${unknown.join(', ')}. Views: ${VIEW_NAMES}.`);
+  const chosen = allProjections.filter((p) => all || positionals.includes(p.name));
+  if (chosen.length === 0) throw new UsageError(`Name a view, or --all. Views: ${VIEW_NAMES}.`);
+  const position = values['from-position'];
+  const time = values['from-time'];
+  checkTogether([
+    ['--rollback', rollback],
+    ['--id', id !== undefined],
+    ['--resume', resume],
+    ['--from-position', position !== undefined],
+    ['--from-time', time !== undefined],
+  ]);
+  if ((rollback || id !== undefined) && (diff || throttle !== undefined)) {
+    throw new UsageError('--diff and --throttle are for a whole rebuild, not for --id or --rollback.');
+  }
+  if (id !== undefined && chosen.length > 1) throw new UsageError('--id takes one view, not several.');
+  const mode = rollback ? 'rollback' : id === undefined ? 'rebuild' : 'one';
+  const commitsPerSecond = throttle === undefined ? undefined : wholeFrom('--throttle', throttle, 1);
+  return { chosen, mode, id, diff, resume, commitsPerSecond, from: startOf(position, time), json };
+}
+
+/** Each of these says where the work begins; two of them would contradict each other. */
+function checkTogether(options: readonly (readonly [string, boolean])[]): void {
+  const given = options.filter(([, isGiven]) => isGiven).map(([name]) => name);
+  if (given.length > 1) throw new UsageError(`${given.join(' and ')} cannot be combined; leave one out.`);
+}
+
+function startOf(position: string | undefined, time: string | undefined): StartFrom | undefined {
+  if (position !== undefined) return { position: wholeFrom('--from-position', position, 0) };
+  if (time === undefined) return undefined;
+  const at = Date.parse(time);
+  if (Number.isNaN(at))
+    throw new UsageError(`--from-time takes a time like 2026-01-15T09:30:00Z, not ${time}.`);
+  return { time: at };
+}
+
+function wholeFrom(option: string, text: string, least: number): number {
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least) return value;
+  throw new UsageError(`${option} takes a whole number from ${least}, not ${text}.`);
+}
 
 export const rebuildCommand: Command = {
   name: 'rebuild',

@@ -1,16 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { checkFiles } from '../platform/backup/check.ts';
-import { BackupError } from '../platform/backup/errors.ts';
-import { logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
+import { BackupError, checkFiles, logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
 import { occupiedStreams, putBack } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { checkEmailKey } from '../platform/topology.ts';
-import { type Command, UsageError } from './command.ts';
-import { interruptible } from './interrupt.ts';
-import type { Nats } from './open.ts';
-import { translateEngine } from './translate-cursors.ts';
-import { bucketsOf, withNats } from './with-nats.ts';
+import type { Nats } from '../service/open.ts';
+import { translateEngine } from '../service/translate-cursors.ts';
+import { bucketsOf, withNats } from '../service/with-nats.ts';
+import { type Command, interruptible, UsageError } from './command.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',

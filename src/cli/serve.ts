@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
-import { type Service, startService } from '../main.ts';
 import { ShutdownIncomplete } from '../platform/lifecycle.ts';
 import { linesWritten } from '../platform/logger.ts';
+import { type Service, startService } from '../service/start.ts';
 import type { Command } from './command.ts';
 
 export const serveCommand: Command = {

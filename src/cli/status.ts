@@ -1,11 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { ConsumerStanding } from '../api/deps.ts';
-import type { Command } from './command.ts';
+import { buildAdmin } from '../service/consumers-admin.ts';
+import { type ServerStanding, serverStanding, type ViewStanding, viewStandings } from '../service/status.ts';
+import { quietLog, withNats } from '../service/with-nats.ts';
+import { type Command, size } from './command.ts';
 import { linesOf as consumerLines } from './consumers.ts';
-import { buildAdmin } from './consumers-admin.ts';
-import { size } from './format.ts';
-import { type ServerStanding, serverStanding, type ViewStanding, viewStandings } from './standing.ts';
-import { quietLog, withNats } from './with-nats.ts';
 
 interface Status extends ServerStanding {
   readonly views: readonly ViewStanding[];

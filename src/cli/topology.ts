@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util';
 import { applyTopology, planTopology, type TopologyDeps } from '../platform/topology.ts';
+import { plannedBuckets, streamsOf } from '../service/topology.ts';
+import { ownStreams, withNats } from '../service/with-nats.ts';
 import { type Command, UsageError } from './command.ts';
-import { plannedBuckets } from './planned-buckets.ts';
-import { streamsOf } from './streams.ts';
-import { ownStreams, withNats } from './with-nats.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',

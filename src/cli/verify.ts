@@ -1,18 +1,52 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Log } from '../eventstore/log.ts';
 import { openNatsLog } from '../eventstore/nats/log-stream.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
-import { checkFiles, type FileProblem } from '../platform/backup/check.ts';
-import { logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
+import {
+  checkFiles,
+  type FileProblem,
+  logOf,
+  type Manifest,
+  readManifest,
+} from '../platform/backup/manifest.ts';
 import { putBackOne } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { connectNats } from '../platform/nats-connection.ts';
-import { type Command, UsageError } from './command.ts';
-import { openRequests } from './fast-paths.ts';
+import { startEmbeddedServer } from '../platform/nats-server/embedded.ts';
+import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
+import { openRequests } from '../service/open.ts';
+import { quietLog, withNats } from '../service/with-nats.ts';
+import { type Command, interruptible, UsageError } from './command.ts';
 import { compareSummaries, type LogSummary, type Mismatch, summarise } from './fold-log.ts';
-import { interruptible } from './interrupt.ts';
-import { withThrowawayServer } from './throwaway-server.ts';
-import { quietLog, withNats } from './with-nats.ts';
+
+/** Work with a nats-server of its own on loopback, gone afterwards with its data. */
+export async function withThrowawayServer<T>(
+  { nats }: Config,
+  work: (url: string) => Promise<T>,
+): Promise<T> {
+  const { binary: explicit, dataDir: beside } = nats.embedded;
+  const binary = await resolveNatsServer({ explicit, cacheDir: `${beside}/nats-server` });
+  const dataDir = await mkdtemp(join(tmpdir(), 'jetledger-verify-'));
+  try {
+    const server = await startEmbeddedServer({
+      binary,
+      dataDir,
+      port: -1,
+      monitorPort: -1,
+      syncAlways: false,
+    });
+    try {
+      return await work(server.url);
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
 
 /** What `jetledger verify` found. */
 export interface Verification {

@@ -1,7 +1,7 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
 import { EmailClaimedSchema, EmailReleasedSchema } from '../gen/jetledger/email/v1/email_pb.ts';
 import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
-import { addKey, emptyKeySet, hasKey, type KeySet } from './key-set.ts';
+import { addKey, emptyKeySet, hasKey, type KeySet } from './key-map.ts';
 
 const events = [EmailClaimedSchema, EmailReleasedSchema] as const;
 

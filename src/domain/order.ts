@@ -1,23 +1,283 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageShape } from '@bufbuild/protobuf';
 import {
+  CustomerValidatedSchema,
   OrderCancelledSchema,
+  OrderConfirmedSchema,
   OrderDeliveredSchema,
   type OrderPlaced,
+  OrderPlacedSchema,
+  OrderRejectedSchema,
   OrderShippedSchema,
+  OrderStockReleasedSchema,
+  OrderStockReservedSchema,
+  PaymentAuthorisedSchema,
+  PaymentCancelledSchema,
+  PaymentCapturedSchema,
+  PaymentRefundedSchema,
 } from '../gen/jetledger/order/v1/order_pb.ts';
 import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
-import { isAggregateId } from './ids.ts';
 import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
-import {
-  evolveOrder,
-  type KnownOrder,
-  noOrder,
-  type OrderEvent,
-  type OrderState,
-  orderEvents,
-} from './order-state.ts';
-import { decideStep, type StepCommand, type StepRejection } from './order-steps.ts';
-import { normaliseReason } from './text.ts';
+import { isAggregateId, normaliseReason } from './values.ts';
+
+/** The schemas of everything that can happen to an order. */
+export const orderEvents = [
+  OrderPlacedSchema,
+  OrderCancelledSchema,
+  CustomerValidatedSchema,
+  OrderStockReservedSchema,
+  PaymentAuthorisedSchema,
+  PaymentCapturedSchema,
+  OrderConfirmedSchema,
+  OrderRejectedSchema,
+  OrderStockReleasedSchema,
+  PaymentCancelledSchema,
+  PaymentRefundedSchema,
+  OrderShippedSchema,
+  OrderDeliveredSchema,
+] as const;
+
+/** What can happen to an order. */
+export type OrderEvent = MessageShape<(typeof orderEvents)[number]>;
+
+/** What a placed order waits for; also where a rejected one failed. */
+export type OrderStep = 'customer_validation' | 'inventory' | 'payment';
+
+/** The part of a line that decisions need. */
+export interface OrderedItem {
+  readonly sku: string;
+  readonly quantity: number;
+}
+
+interface OrderFacts {
+  readonly userId: string;
+  readonly items: readonly OrderedItem[];
+  readonly totalMinor: bigint;
+  /** ISO 4217. */
+  readonly currency: string;
+  readonly paymentToken: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly paymentDueAt: number;
+  /** The provider's; undefined until the payment was authorised. */
+  readonly paymentId: string | undefined;
+  /** From the validation of the customer on, reservations may be under way. */
+  readonly stockTouched: boolean;
+  /** From the reservation of all stock on, a payment may be under way. */
+  readonly paymentTouched: boolean;
+  readonly stockReleased: boolean;
+  readonly paymentReturned: boolean;
+}
+
+/** An order on its way to its confirmation. */
+export interface PlacedOrder extends OrderFacts {
+  readonly status: 'placed';
+  readonly step: OrderStep;
+}
+
+/** An order that failed at a step. The code is for programs, the reason is a sentence for the customer. */
+export interface RejectedOrder extends OrderFacts {
+  readonly status: 'rejected';
+  readonly step: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+interface OtherOrder extends OrderFacts {
+  readonly status: 'confirmed' | 'cancelled' | 'shipped' | 'delivered';
+}
+
+/** Any order that was placed. */
+export type KnownOrder = PlacedOrder | RejectedOrder | OtherOrder;
+
+export type OrderState = { readonly status: 'absent' } | KnownOrder;
+
+/** Before the first event. */
+export const noOrder: OrderState = { status: 'absent' };
+
+/** What an order is after an event; total. */
+export function evolveOrder(state: OrderState, event: OrderEvent): OrderState {
+  if (event.$typeName === 'jetledger.order.v1.OrderPlaced') return placed(event);
+  if (state.status === 'absent') return state;
+  switch (event.$typeName) {
+    case 'jetledger.order.v1.CustomerValidated':
+      return { status: 'placed', step: 'inventory', ...factsOf(state), stockTouched: true };
+    case 'jetledger.order.v1.OrderStockReserved':
+      return { status: 'placed', step: 'payment', ...factsOf(state), paymentTouched: true };
+    case 'jetledger.order.v1.PaymentAuthorised':
+    case 'jetledger.order.v1.PaymentCaptured':
+      return { ...state, paymentId: event.paymentId };
+    case 'jetledger.order.v1.OrderConfirmed':
+      return { status: 'confirmed', ...factsOf(state) };
+    case 'jetledger.order.v1.OrderRejected': {
+      const { step, code, reason } = event;
+      return { status: 'rejected', step, code, reason, ...factsOf(state) };
+    }
+    case 'jetledger.order.v1.OrderCancelled':
+      return { status: 'cancelled', ...factsOf(state) };
+    case 'jetledger.order.v1.OrderStockReleased':
+      return { ...state, stockReleased: true };
+    case 'jetledger.order.v1.PaymentCancelled':
+    case 'jetledger.order.v1.PaymentRefunded':
+      return { ...state, paymentReturned: true };
+    case 'jetledger.order.v1.OrderShipped':
+      return { status: 'shipped', ...factsOf(state) };
+    case 'jetledger.order.v1.OrderDelivered':
+      return { status: 'delivered', ...factsOf(state) };
+    default:
+      event satisfies never;
+      return state;
+  }
+}
+
+function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.OrderPlaced' }>): PlacedOrder {
+  const { userId, totalMinor, currency, paymentToken, paymentDueAt } = event;
+  return {
+    status: 'placed',
+    step: 'customer_validation',
+    userId,
+    items: event.lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
+    totalMinor,
+    currency,
+    paymentToken,
+    paymentDueAt: Number(paymentDueAt),
+    paymentId: undefined,
+    stockTouched: false,
+    paymentTouched: false,
+    stockReleased: false,
+    paymentReturned: false,
+  };
+}
+
+/** What stays the same from one status to the next; where and why an order failed does not. */
+function factsOf(order: KnownOrder): OrderFacts {
+  // Named one by one: what is left of an object without some fields is of a hidden class of its own each time.
+  const { userId, items, totalMinor, currency, paymentToken, paymentDueAt, paymentId } = order;
+  const { stockTouched, paymentTouched, stockReleased, paymentReturned } = order;
+  return {
+    userId,
+    items,
+    totalMinor,
+    currency,
+    paymentToken,
+    paymentDueAt,
+    paymentId,
+    stockTouched,
+    paymentTouched,
+    stockReleased,
+    paymentReturned,
+  };
+}
+
+interface Payment {
+  /** The provider's. */
+  readonly paymentId: string;
+  readonly amountMinor: bigint;
+  readonly currency: string;
+}
+
+/** What the order process reports to an order. A report that comes twice, or too late to matter, changes nothing. */
+export type StepCommand =
+  /** `directoryPosition`: up to where the customer directory had read the log. */
+  | Timed<{ type: 'recordCustomerValidated'; directoryPosition: number }>
+  | Timed<{ type: 'recordStockReserved' }>
+  | Timed<{ type: 'recordAuthorised' } & Payment>
+  /** Confirms the order in the same breath: there is no moment at which it is paid and may still fail. */
+  | Timed<{ type: 'recordCaptured' } & Payment>
+  /** Counts only while the order is at that step: a late report cannot undo a step that was done meanwhile. */
+  | Timed<{ type: 'reject'; step: OrderStep; code: string; reason: string }>
+  /** Nothing before the payment is due. */
+  | Timed<{ type: 'expire' }>
+  | Timed<{ type: 'recordStockReleased' }>
+  /** `paymentId` is empty when the provider had never heard of it. */
+  | Timed<{ type: 'recordPaymentCancelled'; paymentId: string }>
+  | Timed<{ type: 'recordPaymentRefunded' } & Payment>;
+
+export interface StepRejection extends Rejection {
+  /** The provider moved another amount than the order's total: for an operator, since no retry can mend it. */
+  readonly code: 'order/amount-mismatch';
+}
+
+/** What a report comes to. */
+export function decideStep(command: StepCommand, order: KnownOrder): Outcome {
+  switch (command.type) {
+    case 'recordStockReleased':
+    case 'recordPaymentCancelled':
+    case 'recordPaymentRefunded':
+      return compensated(command, order);
+    default:
+      return advanced(command, order);
+  }
+}
+
+type Compensation = 'recordStockReleased' | 'recordPaymentCancelled' | 'recordPaymentRefunded';
+
+function advanced(command: Exclude<StepCommand, { type: Compensation }>, order: KnownOrder): Outcome {
+  if (order.status !== 'placed') return [];
+  const at = BigInt(command.at);
+  switch (command.type) {
+    case 'recordCustomerValidated': {
+      if (order.step !== 'customer_validation') return [];
+      const directoryPosition = BigInt(command.directoryPosition);
+      return [create(CustomerValidatedSchema, { validatedAt: at, directoryPosition })];
+    }
+    case 'recordStockReserved':
+      return order.step === 'inventory' ? [create(OrderStockReservedSchema, { reservedAt: at })] : [];
+    case 'recordAuthorised': {
+      if (order.step !== 'payment' || order.paymentId !== undefined) return [];
+      if (!isTotal(command, order)) return AMOUNT_MISMATCH;
+      return [create(PaymentAuthorisedSchema, { ...paymentOf(command), authorisedAt: at })];
+    }
+    case 'recordCaptured': {
+      if (order.step !== 'payment') return [];
+      if (!isTotal(command, order)) return AMOUNT_MISMATCH;
+      const captured = create(PaymentCapturedSchema, { ...paymentOf(command), capturedAt: at });
+      return [captured, create(OrderConfirmedSchema, { confirmedAt: at })];
+    }
+    case 'reject': {
+      const { step, code, reason } = command;
+      return order.step === step ? [create(OrderRejectedSchema, { step, code, reason, rejectedAt: at })] : [];
+    }
+    case 'expire':
+      return command.at < order.paymentDueAt
+        ? []
+        : [create(OrderRejectedSchema, { ...EXPIRED, rejectedAt: at })];
+  }
+}
+
+function compensated(command: Extract<StepCommand, { type: Compensation }>, order: KnownOrder): Outcome {
+  if (order.status !== 'rejected' && order.status !== 'cancelled') return [];
+  const at = BigInt(command.at);
+  switch (command.type) {
+    case 'recordStockReleased':
+      return order.stockReleased ? [] : [create(OrderStockReleasedSchema, { releasedAt: at })];
+    case 'recordPaymentCancelled': {
+      const { paymentId } = command;
+      return order.paymentReturned ? [] : [create(PaymentCancelledSchema, { paymentId, cancelledAt: at })];
+    }
+    case 'recordPaymentRefunded': {
+      if (order.paymentReturned) return [];
+      if (!isTotal(command, order)) return AMOUNT_MISMATCH;
+      return [create(PaymentRefundedSchema, { ...paymentOf(command), refundedAt: at })];
+    }
+  }
+}
+
+function isTotal({ amountMinor, currency }: Payment, order: KnownOrder): boolean {
+  return amountMinor === order.totalMinor && currency === order.currency;
+}
+
+function paymentOf({ paymentId, amountMinor, currency }: Payment): Payment {
+  return { paymentId, amountMinor, currency };
+}
+
+const EXPIRED = {
+  step: 'payment',
+  code: 'payment/expired',
+  reason: 'The payment was not completed in time.',
+};
+const AMOUNT_MISMATCH = rejected(
+  'order/amount-mismatch',
+  "The payment's amount is not the order's total; settle it with the provider.",
+);
 
 /** What a customer or the shop asks of an order. */
 type CustomerCommand =

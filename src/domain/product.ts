@@ -1,23 +1,287 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageShape } from '@bufbuild/protobuf';
 import {
   ProductDiscontinuedSchema,
   ProductListedSchema,
   ProductPriceChangedSchema,
   ProductRenamedSchema,
+  StockReceivedSchema,
+  StockReleasedSchema,
+  StockReservedSchema,
+  StockShippedSchema,
 } from '../gen/jetledger/product/v1/product_pb.ts';
 import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
-import { isCurrency, isPrice } from './money.ts';
 import {
-  evolveProduct,
-  type ListedProduct,
-  noProduct,
-  type ProductEvent,
-  type ProductState,
-  productEvents,
-} from './product-state.ts';
-import { DISCONTINUED, decideStock, type StockCommand, type StockRejection } from './product-stock.ts';
-import { isSku } from './sku.ts';
-import { normaliseName } from './text.ts';
+  addKey,
+  deleteKey,
+  emptyKeyMap,
+  emptyKeySet,
+  getKey,
+  hasKey,
+  type KeyMap,
+  type KeySet,
+  putKey,
+} from './key-map.ts';
+import { isCurrency, isPrice, isReceiptId, isSku, normaliseName } from './values.ts';
+
+/** How many ended reservations one generation holds; between this many and twice as many are remembered. */
+export const ENDED_GENERATION = 2_000;
+
+/**
+ * What is promised to orders, by order id, and which order ids may not reserve any more. Bounded however long a
+ * product is sold: of the ended ones two generations are kept, and the older one is dropped when the newer is full.
+ * Dropping is safe because the order process also looks at every `StockReserved` and releases it when its order is
+ * final already (protocol 10); remembering only spares the stock from being held for that moment.
+ */
+export interface Reservations {
+  readonly open: KeyMap<bigint>;
+  readonly ended: KeySet;
+  readonly endedCount: number;
+  readonly endedBefore: KeySet;
+}
+
+/** Of a product that nobody ordered. */
+export const noReservations: Reservations = {
+  open: emptyKeyMap,
+  ended: emptyKeySet,
+  endedCount: 0,
+  endedBefore: emptyKeySet,
+};
+
+/** How many pieces are reserved for an order; undefined when none are. */
+export function reservedFor({ open }: Reservations, orderId: string): bigint | undefined {
+  return getKey(open, orderId);
+}
+
+/** Whether an order's reservation has ended, as far as that is remembered. */
+export function isEnded({ ended, endedBefore }: Reservations, orderId: string): boolean {
+  return hasKey(ended, orderId) || hasKey(endedBefore, orderId);
+}
+
+/** With pieces reserved for an order. */
+export function openReservation(reservations: Reservations, orderId: string, quantity: bigint): Reservations {
+  return { ...reservations, open: putKey(reservations.open, orderId, quantity) };
+}
+
+/** Without the order's reservation, whether there was one or not; the order is barred. */
+export function endReservation(reservations: Reservations, orderId: string): Reservations {
+  const open = deleteKey(reservations.open, orderId);
+  if (isEnded(reservations, orderId)) return { ...reservations, open };
+  const { ended, endedCount, endedBefore } = reservations;
+  if (endedCount < ENDED_GENERATION) {
+    return { open, ended: addKey(ended, orderId), endedCount: endedCount + 1, endedBefore };
+  }
+  return { open, ended: addKey(emptyKeySet, orderId), endedCount: 1, endedBefore: ended };
+}
+
+/** The schemas of everything that can happen to a product. */
+export const productEvents = [
+  ProductListedSchema,
+  ProductRenamedSchema,
+  ProductPriceChangedSchema,
+  StockReceivedSchema,
+  StockReservedSchema,
+  StockReleasedSchema,
+  StockShippedSchema,
+  ProductDiscontinuedSchema,
+] as const;
+
+/** What can happen to a product. */
+export type ProductEvent = MessageShape<(typeof productEvents)[number]>;
+
+/** As a product is sold. The price is in minor units, the currency ISO 4217. */
+export interface Offer {
+  readonly name: string;
+  readonly priceMinor: bigint;
+  readonly currency: string;
+}
+
+/** A product that was listed. `onHand` is what is in the warehouse; what is promised to orders does not lower it. */
+export interface ListedProduct extends Offer {
+  readonly status: 'listed' | 'discontinued';
+  /** As it was first listed: the same listing again is a repetition, whatever has changed since. */
+  readonly firstOffer: Offer;
+  readonly onHand: bigint;
+  /** The sum of the open reservations; never more than `onHand`. */
+  readonly reserved: bigint;
+  readonly reservations: Reservations;
+  /** Quantity by receipt id, for ever. */
+  readonly receipts: KeyMap<bigint>;
+}
+
+export type ProductState = { readonly status: 'absent' } | ListedProduct;
+
+/** Before the first event. */
+export const noProduct: ProductState = { status: 'absent' };
+
+/** What a product is after an event; total. */
+export function evolveProduct(state: ProductState, event: ProductEvent): ProductState {
+  if (event.$typeName === 'jetledger.product.v1.ProductListed') {
+    const { name, priceMinor, currency } = event;
+    const offer: Offer = { name, priceMinor, currency };
+    const stock = { onHand: 0n, reserved: 0n, reservations: noReservations, receipts: emptyKeyMap };
+    return { status: 'listed', ...offer, firstOffer: offer, ...stock };
+  }
+  if (state.status === 'absent') return state;
+  const { reservations } = state;
+  switch (event.$typeName) {
+    case 'jetledger.product.v1.ProductRenamed':
+      return { ...state, name: event.name };
+    case 'jetledger.product.v1.ProductPriceChanged':
+      return { ...state, priceMinor: event.priceMinor };
+    case 'jetledger.product.v1.StockReceived': {
+      const { receiptId, quantity, onHand } = event;
+      return { ...state, onHand, receipts: putKey(state.receipts, receiptId, quantity) };
+    }
+    case 'jetledger.product.v1.StockReserved': {
+      const { orderId, quantity, reserved } = event;
+      return { ...state, reserved, reservations: openReservation(reservations, orderId, quantity) };
+    }
+    case 'jetledger.product.v1.StockReleased':
+      return {
+        ...state,
+        reserved: event.reserved,
+        reservations: endReservation(reservations, event.orderId),
+      };
+    case 'jetledger.product.v1.StockShipped': {
+      const { orderId, onHand, reserved } = event;
+      return { ...state, onHand, reserved, reservations: endReservation(reservations, orderId) };
+    }
+    case 'jetledger.product.v1.ProductDiscontinued':
+      return { ...state, status: 'discontinued' };
+    default:
+      event satisfies never;
+      return state;
+  }
+}
+
+/** The most pieces that one receipt may bring or one order reserve. */
+const MAX_QUANTITY = 1_000_000_000;
+
+// Stock stays an exact integer for every JSON reader.
+const MAX_STOCK = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** What can be asked of a product's stock. */
+export type StockCommand =
+  /** `receiptId` is the delivery's own key: the same receipt never counts twice. */
+  | Timed<{ type: 'receiveStock'; receiptId: string; quantity: number }>
+  /** The order's id is the reservation's key. */
+  | Timed<{ type: 'reserveStock'; orderId: string; quantity: number }>
+  /** Also where nothing is reserved: it bars the order, so that a late reservation is refused (protocol 10). */
+  | Timed<{ type: 'releaseStock'; orderId: string }>
+  | Timed<{ type: 'shipStock'; orderId: string }>;
+
+export interface StockRejection extends Rejection {
+  readonly code:
+    | 'product/discontinued'
+    /** Details: `quantity`, what was received under this receipt before. */
+    | 'product/receipt-conflict'
+    | 'product/stock-overflow'
+    | 'product/invalid-receipt'
+    | 'product/invalid-quantity'
+    /** Details: `available`, how many pieces could be reserved; not for clients. */
+    | 'product/insufficient-stock'
+    /** Details: `quantity`, what is reserved for this order. */
+    | 'product/reservation-conflict'
+    | 'product/reservation-released';
+}
+
+/** What a command on the stock comes to. */
+export function decideStock(command: StockCommand, product: ListedProduct): Outcome {
+  switch (command.type) {
+    case 'receiveStock':
+      return receive(command, product);
+    case 'reserveStock':
+      return reserve(command, product);
+    case 'releaseStock':
+      return release(command, product);
+    case 'shipStock':
+      return ship(command, product);
+  }
+}
+
+function receive(command: CommandOf<'receiveStock'>, product: ListedProduct): Outcome {
+  const { receiptId, at } = command;
+  if (!isReceiptId(receiptId)) {
+    return rejected(
+      'product/invalid-receipt',
+      'Give a receipt id of 1 to 100 printable ASCII characters without blanks.',
+    );
+  }
+  if (!isQuantity(command.quantity)) return INVALID_QUANTITY;
+  const quantity = BigInt(command.quantity);
+  const before = getKey(product.receipts, receiptId);
+  if (before === quantity) return [];
+  if (before !== undefined) {
+    const message =
+      'This receipt was booked with another quantity; use a new receipt id for another delivery.';
+    return { code: 'product/receipt-conflict', message, details: { quantity: Number(before) } };
+  }
+  if (product.status === 'discontinued') return DISCONTINUED;
+  const onHand = product.onHand + quantity;
+  if (onHand > MAX_STOCK) {
+    return rejected(
+      'product/stock-overflow',
+      'The stock would exceed what can be counted exactly; receive less.',
+    );
+  }
+  return [create(StockReceivedSchema, { receiptId, quantity, onHand, receivedAt: BigInt(at) })];
+}
+
+function reserve(command: CommandOf<'reserveStock'>, product: ListedProduct): Outcome {
+  const { orderId, at } = command;
+  if (!isQuantity(command.quantity)) return INVALID_QUANTITY;
+  const quantity = BigInt(command.quantity);
+  const before = reservedFor(product.reservations, orderId);
+  if (before === quantity) return [];
+  if (before !== undefined) {
+    const message = 'Another quantity is reserved for this order; release it and order anew.';
+    return rejected('product/reservation-conflict', message, { quantity: Number(before) });
+  }
+  if (isEnded(product.reservations, orderId)) {
+    const message = "This order's reservation has ended; place a new order.";
+    return rejected('product/reservation-released', message);
+  }
+  if (product.status === 'discontinued') return DISCONTINUED;
+  const available = product.onHand - product.reserved;
+  if (quantity > available) {
+    const message = 'There is not enough stock; order less or wait for the next delivery.';
+    return rejected('product/insufficient-stock', message, { available: Number(available) });
+  }
+  const reserved = product.reserved + quantity;
+  return [create(StockReservedSchema, { orderId, quantity, reserved, reservedAt: BigInt(at) })];
+}
+
+function release({ orderId, at }: CommandOf<'releaseStock'>, product: ListedProduct): Outcome {
+  const quantity = reservedFor(product.reservations, orderId);
+  if (quantity === undefined && isEnded(product.reservations, orderId)) return [];
+  const reserved = product.reserved - (quantity ?? 0n);
+  return [
+    create(StockReleasedSchema, { orderId, quantity: quantity ?? 0n, reserved, releasedAt: BigInt(at) }),
+  ];
+}
+
+/** Where nothing is reserved it was shipped before, perhaps so long ago that this is forgotten: never twice. */
+function ship({ orderId, at }: CommandOf<'shipStock'>, product: ListedProduct): Outcome {
+  const quantity = reservedFor(product.reservations, orderId);
+  if (quantity === undefined) return [];
+  const onHand = product.onHand - quantity;
+  const reserved = product.reserved - quantity;
+  return [create(StockShippedSchema, { orderId, quantity, onHand, reserved, shippedAt: BigInt(at) })];
+}
+
+function isQuantity(quantity: number): boolean {
+  return Number.isInteger(quantity) && quantity >= 1 && quantity <= MAX_QUANTITY;
+}
+
+/** Refuses whatever would bring a discontinued product back. */
+export const DISCONTINUED = rejected(
+  'product/discontinued',
+  'This product is discontinued; list another one.',
+);
+const INVALID_QUANTITY = rejected(
+  'product/invalid-quantity',
+  'Give a whole quantity from 1 to 1,000,000,000.',
+);
 
 /** What can be asked of a product. Prices are minor units of the currency, which is fixed by the listing. */
 export type ProductCommand =

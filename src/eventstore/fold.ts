@@ -1,11 +1,13 @@
-import type { Message } from '@bufbuild/protobuf';
+import { createHash } from 'node:crypto';
+import type { DescMessage, Message } from '@bufbuild/protobuf';
 import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { codecOf, type EventCodec } from './codec/event-codec.ts';
+import type { Loaded } from './command.ts';
 import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log.ts';
-import type { Decider, Rejection } from './decider.ts';
+import type { Decider, Rejection, Upcaster } from './decider.ts';
 import { CorruptCommit, EventStoreError } from './errors.ts';
-import { codecOf, type EventCodec } from './event-codec.ts';
-import type { RecordedCommit } from './log.ts';
-import { keyOf } from './stream.ts';
+import type { Log, RecordedCommit } from './log.ts';
+import { keyOf, type StreamRef } from './stream.ts';
 
 /** Everything the kernel knows of an aggregate. Advanced in place, and only by commits that are in the log. */
 export interface Folded<State> {
@@ -62,4 +64,94 @@ function decodeIn<Event extends Message>(
     if (!(error instanceof EventStoreError) || error.code !== 'event/corrupt') throw error;
     throw new CorruptCommit(keyOf(commit.stream), commit.position, error);
   }
+}
+
+interface Foldable {
+  readonly events: readonly DescMessage[];
+  readonly upcasters?: readonly Upcaster[];
+  readonly evolve: (state: never, event: never) => unknown;
+  readonly initial: unknown;
+  readonly foldRevision?: number;
+}
+
+const versions = new WeakMap<object, string>();
+
+/**
+ * Names what a decider folds to: a digest of its `evolve`, its initial state, the shape of its events, its upcasters and
+ * its `foldRevision`. Another fold never meets this one's snapshots. Code that `evolve` calls is not part of the digest:
+ * raise `foldRevision` when it changes (the sampled verification finds it when that was forgotten).
+ */
+export function foldVersionOf(decider: Foldable): string {
+  let version = versions.get(decider);
+  if (version === undefined) {
+    const hash = createHash('sha256');
+    hash.update(`${decider.foldRevision ?? 0}\n${decider.evolve.toString()}\n`);
+    hash.update(
+      JSON.stringify(decider.initial, (_key, value: unknown) =>
+        typeof value === 'bigint' ? `${value}n` : value,
+      ),
+    );
+    for (const event of decider.events) hash.update(shapeOf(event, new Set()));
+    for (const u of decider.upcasters ?? [])
+      hash.update(`\n${u.type}/${u.fromVersion} ${u.upcast.toString()}`);
+    version = hash.digest('hex').slice(0, 12);
+    versions.set(decider, version);
+  }
+  return version;
+}
+
+/** A message with its fields and, once each, the messages within it. */
+function shapeOf(message: DescMessage, seen: Set<DescMessage>): string {
+  if (seen.has(message)) return message.name;
+  seen.add(message);
+  const fields = message.fields.map((f) => {
+    const within = f.message === undefined ? '' : shapeOf(f.message, seen);
+    return `${f.number}:${f.name}:${f.fieldKind}:${f.scalar ?? ''}${within}`;
+  });
+  return `\n${message.name}{${fields.join(',')}}`;
+}
+
+/** A point in the past; everything up to and including it counts. Nothing = now. */
+export interface Until {
+  /** A version of the aggregate or any position of the log: both are sequences of the log. */
+  readonly version?: number;
+  /** Milliseconds since the Unix epoch, compared with the time of the decisions. */
+  readonly time?: number;
+}
+
+/** An aggregate's commits from the first up to a point, confirmed with the leader, page by page. @throws LogUnavailable */
+export async function* history(
+  log: Log,
+  stream: StreamRef,
+  until: Until = {},
+): AsyncGenerator<RecordedCommit> {
+  const upTo = until.version ?? Number.POSITIVE_INFINITY;
+  let after = 0;
+  for (;;) {
+    const page = await log.read(stream, { after, confirm: true });
+    for (const commit of page.commits) {
+      if (commit.position > upTo || isAfter(commit, until.time)) return;
+      after = commit.position;
+      yield commit;
+    }
+    if (!page.more || after >= upTo) return;
+  }
+}
+
+/** An aggregate as it was at a point in the past. @throws LogUnavailable, UnknownEventType, CorruptCommit */
+export async function loadAt<State, Command, Event extends Message, R extends Rejection>(
+  log: Log,
+  decider: Decider<State, Command, Event, R>,
+  id: string,
+  until: Until,
+): Promise<Loaded<State>> {
+  const folded = unborn(decider.initial);
+  for await (const commit of history(log, { category: decider.category, id }, until)) {
+    foldCommit(decider, folded, commit);
+  }
+  return { state: folded.state, version: folded.version };
+}
+
+function isAfter(commit: RecordedCommit, time: number | undefined): boolean {
+  return time !== undefined && Number(commit.decisions[0]?.time ?? 0) > time;
 }

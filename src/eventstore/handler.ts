@@ -1,12 +1,12 @@
 import type { Message } from '@bufbuild/protobuf';
-import { repeatedAnswer } from './answers.ts';
 import type { CommandHandler, CommandMeta } from './command.ts';
 import { recallCommand } from './command-log.ts';
+import { createLane, type Lane, type LaneSettings } from './command-queue.ts';
 import { type CommitAllResult, createCommitAll, type Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { createLane, type Lane, type LaneSettings } from './lane.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
+import { repeatedAnswer } from './plan.ts';
 import type { Runtime } from './runtime.ts';
 import {
   createSnapshots,

@@ -1,4 +1,4 @@
-import { encodeCommit } from './commit-encoding.ts';
+import { encodeCommit } from './codec/stored-commit.ts';
 import { CommitTooLarge, EventStoreError, LogUnavailable, OutcomeUnknown } from './errors.ts';
 import type { AppendAllResult, AppendEntry, AppendResult } from './log.ts';
 import { backoffMs, type Runtime } from './runtime.ts';

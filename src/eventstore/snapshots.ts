@@ -1,13 +1,58 @@
 import { isDeepStrictEqual } from 'node:util';
+import { deserialize, serialize } from 'node:v8';
+import { crc32 } from 'node:zlib';
 import type { Message } from '@bufbuild/protobuf';
+import { commandLogOf, recordsOf } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { type Folded, foldCommit, unborn } from './fold.ts';
-import { foldVersionOf } from './fold-version.ts';
-import { history } from './history.ts';
+import { type Folded, foldCommit, foldVersionOf, history, unborn } from './fold.ts';
 import type { Log } from './log.ts';
 import type { Runtime } from './runtime.ts';
-import { openSnapshot, sealSnapshot } from './snapshot-format.ts';
 import { keyOf, type StreamRef } from './stream.ts';
+
+/** First byte of every snapshot; another one is another format and is ignored. */
+const FORMAT = 3;
+const [CHECKSUM_AT, LENGTH_AT, CONTENT_AT] = [1, 5, 9];
+
+/** Incarnation of the log, state, version, and how many commands there were in all. */
+type Content = readonly [string, unknown, number, number];
+
+/**
+ * A snapshot as bytes: format, checksum against damage, length of what follows, the structured clone of everything but
+ * the remembered commands, and their records as they are in memory.
+ */
+export function sealSnapshot(incarnation: string, folded: Folded<unknown>): Uint8Array {
+  const { state, version, commands } = folded;
+  const content: Content = [incarnation, state, version, commands.count];
+  const clone = serialize(content);
+  const [firsts, rests] = recordsOf(commands);
+  const recordsAt = CONTENT_AT + clone.length;
+  const bytes = Buffer.allocUnsafeSlow(recordsAt + firsts.length + rests.length);
+  bytes[0] = FORMAT;
+  bytes.writeUInt32LE(clone.length, LENGTH_AT);
+  bytes.set(clone, CONTENT_AT);
+  bytes.set(firsts, recordsAt);
+  bytes.set(rests, recordsAt + firsts.length);
+  bytes.writeUInt32LE(crc32(bytes.subarray(LENGTH_AT)), CHECKSUM_AT);
+  return bytes;
+}
+
+/** The snapshot in the bytes; `undefined` when they are damaged, of another format, or of another life of the log. */
+export function openSnapshot<State>(incarnation: string, bytes: Uint8Array): Folded<State> | undefined {
+  if (bytes.length < CONTENT_AT || bytes[0] !== FORMAT) return undefined;
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (crc32(view.subarray(LENGTH_AT)) !== view.readUInt32LE(CHECKSUM_AT)) return undefined;
+  const clonedTo = CONTENT_AT + view.readUInt32LE(LENGTH_AT);
+  try {
+    const [life, state, version, count] = deserialize(view.subarray(CONTENT_AT, clonedTo)) as Content;
+    const commands = commandLogOf(count, view.subarray(clonedTo));
+    if (life !== incarnation || commands === undefined) return undefined;
+    // The key names the fold that made it, so the state has that fold's type.
+    return { state: state as State, version, commands, confirmedAt: 0 };
+  } catch {
+    // Written by a newer Node.js than this one can read.
+    return undefined;
+  }
+}
 
 /** Where snapshots are kept. A cache: it may lose, forget or refuse anything. */
 export interface SnapshotStore {

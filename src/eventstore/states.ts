@@ -1,15 +1,95 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { type Folded, foldCommit, unborn } from './fold.ts';
-import { loadAt } from './history.ts';
+import { type Folded, foldCommit, loadAt, unborn } from './fold.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
-import { createRecentCache } from './recent-cache.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
-import { createLoadTelling } from './telemetry/load-telling.ts';
+
+/** What was used lately, a bounded number of entries. */
+export interface RecentCache<Value> {
+  get(key: string): Value | undefined;
+  has(key: string): boolean;
+  set(key: string, value: Value): void;
+  delete(key: string): void;
+  readonly size: () => number;
+}
+
+/**
+ * Keeps between half of `limit` and `limit` entries, and forgets those that were not used for longest: entries are in
+ * one of two halves, and when the young half is full, the old one is dropped and they change places. What is read from
+ * the young half moves nothing, where a list in the exact order of use is written at each read.
+ * @param limit how many at the most; 0 keeps none
+ */
+export function createRecentCache<Value>(limit: number): RecentCache<Value> {
+  const half = Math.max(1, Math.floor(limit / 2));
+  let young = new Map<string, Value>();
+  let old = new Map<string, Value>();
+
+  function keep(key: string, value: Value): void {
+    if (young.size >= half && !young.has(key)) {
+      old = limit > 1 ? young : new Map();
+      young = new Map();
+    }
+    young.set(key, value);
+    old.delete(key);
+  }
+
+  return {
+    get: (key) => {
+      const used = young.get(key);
+      if (used !== undefined || old.size === 0) return used;
+      const value = old.get(key);
+      if (value !== undefined) keep(key, value);
+      return value;
+    },
+    has: (key) => young.has(key) || old.has(key),
+    set: (key, value) => {
+      if (limit > 0) keep(key, value);
+    },
+    delete: (key) => {
+      young.delete(key);
+      old.delete(key);
+    },
+    size: () => young.size + old.size,
+  };
+}
+
+/** Tells an observer once of each state where it came from, which for a cold one shows only later. */
+export interface LoadTelling {
+  /** A snapshot was loaded, or nothing was at hand. */
+  cold(folded: object, from: 'snapshot' | 'nothing'): void;
+  /** `commits` were folded in from the log; `exists`: whether there is an aggregate now. */
+  read(folded: object, commits: number, exists: boolean): void;
+  /** It was good enough to append on, or is kept for other reasons. */
+  kept(folded: object): void;
+}
+
+/** Nothing without an observer that asks for it. */
+export function createLoadTelling(observer: StoreObserver | undefined): LoadTelling | undefined {
+  if (observer?.loaded === undefined && observer?.snapshotAge === undefined) return undefined;
+  const pending = new WeakMap<object, 'snapshot' | 'nothing'>();
+  return {
+    cold: (folded, from) => {
+      if (from === 'snapshot') observer.loaded?.('snapshot');
+      pending.set(folded, from);
+    },
+    read: (folded, commits, exists) => {
+      const from = pending.get(folded);
+      if (from === undefined) return;
+      pending.delete(folded);
+      if (from === 'snapshot') observer.snapshotAge?.(commits);
+      else observer.loaded?.(exists ? 'log' : 'new');
+    },
+    kept: (folded) => {
+      if (pending.get(folded) !== 'snapshot') return;
+      pending.delete(folded);
+      observer.snapshotAge?.(0);
+    },
+  };
+}
 
 type D<S, C, E extends Message, R extends Rejection> = Decider<S, C, E, R>;
 

@@ -6,10 +6,76 @@ import {
   type NodeConnectionOptions,
   nkeyAuthenticator,
 } from '@nats-io/transport-node';
-import { maskUrl } from './config/mask-url.ts';
+import { maskUrl } from './config/mask.ts';
 import type { Config } from './config/schema.ts';
-import { readAddresses } from './nats-address.ts';
 import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
+
+/** How to log in, where addresses say it. */
+export interface AddressLogin {
+  readonly user?: string;
+  readonly pass?: string;
+  readonly token?: string;
+}
+
+export interface NatsAddresses {
+  /** Addresses without credentials, as the client library takes them: it ignores what stands before an `@`. */
+  readonly servers: readonly string[];
+  /** The credentials of each address that has some, decoded; `user:password@` or `token@`. */
+  readonly logins: readonly AddressLogin[];
+}
+
+const ADDRESS = /^([a-z]+:\/\/)?(?:([^@]*)@)?([^@]*)$/i;
+
+/** Takes apart what `nats.url` holds: addresses separated by commas. */
+export function readAddresses(url: string): NatsAddresses {
+  const parts = url.split(',').map((address) => ADDRESS.exec(address) ?? [address, '', '', address]);
+  return {
+    servers: parts.map(([, scheme = '', , host = '']) => scheme + host),
+    logins: parts.flatMap(([, , credentials = '']) => (credentials === '' ? [] : [loginOf(credentials)])),
+  };
+}
+
+/** Whether the addresses name at most one login: a process has one user, whichever server it is connected to. */
+export function agreeOnLogin(url: string): boolean {
+  const logins = readAddresses(url).logins.map((login) => JSON.stringify(login));
+  return new Set(logins).size <= 1;
+}
+
+function loginOf(credentials: string): AddressLogin {
+  const [user = '', ...rest] = credentials.split(':');
+  if (rest.length === 0) return { token: decoded(user) };
+  return { user: decoded(user), pass: decoded(rest.join(':')) };
+}
+
+/** A password may hold any character when it is written as `%40` and the like; one that is no such text is meant as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * Sends what waits, and closes the connection.
+ * @param withinMs how long the server may take to confirm that it has everything; without it the connection is closed
+ *   all the same
+ * @throws Error when the server did not confirm it
+ */
+export async function drainAndClose(connection: NatsConnection, withinMs: number): Promise<void> {
+  if (connection.isClosed()) return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(new Error(`the server did not confirm within ${withinMs} ms`));
+    timer = setTimeout(fail, withinMs);
+  });
+  try {
+    await Promise.race([connection.drain(), late]);
+  } finally {
+    clearTimeout(timer);
+    await connection.close();
+  }
+}
 
 /** The NATS server cannot be used; the message is one line that says what to do. */
 export class NatsUnusable extends Error {

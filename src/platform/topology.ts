@@ -1,17 +1,132 @@
 import { randomUUID } from 'node:crypto';
-import { jetstreamManager, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { addStream } from '../eventstore/nats/add-stream.ts';
 import {
+  type JetStreamManager,
+  jetstreamManager,
+  PersistMode,
+  StoreCompression,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import {
+  addStream,
   INCARNATION_KEY,
   isStreamMissing,
   logStreamConfig,
   logStreamProblems,
 } from '../eventstore/nats/log-stream.ts';
+import { bucketStream } from '../eventstore/nats/nats-bucket.ts';
+import { type BucketKind, bucketConfig } from '../eventstore/nats/nats-buckets.ts';
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
-import { applyBuckets, type PlannedBucket, planBuckets } from './topology-buckets.ts';
-import { changesOf, describeChanges, type TopologyStep } from './topology-changes.ts';
+
+/** A field of a stream's configuration that differs from what is wanted. */
+export interface FieldChange {
+  readonly field: string;
+  readonly current: unknown;
+  readonly wanted: unknown;
+}
+
+/** One thing that `apply` would do, or refuses to do. */
+export interface TopologyStep {
+  readonly what: string;
+  readonly action: 'create' | 'update' | 'none' | 'refuse';
+  readonly detail: string;
+  /** Field by field, where something exists and is to be another. */
+  readonly changes?: readonly FieldChange[];
+}
+
+/** What `update` would change: only fields that `wanted` names count. */
+export function changesOf(existing: StreamConfig, wanted: Partial<StreamConfig>): readonly FieldChange[] {
+  const current = existing as Readonly<Partial<Record<string, unknown>>>;
+  return Object.entries(wanted)
+    .filter(([field, value]) => JSON.stringify(current[field]) !== JSON.stringify(value))
+    .map(([field, value]) => ({ field, current: current[field], wanted: value }));
+}
+
+const NANOS_PER_SECOND = 1_000_000_000;
+const IN_NANOS = new Set(['max_age', 'duplicate_window']);
+
+/** For people: `num_replicas 1 -> 3; max_age 7 d -> 1 d`. */
+export function describeChanges(changes: readonly FieldChange[]): string {
+  return changes
+    .map(({ field, current, wanted }) => `${field} ${shown(field, current)} -> ${shown(field, wanted)}`)
+    .join('; ');
+}
+
+function shown(field: string, value: unknown): string {
+  if (IN_NANOS.has(field) && typeof value === 'number') return duration(value / NANOS_PER_SECOND);
+  if (value === undefined) return 'unset';
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Seconds for people, in the largest unit that is whole. */
+function duration(seconds: number): string {
+  if (seconds === 0) return 'for ever';
+  for (const [unit, length] of [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['min', 60],
+  ] as const) {
+    if (seconds % length === 0) return `${seconds / length} ${unit}`;
+  }
+  return `${seconds} s`;
+}
+
+/** A bucket that the service uses. */
+export interface PlannedBucket {
+  readonly name: string;
+  /** What it holds and how long, for people. */
+  readonly what: string;
+  readonly kind: BucketKind;
+  /** How to get rid of a bucket that cannot be changed; only for what can be folded from the log again. */
+  readonly renew?: string;
+}
+
+/** What `applyBuckets` would do to each bucket, in their order. */
+export async function planBuckets(
+  connection: NatsConnection,
+  buckets: readonly PlannedBucket[],
+): Promise<readonly TopologyStep[]> {
+  if (buckets.length === 0) return [];
+  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  return Promise.all(buckets.map(async (bucket) => planBucket(bucket, await readBucket(jsm, bucket.name))));
+}
+
+/** Makes what is missing and brings replicas to the configuration; never removes anything. */
+export async function applyBuckets(
+  jsm: JetStreamManager,
+  buckets: readonly PlannedBucket[],
+  steps: readonly TopologyStep[],
+): Promise<void> {
+  for (const [index, { name, kind }] of buckets.entries()) {
+    const { action } = steps[index] ?? {};
+    if (action === 'create') await addStream(jsm, bucketConfig(name, kind));
+    if (action === 'update') await jsm.streams.update(bucketStream(name), { num_replicas: kind.replicas });
+  }
+}
+
+async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await jsm.streams.info(bucketStream(name))).config;
+  } catch (error) {
+    if (isStreamMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function planBucket({ name, what: held, kind, renew }: PlannedBucket, existing?: StreamConfig): TopologyStep {
+  const what = `bucket ${name}`;
+  if (existing === undefined)
+    return { what, action: 'create', detail: `${held}, ${kind.replicas} replica(s)` };
+  if (existing.num_replicas === kind.replicas) return { what, action: 'none', detail: held };
+  const changes = [{ field: 'num_replicas', current: existing.num_replicas, wanted: kind.replicas }];
+  const detail = describeChanges(changes);
+  if (kind.replicas > 1 && existing.persist_mode === PersistMode.Async) {
+    const why = 'its persist_mode async exists on a single server only';
+    return { what, action: 'refuse', detail: `${detail}: ${why}; ${renew ?? 'remove it'}`, changes };
+  }
+  return { what, action: 'update', detail, changes };
+}
 
 /** Where the check value of the e-mail key stands in the log's metadata. */
 const EMAIL_KEY_CHECK = 'jetledger.email-key-check';

@@ -1,10 +1,9 @@
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApp } from '../../src/api/app.ts';
-import { ownUserId } from '../../src/api/auth/user-id.ts';
+import { ownUserId } from '../../src/api/auth/identity.ts';
 import { user } from '../../src/domain/user.ts';
-import { remoteKeys } from '../../src/platform/auth/keys.ts';
-import { createTokenVerifier } from '../../src/platform/auth/verifier.ts';
+import { createTokenVerifier, remoteKeys } from '../../src/platform/tokens.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { documentOf, type Route, routesOf } from './document.ts';
 import { type Client, clientOf, field } from './requests.ts';

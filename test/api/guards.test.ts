@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import type { ApiSettings, AppDeps } from '../../src/api/deps.ts';
-import { createTokenVerifier } from '../../src/platform/auth/verifier.ts';
+import { createTokenVerifier } from '../../src/platform/tokens.ts';
 import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { clientOf, field, list, registered } from './requests.ts';
 import { bearer, jwkSetOf, NOW, signingKey, tokenOf, VERIFIER } from './tokens.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fingerprintOf } from '../../src/api/meta.ts';
 import { user } from '../../src/domain/user.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { type Client, clientOf, field, list, registered } from './requests.ts';
 

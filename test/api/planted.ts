@@ -1,6 +1,5 @@
-import { bucketNames } from '../../src/processes/engine/buckets.ts';
-import { entryKey, type ParkedEntry } from '../../src/processes/engine/parked-entry.ts';
-import { toBytes } from '../../src/processes/engine/rows.ts';
+import { entryKey, type ParkedEntry } from '../../src/processes/engine/dead-letters/entry.ts';
+import { bucketNames, toBytes } from '../../src/processes/engine/rows.ts';
 import { type MemoryService, TEST_EPOCH, TEST_PREFIX } from '../support/memory-service.ts';
 
 type Service = Pick<MemoryService, 'buckets'>;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
+import { createMemoryLog } from '../../src/testing/memory-log.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { clientOf, list, ordered } from './requests.ts';
 

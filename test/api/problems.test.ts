@@ -8,7 +8,7 @@ import {
   QueueFull,
   UnknownEventType,
 } from '../../src/eventstore/errors.ts';
-import { ViewBehind } from '../../src/projections/read-models.ts';
+import { ViewBehind } from '../../src/projections/engine/reading.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { type Client, clientOf, field, list, registered } from './requests.ts';
 

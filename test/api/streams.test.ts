@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { order } from '../../src/domain/order.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderCancelledSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
-import { createLiveOrders } from '../../src/projections/live-orders.ts';
+import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet, SignJWT } from 'jose';
-import type { VerifierSettings } from '../../src/platform/auth/verifier.ts';
+import type { VerifierSettings } from '../../src/platform/tokens.ts';
 
 export const ISSUER = 'https://issuer.example.com/';
 export const AUDIENCE = 'jetledger';

@@ -5,7 +5,7 @@ import { createLocalJWKSet } from 'jose';
 import openapiTS, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createTokenVerifier } from '../../src/platform/auth/verifier.ts';
+import { createTokenVerifier } from '../../src/platform/tokens.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { jwkSetOf, NOW, type SigningKey, signingKey, tokenOf, VERIFIER } from './tokens.ts';
 

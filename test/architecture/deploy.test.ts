@@ -9,8 +9,8 @@ import { validate as validateDockerfile } from 'dockerfile-utils';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { KEYS_BY_NAME } from '../../src/platform/config/keys.ts';
+import { readVariableLayer } from '../../src/platform/config/layers.ts';
 import { loadConfig } from '../../src/platform/config/load.ts';
-import { readVariableLayer } from '../../src/platform/config/variable-layer.ts';
 import { checkServerConfig, makeSecrets } from '../support/secured-nats.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { CATALOGUE } from '../../src/cli/catalogue.ts';
 import { CONFIG_KEYS, KEYS_BY_NAME, SECTION_NAMES } from '../../src/platform/config/keys.ts';
-import { readVariableLayer } from '../../src/platform/config/variable-layer.ts';
+import { readVariableLayer } from '../../src/platform/config/layers.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGES_AT_THE_TOP = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md'];

@@ -1,8 +1,8 @@
 import { connect } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
 import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
-import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
 import { TEST_LOG } from '../support/nats-log.ts';

@@ -1,7 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { REMEMBERED_COMMANDS, sameFingerprint } from '../../src/eventstore/command-log.ts';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
 import type { Decision, Event as StoredEvent } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { fingerprintOf, type Operation } from './history.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
-import { createPrng } from '../../src/eventstore/memory/prng.ts';
+import { createPrng } from '../../src/testing/world.ts';
 import { type AccountCommand, account } from './account.ts';
 import { checkHistory } from './checker.ts';
 import type { Chaos, Fault } from './faults.ts';

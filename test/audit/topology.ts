@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';

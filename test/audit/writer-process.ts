@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createHandler } from '../../src/eventstore/handler.ts';
-import { createPrng } from '../../src/eventstore/memory/prng.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createPrng } from '../../src/testing/world.ts';
 import type { AccountCommand } from './account.ts';
 import { readHistory, recordTo } from './history.ts';
 import { type AuditLog, type AuditLogOptions, openAuditLog } from './open-log.ts';

@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { bucketName } from '../../src/projections/aliases.ts';
+import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { must } from '../e2e/client.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import type { BenchRequest } from './http-load.ts';

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { order } from '../../src/domain/order.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';

@@ -1,8 +1,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { createHandler, type Handler, type HandlerSettings } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
-import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { tally } from './tally.ts';

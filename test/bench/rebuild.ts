@@ -1,6 +1,6 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { rebuild } from '../../src/projections/rebuild.ts';
+import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
 import { orders } from '../../src/projections/views/orders.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import { bareReplay, ratePerSecond } from './bare-replay.ts';

@@ -1,5 +1,5 @@
 import { connect } from '@nats-io/transport-node';
-import { encodeCommit } from '../../src/eventstore/commit-encoding.ts';
+import { encodeCommit } from '../../src/eventstore/codec/stored-commit.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';
 import { TEST_LOG } from '../support/nats-log.ts';

@@ -1,6 +1,6 @@
 import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { encodeCommit } from '../../src/eventstore/commit-encoding.ts';
+import { encodeCommit } from '../../src/eventstore/codec/stored-commit.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
 import { type Commit, CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 

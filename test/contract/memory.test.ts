@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptCommit } from '../../src/eventstore/errors.ts';
-import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
-import { createMemoryBucketStore } from '../../src/eventstore/memory/memory-bucket-store.ts';
-import { openMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../src/eventstore/memory/memory-store.ts';
+import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
+import { createMemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
 import { counterRef } from '../support/toy.ts';
 import { bucketContract } from './bucket-contract.ts';
 import { logContract } from './log-contract.ts';

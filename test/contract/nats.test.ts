@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import {
   createLogStream,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import {
   type PaymentProvider,
   PaymentRefused,

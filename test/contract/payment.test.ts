@@ -3,9 +3,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
 import type { Bucket } from '../../src/eventstore/bucket.ts';
-import { createMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createHttpProvider } from '../../src/processes/payment/adapters/http.ts';
@@ -13,6 +12,7 @@ import {
   createSimulatedProvider,
   type SimulatedProvider,
 } from '../../src/processes/payment/adapters/simulated.ts';
+import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { paymentContract } from './payment-contract.ts';
 import { paymentApi, startHttpServer } from './payment-server.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InvalidId } from '../../src/eventstore/errors.ts';
-import type { Timer, Timers } from '../../src/processes/engine/timers.ts';
+import type { Timer, Timers } from '../../src/processes/engine/timers/timers.ts';
 import { until } from '../support/until.ts';
 
 /** Two processes' handles on the same timers. They must retry within a few hundred milliseconds. */

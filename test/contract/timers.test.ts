@@ -1,16 +1,12 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createWorld } from '../../src/eventstore/memory/scheduler.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import {
-  createMemoryTimerStore,
-  openMemoryTimers,
-} from '../../src/processes/engine/adapters/timers-memory.ts';
-import { createNatsTimers } from '../../src/processes/engine/adapters/timers-nats.ts';
-import { timersStreamConfig } from '../../src/processes/engine/adapters/timers-stream.ts';
-import type { Timers } from '../../src/processes/engine/timers.ts';
+import { createNatsTimers, timersStreamConfig } from '../../src/processes/engine/timers/nats-timers.ts';
+import type { Timers } from '../../src/processes/engine/timers/timers.ts';
+import { createMemoryTimerStore, openMemoryTimers } from '../../src/testing/memory-timers.ts';
+import { createWorld } from '../../src/testing/world.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { timersContract } from './timers-contract.ts';
 

@@ -1,4 +1,4 @@
-import { at } from '../../src/cli/demo-client.ts';
+import { at } from '../../src/cli/demo.ts';
 
 /** An answer over HTTP, its JSON parsed. */
 export interface Answer {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { isAlive } from '../../src/platform/nats-server/process-info.ts';
+import { isAlive } from '../../src/platform/nats-server/process.ts';
 import { createDataDir, startCommand } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';

@@ -1,6 +1,5 @@
-import { order } from '../../src/domain/order.ts';
-import type { OrderEvent } from '../../src/domain/order-state.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { type OrderEvent, order } from '../../src/domain/order.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { openTestLog } from '../support/nats-log.ts';
 
 /** How often each order was placed, as the log says. */

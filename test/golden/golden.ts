@@ -14,7 +14,7 @@ import { email } from '../../src/domain/email.ts';
 import { order } from '../../src/domain/order.ts';
 import { product } from '../../src/domain/product.ts';
 import { user } from '../../src/domain/user.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 
 /** One event as it was stored once, and what it decodes to. The bytes never change; see `main.ts`. */
 export interface Golden {

@@ -5,7 +5,7 @@ import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { Buckets } from '../../src/projections/buckets.ts';
+import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 

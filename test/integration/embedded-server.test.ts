@@ -10,15 +10,18 @@ import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type EmbeddedServerOptions, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
+import {
+  type EmbeddedServerOptions,
+  findRunningServer,
+  startEmbeddedServer,
+} from '../../src/platform/nats-server/embedded.ts';
 import {
   DataFolderInUse,
   PortTaken,
   ServerStartFailed,
   ServerTooOld,
 } from '../../src/platform/nats-server/errors.ts';
-import { isAlive } from '../../src/platform/nats-server/process-info.ts';
-import { findRunningServer } from '../../src/platform/nats-server/runtime-file.ts';
+import { isAlive } from '../../src/platform/nats-server/process.ts';
 import { startTestServer, testServerBinary } from '../support/nats-server.ts';
 
 const CHILD = fileURLToPath(new URL('../support/embedded-server-child.ts', import.meta.url));

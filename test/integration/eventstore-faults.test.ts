@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { CommandHandler } from '../../src/eventstore/command.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../src/eventstore/errors.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';

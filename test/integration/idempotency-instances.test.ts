@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
-import { type Service, startService } from '../../src/main.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { type Service, startService } from '../../src/service/start.ts';
 import { ask, must } from '../e2e/client.ts';
 import { ordersInLog } from '../e2e/orders-in-log.ts';
 import { PAYMENT, STILL_ORDERS } from '../e2e/shop.ts';

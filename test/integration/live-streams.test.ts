@@ -2,7 +2,7 @@ import { create, type Message } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { expect, it } from 'vitest';
 import { order } from '../../src/domain/order.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
@@ -11,7 +11,7 @@ import {
   OrderPlacedSchema,
   OrderStockReservedSchema,
 } from '../../src/gen/jetledger/order/v1/order_pb.ts';
-import { createLiveOrders } from '../../src/projections/live-orders.ts';
+import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';

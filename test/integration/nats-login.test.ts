@@ -5,7 +5,7 @@ import { nkeys } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
-import type { ServerConfig } from '../../src/platform/nats-server/config-file.ts';
+import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { makeSecrets, type NatsSecrets } from '../support/secured-nats.ts';
 import type { Variables } from '../support/service-process.ts';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
-import { type Service, startService } from '../../src/main.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { type Service, startService } from '../../src/service/start.ts';
 import { must, since } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import {

@@ -9,11 +9,11 @@ import {
   startDelivery,
 } from '../../src/processes/notification/adapters/delivery.ts';
 import {
+  createNatsOutbox,
   notificationStream,
   notificationStreamConfig,
   notificationStreamProblems,
-} from '../../src/processes/notification/adapters/notification-stream.ts';
-import { createNatsOutbox } from '../../src/processes/notification/adapters/outbox-nats.ts';
+} from '../../src/processes/notification/adapters/outbox.ts';
 import type { Notification, NotificationOutbox } from '../../src/processes/notification/port.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';

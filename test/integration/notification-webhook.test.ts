@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { createWebhookNotifier, WebhookFailed } from '../../src/processes/notification/adapters/webhook.ts';
+import { createWebhookNotifier, WebhookFailed } from '../../src/processes/notification/adapters/notifiers.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
 import { answerJson, startHttpServer } from '../contract/payment-server.ts';
 

@@ -1,14 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { viewFinding } from '../../src/cli/doctor/data-checks.ts';
-import type { Finding } from '../../src/cli/doctor/finding.ts';
 import { doctorCommand } from '../../src/cli/doctor.ts';
+import { type Finding, viewFinding } from '../../src/cli/doctor-checks.ts';
 import { inspectCommand } from '../../src/cli/inspect.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { user } from '../../src/domain/user.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { UserCreatedSchema, UserRenamedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
@@ -156,7 +155,7 @@ describe('topology, doctor, status, inspect', () => {
   it('topology refuses replicas that would lose what a bucket is, and says how to renew it', async () => {
     await using handle = await openTestLog(server.url);
     const jsm = await jetstreamManager(handle.connection);
-    const { bucketConfig } = await import('../../src/eventstore/nats/bucket-stream.ts');
+    const { bucketConfig } = await import('../../src/eventstore/nats/nats-buckets.ts');
     await jsm.streams.add(bucketConfig('jl_users_v1', { replicas: 1, persist: 'async', storage: 'file' }));
     const plan = await run(server, topologyCommand, ['plan'], { JETLEDGER_LOG__REPLICAS: '3' });
     expect(plan.code).toBe(1);

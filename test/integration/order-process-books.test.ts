@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { type OrderCommand, order } from '../../src/domain/order.ts';
 import { type ProductCommand, product } from '../../src/domain/product.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
-import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
+import { createMemoryLog } from '../../src/testing/memory-log.ts';
 import { inspectOrders } from '../support/order-invariants.ts';
 
 const NOW = Date.UTC(2030, 0, 1);

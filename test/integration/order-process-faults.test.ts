@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { bucketNames } from '../../src/processes/engine/buckets.ts';
-import { floorOf, type Place } from '../../src/processes/engine/progress.ts';
-import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import { floorOf, type Place } from '../../src/processes/engine/cursor.ts';
+import { bucketNames } from '../../src/processes/engine/rows.ts';
+import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
+import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';

@@ -1,10 +1,10 @@
 import { propagation, type TextMapPropagator } from '@opentelemetry/api';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createHttpProvider } from '../../src/processes/payment/adapters/http.ts';
-import type {
-  BreakerState,
-  HttpExchangeOptions,
-} from '../../src/processes/payment/adapters/http-exchange.ts';
+import {
+  type BreakerState,
+  createHttpProvider,
+  type HttpExchangeOptions,
+} from '../../src/processes/payment/adapters/http.ts';
 import { PaymentRefused, PaymentUnavailable } from '../../src/processes/payment/port.ts';
 import { answerJson, type HttpServer, type Respond, startHttpServer } from '../contract/payment-server.ts';
 import { until } from '../support/until.ts';

@@ -1,11 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import {
   createSimulatedProvider,
   type SimulatedProvider,

@@ -1,6 +1,6 @@
 import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
-import { probeWrites } from '../../src/eventstore/nats/probe-writes.ts';
+import { probeWrites } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';

@@ -1,11 +1,10 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Bucket } from '../../src/eventstore/bucket.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
-import { createAliases } from '../../src/projections/aliases.ts';
-import type { Buckets } from '../../src/projections/buckets.ts';
-import { readCheckpoint } from '../../src/projections/checkpoint.ts';
-import { isRowKey, type Projection } from '../../src/projections/projection.ts';
+import { type Buckets, createAliases } from '../../src/projections/engine/aliases.ts';
+import { readCheckpoint } from '../../src/projections/engine/checkpoint.ts';
+import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
 
 /** Rows by key, as plain data. */
 export type Rows = ReadonlyMap<string, unknown>;

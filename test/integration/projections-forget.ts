@@ -2,7 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { at } from '../../src/cli/demo-client.ts';
+import { at } from '../../src/cli/demo.ts';
 import { bucketStream } from '../../src/eventstore/nats/nats-bucket.ts';
 import type { TestServer } from '../support/nats-server.ts';
 

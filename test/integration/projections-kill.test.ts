@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { createPrng, type Prng } from '../../src/eventstore/memory/prng.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { bucketName } from '../../src/projections/aliases.ts';
-import { allProjections } from '../../src/projections/read-side.ts';
+import { bucketName } from '../../src/projections/engine/aliases.ts';
+import { allProjections } from '../../src/projections/views/read-side.ts';
+import { createPrng, type Prng } from '../../src/testing/world.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import {

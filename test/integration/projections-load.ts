@@ -8,8 +8,8 @@ import type { CommandHandler } from '../../src/eventstore/command.ts';
 import { EventStoreError } from '../../src/eventstore/errors.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
-import { createPrng } from '../../src/eventstore/memory/prng.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createPrng } from '../../src/testing/world.ts';
 
 /** The secret of the addresses in these tests. */
 export const EMAIL_SECRET = new Uint8Array(32).fill(7);

@@ -1,9 +1,9 @@
 // Started by a test as a process of its own: runs its share of a view until it is killed, and says how many groups it has.
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createMembers } from '../../src/projections/members.ts';
-import { defaultProjectionSettings } from '../../src/projections/settings.ts';
-import { startProjections } from '../../src/projections/start.ts';
+import { createMembers } from '../../src/projections/engine/members.ts';
+import { defaultProjectionSettings } from '../../src/projections/engine/settings.ts';
+import { startProjections } from '../../src/projections/engine/start.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { MEMBER_MS, wideOrders } from './projections-shared-view.ts';
 

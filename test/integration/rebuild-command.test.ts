@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rebuildCommand } from '../../src/cli/rebuild.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { user } from '../../src/domain/user.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';

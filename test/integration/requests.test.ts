@@ -1,8 +1,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { RequestFailure } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { WAYS_OF_REQUESTS, type WayOfRequests } from '../support/nats-log.ts';

@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { foldVersionOf } from '../../src/eventstore/fold-version.ts';
+import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
-import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { openSnapshot, sealSnapshot } from '../../src/eventstore/snapshot-format.ts';
-import type { SnapshotStore, WrongSnapshot } from '../../src/eventstore/snapshots.ts';
+import {
+  openSnapshot,
+  type SnapshotStore,
+  sealSnapshot,
+  type WrongSnapshot,
+} from '../../src/eventstore/snapshots.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { counter } from '../support/toy.ts';

@@ -3,13 +3,14 @@ import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createNatsTimers, type NatsTimersOptions } from '../../src/processes/engine/adapters/timers-nats.ts';
 import {
+  createNatsTimers,
+  type NatsTimersOptions,
   timersStream,
   timersStreamConfig,
   timersStreamProblems,
-} from '../../src/processes/engine/adapters/timers-stream.ts';
-import type { Timers } from '../../src/processes/engine/timers.ts';
+} from '../../src/processes/engine/timers/nats-timers.ts';
+import type { Timers } from '../../src/processes/engine/timers/timers.ts';
 import { collecting } from '../contract/timers-contract.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';

@@ -3,9 +3,11 @@ import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createNatsTimers } from '../../src/processes/engine/adapters/timers-nats.ts';
-import { countOverdueTimers } from '../../src/processes/engine/adapters/timers-overdue.ts';
-import { timersStreamConfig } from '../../src/processes/engine/adapters/timers-stream.ts';
+import {
+  countOverdueTimers,
+  createNatsTimers,
+  timersStreamConfig,
+} from '../../src/processes/engine/timers/nats-timers.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { createMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { bucketNames } from '../../src/processes/engine/buckets.ts';
 import type { CursorValue } from '../../src/processes/engine/cursor.ts';
+import { bucketNames } from '../../src/processes/engine/rows.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
+import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import {
   answerJson,
   type HttpServer,

@@ -1,5 +1,5 @@
 import type { CommandHandler } from '../../src/eventstore/command.ts';
-import type { ConsumersDeps } from '../../src/processes/order-process/consumers.ts';
+import type { ConsumersDeps } from '../../src/processes/order/reactions.ts';
 
 /** A place where a worker may die: right before or right after a call that it makes for an order. */
 export interface CrashPoint {

@@ -1,4 +1,4 @@
-import type { KnownOrder } from '../../src/domain/order-state.ts';
+import type { KnownOrder } from '../../src/domain/order.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
 
 /** One way for an order to go, from placing it to its end. */

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { timersStreamConfig } from '../../src/processes/engine/adapters/timers-stream.ts';
-import { parseNotification } from '../../src/processes/notification/adapters/notification-format.ts';
+import { timersStreamConfig } from '../../src/processes/engine/timers/nats-timers.ts';
 import {
   notificationStream,
   notificationStreamConfig,
-} from '../../src/processes/notification/adapters/notification-stream.ts';
+  parseNotification,
+} from '../../src/processes/notification/adapters/outbox.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';

@@ -1,18 +1,18 @@
-import { createCustomerDirectory, createOpenOrders } from '../../src/cli/order-side.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createNatsTimers } from '../../src/processes/engine/adapters/timers-nats.ts';
 import { startEngine } from '../../src/processes/engine/engine.ts';
-import { createNatsOutbox } from '../../src/processes/notification/adapters/outbox-nats.ts';
-import { createConsumers } from '../../src/processes/order-process/consumers.ts';
-import { createDeadline, sweepDeadlines } from '../../src/processes/order-process/deadline.ts';
+import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.ts';
+import { createNatsOutbox } from '../../src/processes/notification/adapters/outbox.ts';
+import { createDeadline, sweepDeadlines } from '../../src/processes/order/deadline.ts';
+import { createConsumers } from '../../src/processes/order/reactions.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
-import { createReadModels } from '../../src/projections/read-side.ts';
-import { startProjections } from '../../src/projections/start.ts';
+import { startProjections } from '../../src/projections/engine/start.ts';
 import { customers } from '../../src/projections/views/customers.ts';
 import { orders } from '../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../src/projections/views/orders-by-user.ts';
+import { createReadModels } from '../../src/projections/views/read-side.ts';
+import { createCustomerDirectory, createOpenOrders } from '../../src/service/processes.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { type Passes, watchedCalls } from './calls.ts';
 

@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
-import { ensureBucket } from '../../src/eventstore/nats/bucket-stream.ts';
-import { createNatsSnapshotStore } from '../../src/eventstore/nats/snapshot-store.ts';
+import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
+import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 

@@ -1,5 +1,5 @@
-import { foldVersionOf } from '../../src/eventstore/fold-version.ts';
-import { sealSnapshot } from '../../src/eventstore/snapshot-format.ts';
+import { foldVersionOf } from '../../src/eventstore/fold.ts';
+import { sealSnapshot } from '../../src/eventstore/snapshots.ts';
 import { counter } from '../support/toy.ts';
 import {
   appendOne,

@@ -1,4 +1,4 @@
-import { createPrng } from '../../src/eventstore/memory/prng.ts';
+import { createPrng } from '../../src/testing/world.ts';
 import { idOf, SCATTERED } from './aggregates.ts';
 import type { LoadedLog } from './load.ts';
 import type { Target, Task, TaskName } from './tasks.ts';

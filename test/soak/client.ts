@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { at } from '../../src/cli/demo-client.ts';
+import { at } from '../../src/cli/demo.ts';
 import type { Fleet } from './fleet.ts';
 
 /** What a definite answer says. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { at } from '../../src/cli/demo-client.ts';
+import { at } from '../../src/cli/demo.ts';
 import type { Client } from './client.ts';
 import type { Plan } from './mix.ts';
 

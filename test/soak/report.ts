@@ -1,10 +1,9 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createParkedPort } from '../../src/processes/engine/parked-port.ts';
-import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import { createParkedPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
-import type { LogHandle } from '../support/nats-log.ts';
-import { TEST_LOG } from '../support/nats-log.ts';
+import { type LogHandle, TEST_LOG } from '../support/nats-log.ts';
 import { type Inspection, inspectOrders } from '../support/order-invariants.ts';
 import { until } from '../support/until.ts';
 import type { Traffic } from './client.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createPrng } from '../../src/eventstore/memory/prng.ts';
+import { createPrng } from '../../src/testing/world.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir } from '../support/service-process.ts';

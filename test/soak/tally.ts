@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { order } from '../../src/domain/order.ts';
-import type { OrderState } from '../../src/domain/order-state.ts';
+import { type OrderState, order } from '../../src/domain/order.ts';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { eventsOf, whatIsOpen } from '../support/order-invariants.ts';

@@ -3,8 +3,8 @@ import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { Buckets } from '../../src/processes/engine/buckets.ts';
-import type { Consumer } from '../../src/processes/engine/consumer.ts';
+import type { Consumer } from '../../src/processes/engine/reaction.ts';
+import type { Buckets } from '../../src/processes/engine/rows.ts';
 import type { LogHandle } from './nats-log.ts';
 import { added, counter, counterRef, toyCommit } from './toy.ts';
 

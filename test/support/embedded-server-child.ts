@@ -1,7 +1,6 @@
 // Started by tests as a process of its own: runs an embedded server on the folder given until it is told to end.
-import { startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
+import { findRunningServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { NatsServerError } from '../../src/platform/nats-server/errors.ts';
-import { findRunningServer } from '../../src/platform/nats-server/runtime-file.ts';
 import { testServerBinary } from './nats-server.ts';
 
 const dataDir = process.argv[2] ?? '';

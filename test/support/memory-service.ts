@@ -3,18 +3,21 @@ import { buildApp } from '../../src/api/app.ts';
 import type { ApiSettings, AppDeps } from '../../src/api/deps.ts';
 import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
-import { createConsumersAdmin } from '../../src/cli/consumers-admin.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
-import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
-import { createMemoryLog } from '../../src/eventstore/memory/memory-log.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createParkedPort } from '../../src/processes/engine/parked-port.ts';
-import type { Buckets } from '../../src/projections/buckets.ts';
-import { createLiveOrders } from '../../src/projections/live-orders.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../src/projections/memory-buckets.ts';
-import { allProjections, createReadModels } from '../../src/projections/read-side.ts';
-import { startProjections } from '../../src/projections/start.ts';
+import { createParkedPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import type { Buckets } from '../../src/projections/engine/aliases.ts';
+import { startProjections } from '../../src/projections/engine/start.ts';
+import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
+import { allProjections, createReadModels } from '../../src/projections/views/read-side.ts';
+import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../src/testing/memory-bucket.ts';
+import { createMemoryLog } from '../../src/testing/memory-log.ts';
 
 /** The whole service on a log in memory, reached with `app.inject`. */
 export interface MemoryService extends AsyncDisposable {

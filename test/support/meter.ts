@@ -1,5 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
-import { type Metrics, startMetrics } from '../../src/platform/telemetry/metrics-provider.ts';
+import { type Metrics, startMetrics } from '../../src/platform/telemetry/metrics.ts';
 import { parseScrape, sumOf } from './prometheus-text.ts';
 
 /** Metrics of a test's own, read as they are scraped. */

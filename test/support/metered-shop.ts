@@ -2,14 +2,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DestinationStream } from 'pino';
-import { openMemoryBucket } from '../../src/eventstore/memory/memory-bucket.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { startService } from '../../src/main.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { createLogger } from '../../src/platform/logger.ts';
-import { serverFiles } from '../../src/platform/nats-server/layout.ts';
+import { serverFiles } from '../../src/platform/nats-server/launch.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../src/projections/memory-buckets.ts';
+import { startService } from '../../src/service/start.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../src/testing/memory-bucket.ts';
 import { type HttpServer, paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { testServerBinary } from './nats-server.ts';

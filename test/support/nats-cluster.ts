@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/config-file.ts';
+import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { type ClusterNode, startNode } from './cluster-node.ts';
 
 /** Three real servers on loopback that replicate. They end with this process at the latest. */

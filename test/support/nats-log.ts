@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
-import { addStream } from '../../src/eventstore/nats/add-stream.ts';
 import {
+  addStream,
   INCARNATION_KEY,
   logStreamConfig,
   type OpenLogOptions,

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ServerConfig } from '../../src/platform/nats-server/config-file.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
+import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { type ResolvedServer, resolveNatsServer } from '../../src/platform/nats-server/resolve.ts';
 
 /** How a test's server differs from the plain one. */

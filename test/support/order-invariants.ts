@@ -1,14 +1,10 @@
 import type { Message } from '@bufbuild/protobuf';
-import { order } from '../../src/domain/order.ts';
-import type { KnownOrder, OrderEvent } from '../../src/domain/order-state.ts';
-import { product } from '../../src/domain/product.ts';
-import { reservedFor } from '../../src/domain/product-reservations.ts';
-import type { ListedProduct, ProductEvent } from '../../src/domain/product-state.ts';
-import { user } from '../../src/domain/user.ts';
-import type { UserEvent, UserState } from '../../src/domain/user-state.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { type KnownOrder, type OrderEvent, order } from '../../src/domain/order.ts';
+import { type ListedProduct, type ProductEvent, product, reservedFor } from '../../src/domain/product.ts';
+import { type UserEvent, type UserState, user } from '../../src/domain/user.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
-import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger-entry.ts';
+import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 
 /** What the log and the provider's ledger say together. */
 export interface Inspection {

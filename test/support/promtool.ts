@@ -1,8 +1,8 @@
 import { access, chmod, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { debianMirror, privateApt } from '../../src/platform/nats-server/apt.ts';
-import { runCommand } from '../../src/platform/nats-server/run-command.ts';
+import { debianMirror, privateApt } from '../../src/platform/nats-server/sources.ts';
+import { runCommand } from '../../src/platform/nats-server/version.ts';
 
 /** Where promtool is, or why there is none. */
 export type FoundPromtool =

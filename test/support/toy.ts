@@ -5,8 +5,8 @@ import {
   type StringValue,
   StringValueSchema,
 } from '@bufbuild/protobuf/wkt';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
 import {
   type Commit,

@@ -1,6 +1,6 @@
 import { create, type DescMessage, toJson } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { codecOf } from '../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { EventSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { deciders, type Golden, goldenOfToday, keptGolden } from '../golden/golden.ts';
 

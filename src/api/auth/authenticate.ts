@@ -1,11 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Problem } from '../problem.ts';
-import { sendProblem } from '../problem-reply.ts';
+import { type Problem, sendProblem } from '../problem-reply.ts';
 import { type Access, accessOf, isScope, type Scope, scopesOf } from './access.ts';
-import type { Authenticator } from './authenticator.ts';
-import type { Identity } from './identity.ts';
-import { encodeUser } from './user-id.ts';
+import { type Authenticator, encodeUser, type Identity } from './identity.ts';
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;

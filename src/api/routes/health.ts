@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify';
 import { ACCESS } from '../auth/access.ts';
 import type { HealthDeps } from '../deps.ts';
 import { NoQuery } from '../schemas/common.ts';
@@ -60,5 +61,14 @@ export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): v
       const readiness = await health.startup();
       return reply.code(readiness.ok ? 200 : 503).send(readiness);
     },
+  );
+}
+
+/** Answers everything measured so far in Prometheus' text format; at `/metrics`, and not in the OpenAPI document. */
+export function metricsRoute(app: FastifyInstance, scrape: () => Promise<string>): void {
+  app.get(
+    '/metrics',
+    { schema: { hide: true }, config: { access: ACCESS.public } },
+    async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await scrape()),
   );
 }

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { LiveOpening, LivePlace } from '../../projections/read-models.ts';
+import type { LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
@@ -8,8 +8,7 @@ import type { ProblemCode } from '../problems.ts';
 import { IdParams } from '../schemas/common.ts';
 import { problemsOfRead } from '../schemas/responses.ts';
 import { OrderStreamQuery, StreamHeaders, streamed, UserStreamQuery } from '../schemas/stream.ts';
-import { createStreams, type Streams } from '../sse.ts';
-import { createFrames, type Frames } from '../stream-frames.ts';
+import { createFrames, createStreams, type Frames, type Streams } from '../sse.ts';
 import type { TypedApp } from './app-type.ts';
 
 const tags = ['orders'];

@@ -1,19 +1,251 @@
-import { answer } from '../answer.ts';
+import { type OrderState, order } from '../../domain/order.ts';
+import type { CommandHandler, Loaded } from '../../eventstore/command.ts';
+import { EventStoreError } from '../../eventstore/errors.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { answer, orderBody } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { commandOf } from '../meta.ts';
-import { waitSecondsOf } from '../reading.ts';
-import { orderBody } from '../representations.ts';
-import { NoQuery } from '../schemas/common.ts';
-import { PlaceOrder } from '../schemas/order.ts';
-import { PlaceHeaders } from '../schemas/requests.ts';
-import { created, problemsOfCommand } from '../schemas/responses.ts';
-import { settledOrder } from '../settle.ts';
-import type { TypedApp } from './app-type.ts';
-import { orderActions } from './order-actions.ts';
-import { orderQueries } from './order-queries.ts';
+import { readHistory } from '../history.ts';
+import { commandOf, expectedOf } from '../meta.ts';
+import { sendProblem } from '../problem-reply.ts';
+import {
+  asksTheLog,
+  linkToNext,
+  readOptionsOf,
+  sendFromLog,
+  sendPage,
+  sendRow,
+  waitSecondsOf,
+} from '../reading.ts';
+import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
+import { CancelOrder, PlaceOrder, ShipOrder } from '../schemas/order.ts';
+import { DEFAULT_LIMIT, HistoryQuery, OrdersQuery, PastQuery } from '../schemas/queries.ts';
+import {
+  ActionHeaders,
+  EntityHeaders,
+  PlaceHeaders,
+  PlainHeaders,
+  ReadHeaders,
+} from '../schemas/requests.ts';
+import {
+  changed,
+  created,
+  found,
+  listed,
+  problemsOfCommand,
+  problemsOfQuery,
+  problemsOfRead,
+} from '../schemas/responses.ts';
+import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 100;
+
+/**
+ * Looks at an order until its process has ended one way or the other.
+ * @param waitMs how long at most
+ * @param stopped asked after each look: the client has left, or the service stops
+ * @returns the order, or undefined when it has not ended by then, or cannot be looked at: it is placed all the same
+ */
+export async function settledOrder(
+  { handler, runtime }: { readonly handler: CommandHandler; readonly runtime: Runtime },
+  orderId: string,
+  waitMs: number,
+  stopped: () => boolean,
+): Promise<Loaded<OrderState> | undefined> {
+  const end = runtime.now() + waitMs;
+  for (let pause = FIRST_PAUSE_MS; !stopped(); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const loaded = await lookAt(handler, orderId);
+    if (loaded === undefined || hasEnded(loaded.state)) return loaded;
+    const left = end - runtime.now();
+    if (left <= 0) return undefined;
+    await runtime.sleep(Math.min(pause, left));
+  }
+  return undefined;
+}
+
+function hasEnded({ status }: OrderState): boolean {
+  return status !== 'absent' && status !== 'placed';
+}
+
+async function lookAt(handler: CommandHandler, orderId: string): Promise<Loaded<OrderState> | undefined> {
+  try {
+    return await handler.load(order, orderId);
+  } catch (error) {
+    if (error instanceof EventStoreError) return undefined;
+    throw error;
+  }
+}
+
+const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: IdParams };
+
+/** Cancels, ships and delivers orders. */
+export function orderActions(app: TypedApp, deps: ServiceDeps): void {
+  cancelling(app, deps);
+  shipping(app, deps);
+  delivering(app, deps);
+}
+
+function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...common,
+    operationId: 'cancelOrder',
+    summary: 'Cancel an order',
+    description:
+      'Before it is shipped. Its stock is released and its payment given back. Cancelling a cancelled order changes nothing.',
+    body: CancelOrder,
+    response: {
+      ...changed('OrderAnswer'),
+      ...problemsOfCommand(
+        'order/not-found',
+        'order/invalid-reason',
+        'order/already-rejected',
+        'order/already-shipped',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  const options = { schema, config: { access: ACCESS.ownOrder }, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/orders/:id/cancel', options, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'cancel', reason: request.body.reason ?? '', by: 'customer', at } as const;
+    const result = await handler.execute(order, id, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+  });
+}
+
+function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...common,
+    operationId: 'shipOrder',
+    summary: 'Ship an order',
+    description: 'Once it is confirmed. Shipping a shipped order changes nothing.',
+    body: ShipOrder,
+    response: {
+      ...changed('OrderAnswer'),
+      ...problemsOfCommand(
+        'order/not-found',
+        'order/not-confirmed',
+        'order/invalid-tracking',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/orders/:id/ship', options, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'ship', tracking: request.body.tracking ?? '', at } as const;
+    const result = await handler.execute(order, id, command, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+  });
+}
+
+function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...common,
+    operationId: 'deliverOrder',
+    summary: 'Record the delivery of an order',
+    description: 'Once it is shipped. Delivering a delivered order changes nothing.',
+    body: NoFields,
+    response: {
+      ...changed('OrderAnswer'),
+      ...problemsOfCommand(
+        'order/not-found',
+        'order/not-shipped',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
+  app.post('/v1/orders/:id/deliver', options, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const result = await handler.execute(order, id, { type: 'deliver', at }, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+  });
+}
 
 const tags = ['orders'];
+
+/** Shows orders: one as it is or was, those of a status, the history of one. */
+export function orderQueries(app: TypedApp, deps: ServiceDeps): void {
+  listing(app, deps);
+  showing(app, deps);
+  history(app, deps);
+}
+
+function listing(app: TypedApp, { readModels, log }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'listOrders',
+    summary: 'List the orders of a status',
+    description:
+      'By when they were placed, newest first. A page may be shorter than `limit` and not the last one, when orders have just left the status.',
+    headers: ReadHeaders,
+    querystring: OrdersQuery,
+    response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
+  };
+  app.get('/v1/orders', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
+    const { status, limit = DEFAULT_LIMIT, cursor } = request.query;
+    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
+    return sendPage(request, reply, await readModels.ordersByStatus(status, options));
+  });
+}
+
+function showing(app: TypedApp, deps: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'getOrder',
+    summary: 'Show an order',
+    description:
+      'From the read model, which follows the commands within a moment. With `consistency=strong` as it is now, with `version` or `at` as it was then (404 when it did not exist yet): folded from the event log, in the shape in which commands answer.',
+    headers: EntityHeaders,
+    querystring: PastQuery,
+    params: IdParams,
+    response: { ...found('Order', 'OrderAnswer'), ...problemsOfQuery('order/not-found') },
+  };
+  app.get('/v1/orders/:id', { schema, config: { access: ACCESS.ownOrder } }, async (request, reply) => {
+    const { id } = request.params;
+    const absent = 'order/not-found';
+    if (asksTheLog(request.query)) {
+      const exists = ({ status }: OrderState) => status !== 'absent';
+      const body = (state: OrderState) => orderBody(id, state);
+      return sendFromLog(deps, request, reply, { decider: order, id, exists, body, absent });
+    }
+    const row = await deps.readModels.order(id, await readOptionsOf(request, reply, deps.log));
+    return sendRow(request, reply, row, absent);
+  });
+}
+
+function history(app: TypedApp, { log }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'listOrderEvents',
+    summary: "List an order's events",
+    description:
+      'Its whole history from the event log, oldest first, always up to date. Events of one commit share a position and are never split, so a page can hold more events than `limit`, which counts commits.',
+    headers: PlainHeaders,
+    querystring: HistoryQuery,
+    params: IdParams,
+    response: { ...listed('History'), ...problemsOfRead('order/not-found') },
+  };
+  app.get(
+    '/v1/orders/:id/events',
+    { schema, config: { access: ACCESS.ownOrder } },
+    async (request, reply) => {
+      const { after = 0, limit = DEFAULT_LIMIT } = request.query;
+      const { items, next, absent } = await readHistory(log, order, request.params.id, { after, limit });
+      if (absent) return sendProblem(request, reply, { code: 'order/not-found' });
+      if (next !== undefined) linkToNext(request, reply, 'after', String(next));
+      return reply.send({ items, ...(next !== undefined && { next }) });
+    },
+  );
+}
 
 /** Places and shows orders, changes them, and shows their history. */
 export function orderRoutes(app: TypedApp, deps: ServiceDeps): void {

@@ -1,12 +1,9 @@
-import { product } from '../../domain/product.ts';
-import type { ProductState } from '../../domain/product-state.ts';
-import { answer } from '../answer.ts';
+import { type ProductState, product } from '../../domain/product.ts';
+import { answer, productBody } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { asksTheLog, sendFromLog } from '../from-log.ts';
 import { commandOf, expectedOf } from '../meta.ts';
-import { readOptionsOf, sendPage, sendRow } from '../reading.ts';
-import { productBody } from '../representations.ts';
+import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
 import { ListProduct, PatchProduct, ReceiveStock } from '../schemas/product.ts';
 import { DEFAULT_LIMIT, ProductsQuery, ReadQuery } from '../schemas/queries.ts';

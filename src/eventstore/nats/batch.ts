@@ -1,6 +1,5 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
-import { failureToSend } from './connection-watch.ts';
-import type { Reply, Requests } from './requests.ts';
+import { failureToSend, type Reply, type Requests } from './requests.ts';
 
 export interface BatchMessage {
   readonly subject: string;

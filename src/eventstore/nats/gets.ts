@@ -1,6 +1,6 @@
 import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
-import { leanMessage } from './lean-message.ts';
+import { leanMessage } from './message.ts';
 import type { Requests } from './requests.ts';
 
 /** A message of a stream as a get returns it. */

@@ -1,5 +1,6 @@
 import {
   DiscardPolicy,
+  type JetStreamManager,
   jetstreamManager,
   PersistMode,
   RetentionPolicy,
@@ -7,12 +8,36 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
+import { TimeoutError } from '@nats-io/transport-node';
 import { EventStoreError, LogUnavailable, UnsafeLog } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import type { Runtime } from '../runtime.ts';
+import { type StreamRef, subjectOf } from '../stream.ts';
+import { headerLine, leanHeaders } from './message.ts';
 import { createNatsLog } from './nats-log.ts';
 import type { Requests } from './requests.ts';
+import { HEADER, isConflict, parseAck } from './wire.ts';
+
+const TRIES = 4;
+
+/**
+ * Creates a stream. A cluster that elects a leader meanwhile may drop the request or its answer; it is then sent again,
+ * the same to the letter, which a server that has made the stream answers as if it had just done so.
+ * @throws TimeoutError when no answer came to any of four requests; the server's error when it refuses
+ */
+export async function addStream(
+  jsm: JetStreamManager,
+  config: Partial<StreamConfig> & { readonly name: string },
+): Promise<StreamConfig> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return (await jsm.streams.add(config)).config;
+    } catch (error) {
+      if (!(error instanceof TimeoutError) || tries === TRIES) throw error;
+    }
+  }
+}
 
 /** Where the log's incarnation stands in the stream's metadata. */
 export const INCARNATION_KEY = 'jetledger.incarnation';
@@ -147,4 +172,26 @@ async function readStreamConfig({
 /** Whether the server said that a stream does not exist. */
 export function isStreamMissing(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === NO_INFO;
+}
+
+/** No aggregate ever has this version. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Asks the log's leader to take a commit that it has to refuse, since its expectation cannot hold. A refusal for exactly
+ * that reason shows that appends reach a leader that decides about them; nothing is stored.
+ * @param stream an aggregate that this process may write to; it need not exist
+ * @returns undefined when appends are decided about, else the reason why not
+ */
+export async function probeWrites(
+  requests: Pick<Requests, 'request'>,
+  options: { readonly prefix: string; readonly stream: StreamRef; readonly timeoutMs: number },
+): Promise<string | undefined> {
+  const { prefix, stream, timeoutMs } = options;
+  const headers = leanHeaders(headerLine(HEADER.expectedSubjectSequence, String(NEVER)));
+  const reply = await requests.request(subjectOf(prefix, stream), '', { headers, timeoutMs });
+  if (reply.failed !== undefined) return reply.failed;
+  const { error } = parseAck(reply.msg);
+  if (error === undefined) return 'an append that had to be refused was stored';
+  return isConflict(error.errCode) ? undefined : error.description;
 }

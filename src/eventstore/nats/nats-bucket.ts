@@ -1,12 +1,13 @@
+import { setTimeout as after } from 'node:timers/promises';
 import type { MsgHdrs } from '@nats-io/transport-node';
 import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
 import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
+import type { SnapshotStore } from '../snapshots.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
-import { headerLine, type LeanHeaders, leanHeaders } from './lean-headers.ts';
-import { readOrdered } from './ordered-reader.ts';
-import type { Delivered } from './pull-session.ts';
+import { headerLine, type LeanHeaders, leanHeaders } from './message.ts';
+import { type Delivered, readOrdered } from './ordered-reader.ts';
 import type { Reply, Requests } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
 
@@ -174,4 +175,31 @@ function writeResult(name: string, ack: PublishAck): WriteResult {
 function tooLarge(subject: string): EventStoreError {
   const what = `A row under ${subject} is larger than the server takes (its max_payload).`;
   return new EventStoreError('bucket/refused', what);
+}
+
+/**
+ * Snapshots in a bucket; reads may come from any replica, since an old snapshot costs time and never truth.
+ * For the same reason writes ask for no answer: that is two thirds of what a write costs both sides.
+ */
+export function createNatsSnapshotStore(options: {
+  readonly requests: Requests;
+  readonly bucket: string;
+  /** How long one request may take, in milliseconds; a snapshot that takes longer is not worth waiting for. */
+  readonly timeoutMs: number;
+}): SnapshotStore {
+  const { requests, bucket, timeoutMs } = options;
+  const gets = createGets(requests, bucketStream(bucket), timeoutMs);
+  const subjectOf = (key: string): string => `$KV.${bucket}.${key}`;
+  return {
+    get: async (key) => (await gets.direct({ last_by_subj: subjectOf(key) }))?.data,
+    put: async (key, value) => {
+      // Nothing is kept for a server that is away.
+      if (requests.connected()) requests.connection.publish(subjectOf(key), value);
+    },
+    flush: async () => {
+      if (requests.connected()) {
+        await Promise.race([requests.connection.flush(), after(timeoutMs, undefined, { ref: false })]);
+      }
+    },
+  };
 }

@@ -1,9 +1,192 @@
 import { AckPolicy, DeliverPolicy, jetstreamManager, ReplayPolicy } from '@nats-io/jetstream';
-import { nanos } from '@nats-io/transport-node';
+import { type Msg, nanos, type Subscription } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
-import { type Delivered, type Ended, PULL_EXPIRES_MS, pullSession } from './pull-session.ts';
+import { leanMessage, type ReadMessage } from './message.ts';
 import type { Requests } from './requests.ts';
+
+/** A message that an ordered reader delivers. */
+export interface Delivered {
+  readonly msg: ReadMessage;
+  /** Sequence in the stream. */
+  readonly seq: number;
+  /** How many more messages match the filter. */
+  readonly pending: number;
+}
+
+/** Why a session delivers no more. */
+export type Ended = 'aborted' | 'lost';
+
+/** Messages asked for but not taken yet; two pulls of half of it keep the server busy. */
+const WINDOW = 4_000;
+const HALF = WINDOW / 2;
+/** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
+const HEARTBEAT_MS = 1_000;
+/** How long the server keeps a pull that it has nothing for, in milliseconds. */
+export const PULL_EXPIRES_MS = 10_000;
+/** A consumer that says there is more and delivers none of it for so long sits on a broken replica; another may not. */
+const STUCK_MS = 5_000;
+
+/** Pulls one consumer's messages ahead of the reader and notices gaps, silence and status messages. */
+export function pullSession(
+  requests: Requests,
+  stream: string,
+  consumer: { readonly name: string; readonly pending: number },
+  signal: AbortSignal | undefined,
+  pullExpiresMs: number,
+): { next(): Promise<Delivered[] | Ended>; close(): void } {
+  const { connection } = requests;
+  const inbox = requests.inbox();
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
+  const heartbeatMs = Math.min(HEARTBEAT_MS, pullExpiresMs / 4);
+  let arrived: Delivered[] = [];
+  let ended: Ended | undefined;
+  let wake: (() => void) | undefined;
+  let expectedSeq = 1;
+  let asked = 0;
+  let lastSign = Date.now();
+  let left = consumer.pending;
+  let lastProgress = Date.now();
+
+  const end = (reason: Ended): void => {
+    ended ??= reason;
+    wake?.();
+  };
+  const onMessage = (msg: Msg): void => {
+    lastSign = Date.now();
+    const place = placeOf(msg.reply);
+    if (place === undefined) {
+      asked = onStatus(msg, msg.headers?.code ?? 0, asked);
+      if (asked < 0) end('lost');
+      // What has expired is asked for again at once: the reader may be waiting for it.
+      else pull();
+      return;
+    }
+    if (place.consumerSeq !== expectedSeq) {
+      end('lost');
+      return;
+    }
+    expectedSeq++;
+    left = place.pending;
+    lastProgress = lastSign;
+    arrived.push({ msg: leanMessage(msg), seq: place.seq, pending: place.pending });
+    wake?.();
+  };
+  const subscription: Subscription = connection.subscribe(inbox, {
+    callback: (error, msg) => (error === null ? onMessage(msg) : end('lost')),
+  });
+  const pull = (): void => {
+    while (asked <= WINDOW - HALF) {
+      // Silence counts from the moment something is expected.
+      if (asked === 0) {
+        lastSign = Date.now();
+        lastProgress = lastSign;
+      }
+      asked += HALF;
+      const request = { batch: HALF, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
+      try {
+        connection.publish(pullSubject, JSON.stringify(request), { reply: inbox });
+      } catch {
+        end('lost');
+        return;
+      }
+    }
+  };
+  const watchdog = setInterval(() => {
+    const now = Date.now();
+    const silent = now - lastSign > 3 * HEARTBEAT_MS;
+    const stuck = left > 0 && now - lastProgress > STUCK_MS;
+    if (asked > 0 && arrived.length === 0 && (silent || stuck)) end('lost');
+  }, HEARTBEAT_MS);
+  watchdog.unref();
+  const onAbort = (): void => end('aborted');
+  signal?.addEventListener('abort', onAbort);
+  // It may have fired while the consumer was made.
+  if (signal?.aborted === true) onAbort();
+  const forgetLoss = requests.onLoss(() => end('lost'));
+
+  return {
+    next: async () => {
+      if (arrived.length === 0 && ended === undefined) {
+        pull();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+      }
+      if (signal?.aborted === true) return 'aborted';
+      if (arrived.length === 0) return ended ?? 'lost';
+      const batch = arrived;
+      arrived = [];
+      asked -= batch.length;
+      pull();
+      return batch;
+    },
+    close: () => {
+      clearInterval(watchdog);
+      forgetLoss();
+      signal?.removeEventListener('abort', onAbort);
+      subscription.unsubscribe();
+    },
+  };
+}
+
+const IDLE_HEARTBEAT = 100;
+const NO_MESSAGES = 404;
+const PULL_EXPIRED = 408;
+
+/** What a status message leaves of the messages asked for; negative when the consumer is gone. */
+function onStatus(msg: Msg, code: number, asked: number): number {
+  if (code === IDLE_HEARTBEAT) return asked;
+  if (code === NO_MESSAGES || code === PULL_EXPIRED) {
+    const left = Number(msg.headers?.get('Nats-Pending-Messages') || HALF);
+    return Math.max(0, asked - left);
+  }
+  return -1;
+}
+
+interface Place {
+  readonly seq: number;
+  readonly consumerSeq: number;
+  readonly pending: number;
+}
+
+/**
+ * Sequences out of the reply subject `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>[.<token>]`.
+ * A status has none, or, for a heartbeat, one to answer to.
+ */
+function placeOf(reply: string | undefined): Place | undefined {
+  if (reply === undefined || !reply.startsWith('$JS.ACK.')) return undefined;
+  let dots = 0;
+  let fifth = 0;
+  let seventh = 0;
+  for (let dot = reply.indexOf('.'); dot >= 0; dot = reply.indexOf('.', dot + 1)) {
+    dots++;
+    if (dots === 5) fifth = dot;
+    else if (dots === 7) seventh = dot;
+  }
+  const seqAt = (dots > 8 ? seventh : fifth) + 1;
+  const consumerSeqAt = reply.indexOf('.', seqAt) + 1;
+  const timeAt = reply.indexOf('.', consumerSeqAt) + 1;
+  const pendingAt = reply.indexOf('.', timeAt) + 1;
+  return {
+    seq: digitsAt(reply, seqAt),
+    consumerSeq: digitsAt(reply, consumerSeqAt),
+    pending: digitsAt(reply, pendingAt),
+  };
+}
+
+const [ZERO, NINE] = [48, 57];
+
+function digitsAt(text: string, from: number): number {
+  let value = 0;
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < ZERO || code > NINE) break;
+    value = value * 10 + (code - ZERO);
+  }
+  return value;
+}
 
 export interface ReaderOptions {
   readonly requests: Requests;

@@ -1,6 +1,12 @@
 import { createInbox, errors, type NatsConnection, type Subscription } from '@nats-io/transport-node';
-import { failureToSend, saysNobody, watchConnection } from './connection-watch.ts';
-import type { Reply, RequestFailure, Requests } from './requests.ts';
+import {
+  failureToSend,
+  type Reply,
+  type RequestFailure,
+  type Requests,
+  saysNobody,
+  watchConnection,
+} from './requests.ts';
 
 /**
  * The same as `createRequests` with the client's own calls, each request sent at once: what the lean way is compared

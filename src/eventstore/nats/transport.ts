@@ -1,6 +1,5 @@
-import { createGate } from '../gate.ts';
-import { createGroupCommit, type GroupTransport } from '../group-commit/group-commit.ts';
-import { fixedPolicy, measuringPolicy } from '../group-commit/policy.ts';
+import { createGroupCommit, type GroupTransport } from '../group-commit.ts';
+import { fixedPolicy, measuringPolicy } from '../group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { keyOf, streamOfSubject, subjectOf } from '../stream.ts';
@@ -8,6 +7,24 @@ import { publishBatch } from './batch.ts';
 import type { Gets } from './gets.ts';
 import type { Reply, Requests } from './requests.ts';
 import { commitHeaders, commitIdOf, isConflict, isPassing, parseAck } from './wire.ts';
+
+/** Lets at most `limit` calls run at once; the others wait their turn, first come first served. */
+export function createGate(limit: number): <T>(call: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (call) => {
+    if (running < limit) running++;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await call();
+    } finally {
+      // The place is handed over, so that nobody who comes now can slip in between.
+      const next = waiting.shift();
+      if (next === undefined) running--;
+      else next();
+    }
+  };
+}
 
 export interface TransportOptions {
   readonly requests: Requests;

@@ -1,9 +1,10 @@
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import type { Commit } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
+import { recordedCommit } from '../codec/stored-commit.ts';
 import type { RecordedCommit } from '../log.ts';
-import { recordedCommit } from '../recorded-commit.ts';
+import { activeTrace, type StoredTrace, storedTraceOf } from '../trace-context.ts';
 import type { StoredMessage } from './gets.ts';
-import { headerLine, type LeanHeaders, leanHeaders } from './lean-headers.ts';
+import { headerLine, type LeanHeaders, leanHeaders } from './message.ts';
 
 /** Header names. Those of JetLedger are stored for ever. */
 export const HEADER = {
@@ -127,3 +128,19 @@ export function isPassing(code: number, errCode: number): boolean {
 
 /** JetStream not enabled, or not ready; a batch of which a message got lost, or one more than may be open. */
 const PASSING: ReadonlySet<number> = new Set([10008, 10039, 10076, 10176, 10210]);
+
+/** Lets a message carry the active trace; where none is under way, the one that is given. */
+export function setTraceHeaders(headers: MsgHdrs, otherwise: StoredTrace = {}): void {
+  const active = activeTrace();
+  const { traceparent, tracestate }: StoredTrace = active === undefined ? otherwise : storedTraceOf(active);
+  if (!traceparent) return;
+  headers.set(HEADER.traceparent, traceparent);
+  if (tracestate) headers.set(HEADER.tracestate, tracestate);
+}
+
+/** What a message carries of a trace. */
+export function traceHeadersOf(headers: MsgHdrs | undefined): { traceparent?: string; tracestate?: string } {
+  const traceparent = headers?.get(HEADER.traceparent);
+  const tracestate = headers?.get(HEADER.tracestate);
+  return { ...(traceparent && { traceparent }), ...(tracestate && { tracestate }) };
+}

@@ -2,10 +2,8 @@ import { join } from 'node:path';
 import { jetstreamManager, PersistMode, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { INCARNATION_KEY, isStreamMissing } from '../../eventstore/nats/log-stream.ts';
-import { BackupError } from './errors.ts';
-import { readChunks } from './files.ts';
-import { type BackedUpStream, logOf, type Manifest } from './manifest.ts';
-import { restoreStream } from './stream-restore.ts';
+import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
+import { restoreStream } from './stream-copy.ts';
 
 /** Where the log's metadata says which life it was restored from. */
 export const RESTORED_FROM_KEY = 'jetledger.restored-from';

@@ -3,17 +3,18 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { INCARNATION_KEY } from '../../eventstore/nats/log-stream.ts';
 import type { Requests } from '../../eventstore/nats/requests.ts';
-import { BackupError, checkInterrupted } from './errors.ts';
-import { writeHashed } from './files.ts';
 import {
   type BackedUpStream,
+  BackupError,
   CHECKSUMS,
+  checkInterrupted,
   type LeftOut,
   MANIFEST,
   type Manifest,
   newManifest,
+  writeHashed,
 } from './manifest.ts';
-import { snapshotStream } from './stream-snapshot.ts';
+import { snapshotStream } from './stream-copy.ts';
 
 /** What to copy, in the order that makes it sound (protocol 15). */
 export interface BackupPlan {

@@ -1,14 +1,11 @@
 import { resolve } from 'node:path';
 import { Value } from 'typebox/value';
+import { packageRoot } from './environment.ts';
 import { badValue, ConfigError, type ConfigProblem } from './errors.ts';
-import { readFileLayer } from './file-layer.ts';
-import { CONFIG_KEYS } from './keys.ts';
-import { packageRoot } from './package-root.ts';
+import { CONFIG_KEYS, setAt } from './keys.ts';
+import { type Layer, readFileLayer, readVariableLayer, type Setting } from './layers.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema, ENVIRONMENTS, type Environment } from './schema.ts';
-import type { Layer, Setting } from './settings.ts';
-import { setAt } from './tree.ts';
-import { readVariableLayer } from './variable-layer.ts';
 
 /** Where the configuration comes from. */
 export interface ConfigSources {

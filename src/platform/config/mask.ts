@@ -1,7 +1,15 @@
-import { CONFIG_KEYS } from './keys.ts';
-import { holdsAddress, maskUrl } from './mask-url.ts';
+import { CONFIG_KEYS, getAt, setAt } from './keys.ts';
 import type { Config } from './schema.ts';
-import { getAt, setAt } from './tree.ts';
+
+/** Hides user, password or token of server addresses. Where a list holds several, rather too much is hidden than too little. */
+export function maskUrl(url: string): string {
+  return url.replace(/^([a-z]+:\/\/)?.*@/is, (_all, scheme?: string) => `${scheme ?? ''}***@`);
+}
+
+/** Whether a key holds addresses, which may have credentials in them. */
+export function holdsAddress(key: string): boolean {
+  return /(url|urls|endpoint)$/i.test(key);
+}
 
 /** A copy of the configuration in which every secret that is set reads `***`, for showing it to people. */
 export function maskSecrets(config: Config): Config {

@@ -1,9 +1,7 @@
-import { agreeOnLogin } from '../nats-address.ts';
+import { agreeOnLogin } from '../nats-connection.ts';
 import { type ConfigProblem, ruleBroken } from './errors.ts';
-import { variableFor } from './keys.ts';
-import { hasRole } from './roles.ts';
-import type { Config } from './schema.ts';
-import { getAt } from './tree.ts';
+import { getAt, variableFor } from './keys.ts';
+import { type Config, hasRole } from './schema.ts';
 
 /** A condition over several keys, told at the one to change. */
 interface Rule {

@@ -1,14 +1,113 @@
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ServerConfig } from './config-file.ts';
-import { ServerStartFailed, ServerTooOld } from './errors.ts';
-import { lockFolder } from './folder-lock.ts';
-import { GENTLE_STOP_SECONDS, type ServerExit } from './guard.ts';
-import { type LaunchedServer, launch } from './launch.ts';
-import { type ServerFiles, serverFiles } from './layout.ts';
-import { runsWithArgument } from './process-info.ts';
-import { removeRuntimeFile, writeRuntimeFile } from './runtime-file.ts';
+import { DataFolderInUse, isHealthy, ServerStartFailed, ServerTooOld } from './errors.ts';
+import { type LaunchedServer, launch, type ServerConfig, type ServerFiles, serverFiles } from './launch.ts';
+import { GENTLE_STOP_SECONDS, isAlive, runsWithArgument, type ServerExit, startTimeOf } from './process.ts';
 import { isAtLeast, MINIMUM_VERSION, type ServerBinary } from './version.ts';
+
+/** A data folder that belongs to this process until it is released. */
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
+const MARK = /^lock-(\d+)-(\d+)$/;
+const ATTEMPTS = 4;
+
+/**
+ * Makes this process the owner of `dataDir`. Each contender first leaves a mark that names it (process id and start
+ * time) and then looks for others: of two, the later one always sees the earlier, so there are never two owners, and
+ * marks of dead processes can be removed by anybody. Sees processes of this machine (and container) only.
+ *
+ * @throws DataFolderInUse when a live process owns it
+ */
+export async function lockFolder(dataDir: string): Promise<FolderLock> {
+  const own = `lock-${process.pid}-${startTimeOf(process.pid)}`;
+  for (let attempt = 1; ; attempt++) {
+    await leaveMark(dataDir, own);
+    const { rival, dead } = await otherMarks(dataDir, own);
+    await Promise.all(dead.map((name) => rm(join(dataDir, name), { force: true })));
+    if (rival === undefined) {
+      return { release: () => rm(join(dataDir, own), { force: true }) };
+    }
+    await rm(join(dataDir, own), { force: true });
+    // Two that start in the same instant see each other: both step back, and chance lets one go first.
+    if (attempt === ATTEMPTS) throw new DataFolderInUse(dataDir, rival);
+    await delay(10 + Math.random() * 40 * attempt);
+  }
+}
+
+async function leaveMark(dataDir: string, own: string): Promise<void> {
+  try {
+    await (await open(join(dataDir, own), 'wx', 0o600)).close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw new DataFolderInUse(dataDir, process.pid);
+    throw error;
+  }
+}
+
+async function otherMarks(
+  dataDir: string,
+  own: string,
+): Promise<{ rival: number | undefined; dead: string[] }> {
+  const dead: string[] = [];
+  let rival: number | undefined;
+  for (const name of await readdir(dataDir)) {
+    const match = MARK.exec(name);
+    if (match === null || name === own) continue;
+    const pid = Number(match[1]);
+    if (isAlive(pid) && startTimeOf(pid) === match[2]) rival = pid;
+    else dead.push(name);
+  }
+  return { rival, dead };
+}
+
+/** Where a running embedded server is reached. */
+export interface RunningServer {
+  readonly url: string;
+  readonly monitorUrl: string;
+  readonly pid: number;
+}
+
+const HEALTH_TIMEOUT_MS = 1_000;
+
+/** Tells other commands on this machine where the server of `dataDir` listens; written atomically. */
+export async function writeRuntimeFile(dataDir: string, server: RunningServer): Promise<void> {
+  const temporary = `${runtimeFile(dataDir)}.${process.pid}`;
+  await writeFile(temporary, `${JSON.stringify(server)}\n`, { mode: 0o600 });
+  await rename(temporary, runtimeFile(dataDir));
+}
+
+/** Removes the note; nothing happens when there is none. */
+export async function removeRuntimeFile(dataDir: string): Promise<void> {
+  await rm(runtimeFile(dataDir), { force: true });
+}
+
+/** The embedded server that runs on `dataDir` now: its note exists, its process lives and it answers as healthy within a second. */
+export async function findRunningServer(dataDir: string): Promise<RunningServer | undefined> {
+  const noted = await readRuntimeFile(dataDir);
+  if (noted === undefined || !isAlive(noted.pid)) return undefined;
+  return (await isHealthy(noted.monitorUrl, '/healthz', HEALTH_TIMEOUT_MS)) ? noted : undefined;
+}
+
+async function readRuntimeFile(dataDir: string): Promise<RunningServer | undefined> {
+  try {
+    const noted: unknown = JSON.parse(await readFile(runtimeFile(dataDir), 'utf8'));
+    return isRunningServer(noted) ? noted : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRunningServer(value: unknown): value is RunningServer {
+  if (typeof value !== 'object' || value === null) return false;
+  const { url, monitorUrl, pid } = value as Record<string, unknown>;
+  return typeof url === 'string' && typeof monitorUrl === 'string' && typeof pid === 'number';
+}
+
+function runtimeFile(dataDir: string): string {
+  return join(dataDir, 'server.json');
+}
 
 /** How to run the embedded server. */
 export interface EmbeddedServerOptions {

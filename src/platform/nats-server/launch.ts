@@ -1,9 +1,137 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { loopbackConfig, mergeConfig, type ServerConfig, writeConfigFile } from './config-file.ts';
-import { PortTaken, ServerStartFailed } from './errors.ts';
-import { type GuardedServer, type ServerExit, spawnGuarded } from './guard.ts';
-import type { ServerFiles } from './layout.ts';
-import { type ServerAddresses, waitUntilReady } from './readiness.ts';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isHealthy, PortTaken, ServerStartFailed } from './errors.ts';
+import { type GuardedServer, type ServerExit, spawnGuarded } from './process.ts';
+
+/** Where the embedded server's files lie inside its data folder. */
+export interface ServerFiles {
+  readonly dataDir: string;
+  readonly config: string;
+  readonly log: string;
+  readonly pid: string;
+  readonly ports: string;
+  readonly store: string;
+}
+
+/** Absolute paths for the data folder given. */
+export function serverFiles(dataDir: string): ServerFiles {
+  const root = resolve(dataDir);
+  return {
+    dataDir: root,
+    config: join(root, 'nats-server.conf'),
+    log: join(root, 'nats-server.log'),
+    pid: join(root, 'nats-server.pid'),
+    ports: join(root, 'ports'),
+    store: join(root, 'data'),
+  };
+}
+
+/** A nats-server configuration as plain data. Any key of the server's configuration reference may appear. */
+export interface ServerConfig {
+  readonly [key: string]: ConfigValue;
+}
+
+/** What a configuration may hold. */
+export type ConfigValue = string | number | boolean | readonly ConfigValue[] | ServerConfig;
+
+/** Where a server on loopback listens and keeps its data. */
+export interface LoopbackOptions {
+  /** Client port; -1 = any free one. */
+  readonly port: number;
+  /** Port of the monitoring endpoint; -1 = any free one. */
+  readonly monitorPort: number;
+  /** Folder of JetStream's files. */
+  readonly storeDir: string;
+  /** Folder into which the server writes the ports that it got. */
+  readonly portsDir: string;
+  /** True: every write is synced to disk before it is acknowledged. False: every two minutes. */
+  readonly syncAlways: boolean;
+  readonly serverName?: string;
+}
+
+/**
+ * Configuration of a JetStream server that only this machine can reach.
+ * The sync interval can be set in a configuration file only, which is why the embedded server has one.
+ */
+export function loopbackConfig(options: LoopbackOptions): ServerConfig {
+  return {
+    ...(options.serverName === undefined ? {} : { server_name: options.serverName }),
+    listen: `127.0.0.1:${options.port}`,
+    http: `127.0.0.1:${options.monitorPort}`,
+    ports_file_dir: options.portsDir,
+    jetstream: {
+      store_dir: options.storeDir,
+      ...(options.syncAlways ? { sync_interval: 'always' } : {}),
+    },
+  };
+}
+
+/** Lays `extra` over `base`: nested sections are merged, everything else is replaced. Neither is changed. */
+export function mergeConfig(base: ServerConfig, extra: ServerConfig): ServerConfig {
+  const merged: Record<string, ConfigValue> = { ...base };
+  for (const [key, value] of Object.entries(extra)) {
+    const present = merged[key];
+    merged[key] = isSection(present) && isSection(value) ? mergeConfig(present, value) : value;
+  }
+  return merged;
+}
+
+/** Writes the configuration to `path`. The server's own format takes JSON, so nothing needs quoting rules of ours. */
+export async function writeConfigFile(path: string, config: ServerConfig): Promise<void> {
+  await writeFile(path, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+}
+
+function isSection(value: ConfigValue | undefined): value is ServerConfig {
+  return typeof value === 'object' && !Array.isArray(value);
+}
+
+/** Addresses that the server reported for itself. */
+export interface ServerAddresses {
+  readonly url: string;
+  readonly monitorUrl: string;
+}
+
+const POLL_MS = 5;
+const PROBE_TIMEOUT_MS = 1_000;
+
+/**
+ * Waits until the server has written its ports file into `portsDir` and answers `healthPath` with 200.
+ * Answers undefined when `signal` is aborted first: the caller knows whether that was the time limit or the server's end.
+ */
+export async function waitUntilReady(
+  portsDir: string,
+  healthPath: string,
+  signal: AbortSignal,
+): Promise<ServerAddresses | undefined> {
+  let addresses: ServerAddresses | undefined;
+  while (!signal.aborted) {
+    addresses ??= await readPortsFile(portsDir);
+    if (addresses !== undefined && (await isHealthy(addresses.monitorUrl, healthPath, PROBE_TIMEOUT_MS))) {
+      return addresses;
+    }
+    await delay(POLL_MS);
+  }
+  return undefined;
+}
+
+async function readPortsFile(portsDir: string): Promise<ServerAddresses | undefined> {
+  try {
+    const name = (await readdir(portsDir)).find((entry) => entry.endsWith('.ports'));
+    if (name === undefined) return undefined;
+    const ports: unknown = JSON.parse(await readFile(join(portsDir, name), 'utf8'));
+    return toAddresses(ports as { nats?: string[]; monitoring?: string[] });
+  } catch {
+    // The server is still writing it.
+    return undefined;
+  }
+}
+
+function toAddresses(ports: { nats?: string[]; monitoring?: string[] }): ServerAddresses | undefined {
+  const url = ports.nats?.[0];
+  const monitorUrl = ports.monitoring?.[0];
+  return url === undefined || monitorUrl === undefined ? undefined : { url, monitorUrl };
+}
 
 /** What the server is told beyond its folder. */
 export interface LaunchOptions {

@@ -1,7 +1,107 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { hrTimeToMilliseconds } from '@opentelemetry/core';
 import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { summaryOf, type TraceSpan, type TraceSummary } from './trace-summary.ts';
+
+/** A trace in the list of the last ones. Times in milliseconds since the Unix epoch, with fractions. */
+export interface TraceSummary {
+  readonly traceId: string;
+  /** Of the span without a parent here, else of the one that began first. */
+  readonly name: string;
+  /** How the request that began it was answered: `201`, or `404 order/not-found`. */
+  readonly answer?: string;
+  readonly start: number;
+  /** From the first begin to the last end, in milliseconds. */
+  readonly durationMs: number;
+  readonly spans: number;
+  /** Spans that were left out, because a trace keeps only so many. */
+  readonly omitted: number;
+  /** Whether some span of it has failed. */
+  readonly error: boolean;
+  /** Where it went wrong: the span that failed first, and its sentence. */
+  readonly failed?: { readonly name: string; readonly reason?: string };
+  /** Who took part: `api`, the consumers of events, servers that were called. */
+  readonly parts: readonly string[];
+  /** Of the aggregates and orders that its spans name, some twenty at most. */
+  readonly ids: readonly string[];
+}
+
+type Value = string | number | boolean | readonly (string | number | boolean | null | undefined)[];
+type Values = Readonly<Record<string, Value | undefined>>;
+
+/** A span of a trace. Times in milliseconds since the Unix epoch, with fractions. */
+export interface TraceSpan {
+  readonly spanId: string;
+  /** Absent where it began the trace. */
+  readonly parentSpanId?: string;
+  readonly name: string;
+  readonly kind: 'internal' | 'server' | 'client' | 'producer' | 'consumer';
+  readonly start: number;
+  readonly end: number;
+  readonly attributes: Values;
+  readonly events: readonly { readonly name: string; readonly time: number; readonly attributes: Values }[];
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly status: 'unset' | 'ok' | 'error';
+  /** Why it failed, in a sentence. */
+  readonly error?: string;
+}
+
+const MAX_IDS = 20;
+
+/** What the list of the last traces says of one. */
+export function summaryOf(traceId: string, spans: readonly TraceSpan[], omitted: number): TraceSummary {
+  const known = new Set(spans.map(({ spanId }) => spanId));
+  const byStart = spans.toSorted((a, b) => a.start - b.start);
+  const root = byStart.find(({ parentSpanId }) => parentSpanId === undefined || !known.has(parentSpanId));
+  const start = byStart[0]?.start ?? 0;
+  const answer = root && answerOf(root);
+  // What is below ends first, so this is where it went wrong and not what it made fail above.
+  const failed = spans
+    .filter(({ status }) => status === 'error')
+    .reduce<TraceSpan | undefined>(
+      (first, span) => (first && first.end <= span.end ? first : span),
+      undefined,
+    );
+  return {
+    traceId,
+    name: root?.name ?? '',
+    ...(answer !== undefined && { answer }),
+    start,
+    durationMs: Math.max(0, ...spans.map(({ end }) => end - start)),
+    spans: spans.length,
+    omitted,
+    error: failed !== undefined,
+    ...(failed && {
+      failed: { name: failed.name, ...(failed.error !== undefined && { reason: failed.error }) },
+    }),
+    parts: distinct(byStart.map(partOf)),
+    ids: distinct(byStart.flatMap(idsOf)).slice(0, MAX_IDS),
+  };
+}
+
+/** `201`, or `404 order/not-found`; nothing for what is no request. */
+function answerOf({ attributes }: TraceSpan): string | undefined {
+  const status = attributes['http.response.status_code'];
+  if (status === undefined) return undefined;
+  const code = attributes['jetledger.problem.code'];
+  return code === undefined ? String(status) : `${status} ${code}`;
+}
+
+function partOf({ kind, name, attributes }: TraceSpan): string | undefined {
+  if (kind === 'server') return 'api';
+  if (kind === 'client') return text(attributes['server.address']);
+  if (kind !== 'consumer') return undefined;
+  return text(attributes['messaging.consumer.group.name']) ?? name;
+}
+
+function idsOf({ attributes }: TraceSpan): (string | undefined)[] {
+  return [text(attributes['jetledger.aggregate.id']), text(attributes['jetledger.order.id'])];
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+function distinct(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value) => value !== undefined))];
+}
 
 /** The last traces of this process, in memory, for development. */
 export interface DevTraces {

@@ -1,8 +1,9 @@
 import type { Bucket } from '../../eventstore/bucket.ts';
 import type { Runtime } from '../../eventstore/runtime.ts';
-import { CONTROL, type ControlValue } from './board.ts';
-import { type Buckets, bucketNames } from './buckets.ts';
-import { parseRow, toBytes } from './rows.ts';
+import type { SlotGroup } from '../../eventstore/stream.ts';
+import { GroupsDiffer } from './errors.ts';
+import { CONTROL, type ControlValue, GROUPS } from './ownership.ts';
+import { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 
 /** Pausing a consumer on every instance, from anywhere. */
 export interface EngineControl {
@@ -52,4 +53,22 @@ export function createControl({
       return found;
     },
   };
+}
+
+/**
+ * Compares the configured number of groups with the one that each consumer was first started with. The engine refuses
+ * another one, too, but only once it runs; this is for a start-up that says so at once.
+ * @throws GroupsDiffer, LogUnavailable
+ */
+export async function checkGroups(
+  { buckets, prefix }: { readonly buckets: Pick<Buckets, 'open'>; readonly prefix: string },
+  consumers: readonly { readonly name: string }[],
+  count: SlotGroup['count'],
+): Promise<void> {
+  const bucket = await buckets.open(bucketNames(prefix).shared);
+  if (bucket === undefined) return;
+  for (const { name } of consumers) {
+    const stored = parseRow<{ count: number }>(await bucket.get(GROUPS + name, { leader: true }))?.count;
+    if (stored !== undefined && stored !== count) throw new GroupsDiffer(name, stored, count);
+  }
 }

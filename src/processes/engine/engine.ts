@@ -1,18 +1,16 @@
 import { setMaxListeners } from 'node:events';
 import type { Log } from '../../eventstore/log.ts';
 import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import { type Board, watchBoard } from './board.ts';
-import { type Buckets, createEngineBuckets, type EngineBuckets } from './buckets.ts';
-import type { Consumer } from './consumer.ts';
+import { createKeeper, type Keeper } from './assignment.ts';
+import { type ParkedIndex, watchParked } from './dead-letters/dead-letters.ts';
+import { type Feed, orderedFeed } from './delivery.ts';
 import { isRetryable, reasonOf } from './errors.ts';
-import { type Feed, orderedFeed } from './feed.ts';
-import { createKeeper, type Keeper } from './keeper.ts';
 import type { EngineObserver } from './observer.ts';
-import { type ParkedIndex, watchParked } from './parked-index.ts';
-import { pause, persist } from './pause.ts';
-import { beginSession } from './session.ts';
+import { type Board, beginSession, watchBoard } from './ownership.ts';
+import type { Consumer, ConsumerStatus } from './reaction.ts';
+import { type Buckets, createEngineBuckets, type EngineBuckets } from './rows.ts';
 import { defaultEngineSettings, type EngineSettings } from './settings.ts';
-import type { ConsumerStatus } from './status.ts';
+import { pause, persist } from './signal.ts';
 
 /** The consumers that run in this process. */
 export interface Engine {

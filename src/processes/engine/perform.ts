@@ -1,10 +1,56 @@
 import type { RecordedCommit } from '../../eventstore/log.ts';
+import { describeParked, entryKey, type ParkReason } from './dead-letters/entry.ts';
+import { actOnParked, isActionable } from './dead-letters/redrive.ts';
+import type { GroupParts, Handle } from './delivery.ts';
 import { OwnershipLost } from './errors.ts';
-import type { GroupParts } from './group-parts.ts';
-import type { Handle } from './handle.ts';
-import type { LaneResult, LaneTask } from './lane-types.ts';
-import { putAside } from './put-aside.ts';
-import { actOnParked, isActionable } from './redrive.ts';
+import type { LaneResult, LaneTask } from './lanes.ts';
+import { toBytes } from './rows.ts';
+import { persist } from './signal.ts';
+
+/**
+ * Parks commits of one aggregate; when it returns they are stored. All in one write, unless one of them has an entry.
+ * @throws what `Park.write` throws
+ */
+export async function putAside(
+  parts: GroupParts,
+  commits: readonly RecordedCommit[],
+  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+): Promise<void> {
+  const expected = commits.map((commit) => ({ commit, expectedRevision: 0 }));
+  if (await parts.park.write(expected.map((one) => rowOf(parts, one, reason)))) return;
+  for (const { commit } of expected) await putOneAside(parts, commit, reason);
+}
+
+async function putOneAside(
+  parts: GroupParts,
+  commit: RecordedCommit,
+  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+): Promise<void> {
+  const { runtime, signal, bucket, index, park } = parts;
+  for (;;) {
+    const key = entryKey(parts.consumer.name, commit.stream, commit.position);
+    const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
+    if (row !== undefined) index.apply(row);
+    if (row !== undefined && row.value.length > 0) return;
+    // Either nothing, or what is left of an entry that was redriven before the cursor was set back.
+    const one = { commit, expectedRevision: row?.revision ?? 0 };
+    if (await park.write([rowOf(parts, one, reason)])) return;
+  }
+}
+
+function rowOf(
+  { consumer, runtime }: GroupParts,
+  { commit, expectedRevision }: { commit: RecordedCommit; expectedRevision: number },
+  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+) {
+  const entry = describeParked(consumer, commit, {
+    ...reason,
+    lastAt: runtime.now(),
+    write: runtime.id(),
+  });
+  const key = entryKey(consumer.name, commit.stream, commit.position);
+  return { key, value: toBytes(entry), expectedRevision };
+}
 
 /** Commits that are put behind a parked one in one write. */
 const BEHIND_AT_ONCE = 50;

@@ -1,6 +1,5 @@
-import { user } from '../../domain/user.ts';
-import type { UserEvent } from '../../domain/user-state.ts';
-import type { Projection } from '../projection.ts';
+import { type UserEvent, user } from '../../domain/user.ts';
+import type { Projection } from '../engine/projection.ts';
 
 /** What the order side keeps of a user. */
 export interface CustomerRow {

@@ -1,8 +1,13 @@
-import { order } from '../../domain/order.ts';
-import type { OrderEvent } from '../../domain/order-state.ts';
-import { appendEntry, type ListRow, sealFullPage } from '../list.ts';
-import type { Projection } from '../projection.ts';
+import { type OrderEvent, order } from '../../domain/order.ts';
+import type { Log } from '../../eventstore/log.ts';
+import { createFactDecoder, foldRow } from '../engine/facts.ts';
+import { type CursorScope, encodeCursor, indexOfCursor } from '../engine/lists/index-pages.ts';
+import { appendEntry, type ListRow, readList, sealFullPage } from '../engine/lists/list.ts';
+import type { Projection } from '../engine/projection.ts';
+import type { Page, PageRequest } from '../engine/reading.ts';
+import { isRowId, type ViewAccess } from '../engine/view-access.ts';
 import { exactNumber, isoTime } from './json.ts';
+import { orders } from './orders.ts';
 
 /** What never changes about an order; the rest is in `orders`. */
 export interface OrderEntry {
@@ -45,3 +50,40 @@ export const ordersByUser: Projection<ListRow<OrderEntry>, OrderEvent> = {
     },
   },
 };
+
+/**
+ * A page of a user's orders, newest first: the list names them, `orders` holds them. The two views advance apart; an
+ * order that is in the list and not yet in `orders` is folded from the log, so a page never has holes and never waits.
+ * Reads the list's head, at most two of its pages, and one row per order.
+ * @throws InvalidCursor, ViewBehind, LogUnavailable
+ */
+export async function ordersOfUser(
+  deps: { log: Log; list: ViewAccess; orders: ViewAccess },
+  userId: string,
+  request: PageRequest,
+): Promise<Page> {
+  const { log } = deps;
+  const scope: CursorScope = { list: `orders/${userId}`, incarnation: log.incarnation };
+  const before = indexOfCursor(scope, request.cursor);
+  if (!isRowId(userId)) return { items: [] };
+  const { limit, minPosition } = request;
+  const leader = minPosition !== undefined;
+  const [lists, rows] = await Promise.all([deps.list.bucket(request), deps.orders.bucket(request)]);
+  if (lists === undefined) return { items: [] };
+  const part = await readList<OrderEntry>(lists.bucket, userId, { limit, before, leader });
+  const items = await Promise.all(
+    part.entries.map(async ({ orderId }) => {
+      const row = await rows?.bucket.get(orderId, { leader });
+      return row === undefined || row.value.length === 0 ? fromLog(log, orderId) : row.value;
+    }),
+  );
+  return part.before === undefined ? { items } : { items, next: encodeCursor(scope, part.before) };
+}
+
+const decode = createFactDecoder(orders.sources);
+
+async function fromLog(log: Log, orderId: string): Promise<Uint8Array> {
+  const stream = { category: 'order', id: orderId };
+  const { row } = await foldRow({ log, projection: orders, decode }, stream, orderId);
+  return Buffer.from(JSON.stringify(row));
+}

@@ -1,6 +1,9 @@
-import { product } from '../../domain/product.ts';
-import type { ProductEvent } from '../../domain/product-state.ts';
-import type { Projection } from '../projection.ts';
+import { type ProductEvent, product } from '../../domain/product.ts';
+import type { Row } from '../../eventstore/bucket.ts';
+import { PART } from '../engine/lists/sorted-index.ts';
+import type { Projection } from '../engine/projection.ts';
+import type { PageRequest } from '../engine/reading.ts';
+import { parseRow } from '../engine/rows.ts';
 import { exactNumber } from './json.ts';
 
 /** A product as the API serves it. */
@@ -84,4 +87,33 @@ function changed(row: ProductRow, event: LaterEvent): ProductRow {
 
 function stockOf(onHand: number, reserved: number): Pick<ProductRow, 'onHand' | 'reserved' | 'available'> {
   return { onHand, reserved, available: onHand - reserved };
+}
+
+/** Products, all of them or those whose names begin alike. */
+export interface ProductPageRequest extends PageRequest {
+  /** Only products whose name begins like this, whatever the case, sorted by name; default: all, sorted by SKU. */
+  readonly namePrefix?: string | undefined;
+}
+
+const BY_SKU = 'sku';
+
+const BY_NAME = 'name';
+
+/** A name as it is compared: case and composition of letters do not matter. */
+function folded(name: string): string {
+  return name.normalize('NFC').toLowerCase().normalize('NFC').replaceAll(PART, ' ');
+}
+
+/** A product stands in two lists: by SKU and by name. */
+export function productPlaces(row: Row): string[] {
+  const { name } = parseRow(row.value) as ProductRow;
+  return [[BY_SKU, row.key].join(PART), [BY_NAME, folded(name), row.key].join(PART)];
+}
+
+/** All products by SKU. */
+export const SKU_LIST = BY_SKU + PART;
+
+/** The products whose names begin like that, by name. */
+export function nameList(prefix: string): string {
+  return BY_NAME + PART + folded(prefix);
 }

@@ -1,6 +1,8 @@
-import { order } from '../../domain/order.ts';
-import type { OrderEvent } from '../../domain/order-state.ts';
-import type { Projection } from '../projection.ts';
+import { type OrderEvent, order } from '../../domain/order.ts';
+import type { Projection } from '../engine/projection.ts';
+import type { ReadOptions } from '../engine/reading.ts';
+import { parseRow } from '../engine/rows.ts';
+import type { ViewAccess } from '../engine/view-access.ts';
 import { isoTime } from './json.ts';
 
 /** Sums of minor units are decimal integers in text, since they may exceed what a JSON number keeps exactly. */
@@ -34,9 +36,9 @@ export const statistics: Projection<DayRow, OrderEvent> = {
   version: 1,
   sources: [order],
   crossesAggregates: true,
-  keyOf: dayOf,
+  keyOf: countedDayOf,
   evolve: (row, event) => {
-    const day = dayOf(event);
+    const day = countedDayOf(event);
     if (day === undefined) return row;
     const before = row ?? { day, currencies: [], ordersConfirmed: 0, ordersCancelled: 0, rejections: {} };
     switch (event.$typeName) {
@@ -88,7 +90,7 @@ export const statistics: Projection<DayRow, OrderEvent> = {
 };
 
 /** The day that an event counts for; undefined when it counts for none. */
-function dayOf(event: OrderEvent): string | undefined {
+function countedDayOf(event: OrderEvent): string | undefined {
   switch (event.$typeName) {
     case 'jetledger.order.v1.OrderPlaced':
       return isoTime(event.placedAt).slice(0, 10);
@@ -131,4 +133,62 @@ function counted(row: DayRow, currency: string, more: Increase): DayRow {
       ? [...row.currencies, after]
       : row.currencies.map((figures) => (figures === known ? after : figures));
   return { ...row, currencies };
+}
+
+/** A period of whole days in UTC, both included, written like `2026-01-15`; at most 366 days. */
+export interface StatisticsRequest {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Statistics {
+  /** The days on which something happened, ascending. */
+  readonly days: readonly DayRow[];
+}
+
+/** A period that cannot be read as one, or is too long. */
+export class InvalidPeriod extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'InvalidPeriod';
+  }
+}
+
+/** The longest period that one query may ask for. */
+const MOST_DAYS = 366;
+
+const DAY_MS = 86_400_000;
+
+/** The rows of the days from `from` to `to`, both included; a day without an event has none. One read per day. */
+export async function readDays(
+  access: ViewAccess,
+  request: StatisticsRequest & ReadOptions,
+): Promise<Statistics> {
+  const days = daysOf(request);
+  const live = await access.bucket(request);
+  if (live === undefined) return { days: [] };
+  const leader = request.minPosition !== undefined;
+  const rows = await Promise.all(days.map((day) => live.bucket.get(day, { leader })));
+  return { days: rows.flatMap((row) => (row === undefined ? [] : [parseRow(row.value) as DayRow])) };
+}
+
+function daysOf({ from, to }: StatisticsRequest): string[] {
+  const [first, last] = [timeOf(from), timeOf(to)];
+  const count = (last - first) / DAY_MS + 1;
+  if (!(count >= 1 && count <= MOST_DAYS)) {
+    throw new InvalidPeriod(`Ask for 1 to ${MOST_DAYS} days, the last one not before the first.`);
+  }
+  return Array.from({ length: count }, (_, n) => dayOf(first + n * DAY_MS));
+}
+
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}
+
+function timeOf(day: string): number {
+  const time = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(day) : Number.NaN;
+  if (Number.isNaN(time) || dayOf(time) !== day) {
+    throw new InvalidPeriod(`${JSON.stringify(day.slice(0, 20))} is no day; write it like 2026-01-15.`);
+  }
+  return time;
 }

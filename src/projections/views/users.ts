@@ -1,6 +1,5 @@
-import { user } from '../../domain/user.ts';
-import type { UserEvent } from '../../domain/user-state.ts';
-import type { Projection } from '../projection.ts';
+import { type UserEvent, user } from '../../domain/user.ts';
+import type { Projection } from '../engine/projection.ts';
 import { isoTime } from './json.ts';
 
 /** A user as the API serves it. */

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type UserCommand, user } from '../../../src/domain/user.ts';
-import type { UserEvent } from '../../../src/domain/user-state.ts';
+import { type UserCommand, type UserEvent, user } from '../../../src/domain/user.ts';
 import { userCommands } from './arbitraries.ts';
 import { run } from './history.ts';
 

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { normaliseEmail } from '../../../src/domain/email-address.ts';
 import { deleteKey, emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
-import { normaliseName, normaliseReason } from '../../../src/domain/text.ts';
+import { normaliseEmail, normaliseName, normaliseReason } from '../../../src/domain/values.ts';
 
 const strings = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }),

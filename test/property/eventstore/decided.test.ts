@@ -1,8 +1,8 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { decidedIn, recordedCommit } from '../../../src/eventstore/codec/stored-commit.ts';
 import { CorruptCommit } from '../../../src/eventstore/errors.ts';
-import { decidedIn, recordedCommit } from '../../../src/eventstore/recorded-commit.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 
 const texts = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('Käse', '\ufeffmark', 'OrderPlaced'));

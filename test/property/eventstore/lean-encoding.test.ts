@@ -2,8 +2,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { headers, MsgHdrsImpl } from '@nats-io/transport-node';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeCommit } from '../../../src/eventstore/commit-encoding.ts';
-import { headerLine, leanHeaders } from '../../../src/eventstore/nats/lean-headers.ts';
+import { encodeCommit } from '../../../src/eventstore/codec/stored-commit.ts';
+import { headerLine, leanHeaders } from '../../../src/eventstore/nats/message.ts';
 import { commitHeaders, parseAck, parseAnyAck } from '../../../src/eventstore/nats/wire.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 

@@ -2,7 +2,7 @@ import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild
 import { Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encoderOf } from '../../../src/eventstore/lean-encoder.ts';
+import { encoderOf } from '../../../src/eventstore/codec/event-encoder.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import {
   OrderConfirmedSchema,

@@ -4,9 +4,8 @@ import { emptyCommandLog } from '../../../src/eventstore/command-log.ts';
 import { type Folded, foldCommit, unborn } from '../../../src/eventstore/fold.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshot-format.ts';
-import type { WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
+import { openSnapshot, sealSnapshot, type WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, type CounterState, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from '../../unit/eventstore/kernel.ts';
 

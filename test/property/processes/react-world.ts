@@ -1,25 +1,26 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from '../../../src/domain/decider.ts';
-import { type OrderCommand, order } from '../../../src/domain/order.ts';
-import type { OrderEvent, OrderState, OrderStep } from '../../../src/domain/order-state.ts';
-import { type ProductCommand, product } from '../../../src/domain/product.ts';
-import { reservedFor } from '../../../src/domain/product-reservations.ts';
-import type { OrderEffect } from '../../../src/processes/order-process/effects.ts';
-import { react } from '../../../src/processes/order-process/react.ts';
 import {
-  heldMinor,
-  keptMinor,
-  type LedgerEntry,
-  settled,
-} from '../../../src/processes/payment/adapters/ledger-entry.ts';
+  type OrderCommand,
+  type OrderEvent,
+  type OrderState,
+  type OrderStep,
+  order,
+} from '../../../src/domain/order.ts';
+import { type ProductCommand, product, reservedFor } from '../../../src/domain/product.ts';
+import { type OrderEffect, react } from '../../../src/processes/order/react.ts';
 import {
   authorising,
   cancelling,
   capturing,
   creating,
+  heldMinor,
+  keptMinor,
+  type LedgerEntry,
   type Rule,
   refunding,
-} from '../../../src/processes/payment/adapters/ledger-rules.ts';
+  settled,
+} from '../../../src/processes/payment/adapters/ledger.ts';
 
 /** What a customer wants of the shop. */
 export interface PlannedOrder {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Faults } from '../../../src/eventstore/memory/faults.ts';
-import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
+import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import {
   allViews,
   appendPlanned,

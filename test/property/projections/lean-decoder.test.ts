@@ -6,7 +6,7 @@ import { email } from '../../../src/domain/email.ts';
 import { order } from '../../../src/domain/order.ts';
 import { product } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
-import { decoderOf } from '../../../src/eventstore/lean-decoder.ts';
+import { decoderOf } from '../../../src/eventstore/codec/event-decoder.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 
 const schemas: readonly DescMessage[] = [

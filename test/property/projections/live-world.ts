@@ -1,12 +1,9 @@
 import { create, type Message, toBinary } from '@bufbuild/protobuf';
 import { positionTokens } from '../../../src/api/position-token.ts';
-import { createFrames } from '../../../src/api/stream-frames.ts';
+import { createFrames } from '../../../src/api/sse.ts';
 import { order } from '../../../src/domain/order.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import {
@@ -15,12 +12,14 @@ import {
   OrderPlacedSchema,
   OrderStockReleasedSchema,
 } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
+import type { LiveCommit, LivePlace, LiveStream } from '../../../src/projections/views/live-fold.ts';
 import {
   createLiveOrders,
   type LiveSettings,
   type RunningLiveOrders,
-} from '../../../src/projections/live-orders.ts';
-import type { LiveCommit, LivePlace, LiveStream } from '../../../src/projections/read-models.ts';
+} from '../../../src/projections/views/live-orders.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import type { World } from '../../../src/testing/world.ts';
 
 /** An event as a client or the log tells it. */
 export interface Told {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Faults } from '../../../src/eventstore/memory/faults.ts';
-import { createWorld } from '../../../src/eventstore/memory/scheduler.ts';
+import { createWorld, type Faults } from '../../../src/testing/world.ts';
 import { createLiveWorld, type LiveClient, type LiveWorld, type Scope, startClient } from './live-world.ts';
 
 type Step =

@@ -3,25 +3,27 @@ import { order } from '../../../src/domain/order.ts';
 import { product } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderConfirmedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { ProductPriceChangedSchema } from '../../../src/gen/jetledger/product/v1/product_pb.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
-import type { Projection } from '../../../src/projections/projection.ts';
-import type { ReadModels } from '../../../src/projections/read-models.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
-import { rebuild } from '../../../src/projections/rebuild.ts';
-import { startProjections } from '../../../src/projections/start.ts';
+import type { Projection } from '../../../src/projections/engine/projection.ts';
+import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
+import { startProjections } from '../../../src/projections/engine/start.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
 import { products } from '../../../src/projections/views/products.ts';
+import type { ReadModels } from '../../../src/projections/views/read-side.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../src/testing/memory-bucket.ts';
+import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import type { World } from '../../../src/testing/world.ts';
 import { orderPlaced, productListed, userCreated } from '../../unit/projections/shop-world.ts';
 
 export const USERS = ['u1', 'u2', 'u3'];

@@ -1,21 +1,22 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { BatchResult, Bucket, RowWrite } from '../../../src/eventstore/bucket.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
 import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import type { MemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
-import { createWake } from '../../../src/eventstore/memory/wake.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import type { GroupCount } from '../../../src/projections/groups.ts';
-import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/list.ts';
-import { createMembers } from '../../../src/projections/members.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
-import { isRowKey, type Projection } from '../../../src/projections/projection.ts';
-import { type Projections, startProjections } from '../../../src/projections/start.ts';
+import type { GroupCount } from '../../../src/projections/engine/groups.ts';
+import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
+import { createMembers } from '../../../src/projections/engine/members.ts';
+import { isRowKey, type Projection } from '../../../src/projections/engine/projection.ts';
+import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
+import {
+  createMemoryBucketStores,
+  type MemoryBucketStore,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../src/testing/memory-bucket.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createWake, type World } from '../../../src/testing/world.ts';
 import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 
 interface CounterRow {

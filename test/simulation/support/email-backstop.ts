@@ -1,8 +1,7 @@
 import type { EmailKey } from '../../../src/app/email-key.ts';
 import { email } from '../../../src/domain/email.ts';
-import { loadAt } from '../../../src/eventstore/history.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import { loadAt } from '../../../src/eventstore/fold.ts';
+import { type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { ownersOf } from './email-invariants.ts';
 import { ADDRESSES } from './email-scenario.ts';
 

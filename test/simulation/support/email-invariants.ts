@@ -1,11 +1,10 @@
 import type { EmailKey } from '../../../src/app/email-key.ts';
 import { type EmailEvent, email } from '../../../src/domain/email.ts';
-import { user } from '../../../src/domain/user.ts';
-import type { UserEvent, UserState } from '../../../src/domain/user-state.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import { type UserEvent, type UserState, user } from '../../../src/domain/user.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { type Folded, foldCommit, unborn } from '../../../src/eventstore/fold.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 
 /** An answer that says that an address is now the user's. */
 export interface Acknowledged {

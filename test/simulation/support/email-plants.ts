@@ -1,7 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { type EmailCommand, type EmailState, email } from '../../../src/domain/email.ts';
-import { type UserCommand, user } from '../../../src/domain/user.ts';
-import type { UserState } from '../../../src/domain/user-state.ts';
+import { type UserCommand, type UserState, user } from '../../../src/domain/user.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { EmailReleasedSchema } from '../../../src/gen/jetledger/email/v1/email_pb.ts';
 import { EmailChangedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';

@@ -1,4 +1,4 @@
-import { createPrng, type Prng } from '../../../src/eventstore/memory/prng.ts';
+import { createPrng, type Prng } from '../../../src/testing/world.ts';
 
 /** One request of a client, repeated with the same key until it is answered. */
 export type EmailOp =

@@ -1,6 +1,6 @@
-import type { MemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { parseEntryKey } from '../../../src/processes/engine/parked-entry.ts';
+import { parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
+import type { MemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 
 /** The category of what the consumer's handler appends: for each commit of a counter one commit of the same id. */
 export const EFFECT = 'effect';

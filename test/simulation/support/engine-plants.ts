@@ -1,9 +1,8 @@
 import type { Bucket, Row } from '../../../src/eventstore/bucket.ts';
-import type { Buckets } from '../../../src/processes/engine/buckets.ts';
+import { entryKey, parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
+import { type Feed, orderedFeed } from '../../../src/processes/engine/delivery.ts';
 import type { EngineDeps } from '../../../src/processes/engine/engine.ts';
-import { type Feed, orderedFeed } from '../../../src/processes/engine/feed.ts';
-import { entryKey, parseEntryKey } from '../../../src/processes/engine/parked-entry.ts';
-import { toBytes } from '../../../src/processes/engine/rows.ts';
+import { type Buckets, toBytes } from '../../../src/processes/engine/rows.ts';
 import type { EnginePlant } from './engine-world.ts';
 
 /** The fences of protocols 7, 8 and 9, each switched off. The simulation must notice every one. */

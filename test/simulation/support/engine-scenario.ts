@@ -1,4 +1,4 @@
-import { createPrng } from '../../../src/eventstore/memory/prng.ts';
+import { createPrng } from '../../../src/testing/world.ts';
 import { pick } from './email-scenario.ts';
 
 /** What the producers append: each commit's aggregate, whether its handler fails until it is repaired, and the pause before it. */

@@ -2,22 +2,20 @@ import { create, type Message, toBinary } from '@bufbuild/protobuf';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { EventStoreError, LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import type { Faults } from '../../../src/eventstore/memory/faults.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import type { Buckets } from '../../../src/processes/engine/buckets.ts';
-import type { Consumer, Delivery } from '../../../src/processes/engine/consumer.ts';
+import { createParkedPort } from '../../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, type EngineDeps, startEngine } from '../../../src/processes/engine/engine.ts';
-import { createParkedPort } from '../../../src/processes/engine/parked-port.ts';
+import type { Consumer, Delivery } from '../../../src/processes/engine/reaction.ts';
+import type { Buckets } from '../../../src/processes/engine/rows.ts';
 import {
   createMemoryBucketStores,
   type MemoryBucketStores,
+  openMemoryBucket,
   openMemoryBuckets,
-} from '../../../src/projections/memory-buckets.ts';
+} from '../../../src/testing/memory-bucket.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow } from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';

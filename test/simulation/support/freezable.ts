@@ -1,8 +1,8 @@
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import type { World } from '../../../src/testing/world.ts';
 
 /** What an instance works with, in a process that can hang (nothing comes back to it) or be cut off (calls fail). */
 export interface Freezable {

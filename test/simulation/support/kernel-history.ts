@@ -1,6 +1,6 @@
 import type { Int32Value } from '@bufbuild/protobuf/wkt';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import { account } from './kernel-scenario.ts';
 
 /** A decision of the log, with the account as it was before and after. */

@@ -2,7 +2,7 @@ import type { Int32Value } from '@bufbuild/protobuf/wkt';
 import type { CommandResult } from '../../../src/eventstore/command.ts';
 import type { CommitAllResult } from '../../../src/eventstore/commit-all.ts';
 import type { Rejection } from '../../../src/eventstore/decider.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import { type Histories, historiesOf, type StoredDecision } from './kernel-history.ts';
 import { type AccountCommand, account, type KernelOp } from './kernel-scenario.ts';
 

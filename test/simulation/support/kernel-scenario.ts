@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import type { Decider, Rejection } from '../../../src/eventstore/decider.ts';
-import { createPrng, type Prng } from '../../../src/eventstore/memory/prng.ts';
+import { createPrng, type Prng } from '../../../src/testing/world.ts';
 
 /** What can be asked of an account: its balance is changed by an amount, or set; it never falls below zero. */
 export type AccountCommand =

@@ -1,15 +1,13 @@
 import type { CommandMeta, Expectation } from '../../../src/eventstore/command.ts';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
-import type { GroupTransport } from '../../../src/eventstore/group-commit/group-commit.ts';
+import type { GroupTransport } from '../../../src/eventstore/group-commit.ts';
 import { createHandler, type Handler } from '../../../src/eventstore/handler.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import type { Faults } from '../../../src/eventstore/memory/faults.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../../src/eventstore/snapshots.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import { type Asked, type Attempt, violationsOf } from './kernel-invariants.ts';
 import { account, type KernelOp, type KernelScenario, pick, scenarioOf } from './kernel-scenario.ts';
 

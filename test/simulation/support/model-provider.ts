@@ -1,4 +1,3 @@
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import {
   type AuthoriseResult,
   type CancelResult,
@@ -8,6 +7,7 @@ import {
   PaymentUnavailable,
   type RefundResult,
 } from '../../../src/processes/payment/port.ts';
+import type { World } from '../../../src/testing/world.ts';
 
 /** What the provider has written down about a key. */
 interface Entry {

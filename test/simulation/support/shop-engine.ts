@@ -1,10 +1,10 @@
 import type { Message } from '@bufbuild/protobuf';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
-import type { Consumer, Delivery } from '../../../src/processes/engine/consumer.ts';
-import type { Timer, Timers } from '../../../src/processes/engine/timers.ts';
+import type { Consumer, Delivery } from '../../../src/processes/engine/reaction.ts';
+import type { Timer, Timers } from '../../../src/processes/engine/timers/timers.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
+import type { World } from '../../../src/testing/world.ts';
 
 /** A process that may die at any step; its successor is another object. */
 export interface Worker {

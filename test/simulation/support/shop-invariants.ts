@@ -1,12 +1,10 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from '../../../src/domain/decider.ts';
-import { order } from '../../../src/domain/order.ts';
-import type { KnownOrder, OrderEvent } from '../../../src/domain/order-state.ts';
-import { product } from '../../../src/domain/product.ts';
-import { reservedFor } from '../../../src/domain/product-reservations.ts';
+import { type KnownOrder, type OrderEvent, order } from '../../../src/domain/order.ts';
+import { product, reservedFor } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { ModelProvider } from './model-provider.ts';
 import { type ShopScenario, SKUS } from './shop-scenario.ts';
 

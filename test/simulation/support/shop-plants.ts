@@ -1,11 +1,15 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from '../../../src/domain/decider.ts';
-import { type ProductCommand, product } from '../../../src/domain/product.ts';
-import { noReservations, reservedFor } from '../../../src/domain/product-reservations.ts';
-import type { ProductState } from '../../../src/domain/product-state.ts';
+import {
+  noReservations,
+  type ProductCommand,
+  type ProductState,
+  product,
+  reservedFor,
+} from '../../../src/domain/product.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
-import type { Timers } from '../../../src/processes/engine/timers.ts';
+import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { PaymentProvider } from '../../../src/processes/payment/port.ts';
 import { DEADLINE_MS } from './shop-scenario.ts';
 import type { ShopViews } from './shop-views.ts';

@@ -1,4 +1,4 @@
-import { createPrng, type Prng } from '../../../src/eventstore/memory/prng.ts';
+import { createPrng, type Prng } from '../../../src/testing/world.ts';
 import { pick } from './email-scenario.ts';
 
 /** What happens in one schedule. Times are milliseconds after the start. */

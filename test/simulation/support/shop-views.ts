@@ -1,15 +1,15 @@
 import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
-import type { MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import type { World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import {
   type Page,
   type PageRequest,
   type ReadOptions,
   ViewBehind,
-} from '../../../src/projections/read-models.ts';
-import type { ReadSide } from '../../../src/projections/read-side.ts';
+} from '../../../src/projections/engine/reading.ts';
+import type { ReadSide } from '../../../src/projections/views/read-side.ts';
+import type { MemoryStore } from '../../../src/testing/memory-log.ts';
+import type { World } from '../../../src/testing/world.ts';
 import { foldOf } from './shop-invariants.ts';
 
 /** What the order side reads of the read models. */

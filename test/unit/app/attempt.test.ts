@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { attemptOf, isAttemptOf, standingOf } from '../../../src/app/attempt.ts';
+import { attemptOf, isAttemptOf, standingOf } from '../../../src/app/claims.ts';
 import { emptyKeyMap } from '../../../src/domain/key-map.ts';
-import { user } from '../../../src/domain/user.ts';
-import type { RegisteredUser } from '../../../src/domain/user-state.ts';
+import { type RegisteredUser, user } from '../../../src/domain/user.ts';
 
 describe('the name of an attempt', () => {
   it('is the same for the same command, address and version', () => {

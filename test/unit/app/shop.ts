@@ -1,13 +1,11 @@
 import { createUseCases } from '../../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../../src/app/email-key.ts';
-import type { UseCaseSettings } from '../../../src/app/steps.ts';
-import type { UseCases } from '../../../src/app/use-cases.ts';
+import type { UseCaseSettings, UseCases } from '../../../src/app/use-cases.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 
 export const STALE_CLAIM_MS = 10_000;
 export const PRICE_MAX_AGE_MS = 5_000;

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import { type Decision, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type AccountCommand, type AccountEvent, account } from '../../audit/account.ts';

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { UsageError } from '../../../src/cli/command.ts';
+import { interruptible, UsageError } from '../../../src/cli/command.ts';
 import { consumersArguments, linesOf } from '../../../src/cli/consumers.ts';
-import { interruptible } from '../../../src/cli/interrupt.ts';
-import { rebuildRequest } from '../../../src/cli/rebuild-options.ts';
+import { rebuildRequest } from '../../../src/cli/rebuild.ts';
 
 describe('jetledger consumers', () => {
   it('takes an action, a name where it needs one, and --json', () => {

@@ -1,13 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import { size } from '../../../src/cli/command.ts';
 import { compareSummaries, summarise } from '../../../src/cli/fold-log.ts';
-import { size } from '../../../src/cli/format.ts';
 import { user } from '../../../src/domain/user.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { UserCreatedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 
 async function logOf(...names: readonly string[]): Promise<Log> {
   const log = createMemoryLog();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createHealth } from '../../../src/cli/readiness.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Reply } from '../../../src/eventstore/nats/requests.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
-import type { ConsumerStatus } from '../../../src/processes/engine/status.ts';
+import type { ConsumerStatus } from '../../../src/processes/engine/reaction.ts';
+import { createHealth } from '../../../src/service/readiness.ts';
 
 const consumer = (lag: number): ConsumerStatus => ({
   consumer: 'order-process',

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createStallWatch } from '../../../src/cli/readiness.ts';
+import { createStallWatch } from '../../../src/service/readiness.ts';
 
 const view = (position: number, lag: number) => ({ view: 'orders', position, lag, running: true });
 

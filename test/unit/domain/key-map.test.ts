@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
-import { deleteKey, emptyKeyMap, getKey, type KeyMap, putKey } from '../../../src/domain/key-map.ts';
-import { addKey, emptyKeySet, hasKey, type KeySet } from '../../../src/domain/key-set.ts';
+import {
+  addKey,
+  deleteKey,
+  emptyKeyMap,
+  emptyKeySet,
+  getKey,
+  hasKey,
+  type KeyMap,
+  type KeySet,
+  putKey,
+} from '../../../src/domain/key-map.ts';
 
 function nodesOf<V>(map: KeyMap<V>): KeyMap<V>[] {
   return [map, ...map.children.flatMap(nodesOf)];

@@ -1,8 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { normaliseEmail } from '../../../src/domain/email-address.ts';
-import { addAmounts, isCurrency, MAX_AMOUNT, multiplyAmount } from '../../../src/domain/money.ts';
-import { isSku } from '../../../src/domain/sku.ts';
-import { normaliseName, normaliseReason } from '../../../src/domain/text.ts';
+import {
+  addAmounts,
+  isCurrency,
+  isSku,
+  MAX_AMOUNT,
+  multiplyAmount,
+  normaliseEmail,
+  normaliseName,
+  normaliseReason,
+} from '../../../src/domain/values.ts';
 
 describe('an e-mail address', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { create, equals, isMessage, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { commitOf, decisionOf, storedEventOf } from '../../../src/eventstore/envelope.ts';
+import { commitOf, decisionOf, storedEventOf } from '../../../src/eventstore/codec/stored-commit.ts';
 import {
   CommitSchema,
   DecisionSchema,

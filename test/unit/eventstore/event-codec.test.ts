@@ -1,13 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Int32ValueSchema, Int64ValueSchema, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
+import { codecOf, createEventCodec } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Upcaster } from '../../../src/eventstore/decider.ts';
 import { CorruptCommit, UnknownEventType } from '../../../src/eventstore/errors.ts';
-import { codecOf, createEventCodec } from '../../../src/eventstore/event-codec.ts';
-import { loadAt } from '../../../src/eventstore/history.ts';
-import { createMemoryLog, openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
+import { loadAt } from '../../../src/eventstore/fold.ts';
 import { CommitSchema, EventSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 
 const stored = (type: string, schemaVersion: number, data: Uint8Array) =>

@@ -1,6 +1,6 @@
 import { Int32ValueSchema, StringValueSchema, StructSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
-import { foldVersionOf } from '../../../src/eventstore/fold-version.ts';
+import { foldVersionOf } from '../../../src/eventstore/fold.ts';
 import { OrderLineSchema, OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { counter } from '../../support/toy.ts';
 

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { createGroupCommit, type GroupTransport } from '../../../src/eventstore/group-commit/group-commit.ts';
-import { fixedPolicy } from '../../../src/eventstore/group-commit/policy.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createMemoryTransport } from '../../../src/eventstore/memory/memory-transport.ts';
+import { createGroupCommit, type GroupTransport } from '../../../src/eventstore/group-commit.ts';
+import { fixedPolicy } from '../../../src/eventstore/group-commit-policy.ts';
 import { appendOne, type PublishOutcome } from '../../../src/eventstore/resolve-append.ts';
+import {
+  createMemoryStore,
+  createMemoryTransport,
+  type MemoryStore,
+} from '../../../src/testing/memory-log.ts';
 import { added, counterRef, toyCommit } from '../../support/toy.ts';
 import { manualRuntime } from './kernel.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { InvalidId, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 

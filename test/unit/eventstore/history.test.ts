@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { history, loadAt } from '../../../src/eventstore/history.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { history, loadAt } from '../../../src/eventstore/fold.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { counter, counterRef, toyValues } from '../../support/toy.ts';
 import { add, meta, service } from './kernel.ts';
 

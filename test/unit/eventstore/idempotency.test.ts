@@ -3,9 +3,8 @@ import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { REMEMBERED_COMMANDS } from '../../../src/eventstore/command-log.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createWorld } from '../../../src/eventstore/memory/scheduler.ts';
+import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createWorld } from '../../../src/testing/world.ts';
 import { counter, counterRef } from '../../support/toy.ts';
 import { add, mapStore, meta, note, service, valuesOf } from './kernel.ts';
 

@@ -4,8 +4,8 @@ import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/decider.ts';
 import { createHandler, type Handler } from '../../../src/eventstore/handler.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 
 type TankCommand = { readonly fill: number } | { readonly drain: number };
 

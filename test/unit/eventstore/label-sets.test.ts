@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { labelSets } from '../../../src/eventstore/label-sets.ts';
+import { labelSets } from '../../../src/eventstore/telemetry/metrics.ts';
 
 it('the same values are the same object of labels, and others another one', () => {
   const labels = labelSets('category', 'outcome');

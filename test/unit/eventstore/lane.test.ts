@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from '../../../src/eventstore/errors.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, type CounterCommand, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, rest, service, valuesOf } from './kernel.ts';
 

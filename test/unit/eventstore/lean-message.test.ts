@@ -1,6 +1,6 @@
 import { type Msg, MsgHdrsImpl } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
-import { leanMessage } from '../../../src/eventstore/nats/lean-message.ts';
+import { leanMessage } from '../../../src/eventstore/nats/message.ts';
 
 const HEADERS = [
   'Nats-Expected-Last-Subject-Sequence: 41',

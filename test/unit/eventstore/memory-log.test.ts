@@ -2,13 +2,15 @@ import { toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { createMemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createMemoryTransport } from '../../../src/eventstore/memory/memory-transport.ts';
-import { createWorld, type World, type WorldOptions } from '../../../src/eventstore/memory/scheduler.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
+import {
+  createMemoryStore,
+  createMemoryTransport,
+  type MemoryStore,
+  openMemoryLog,
+} from '../../../src/testing/memory-log.ts';
+import { createWorld, type World, type WorldOptions } from '../../../src/testing/world.ts';
 import { added, counterRef, toyCommit } from '../../support/toy.ts';
 
 const stream = counterRef('hot');

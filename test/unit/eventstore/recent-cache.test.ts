@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRecentCache } from '../../../src/eventstore/recent-cache.ts';
+import { createRecentCache } from '../../../src/eventstore/states.ts';
 
 const step = fc.record({
   does: fc.constantFrom('get', 'set', 'delete'),

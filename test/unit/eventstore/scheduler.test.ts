@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWorld, ScheduleError, type World } from '../../../src/eventstore/memory/scheduler.ts';
+import { createWorld, ScheduleError, type World } from '../../../src/testing/world.ts';
 
 /** Three actors of four steps each; returns the order in which they went on. */
 async function race(world: World): Promise<string> {

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Folded } from '../../../src/eventstore/fold.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { openSnapshot } from '../../../src/eventstore/snapshot-format.ts';
-import { createSnapshots, type SnapshotSettings } from '../../../src/eventstore/snapshots.ts';
+import { createSnapshots, openSnapshot, type SnapshotSettings } from '../../../src/eventstore/snapshots.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { type CounterState, counter, counterRef } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from './kernel.ts';
 import { fill, folded, INCARNATION, KEY, withSnapshots } from './snapshot-kit.ts';

@@ -1,13 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import type { StoreObserver } from '../../../src/eventstore/observer.ts';
-import { type CommandLogger, logCommands } from '../../../src/eventstore/telemetry/logged-commands.ts';
-import { meterCommands } from '../../../src/eventstore/telemetry/metered-commands.ts';
-import { meterLog } from '../../../src/eventstore/telemetry/metered-log.ts';
-import { meterStore } from '../../../src/eventstore/telemetry/metered-store.ts';
-import { type CommandDone, watchHandler } from '../../../src/eventstore/telemetry/watched-handler.ts';
+import { type CommandDone, watchHandler } from '../../../src/eventstore/telemetry/command-observer.ts';
+import { type CommandLogger, logCommands } from '../../../src/eventstore/telemetry/logs.ts';
+import { meterCommands, meterLog, meterStore } from '../../../src/eventstore/telemetry/metrics.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { testMeter } from '../../support/meter.ts';
 import { counter } from '../../support/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/platform/config/errors.ts';
-import { CONFIG_KEYS } from '../../../src/platform/config/keys.ts';
+import { CONFIG_KEYS, getAt } from '../../../src/platform/config/keys.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
 import { maskSecrets } from '../../../src/platform/config/mask.ts';
-import { getAt } from '../../../src/platform/config/tree.ts';
 
 type Env = Record<string, string | undefined>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { cachedReading } from '../../../src/platform/telemetry/metrics-cached.ts';
-import { startMetrics } from '../../../src/platform/telemetry/metrics-provider.ts';
+import { cachedReading } from '../../../src/platform/telemetry/gauges.ts';
+import { startMetrics } from '../../../src/platform/telemetry/metrics.ts';
 import { startHttpServer } from '../../contract/payment-server.ts';
 import { testMeter } from '../../support/meter.ts';
 import { parseScrape } from '../../support/prometheus-text.ts';

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
-import { readAddresses } from '../../../src/platform/nats-address.ts';
-import { connectNats } from '../../../src/platform/nats-connection.ts';
+import { connectNats, readAddresses } from '../../../src/platform/nats-connection.ts';
 
 let folder: string;
 beforeAll(async () => {

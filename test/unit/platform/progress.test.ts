@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { pacedProgress } from '../../../src/platform/nats-server/progress.ts';
+import { pacedProgress } from '../../../src/platform/nats-server/resolve.ts';
 
 describe('progress while something is fetched', () => {
   beforeEach(() => void vi.useFakeTimers());

@@ -5,14 +5,16 @@ import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { pickMirror } from '../../../src/platform/nats-server/apt.ts';
-import { download } from '../../../src/platform/nats-server/download.ts';
 import { ServerNotFound, ServerTooOld } from '../../../src/platform/nats-server/errors.ts';
-import type { Fetcher } from '../../../src/platform/nats-server/fetcher.ts';
-import { officialArchive, releaseFetcher } from '../../../src/platform/nats-server/release-archive.ts';
 import { type ResolveOptions, resolveNatsServer } from '../../../src/platform/nats-server/resolve.ts';
-import { runCommand } from '../../../src/platform/nats-server/run-command.ts';
-import { isAtLeast, parseVersion } from '../../../src/platform/nats-server/version.ts';
+import {
+  download,
+  type Fetcher,
+  officialArchive,
+  pickMirror,
+  releaseFetcher,
+} from '../../../src/platform/nats-server/sources.ts';
+import { isAtLeast, parseVersion, runCommand } from '../../../src/platform/nats-server/version.ts';
 
 let folder: string;
 let cacheDir: string;

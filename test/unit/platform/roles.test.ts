@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
-import { hasRole, ROLES, rolesOf } from '../../../src/platform/config/roles.ts';
+import { hasRole, ROLES, rolesOf } from '../../../src/platform/config/schema.ts';
 
 const load = (env: Record<string, string>) => loadConfig({ env, dir: configDir({}) });
 

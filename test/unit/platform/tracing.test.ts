@@ -5,9 +5,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { parseTrace, storedTraceOf, withCommitId } from '../../../src/eventstore/trace-context.ts';
 import { ConfigError } from '../../../src/platform/config/errors.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
-import { traceFields } from '../../../src/platform/telemetry/trace-fields.ts';
-import { startTracing, type Tracing } from '../../../src/platform/telemetry/tracing.ts';
-import { createSpanExport } from '../../../src/platform/telemetry/tracing-export.ts';
+import { traceFields } from '../../../src/platform/logger.ts';
+import { createSpanExport, startTracing, type Tracing } from '../../../src/platform/telemetry/tracing.ts';
 
 const configOf = (variables: Record<string, string>) =>
   loadConfig({ env: { JETLEDGER_ENV: 'test', ...variables }, dir: configDir({}) });

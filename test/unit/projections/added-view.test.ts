@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { OrderConfirmedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
-import { rebuild } from '../../../src/projections/rebuild.ts';
+import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { orderChanges } from './order-changes.ts';
 import { createShopWorld, orderPlaced } from './shop-world.ts';
 

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { createMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import {
   type CheckpointDeps,
   checkpointValue,
   openCheckpoint,
   writeCheckpoint,
-} from '../../../src/projections/checkpoint.ts';
+} from '../../../src/projections/engine/checkpoint.ts';
+import { createMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 
 const depsOf = (): CheckpointDeps => ({
   view: 'orders',

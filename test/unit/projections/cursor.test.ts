@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { encodeCursor, indexOfCursor, keyOfCursor } from '../../../src/projections/cursor.ts';
-import { InvalidCursor } from '../../../src/projections/read-models.ts';
+import {
+  encodeCursor,
+  indexOfCursor,
+  keyOfCursor,
+} from '../../../src/projections/engine/lists/index-pages.ts';
+import { InvalidCursor } from '../../../src/projections/engine/reading.ts';
 
 const scope = { list: 'products', incarnation: 'life-1' };
 

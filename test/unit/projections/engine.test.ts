@@ -4,10 +4,10 @@ import { user } from '../../../src/domain/user.ts';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { CHECKPOINT_KEY } from '../../../src/projections/checkpoint.ts';
-import type { Projection } from '../../../src/projections/projection.ts';
-import { allProjections } from '../../../src/projections/read-side.ts';
+import { CHECKPOINT_KEY } from '../../../src/projections/engine/checkpoint.ts';
+import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
+import { allProjections } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, orderPlaced, productListed, userCreated } from './shop-world.ts';
 

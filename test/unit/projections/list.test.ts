@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
-import { createMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { appendEntry, type ListRow, readList, sealFullPage } from '../../../src/projections/list.ts';
+import {
+  appendEntry,
+  type ListRow,
+  readList,
+  sealFullPage,
+} from '../../../src/projections/engine/lists/list.ts';
+import { createMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 
 async function put(bucket: Bucket, key: string, row: unknown): Promise<void> {
   const expectedRevision = (await bucket.get(key, { leader: true }))?.revision ?? 0;

@@ -1,15 +1,18 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { createMemoryBucketStore } from '../../../src/eventstore/memory/memory-bucket-store.ts';
-import { createMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
-import { createAliases } from '../../../src/projections/aliases.ts';
-import type { Buckets } from '../../../src/projections/buckets.ts';
-import { sealFullPage } from '../../../src/projections/list.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
-import type { Page, PageRequest, ReadModels } from '../../../src/projections/read-models.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
+import { type Buckets, createAliases } from '../../../src/projections/engine/aliases.ts';
+import { sealFullPage } from '../../../src/projections/engine/lists/list.ts';
+import type { Page, PageRequest } from '../../../src/projections/engine/reading.ts';
+import type { ReadModels } from '../../../src/projections/views/read-side.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
+import {
+  createMemoryBucketStore,
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../src/testing/memory-bucket.ts';
+import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 
 const ROWS = 100_000;
 const LIMIT = 200;

@@ -6,12 +6,12 @@ import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
 } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
+import type { LiveEnd, LiveOpening, LiveStream } from '../../../src/projections/views/live-fold.ts';
 import {
   createLiveOrders,
   type LiveSettings,
   type RunningLiveOrders,
-} from '../../../src/projections/live-orders.ts';
-import type { LiveEnd, LiveOpening, LiveStream } from '../../../src/projections/read-models.ts';
+} from '../../../src/projections/views/live-orders.ts';
 import { createShopWorld, orderPlaced, productListed, type ShopWorld } from './shop-world.ts';
 
 interface LiveShop extends ShopWorld {

@@ -1,6 +1,5 @@
-import { order } from '../../../src/domain/order.ts';
-import type { OrderEvent } from '../../../src/domain/order-state.ts';
-import type { Projection } from '../../../src/projections/projection.ts';
+import { type OrderEvent, order } from '../../../src/domain/order.ts';
+import type { Projection } from '../../../src/projections/engine/projection.ts';
 
 /** How often an order was changed, by its id. */
 export interface ChangesRow {

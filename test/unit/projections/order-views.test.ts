@@ -29,7 +29,7 @@ import {
   UserRegistrationAbandonedSchema,
   UserRenamedSchema,
 } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import type { EventContext, Projection } from '../../../src/projections/projection.ts';
+import type { EventContext, Projection } from '../../../src/projections/engine/projection.ts';
 import { customers } from '../../../src/projections/views/customers.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
 import { products } from '../../../src/projections/views/products.ts';

@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { createAliases, createBucketResolver } from '../../../src/projections/aliases.ts';
-import { MOST_MARKS } from '../../../src/projections/marks.ts';
-import type { Projection } from '../../../src/projections/projection.ts';
-import { refoldOne } from '../../../src/projections/refold-one.ts';
-import { createViewAccess } from '../../../src/projections/view-access.ts';
+import { createAliases, createBucketResolver } from '../../../src/projections/engine/aliases.ts';
+import { MOST_MARKS } from '../../../src/projections/engine/dead-letters.ts';
+import type { Projection } from '../../../src/projections/engine/projection.ts';
+import { refoldOne } from '../../../src/projections/engine/rebuild/rebuild.ts';
+import { createViewAccess } from '../../../src/projections/engine/view-access.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, type ShopWorld, userCreated } from './shop-world.ts';
 

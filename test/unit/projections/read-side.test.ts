@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { OrderCancelledSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { UserRegistrationAbandonedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { InvalidCursor, type Page, ViewBehind } from '../../../src/projections/read-models.ts';
-import { allProjections, createReadModels } from '../../../src/projections/read-side.ts';
+import { InvalidCursor, type Page, ViewBehind } from '../../../src/projections/engine/reading.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
+import { allProjections, createReadModels } from '../../../src/projections/views/read-side.ts';
 import { createShopWorld, orderPlaced, productListed, userCreated } from './shop-world.ts';
 
 const textOf = (bytes: Uint8Array | undefined) => JSON.parse(Buffer.from(bytes ?? []).toString('utf8'));

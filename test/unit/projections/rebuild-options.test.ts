@@ -1,13 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { createAliases } from '../../../src/projections/aliases.ts';
-import type { RebuildProgress } from '../../../src/projections/beside.ts';
-import type { Difference } from '../../../src/projections/difference.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
-import { rebuild, rollback } from '../../../src/projections/rebuild.ts';
-import { refoldOne } from '../../../src/projections/refold-one.ts';
+import { createAliases } from '../../../src/projections/engine/aliases.ts';
+import type { Difference } from '../../../src/projections/engine/rebuild/difference.ts';
+import type { RebuildProgress } from '../../../src/projections/engine/rebuild/new-bucket.ts';
+import { rebuild, refoldOne, rollback } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, orderPlaced, type ShopWorld, userCreated } from './shop-world.ts';
 

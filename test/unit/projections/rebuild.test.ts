@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { createAliases } from '../../../src/projections/aliases.ts';
-import type { RebuildProgress } from '../../../src/projections/beside.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
-import { rebuild } from '../../../src/projections/rebuild.ts';
+import { createAliases } from '../../../src/projections/engine/aliases.ts';
+import type { RebuildProgress } from '../../../src/projections/engine/rebuild/new-bucket.ts';
+import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, userCreated } from './shop-world.ts';
 

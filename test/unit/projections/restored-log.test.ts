@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { createHandler } from '../../../src/eventstore/handler.ts';
-import { createMemoryLog, openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
-import { rebuild } from '../../../src/projections/rebuild.ts';
-import { startProjections } from '../../../src/projections/start.ts';
+import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
+import { startProjections } from '../../../src/projections/engine/start.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { createMemoryLog, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, manualRuntime, meta } from '../eventstore/kernel.ts';
 import { createShopWorld, userCreated } from './shop-world.ts';

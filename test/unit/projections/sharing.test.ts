@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { createMembers } from '../../../src/projections/members.ts';
-import { createReadModels } from '../../../src/projections/read-side.ts';
-import { type Projections, startProjections } from '../../../src/projections/start.ts';
+import { createMembers } from '../../../src/projections/engine/members.ts';
+import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
+import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, type ShopWorld, userCreated } from './shop-world.ts';
 

@@ -3,21 +3,23 @@ import { order } from '../../../src/domain/order.ts';
 import { product } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
-import { codecOf } from '../../../src/eventstore/event-codec.ts';
+import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import { openMemoryBucket } from '../../../src/eventstore/memory/memory-bucket.ts';
-import { openMemoryLog } from '../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../src/eventstore/memory/memory-store.ts';
-import { createWorld, type World } from '../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { ProductListedSchema } from '../../../src/gen/jetledger/product/v1/product_pb.ts';
 import { UserCreatedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import type { Buckets } from '../../../src/projections/buckets.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../src/projections/memory-buckets.ts';
-import type { Projection } from '../../../src/projections/projection.ts';
-import { type Projections, startProjections } from '../../../src/projections/start.ts';
+import type { Buckets } from '../../../src/projections/engine/aliases.ts';
+import type { Projection } from '../../../src/projections/engine/projection.ts';
+import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../src/testing/memory-bucket.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createWorld, type World } from '../../../src/testing/world.ts';
 
 const sources = new Map([user, product, order].map((source) => [source.category, source]));
 

@@ -1,12 +1,11 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { traceHeadersOf } from '../../../eventstore/nats/trace-headers.ts';
+import { traceHeadersOf } from '../../../eventstore/nats/wire.ts';
 import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
-import { startWorkQueue } from '../../engine/adapters/work-queue.ts';
-import type { AroundDelivery, TriedDelivery } from '../../telemetry/traced-delivery.ts';
+import type { StoredTrace } from '../../../eventstore/trace-context.ts';
+import { startWorkQueue, type WorkResult } from '../../engine/timers/work-queue.ts';
 import type { Notification, Notifier } from '../port.ts';
-import { parseNotification } from './notification-format.ts';
-import { notificationStream } from './notification-stream.ts';
+import { notificationStream, parseNotification } from './outbox.ts';
 
 /** One that will not be tried again. */
 export interface GivenUp {
@@ -103,3 +102,20 @@ async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): P
     return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs), error };
   }
 }
+
+/** One try to deliver a notification, as its telemetry needs it. */
+export interface DeliveryTry {
+  readonly destination: string;
+  readonly attempt: number;
+  /** Of the message's headers. */
+  readonly trace: StoredTrace;
+}
+
+/** What a try came to; `error` where it failed and is answered with another try or with giving up. */
+export type TriedDelivery = WorkResult & { readonly error?: unknown };
+
+/** Runs a try to deliver a notification. */
+export type AroundDelivery = (
+  about: DeliveryTry,
+  deliver: () => Promise<TriedDelivery>,
+) => Promise<WorkResult>;

@@ -1,4 +1,15 @@
 import {
+  BrokenCircuitError,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+  retry,
+  wrap,
+} from 'cockatiel';
+import { type Exchange, plainExchange } from '../../exchange.ts';
+import {
   type AuthoriseResult,
   type CancelResult,
   type CaptureResult,
@@ -7,12 +18,175 @@ import {
   PaymentUnavailable,
   type RefundResult,
 } from '../port.ts';
-import {
-  type BreakerState,
-  createHttpExchange,
-  type HttpExchangeOptions,
-  type ProviderAnswer,
-} from './http-exchange.ts';
+
+export interface HttpExchangeOptions {
+  /** Where the provider's API is, for example `https://payments.example/v1`. */
+  readonly baseUrl: string;
+  /** Secret; sent as a bearer token and never part of an error. */
+  readonly apiKey: string;
+  /** How long one request may take, its body included, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** How often a call is repeated that the provider certainly refused or never got. */
+  readonly retries?: number;
+  readonly retryBaseMs?: number;
+  readonly retryCapMs?: number;
+  readonly breaker?: {
+    /** Failures in a row after which nothing is sent for a while. */
+    readonly failures: number;
+    /** For how long, in milliseconds; then one call tries. */
+    readonly openMs: number;
+  };
+  /** Told about each change of the circuit breaker. */
+  readonly onBreaker?: (state: BreakerState) => void;
+  /** Around each request, for traces. */
+  readonly exchange?: Exchange;
+}
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+/** What the provider answered, whatever it means. */
+export interface ProviderAnswer {
+  readonly status: number;
+  /** The JSON of the body; undefined when it is none. */
+  readonly body: unknown;
+}
+
+export interface HttpExchange {
+  /** @throws PaymentUnavailable when there is no answer, or one that says "try again" */
+  post(path: string, idempotencyKey: string, body: object): Promise<ProviderAnswer>;
+  breaker(): BreakerState;
+}
+
+/** No usable answer. `repeatable` where another try at once may help and cannot make a slow provider slower. */
+class NoAnswer extends Error {
+  readonly repeatable: boolean;
+  /** Of an answer that could not be used. */
+  readonly status: number | undefined;
+
+  constructor(what: string, repeatable: boolean, cause?: unknown, status?: number) {
+    super(what, { cause });
+    this.repeatable = repeatable;
+    this.status = status;
+  }
+}
+
+const MAX_ANSWER_BYTES = 65_536;
+const PRINTABLE = /^[\x21-\x7e]+$/;
+
+/**
+ * Requests to a provider over HTTP with a timeout each, a few repetitions with jitter, and a circuit breaker.
+ * @throws RangeError when the URL or the API key cannot be used
+ */
+export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
+  const { timeoutMs = 5_000, retries = 2, retryBaseMs = 100, retryCapMs = 2_000, onBreaker } = options;
+  const { exchange = plainExchange } = options;
+  const { failures, openMs } = options.breaker ?? { failures: 5, openMs: 10_000 };
+  const base = checkedBase(options.baseUrl);
+  // A header that cannot be sent would be quoted in the error of `fetch`, and so logged.
+  if (!PRINTABLE.test(options.apiKey))
+    throw new RangeError('The API key has characters that no header holds.');
+  const breaker = circuitBreaker(
+    handleWhen((error) => error instanceof NoAnswer),
+    { halfOpenAfter: openMs, breaker: new ConsecutiveBreaker(failures) },
+  );
+  breaker.onStateChange((state) => onBreaker?.(nameOf(state)));
+  const repeating = retry(
+    handleWhen((error) => error instanceof NoAnswer && error.repeatable),
+    {
+      maxAttempts: retries,
+      backoff: new ExponentialBackoff({ initialDelay: retryBaseMs, maxDelay: retryCapMs }),
+    },
+  );
+  const policy = wrap(repeating, breaker);
+
+  async function send(path: string, idempotencyKey: string, body: string): Promise<ProviderAnswer> {
+    const headers: Record<string, string> = {
+      authorization: `Bearer ${options.apiKey}`,
+      'content-type': 'application/json',
+      'idempotency-key': idempotencyKey,
+    };
+    const signal = AbortSignal.timeout(timeoutMs);
+    const method = 'POST';
+    const request = {
+      method,
+      url: base,
+      template: new URL(base).pathname.replace(/\/$/, '') + templateOf(path),
+    };
+    try {
+      return await exchange(request, headers, async () =>
+        // A redirect would carry the API key to somewhere else.
+        answerOf(await fetch(base + path, { method, headers, body, signal, redirect: 'manual' })),
+      );
+    } catch (error) {
+      if (error instanceof NoAnswer) throw error;
+      if (signal.aborted) throw new NoAnswer(`no answer in ${timeoutMs} ms`, false, error);
+      throw new NoAnswer('the connection failed', true, error);
+    }
+  }
+
+  return {
+    post: async (path, idempotencyKey, body) => {
+      const text = JSON.stringify(body);
+      try {
+        return await policy.execute(() => send(path, idempotencyKey, text));
+      } catch (error) {
+        if (error instanceof NoAnswer) throw new PaymentUnavailable(`${path}: ${error.message}`, error.cause);
+        if (error instanceof BrokenCircuitError) {
+          throw new PaymentUnavailable(`${path}: not sent, it failed ${failures} times in a row`, error);
+        }
+        throw error;
+      }
+    },
+    breaker: () => nameOf(breaker.state),
+  };
+}
+
+/** The path without the payment's key. */
+function templateOf(path: string): string {
+  return path.replace(/^\/intents\/[^/]+/, '/intents/{key}');
+}
+
+async function answerOf(response: Response): Promise<ProviderAnswer> {
+  const { status } = response;
+  const text = await bodyOf(response);
+  if (status >= 500 || status === 429) throw new NoAnswer(`status ${status}`, true, undefined, status);
+  if (status === 408 || status === 425) throw new NoAnswer(`status ${status}`, false, undefined, status);
+  try {
+    return { status, body: JSON.parse(text) };
+  } catch (error) {
+    // An error without JSON still says that the call is wrong; a success without JSON says nothing.
+    if (status >= 300) return { status, body: undefined };
+    throw new NoAnswer(`status ${status} with a body that is not JSON`, false, error);
+  }
+}
+
+async function bodyOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_ANSWER_BYTES)
+      throw new NoAnswer(`an answer of more than ${MAX_ANSWER_BYTES} bytes`, false);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function checkedBase(baseUrl: string): string {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  // `fetch` refuses user and password in a URL, and quotes them in its error.
+  const extras = url === undefined ? '' : url.username + url.password + url.search + url.hash;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || extras !== '') {
+    throw new RangeError('The URL of the payment provider must be http(s)://host[:port][/path].');
+  }
+  return baseUrl.replace(/\/+$/, '');
+}
+
+function nameOf(state: CircuitState): BreakerState {
+  if (state === CircuitState.Closed) return 'closed';
+  return state === CircuitState.HalfOpen ? 'half-open' : 'open';
+}
 
 /** A payment provider behind the REST API that docs/payment.md describes. */
 export interface HttpProvider extends PaymentProvider {

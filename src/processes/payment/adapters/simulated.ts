@@ -2,8 +2,18 @@ import type { Bucket } from '../../../eventstore/bucket.ts';
 import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
 import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
 import { type AuthoriseResult, type PaymentProvider, PaymentRefused, PaymentUnavailable } from '../port.ts';
-import { decodeEntry, encodeEntry, type LedgerEntry, settled } from './ledger-entry.ts';
-import { authorising, cancelling, capturing, creating, type Rule, refunding } from './ledger-rules.ts';
+import {
+  authorising,
+  cancelling,
+  capturing,
+  creating,
+  decodeEntry,
+  encodeEntry,
+  type LedgerEntry,
+  type Rule,
+  refunding,
+  settled,
+} from './ledger.ts';
 
 export interface SimulatedProviderOptions {
   /** The provider's ledger, one row for each key. It must keep what it acknowledged. */

@@ -3,8 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, exportPKCS8, exportSPKI, generateSecret, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KeyFileUnusable, keysOfFile, remoteKeys } from '../../../../src/platform/auth/keys.ts';
-import { createTokenVerifier, type VerifierSettings } from '../../../../src/platform/auth/verifier.ts';
+import {
+  createTokenVerifier,
+  KeyFileUnusable,
+  keysOfFile,
+  remoteKeys,
+  type VerifierSettings,
+} from '../../../../src/platform/tokens.ts';
 import {
   AUDIENCE,
   ISSUER,

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
-import { openMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
-import { GROUPS } from '../../../../src/processes/engine/board.ts';
-import { createEngineBuckets } from '../../../../src/processes/engine/buckets.ts';
-import { checkGroups } from '../../../../src/processes/engine/check-groups.ts';
-import { toBytes } from '../../../../src/processes/engine/rows.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../../src/projections/memory-buckets.ts';
+import { checkGroups } from '../../../../src/processes/engine/control.ts';
+import { GROUPS } from '../../../../src/processes/engine/ownership.ts';
+import { createEngineBuckets, toBytes } from '../../../../src/processes/engine/rows.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../../src/testing/memory-bucket.ts';
 
 test('another number of groups than at the first start is refused at once, and told what to set', async () => {
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));

@@ -1,15 +1,17 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { openMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
-import { openMemoryLog } from '../../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore, type MemoryStore } from '../../../../src/eventstore/memory/memory-store.ts';
-import { createWorld, type World } from '../../../../src/eventstore/memory/scheduler.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import type { Consumer, Delivery } from '../../../../src/processes/engine/consumer.ts';
+import { createParkedPort } from '../../../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, startEngine } from '../../../../src/processes/engine/engine.ts';
-import { createParkedPort } from '../../../../src/processes/engine/parked-port.ts';
-import { createMemoryBucketStores, openMemoryBuckets } from '../../../../src/projections/memory-buckets.ts';
+import type { Consumer, Delivery } from '../../../../src/processes/engine/reaction.ts';
+import {
+  createMemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from '../../../../src/testing/memory-bucket.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../../src/testing/memory-log.ts';
+import { createWorld, type World } from '../../../../src/testing/world.ts';
 import { added, counter, counterRef, toyCommit } from '../../../support/toy.ts';
 
 function append(log: MemoryStore, id: string): number {

@@ -1,10 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
-import { createWorld, type World } from '../../../../src/eventstore/memory/scheduler.ts';
-import type { Lanes, LaneTask } from '../../../../src/processes/engine/lane-types.ts';
-import { createLanes } from '../../../../src/processes/engine/lanes.ts';
-import { createProgress, type Progress } from '../../../../src/processes/engine/progress.ts';
+import { createProgress, type Progress } from '../../../../src/processes/engine/cursor.ts';
+import { createLanes, type Lanes, type LaneTask } from '../../../../src/processes/engine/lanes.ts';
 import { defaultEngineSettings } from '../../../../src/processes/engine/settings.ts';
+import { createWorld, type World } from '../../../../src/testing/world.ts';
 import { counterRef } from '../../../support/toy.ts';
 
 const settings = { ...defaultEngineSettings, concurrency: 3, maxHeld: 6, laneHeld: 2, spillMs: 5_000 };

@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
-import { createMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
 import { systemRuntime as runtime } from '../../../../src/eventstore/runtime.ts';
-import { watchBoard } from '../../../../src/processes/engine/board.ts';
-import { shareOf, takeLease } from '../../../../src/processes/engine/lease.ts';
-import type { Session } from '../../../../src/processes/engine/session.ts';
+import { type Session, shareOf, takeLease, watchBoard } from '../../../../src/processes/engine/ownership.ts';
+import { createMemoryBucket } from '../../../../src/testing/memory-bucket.ts';
 import { until } from '../../../support/until.ts';
 
 const shares = (consumer: string, count: number, members: readonly string[]): number[] =>

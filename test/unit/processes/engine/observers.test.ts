@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
-import { logEngine } from '../../../../src/processes/engine/logged-engine.ts';
-import { meterEngine } from '../../../../src/processes/engine/metered-engine.ts';
-import type { EngineObserver, Work } from '../../../../src/processes/engine/observer.ts';
-import { combineObservers } from '../../../../src/processes/engine/observers.ts';
+import {
+  combineObservers,
+  type EngineObserver,
+  type Work,
+} from '../../../../src/processes/engine/observer.ts';
+import { logEngine } from '../../../../src/processes/engine/telemetry/logs.ts';
+import { meterEngine } from '../../../../src/processes/engine/telemetry/metrics.ts';
 import { testMeter } from '../../../support/meter.ts';
 import { added, counterRef, toyCommit } from '../../../support/toy.ts';
 

@@ -1,15 +1,19 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
-import { createMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
 import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { slotOf } from '../../../../src/eventstore/stream.ts';
+import {
+  claimPark,
+  loadParked,
+  type Park,
+  type ParkedIndex,
+  watchParked,
+} from '../../../../src/processes/engine/dead-letters/dead-letters.ts';
+import { entryKey, fenceKey, parseEntryKey } from '../../../../src/processes/engine/dead-letters/entry.ts';
 import { OwnershipLost } from '../../../../src/processes/engine/errors.ts';
-import { loadParked } from '../../../../src/processes/engine/load-parked.ts';
-import { claimPark, type Park } from '../../../../src/processes/engine/park.ts';
-import { entryKey, fenceKey, parseEntryKey } from '../../../../src/processes/engine/parked-entry.ts';
-import { type ParkedIndex, watchParked } from '../../../../src/processes/engine/parked-index.ts';
+import type { Session } from '../../../../src/processes/engine/ownership.ts';
 import { toBytes } from '../../../../src/processes/engine/rows.ts';
-import type { Session } from '../../../../src/processes/engine/session.ts';
+import { createMemoryBucket } from '../../../../src/testing/memory-bucket.ts';
 import { counterRef } from '../../../support/toy.ts';
 
 const runtime = systemRuntime;

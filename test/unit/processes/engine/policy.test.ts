@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
-import { backoffPolicy } from '../../../../src/processes/engine/policy.ts';
+import { backoffPolicy } from '../../../../src/processes/engine/reaction.ts';
 
 const policyWith = (random: number) =>
   backoffPolicy({ random: () => random, baseMs: 100, capMs: 1_000, attempts: 6 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createProgress, floorOf } from '../../../../src/processes/engine/progress.ts';
+import { createProgress, floorOf } from '../../../../src/processes/engine/cursor.ts';
 
 const beginning = { high: 0, open: [] };
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createLogNotifier } from '../../../../src/processes/notification/adapters/log.ts';
+import { createLogNotifier } from '../../../../src/processes/notification/adapters/notifiers.ts';
 import {
   notificationJson,
   parseNotification,
-} from '../../../../src/processes/notification/adapters/notification-format.ts';
+} from '../../../../src/processes/notification/adapters/outbox.ts';
 import type { Notification } from '../../../../src/processes/notification/port.ts';
 
 const NOTE: Notification = {

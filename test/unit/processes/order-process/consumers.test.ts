@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { consumerDescriptions, createConsumers } from '../../../../src/processes/order-process/consumers.ts';
+import { consumerDescriptions, createConsumers } from '../../../../src/processes/order/reactions.ts';
 import { createProcessWorld } from './process-world.ts';
 
 test('what is said of the consumers from outside is what they are: names and categories', () => {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { EventStoreError, LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
-import { CommandConflict, ProcessFault } from '../../../../src/processes/order-process/commands.ts';
-import { createDeadline, sweepDeadlines } from '../../../../src/processes/order-process/deadline.ts';
-import { createOrderProcess } from '../../../../src/processes/order-process/order-process.ts';
-import { createOrderPolicy } from '../../../../src/processes/order-process/policy.ts';
-import { NotSeenYet } from '../../../../src/processes/order-process/ports.ts';
+import {
+  CommandConflict,
+  createOrderPolicy,
+  ProcessFault,
+} from '../../../../src/processes/order/commands.ts';
+import { createDeadline, sweepDeadlines } from '../../../../src/processes/order/deadline.ts';
+import { createOrderProcess } from '../../../../src/processes/order/order-process.ts';
+import { NotSeenYet } from '../../../../src/processes/order/ports.ts';
 import { PaymentRefused, PaymentUnavailable } from '../../../../src/processes/payment/port.ts';
 import { createProcessWorld, DUE, deliveryAt, NOW, settle } from './process-world.ts';
 

@@ -1,18 +1,17 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type OrderCommand, order } from '../../../../src/domain/order.ts';
 import { type ProductCommand, product } from '../../../../src/domain/product.ts';
+import { codecOf } from '../../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../../src/eventstore/decider.ts';
-import { codecOf } from '../../../../src/eventstore/event-codec.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
-import { openMemoryLog } from '../../../../src/eventstore/memory/memory-log.ts';
-import { createMemoryStore } from '../../../../src/eventstore/memory/memory-store.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
-import type { Consumer, Delivery } from '../../../../src/processes/engine/consumer.ts';
-import type { Timer } from '../../../../src/processes/engine/timers.ts';
+import type { Consumer, Delivery } from '../../../../src/processes/engine/reaction.ts';
+import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
 import type { Notification } from '../../../../src/processes/notification/port.ts';
-import type { OrderProcessDeps } from '../../../../src/processes/order-process/occasion.ts';
-import type { CustomerStatus } from '../../../../src/processes/order-process/ports.ts';
+import type { OrderProcessDeps } from '../../../../src/processes/order/effect-context.ts';
+import type { CustomerStatus } from '../../../../src/processes/order/ports.ts';
 import type { PaymentProvider } from '../../../../src/processes/payment/port.ts';
+import { createMemoryStore, openMemoryLog } from '../../../../src/testing/memory-log.ts';
 
 export const NOW = Date.UTC(2030, 0, 1);
 export const DUE = NOW + 900_000;

@@ -1,7 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { order } from '../../../../src/domain/order.ts';
-import type { OrderEvent } from '../../../../src/domain/order-state.ts';
+import { type OrderEvent, order } from '../../../../src/domain/order.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -17,8 +16,7 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../../../../src/gen/jetledger/order/v1/order_pb.ts';
-import type { OrderEffect } from '../../../../src/processes/order-process/effects.ts';
-import { react } from '../../../../src/processes/order-process/react.ts';
+import { type OrderEffect, react } from '../../../../src/processes/order/react.ts';
 
 const DUE = 1_900_000_900_000;
 const items = [

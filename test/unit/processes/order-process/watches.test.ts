@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { email } from '../../../../src/domain/email.ts';
 import { user } from '../../../../src/domain/user.ts';
-import { createCustomerWatch } from '../../../../src/processes/order-process/customer-watch.ts';
+import { createCustomerWatch } from '../../../../src/processes/order/customer-watch.ts';
 import {
   ClaimPending,
   createClaimTimeout,
   createEmailBackstop,
-} from '../../../../src/processes/order-process/email-backstop.ts';
-import { createOrderProcess } from '../../../../src/processes/order-process/order-process.ts';
-import { createStockWatch } from '../../../../src/processes/order-process/stock-watch.ts';
+} from '../../../../src/processes/order/email-backstop.ts';
+import { createOrderProcess } from '../../../../src/processes/order/order-process.ts';
+import { createStockWatch } from '../../../../src/processes/order/stock-watch.ts';
 import { createProcessWorld, NOW, settle } from './process-world.ts';
 
 const cancel = { type: 'cancel', reason: '', by: 'customer', at: NOW } as const;

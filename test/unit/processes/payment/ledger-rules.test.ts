@@ -1,21 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  authorising,
+  cancelling,
+  capturing,
+  creating,
   decodeEntry,
   encodeEntry,
   heldMinor,
   keptMinor,
   type LedgerEntry,
-  settled,
-} from '../../../../src/processes/payment/adapters/ledger-entry.ts';
-import {
-  authorising,
-  cancelling,
-  capturing,
-  creating,
   type Rule,
   refunding,
-} from '../../../../src/processes/payment/adapters/ledger-rules.ts';
+  settled,
+} from '../../../../src/processes/payment/adapters/ledger.ts';
 import { PaymentRefused } from '../../../../src/processes/payment/port.ts';
 
 const KEY = 'order-1';

@@ -1,21 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
-import { openMemoryBucket } from '../../../../src/eventstore/memory/memory-bucket.ts';
-import {
-  createMemoryBucketStore,
-  type MemoryBucketStore,
-} from '../../../../src/eventstore/memory/memory-bucket-store.ts';
-import { createWorld, type World } from '../../../../src/eventstore/memory/scheduler.ts';
-import {
-  decodeEntry,
-  heldMinor,
-  keptMinor,
-} from '../../../../src/processes/payment/adapters/ledger-entry.ts';
+import { decodeEntry, heldMinor, keptMinor } from '../../../../src/processes/payment/adapters/ledger.ts';
 import {
   createSimulatedProvider,
   type SimulatedProvider,
 } from '../../../../src/processes/payment/adapters/simulated.ts';
 import { PaymentUnavailable } from '../../../../src/processes/payment/port.ts';
+import {
+  createMemoryBucketStore,
+  type MemoryBucketStore,
+  openMemoryBucket,
+} from '../../../../src/testing/memory-bucket.ts';
+import { createWorld, type World } from '../../../../src/testing/world.ts';
 
 const SCHEDULES = 300;
 const FAULTS = { lostSend: 0.1, lostAck: 0.1, lateLanding: 0.1, delay: 0.2, crash: 0.01, unavailable: 0.05 };

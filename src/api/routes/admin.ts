@@ -1,0 +1,261 @@
+import { ACCESS } from '../auth/access.ts';
+import type {
+  ConsumerHere,
+  ConsumerStanding,
+  ConsumersAdmin,
+  ParkedAdmin,
+  ParkedCommit,
+  ParkedFilter,
+  ParkedResult,
+  ServiceDeps,
+} from '../deps.ts';
+import { principalOf } from '../meta.ts';
+import { sendProblem } from '../problem-reply.ts';
+import { linkToNext } from '../reading.ts';
+import {
+  type ConsumerBody,
+  ConsumerParams,
+  ParkedAction,
+  type ParkedBody,
+  ParkedParams,
+  type ParkedSummaryBody,
+} from '../schemas/admin.ts';
+import { NoFields, NoQuery } from '../schemas/common.ts';
+import { DEFAULT_LIMIT, ParkedQuery } from '../schemas/queries.ts';
+import { PlainHeaders } from '../schemas/requests.ts';
+import { listed, plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
+import { traceContextOf } from '../tracing.ts';
+import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+
+/** A parked commit as a line of a list. */
+export function parkedSummary(entry: ParkedCommit): ParkedSummaryBody {
+  const { error } = entry;
+  return {
+    ...commonFields(entry),
+    eventTypes: entry.events.map(({ type }) => type),
+    ...(error && { error: { name: error.name, message: error.message } }),
+  };
+}
+
+/** A parked commit with everything that is kept of it. */
+export function parkedBody(entry: ParkedCommit): ParkedBody {
+  const { commitId, events, error } = entry;
+  return {
+    ...commonFields(entry),
+    commitId,
+    events: events.map(({ type, schemaVersion, payload }) => ({ type, schemaVersion, payload })),
+    ...(error && { error: { name: error.name, message: error.message, stack: error.stack } }),
+  };
+}
+
+/** What was marked, by name. */
+export function markedBody({ marked, changed }: ParkedResult, dryRun: boolean): object {
+  return { dryRun, marked: marked.map(namesOf), changed: changed.map(namesOf) };
+}
+
+/** A consumer's standing with its times in ISO 8601. */
+export function consumerBody(standing: ConsumerStanding): ConsumerBody {
+  const { consumer, lag, lagSeconds, oldest, parked, paused, groups, here } = standing;
+  return {
+    consumer,
+    lag,
+    lagSeconds,
+    ...(oldest && { oldest: { position: oldest.position, at: isoTime(oldest.at) } }),
+    parked,
+    paused,
+    groups,
+    ...(here && { here: localBody(here) }),
+  };
+}
+
+function localBody({ lastError, groups, ...counts }: ConsumerHere): NonNullable<ConsumerBody['here']> {
+  const { held, running, retrying, retries, stopped } = counts;
+  const error = lastError !== undefined && { lastError };
+  return { groups: [...groups], held, running, retrying, retries, stopped, ...error };
+}
+
+function commonFields(entry: ParkedCommit) {
+  const { behind, attempts, firstAt, lastAt, traceId, request } = entry;
+  return {
+    ...namesOf(entry),
+    behind,
+    attempts,
+    ...(attempts > 0 && { firstAt: isoTime(firstAt), lastAt: isoTime(lastAt) }),
+    ...(traceId !== '' && { traceId }),
+    ...(request && { request: { requested: request.requested, by: request.by, at: isoTime(request.at) } }),
+  };
+}
+
+function namesOf({ consumer, category, id, position }: ParkedCommit) {
+  return { consumer, category, id, position };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+const controlled = { tags: ['admin'], headers: PlainHeaders, querystring: NoQuery };
+
+/** Shows how the consumers stand, pauses and resumes them. */
+export function consumerRoutes(app: TypedApp, { admin: { consumers } }: ServiceDeps): void {
+  status(app, consumers);
+  control(app, consumers, 'pause');
+  control(app, consumers, 'resume');
+}
+
+function status(app: TypedApp, consumers: ConsumersAdmin): void {
+  const schema = {
+    ...controlled,
+    operationId: 'listConsumers',
+    summary: 'Show how the consumers stand',
+    description:
+      'Lag, parked commits, pauses and groups are those of all instances together, as old as their last checkpoint (a tenth of a second); `here` is what only the process that answers knows.',
+    response: { ...plain(200, 'Consumers', 'All consumers that ever ran, by name.'), ...problemsOfRead() },
+  };
+  app.get('/v1/admin/consumers', { schema, config: { access: ACCESS.admin } }, async (_request, reply) => {
+    const standings = await consumers.status();
+    return reply.send({ items: standings.map(consumerBody) });
+  });
+}
+
+const CONTROLS = {
+  pause: {
+    operationId: 'pauseConsumer',
+    summary: 'Pause a consumer',
+    description:
+      'On every instance: nothing new is begun, what runs is finished. It lasts over restarts. Pausing a paused consumer changes nothing.',
+  },
+  resume: {
+    operationId: 'resumeConsumer',
+    summary: 'Resume a consumer',
+    description: 'It goes on where it was. Resuming one that is not paused changes nothing.',
+  },
+} as const;
+
+function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof CONTROLS): void {
+  const schema = {
+    ...controlled,
+    ...CONTROLS[action],
+    params: ConsumerParams,
+    body: NoFields,
+    response: {
+      ...plain(200, 'ConsumerControl', 'How it is now.'),
+      ...problemsOfAdmin('consumer/not-found'),
+    },
+  };
+  const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
+  app.post(`/v1/admin/consumers/:name/${action}`, options, async (request, reply) => {
+    const { name } = request.params;
+    const known = await consumers[action](name, principalOf(request));
+    if (!known) return sendProblem(request, reply, { code: 'consumer/not-found' });
+    return reply.send({ consumer: name, paused: action === 'pause' });
+  });
+}
+
+const common = { tags: ['admin'], headers: PlainHeaders };
+
+/** Shows parked commits, and marks them to be handled again or given up. */
+export function parkedRoutes(app: TypedApp, { admin: { parked } }: ServiceDeps): void {
+  listing(app, parked);
+  showing(app, parked);
+  marking(app, parked, 'redrive');
+  marking(app, parked, 'discard');
+}
+
+function listing(app: TypedApp, parked: ParkedAdmin): void {
+  const schema = {
+    ...common,
+    operationId: 'listParked',
+    summary: 'List parked commits',
+    description:
+      'What consumers could not handle, and what waits behind it, by position, ascending. An entry is gone once it was handled or given up.',
+    querystring: ParkedQuery,
+    response: { ...listed('ParkedPage'), ...problemsOfRead() },
+  };
+  app.get('/v1/admin/parked', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
+    const { limit = DEFAULT_LIMIT, cursor, ...filter } = request.query;
+    const all = await parked.list(filter);
+    const rest = cursor === undefined ? all : all.filter((entry) => isAfter(entry, cursor));
+    const items = rest.slice(0, limit);
+    const last = items.at(-1);
+    const next = rest.length > limit && last !== undefined ? cursorOf(last) : undefined;
+    if (next !== undefined) linkToNext(request, reply, 'cursor', next);
+    return reply.send({ items: items.map(parkedSummary), ...(next !== undefined && { next }) });
+  });
+}
+
+/** A commit has one place in the list, since it is of one aggregate. */
+function cursorOf({ position, consumer }: ParkedCommit): string {
+  return `${position}.${consumer}`;
+}
+
+function isAfter({ position, consumer }: ParkedCommit, cursor: string): boolean {
+  const dot = cursor.indexOf('.');
+  const from = Number(cursor.slice(0, dot));
+  return position > from || (position === from && consumer.localeCompare(cursor.slice(dot + 1)) > 0);
+}
+
+function showing(app: TypedApp, parked: ParkedAdmin): void {
+  const schema = {
+    ...common,
+    operationId: 'getParked',
+    summary: 'Show a parked commit',
+    description: 'Whole: its events, the error with its stack, how often and when it was tried.',
+    querystring: NoQuery,
+    params: ParkedParams,
+    response: { ...plain(200, 'Parked', 'The commit.'), ...problemsOfRead('parked/not-found') },
+  };
+  const path = '/v1/admin/parked/:consumer/:category/:id/:position';
+  app.get(path, { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
+    const { consumer, category, id, position } = request.params;
+    const entry = await parked.show(consumer, { category, id }, Number(position));
+    if (entry === undefined) return sendProblem(request, reply, { code: 'parked/not-found' });
+    return reply.send(parkedBody(entry));
+  });
+}
+
+const ACTIONS = {
+  redrive: {
+    operationId: 'redriveParked',
+    summary: 'Have parked commits handled again',
+    description:
+      'In the order of their aggregate: what failed before them goes first, what waits behind them follows by itself. The answer says what was marked; the entries are gone when handling them has succeeded. Safe to repeat.',
+  },
+  discard: {
+    operationId: 'discardParked',
+    summary: 'Give parked commits up',
+    description:
+      'For ever: the consumer never handles them; an audit row is kept. What waits behind them is then handled. Safe to repeat.',
+  },
+} as const;
+
+function marking(app: TypedApp, parked: ParkedAdmin, action: keyof typeof ACTIONS): void {
+  const schema = {
+    ...common,
+    ...ACTIONS[action],
+    querystring: NoQuery,
+    body: ParkedAction,
+    response: { ...plain(200, 'ParkedMarked', 'What was marked.'), ...problemsOfAdmin() },
+  };
+  app.post(
+    `/v1/admin/parked/${action}`,
+    { schema, config: { access: ACCESS.admin } },
+    async (request, reply) => {
+      const { filter, all, dryRun = false } = request.body;
+      const errors = wrongChoice(filter, all);
+      if (errors !== undefined) return sendProblem(request, reply, { code: 'request/invalid', errors });
+      const trace = traceContextOf(request);
+      const order = { by: principalOf(request), dryRun, ...(trace && { trace }) };
+      const result = await parked[action](filter ?? {}, order);
+      return reply.send(markedBody(result, dryRun));
+    },
+  );
+}
+
+/** Neither by accident everything, nor a filter that does not count. */
+function wrongChoice(filter: ParkedFilter | undefined, all: true | undefined) {
+  if ((filter === undefined) !== (all === undefined)) return undefined;
+  const detail =
+    filter === undefined ? 'is required, or else `all: true`' : 'cannot be combined with all; leave one out';
+  return [{ in: 'body', pointer: '/filter', detail } as const];
+}

@@ -1,0 +1,241 @@
+import type { GroupPolicy } from './group-commit-policy.ts';
+import type { AppendTransport, OutgoingCommit, PublishOutcome } from './resolve-append.ts';
+import { keyOf, type StreamRef } from './stream.ts';
+
+/** Aggregates that met a conflict a short while ago; a bounded memory. */
+export interface Contended {
+  add(key: string): void;
+  has(key: string): boolean;
+}
+
+/** More are forgotten, the oldest first. */
+const LIMIT = 10_000;
+
+/** @param now the clock that `keepMs` is measured with, in milliseconds */
+export function createContended(now: () => number, keepMs: number): Contended {
+  const until = new Map<string, number>();
+  return {
+    add: (key) => {
+      until.delete(key);
+      until.set(key, now() + keepMs);
+      if (until.size <= LIMIT) return;
+      for (const oldest of until.keys()) {
+        until.delete(oldest);
+        break;
+      }
+    },
+    has: (key) => {
+      const end = until.get(key);
+      if (end === undefined) return false;
+      if (end > now()) return true;
+      until.delete(key);
+      return false;
+    },
+  };
+}
+
+/** A commit that waits for company, and its caller. */
+export interface Waiting {
+  readonly key: string;
+  readonly commit: OutgoingCommit;
+  readonly timeoutMs: number;
+  readonly since: number;
+  readonly answer: (outcome: PublishOutcome) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** The next commits for one batch, no aggregate twice: expectations are checked against the log before the batch. */
+export function takeBatch(queue: Waiting[], most: number): Waiting[] {
+  const taken = new Map<string, Waiting>();
+  const left: Waiting[] = [];
+  for (const waiting of queue) {
+    if (taken.size < most && !taken.has(waiting.key)) taken.set(waiting.key, waiting);
+    else left.push(waiting);
+  }
+  queue.splice(0, queue.length, ...left);
+  return [...taken.values()];
+}
+
+/** What group commit needs of a server beside what a single append needs. */
+export interface GroupTransport extends AppendTransport {
+  /**
+   * The last versions of aggregates, by `keyOf`, as some replica knows them; one that it does not know is missing.
+   * @throws LogUnavailable
+   */
+  lastVersions(streams: readonly StreamRef[], timeoutMs: number): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface GroupCommitOptions {
+  readonly policy: GroupPolicy;
+  /** Batches under way at once. */
+  readonly slots: number;
+  /** Below this many publishes under way an append goes out at once, alone. */
+  readonly atOnce: number;
+  /** Milliseconds, with fractions; only differences count. */
+  readonly now: () => number;
+  /** Calls back when everything that is on its way into the queue now is there. */
+  readonly soon: (callback: () => void) => void;
+}
+
+/** More commits in one batch only make its first one wait longer. */
+const MAX_PACKED = 500;
+/** Larger commits go alone: what they cost is their bytes. */
+const MAX_PACKED_BYTES = 16_384;
+/** How long an aggregate that met a conflict goes alone, in milliseconds. */
+const CONTENDED_MS = 5_000;
+
+/**
+ * Packs single publishes of different aggregates that are under way at the same time into atomic batches (protocol 16).
+ * It works below protocol 2: a batch is one *attempt* of each of its commits, and each gets an outcome of its own.
+ */
+export function createGroupCommit(transport: GroupTransport, options: GroupCommitOptions): AppendTransport {
+  const { policy, now } = options;
+  const contended = createContended(now, CONTENDED_MS);
+  const queue: Waiting[] = [];
+  let singles = 0;
+  let batches = 0;
+  let batchesSent = 0;
+  let scheduled = false;
+
+  async function single(commit: OutgoingCommit, key: string, timeoutMs: number): Promise<PublishOutcome> {
+    const before = batchesSent;
+    singles++;
+    if (batches === 0) policy.singleSent(singles);
+    try {
+      const outcome = await transport.publish([commit], timeoutMs);
+      // What was slowed down by a batch says nothing about single publishes.
+      if (batches === 0 && batchesSent === before) policy.singleAnswered(singles);
+      if ('conflict' in outcome) contended.add(key);
+      return outcome;
+    } finally {
+      singles--;
+      if (queue.length > 0) schedule();
+    }
+  }
+
+  function alone({ commit, key, timeoutMs, since, answer, fail }: Waiting): void {
+    // Waiting in the queue was part of the attempt, but what is sent late must not be called lost at once.
+    const leftMs = Math.max(timeoutMs / 2, timeoutMs - (now() - since));
+    single(commit, key, leftMs).then(answer, fail);
+  }
+
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    options.soon(() => {
+      scheduled = false;
+      pump();
+    });
+  }
+
+  function pump(): void {
+    while (queue.length > 0) {
+      if (batches >= options.slots) return;
+      const least = policy.minBatch();
+      // Free places share what waits, as long as each batch pays.
+      const share = Math.max(least, Math.ceil(queue.length / (options.slots - batches)));
+      if (queue.length >= least) void together(takeBatch(queue, Math.min(share, MAX_PACKED)));
+      else for (const waiting of queue.splice(0)) alone(waiting);
+    }
+  }
+
+  async function together(packed: readonly Waiting[]): Promise<void> {
+    batches++;
+    batchesSent++;
+    try {
+      const innocent = await attempt(packed);
+      // What was refused only because of the others is tried once more without them.
+      const left = innocent.length >= policy.minBatch() ? await attempt(innocent) : innocent;
+      for (const waiting of left) alone(waiting);
+    } finally {
+      batches--;
+      if (queue.length > 0) schedule();
+    }
+  }
+
+  /** One batch. Gives an outcome to whom it can; returns those that were refused only because of others. */
+  async function attempt(packed: readonly Waiting[]): Promise<readonly Waiting[]> {
+    const startedAt = now();
+    const timeoutMs = Math.min(...packed.map((waiting) => waiting.timeoutMs));
+    const outcome = await publishTogether(packed, timeoutMs);
+    if ('ok' in outcome) {
+      policy.batchAnswered(packed.length, now() - startedAt, batches - 1);
+      for (const [index, { answer }] of packed.entries()) answer({ ok: true, seq: outcome.seq + index });
+      return [];
+    }
+    if ('conflict' in outcome) return withoutLosers(packed, timeoutMs);
+    if ('refused' in outcome) {
+      for (const waiting of packed) alone(waiting);
+      return [];
+    }
+    for (const { key, answer } of packed) {
+      // It may be stored, now or later, all of it or nothing: protocol 2 goes on for each alone.
+      contended.add(key);
+      answer(outcome);
+    }
+    return [];
+  }
+
+  /** A commit that cannot be sent at all breaks its batch before anything is stored; alone it is its own caller's error. */
+  async function publishTogether(packed: readonly Waiting[], timeoutMs: number): Promise<PublishOutcome> {
+    try {
+      const commits = packed.map(({ commit }) => commit);
+      return await transport.publish(commits, timeoutMs);
+    } catch (cause) {
+      return { refused: 'one of the commits cannot be sent', retryable: false, cause };
+    }
+  }
+
+  /** A refused batch stored nothing. Whose aggregate has moved on can never be stored; the others are innocent. */
+  async function withoutLosers(packed: readonly Waiting[], timeoutMs: number): Promise<readonly Waiting[]> {
+    const versions = await lastVersions(packed, timeoutMs);
+    const innocent: Waiting[] = [];
+    for (const waiting of packed) {
+      const { key, commit, answer } = waiting;
+      if ((versions.get(key) ?? 0) <= commit.expected) {
+        innocent.push(waiting);
+        continue;
+      }
+      contended.add(key);
+      answer({ conflict: true });
+    }
+    // Nobody found: a write that is still in flight, or a replica that lags. Each is asked for itself.
+    if (innocent.length === packed.length) for (const waiting of innocent.splice(0)) alone(waiting);
+    return innocent;
+  }
+
+  async function lastVersions(
+    packed: readonly Waiting[],
+    timeoutMs: number,
+  ): Promise<ReadonlyMap<string, number>> {
+    try {
+      const streams = packed.map(({ commit }) => commit.stream);
+      return await transport.lastVersions(streams, timeoutMs);
+    } catch {
+      // Only a hint: without it each is asked for itself.
+      return new Map();
+    }
+  }
+
+  return {
+    commitsAfter: transport.commitsAfter,
+    publish: (outgoing, timeoutMs) => {
+      const [commit] = outgoing;
+      if (commit === undefined || outgoing.length > 1) return transport.publish(outgoing, timeoutMs);
+      const key = keyOf(commit.stream);
+      const idle = queue.length === 0 && batches === 0 && singles < options.atOnce;
+      if (
+        idle ||
+        policy.minBatch() === Number.POSITIVE_INFINITY ||
+        commit.bytes.length > MAX_PACKED_BYTES ||
+        contended.has(key)
+      ) {
+        return single(commit, key, timeoutMs);
+      }
+      return new Promise((answer, fail) => {
+        queue.push({ key, commit, timeoutMs, since: now(), answer, fail });
+        schedule();
+      });
+    },
+  };
+}

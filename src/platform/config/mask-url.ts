@@ -1,9 +1,0 @@
-/** Hides user, password or token of server addresses. Where a list holds several, rather too much is hidden than too little. */
-export function maskUrl(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)?.*@/is, (_all, scheme?: string) => `${scheme ?? ''}***@`);
-}
-
-/** Whether a key holds addresses, which may have credentials in them. */
-export function holdsAddress(key: string): boolean {
-  return /(url|urls|endpoint)$/i.test(key);
-}

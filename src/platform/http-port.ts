@@ -1,9 +1,0 @@
-/** Another process listens on the HTTP port. */
-export class HttpPortTaken extends Error {
-  constructor(port: number) {
-    super(
-      `Port ${port} is taken. Stop what listens there, or choose another one: JETLEDGER_HTTP__PORT=${port + 1}`,
-    );
-    this.name = 'HttpPortTaken';
-  }
-}

@@ -1,0 +1,161 @@
+import { backoffMs } from '../../eventstore/runtime.ts';
+import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
+import { createDecode, createHandle } from './delivery.ts';
+import { isRetryable, reasonOf } from './errors.ts';
+import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';
+import { agreeOnGroups, type Board, type Session, shareOf, takeLease } from './ownership.ts';
+import type { ConsumerStatus } from './reaction.ts';
+import { backoffPolicy } from './reaction.ts';
+import { createBell, pause } from './signal.ts';
+
+/** One consumer in this process: holds its share of the groups. */
+export interface Keeper {
+  readonly name: string;
+  /** False once it has stopped for good. */
+  readonly wanted: boolean;
+  /** Works under a session until that ends or the consumer stops. */
+  serve(session: Session): Promise<void>;
+  /** Something on the board has changed. */
+  changed(): void;
+  look(stream: StreamRef): void;
+  /** Gives all groups back. */
+  stop(): Promise<void>;
+  status(): ConsumerStatus;
+}
+
+export interface KeeperDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
+  readonly board: Board;
+  /** Told when the consumer stops for good. */
+  readonly onError: (consumer: string, error: unknown) => void;
+}
+
+/** Keeps a consumer's share of its groups running. */
+export function createKeeper(deps: KeeperDeps): Keeper {
+  const { board, buckets, index, runtime, settings, consumer, observer } = deps;
+  const { name } = consumer;
+  const count = settings.groups;
+  const runners = new Map<number, GroupRunner>();
+  const stopping = new AbortController();
+  const bell = createBell();
+  let lastError: string | undefined;
+  let retries = 0;
+  let fatal = false;
+
+  const { random } = runtime;
+  const { backoffBaseMs: baseMs, backoffCapMs: capMs, attempts } = settings;
+  const given = consumer.policy ?? backoffPolicy({ random, baseMs, capMs, attempts });
+  const policy: typeof given = (error, attempt) => {
+    const verdict = given(error, attempt);
+    if (verdict.action === 'retry') retries++;
+    return verdict;
+  };
+  const failed = (error: unknown): void => {
+    lastError = reasonOf(error);
+  };
+  const decode = createDecode(consumer.sources);
+  const handle = createHandle({ consumer, decode, policy, observer, failed });
+
+  const fail = (error: unknown): void => {
+    if (fatal) return;
+    failed(error);
+    fatal = true;
+    stopping.abort();
+    deps.onError(name, error);
+  };
+  const tellGroups = (): void =>
+    observer?.groups?.(
+      name,
+      [...runners.keys()].sort((a, b) => a - b),
+    );
+  const take = async (session: Session, group: SlotGroup): Promise<void> => {
+    const lease = await takeLease({ bucket: buckets.shared, board, runtime }, session, name, group);
+    if (lease === undefined) return;
+    const runner = runGroup({ ...deps, handle, group, session, release: lease.release });
+    runners.set(group.index, runner);
+    runner.hold(board.paused(name));
+    tellGroups();
+    void runner.ended.then(({ error }) => {
+      runners.delete(group.index);
+      tellGroups();
+      if (error !== undefined && !isRetryable(error)) fail(error);
+      else if (error !== undefined) failed(error);
+      bell.ring();
+    });
+  };
+  const balance = async (session: Session): Promise<void> => {
+    const members = [...board.sessions].filter(([, { consumers }]) => consumers.includes(name));
+    const share = shareOf(
+      name,
+      count,
+      members.map(([id]) => id),
+      session.id,
+    );
+    for (const runner of runners.values()) runner.hold(board.paused(name));
+    for (let index = 0; index < count && runners.size < share && session.alive(); index++) {
+      if (!runners.has(index)) await take(session, { count, index });
+    }
+    const surplus = [...runners.values()].slice(share);
+    await Promise.all(surplus.map((runner) => runner.stop()));
+  };
+  const stopAll = async (): Promise<void> => {
+    await Promise.all([...runners.values()].map((runner) => runner.stop()));
+  };
+
+  return {
+    name,
+    get wanted() {
+      return !stopping.signal.aborted;
+    },
+    serve: async (session) => {
+      const until = AbortSignal.any([session.ended, stopping.signal]);
+      for (let attempt = 0; !until.aborted; ) {
+        try {
+          await agreeOnGroups({ bucket: buckets.shared, board, runtime }, name, count, until);
+          while (!until.aborted) {
+            if (board.ready) await balance(session);
+            attempt = 0;
+            await bell.heard(until);
+          }
+        } catch (error) {
+          if (until.aborted) break;
+          if (!isRetryable(error)) fail(error);
+          await pause(runtime, backoffMs(runtime, attempt++, 20, 1_000), until);
+        }
+      }
+      await stopAll();
+    },
+    changed: bell.ring,
+    look: (stream) => {
+      for (const runner of runners.values()) runner.look(stream);
+    },
+    stop: async () => {
+      stopping.abort();
+      await stopAll();
+    },
+    status: () => {
+      const groups = [...runners.values()].map((runner) => ({
+        ...runner.status(),
+        index: runner.group.index,
+      }));
+      const sum = (of: 'lag' | 'held' | 'running' | 'retrying'): number =>
+        groups.reduce((total, group) => total + group[of], 0);
+      const times = groups.flatMap(({ oldestAt }) => (oldestAt === undefined ? [] : [oldestAt]));
+      const oldestAt = times.length === 0 ? undefined : Math.min(...times);
+      return {
+        consumer: name,
+        lag: sum('lag'),
+        lagSeconds: oldestAt === undefined ? 0 : Math.max(0, (runtime.now() - oldestAt) / 1_000),
+        oldestAt,
+        held: sum('held'),
+        running: sum('running'),
+        retrying: sum('retrying'),
+        retries,
+        parked: index.count(name),
+        paused: board.paused(name),
+        stopped: fatal,
+        groups: groups.map((group) => group.index).sort((a, b) => a - b),
+        lastError,
+      };
+    },
+  };
+}

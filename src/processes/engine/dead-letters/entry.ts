@@ -1,0 +1,167 @@
+import { type Message, toJson } from '@bufbuild/protobuf';
+import type { Row } from '../../../eventstore/bucket.ts';
+import { codecOf } from '../../../eventstore/codec/event-codec.ts';
+import type { RecordedCommit } from '../../../eventstore/log.ts';
+import { type StreamRef, slotOf } from '../../../eventstore/stream.ts';
+import type { StoredTrace } from '../../../eventstore/trace-context.ts';
+import type { Consumer, Source } from '../reaction.ts';
+import { parseRow } from '../rows.ts';
+
+/** What an operator asks for. */
+export interface ParkedRequest {
+  readonly requested: 'redrive' | 'discard';
+  readonly by: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly at: number;
+  /** Of the request itself; the next try links to it. */
+  readonly trace?: StoredTrace | undefined;
+}
+
+/** An event of a parked commit, for people; what is handled again is read from the log. */
+export interface ParkedEvent {
+  readonly type: string;
+  readonly schemaVersion: number;
+  /** As JSON where this version can read it and it is not too large; else what it says instead. */
+  readonly payload: unknown;
+}
+
+export interface ParkedError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** A commit that a consumer could not handle, or that waits behind one. Times in milliseconds since the Unix epoch. */
+export interface ParkedEntry {
+  readonly consumer: string;
+  readonly category: string;
+  readonly id: string;
+  readonly position: number;
+  readonly commitId: string;
+  /** True when it was never tried: an earlier commit of its aggregate is parked, or was when this one came. */
+  readonly behind: boolean;
+  readonly events: readonly ParkedEvent[];
+  readonly error: ParkedError | undefined;
+  readonly attempts: number;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** Of the decision that made it; empty when there was none. */
+  readonly traceId: string;
+  readonly request?: ParkedRequest | undefined;
+  /** Unique per write, so that an unanswered one can be recognised. */
+  readonly write: string;
+}
+
+const DIGITS = 16;
+const AUDIT = 'discarded';
+const FENCE = 'fence';
+
+/** `<consumer>.<slot>.<category>.<id>.<position>`, the slot with two digits and the position with sixteen. */
+export function entryKey(consumer: string, { category, id }: StreamRef, position: number): string {
+  const slot = String(slotOf(id)).padStart(2, '0');
+  return `${consumer}.${slot}.${category}.${id}.${String(position).padStart(DIGITS, '0')}`;
+}
+
+/** Where the discarded entry of a key is remembered; the position in the bucket's history makes no difference. */
+export function auditKey(consumer: string, stream: StreamRef, position: number): string {
+  return entryKey(consumer, stream, position).replace('.', `.${AUDIT}.`);
+}
+
+/** The fence of a group; never the key of an entry. */
+export function fenceKey(
+  consumer: string,
+  group: { readonly count: number; readonly index: number },
+): string {
+  return `${consumer}.${FENCE}.${group.count}.${group.index}`;
+}
+
+/** Whose entry a key is; undefined for a fence or an audit row. */
+export function parseEntryKey(
+  key: string,
+): { readonly consumer: string; readonly stream: StreamRef; readonly position: number } | undefined {
+  const [consumer, slot, category, id, position, ...rest] = key.split('.');
+  if (!consumer || !category || !id || !position || rest.length > 0 || !/^\d\d$/.test(slot ?? '')) {
+    return undefined;
+  }
+  return { consumer, stream: { category, id }, position: Number(position) };
+}
+
+/** The entry of a row; undefined for anything else. */
+export function entryOf(row: Row | undefined): ParkedEntry | undefined {
+  return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<ParkedEntry>(row);
+}
+
+/** Longest payload and stack that an entry carries, in characters: a parked commit must fit into a message itself. */
+const PAYLOAD_CHARS = 16_384;
+const TEXT_CHARS = 4_096;
+const MAX_EVENTS = 20;
+
+/** Why a commit is parked. */
+export interface ParkReason {
+  readonly behind: boolean;
+  readonly error: unknown;
+  readonly attempts: number;
+  /** First and last try, in milliseconds since the Unix epoch. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+  /** Unique. */
+  readonly write: string;
+}
+
+/** A commit as an entry for people. Never throws: what cannot be read says so. */
+export function describeParked(consumer: Consumer, commit: RecordedCommit, reason: ParkReason): ParkedEntry {
+  const { category, id } = commit.stream;
+  const named = { consumer: consumer.name, category, id, position: commit.position };
+  const { error, ...rest } = reason;
+  return {
+    ...named,
+    ...readable(consumer, commit),
+    ...rest,
+    error: error === undefined ? undefined : describeError(error),
+  };
+}
+
+/** Anything that was thrown, cut to a length that fits. */
+export function describeError(error: unknown): ParkedError {
+  const known = error instanceof Error ? error : new Error(String(error));
+  const cut = (text: string): string => text.slice(0, TEXT_CHARS);
+  return { name: cut(known.name), message: cut(known.message), stack: cut(known.stack ?? '') };
+}
+
+function readable(
+  consumer: Consumer,
+  commit: RecordedCommit,
+): Pick<ParkedEntry, 'commitId' | 'events' | 'traceId'> {
+  try {
+    const source = consumer.sources.find(({ category }) => category === commit.stream.category);
+    const [first] = commit.decisions;
+    const events = commit.decisions
+      .flatMap((decision) => decision.events)
+      .slice(0, MAX_EVENTS)
+      .map((stored): ParkedEvent => {
+        const { type, schemaVersion } = stored;
+        return { type, schemaVersion, payload: payloadOf(source, stored) };
+      });
+    return { commitId: commit.commitId, events, traceId: first?.traceparent.split('-')[1] ?? '' };
+  } catch (error) {
+    const payload = `unreadable: ${describeError(error).message}`;
+    return { commitId: '', events: [{ type: '?', schemaVersion: 0, payload }], traceId: '' };
+  }
+}
+
+function payloadOf(
+  source: Source | undefined,
+  stored: RecordedCommit['decisions'][number]['events'][number],
+): unknown {
+  if (source === undefined) return 'not of this consumer';
+  try {
+    const event = codecOf<Message>(source).decode(stored);
+    const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
+    if (schema === undefined) return 'of an unknown type';
+    const payload = toJson(schema, event);
+    const length = JSON.stringify(payload).length;
+    return length > PAYLOAD_CHARS ? `too large to keep here: ${length} characters` : payload;
+  } catch (error) {
+    return `unreadable: ${describeError(error).message}`;
+  }
+}

@@ -1,0 +1,150 @@
+import type { Bucket } from '../../../eventstore/bucket.ts';
+import type { Runtime } from '../../../eventstore/runtime.ts';
+import { keyOf, type StreamRef } from '../../../eventstore/stream.ts';
+import type { StoredTrace } from '../../../eventstore/trace-context.ts';
+import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
+import { entryKey, entryOf, type ParkedEntry, type ParkedRequest, parseEntryKey } from './entry.ts';
+
+/** Which parked commits are meant; nothing means all. */
+export interface ParkedFilter {
+  readonly consumer?: string;
+  readonly category?: string;
+  readonly id?: string;
+  /** Exactly this one. */
+  readonly position?: number;
+  /** This one and older ones. */
+  readonly upTo?: number;
+}
+
+/** What an operator's request came to. */
+export interface ParkedAnswer {
+  /**
+   * The commits that were marked, or with `dryRun` would be, in the order of their positions. More than were asked for
+   * when an earlier commit of the same aggregate has to go first.
+   */
+  readonly marked: readonly ParkedEntry[];
+  /** Commits that changed while they were being marked; ask again. */
+  readonly changed: readonly ParkedEntry[];
+}
+
+export interface ParkedOrder {
+  /** Who asks; kept in the entry and in the audit row. */
+  readonly by: string;
+  /** Says what would be marked and marks nothing. */
+  readonly dryRun?: boolean;
+  /** Of the request; kept with the mark, so that the try can link to it. */
+  readonly trace?: StoredTrace;
+}
+
+/**
+ * What operators may ask of the parked commits. Asking is all they do: the owner of the group acts on it, in the order
+ * of the aggregate, and the entry is gone when that has succeeded. Repeating a request is safe.
+ */
+export interface ParkedPort {
+  /** Parked commits in the order of their positions. @throws LogUnavailable */
+  list(filter?: ParkedFilter): Promise<readonly ParkedEntry[]>;
+  /** One of them. @throws LogUnavailable */
+  show(consumer: string, stream: StreamRef, position: number): Promise<ParkedEntry | undefined>;
+  /**
+   * Asks that they be handled again: one, an aggregate's, a consumer's, up to a position. Those that wait behind follow
+   * by themselves. @throws LogUnavailable, OutcomeUnknown
+   */
+  redrive(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedAnswer>;
+  /**
+   * Asks that they be given up for ever; an audit row is kept. Those that wait behind are then handled.
+   * @throws LogUnavailable, OutcomeUnknown
+   */
+  discard(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedAnswer>;
+}
+
+/** The parked commits of the engine whose buckets have this prefix; the bucket is made when there is none. */
+export function createParkedPort(deps: { buckets: Buckets; prefix: string; runtime: Runtime }): ParkedPort {
+  const { buckets, prefix, runtime } = deps;
+  let opened: Bucket | undefined;
+  const open = async (): Promise<Bucket> => {
+    opened ??= await buckets.create(bucketNames(prefix).parked, { durable: true });
+    return opened;
+  };
+
+  const list = async (filter: ParkedFilter = {}): Promise<readonly ParkedEntry[]> => {
+    const found: ParkedEntry[] = [];
+    const bucket = await open();
+    const from = filter.consumer === undefined ? {} : { prefix: `${filter.consumer}.` };
+    for await (const row of bucket.rows(from)) {
+      const entry = keyMatches(row.key, filter) ? entryOf(row) : undefined;
+      if (entry !== undefined) found.push(entry);
+    }
+    return found.sort((a, b) => a.position - b.position || a.consumer.localeCompare(b.consumer));
+  };
+
+  const mark = async (entry: ParkedEntry, request: ParkedRequest): Promise<'marked' | 'changed'> => {
+    const bucket = await open();
+    const key = entryKey(entry.consumer, entry, entry.position);
+    const row = await bucket.get(key, { leader: true });
+    const now = entryOf(row);
+    if (row === undefined || now === undefined) return 'changed';
+    // Asked for already: the request stands as it is.
+    if (now.request?.requested === request.requested) return 'marked';
+    const value = toBytes({ ...now, request, write: runtime.id() } satisfies ParkedEntry);
+    const how = { runtime, signal: AbortSignal.abort() };
+    const write = { key, value, expectedRevision: row.revision, position: 0 };
+    return (await writeRow(how, bucket, write)).written ? 'marked' : 'changed';
+  };
+
+  const ask = async (
+    requested: ParkedRequest['requested'],
+    filter: ParkedFilter,
+    { by, dryRun = false, trace }: ParkedOrder,
+  ): Promise<ParkedAnswer> => {
+    const { position, upTo, ...where } = filter;
+    const chosen = choose(await list(where), filter, requested);
+    if (dryRun) return { marked: chosen, changed: [] };
+    const marked: ParkedEntry[] = [];
+    const changed: ParkedEntry[] = [];
+    for (const entry of chosen) {
+      const result = await mark(entry, { requested, by, at: runtime.now(), ...(trace && { trace }) });
+      (result === 'marked' ? marked : changed).push(entry);
+    }
+    return { marked, changed };
+  };
+
+  return {
+    list,
+    show: async (consumer, stream, position) =>
+      entryOf(await (await open()).get(entryKey(consumer, stream, position), { leader: true })),
+    redrive: (filter, order) => ask('redrive', filter, order),
+    discard: (filter, order) => ask('discard', filter, order),
+  };
+}
+
+function keyMatches(key: string, { consumer, category, id, position, upTo }: ParkedFilter): boolean {
+  const named = parseEntryKey(key);
+  if (named === undefined) return false;
+  return (
+    (consumer === undefined || consumer === named.consumer) &&
+    (category === undefined || category === named.stream.category) &&
+    (id === undefined || id === named.stream.id) &&
+    (position === undefined || position === named.position) &&
+    (upTo === undefined || named.position <= upTo)
+  );
+}
+
+/**
+ * The entries to mark. What waits behind follows by itself, so it is marked only when it is named; and whatever is
+ * redriven takes the failed ones before it along, since an aggregate's order holds.
+ */
+function choose(
+  entries: readonly ParkedEntry[],
+  { position, upTo = Number.POSITIVE_INFINITY }: ParkedFilter,
+  requested: ParkedRequest['requested'],
+): ParkedEntry[] {
+  const isNamed = (entry: ParkedEntry): boolean =>
+    position === undefined ? entry.position <= upTo && !entry.behind : entry.position === position;
+  if (requested === 'discard') return entries.filter(isNamed);
+  const last = new Map<string, number>();
+  const aggregateOf = (entry: ParkedEntry): string => `${entry.consumer} ${keyOf(entry)}`;
+  for (const entry of entries) if (isNamed(entry)) last.set(aggregateOf(entry), entry.position);
+  return entries.filter(
+    (entry) => entry.position <= (last.get(aggregateOf(entry)) ?? 0) && !(entry.behind && !isNamed(entry)),
+  );
+}

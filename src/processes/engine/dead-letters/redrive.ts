@@ -1,0 +1,103 @@
+import type { Row } from '../../../eventstore/bucket.ts';
+import { keyOf, type StreamRef } from '../../../eventstore/stream.ts';
+import type { GroupParts, Handle } from '../delivery.ts';
+import type { LaneResult, LaneTask } from '../lanes.ts';
+import { toBytes } from '../rows.ts';
+import { persist } from '../signal.ts';
+import type { ParkedIndex, ParkedMark } from './dead-letters.ts';
+import { auditKey, describeError, entryOf, type ParkedEntry } from './entry.ts';
+
+/** Whether something is to be done with the first parked commit of an aggregate; follows from the entry alone. */
+export function isActionable(first: ParkedMark): boolean {
+  return first.requested !== undefined || first.behind;
+}
+
+/** Says when lanes are to look at their parked commits. */
+export interface Redrives {
+  /** The parked commits of an aggregate have changed. */
+  look(stream: StreamRef): void;
+  /** The stored floor has moved. */
+  floor(low: number): void;
+}
+
+/** Nudges the lane of an aggregate whose first parked commit is to be acted on, once the stored floor has passed it. */
+export function createRedrives(deps: {
+  consumer: string;
+  index: ParkedIndex;
+  stored: () => number;
+  nudge: (stream: StreamRef) => void;
+}): Redrives {
+  const { consumer, index, stored, nudge } = deps;
+  const early = new Map<string, StreamRef>();
+  const look = (stream: StreamRef): void => {
+    early.delete(keyOf(stream));
+    const [first] = index.of(consumer, stream);
+    if (first === undefined || !isActionable(first)) return;
+    if (first.position <= stored()) nudge(stream);
+    else early.set(keyOf(stream), stream);
+  };
+  return {
+    look,
+    floor: () => {
+      for (const stream of [...early.values()]) look(stream);
+    },
+  };
+}
+
+/** Does what is asked for with the first parked commit of an aggregate. @throws what `Park.write` throws */
+export async function actOnParked(
+  parts: GroupParts,
+  handle: Handle,
+  mark: ParkedMark,
+  { attempt, spilled }: Pick<LaneTask, 'attempt' | 'spilled'>,
+): Promise<LaneResult> {
+  const { consumer, log, bucket, park, index, runtime, signal } = parts;
+  const row = await persist({ runtime, signal }, () => bucket.get(mark.key, { leader: true }));
+  if (row !== undefined) index.apply(row);
+  const entry = entryOf(row);
+  // It was marked anew meanwhile; what the lane sees now decides.
+  if (row === undefined || entry === undefined || row.revision !== mark.revision)
+    return { done: 0, again: true };
+  const { position, stream } = mark;
+  if (entry.request?.requested === 'discard') return discard(parts, stream, row, entry);
+
+  const commit = await persist({ runtime, signal }, () => log.at(position));
+  if (commit === undefined) throw new RangeError(`The parked commit ${position} is not in the log.`);
+  const requestedBy = entry.request?.trace;
+  const work = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
+  const result = spilled ? { park: spilled.error } : await handle(work);
+  if ('handled' in result) {
+    await park.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
+    return { done: 0, again: true };
+  }
+  if (!('park' in result)) return result;
+  const { request: _, ...rest } = entry;
+  const now = runtime.now();
+  const failed: ParkedEntry = {
+    ...rest,
+    behind: false,
+    error: describeError(result.park),
+    attempts: entry.attempts + attempt,
+    firstAt: entry.firstAt === 0 ? now : entry.firstAt,
+    lastAt: now,
+    write: runtime.id(),
+  };
+  await park.write([{ key: mark.key, value: toBytes(failed), expectedRevision: row.revision }]);
+  return { done: 0, again: true };
+}
+
+async function discard(
+  { consumer, bucket, park, runtime, signal, observer }: GroupParts,
+  stream: StreamRef,
+  row: Row,
+  entry: ParkedEntry,
+): Promise<LaneResult> {
+  const key = auditKey(consumer.name, stream, entry.position);
+  const before = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
+  await park.write([
+    { key: row.key, value: undefined, expectedRevision: row.revision },
+    { key, value: toBytes(entry), expectedRevision: before?.revision ?? 0 },
+  ]);
+  observer?.discarded?.(entry);
+  return { done: 0, again: true };
+}

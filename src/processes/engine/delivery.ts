@@ -1,0 +1,187 @@
+import type { Message } from '@bufbuild/protobuf';
+import type { Bucket } from '../../eventstore/bucket.ts';
+import { codecOf, type EventCodec } from '../../eventstore/codec/event-codec.ts';
+import type { Log, RecordedCommit } from '../../eventstore/log.ts';
+import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import type { LogFilter, SlotGroup } from '../../eventstore/stream.ts';
+import type { Cursor } from './cursor.ts';
+import type { Park, ParkedIndex } from './dead-letters/dead-letters.ts';
+import { isRetryable } from './errors.ts';
+import type { Lanes } from './lanes.ts';
+import type { EngineObserver, Outcome, Work } from './observer.ts';
+import type { ConsumedEvent, Consumer, Delivery, Policy, Source } from './reaction.ts';
+import { pause } from './signal.ts';
+
+/** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
+export type Decode = (
+  commit: RecordedCommit,
+  how: { attempt: number; redriven: boolean },
+) => Delivery<Message>;
+
+/** Whether the category of a commit is one of the consumer's. */
+export function concerns(consumer: Consumer, commit: RecordedCommit): boolean {
+  return consumer.sources.some(({ category }) => category === commit.stream.category);
+}
+
+/** What of the log a consumer's group reads: one wildcard; with several categories the others are skipped here. */
+export function filterOf(consumer: Pick<Consumer, 'sources'>, group: SlotGroup): LogFilter {
+  const [only, ...others] = consumer.sources;
+  return only !== undefined && others.length === 0 ? { category: only.category, group } : { group };
+}
+
+/** Decodes with the codecs of a consumer's sources. */
+export function createDecode(sources: readonly Source[]): Decode {
+  const codecs = new Map<string, EventCodec<Message>>(sources.map((s) => [s.category, codecOf(s)]));
+  return (commit, { attempt, redriven }) => {
+    const { stream, position, commitId } = commit;
+    const codec = codecs.get(stream.category);
+    if (codec === undefined) throw new RangeError(`no source of the category ${stream.category}`);
+    const events: ConsumedEvent<Message>[] = [];
+    for (const decision of commit.decisions) {
+      const { commandId, correlationId, actor, traceparent, tracestate } = decision;
+      const beside = { commandId, correlationId, actor, traceparent, tracestate };
+      for (const stored of decision.events) {
+        events.push({ event: codec.decode(stored), ...beside, time: Number(decision.time) });
+      }
+    }
+    return { stream, position, commitId, events, attempt, redriven };
+  };
+}
+
+/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. */
+export function timeOf(commit: RecordedCommit): number {
+  try {
+    return Number(commit.decisions[0]?.time ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** What came of one try: handled, try again, put aside, or stop the consumer. */
+export type Tried =
+  | { readonly handled: true }
+  | { readonly retryAfterMs: number; readonly error: unknown }
+  | { readonly park: unknown }
+  | { readonly stop: unknown };
+
+/** Tries a commit once; never rejects. */
+export type Handle = (work: Work) => Promise<Tried>;
+
+/** Decodes, handles, and asks the policy when that fails. */
+export function createHandle(deps: {
+  consumer: Consumer;
+  decode: Decode;
+  policy: Policy;
+  observer: EngineObserver | undefined;
+  /** Told of every error. */
+  failed: (error: unknown) => void;
+}): Handle {
+  const { consumer, decode, policy, observer, failed } = deps;
+  return async (work) => {
+    const { commit, attempt, redriven } = work;
+    const tell = (outcome: Outcome, error?: unknown): void => observer?.outcome?.(work, outcome, error);
+    const handle = async (): Promise<void> => consumer.handle(decode(commit, { attempt, redriven }));
+    try {
+      await (observer?.around === undefined ? handle() : observer.around(work, handle));
+      tell('handled');
+      return { handled: true };
+    } catch (error) {
+      failed(error);
+      const verdict = policy(error, attempt);
+      if (verdict.action === 'retry') {
+        tell('retried', error);
+        return { retryAfterMs: verdict.afterMs, error };
+      }
+      if (verdict.action === 'stop') {
+        tell('stopped', error);
+        return { stop: error };
+      }
+      tell('parked', error);
+      return { park: error };
+    }
+  };
+}
+
+/** What a group is fed with, in the log's order. */
+export interface Fed {
+  readonly commits: readonly RecordedCommit[];
+  /** How many more there were when the last of them came. */
+  readonly pending: number;
+}
+
+/** How a group reads the log. */
+export type Feed = (options: {
+  readonly log: Log;
+  readonly runtime: Runtime;
+  readonly filter: LogFilter;
+  /** Everything up to here is done. */
+  readonly after: number;
+  readonly signal: AbortSignal;
+}) => AsyncIterable<Fed>;
+
+/** Reads the log in order from a floor on, each commit once; starts again behind the last one when the log was away. */
+export const orderedFeed: Feed = async function* ({ log, runtime, filter, after, signal }) {
+  let seen = after;
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      for await (const batch of log.scan({ after: seen, filter, follow: true, signal })) {
+        attempt = 0;
+        const commits = batch.commits.filter(({ position }) => position > seen);
+        seen = commits.at(-1)?.position ?? seen;
+        yield { commits, pending: batch.pending };
+      }
+    } catch (error) {
+      if (!isRetryable(error)) throw error;
+    }
+    await pause(runtime, backoffMs(runtime, attempt, 20, 1_000), signal);
+  }
+};
+
+/** Feeds a group's lanes from a floor on, until the signal fires. @param told hears how much is stored and not read */
+export async function readGroup(
+  deps: {
+    readonly log: Log;
+    readonly runtime: Runtime;
+    readonly feed: Feed;
+    readonly consumer: Consumer;
+    readonly group: SlotGroup;
+  },
+  { lanes, cursor, after }: { readonly lanes: Lanes; readonly cursor: Cursor; readonly after: number },
+  signal: AbortSignal,
+  told: (pending: number) => void,
+): Promise<void> {
+  const { log, runtime, feed, consumer, group } = deps;
+  const filter = filterOf(consumer, group);
+  for await (const { commits, pending } of feed({ log, runtime, filter, after, signal })) {
+    for (const [at, commit] of commits.entries()) {
+      told(pending + commits.length - at - 1);
+      if (concerns(consumer, commit)) await lanes.admit(commit);
+      else lanes.pass(commit.position);
+      if (signal.aborted) return;
+    }
+    told(pending);
+    cursor.changed();
+  }
+}
+
+/** What a group works with once it is owned. */
+export interface GroupParts {
+  readonly consumer: Consumer;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  /** The bucket of parked commits. */
+  readonly bucket: Bucket;
+  readonly index: ParkedIndex;
+  readonly park: Park;
+  readonly observer: EngineObserver | undefined;
+  /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
+  readonly resumedAt: number;
+  /** The stored floor. */
+  readonly stored: () => number;
+  /** Whether the group may still be worked on. */
+  readonly alive: () => boolean;
+  /** Fires when the group is to be left. */
+  readonly signal: AbortSignal;
+  /** Called when the group turns out to be another's. */
+  readonly lost: (error: unknown) => void;
+}

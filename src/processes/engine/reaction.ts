@@ -1,0 +1,115 @@
+import type { DescMessage, Message } from '@bufbuild/protobuf';
+import type { Upcaster } from '../../eventstore/decider.ts';
+import { CorruptCommit, UnknownEventType } from '../../eventstore/errors.ts';
+import type { StreamRef } from '../../eventstore/stream.ts';
+
+/** A category whose events a consumer reads; a decider fits. */
+export interface Source {
+  readonly category: string;
+  readonly events: readonly DescMessage[];
+  readonly upcasters?: readonly Upcaster[];
+}
+
+/** One event with what was stored beside it. */
+export interface ConsumedEvent<Event extends Message> {
+  readonly event: Event;
+  /** Of the decision that made it. */
+  readonly commandId: string;
+  readonly correlationId: string;
+  readonly actor: string;
+  /** W3C trace context; empty when there was none. */
+  readonly traceparent: string;
+  readonly tracestate: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly time: number;
+}
+
+/** One commit as a consumer is given it: the unit of order, of retries and of parking. */
+export interface Delivery<Event extends Message> {
+  readonly stream: StreamRef;
+  readonly position: number;
+  readonly commitId: string;
+  readonly events: readonly ConsumedEvent<Event>[];
+  /** 1 for the first try in this process. */
+  readonly attempt: number;
+  /** True when an operator asked for it again. */
+  readonly redriven: boolean;
+}
+
+/**
+ * What to do about an error. `retry` tries the same commit again and holds back the later ones of its aggregate only;
+ * `park` puts it aside with its reason, and the later ones behind it; `stop` ends the consumer.
+ */
+export type Verdict =
+  | { readonly action: 'retry'; readonly afterMs: number }
+  | { readonly action: 'park' }
+  | { readonly action: 'stop' };
+
+/** @param attempt how often it was tried, 1 or more */
+export type Policy = (error: unknown, attempt: number) => Verdict;
+
+/**
+ * Reacts to events: each commit at least once, in order for each aggregate, never at once with another commit of the
+ * same aggregate. `handle` must therefore be safe to repeat: it derives its keys and command ids from the commit.
+ */
+export interface Consumer<Event extends Message = Message> {
+  /** Letters, digits and `-`; part of stored keys. */
+  readonly name: string;
+  readonly sources: readonly Source[];
+  handle(delivery: Delivery<Event>): Promise<void>;
+  readonly policy?: Policy;
+}
+
+/** What the default policy is made of. */
+export interface BackoffPolicy {
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly baseMs: number;
+  readonly capMs: number;
+  /** Tries of a commit, the first included, before it is parked. */
+  readonly attempts: number;
+}
+
+/**
+ * Retries with exponential backoff and jitter (half of the delay is random), a bounded number of times, then parks. What
+ * cannot become better is parked at once: events that cannot be read, and errors that say `retryable: false`.
+ */
+export function backoffPolicy({ random, baseMs, capMs, attempts }: BackoffPolicy): Policy {
+  return (error, attempt) => {
+    if (isPermanent(error) || attempt >= attempts) return { action: 'park' };
+    const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 20));
+    return { action: 'retry', afterMs: Math.ceil(ceiling / 2 + (ceiling / 2) * random()) };
+  };
+}
+
+function isPermanent(error: unknown): boolean {
+  if (error instanceof UnknownEventType || error instanceof CorruptCommit) return true;
+  return error instanceof Error && 'retryable' in error && error.retryable === false;
+}
+
+/** How a consumer stands in this process; of the groups that it holds here, unless said otherwise. */
+export interface ConsumerStatus {
+  readonly consumer: string;
+  /** Commits that are stored and neither handled nor parked. */
+  readonly lag: number;
+  /** Age of the oldest of them that was read, in seconds; 0 when there is none. */
+  readonly lagSeconds: number;
+  /** When that one was decided, in milliseconds since the Unix epoch. */
+  readonly oldestAt: number | undefined;
+  /** Commits in memory. */
+  readonly held: number;
+  /** Handlers under way. */
+  readonly running: number;
+  /** Aggregates that wait for another try. */
+  readonly retrying: number;
+  /** Tries that were repeated since the start of this process. */
+  readonly retries: number;
+  /** Parked commits of all groups, as far as this process has seen. */
+  readonly parked: number;
+  readonly paused: boolean;
+  /** True when the consumer has stopped for good here; `lastError` says why. */
+  readonly stopped: boolean;
+  /** The groups that it holds here. */
+  readonly groups: readonly number[];
+  readonly lastError: string | undefined;
+}

@@ -1,0 +1,200 @@
+import {
+  type Attributes,
+  type Context,
+  context,
+  type Link,
+  type Span,
+  SpanKind,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
+import type { RecordedCommit } from '../../../eventstore/log.ts';
+import { endFailed, markFailed, messaging, SAYS, within } from '../../../eventstore/telemetry/spans.ts';
+import {
+  contextOf,
+  isSampled,
+  parseTrace,
+  type StoredTrace,
+  storedTraceOf,
+  withCommitId,
+} from '../../../eventstore/trace-context.ts';
+import type { ParkedPort } from '../dead-letters/operator-port.ts';
+import type { EngineObserver, Outcome, Work } from '../observer.ts';
+import type { Fired } from '../timers/timers.ts';
+
+/** The traces that a message speaks of: the first is joined, all are linked to. */
+export interface MessageTraces {
+  /** The context to run in when nothing is recorded: the message's trace still holds for what follows from it. */
+  readonly parent: Context;
+  readonly links: readonly Link[];
+  /** False when the message belongs to a trace that is not sampled. */
+  readonly recorded: boolean;
+}
+
+/** @param stored of what produced the message, the first being the one whose trace is joined; empty ones are skipped */
+export function messageTraces(stored: Iterable<StoredTrace>): MessageTraces {
+  const links: Link[] = [];
+  const seen = new Set<string>();
+  for (const each of stored) {
+    const context = parseTrace(each);
+    if (context === undefined || seen.has(context.spanId)) continue;
+    seen.add(context.spanId);
+    links.push({ context });
+  }
+  const first = links[0]?.context;
+  return { parent: contextOf(first), links, recorded: first === undefined || isSampled(first) };
+}
+
+/** Begins the span of one try at a message; undefined when its trace is not recorded. */
+export function beginConsumer(
+  tracer: Tracer,
+  name: string,
+  { parent, links, recorded }: MessageTraces,
+): Span | undefined {
+  return recorded
+    ? tracer.startSpan(name, { kind: SpanKind.CONSUMER, links: [...links] }, parent)
+    : undefined;
+}
+
+/** Handles a message inside its CONSUMER span, which ends with it. */
+export async function consume<T>(
+  tracer: Tracer,
+  name: string,
+  traces: MessageTraces,
+  about: { destination: string; attributes: Attributes },
+  handle: (span: Span | undefined) => Promise<T>,
+): Promise<T> {
+  const span = beginConsumer(tracer, name, traces);
+  if (span === undefined) return inContext(traces.parent, () => handle(undefined));
+  const attributes = messaging('process', about.destination, about.attributes);
+  try {
+    const result = await within(traces.parent, span, () => handle(span));
+    span.setAttributes(attributes);
+    span.end();
+    return result;
+  } catch (error) {
+    endFailed(span, error, attributes);
+    throw error;
+  }
+}
+
+function inContext<T>(parent: Context, run: () => T): T {
+  const span = trace.getSpan(parent);
+  return span === undefined ? run() : within(parent, span, run);
+}
+
+/**
+ * A CONSUMER span for each try of a consumer at a commit, in the trace of the command that made it. What was done or
+ * parked already, and what goes behind a parked commit, shows as a short one.
+ * @param prefix first token of the log's subjects
+ */
+export function traceTries({ tracer, prefix }: { tracer: Tracer; prefix: string }): EngineObserver {
+  // A try ends with its outcome, which is known only after it was handled.
+  const running = new WeakMap<Work, Span>();
+
+  const begin = (work: Work) => {
+    const { consumer, commit } = work;
+    const traces = messageTraces(tracesOf(work));
+    const span = beginConsumer(tracer, `${consumer} process ${commit.stream.category}`, traces);
+    return { span, parent: traces.parent };
+  };
+  const end = (span: Span, work: Work, outcome: Outcome, error: unknown): void => {
+    span.setAttributes(aboutOf(work, prefix));
+    span.setAttribute(SAYS.outcome, outcome);
+    if (error !== undefined) markFailed(span, error);
+    span.end();
+  };
+
+  return {
+    around: (work, handle) => {
+      const { span, parent } = begin(work);
+      if (span !== undefined) running.set(work, span);
+      const own = span === undefined ? parent : trace.setSpan(parent, span);
+      return context.with(withCommitId(own, work.commit.commitId), handle);
+    },
+    outcome: (work, outcome, error) => {
+      const span = running.get(work) ?? (isShort(outcome) ? begin(work).span : undefined);
+      running.delete(work);
+      if (span !== undefined) end(span, work, outcome, error);
+    },
+  };
+}
+
+function isShort(outcome: Outcome): boolean {
+  return outcome === 'known' || outcome === 'behind';
+}
+
+/** Of each decision of the commit, then of whoever asked for the try. */
+function* tracesOf({ commit, requestedBy }: Work): Iterable<StoredTrace> {
+  yield* decisionsOf(commit);
+  if (requestedBy !== undefined) yield requestedBy;
+}
+
+function decisionsOf(commit: RecordedCommit): Iterable<StoredTrace> {
+  try {
+    return commit.decisions;
+  } catch {
+    // What cannot be decoded fails in the try itself.
+    return [];
+  }
+}
+
+function aboutOf(work: Work, prefix: string): Attributes {
+  const { consumer, commit, attempt, redriven, redelivered = false } = work;
+  const { category, id } = commit.stream;
+  return messaging('process', `${prefix}.${category}`, {
+    'messaging.consumer.group.name': consumer,
+    [SAYS.aggregateId]: id,
+    [SAYS.position]: commit.position,
+    [SAYS.commitId]: commit.commitId,
+    [SAYS.attempt]: attempt,
+    [SAYS.redriven]: redriven,
+    [SAYS.redelivered]: redelivered,
+  });
+}
+
+/** What operators ask, with an INTERNAL span for a redrive whose context is kept with the mark: the try links to it. */
+export function traceParked(port: ParkedPort, tracer: Tracer): ParkedPort {
+  return {
+    list: port.list,
+    show: port.show,
+    discard: port.discard,
+    redrive: async (filter, order) => {
+      const asking = parseTrace(order.trace ?? {});
+      if (order.dryRun || (asking !== undefined && !isSampled(asking))) return port.redrive(filter, order);
+      const span = tracer.startSpan('redrive', {}, contextOf(asking));
+      try {
+        const answer = await port.redrive(filter, { ...order, trace: storedTraceOf(span.spanContext()) });
+        span.setAttribute('jetledger.redrive.marked', answer.marked.length);
+        span.end();
+        return answer;
+      } catch (error) {
+        endFailed(span, error);
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * A handler of timers with a CONSUMER span for each firing, in the trace of the event that armed the timer.
+ * @param prefix first token of the log's subjects
+ * @param now milliseconds since the Unix epoch
+ */
+export function traceFiring(
+  handle: (fired: Fired) => Promise<void>,
+  { tracer, prefix, now }: { tracer: Tracer; prefix: string; now: () => number },
+): (fired: Fired) => Promise<void> {
+  return (fired) => {
+    const { kind, id, at, attempt } = fired;
+    const attributes = {
+      'jetledger.timer.kind': kind,
+      'jetledger.timer.due_late_ms': Math.max(0, now() - at),
+      [SAYS.aggregateId]: id,
+      [SAYS.attempt]: attempt,
+      [SAYS.redelivered]: attempt > 1,
+    };
+    const about = { destination: `${prefix}t.fire.${kind}`, attributes };
+    return consume(tracer, `fire ${kind}`, messageTraces([fired]), about, async () => handle(fired));
+  };
+}

@@ -1,0 +1,53 @@
+import { order } from '../../domain/order.ts';
+import { type UserEvent, user } from '../../domain/user.ts';
+import type { CommandHandler } from '../../eventstore/command.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { ConsumedEvent, Consumer } from '../engine/reaction.ts';
+import { causedBy, createOrderPolicy, perform, type RetrySettings } from './commands.ts';
+import type { CustomerDirectory, OpenOrders } from './ports.ts';
+
+export interface CustomerWatchDeps {
+  readonly handler: CommandHandler;
+  readonly runtime: Runtime;
+  readonly directory: CustomerDirectory;
+  readonly openOrders: Pick<OpenOrders, 'ofUser'>;
+}
+
+export const customerWatch = { name: 'customer-watch', sources: [user] } as const;
+
+/** Cancels the open orders of a user who was deactivated. Later orders fail their validation (protocol 12). */
+export function createCustomerWatch(
+  deps: CustomerWatchDeps,
+  retries: Partial<RetrySettings> = {},
+): Consumer<UserEvent> {
+  const { handler, runtime, directory, openOrders } = deps;
+
+  async function cancel(orderId: string, userId: string, position: number, why: ConsumedEvent<UserEvent>) {
+    const { version } = await handler.load(order, orderId);
+    // Handled late, the user may have come back and ordered again: as of the order's last event decides.
+    if ((await directory.customer(userId, Math.max(position, version))) !== 'deactivated') return;
+    const command = {
+      type: 'cancel',
+      reason: REASON,
+      by: 'customer-deactivated',
+      at: runtime.now(),
+    } as const;
+    // A refusal says that the order has ended or was shipped by now.
+    await perform(handler, order, orderId, command, causedBy(position, why, 'cancel'));
+  }
+
+  return {
+    ...customerWatch,
+    policy: createOrderPolicy(runtime, retries),
+    handle: async ({ events, position, stream }) => {
+      for (const consumed of events) {
+        if (consumed.event.$typeName !== 'jetledger.user.v1.UserDeactivated') continue;
+        for await (const orderId of openOrders.ofUser(stream.id, position)) {
+          await cancel(orderId, stream.id, position, consumed);
+        }
+      }
+    },
+  };
+}
+
+const REASON = "The customer's account was deactivated.";

@@ -1,0 +1,75 @@
+import { type OrderCommand, type OrderEvent, type OrderStep, order } from '../../domain/order.ts';
+import type { CommandHandler, CommandMeta } from '../../eventstore/command.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { ConsumedEvent, Delivery } from '../engine/reaction.ts';
+import type { Timers } from '../engine/timers/timers.ts';
+import type { NotificationOutbox } from '../notification/port.ts';
+import type { PaymentProvider } from '../payment/port.ts';
+import { causedBy, ProcessFault, perform } from './commands.ts';
+import type { CustomerDirectory } from './ports.ts';
+import type { OrderEffect } from './react.ts';
+
+/** What the order process acts on. */
+export interface OrderProcessDeps {
+  readonly handler: CommandHandler;
+  readonly runtime: Runtime;
+  readonly directory: CustomerDirectory;
+  readonly payments: PaymentProvider;
+  readonly timers: Pick<Timers, 'arm' | 'disarm'>;
+  readonly notifications: NotificationOutbox;
+  /** Around each effect, for traces. */
+  readonly aroundStep?: AroundStep;
+}
+
+/** Runs an effect; may hand on an occasion of its own to hear of what is reported. */
+export type AroundStep = (
+  effect: OrderEffect,
+  occasion: Occasion,
+  run: (occasion: Occasion) => Promise<void>,
+) => Promise<void>;
+
+/** An event of an order, and the means to act on it. */
+export interface Occasion {
+  readonly orderId: string;
+  /** Of the event's commit. */
+  readonly position: number;
+  readonly consumed: ConsumedEvent<OrderEvent>;
+  readonly deps: OrderProcessDeps;
+  /** What accompanies a command; `purpose` names it among those of the same commit. */
+  meta(purpose: string): CommandMeta;
+  /** Tells the order what was done. */
+  report(purpose: string, command: UntimedCommand): Promise<void>;
+  /** Tells the order that a step has failed for good. */
+  reject(purpose: string, step: OrderStep, code: string, reason: string): Promise<void>;
+}
+
+type WithoutTime<Command> = Command extends unknown ? Omit<Command, 'at'> : never;
+type UntimedCommand = WithoutTime<OrderCommand>;
+
+/** Puts an event together with what its effects need. */
+export function occasionOf(
+  deps: OrderProcessDeps,
+  delivery: Delivery<OrderEvent>,
+  consumed: ConsumedEvent<OrderEvent>,
+): Occasion {
+  const { position, stream } = delivery;
+  const meta: Occasion['meta'] = (purpose) => causedBy(position, consumed, purpose);
+
+  const report: Occasion['report'] = async (purpose, command) => {
+    // Spreading forgets which member of the union it was; only the time was missing.
+    const timed = { ...command, at: deps.runtime.now() } as OrderCommand;
+    const reply = await perform(deps.handler, order, stream.id, timed, meta(purpose));
+    // A late report changes nothing and is not refused; what is refused needs a person.
+    if (reply.outcome === 'rejected') throw new ProcessFault(`${stream.id}: ${reply.rejection.message}`);
+  };
+
+  return {
+    orderId: stream.id,
+    position,
+    consumed,
+    deps,
+    meta,
+    report,
+    reject: (purpose, step, code, reason) => report(purpose, { type: 'reject', step, code, reason }),
+  };
+}

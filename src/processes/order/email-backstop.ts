@@ -1,0 +1,60 @@
+import { type EmailEvent, email } from '../../domain/email.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Consumer } from '../engine/reaction.ts';
+import type { Timer, Timers } from '../engine/timers/timers.ts';
+import { createOrderPolicy, type RetrySettings } from './commands.ts';
+
+/** The kind of the timer that looks at a claim of an address again. */
+export const EMAIL_CLAIM = 'email-claim';
+
+/** Past the moment at which a claim is stale by anybody's clock, in milliseconds. */
+const MARGIN_MS = 5_000;
+
+/**
+ * Ends the claim of an address whose registration or change never came: abandons the attempt, then releases the
+ * claim. `pending`: too young to be ended; `settled`: it was ended, or needs no ending.
+ */
+export type AbandonStaleClaim = (emailId: string) => Promise<'settled' | 'pending'>;
+
+/** A claim that is not old enough yet; trying again is right. */
+export class ClaimPending extends Error {
+  readonly retryable = true;
+
+  constructor(emailId: string) {
+    super(`The claim of the address ${emailId} may still be completed.`);
+    this.name = 'ClaimPending';
+  }
+}
+
+export const emailBackstop = { name: 'email-backstop', sources: [email] } as const;
+
+/** Sees to it that every claim of an address is looked at again once it could be stale (protocol 4). */
+export function createEmailBackstop(
+  deps: {
+    readonly runtime: Runtime;
+    readonly timers: Pick<Timers, 'arm'>;
+    /** As the use cases have it, in milliseconds. */
+    readonly staleClaimMs: number;
+  },
+  retries: Partial<RetrySettings> = {},
+): Consumer<EmailEvent> {
+  const { runtime, timers, staleClaimMs } = deps;
+  return {
+    ...emailBackstop,
+    policy: createOrderPolicy(runtime, retries),
+    handle: async ({ events, stream }) => {
+      for (const { event } of events) {
+        if (event.$typeName !== 'jetledger.email.v1.EmailClaimed') continue;
+        const at = Number(event.claimedAt) + staleClaimMs + MARGIN_MS;
+        await timers.arm({ kind: EMAIL_CLAIM, id: stream.id, at });
+      }
+    },
+  };
+}
+
+/** Handles a claim's timer that has fired. @throws ClaimPending when it must be called again later */
+export function createClaimTimeout(abandonStaleClaim: AbandonStaleClaim) {
+  return async function lookAgain({ id }: Timer): Promise<void> {
+    if ((await abandonStaleClaim(id)) === 'pending') throw new ClaimPending(id);
+  };
+}

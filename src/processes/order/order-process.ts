@@ -1,0 +1,105 @@
+import { type OrderEvent, order } from '../../domain/order.ts';
+import type { Consumer } from '../engine/reaction.ts';
+import { createOrderPolicy, isTransient, type RetrySettings } from './commands.ts';
+import { PAYMENT_DEADLINE } from './deadline.ts';
+import { type Occasion, type OrderProcessDeps, occasionOf } from './effect-context.ts';
+import { type OrderEffect, react } from './react.ts';
+import {
+  authorisePayment,
+  capturePayment,
+  notify,
+  releaseStock,
+  reserveStock,
+  returnPayment,
+  shipStock,
+} from './steps.ts';
+
+/**
+ * Does what an effect says. Safe to repeat at any time and by any worker, also by one that comes late.
+ * @throws what the ports throw, CommandConflict, ProcessFault
+ */
+export async function execute(effect: OrderEffect, occasion: Occasion): Promise<void> {
+  const { orderId, deps } = occasion;
+  switch (effect.type) {
+    case 'validate-customer':
+      return validateCustomer(effect.userId, occasion);
+    case 'reserve-stock':
+      return reserveStock(effect.items, occasion);
+    case 'authorise-payment':
+      return authorisePayment(effect, occasion);
+    case 'capture-payment':
+      return capturePayment(occasion);
+    case 'release-stock':
+      return releaseStock(effect.items, occasion);
+    case 'return-payment':
+      return returnPayment(occasion);
+    case 'ship-stock':
+      return shipStock(effect.items, occasion);
+    case 'arm-deadline':
+      return deps.timers.arm({ kind: PAYMENT_DEADLINE, id: orderId, at: effect.at });
+    case 'disarm-deadline':
+      return deps.timers.disarm(PAYMENT_DEADLINE, orderId);
+    case 'notify':
+      return notify(effect.kind, occasion);
+  }
+}
+
+const UNFIT = {
+  unknown: ['customer/unknown', 'There is no such customer.'],
+  deactivated: ['customer/deactivated', "The customer's account is deactivated."],
+} as const;
+
+async function validateCustomer(userId: string, occasion: Occasion): Promise<void> {
+  const { position, deps, report, reject } = occasion;
+  const purpose = 'validate-customer';
+  const status = await deps.directory.customer(userId, position);
+  if (status === 'active') {
+    return report(purpose, { type: 'recordCustomerValidated', directoryPosition: position });
+  }
+  const [code, reason] = UNFIT[status];
+  return reject(purpose, 'customer_validation', code, reason);
+}
+
+export const orderProcess = { name: 'order-process', sources: [order] } as const;
+
+/**
+ * Drives orders from placed to confirmed, or to their end with everything given back. Its state is the order's own
+ * stream: each event is looked at together with what the order is by now.
+ */
+export function createOrderProcess(
+  deps: OrderProcessDeps,
+  retries: Partial<RetrySettings> = {},
+): Consumer<OrderEvent> {
+  const { aroundStep } = deps;
+  const step = (effect: OrderEffect, occasion: Occasion): Promise<void> =>
+    aroundStep === undefined
+      ? execute(effect, occasion)
+      : aroundStep(effect, occasion, (own) => execute(effect, own));
+  return {
+    ...orderProcess,
+    policy: createOrderPolicy(deps.runtime, retries),
+    handle: async (delivery) => {
+      for (const consumed of delivery.events) {
+        const { state } = await deps.handler.load(order, delivery.stream.id);
+        const occasion = occasionOf(deps, delivery, consumed);
+        await all(react(consumed.event, state).map((effect) => () => step(effect, occasion)));
+      }
+    },
+  };
+}
+
+/**
+ * Runs every one, also after a failure: that stock cannot be released is no reason to keep the customer's money.
+ * @throws the first failure, rather one that a retry may mend than one that parks the event
+ */
+async function all(runs: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const run of runs) {
+    try {
+      await run();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures.find(isTransient) ?? failures[0];
+}

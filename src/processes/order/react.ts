@@ -1,0 +1,100 @@
+import type { KnownOrder, OrderEvent, OrderState } from '../../domain/order.ts';
+
+/** A line's product and how many of it. */
+export interface Item {
+  readonly sku: string;
+  readonly quantity: number;
+}
+
+/** What the order process does to the world because of an event. Each is safe to repeat: its keys come from the order. */
+export type OrderEffect =
+  /** Asks the order side's own customer directory, as of at least the event's position. */
+  | { readonly type: 'validate-customer'; readonly userId: string }
+  | { readonly type: 'reserve-stock'; readonly items: readonly Item[] }
+  | {
+      readonly type: 'authorise-payment';
+      readonly amountMinor: bigint;
+      readonly currency: string;
+      readonly token: string;
+    }
+  | { readonly type: 'capture-payment' }
+  /** Also where nothing is reserved yet: a late reservation must be refused. */
+  | { readonly type: 'release-stock'; readonly items: readonly Item[] }
+  /** Cancels the payment, or refunds it when it was captured; also when the provider knows of none yet. */
+  | { readonly type: 'return-payment' }
+  | { readonly type: 'ship-stock'; readonly items: readonly Item[] }
+  /** `at`: milliseconds since the Unix epoch, from the event. */
+  | { readonly type: 'arm-deadline'; readonly at: number }
+  | { readonly type: 'disarm-deadline' }
+  | { readonly type: 'notify'; readonly kind: 'order-confirmed' | 'order-rejected' | 'order-shipped' };
+
+const NOTHING: readonly OrderEffect[] = [];
+
+/**
+ * What is to be done because of an event of an order.
+ * @param order as it is when the event is handled, not when it happened: what was done meanwhile is not done again,
+ *   and a step of an order that has ended meanwhile is not begun
+ */
+export function react(event: OrderEvent, order: OrderState): readonly OrderEffect[] {
+  if (order.status === 'absent') return NOTHING;
+  switch (event.$typeName) {
+    case 'jetledger.order.v1.OrderPlaced':
+      return begin(order);
+    case 'jetledger.order.v1.CustomerValidated':
+      return isAt(order, 'inventory') ? [{ type: 'reserve-stock', items: order.items }] : NOTHING;
+    case 'jetledger.order.v1.OrderStockReserved':
+      return isAt(order, 'payment') && order.paymentId === undefined ? [authorise(order)] : NOTHING;
+    case 'jetledger.order.v1.PaymentAuthorised':
+      return isAt(order, 'payment') ? [{ type: 'capture-payment' }] : NOTHING;
+    case 'jetledger.order.v1.OrderConfirmed':
+      return confirmed(order);
+    case 'jetledger.order.v1.OrderRejected':
+      return [...compensate(order), { type: 'notify', kind: 'order-rejected' }];
+    case 'jetledger.order.v1.OrderCancelled':
+      return compensate(order);
+    case 'jetledger.order.v1.OrderShipped':
+      return [
+        { type: 'ship-stock', items: order.items },
+        { type: 'notify', kind: 'order-shipped' },
+      ];
+    case 'jetledger.order.v1.PaymentCaptured':
+    case 'jetledger.order.v1.OrderStockReleased':
+    case 'jetledger.order.v1.PaymentCancelled':
+    case 'jetledger.order.v1.PaymentRefunded':
+    case 'jetledger.order.v1.OrderDelivered':
+      return NOTHING;
+    default:
+      event satisfies never;
+      return NOTHING;
+  }
+}
+
+function begin(order: KnownOrder): readonly OrderEffect[] {
+  if (order.status !== 'placed') return NOTHING;
+  const deadline = { type: 'arm-deadline', at: order.paymentDueAt } as const;
+  if (order.step !== 'customer_validation') return [deadline];
+  return [deadline, { type: 'validate-customer', userId: order.userId }];
+}
+
+function isAt(order: KnownOrder, step: 'inventory' | 'payment'): boolean {
+  return order.status === 'placed' && order.step === step;
+}
+
+function authorise({ totalMinor, currency, paymentToken }: KnownOrder): OrderEffect {
+  return { type: 'authorise-payment', amountMinor: totalMinor, currency, token: paymentToken };
+}
+
+/** A customer who has cancelled meanwhile hears of no confirmation. */
+function confirmed(order: KnownOrder): readonly OrderEffect[] {
+  const disarm = { type: 'disarm-deadline' } as const;
+  return order.status === 'cancelled' ? [disarm] : [disarm, { type: 'notify', kind: 'order-confirmed' }];
+}
+
+/** Gives back whatever may have been taken, also what a worker that is late may still be taking. */
+function compensate(order: KnownOrder): readonly OrderEffect[] {
+  const effects: OrderEffect[] = [];
+  if (order.paymentTouched && !order.paymentReturned) effects.push({ type: 'return-payment' });
+  if (order.stockTouched && !order.stockReleased) effects.push({ type: 'release-stock', items: order.items });
+  effects.push({ type: 'disarm-deadline' });
+  return effects;
+}

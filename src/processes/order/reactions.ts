@@ -1,0 +1,38 @@
+import type { Consumer, Source } from '../engine/reaction.ts';
+import type { RetrySettings } from './commands.ts';
+import { createCustomerWatch, customerWatch } from './customer-watch.ts';
+import type { OrderProcessDeps } from './effect-context.ts';
+import { createEmailBackstop, emailBackstop } from './email-backstop.ts';
+import { createOrderProcess, orderProcess } from './order-process.ts';
+import type { OpenOrders } from './ports.ts';
+import { createStockWatch, stockWatch } from './stock-watch.ts';
+
+/** What a consumer is called and reads, for those who look at it from outside. */
+export interface ConsumerDescription {
+  readonly name: string;
+  readonly sources: readonly Source[];
+}
+
+/** Every consumer of the product. */
+export const consumerDescriptions: readonly ConsumerDescription[] = [
+  orderProcess,
+  stockWatch,
+  customerWatch,
+  emailBackstop,
+];
+
+export interface ConsumersDeps extends OrderProcessDeps {
+  readonly openOrders: Pick<OpenOrders, 'ofUser'>;
+  /** Age from which an e-mail claim may be taken over, in milliseconds. */
+  readonly staleClaimMs: number;
+}
+
+/** The consumers of `consumerDescriptions`, with what they act on. */
+export function createConsumers(deps: ConsumersDeps, retries: Partial<RetrySettings> = {}): Consumer[] {
+  return [
+    createOrderProcess(deps, retries) as Consumer,
+    createStockWatch(deps, retries) as Consumer,
+    createCustomerWatch(deps, retries) as Consumer,
+    createEmailBackstop(deps, retries) as Consumer,
+  ];
+}

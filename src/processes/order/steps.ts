@@ -1,0 +1,140 @@
+import { type OrderEvent, order } from '../../domain/order.ts';
+import { product } from '../../domain/product.ts';
+import type { Notification } from '../notification/port.ts';
+import { ProcessFault, perform } from './commands.ts';
+import type { Occasion } from './effect-context.ts';
+import type { Item, OrderEffect } from './react.ts';
+
+/**
+ * Reserves line after line; the first refusal rejects the order. What was reserved before it is released because of
+ * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two lines.
+ */
+export async function reserveStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+  const { orderId, deps, meta, report, reject } = occasion;
+  for (const { sku, quantity } of items) {
+    const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
+    const reply = await perform(deps.handler, product, sku, command, meta('reserve-stock'));
+    if (reply.outcome !== 'rejected') continue;
+    const [code, reason] =
+      reply.rejection.code === 'product/insufficient-stock'
+        ? ['inventory/insufficient-stock', `There is not enough stock of ${sku}.`]
+        : ['inventory/unavailable', `${sku} cannot be delivered any more.`];
+    return reject('reserve-stock', 'inventory', code, reason);
+  }
+  return report('reserve-stock', { type: 'recordStockReserved' });
+}
+
+/** Releases what is reserved on every line and bars the order from each, then records that on the order. */
+export async function releaseStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+  await forEachProduct(items, occasion, 'releaseStock', 'release-stock');
+  return occasion.report('release-stock', { type: 'recordStockReleased' });
+}
+
+/** Takes what is reserved out of the warehouse. */
+export function shipStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+  return forEachProduct(items, occasion, 'shipStock', 'ship-stock');
+}
+
+async function forEachProduct(
+  items: readonly Item[],
+  { orderId, deps, meta }: Occasion,
+  type: 'releaseStock' | 'shipStock',
+  purpose: string,
+): Promise<void> {
+  for (const { sku } of items) {
+    const command = { type, orderId, at: deps.runtime.now() };
+    const reply = await perform(deps.handler, product, sku, command, meta(purpose));
+    if (reply.outcome === 'rejected') throw new ProcessFault(`${sku}: ${reply.rejection.message}`);
+  }
+}
+
+type Authorisation = Extract<OrderEffect, { type: 'authorise-payment' }>;
+
+/** Somebody ended the payment at the provider itself; the order must not wait for it. */
+const GIVEN_UP = ['payment', 'payment/cancelled', 'The payment was cancelled at the provider.'] as const;
+
+/** Makes the intent known and authorises it. The order's id is the payment's key, for ever. */
+export async function authorisePayment(effect: Authorisation, occasion: Occasion): Promise<void> {
+  const { orderId: key, report, reject } = occasion;
+  const { payments } = occasion.deps;
+  const { amountMinor, currency, token } = effect;
+  await payments.createIntent({ key, amountMinor, currency, token });
+  const result = await payments.authorise(key);
+  switch (result.outcome) {
+    case 'authorised': {
+      const { paymentId } = result;
+      return report('authorise-payment', { type: 'recordAuthorised', paymentId, amountMinor, currency });
+    }
+    case 'declined':
+      return reject('authorise-payment', 'payment', `payment/${result.code}`, result.message);
+    case 'cancelled':
+      return reject('authorise-payment', ...GIVEN_UP);
+  }
+}
+
+/** Takes the money; only the provider's own word confirms the order. */
+export async function capturePayment(occasion: Occasion): Promise<void> {
+  const { orderId: key, report, reject } = occasion;
+  const result = await occasion.deps.payments.capture(key);
+  switch (result.outcome) {
+    case 'captured': {
+      const { paymentId, amountMinor, currency } = result;
+      return report('capture-payment', { type: 'recordCaptured', paymentId, amountMinor, currency });
+    }
+    case 'declined':
+      return reject('capture-payment', 'payment', `payment/${result.code}`, result.message);
+    case 'cancelled':
+      return reject('capture-payment', ...GIVEN_UP);
+  }
+}
+
+/**
+ * Ends the payment at the provider for ever, before anything else is asked: whatever a late worker still sends under
+ * this key is refused there. Money that was taken already, perhaps unknown to the order, is given back (protocol 11).
+ */
+export async function returnPayment(occasion: Occasion): Promise<void> {
+  const { orderId: key, report } = occasion;
+  const { payments } = occasion.deps;
+  const cancelled = await payments.cancel(key);
+  if (cancelled.outcome === 'cancelled') {
+    const { paymentId } = cancelled;
+    return report('return-payment', { type: 'recordPaymentCancelled', paymentId });
+  }
+  const { paymentId, amountMinor, currency } = await payments.refund(key);
+  return report('return-payment', { type: 'recordPaymentRefunded', paymentId, amountMinor, currency });
+}
+
+type Kind = Extract<OrderEffect, { type: 'notify' }>['kind'];
+
+/** Puts the notification of an event on its stream; its id derives from the event. */
+export async function notify(kind: Kind, occasion: Occasion): Promise<void> {
+  const { orderId, position, consumed, deps } = occasion;
+  // Whose order it is never changes, so any knowledge of it will do.
+  const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
+  if (state.status === 'absent') throw new ProcessFault(`There is no order ${orderId} to tell of.`);
+  const notification: Notification = {
+    id: `${position}/${kind}`,
+    kind,
+    userId: state.userId,
+    orderId,
+    text: textOf(kind, consumed.event),
+    time: consumed.time,
+    traceparent: consumed.traceparent,
+  };
+  return deps.notifications.publish(notification);
+}
+
+function textOf(kind: Kind, event: OrderEvent): string {
+  switch (kind) {
+    case 'order-confirmed':
+      return 'Your order is confirmed.';
+    case 'order-rejected': {
+      const reason = event.$typeName === 'jetledger.order.v1.OrderRejected' ? ` ${event.reason}` : '';
+      return `Your order could not be accepted.${reason}`;
+    }
+    case 'order-shipped': {
+      const tracking = event.$typeName === 'jetledger.order.v1.OrderShipped' ? event.tracking : '';
+      return tracking === '' ? 'Your order is on its way.' : `Your order is on its way: ${tracking}.`;
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { type OrderState, order } from '../../domain/order.ts';
+import { type ProductEvent, product } from '../../domain/product.ts';
+import type { CommandHandler } from '../../eventstore/command.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Consumer } from '../engine/reaction.ts';
+import { causedBy, createOrderPolicy, ProcessFault, perform, type RetrySettings } from './commands.ts';
+
+export const stockWatch = { name: 'stock-watch', sources: [product] } as const;
+
+/**
+ * Looks at every reservation once more: one that a late worker made for an order that had ended by then is released
+ * (protocol 10). It makes up for barred order ids that a product has forgotten.
+ */
+export function createStockWatch(
+  deps: { readonly handler: CommandHandler; readonly runtime: Runtime },
+  retries: Partial<RetrySettings> = {},
+): Consumer<ProductEvent> {
+  const { handler, runtime } = deps;
+  return {
+    ...stockWatch,
+    policy: createOrderPolicy(runtime, retries),
+    handle: async ({ events, position, stream }) => {
+      for (const consumed of events) {
+        if (consumed.event.$typeName !== 'jetledger.product.v1.StockReserved') continue;
+        const { orderId } = consumed.event;
+        const { state, version } = await handler.load(order, orderId);
+        if (!isLeftOver(state, version, position)) continue;
+        const command = { type: 'releaseStock' as const, orderId, at: runtime.now() };
+        const meta = causedBy(position, consumed, `release-left-over/${orderId}`);
+        const reply = await perform(handler, product, stream.id, command, meta);
+        if (reply.outcome === 'rejected') throw new ProcessFault(`${stream.id}: ${reply.rejection.message}`);
+      }
+    },
+  };
+}
+
+/**
+ * What was shipped had been reserved before the order said so, and leaves the warehouse because of that event:
+ * releasing it would keep it on hand. Only a reservation made after the order's last event is nobody's.
+ */
+function isLeftOver({ status }: OrderState, version: number, reservedAt: number): boolean {
+  if (status === 'rejected' || status === 'cancelled') return true;
+  return (status === 'shipped' || status === 'delivered') && reservedAt > version;
+}

@@ -1,0 +1,143 @@
+import {
+  type Attributes,
+  context,
+  type Meter,
+  type Span,
+  SpanStatusCode,
+  type Tracer,
+} from '@opentelemetry/api';
+import { type OrderEvent, order } from '../../domain/order.ts';
+import { codecOf } from '../../eventstore/codec/event-codec.ts';
+import { endFailed, SAYS, within } from '../../eventstore/telemetry/spans.ts';
+import { activeTrace, isSampled } from '../../eventstore/trace-context.ts';
+import type { EngineObserver, Work } from '../engine/observer.ts';
+import { boundedLabel } from '../engine/telemetry/metrics.ts';
+import type { AroundStep, Occasion } from './effect-context.ts';
+import type { OrderEffect } from './react.ts';
+
+type Step = 'customer_validation' | 'inventory' | 'payment';
+type StepEffect = Exclude<OrderEffect['type'], 'arm-deadline' | 'disarm-deadline' | 'notify'>;
+
+/** The span of each effect that is a step, and the part of the order that it belongs to. */
+const STEPS: Readonly<Record<StepEffect, { readonly span: string; readonly step: Step }>> = {
+  'validate-customer': { span: 'customer_validation', step: 'customer_validation' },
+  'reserve-stock': { span: 'reserve_stock', step: 'inventory' },
+  'release-stock': { span: 'release_stock', step: 'inventory' },
+  'ship-stock': { span: 'ship_stock', step: 'inventory' },
+  'authorise-payment': { span: 'authorize_payment', step: 'payment' },
+  'capture-payment': { span: 'capture_payment', step: 'payment' },
+  'return-payment': { span: 'void_payment', step: 'payment' },
+};
+
+/**
+ * An INTERNAL span for each step of the order process. A step that fails for a reason of the business, which is no
+ * error of the program, is shown as failed with its code and its sentence: a reader of the trace looks for it.
+ */
+export function traceSteps(tracer: Tracer): AroundStep {
+  return async (effect, occasion, run) => {
+    const above = activeTrace();
+    const named = (STEPS as Readonly<Record<string, (typeof STEPS)[StepEffect]>>)[effect.type];
+    if (named === undefined || above === undefined || !isSampled(above)) return run(occasion);
+    const parent = context.active();
+    const attributes: Attributes = { [SAYS.step]: named.step, [SAYS.orderId]: occasion.orderId };
+    const span = tracer.startSpan(named.span, { attributes }, parent);
+    try {
+      await within(parent, span, () => run(watched(occasion, span, tracer)));
+      span.end();
+    } catch (error) {
+      endFailed(span, error);
+      throw error;
+    }
+  };
+}
+
+/** The occasion, with its step's span told what is reported to the order. */
+function watched(occasion: Occasion, span: Span, tracer: Tracer): Occasion {
+  const { report, reject } = occasion;
+  return {
+    ...occasion,
+    report: async (purpose, command) => {
+      if (command.type === 'recordPaymentRefunded') span.updateName('refund_payment');
+      if (command.type !== 'recordCaptured') return report(purpose, command);
+      // With the money taken the order is confirmed, in one commit.
+      return confirming(tracer, occasion, () => report(purpose, command));
+    },
+    reject: (purpose, step, code, reason) => {
+      span.setAttribute(SAYS.reason, code);
+      span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
+      return reject(purpose, step, code, reason);
+    },
+  };
+}
+
+async function confirming(tracer: Tracer, { orderId }: Occasion, run: () => Promise<void>): Promise<void> {
+  const parent = context.active();
+  const span = tracer.startSpan('confirm', { attributes: { [SAYS.orderId]: orderId } }, parent);
+  try {
+    await within(parent, span, run);
+    span.end();
+  } catch (error) {
+    endFailed(span, error);
+    throw error;
+  }
+}
+
+/** The provider's own codes are among them, and nobody knows how many it has. */
+const MAX_CODES = 40;
+
+/** Where an order stands after an event; undefined for events that are only steps on the way. */
+interface Standing {
+  readonly status: string;
+  readonly step: string;
+  readonly code: string;
+}
+
+/**
+ * Counts orders by what they became, at the process that handled the event: once for each event, and again for one
+ * whose handling was repeated after a crash or on a redrive.
+ */
+export function meterOrders(meter: Meter): EngineObserver {
+  const orders = meter.createCounter('jetledger.orders', { description: 'Orders by what they became' });
+  for (const status of ['placed', 'confirmed', 'rejected', 'expired', 'cancelled', 'shipped', 'delivered']) {
+    orders.add(0, { status, step: '', code: '' });
+  }
+  const bounded = boundedLabel(MAX_CODES);
+  return {
+    outcome: ({ consumer, commit }, outcome) => {
+      if (outcome !== 'handled' || consumer !== 'order-process') return;
+      for (const { status, step, code } of standingsOf(commit)) {
+        orders.add(1, { status, step, code: bounded(code) });
+      }
+    },
+  };
+}
+
+function standingsOf(commit: Work['commit']): Standing[] {
+  if (commit.stream.category !== order.category) return [];
+  const { decode } = codecOf<OrderEvent>(order);
+  return commit.decisions.flatMap(({ events }) =>
+    events.flatMap((stored) => standingOf(decode(stored)) ?? []),
+  );
+}
+
+function standingOf(event: OrderEvent): Standing | undefined {
+  const plain = (status: string): Standing => ({ status, step: '', code: '' });
+  switch (event.$typeName) {
+    case 'jetledger.order.v1.OrderPlaced':
+      return plain('placed');
+    case 'jetledger.order.v1.OrderConfirmed':
+      return plain('confirmed');
+    case 'jetledger.order.v1.OrderCancelled':
+      return plain('cancelled');
+    case 'jetledger.order.v1.OrderShipped':
+      return plain('shipped');
+    case 'jetledger.order.v1.OrderDelivered':
+      return plain('delivered');
+    case 'jetledger.order.v1.OrderRejected': {
+      const { step, code } = event;
+      return { status: code === 'payment/expired' ? 'expired' : 'rejected', step, code };
+    }
+    default:
+      return undefined;
+  }
+}

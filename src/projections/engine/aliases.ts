@@ -1,0 +1,129 @@
+import type { Bucket } from '../../eventstore/bucket.ts';
+import { LogUnavailable } from '../../eventstore/errors.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { readCheckpoint } from './checkpoint.ts';
+import type { GroupCount } from './groups.ts';
+
+export interface BucketTraits {
+  /**
+   * True when an acknowledged write must survive a crash of the server: rows that cross aggregates, aliases.
+   * Rows of one aggregate are healed from the log, so their bucket may be a faster one. What such a bucket loses
+   * is its newest writes, and only when its server dies, which every connection notices: so the first call on a
+   * handle after its connection was lost must throw LogUnavailable, and calls under way then must throw. The view
+   * starts again from its checkpoint. One runner alone would also notice it by the revisions; where two write,
+   * the other's writes hide it.
+   */
+  readonly durable: boolean;
+}
+
+/** Where buckets come from. Names are letters, digits and `_`. */
+export interface Buckets {
+  /** The bucket, or undefined when there is none. @throws LogUnavailable */
+  open(name: string): Promise<Bucket | undefined>;
+  /** The bucket, made when there is none. @throws LogUnavailable */
+  create(name: string, traits: BucketTraits): Promise<Bucket>;
+  /** Deletes a bucket and all its rows; nothing when there is none. @throws LogUnavailable */
+  drop(name: string): Promise<void>;
+  /** The names of all buckets that begin with `prefix`. @throws LogUnavailable */
+  list(prefix: string): Promise<readonly string[]>;
+}
+
+/** Which bucket holds the live rows of a view. */
+export interface Alias {
+  readonly bucket: string;
+  /** Of the projection that fills it. */
+  readonly version: string;
+  /** Into how many groups its rows are shared out; each has a checkpoint. Absent = 1. */
+  readonly groups?: GroupCount;
+}
+
+/** The bucket that a view is read from. */
+export interface LiveBucket {
+  readonly bucket: Bucket;
+  readonly groups: GroupCount;
+}
+
+/** The aliases of all views, in one small bucket. */
+export interface Aliases {
+  /** @throws LogUnavailable */
+  read(view: string): Promise<{ alias: Alias; revision: number } | undefined>;
+  /** Points the view at a bucket, when nobody has done so since `revision` (0 = never); false otherwise. */
+  point(view: string, alias: Alias, revision: number): Promise<boolean>;
+}
+
+export function createAliases(buckets: Buckets, prefix: string): Aliases {
+  const name = `${prefix}_views`;
+  return {
+    read: async (view) => {
+      const row = await (await buckets.open(name))?.get(view, { leader: true });
+      if (row === undefined || row.value.length === 0) return undefined;
+      const alias = JSON.parse(Buffer.from(row.value).toString('utf8')) as Alias;
+      return { alias, revision: row.revision };
+    },
+    point: async (view, alias, revision) => {
+      const bucket = await buckets.create(name, { durable: true });
+      const value = Buffer.from(JSON.stringify(alias));
+      return (await bucket.write({ key: view, value, expectedRevision: revision, position: 0 })).written;
+    },
+  };
+}
+
+const NUMBER = /_v(\d+)$/;
+
+/** The name of the n-th bucket of a view. */
+export function bucketName(prefix: string, view: string, n: number): string {
+  return `${prefix}_${view}_v${n}`;
+}
+
+/** The buckets of one view, oldest first. */
+export async function bucketsOf(
+  buckets: Buckets,
+  prefix: string,
+  view: string,
+): Promise<{ name: string; n: number }[]> {
+  const start = `${prefix}_${view}_v`;
+  return (await buckets.list(start))
+    .filter((name) => NUMBER.exec(name)?.index === start.length - 2)
+    .map((name) => ({ name, n: Number(NUMBER.exec(name)?.[1]) }))
+    .sort((a, b) => a.n - b.n);
+}
+
+/** Finds the live bucket of a view, looking again at most every `resolveMs`. */
+export interface BucketResolver {
+  /** Undefined while the view has none. @throws LogUnavailable, also when its bucket is of another life of the log */
+  current(view: string): Promise<LiveBucket | undefined>;
+}
+
+export function createBucketResolver(deps: {
+  buckets: Buckets;
+  aliases: Aliases;
+  runtime: Runtime;
+  resolveMs: number;
+  /** The log's life; what was folded from another one is not shown (protocol 15). */
+  incarnation: string;
+}): BucketResolver {
+  const { buckets, aliases, runtime, resolveMs, incarnation } = deps;
+  const known = new Map<string, { live: LiveBucket | undefined; until: number }>();
+  const open = async ({ bucket: name, groups = 1 }: Alias): Promise<LiveBucket | undefined> => {
+    const bucket = await buckets.open(name);
+    if (bucket === undefined) return undefined;
+    const checkpoint = await readCheckpoint(bucket, { count: groups, index: 0 });
+    if (checkpoint !== undefined && checkpoint.value.incarnation !== incarnation) {
+      throw new LogUnavailable(
+        `the bucket ${name} was filled from another life of the log; rebuild its view`,
+      );
+    }
+    return { bucket, groups };
+  };
+  return {
+    current: async (view) => {
+      const last = known.get(view);
+      if (last?.live !== undefined && runtime.now() < last.until) return last.live;
+      const found = await aliases.read(view);
+      const same = last?.live !== undefined && last.live.bucket.name === found?.alias.bucket;
+      const live = same ? last.live : found && (await open(found.alias));
+      known.set(view, { live, until: runtime.now() + resolveMs });
+      return live;
+    },
+  };
+}

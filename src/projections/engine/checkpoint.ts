@@ -1,0 +1,270 @@
+import type { Bucket, Row } from '../../eventstore/bucket.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { SlotGroup } from '../../eventstore/stream.ts';
+import { BucketRewound, ForeignCheckpoint } from './errors.ts';
+import { allGroups, type GroupCount, keyOfGroup, WHOLE } from './groups.ts';
+
+/** The key of a group's checkpoint in the view's own bucket; no row can have it. */
+export function checkpointKey(group: SlotGroup): string {
+  return keyOfGroup('checkpoint', group);
+}
+
+/** The key of the only checkpoint of a view of one group. */
+export const CHECKPOINT_KEY = checkpointKey(WHOLE);
+
+/**
+ * What a checkpoint says. It stands in the bucket of the rows that it covers and is written after them, so a bucket
+ * that forgets its newest writes forgets the checkpoint first. A checkpoint written after such a loss would lie:
+ * `covers` shows it, because then the checkpoint's own revision is not above it.
+ */
+export interface CheckpointValue {
+  /** Every row has seen all commits up to here. */
+  readonly position: number;
+  /** The highest revision that the rows up to `position` are known to have. */
+  readonly covers: number;
+  /** What the checkpoint before this one proved; the fence on its revision shows that it was still there. */
+  readonly proven: number;
+  /** The life of the log whose positions these are. */
+  readonly incarnation: string;
+  /** The projection's version. */
+  readonly version: string;
+  /** When it was written, in milliseconds since the Unix epoch. */
+  readonly at: number;
+}
+
+/** A stored checkpoint as its readers need it. */
+export interface StoredCheckpoint {
+  readonly value: CheckpointValue;
+  readonly revision: number;
+  /** The position that can be relied on. */
+  readonly position: number;
+}
+
+/** The checkpoint of a group, through the leader; undefined when none was written. @throws LogUnavailable */
+export async function readCheckpoint(bucket: Bucket, group = WHOLE): Promise<StoredCheckpoint | undefined> {
+  return parseCheckpoint(await bucket.get(checkpointKey(group), { leader: true }));
+}
+
+/** The checkpoint of the group that is furthest behind; undefined when one has none. @throws LogUnavailable */
+export async function readLowest(bucket: Bucket, count: GroupCount): Promise<StoredCheckpoint | undefined> {
+  let lowest: StoredCheckpoint | undefined;
+  for (const stored of await Promise.all(allGroups(count).map((group) => readCheckpoint(bucket, group)))) {
+    if (stored === undefined) return undefined;
+    if (lowest === undefined || stored.position < lowest.position) lowest = stored;
+  }
+  return lowest;
+}
+
+/** What a stored checkpoint says. */
+export function parseCheckpoint(row: Row | undefined): StoredCheckpoint | undefined {
+  if (row === undefined || row.value.length === 0) return undefined;
+  const value = JSON.parse(Buffer.from(row.value).toString('utf8')) as CheckpointValue;
+  const sound = value.covers < row.revision;
+  return { value, revision: row.revision, position: sound ? value.position : value.proven };
+}
+
+/** Where a new bucket's group begins: everything up to `position` is there already. @returns false when it had one */
+export async function beginAt(deps: CheckpointDeps, position: number, covers: number): Promise<boolean> {
+  return (await writeCheckpoint(deps, checkpointValue(deps, position, covers, 0), 0)).written;
+}
+
+export interface CheckpointDeps {
+  readonly view: string;
+  readonly version: string;
+  readonly bucket: Bucket;
+  readonly group: SlotGroup;
+  readonly incarnation: string;
+  readonly runtime: Runtime;
+}
+
+/**
+ * Reads where a group is, or writes that it is at the beginning, before any row is.
+ * @throws ForeignCheckpoint of another incarnation or version, or beyond `head`, the log's end (protocol 15)
+ */
+export async function openCheckpoint(
+  deps: CheckpointDeps,
+  head: () => Promise<number>,
+): Promise<{ position: number; revision: number }> {
+  const { bucket, view, group } = deps;
+  for (;;) {
+    const stored = await readCheckpoint(bucket, group);
+    if (stored !== undefined) {
+      const { incarnation, version } = stored.value;
+      const refuse = (why: string) => new ForeignCheckpoint(view, bucket.name, why);
+      if (incarnation !== deps.incarnation) {
+        throw refuse(`it was filled from the log's life ${incarnation}, and this one is ${deps.incarnation}`);
+      }
+      if (version !== deps.version) throw refuse(`it holds version ${version}, and this is ${deps.version}`);
+      // Asked after the checkpoint was read: another process may move both on in between.
+      const end = await head();
+      if (stored.value.position > end) {
+        throw refuse(`its checkpoint ${stored.value.position} lies beyond the log's end ${end}`);
+      }
+      return stored;
+    }
+    const result = await writeCheckpoint(deps, checkpointValue(deps, 0, 0, 0), 0);
+    if (result.written) return { position: 0, revision: result.revision };
+  }
+}
+
+export function checkpointValue(
+  deps: CheckpointDeps,
+  position: number,
+  covers: number,
+  proven: number,
+): CheckpointValue {
+  const { incarnation, version, runtime } = deps;
+  return { position, covers, proven, incarnation, version, at: runtime.now() };
+}
+
+export function writeCheckpoint(
+  { bucket, group }: CheckpointDeps,
+  value: CheckpointValue,
+  expectedRevision: number,
+) {
+  const key = checkpointKey(group);
+  const bytes = Buffer.from(JSON.stringify(value));
+  return bucket.write({ key, value: bytes, expectedRevision, position: value.position });
+}
+
+/** Somebody who waits for a checkpoint. */
+export interface Waiting {
+  /** Resolves when the position is stored, and when the view has ended. */
+  readonly reached: Promise<void>;
+  /** The wait is over. */
+  cancel(): void;
+}
+
+/** A group's place in the log. */
+export interface Checkpoint {
+  /** The newest position that is stored. */
+  readonly position: number;
+  /** Says that there may be something to write; writes at the next due time, and at once what somebody waits for. */
+  changed(): void;
+  /** Waits for a position; it is stored as soon as it can be, without pacing. */
+  hurry(position: number): Waiting;
+  /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
+  flush(): Promise<void>;
+  /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
+  verify(): Promise<void>;
+  /** No more writes are begun. */
+  stop(): void;
+}
+
+/**
+ * Paces a group's checkpoints, `intervalMs` apart. `current` says what is acknowledged now; `failed` hears what it
+ * cannot get over.
+ */
+export function createCheckpoint(
+  deps: CheckpointDeps & { readonly intervalMs: number },
+  opened: { position: number; revision: number },
+  current: () => { position: number; covers: number },
+  failed: (error: unknown) => void,
+): Checkpoint {
+  const { bucket, group, runtime, intervalMs } = deps;
+  const waiters = new Set<{ readonly position: number; readonly resolve: () => void }>();
+  let { position, revision } = opened;
+  let due = false;
+  let stopped = false;
+  let lastTry = Number.NEGATIVE_INFINITY;
+  let writing: Promise<void> | undefined;
+
+  const release = (): void => {
+    for (const waiter of waiters) {
+      if (!stopped && waiter.position > position) continue;
+      waiters.delete(waiter);
+      waiter.resolve();
+    }
+  };
+
+  const write = async (): Promise<void> => {
+    lastTry = runtime.now();
+    for (let next = current(); next.position > position && !stopped; next = current()) {
+      const value = checkpointValue(deps, next.position, next.covers, position);
+      const result = await writeCheckpoint(deps, value, revision);
+      if (result.written) {
+        if (result.revision <= next.covers) throw new BucketRewound(bucket.name, checkpointKey(group));
+        revision = result.revision;
+        position = next.position;
+        return;
+      }
+      const stored = await readCheckpoint(bucket, group);
+      if (stored === undefined || stored.position < position) {
+        throw new BucketRewound(bucket.name, checkpointKey(group));
+      }
+      // Another runner feeds the same bucket: go on from what it wrote.
+      ({ revision, position } = stored);
+    }
+  };
+
+  const flush = async (): Promise<void> => {
+    while (writing !== undefined) await writing.catch(() => undefined);
+    writing = write();
+    try {
+      await writing;
+    } finally {
+      writing = undefined;
+    }
+    release();
+  };
+
+  const attempt = async (): Promise<void> => {
+    try {
+      await flush();
+    } catch (error) {
+      if (!stopped) failed(error);
+      return;
+    }
+    writeForWaiters();
+  };
+
+  function writeForWaiters(): void {
+    if (stopped || writing !== undefined || waiters.size === 0) return;
+    const reachable = current().position;
+    for (const waiter of waiters) {
+      if (waiter.position > position && waiter.position <= reachable) {
+        void attempt();
+        return;
+      }
+    }
+  }
+
+  const later = async (): Promise<void> => {
+    await runtime.sleep(Math.max(0, lastTry + intervalMs - runtime.now()));
+    due = false;
+    if (!stopped) await attempt();
+  };
+
+  return {
+    get position() {
+      return position;
+    },
+    changed: () => {
+      writeForWaiters();
+      if (due || stopped) return;
+      due = true;
+      void later();
+    },
+    hurry: (wanted) => {
+      let cancel: () => void = () => undefined;
+      const reached = new Promise<void>((resolve) => {
+        const waiter = { position: wanted, resolve };
+        waiters.add(waiter);
+        cancel = () => waiters.delete(waiter);
+      });
+      release();
+      writeForWaiters();
+      return { reached, cancel };
+    },
+    flush,
+    verify: async () => {
+      const known = revision;
+      const stored = await readCheckpoint(bucket, group);
+      if ((stored?.revision ?? 0) < known) throw new BucketRewound(bucket.name, checkpointKey(group));
+    },
+    stop: () => {
+      stopped = true;
+      release();
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import type { Log } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Alias, Aliases, Buckets } from './aliases.ts';
+import type { FactDecoder } from './facts.ts';
+import type { Reader } from './reader.ts';
+import type { ProjectionSettings } from './settings.ts';
+
+/** What every part that runs views needs. */
+export interface EngineDeps {
+  readonly log: Log;
+  readonly buckets: Buckets;
+  readonly aliases: Aliases;
+  readonly decode: FactDecoder;
+  readonly runtime: Runtime;
+  readonly settings: ProjectionSettings;
+  readonly reader: Reader;
+}
+
+/** The alias as it was read, with its fence. */
+export interface LiveAlias {
+  readonly alias: Alias;
+  readonly revision: number;
+}

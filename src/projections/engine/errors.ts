@@ -1,0 +1,92 @@
+import { EventStoreError } from '../../eventstore/errors.ts';
+import type { StreamRef } from '../../eventstore/stream.ts';
+
+/** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
+export class PoisonEvent extends EventStoreError {
+  readonly view: string;
+  readonly position: number;
+
+  constructor(view: string, position: number, cause: unknown) {
+    super(
+      'view/poison-event',
+      `The read model ${view} cannot apply the commit at position ${position} and stands still there: ${reasonOf(cause)}`,
+      { cause },
+    );
+    this.view = view;
+    this.position = position;
+  }
+}
+
+/** An aggregate's commit could not be decoded or folded; the view's policy decides what follows. */
+export class FoldFailure extends Error {
+  readonly stream: StreamRef;
+  readonly position: number;
+
+  constructor(stream: StreamRef, position: number, cause: unknown) {
+    super(`${stream.category}/${stream.id} cannot be folded at position ${position}: ${reasonOf(cause)}`, {
+      cause,
+    });
+    this.name = 'FoldFailure';
+    this.stream = stream;
+    this.position = position;
+  }
+}
+
+/** What was asked for would leave the view other than the plain fold of the log, or cannot be done. */
+export class RebuildRefused extends EventStoreError {
+  constructor(view: string, why: string) {
+    super('view/rebuild-refused', `The read model ${view} was left as it is: ${why}`);
+  }
+}
+
+/** @throws EventStoreError `view/cancelled` once the signal has fired */
+export function checkCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new EventStoreError('view/cancelled', 'The rebuild was cancelled.');
+}
+
+/** A row that several groups might own. */
+export function foreignKey(view: string, key: string): EventStoreError {
+  return new EventStoreError(
+    'view/foreign-key',
+    `The read model ${view} made the row key ${key}: with several groups, or with parking, it must be the aggregate's id.`,
+  );
+}
+
+/** The view's bucket belongs to another life of the log (protocol 15); rebuild the view. */
+export class ForeignCheckpoint extends EventStoreError {
+  constructor(view: string, bucket: string, why: string) {
+    super(
+      'view/foreign-checkpoint',
+      `The read model ${view} (bucket ${bucket}) does not belong to this log: ${why}. Rebuild it: jetledger rebuild ${view}`,
+    );
+  }
+}
+
+/** The bucket no longer holds writes that it had acknowledged; the view starts again from its stored checkpoint. */
+export class BucketRewound extends EventStoreError {
+  constructor(bucket: string, key: string) {
+    super('view/bucket-rewound', `The bucket ${bucket} lost acknowledged writes (seen at ${key}).`, {
+      retryable: true,
+    });
+  }
+}
+
+/** A bucket whose rows cross aggregates lost writes; such rows cannot be healed one by one. */
+export class RowsLost extends EventStoreError {
+  constructor(view: string, bucket: string, key: string) {
+    super(
+      'view/rows-lost',
+      `The bucket ${bucket} of the read model ${view} lost acknowledged writes (seen at ${key}). Rebuild it: jetledger rebuild ${view}`,
+    );
+  }
+}
+
+/** Whether waiting and starting again can help. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof EventStoreError && error.retryable;
+}
+
+/** The message of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,123 @@
+import type { Row } from '../../../eventstore/bucket.ts';
+import type { Runtime } from '../../../eventstore/runtime.ts';
+import type { LiveBucket } from '../aliases.ts';
+import { InvalidCursor, type Page, type PageRequest, ViewBehind } from '../reading.ts';
+import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
+import { createSortedIndex, type PlacesOf, rowKeyOf, type SortedIndex } from './sorted-index.ts';
+
+/** A place in a list: the last key, or the index, that the page before ended with. */
+export type Place = string | number;
+
+/** What a cursor belongs to: the list, and the life of the log that its places come from. */
+export interface CursorScope {
+  readonly list: string;
+  readonly incarnation: string;
+}
+
+/** A place as an opaque token of a URL. */
+export function encodeCursor(scope: CursorScope, place: Place): string {
+  return Buffer.from(JSON.stringify([scope.list, scope.incarnation, place])).toString('base64url');
+}
+
+/** The string that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor */
+export function keyOfCursor(scope: CursorScope, cursor: string | undefined): string | undefined {
+  const place = decode(scope, cursor);
+  if (place !== undefined && typeof place !== 'string') throw new InvalidCursor();
+  return place;
+}
+
+/** The index, 1 or more, that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor */
+export function indexOfCursor(scope: CursorScope, cursor: string | undefined): number | undefined {
+  const place = decode(scope, cursor);
+  if (place === undefined) return undefined;
+  if (typeof place !== 'number' || !Number.isSafeInteger(place) || place < 1) throw new InvalidCursor();
+  return place;
+}
+
+function decode(scope: CursorScope, cursor: string | undefined): unknown {
+  if (cursor === undefined) return undefined;
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    throw new InvalidCursor();
+  }
+  if (!Array.isArray(parts) || parts.length !== 3) throw new InvalidCursor();
+  const [list, incarnation, place] = parts as unknown[];
+  if (list !== scope.list || incarnation !== scope.incarnation) throw new InvalidCursor();
+  return place;
+}
+
+/** Pages over the rows of a view in the order of a sorted index, which is built at the first page and after each switch. */
+export interface IndexPages {
+  /**
+   * A page of the places that begin with `prefix`. A row is shown when it is still at the place where the index had
+   * it. Places never change their order, so what stays in a list comes once, whatever is written meanwhile.
+   * @throws InvalidCursor, ViewBehind, LogUnavailable
+   */
+  page(list: IndexedList, request: PageRequest): Promise<Page>;
+  stop(): void;
+}
+
+export interface IndexedList {
+  readonly scope: CursorScope;
+  readonly prefix: string;
+  readonly descending?: boolean;
+}
+
+const PAUSE_MS = 5;
+
+export function createIndexPages(deps: {
+  view: string;
+  access: ViewAccess;
+  placesOf: PlacesOf;
+  runtime: Runtime;
+}): IndexPages {
+  const { view, access, placesOf, runtime } = deps;
+  let current: { bucket: string; index: SortedIndex } | undefined;
+
+  const indexOf = (live: LiveBucket): SortedIndex => {
+    if (current?.bucket === live.bucket.name && current.index.alive()) return current.index;
+    current?.index.stop();
+    current = { bucket: live.bucket.name, index: createSortedIndex(live, placesOf) };
+    return current.index;
+  };
+
+  /** The watch comes a little after the bucket. */
+  const waitFor = async (index: SortedIndex, minPosition: number, end: number): Promise<void> => {
+    while (index.alive() && index.position() < minPosition) {
+      if (runtime.now() >= end) throw new ViewBehind(view, minPosition, index.position());
+      await runtime.sleep(PAUSE_MS);
+    }
+  };
+
+  return {
+    page: async ({ scope, prefix, descending = false }, request) => {
+      const { limit, cursor, minPosition } = request;
+      const behind = keyOfCursor(scope, cursor);
+      const end = runtime.now() + (request.waitMs ?? DEFAULT_WAIT_MS);
+      const live = await access.bucket(request);
+      if (live === undefined) return { items: [] };
+      const index = indexOf(live);
+      const leader = minPosition !== undefined;
+      if (leader) await waitFor(index, minPosition, end);
+      const places = await index.places();
+      const found = descending
+        ? places.before(prefix, behind, limit + 1)
+        : places.after(prefix, behind, limit + 1);
+      const shown = found.slice(0, limit);
+      const rows = await Promise.all(shown.map((place) => live.bucket.get(rowKeyOf(place), { leader })));
+      const items = rows.flatMap((row, i) => (isAt(row, shown[i] ?? '', placesOf) ? [row.value] : []));
+      const last = shown.at(-1);
+      return found.length > limit && last !== undefined
+        ? { items, next: encodeCursor(scope, last) }
+        : { items };
+    },
+    stop: () => current?.index.stop(),
+  };
+}
+
+/** A row may have been removed or changed since the index saw it. */
+function isAt(row: Row | undefined, place: string, placesOf: PlacesOf): row is Row {
+  return row !== undefined && row.value.length > 0 && placesOf(row).includes(place);
+}

@@ -1,0 +1,68 @@
+import type { ParkedRow } from './dead-letters.ts';
+/** A row as the API serves it. */
+export interface ReadRow {
+  /** UTF-8 JSON, passed through to the client. */
+  readonly json: Uint8Array;
+  /** Position of the last commit that the row has seen; for a row of one aggregate also the aggregate's version. */
+  readonly position: number;
+}
+
+export interface ReadOptions {
+  /** The answer must show at least this position of the log; reads through the leader. */
+  readonly minPosition?: number | undefined;
+  /** How long to wait for it, in milliseconds; default 2,000. */
+  readonly waitMs?: number | undefined;
+}
+
+export interface PageRequest extends ReadOptions {
+  /** 1 to 200. */
+  readonly limit: number;
+  /** Opaque, from an earlier page; holds keys, never revisions. */
+  readonly cursor?: string | undefined;
+}
+
+export interface Page {
+  /** Rows as UTF-8 JSON, in the list's order. */
+  readonly items: readonly Uint8Array[];
+  /** The cursor of the next page; absent on the last one. */
+  readonly next?: string | undefined;
+}
+
+/** A view did not reach the demanded position in time. */
+export class ViewBehind extends Error {
+  readonly view: string;
+  readonly wanted: number;
+  readonly reached: number;
+
+  constructor(view: string, wanted: number, reached: number) {
+    super(
+      `The read model ${view} is at position ${reached}; ${wanted} was asked for. Try again, or ask for less.`,
+    );
+    this.name = 'ViewBehind';
+    this.view = view;
+    this.wanted = wanted;
+    this.reached = reached;
+  }
+}
+
+/** A cursor that this service did not make. */
+export class InvalidCursor extends Error {
+  constructor() {
+    super('The cursor is not one of this list: start again without it.');
+    this.name = 'InvalidCursor';
+  }
+}
+
+/** How far a view is. */
+export interface ViewStatus {
+  readonly view: string;
+  readonly position: number;
+  /** Commits of the log that the view has not applied yet. */
+  readonly lag: number;
+  readonly running: boolean;
+  readonly lastError?: string | undefined;
+  /** How many of the view's groups run in this process. */
+  readonly groups?: { readonly owned: number; readonly of: number };
+  /** Rows that are put aside: each shows what it was before the event that could not be applied. */
+  readonly parked?: readonly ParkedRow[];
+}

@@ -1,0 +1,236 @@
+import { trace } from '@opentelemetry/api';
+import type { Bucket } from '../../../eventstore/bucket.ts';
+import type { Runtime } from '../../../eventstore/runtime.ts';
+import { endFailed, SAYS } from '../../../eventstore/telemetry/spans.ts';
+import { INSTRUMENTATION } from '../../../eventstore/trace-context.ts';
+import { type Alias, bucketName, bucketsOf } from '../aliases.ts';
+import { readCheckpoint, readLowest } from '../checkpoint.ts';
+import type { EngineDeps, LiveAlias } from '../engine.ts';
+import { checkCancelled, RebuildRefused } from '../errors.ts';
+import { type GroupCount, groupCountOf } from '../groups.ts';
+import { allOf, type KeptGroups, keepGroups } from '../kept-groups.ts';
+import { type Projection, versionOf } from '../projection.ts';
+
+/** The name that no bucket of the view has had yet. */
+export async function nextName(deps: EngineDeps, projection: Projection): Promise<string> {
+  const { buckets, settings } = deps;
+  const all = await bucketsOf(buckets, settings.prefix, projection.name);
+  return bucketName(settings.prefix, projection.name, (all.at(-1)?.n ?? 0) + 1);
+}
+
+/**
+ * A bucket other than the live one that only has to be caught up: of this version and this life of the log. Of
+ * several the one that has come furthest; undefined when there is none. @throws LogUnavailable
+ */
+export async function reusableName(
+  deps: EngineDeps,
+  projection: Projection,
+  live: Alias | undefined,
+): Promise<string | undefined> {
+  const { buckets, settings, log } = deps;
+  const count = groupCountOf(projection, settings);
+  let best: { name: string; position: number } | undefined;
+  for (const { name } of await bucketsOf(buckets, settings.prefix, projection.name)) {
+    if (name === live?.bucket) continue;
+    const bucket = await buckets.open(name);
+    if (bucket === undefined) continue;
+    const [stored, lowest] = await Promise.all([
+      readCheckpoint(bucket, { count, index: 0 }),
+      readLowest(bucket, count),
+    ]);
+    const { version, incarnation } = stored?.value ?? {};
+    if (version !== versionOf(projection, count) || incarnation !== log.incarnation) continue;
+    // Nobody could go on with it: it covers commits that this log does not have (protocol 15).
+    if (await liesBeyond(deps, lowest?.position ?? 0)) continue;
+    const position = lowest?.position ?? 0;
+    if (best === undefined || position >= best.position) best = { name, position };
+  }
+  return best?.name;
+}
+
+/**
+ * What a bucket's checkpoint says of the log; 0 for one of another life of the log, or beyond its end.
+ * @throws LogUnavailable
+ */
+export async function checkpointOf(deps: EngineDeps, name: string, count: GroupCount): Promise<number> {
+  const bucket = await deps.buckets.open(name);
+  const stored = bucket === undefined ? undefined : await readLowest(bucket, count);
+  if (stored?.value.incarnation !== deps.log.incarnation) return 0;
+  return (await liesBeyond(deps, stored.position)) ? 0 : stored.position;
+}
+
+/** Whether a checkpoint that was read before covers more than there is; a sound one never does. */
+async function liesBeyond({ log }: EngineDeps, position: number): Promise<boolean> {
+  return position > 0 && position > (await log.head());
+}
+
+/**
+ * Deletes the view's buckets that are not in `keep`, but not before `graceMs` after `since`: until then a reader may
+ * hold one of them.
+ * @returns their names
+ */
+export async function dropSpare(
+  deps: EngineDeps,
+  projection: Projection,
+  keep: ReadonlySet<string | undefined>,
+  since: number,
+): Promise<string[]> {
+  const { buckets, settings, runtime } = deps;
+  const spare: string[] = [];
+  for (const { name } of await bucketsOf(buckets, settings.prefix, projection.name)) {
+    if (!keep.has(name)) spare.push(name);
+  }
+  if (spare.length > 0) await sleepUntil(runtime, since + settings.graceMs);
+  for (const name of spare) await buckets.drop(name);
+  return spare;
+}
+
+async function sleepUntil(runtime: Runtime, time: number): Promise<void> {
+  const left = time - runtime.now();
+  if (left > 0) await runtime.sleep(left);
+}
+
+/** How far a bucket that is being filled has come. */
+export interface RebuildProgress {
+  readonly view: string;
+  /** Commits of the log that are taken in. */
+  readonly applied: number;
+  /** Commits in the log. */
+  readonly total: number;
+  readonly eventsPerSecond: number;
+  readonly etaSeconds: number;
+}
+
+export interface BesideOptions {
+  /** Take over a bucket of this version that is there already; otherwise begin with an empty one, or with `only` refuse. */
+  readonly resume: boolean | 'only';
+  /** Puts rows into a bucket before it is fed. */
+  readonly seed?: ((bucket: Bucket) => Promise<void>) | undefined;
+  /** Looks at the bucket once it has caught up and before it is switched to; it is fed meanwhile. */
+  readonly compare?: ((bucket: Bucket) => Promise<void>) | undefined;
+  readonly onProgress?: ((progress: RebuildProgress) => void) | undefined;
+  /** Gives up; what is filled so far stays and can be resumed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Feed the bucket for so long after the switch, until running services have noticed it. */
+  readonly feedMs?: number | undefined;
+}
+
+const LOOK_EVERY_MS = 100;
+
+/**
+ * Fills a bucket beside the live one and points the view at it once it has reached both the live checkpoint and the
+ * log's end. Readers keep the old bucket until then.
+ * @returns the bucket, and false when another process has switched the view first
+ * @throws RebuildRefused, or what stopped the view; the live bucket is then as it was
+ */
+export async function buildBeside(
+  deps: EngineDeps,
+  projection: Projection,
+  live: LiveAlias | undefined,
+  options: BesideOptions,
+): Promise<{ bucket: string; switched: boolean }> {
+  const reusable = options.resume === false ? undefined : await reusableName(deps, projection, live?.alias);
+  if (reusable === undefined && options.resume === 'only') {
+    const why = 'no earlier bucket holds this version of it; a service of another version switches by itself';
+    throw new RebuildRefused(projection.name, why);
+  }
+  const name = reusable ?? (await nextName(deps, projection));
+  const bucket = await deps.buckets.create(name, { durable: projection.crossesAggregates });
+  if (reusable === undefined) await options.seed?.(bucket);
+  const count = groupCountOf(projection, deps.settings);
+  const kept = keepGroups({ ...deps, projection, bucket: name, count });
+  kept.own(allOf(count));
+  try {
+    const oldCheckpoint = async () =>
+      live === undefined ? 0 : checkpointOf(deps, live.alias.bucket, live.alias.groups ?? 1);
+    await caughtUp(deps, projection, kept, oldCheckpoint, options);
+    if (options.compare !== undefined) {
+      await options.compare(bucket);
+      await caughtUp(deps, projection, kept, oldCheckpoint, { ...options, onProgress: undefined });
+    }
+    const alias = {
+      bucket: name,
+      version: versionOf(projection, count),
+      ...(count > 1 && { groups: count }),
+    };
+    const switched = await deps.aliases.point(projection.name, alias, live?.revision ?? 0);
+    if (switched && options.feedMs !== undefined) await deps.runtime.sleep(options.feedMs);
+    return { bucket: name, switched };
+  } finally {
+    await kept.stop();
+  }
+}
+
+async function caughtUp(
+  deps: EngineDeps,
+  projection: Projection,
+  kept: KeptGroups,
+  oldCheckpoint: () => Promise<number>,
+  options: BesideOptions,
+): Promise<void> {
+  const { log, runtime } = deps;
+  let failure: unknown;
+  void kept.ended.then((error) => {
+    failure = error;
+  });
+  const started = runtime.now();
+  let first: number | undefined;
+  let eventsBefore = 0;
+  for (;;) {
+    if (failure !== undefined) throw failure;
+    checkCancelled(options.signal);
+    const target = Math.max(await log.head(), await oldCheckpoint());
+    const applied = kept.delivered ?? kept.position ?? 0;
+    if (first === undefined && kept.delivered !== undefined) {
+      first = applied;
+      eventsBefore = kept.events;
+    }
+    const seconds = Math.max((runtime.now() - started) / 1000, 0.001);
+    const commitsPerSecond = (applied - (first ?? applied)) / seconds;
+    options.onProgress?.({
+      view: projection.name,
+      applied,
+      total: target,
+      eventsPerSecond: Math.max(0, kept.events - eventsBefore) / seconds,
+      etaSeconds: commitsPerSecond > 0 ? Math.max(0, target - applied) / commitsPerSecond : 0,
+    });
+    if (kept.running && (kept.position ?? 0) >= target) return;
+    await runtime.sleep(LOOK_EVERY_MS);
+  }
+}
+
+/** What a rebuild tells of itself. */
+interface Telling {
+  readonly onProgress: (progress: RebuildProgress) => void;
+}
+
+/** A span of its own trace for the filling of a bucket, with how much of the log went through it. */
+export async function traceRebuild<T extends { readonly bucket: string; readonly switched: boolean }>(
+  view: string,
+  run: (telling: Telling) => Promise<T>,
+): Promise<T> {
+  const span = trace.getTracer(INSTRUMENTATION).startSpan(`rebuild ${view}`, { root: true });
+  let last: RebuildProgress | undefined;
+  const onProgress = (progress: RebuildProgress): void => {
+    last = progress;
+  };
+  const counts = () => ({
+    [SAYS.view]: view,
+    'jetledger.rebuild.position': last?.applied ?? 0,
+    'jetledger.rebuild.head': last?.total ?? 0,
+    'jetledger.rebuild.events_per_second': Math.round(last?.eventsPerSecond ?? 0),
+  });
+  try {
+    const result = await run({ onProgress });
+    span.setAttributes({
+      ...counts(),
+      'jetledger.rebuild.bucket': result.bucket,
+      'jetledger.rebuild.switched': result.switched,
+    });
+    span.end();
+    return result;
+  } catch (error) {
+    endFailed(span, error, counts());
+    throw error;
+  }
+}

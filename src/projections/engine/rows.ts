@@ -1,0 +1,289 @@
+import type { Bucket } from '../../eventstore/bucket.ts';
+import type { Log, RecordedCommit } from '../../eventstore/log.ts';
+import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
+import { BucketRewound, FoldFailure, foreignKey, isRetryable, RowsLost } from './errors.ts';
+import { type FactCommit, type FactDecoder, foldFacts, foldRow, visitRows } from './facts.ts';
+import { checkRowKey, type Projection } from './projection.ts';
+import type { ProjectionSettings } from './settings.ts';
+import { createWriter, type Entry, oldestUnacked, type SeenRevisions, unknownEntry } from './writer.ts';
+
+export interface LoaderDeps {
+  readonly projection: Projection;
+  readonly bucket: Bucket;
+  readonly log: Log;
+  readonly decode: FactDecoder;
+  readonly seen: SeenRevisions;
+}
+
+/** The JSON of a stored row; undefined for a tombstone. */
+export function parseRow(value: Uint8Array): unknown {
+  if (value.length === 0) return undefined;
+  return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8'));
+}
+
+/** Whether a commit may be folded onto an entry without losing what lies between. */
+export function follows(projection: Projection, entry: Entry, commit: RecordedCommit): boolean {
+  return projection.crossesAggregates || commit.previous === entry.position;
+}
+
+/**
+ * Fills an entry from the bucket, through the leader, and folds what waits for it: from what was kept, or else from the
+ * log. Commits may go on arriving meanwhile. `waiting` keeps only what the bucket has not seen.
+ * @returns how many commits the bucket had seen, which wait no longer
+ * @throws LogUnavailable; BucketRewound and RowsLost when the bucket forgot a write; FoldFailure when
+ *   decoding or `evolve` throws
+ */
+export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number> {
+  const { projection, bucket } = deps;
+  const stored = await bucket.get(entry.key, { leader: true });
+  const position = stored?.position ?? 0;
+  if (position < entry.acked) {
+    if (projection.crossesAggregates) throw new RowsLost(projection.name, bucket.name, entry.key);
+    throw new BucketRewound(bucket.name, entry.key);
+  }
+  deps.seen.highest = Math.max(deps.seen.highest, stored?.revision ?? 0);
+  entry.row = stored === undefined ? undefined : parseRow(stored.value);
+  entry.position = position;
+  entry.acked = position;
+  entry.revision = stored?.revision ?? 0;
+  entry.bytes = stored?.value.length ?? 0;
+  const before = entry.waiting.length;
+  entry.waiting = entry.waiting.filter((each) => each > position);
+  const seen = before - entry.waiting.length;
+  while (!foldKept(deps, entry)) await heal(deps, entry);
+  entry.kept = projection.crossesAggregates ? entry.kept.filter((each) => each.position > position) : [];
+  return seen;
+}
+
+/** Folds the kept commits in order; false at the first that does not follow, and when others wait too. */
+function foldKept({ projection, decode }: LoaderDeps, entry: Entry): boolean {
+  for (const commit of entry.kept) {
+    const { stream, position } = commit;
+    if (position <= entry.position) continue;
+    if (!follows(projection, entry, commit)) return false;
+    try {
+      visitRows(projection, decode(commit), (key, own) => {
+        if (key === entry.key) entry.row = foldFacts(projection, entry.row, own.facts);
+      });
+    } catch (error) {
+      throw new FoldFailure(stream, position, error);
+    }
+    entry.position = position;
+  }
+  return entry.position >= (entry.waiting.at(-1) ?? 0);
+}
+
+/**
+ * Brings the row up to the last commit that waits, from the log: from the stored row on when what waits was let go after
+ * it had been folded, from the first commit on when something is missing between.
+ */
+async function heal(deps: LoaderDeps, entry: Entry): Promise<void> {
+  const [first] = entry.waiting;
+  const position = entry.waiting.at(-1);
+  if (position === undefined) return;
+  const letGo = entry.kept.every((commit) => commit.position !== first);
+  const from = letGo ? { row: entry.row, position: entry.position } : undefined;
+  const folded = await foldRow(deps, entry.stream, entry.key, position, from);
+  entry.row = folded.row;
+  entry.position = position;
+}
+
+/** An entry for a commit that is the first of its aggregate: nothing can be stored before it. */
+export function firstEntry(key: string, stream: StreamRef): Entry {
+  const entry = unknownEntry(key, stream);
+  entry.phase = 'clean';
+  return entry;
+}
+
+/** The rows of one view in memory, and what is under way between them and the bucket. */
+export interface Rows {
+  /** Folds a commit into a row; the writing happens later. Commits at or below the row's position change nothing. */
+  touch(key: string, commit: FactCommit): void;
+  /** Sends what waits; `live` = there is nothing more to come for now, so do not wait for more. */
+  flush(live: boolean): void;
+  /** Commits that touched a row and are not acknowledged. */
+  backlog(): number;
+  /** The highest position at or below `delivered` up to which everything is acknowledged. */
+  floor(delivered: number): number;
+  /** Nothing more is sent, and answers that are still to come are ignored. */
+  stop(): void;
+}
+
+/** Told about every progress, and once about what the view cannot get over by itself. */
+export interface RowsEvents {
+  progressed(): void;
+  /** A commit cannot be folded. True = its aggregate is put aside, and nothing from that commit on is handed in again. */
+  poisoned(failure: FoldFailure): boolean;
+  failed(error: unknown, position: number | undefined): void;
+}
+
+export function createRows(
+  deps: LoaderDeps & { group: SlotGroup; runtime: Runtime; settings: ProjectionSettings },
+  events: RowsEvents,
+): Rows {
+  const { projection, runtime, settings } = deps;
+  const oneGroupOwns = deps.group.count > 1 || projection.onPoison === 'park-aggregate';
+  const entries = new Map<string, Entry>();
+  const busy = new Set<Entry>();
+  let backlog = 0;
+  let cachedBytes = 0;
+  let stopped = false;
+
+  const queue = (entry: Entry): void => {
+    entry.phase = 'queued';
+    busy.add(entry);
+    writer.enqueue(entry);
+  };
+
+  const load = async (entry: Entry): Promise<void> => {
+    entry.phase = 'loading';
+    entry.gap = false;
+    busy.add(entry);
+    try {
+      const seen = await loadEntry(deps, entry);
+      backlog -= seen;
+    } catch (error) {
+      backlog = recount();
+      if (!stopped) void trouble(entry, error);
+      return;
+    }
+    if (stopped) return;
+    settle(entry);
+    writer.pump();
+  };
+
+  // After a failure the list of an entry may have shrunk by any number.
+  const recount = (): number => {
+    let sum = 0;
+    for (const entry of busy) sum += entry.waiting.length + entry.sent.length;
+    return sum;
+  };
+
+  const settle = (entry: Entry): void => {
+    entry.attempts = 0;
+    cachedBytes += entry.bytes - entry.counted;
+    entry.counted = entry.bytes;
+    if (entry.gap) void load(entry);
+    else if (entry.waiting.length > 0) queue(entry);
+    else {
+      entry.phase = 'clean';
+      busy.delete(entry);
+    }
+    events.progressed();
+  };
+
+  const takeBack = (entry: Entry): void => {
+    entry.waiting = entry.sent.concat(entry.waiting);
+    entry.sent = [];
+  };
+
+  const trouble = async (entry: Entry, error: unknown): Promise<void> => {
+    entry.phase = 'loading';
+    if (error instanceof FoldFailure && events.poisoned(error)) {
+      entry.waiting = entry.waiting.filter((position) => position < error.position);
+      entry.kept = entry.kept.filter(({ position }) => position < error.position);
+      backlog = recount();
+      void load(entry);
+      return;
+    }
+    // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
+    const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
+    if (!isRetryable(error) || ++entry.attempts >= attempts) {
+      events.failed(error, entry.waiting[0]);
+      return;
+    }
+    await runtime.sleep(backoffMs(runtime, entry.attempts, settings.backoffBaseMs, settings.backoffCapMs));
+    if (!stopped) void load(entry);
+  };
+
+  const acknowledged = (entry: Entry): void => {
+    entry.acked = entry.sent.at(-1) ?? entry.acked;
+    backlog -= entry.sent.length;
+    entry.sent = [];
+    if (projection.crossesAggregates)
+      entry.kept = entry.kept.filter(({ position }) => position > entry.acked);
+  };
+
+  const writer = createWriter(deps, {
+    written: (entry, revision) => {
+      if (stopped) return;
+      entry.revision = revision;
+      acknowledged(entry);
+      settle(entry);
+    },
+    refused: (entry) => {
+      if (stopped) return;
+      takeBack(entry);
+      void load(entry);
+    },
+    failed: (entry, error) => {
+      if (stopped) return;
+      takeBack(entry);
+      void trouble(entry, error);
+    },
+  });
+
+  const open = (key: string, { stream, previous }: RecordedCommit): Entry => {
+    checkRowKey(projection.name, key);
+    if (oneGroupOwns && key !== stream.id) throw foreignKey(projection.name, key);
+    const known = !projection.crossesAggregates && previous === 0;
+    const entry = known ? firstEntry(key, stream) : unknownEntry(key, stream);
+    entries.set(key, entry);
+    if (!known) void load(entry);
+    return entry;
+  };
+
+  /** Forgets rows, the oldest first; those that were touched since they were looked at last stay for another turn. */
+  const trim = (): void => {
+    let left = entries.size;
+    for (const entry of entries.values()) {
+      const tooMany = entries.size > settings.cacheRows || cachedBytes > settings.cacheBytes;
+      if (!tooMany || left-- <= 0) return;
+      if (entry.phase !== 'clean') continue;
+      entries.delete(entry.key);
+      if (entry.touched) {
+        entry.touched = false;
+        entries.set(entry.key, entry);
+      } else cachedBytes -= entry.counted;
+    }
+  };
+
+  return {
+    touch: (key, { commit: recorded, facts }) => {
+      let entry = entries.get(key);
+      if (entry === undefined) entry = open(key, recorded);
+      else entry.touched = true;
+      const loading = entry.phase === 'loading' || entry.gap;
+      if (!loading && recorded.position <= entry.position) return;
+      const gap = !loading && !follows(projection, entry, recorded);
+      const folds = !loading && !gap;
+      if (folds) {
+        entry.row = foldFacts(projection, entry.row, facts);
+        entry.position = recorded.position;
+      }
+      if (!folds || projection.crossesAggregates) entry.kept.push(recorded);
+      if (entry.waiting.length === 0) entry.waiting = [recorded.position];
+      else entry.waiting.push(recorded.position);
+      backlog++;
+      if (gap && entry.phase === 'writing') entry.gap = true;
+      else if (gap) void load(entry);
+      else if (entry.phase === 'clean') queue(entry);
+    },
+    flush: (live) => {
+      writer.pump(live || backlog >= settings.maxBacklog);
+      trim();
+    },
+    backlog: () => backlog,
+    floor: (delivered) => {
+      let floor = delivered;
+      for (const entry of busy) floor = Math.min(floor, (oldestUnacked(entry) ?? floor + 1) - 1);
+      return floor;
+    },
+    stop: () => {
+      stopped = true;
+      writer.stop();
+      entries.clear();
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import { backoffMs } from '../../eventstore/runtime.ts';
+import { type Alias, bucketName } from './aliases.ts';
+import type { Waiting } from './checkpoint.ts';
+import type { EngineDeps, LiveAlias } from './engine.ts';
+import { isRetryable, reasonOf } from './errors.ts';
+import { groupCountOf } from './groups.ts';
+import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
+import type { Sharing } from './members.ts';
+import { type Projection, versionOf } from './projection.ts';
+import type { ViewStatus } from './reading.ts';
+import { buildBeside, dropSpare, traceRebuild } from './rebuild/new-bucket.ts';
+
+/** Keeps one projection running on whichever bucket its alias names. */
+export interface Runner {
+  readonly projection: Projection;
+  status(): ViewStatus;
+  /** Waits for the checkpoint of a group of a bucket; undefined when it does not run here. */
+  hurry(bucket: string, index: number, position: number): Waiting | undefined;
+  stop(): Promise<void>;
+}
+
+interface Live {
+  readonly bucket: string;
+  readonly kept: KeptGroups;
+}
+
+/**
+ * Starts a projection. Without a bucket it makes the first one; a bucket of another version is left to its readers
+ * until a new one is filled. A switch by another process is followed; the bucket left behind is fed for `graceMs`,
+ * for readers that have not noticed yet.
+ */
+export function startRunner(
+  deps: EngineDeps & { sharing: Sharing | undefined; onError: (view: string, error: unknown) => void },
+  projection: Projection,
+): Runner {
+  const { aliases, buckets, runtime, settings, reader, sharing, onError } = deps;
+  const count = groupCountOf(projection, settings);
+  const version = versionOf(projection, count);
+  const retired = new Set<KeptGroups>();
+  const stopping = new AbortController();
+  const stop = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const stopped = stopping.signal;
+  let live: Live | undefined;
+  let lastError: unknown;
+
+  const retire = async (kept: KeptGroups): Promise<void> => {
+    retired.add(kept);
+    await Promise.race([runtime.sleep(settings.graceMs), stop]);
+    await kept.stop();
+    retired.delete(kept);
+  };
+
+  const share = async () => (sharing === undefined ? allOf(count) : sharing.groupsOf(projection.name, count));
+
+  const serve = async (name: string): Promise<void> => {
+    const mine = await share();
+    if (stopped.aborted) return;
+    if (live !== undefined) void retire(live.kept);
+    const kept = keepGroups({ ...deps, projection, bucket: name, count });
+    kept.own(mine);
+    live = { bucket: name, kept };
+    lastError = undefined;
+    void kept.ended.then((error) => {
+      if (error !== undefined) onError(projection.name, error);
+    });
+  };
+
+  const begin = async (): Promise<void> => {
+    const bucket = bucketName(settings.prefix, projection.name, 1);
+    await buckets.create(bucket, { durable: projection.crossesAggregates });
+    const alias: Alias = { bucket, version, ...(count > 1 && { groups: count }) };
+    await aliases.point(projection.name, alias, 0);
+  };
+
+  /** One instance builds; the others go on looking, and take over when it has gone. */
+  const build = async (found: LiveAlias): Promise<void> => {
+    const builders = await sharing?.groupsOf(projection.name, 1);
+    if (builders?.has(0) === false) return;
+    const since = runtime.now();
+    const built = await traceRebuild(projection.name, (telling) =>
+      buildBeside(deps, projection, found, { resume: true, signal: stopped, ...telling }),
+    );
+    if (stopped.aborted) return;
+    await look();
+    if (built.switched) {
+      await dropSpare(deps, projection, new Set([built.bucket, found.alias.bucket]), since);
+    }
+  };
+
+  const look = async (): Promise<void> => {
+    const found = await aliases.read(projection.name);
+    if (found === undefined) {
+      await begin();
+      return look();
+    }
+    if (found.alias.version === version) {
+      if (found.alias.bucket !== live?.bucket) return serve(found.alias.bucket);
+      live.kept.own(await share());
+      return live.kept.verify();
+    }
+    // A newer service has switched the view to its own version: this one feeds the old bucket until it is replaced.
+    if (live === undefined) await build(found);
+  };
+
+  const run = async (): Promise<void> => {
+    for (let attempt = 0; !stopped.aborted; attempt++) {
+      let pause = settings.resolveMs;
+      try {
+        await look();
+        attempt = 0;
+      } catch (error) {
+        if (stopped.aborted) return;
+        lastError = error;
+        if (!isRetryable(error)) {
+          onError(projection.name, error);
+          return;
+        }
+        pause = backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs);
+      }
+      await Promise.race([runtime.sleep(pause), stop]);
+    }
+  };
+
+  const running = run();
+  return {
+    projection,
+    status: () => {
+      const error = live?.kept.lastError ?? lastError;
+      const idle = live?.kept.owned === 0;
+      const position = live?.kept.position ?? (idle ? reader.head() : 0);
+      return {
+        view: projection.name,
+        position,
+        lag: Math.max(0, reader.head() - position),
+        running: live?.kept.running ?? false,
+        lastError: error === undefined ? undefined : reasonOf(error),
+        groups: { owned: live?.kept.owned ?? 0, of: count },
+        parked: live?.kept.parked() ?? [],
+      };
+    },
+    hurry: (bucket, index, position) =>
+      live?.bucket === bucket ? live.kept.hurry(index, position) : undefined,
+    stop: async () => {
+      stopping.abort();
+      await Promise.all([live?.kept.stop(), ...[...retired].map((kept) => kept.stop()), running]);
+    },
+  };
+}

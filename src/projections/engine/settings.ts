@@ -1,0 +1,55 @@
+import type { SlotGroup } from '../../eventstore/stream.ts';
+
+/** How the views run. Times in milliseconds. */
+export interface ProjectionSettings {
+  /** First part of every bucket name. */
+  readonly prefix: string;
+  /** Groups of a view that does not say how many it has. Changing it rebuilds such views beside the old buckets. */
+  readonly groups: SlotGroup['count'];
+  /** Single writes under way at once, per view. */
+  readonly maxInFlight: number;
+  /** Rows in one batch while catching up, where the bucket has batches; at most 1,000. */
+  readonly batchRows: number;
+  /** Rows kept in memory per view. */
+  readonly cacheRows: number;
+  /** The same as length of their JSON; in memory a row takes about four times that. */
+  readonly cacheBytes: number;
+  /** Rows not yet acknowledged at which a view asks its reader to wait; more than `batchRows`. */
+  readonly maxBacklog: number;
+  /** The least time between two checkpoints of a view of one group, when nobody waits for them. */
+  readonly checkpointMs: number;
+  /** A view joins a reader that is at most this many commits behind it; further away it reads alone until it has caught up. */
+  readonly joinDistance: number;
+  /** How often runners and readers look which bucket is the live one. */
+  readonly resolveMs: number;
+  /** Repeated failures of one row before its view starts again from its checkpoint. */
+  readonly rowAttempts: number;
+  readonly backoffBaseMs: number;
+  readonly backoffCapMs: number;
+  /** How long stopping waits for rows under way. */
+  readonly stopMs: number;
+  /** An instance that has not been heard of for this long has its groups taken over. */
+  readonly memberMs: number;
+  /** How long the previous bucket is still fed after a switch; longer than `resolveMs`. */
+  readonly graceMs: number;
+}
+
+/** What a service of ordinary size starts with. */
+export const defaultProjectionSettings: ProjectionSettings = {
+  prefix: 'jl',
+  groups: 1,
+  maxInFlight: 256,
+  batchRows: 900,
+  cacheRows: 50_000,
+  cacheBytes: 2 * 2 ** 20,
+  maxBacklog: 8_000,
+  checkpointMs: 100,
+  joinDistance: 10_000,
+  resolveMs: 1_000,
+  rowAttempts: 4,
+  backoffBaseMs: 50,
+  backoffCapMs: 5_000,
+  stopMs: 5_000,
+  memberMs: 5_000,
+  graceMs: 5_000,
+};

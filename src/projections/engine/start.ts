@@ -1,0 +1,87 @@
+import type { Log } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { type Buckets, createAliases } from './aliases.ts';
+import type { Waiting } from './checkpoint.ts';
+import { createFactDecoder } from './facts.ts';
+import type { Sharing } from './members.ts';
+import type { Projection } from './projection.ts';
+import { createReader } from './reader.ts';
+import type { ViewStatus } from './reading.ts';
+import { startRunner } from './runner.ts';
+import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
+import type { AroundCommit } from './telemetry.ts';
+
+/** The views that run in this process. */
+export interface Projections {
+  /** Stores what was taken in and the checkpoints; every view gives up after `stopMs`. */
+  stop(): Promise<void>;
+  /** How far each view is, as far as this process knows; asks nobody. Where it shares the groups: how far its own are. */
+  status(): readonly ViewStatus[];
+  /**
+   * Waits for the checkpoint of a group of a view's bucket and has it written as soon as it can be; undefined when
+   * this process does not run that group.
+   */
+  hurry(view: string, bucket: string, index: number, position: number): Waiting | undefined;
+  /**
+   * Resolves when the checkpoint of every group that runs here is at or above `position`. Rejects when a view has
+   * stopped for good.
+   */
+  waitUntil(position: number): Promise<void>;
+  /** How many scans of the log are under way; one when all views keep up. */
+  scans(): number;
+}
+
+const LOOK_EVERY_MS = 5;
+
+/**
+ * Starts the views. Faults that pass are waited out; `onError` hears of a view that has stopped for good, and the
+ * others go on. Any number of processes may run the same views at once; with `sharing` they divide the groups.
+ */
+export function startProjections(deps: {
+  log: Log;
+  buckets: Buckets;
+  projections: readonly Projection[];
+  runtime: Runtime;
+  settings?: Partial<ProjectionSettings>;
+  sharing?: Sharing;
+  onError?: (view: string, error: unknown) => void;
+  /** Told of each commit that a view is handed; for metrics. */
+  applied?: (view: string) => void;
+  around?: AroundCommit | undefined;
+}): Projections {
+  const { log, buckets, projections, runtime } = deps;
+  const settings = { ...defaultProjectionSettings, ...deps.settings };
+  const decode = createFactDecoder(projections.flatMap((projection) => projection.sources));
+  const reader = createReader({ log, decode, runtime, settings, applied: deps.applied, around: deps.around });
+  const aliases = createAliases(buckets, settings.prefix);
+  const failures = new Map<string, unknown>();
+  const onError = (view: string, error: unknown) => {
+    failures.set(view, error);
+    deps.onError?.(view, error);
+  };
+  const engine = { log, buckets, aliases, decode, runtime, settings, reader, onError };
+  const { sharing } = deps;
+  const runners = projections.map((projection) => startRunner({ ...engine, sharing }, projection));
+  const status = () => runners.map((runner) => runner.status());
+
+  return {
+    status,
+    scans: reader.scans,
+    hurry: (view, bucket, index, position) =>
+      runners.find(({ projection }) => projection.name === view)?.hurry(bucket, index, position),
+    stop: async () => {
+      await Promise.all(runners.map((runner) => runner.stop()));
+      reader.stop();
+      // Another instance notices a silent one too, only later.
+      await sharing?.leave().catch(() => undefined);
+    },
+    waitUntil: async (position) => {
+      for (;;) {
+        const behind = status().filter((view) => view.position < position);
+        if (behind.length === 0) return;
+        for (const { view, running } of behind) if (!running && failures.has(view)) throw failures.get(view);
+        await runtime.sleep(LOOK_EVERY_MS);
+      }
+    },
+  };
+}

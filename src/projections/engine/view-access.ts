@@ -1,0 +1,159 @@
+import type { Bucket } from '../../eventstore/bucket.ts';
+import type { Log } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import { groupOfSlot, slotOf } from '../../eventstore/stream.ts';
+import type { BucketResolver, LiveBucket } from './aliases.ts';
+import { readCheckpoint, type Waiting } from './checkpoint.ts';
+import { readMarks } from './dead-letters.ts';
+import { FoldFailure } from './errors.ts';
+import { createFactDecoder, foldRow } from './facts.ts';
+import type { Projection } from './projection.ts';
+import { type ReadOptions, type ReadRow, ViewBehind } from './reading.ts';
+import type { Projections } from './start.ts';
+
+/** How long a query waits for the demanded position when it does not say. */
+export const DEFAULT_WAIT_MS = 2_000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 80;
+
+/** What a look at a bucket found: the answer, or which group has only come how far. */
+export type Look<T> = { readonly answer: T } | { readonly reached: number; readonly index: number };
+
+/**
+ * Looks at the live bucket until it has the answer or the time is up. A group that runs in this process is asked to
+ * hurry, and wakes the query; others are looked at again after pauses that grow to 80 ms.
+ */
+export function createWaiting(deps: {
+  projection: { readonly name: string };
+  resolver: BucketResolver;
+  runtime: Runtime;
+  hurry?: Projections['hurry'] | undefined;
+}) {
+  const { resolver, runtime, hurry } = deps;
+  const view = deps.projection.name;
+
+  return async <T>(
+    minPosition: number,
+    options: ReadOptions,
+    look: (live: LiveBucket) => Promise<Look<T>>,
+  ): Promise<T> => {
+    const end = runtime.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
+    let reached = 0;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      const live = await resolver.current(view);
+      let local: Waiting | undefined;
+      if (live !== undefined) {
+        const seen = await look(live);
+        if ('answer' in seen) return seen.answer;
+        reached = seen.reached;
+        local = hurry?.(view, live.bucket.name, seen.index, minPosition);
+      }
+      const left = end - runtime.now();
+      if (left > 0)
+        await Promise.race([runtime.sleep(Math.min(pause, left)), ...(local ? [local.reached] : [])]);
+      local?.cancel();
+      if (left <= 0) throw new ViewBehind(view, minPosition, reached);
+    }
+  };
+}
+
+/** Reads of one view that may demand a position. Each look at the view asks anew which bucket is the live one. */
+export interface ViewAccess {
+  /** The row, or undefined; with `minPosition` not before everything up to it is in the row. @throws ViewBehind, LogUnavailable */
+  row(key: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+  /** The bucket once all its checkpoints are at `minPosition`; undefined when the view was never started. @throws ViewBehind, LogUnavailable */
+  bucket(options?: ReadOptions): Promise<LiveBucket | undefined>;
+}
+
+export interface AccessDeps {
+  readonly projection: Projection;
+  readonly log: Log;
+  readonly resolver: BucketResolver;
+  readonly runtime: Runtime;
+  /** Of the views that run in this process. */
+  readonly hurry?: Projections['hurry'] | undefined;
+}
+
+const ROW_ID = /^[A-Za-z0-9_-]{1,128}$/;
+
+/** Whether a row of that id can exist. Anything else could name a page of a list or the checkpoint. */
+export function isRowId(key: string): boolean {
+  return ROW_ID.test(key);
+}
+
+export function createViewAccess(deps: AccessDeps): ViewAccess {
+  const { projection, resolver } = deps;
+  const view = projection.name;
+  const until = createWaiting(deps);
+
+  /** The row of an aggregate that was put aside, from the log; the view may never get there. */
+  const aside = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
+    if (projection.onPoison !== 'park-aggregate') return undefined;
+    const { marks } = await readMarks(bucket, { count: groups, index });
+    return marks.get(key);
+  };
+  const decode = createFactDecoder(projection.sources);
+
+  return {
+    row: async (key, options = {}) => {
+      if (!isRowId(key)) return undefined;
+      const { minPosition } = options;
+      if (minPosition === undefined) {
+        const live = await resolver.current(view);
+        return live === undefined ? undefined : liveOnly(await readRow(live.bucket, key, false));
+      }
+      const slot = slotOf(key);
+      return until(minPosition, options, async ({ bucket, groups }) => {
+        const row = await readRow(bucket, key, true);
+        if (row !== undefined && row.position >= minPosition) return { answer: row };
+        const index = groupOfSlot(slot, groups);
+        const reached = (await readCheckpoint(bucket, { count: groups, index }))?.position ?? 0;
+        if (reached < minPosition) return { reached, index };
+        const mark = await aside(bucket, index, groups, key);
+        if (mark !== undefined) return { answer: await fromLog(mark.stream, row, minPosition) };
+        // The row may have been written between the two reads.
+        return { answer: await readRow(bucket, key, true) };
+      }).then(liveOnly);
+    },
+    bucket: (options = {}) => {
+      const { minPosition } = options;
+      if (minPosition === undefined) return resolver.current(view);
+      let done: { live: LiveBucket; groups: number } | undefined;
+      return until(minPosition, options, async (live) => {
+        // A group that was there once stays there; another bucket begins anew.
+        if (done?.live.bucket !== live.bucket) done = { live, groups: 0 };
+        for (; done.groups < live.groups; done.groups++) {
+          const index = done.groups;
+          const reached = (await readCheckpoint(live.bucket, { count: live.groups, index }))?.position ?? 0;
+          if (reached < minPosition) return { reached, index };
+        }
+        return { answer: live };
+      });
+    },
+  };
+
+  async function fromLog(
+    stream: { category: string; id: string },
+    row: ReadRow | undefined,
+    minPosition: number,
+  ): Promise<ReadRow> {
+    try {
+      const folded = await foldRow({ log: deps.log, projection, decode }, stream, stream.id);
+      const json = folded.row === undefined ? '' : JSON.stringify(folded.row);
+      return { json: Buffer.from(json), position: folded.position };
+    } catch (error) {
+      if (error instanceof FoldFailure) throw new ViewBehind(view, minPosition, row?.position ?? 0);
+      throw error;
+    }
+  }
+}
+
+async function readRow(bucket: Bucket, key: string, leader: boolean): Promise<ReadRow | undefined> {
+  const row = await bucket.get(key, { leader });
+  return row === undefined ? undefined : { json: row.value, position: row.position };
+}
+
+/** A removed row has a position, which is what the waiting looks at, but nothing to show. */
+function liveOnly(row: ReadRow | undefined): ReadRow | undefined {
+  return row === undefined || row.json.length === 0 ? undefined : row;
+}

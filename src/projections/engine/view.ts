@@ -1,0 +1,215 @@
+import type { Bucket } from '../../eventstore/bucket.ts';
+import type { Log, RecordedCommit } from '../../eventstore/log.ts';
+import type { Runtime } from '../../eventstore/runtime.ts';
+import type { SlotGroup } from '../../eventstore/stream.ts';
+import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts';
+import { openParking, type ParkedRow, type Parking } from './dead-letters.ts';
+import { BucketRewound, FoldFailure, isRetryable, PoisonEvent, RowsLost } from './errors.ts';
+import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
+import { type Projection, versionOf } from './projection.ts';
+import { createRows } from './rows.ts';
+import type { ProjectionSettings } from './settings.ts';
+
+/** One group of a projection at work on one bucket: takes its commits in order, each with exactly one effect. */
+export interface View {
+  readonly projection: Projection;
+  /** The share of the log that it takes; other commits must not be handed in. */
+  readonly group: SlotGroup;
+  readonly bucket: Bucket;
+  /** Position of the last commit that was handed in. */
+  readonly delivered: number;
+  /** Position up to which everything is stored and will never be read again. */
+  readonly checkpoint: number;
+  /** Takes a commit; one at or below `delivered` is ignored. */
+  apply(commit: FactCommit): void;
+  /** All commits up to `position` were handed in or do not concern this view; `live` = that is the log's end. */
+  reached(position: number, live: boolean): void;
+  /** Events taken in since it was opened. */
+  readonly events: number;
+  /** A commit of its share could not be decoded: parks the aggregate or stops the view, as its policy says. */
+  poisoned(commit: RecordedCommit, error: unknown): void;
+  /** Stops the view: what it took in is stored, then it ends with this error. */
+  fail(error: unknown): void;
+  /** Waits for a checkpoint, which is not paced then. */
+  hurry(position: number): Waiting;
+  /** The rows that are put aside. */
+  parked(): readonly ParkedRow[];
+  /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
+  relieved(): Promise<void> | undefined;
+  /**
+   * Looks whether the bucket still holds the checkpoint, and for rows that were released. A view whose bucket lost
+   * the checkpoint ends. @throws LogUnavailable
+   */
+  verify(): Promise<void>;
+  /** Resolves when the view has ended: with the error that ended it, or with undefined after `close`. */
+  readonly ended: Promise<unknown>;
+  /** Stores what was taken in, then the checkpoint; gives up after `stopMs`. Ends the view. */
+  close(): Promise<void>;
+}
+
+export interface ViewDeps {
+  readonly projection: Projection;
+  readonly group: SlotGroup;
+  readonly bucket: Bucket;
+  readonly log: Log;
+  readonly decode: FactDecoder;
+  readonly runtime: Runtime;
+  /** Of one group. */
+  readonly settings: ProjectionSettings;
+}
+
+/** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
+export async function openView(deps: ViewDeps): Promise<View> {
+  const { projection, group, bucket, log, runtime, settings } = deps;
+  const checkpointDeps = {
+    view: projection.name,
+    version: versionOf(projection, group.count),
+    bucket,
+    group,
+    incarnation: log.incarnation,
+    runtime,
+    intervalMs: settings.checkpointMs,
+  };
+  const opened = await openCheckpoint(checkpointDeps, log.head);
+  const seen = { highest: opened.revision };
+  let delivered = opened.position;
+  let events = 0;
+  let phase: 'open' | 'ending' | 'ended' = 'open';
+  let wake: (() => void)[] = [];
+  let resolveEnded: (error: unknown) => void = () => undefined;
+  const ended = new Promise<unknown>((resolve) => {
+    resolveEnded = resolve;
+  });
+  const wakeAll = () => {
+    const all = wake;
+    wake = [];
+    for (const resolve of all) resolve();
+  };
+  const progress = () => new Promise<void>((resolve) => wake.push(resolve));
+
+  const end = (error: unknown) => {
+    if (phase === 'ended') return;
+    phase = 'ended';
+    rows.stop();
+    checkpoint.stop();
+    resolveEnded(error);
+    wakeAll();
+  };
+
+  /** Stores what can still be stored: everything when nothing is wrong, all but the row that failed otherwise. */
+  const drain = async (): Promise<void> => {
+    rows.flush(true);
+    if (rows.backlog() > 0) {
+      let late = false;
+      void runtime.sleep(settings.stopMs).then(() => {
+        late = true;
+        wakeAll();
+      });
+      while (rows.backlog() > 0 && !late && phase !== 'ended') await progress();
+    }
+    if (phase !== 'ended') await Promise.race([checkpoint.flush().catch(() => undefined), ended]);
+  };
+
+  const stop = async (error: unknown): Promise<void> => {
+    if (phase !== 'open') return;
+    phase = 'ending';
+    await drain();
+    end(error);
+  };
+
+  const rows = createRows(
+    { ...deps, seen },
+    {
+      progressed: () => {
+        checkpoint.changed();
+        if (wake.length > 0) wakeAll();
+      },
+      failed: (error, position) => {
+        end(isRetryable(error) ? error : poisonOf(projection.name, position, error));
+      },
+      poisoned: ({ stream, position, cause }) => parking?.park(stream, position, cause) ?? false,
+    },
+  );
+  const checkpoint = createCheckpoint(
+    checkpointDeps,
+    opened,
+    () => ({
+      position: Math.min(rows.floor(delivered), parking?.floor() ?? delivered),
+      covers: seen.highest,
+    }),
+    end,
+  );
+  let parking: Parking | undefined;
+  parking = await openParking({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
+  const { skips, park, list, look } = parking;
+
+  const poisoned = (commit: RecordedCommit, error: unknown): void => {
+    if (phase !== 'open' || commit.position <= delivered) return;
+    if (skips(commit) || park(commit.stream, commit.position, error)) {
+      delivered = commit.position;
+    } else void stop(new PoisonEvent(projection.name, commit.position, error));
+  };
+
+  return {
+    projection,
+    group,
+    bucket,
+    ended,
+    fail: (error) => void stop(error),
+    get delivered() {
+      return delivered;
+    },
+    get events() {
+      return events;
+    },
+    get checkpoint() {
+      return checkpoint.position;
+    },
+    apply: (commit) => {
+      const { position } = commit.commit;
+      if (phase !== 'open' || position <= delivered) return;
+      try {
+        if (!skips(commit.commit)) visitRows(projection, commit, rows.touch);
+        delivered = position;
+        events += commit.facts.length;
+      } catch (error) {
+        poisoned(commit.commit, error);
+      }
+    },
+    poisoned,
+    hurry: checkpoint.hurry,
+    parked: list,
+    reached: (position, live) => {
+      if (phase !== 'open') return;
+      if (position > delivered) delivered = position;
+      rows.flush(live);
+      checkpoint.changed();
+    },
+    relieved: () => {
+      if (phase !== 'open' || rows.backlog() < settings.maxBacklog) return undefined;
+      return (async () => {
+        while (phase === 'open' && rows.backlog() > settings.maxBacklog / 2) await progress();
+      })();
+    },
+    verify: async () => {
+      try {
+        await checkpoint.verify();
+        await look();
+      } catch (error) {
+        // As with a row: a fast bucket that was away may have lost what it had acknowledged.
+        if (projection.crossesAggregates && !(error instanceof BucketRewound)) throw error;
+        end(error);
+      }
+    },
+    close: async () => {
+      await stop(undefined);
+      await ended;
+    },
+  };
+}
+
+function poisonOf(view: string, position: number | undefined, cause: unknown): unknown {
+  if (cause instanceof FoldFailure) return new PoisonEvent(view, cause.position, cause.cause);
+  if (cause instanceof RowsLost || cause instanceof PoisonEvent || position === undefined) return cause;
+  return new PoisonEvent(view, position, cause);
+}

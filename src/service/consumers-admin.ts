@@ -1,0 +1,181 @@
+import type { Tracer } from '@opentelemetry/api';
+import type { ConsumerStanding, ConsumersAdmin } from '../api/deps.ts';
+import type { Bucket } from '../eventstore/bucket.ts';
+import type { Log, RecordedCommit } from '../eventstore/log.ts';
+import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
+import { type Runtime, systemRuntime } from '../eventstore/runtime.ts';
+import type { LogFilter, SlotGroup } from '../eventstore/stream.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { createControl } from '../processes/engine/control.ts';
+import type { CursorValue } from '../processes/engine/cursor.ts';
+import { parseEntryKey } from '../processes/engine/dead-letters/entry.ts';
+import { createParkedPort, type ParkedPort } from '../processes/engine/dead-letters/operator-port.ts';
+import { filterOf, timeOf } from '../processes/engine/delivery.ts';
+import { CONTROL, type ControlValue, GROUPS, groupKey, LEASE } from '../processes/engine/ownership.ts';
+import type { ConsumerStatus } from '../processes/engine/reaction.ts';
+import { type Buckets, bucketNames, parseRow } from '../processes/engine/rows.ts';
+import { traceParked } from '../processes/engine/telemetry/traces.ts';
+import { type ConsumerDescription, consumerDescriptions } from '../processes/order/reactions.ts';
+import type { Nats } from './open.ts';
+
+/** Where every instance leaves its traces. */
+export interface StandingDeps {
+  readonly buckets: Pick<Buckets, 'open'>;
+  readonly prefix: string;
+  readonly log: Log;
+  readonly runtime: Runtime;
+  /** What the consumers of this version read; one of another version is taken to read everything. */
+  readonly consumers: readonly ConsumerDescription[];
+}
+
+/** What is counted of a consumer's groups. */
+interface Backlog {
+  readonly lag: number;
+  readonly oldest: { readonly position: number; readonly at: number } | undefined;
+}
+
+/**
+ * How the consumers stand on all instances, from the buckets of the engine and the log; as old as the last cursors,
+ * which are written every tenth of a second. Consumers that never ran are not known.
+ * @throws LogUnavailable
+ */
+export async function readStandings(deps: StandingDeps): Promise<readonly ConsumerStanding[]> {
+  const names = bucketNames(deps.prefix);
+  const [shared, cursors, parked] = await Promise.all([
+    deps.buckets.open(names.shared),
+    deps.buckets.open(names.cursors),
+    deps.buckets.open(names.parked),
+  ]);
+  if (shared === undefined) return [];
+  const { counts, paused, leases } = await readShared(shared);
+  const parkedOf = await countParked(parked);
+  const standings: ConsumerStanding[] = [];
+  for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
+    const { lag, oldest } = await backlogOf(deps, cursors, consumer, groups);
+    standings.push({
+      consumer,
+      lag,
+      lagSeconds: oldest === undefined ? 0 : Math.max(0, (deps.runtime.now() - oldest.at) / 1_000),
+      ...(oldest && { oldest }),
+      parked: parkedOf.get(consumer) ?? 0,
+      paused: paused.has(consumer),
+      groups: { of, held: groups.filter((group) => leases.has(groupKey(consumer, group))).length },
+    });
+  }
+  return standings;
+}
+
+/** The names of all consumers that ever ran. @throws LogUnavailable */
+export async function knownConsumers({
+  buckets,
+  prefix,
+}: Pick<StandingDeps, 'buckets' | 'prefix'>): Promise<readonly string[]> {
+  const shared = await buckets.open(bucketNames(prefix).shared);
+  return shared === undefined ? [] : [...(await readShared(shared)).counts.keys()].sort();
+}
+
+async function readShared(bucket: Bucket) {
+  const counts = new Map<string, SlotGroup['count']>();
+  const paused = new Set<string>();
+  const leases = new Set<string>();
+  for await (const row of bucket.rows()) {
+    const { key } = row;
+    if (key.startsWith(GROUPS)) {
+      const count = parseRow<{ count: SlotGroup['count'] }>(row)?.count;
+      if (count !== undefined) counts.set(key.slice(GROUPS.length), count);
+    } else if (key.startsWith(CONTROL)) {
+      if (parseRow<ControlValue>(row)?.paused === true) paused.add(key.slice(CONTROL.length));
+    } else if (key.startsWith(LEASE)) leases.add(key.slice(LEASE.length));
+  }
+  return { counts, paused, leases };
+}
+
+async function countParked(bucket: Bucket | undefined): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  if (bucket === undefined) return counts;
+  for await (const { key } of bucket.rows()) {
+    const consumer = parseEntryKey(key)?.consumer;
+    if (consumer !== undefined) counts.set(consumer, (counts.get(consumer) ?? 0) + 1);
+  }
+  return counts;
+}
+
+async function backlogOf(
+  { log, consumers }: StandingDeps,
+  cursors: Bucket | undefined,
+  consumer: string,
+  groups: readonly SlotGroup[],
+): Promise<Backlog> {
+  const sources = consumers.find(({ name }) => name === consumer)?.sources ?? [];
+  let lag = 0;
+  let oldest: RecordedCommit | undefined;
+  for (const group of groups) {
+    const row = await cursors?.get(groupKey(consumer, group), { leader: true });
+    const { high = 0, open = [] } = parseRow<CursorValue>(row) ?? {};
+    const unread = await countAfter(log, high, filterOf({ sources }, group));
+    lag += open.length + unread.count;
+    const [at] = open;
+    const first = at === undefined ? unread.first : await log.at(at);
+    if (first !== undefined && first.position < (oldest?.position ?? Number.POSITIVE_INFINITY)) {
+      oldest = first;
+    }
+  }
+  return { lag, oldest: oldest && { position: oldest.position, at: timeOf(oldest) } };
+}
+
+/** The first batch says how many follow it; the rest need not be read. */
+async function countAfter(
+  log: Log,
+  after: number,
+  filter: LogFilter,
+): Promise<{ count: number; first: RecordedCommit | undefined }> {
+  for await (const { commits, pending } of log.scan({ after, filter })) {
+    return { count: commits.length + pending, first: commits[0] };
+  }
+  return { count: 0, first: undefined };
+}
+
+/** What the admin routes reach: parked commits and consumers of all instances. */
+export function buildAdmin(
+  config: Config,
+  { requests }: Pick<Nats, 'requests'>,
+  log: Log,
+  local?: () => readonly ConsumerStatus[],
+  tracer?: Tracer,
+): { readonly parked: ParkedPort; readonly consumers: ConsumersAdmin } {
+  const { prefix, replicas } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const runtime = systemRuntime;
+  const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
+  const parked = createParkedPort({ buckets, prefix, runtime });
+  return {
+    parked: tracer === undefined ? parked : traceParked(parked, tracer),
+    consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
+  };
+}
+
+/** Status and control of the consumers of all instances; `local` is what those of this process say of themselves. */
+export function createConsumersAdmin(
+  deps: Omit<StandingDeps, 'consumers'> & { readonly buckets: Buckets },
+  local: () => readonly ConsumerStatus[] = () => [],
+): ConsumersAdmin {
+  const control = createControl(deps);
+  const ifKnown = async (consumer: string, change: () => Promise<void>): Promise<boolean> => {
+    if (!(await knownConsumers(deps)).includes(consumer)) return false;
+    await change();
+    return true;
+  };
+  return {
+    status: async () => {
+      const here = new Map(local().map((status) => [status.consumer, status]));
+      const standings = await readStandings({ ...deps, consumers: consumerDescriptions });
+      return standings.map((standing) => {
+        const status = here.get(standing.consumer);
+        return status === undefined ? standing : { ...standing, here: status };
+      });
+    },
+    pause: (consumer, by) => ifKnown(consumer, () => control.pause(consumer, by)),
+    resume: (consumer, by) => ifKnown(consumer, () => control.resume(consumer, by)),
+  };
+}

@@ -1,0 +1,202 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { Meter } from '@opentelemetry/api';
+import type { ConsumerStanding } from '../api/deps.ts';
+import type { Log } from '../eventstore/log.ts';
+import type { StoreObserver } from '../eventstore/observer.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import { meterStore } from '../eventstore/telemetry/metrics.ts';
+import type { Config } from '../platform/config/schema.ts';
+import type { NatsMonitor } from '../platform/nats-monitor.ts';
+import {
+  cachedReading,
+  meterConnection,
+  meterNatsServers,
+  meterProcess,
+} from '../platform/telemetry/gauges.ts';
+import type { Metrics } from '../platform/telemetry/metrics.ts';
+import { timeOf } from '../processes/engine/delivery.ts';
+import type { ConsumerStatus } from '../processes/engine/reaction.ts';
+import { countOverdueTimers, timersStream } from '../processes/engine/timers/nats-timers.ts';
+import type { ViewStatus } from '../projections/engine/reading.ts';
+import type { ReadModels, ReadSide } from '../projections/views/read-side.ts';
+import { buildAdmin } from './consumers-admin.ts';
+import type { Nats } from './open.ts';
+
+interface ViewStanding extends ViewStatus {
+  readonly lagSeconds: number;
+}
+
+/**
+ * How the views stand, and where the log ends. Read from the log and the checkpoints, so every instance shows the same,
+ * whether views run in it or not; but parked rows are known only where the view runs.
+ */
+export function meterViews(
+  meter: Meter,
+  {
+    log,
+    readModels,
+    now,
+  }: {
+    readonly log: Log;
+    readonly readModels: Pick<ReadModels, 'status'>;
+    readonly now: () => number;
+  },
+): void {
+  const gauge = (name: string, description: string, unit = '') =>
+    meter.createObservableGauge(`jetledger.${name}`, { description, unit });
+  const head = gauge('log.position', "The log's end");
+  const position = gauge('view.position', 'Up to where a view is stored');
+  const lag = gauge('view.lag.events', 'Commits of the log that a view has not stored yet');
+  const seconds = gauge('view.lag.seconds', 'Age of the oldest of them', 's');
+  const running = gauge('view.running', '1 while a view is at work, else 0');
+  const parked = gauge('view.parked_rows', 'Rows that are put aside');
+  const reading = cachedReading(async () => {
+    const statuses = await readModels.status();
+    return Promise.all(
+      statuses.map(async (status) => ({ ...status, lagSeconds: await ageOf(log, status, now) })),
+    );
+  });
+  meter.addBatchObservableCallback(
+    async (result) => {
+      const views: readonly ViewStanding[] = (await reading.get()) ?? [];
+      const [first] = views;
+      if (first !== undefined) result.observe(head, first.position + first.lag);
+      for (const { view, ...status } of views) {
+        result.observe(position, status.position, { view });
+        result.observe(lag, status.lag, { view });
+        result.observe(seconds, status.lagSeconds, { view });
+        result.observe(running, status.running ? 1 : 0, { view });
+        result.observe(parked, status.parked?.length ?? 0, { view });
+      }
+    },
+    [head, position, lag, seconds, running, parked],
+  );
+}
+
+async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number): Promise<number> {
+  const next = lag === 0 ? undefined : await log.at(position + 1);
+  return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
+}
+
+/** How the consumers stand on all instances together, from the shared buckets; tries and stops only of this instance. */
+export function meterConsumers(
+  meter: Meter,
+  {
+    standings,
+    local,
+  }: {
+    readonly standings: () => Promise<readonly ConsumerStanding[]>;
+    readonly local: () => readonly ConsumerStatus[];
+  },
+): void {
+  const gauge = (name: string, description: string, unit = '') =>
+    meter.createObservableGauge(`jetledger.consumer.${name}`, { description, unit });
+  const lag = gauge('lag.events', 'Commits that are stored and neither handled nor parked');
+  const seconds = gauge('lag.seconds', 'Age of the oldest of them', 's');
+  const parked = gauge('parked', 'Commits that are put aside');
+  const retrying = gauge('retrying', 'Aggregates that wait for another try in this process');
+  const stopped = gauge('stopped', '1 when the consumer has stopped for good in this process, else 0');
+  const reading = cachedReading(standings);
+  meter.addBatchObservableCallback(
+    async (result) => {
+      for (const { consumer, ...status } of local()) {
+        result.observe(retrying, status.retrying, { consumer });
+        result.observe(stopped, status.stopped ? 1 : 0, { consumer });
+      }
+      for (const { consumer, ...standing } of (await reading.get()) ?? []) {
+        result.observe(lag, standing.lag, { consumer });
+        result.observe(seconds, standing.lagSeconds, { consumer });
+        result.observe(parked, standing.parked, { consumer });
+      }
+    },
+    [lag, seconds, parked, retrying, stopped],
+  );
+}
+
+/** Counts commits that views were handed in this process. `views`: those that begin at 0. */
+export function meterApplied(meter: Meter, views: readonly string[]): (view: string) => void {
+  const applied = meter.createCounter('jetledger.view.applied.commits', {
+    description: 'Commits that a view was handed',
+  });
+  const labels = new Map(views.map((view) => [view, { view }]));
+  for (const label of labels.values()) applied.add(0, label);
+  return (view) => applied.add(1, labels.get(view) ?? { view });
+}
+
+/** How many timers are late by a minute or more. */
+export function meterOverdueTimers(meter: Meter, overdue: () => Promise<number>): void {
+  const reading = cachedReading(overdue, { maxAgeMs: 10_000 });
+  meter
+    .createObservableGauge('jetledger.timers.overdue', {
+      description: 'Armed timers whose time passed more than a minute ago',
+    })
+    .addCallback(async (result) => {
+      const count = await reading.get();
+      if (count !== undefined) result.observe(count);
+    });
+}
+
+/** The metrics of this process. */
+export interface Metering {
+  readonly meter: Meter;
+  /** What the event store tells. */
+  readonly store: StoreObserver;
+  /** For GET /metrics; absent where that is off. */
+  readonly scrape: Metrics['scrape'] | undefined;
+  /** Sends what waits and stops. Never rejects. */
+  stop(): Promise<void>;
+}
+
+const CATEGORIES = ['user', 'email', 'product', 'order'];
+
+/** Starts measuring as configured; undefined when nobody wants to know. */
+export async function openMetering(config: Config, version: string): Promise<Metering | undefined> {
+  const { enabled, otlpEndpoint, intervalMs } = config.metrics;
+  if (!enabled && otlpEndpoint === '') return undefined;
+  const service = { name: config.service.name, version };
+  // Loaded only where somebody wants to know.
+  const { startMetrics } = await import('../platform/telemetry/metrics.ts');
+  const metrics = await startMetrics({ service, otlpEndpoint, intervalMs });
+  const loop = meterProcess(metrics.meter);
+  return {
+    meter: metrics.meter,
+    store: meterStore(metrics.meter, CATEGORIES),
+    scrape: enabled ? metrics.scrape : undefined,
+    stop: async () => {
+      loop.stop();
+      await metrics.stop();
+    },
+  };
+}
+
+/** Everything that is looked up when somebody asks: how log, views, consumers, timers and NATS stand. */
+export function startGauges(
+  { meter }: Metering,
+  parts: {
+    readonly config: Config;
+    readonly nats: Nats;
+    readonly log: Log;
+    readonly readSide: ReadSide;
+    readonly monitor: NatsMonitor;
+    /** Of the consumers of this process. */
+    readonly consumers: () => readonly ConsumerStatus[];
+  },
+): void {
+  const { config, nats, log, readSide, monitor, consumers } = parts;
+  const { requests } = nats;
+  const { prefix } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  meterConnection(meter, nats.connection, requests.connected);
+  meterNatsServers(meter, monitor);
+  meterViews(meter, { log, readModels: readSide, now: systemRuntime.now });
+  meterConsumers(meter, { standings: buildAdmin(config, nats, log).consumers.status, local: consumers });
+  meterOverdueTimers(meter, async () => {
+    // Where no process has ever run there is no stream, and no timer that could be late.
+    const jsm = await jetstreamManager(nats.connection, { checkAPI: false, timeout: timeoutMs });
+    const exists = await jsm.streams.info(timersStream(prefix)).then(
+      () => true,
+      () => false,
+    );
+    return exists ? countOverdueTimers({ requests, prefix, timeoutMs, now: systemRuntime.now() }) : 0;
+  });
+}

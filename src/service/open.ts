@@ -1,0 +1,180 @@
+import type { NatsConnection } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import { createEmailKey, type EmailKey } from '../app/email-key.ts';
+import type { Log } from '../eventstore/log.ts';
+import { openNatsLog } from '../eventstore/nats/log-stream.ts';
+import { createPlainRequests } from '../eventstore/nats/plain-requests.ts';
+import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
+import type { StoreObserver } from '../eventstore/observer.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { groupCommitMode, guardDurability, readSyncEvidence } from '../platform/durability.ts';
+import { loadEmailKey } from '../platform/email-key-file.ts';
+import { connectNats, drainAndClose } from '../platform/nats-connection.ts';
+import {
+  type EmbeddedServer,
+  findRunningServer,
+  startEmbeddedServer,
+} from '../platform/nats-server/embedded.ts';
+import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
+import { applyTopology, checkEmailKey } from '../platform/topology.ts';
+import type { ProjectionSettings } from '../projections/engine/settings.ts';
+import { streamsOf } from './topology.ts';
+
+/** Requests on a connection, in the way that is configured. */
+export function openRequests(
+  connection: NatsConnection,
+  nats: Pick<Config['nats'], 'leanRequests' | 'inboxPrefix'>,
+): Requests {
+  const create = nats.leanRequests ? createRequests : createPlainRequests;
+  return create(connection, nats.inboxPrefix);
+}
+
+/** How the views are fed: as fast as they can, or, with `coalesceRows: false`, one commit at a time until it is stored. */
+export function feedOfViews(
+  log: Log,
+  { coalesceRows }: Pick<Config['projections'], 'coalesceRows'>,
+): { readonly log: Log; readonly settings: Partial<ProjectionSettings> } {
+  return coalesceRows ? { log, settings: {} } : { log: oneByOne(log), settings: { maxBacklog: 1 } };
+}
+
+/** The same log, whose scans hand out single commits. */
+function oneByOne(log: Log): Log {
+  return {
+    ...log,
+    scan: async function* (options) {
+      for await (const { commits, pending } of log.scan(options)) {
+        if (commits.length === 0) yield { commits, pending };
+        for (const [index, commit] of commits.entries()) {
+          yield { commits: [commit], pending: pending + commits.length - index - 1 };
+        }
+      }
+    },
+  };
+}
+
+/** A connected NATS server, with what belongs to it. */
+export interface Nats {
+  readonly connection: NatsConnection;
+  readonly requests: Requests;
+  readonly emailKey: EmailKey;
+  /** Where the servers' monitoring answers, as far as it is known. */
+  readonly monitorUrls: readonly string[];
+  /** The server that this process started, if it did. */
+  readonly embedded: EmbeddedServer | undefined;
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to the configured server, or to the embedded one.
+ * @param mode `own` starts the embedded server and refuses when it runs already; `join` uses the one that runs;
+ *   `bare` does too, and creates nothing on it
+ * @throws NatsUnusable, NatsServerError: one line that says what to do
+ */
+export async function openNats(
+  config: Config,
+  mode: 'own' | 'join' | 'bare',
+  logger?: Logger,
+): Promise<Nats> {
+  const { nats } = config;
+  const running =
+    nats.url === '' && mode !== 'own' ? await findRunningServer(nats.embedded.dataDir) : undefined;
+  const embedded = nats.url === '' && running === undefined ? await startEmbedded(config, logger) : undefined;
+  try {
+    const url = nats.url || (embedded ?? running)?.url || '';
+    const emailKey = createEmailKey(await loadEmailKey(config));
+    const connection = await connectNats(url, nats, config.service.name);
+    const requests = openRequests(connection, nats);
+    if (embedded !== undefined && mode !== 'bare') {
+      await applyTopology({
+        connection,
+        log: config.log,
+        emailKeyCheck: emailKey.check,
+        streams: streamsOf(config),
+      });
+    }
+    return {
+      connection,
+      requests,
+      emailKey,
+      embedded,
+      monitorUrls: monitorUrls(config, (embedded ?? running)?.monitorUrl),
+      close: async () => {
+        requests.close();
+        try {
+          await drainAndClose(connection, nats.requestTimeoutMs);
+        } finally {
+          await embedded?.stop();
+        }
+      },
+    };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+const PROGRESS_EVERY_MS = 5_000;
+const READ_BACK_WITHIN_MS = 15 * 60_000;
+
+async function startEmbedded(config: Config, logger?: Logger): Promise<EmbeddedServer> {
+  const { dataDir, port, binary } = config.nats.embedded;
+  const resolved = await resolveNatsServer({
+    explicit: binary,
+    cacheDir: `${dataDir}/nats-server`,
+    onProgress: (line) => logger?.info(line),
+  });
+  const startedAt = Date.now();
+  // After a power cut the server reads its whole log back first, about a minute for five million events.
+  const patience = setInterval(() => {
+    const seconds = Math.round((Date.now() - startedAt) / 1_000);
+    logger?.info(`waiting for nats-server, which reads its data back (${seconds} s)`);
+  }, PROGRESS_EVERY_MS);
+  try {
+    return await startEmbeddedServer({
+      binary: resolved,
+      dataDir,
+      port,
+      syncAlways: config.log.durability !== 'none',
+      serverName: 'jetledger',
+      readyTimeoutMs: READ_BACK_WITHIN_MS,
+    });
+  } finally {
+    clearInterval(patience);
+  }
+}
+
+function monitorUrls({ nats }: Config, embedded: string | undefined): readonly string[] {
+  if (embedded !== undefined) return [embedded];
+  return nats.monitorUrls === '' ? [] : nats.monitorUrls.split(',').map((url) => url.trim());
+}
+
+/**
+ * The log of a connected server, once everything says that it can be trusted.
+ * @param warn hears what production would refuse to run with
+ * @throws UnsafeLog, NatsUnusable, EventStoreError `log/missing`
+ */
+export async function openLog(
+  config: Config,
+  nats: Nats,
+  warn: (problem: string) => void,
+  observer?: StoreObserver,
+): Promise<Log> {
+  const { requests, emailKey } = nats;
+  const { stream, prefix } = config.log;
+  const deadlineMs = config.nats.requestTimeoutMs;
+  const evidence = await readSyncEvidence(nats.monitorUrls);
+  const { log, config: stored } = await openNatsLog({
+    requests,
+    runtime: systemRuntime,
+    stream,
+    prefix,
+    deadlineMs,
+    attemptTimeoutMs: Math.ceil(deadlineMs / 2),
+    groupCommit: groupCommitMode(config, evidence),
+    observer,
+  });
+  checkEmailKey(stored, emailKey.check);
+  guardDurability(config, stored.num_replicas, evidence, warn);
+  return log;
+}

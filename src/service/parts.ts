@@ -1,0 +1,123 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { Tracer } from '@opentelemetry/api';
+import type { Logger } from 'pino';
+import { createHandler, type Handler } from '../eventstore/handler.ts';
+import type { Log } from '../eventstore/log.ts';
+import { createNatsSnapshotStore } from '../eventstore/nats/nats-bucket.ts';
+import { createNatsBuckets, ensureBucket } from '../eventstore/nats/nats-buckets.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import { watchHandler } from '../eventstore/telemetry/command-observer.ts';
+import { logCommands } from '../eventstore/telemetry/logs.ts';
+import { meterCommands, meterLog } from '../eventstore/telemetry/metrics.ts';
+import { traceHandler } from '../eventstore/telemetry/traces.ts';
+import { type Config, hasRole } from '../platform/config/schema.ts';
+import { createMembers } from '../projections/engine/members.ts';
+import { defaultProjectionSettings } from '../projections/engine/settings.ts';
+import { startProjections } from '../projections/engine/start.ts';
+import { traceCommits } from '../projections/engine/telemetry.ts';
+import { allProjections, createReadModels, type ReadSide } from '../projections/views/read-side.ts';
+import { type Metering, meterApplied } from './metering.ts';
+import { feedOfViews, type Nats } from './open.ts';
+
+/** The command path of this process, with snapshots as configured. */
+export async function buildHandler(
+  config: Config,
+  nats: Nats,
+  log: Log,
+  logger: Logger,
+  metering?: Metering,
+  tracer?: Tracer,
+): Promise<Handler> {
+  const { commands, snapshots, log: names } = config;
+  const { connection, requests } = nats;
+  const bucket = `${names.prefix}_snapshots`;
+  if (snapshots.enabled) {
+    const jsm = await jetstreamManager(connection);
+    const maxBytes = snapshots.maxMegabytes * 1024 * 1024;
+    await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async', maxBytes });
+  }
+  const store = createNatsSnapshotStore({ requests, bucket, timeoutMs: config.nats.requestTimeoutMs });
+  const handler = createHandler({
+    log: metering === undefined ? log : meterLog(log, metering.meter),
+    runtime: systemRuntime,
+    ...(metering && { observer: metering.store }),
+    settings: commands,
+    ...(snapshots.enabled
+      ? {
+          snapshots: {
+            store,
+            settings: snapshots,
+            onWrong: (wrong) =>
+              logger.error({ wrong }, 'a snapshot was not the fold of the log; it was replaced'),
+          },
+        }
+      : {}),
+  });
+  const watched = watchHandler(handler, [
+    logCommands(logger),
+    ...(metering === undefined ? [] : [meterCommands(metering.meter)]),
+  ]);
+  // Outside of what watches, so that the watchers' lines name the command's span.
+  return tracer === undefined ? watched : traceHandler(watched, { tracer, prefix: names.prefix });
+}
+
+/** The read models of this process: what answers queries, and, where they run here, what keeps them. */
+export function buildReadSide(
+  config: Config,
+  nats: Nats,
+  log: Log,
+  logger: Logger,
+  metering?: Metering,
+  tracer?: Tracer,
+): { readSide: ReadSide; stop(): Promise<void> } {
+  const { projections, log: names } = config;
+  const runtime = systemRuntime;
+  const { requests } = nats;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const bucketsOf = (announceLosses: boolean) =>
+    createNatsBuckets({ requests, runtime, replicas: names.replicas, timeoutMs, announceLosses });
+  const settings = {
+    prefix: names.prefix,
+    checkpointMs: projections.checkpointIntervalMs,
+    maxInFlight: projections.maxInFlight,
+    cacheRows: projections.rowCacheEntries,
+    groups: projections.groups,
+  };
+  const feed = feedOfViews(log, projections);
+  const memberSettings = { ...defaultProjectionSettings, ...settings };
+  const onError = (view: string, err: unknown): void => logger.error({ view, err }, 'a view has stopped');
+  const running = hasRole(config, 'projections')
+    ? startProjections({
+        log: feed.log,
+        buckets: bucketsOf(true),
+        projections: allProjections,
+        ...(projections.shared
+          ? { sharing: createMembers({ buckets: bucketsOf(true), runtime, settings: memberSettings }) }
+          : {}),
+        runtime,
+        settings: { ...settings, ...feed.settings },
+        onError,
+        ...(tracer && { around: traceCommits({ tracer, prefix: names.prefix }) }),
+        ...(metering && {
+          applied: meterApplied(
+            metering.meter,
+            allProjections.map(({ name }) => name),
+          ),
+        }),
+      })
+    : undefined;
+  const readSide = createReadModels({
+    log,
+    buckets: bucketsOf(false),
+    runtime,
+    settings,
+    ...(running === undefined ? {} : { local: running.status, hurry: running.hurry }),
+  });
+  return {
+    readSide,
+    stop: async () => {
+      readSide.stop();
+      await running?.stop();
+    },
+  };
+}

@@ -1,0 +1,241 @@
+import type { Tracer } from '@opentelemetry/api';
+import type { Logger } from 'pino';
+import type { UseCases } from '../app/use-cases.ts';
+import type { CommandHandler } from '../eventstore/command.ts';
+import type { Log } from '../eventstore/log.ts';
+import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { checkStreams } from '../platform/topology.ts';
+import { checkGroups } from '../processes/engine/control.ts';
+import { type Engine, startEngine } from '../processes/engine/engine.ts';
+import { combineObservers, type EngineObserver } from '../processes/engine/observer.ts';
+import type { Consumer } from '../processes/engine/reaction.ts';
+import { logEngine } from '../processes/engine/telemetry/logs.ts';
+import { meterEngine, meterTimers } from '../processes/engine/telemetry/metrics.ts';
+import { traceFiring, traceTries } from '../processes/engine/telemetry/traces.ts';
+import { createNatsTimers } from '../processes/engine/timers/nats-timers.ts';
+import type { Timer, Timers } from '../processes/engine/timers/timers.ts';
+import { type Exchange, meteredExchange, plainExchange, tracedExchange } from '../processes/exchange.ts';
+import { startDelivery } from '../processes/notification/adapters/delivery.ts';
+import { createLogNotifier, createWebhookNotifier } from '../processes/notification/adapters/notifiers.ts';
+import { createNatsOutbox } from '../processes/notification/adapters/outbox.ts';
+import {
+  meterNotifications,
+  traceDelivery,
+  traceOutbox,
+} from '../processes/notification/adapters/telemetry.ts';
+import type { Notifier } from '../processes/notification/port.ts';
+import { createDeadline, PAYMENT_DEADLINE, sweepDeadlines } from '../processes/order/deadline.ts';
+import { createClaimTimeout, EMAIL_CLAIM } from '../processes/order/email-backstop.ts';
+import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
+import { consumerDescriptions, createConsumers } from '../processes/order/reactions.ts';
+import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
+import { createHttpProvider } from '../processes/payment/adapters/http.ts';
+import { createSimulatedProvider } from '../processes/payment/adapters/simulated.ts';
+import type { PaymentProvider } from '../processes/payment/port.ts';
+import { type Page, type PageRequest, ViewBehind } from '../projections/engine/reading.ts';
+import type { ReadSide } from '../projections/views/read-side.ts';
+import type { Metering } from './metering.ts';
+import type { Nats } from './open.ts';
+import { streamsOf } from './topology.ts';
+
+const PAGE = 200;
+
+/** The order side's directory of customers: a view of user events, waited for where a decision needs it. */
+export function createCustomerDirectory(readSide: Pick<ReadSide, 'customer'>): CustomerDirectory {
+  return {
+    customer: async (userId, asOfPosition) => {
+      const row = await seen(() => readSide.customer(userId, { minPosition: asOfPosition }));
+      if (row === undefined) return 'unknown';
+      const { status } = JSON.parse(Buffer.from(row.json).toString('utf8')) as {
+        status: 'active' | 'deactivated';
+      };
+      return status;
+    },
+  };
+}
+
+/** Which orders are open, from the lists of the read models. */
+export function createOpenOrders(readSide: Pick<ReadSide, 'ordersOfUser' | 'ordersByStatus'>): OpenOrders {
+  return {
+    ofUser: async function* (userId, asOfPosition) {
+      const pages = allPages((page) => readSide.ordersOfUser(userId, { ...page, minPosition: asOfPosition }));
+      for await (const { id, status } of pages) if (status === 'placed' || status === 'confirmed') yield id;
+    },
+    awaitingPayment: async function* () {
+      for await (const { id } of allPages((page) => readSide.ordersByStatus('placed', page))) yield id;
+    },
+  };
+}
+
+async function* allPages(
+  ask: (page: PageRequest) => Promise<Page>,
+): AsyncGenerator<{ readonly id: string; readonly status: string }> {
+  let cursor: string | undefined;
+  do {
+    const page = await seen(() => ask({ limit: PAGE, cursor }));
+    for (const item of page.items) {
+      yield JSON.parse(Buffer.from(item).toString('utf8')) as { id: string; status: string };
+    }
+    cursor = page.next;
+  } while (cursor !== undefined);
+}
+
+async function seen<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ViewBehind) throw new NotSeenYet(error.view, error.wanted);
+    throw error;
+  }
+}
+
+/** Everything that reacts to events in this process. */
+export interface Processes {
+  readonly status: Engine['status'];
+  stop(): Promise<void>;
+}
+
+export interface ProcessDeps {
+  readonly config: Config;
+  readonly nats: Nats;
+  readonly log: Log;
+  readonly handler: CommandHandler;
+  readonly useCases: UseCases;
+  readonly readSide: ReadSide;
+  readonly logger: Logger;
+  readonly metering: Metering | undefined;
+  readonly tracer: Tracer | undefined;
+}
+
+const SWEEP_EVERY_MS = 3_600_000;
+const PAYMENT_BUCKET = 'payments';
+
+/** Starts the order process and what belongs to it: consumers, timers, deliveries, the hourly sweep. */
+export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
+  const { config, nats, log, handler, logger, metering } = deps;
+  await checkStreams(nats.connection, streamsOf(config));
+  const { prefix, replicas } = config.log;
+  const { requests } = nats;
+  const runtime = systemRuntime;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
+  const { groups, parkAfterMs: spillMs } = config.processes;
+  await checkGroups({ buckets, prefix }, consumerDescriptions, groups);
+  const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
+  const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
+  const payments = await paymentProvider(config, deps, () =>
+    buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
+  );
+  const engine = startEngine({
+    log,
+    buckets,
+    runtime,
+    consumers: consumersOf(deps, timers, payments),
+    settings: { prefix, groups, spillMs, instance: config.service.name },
+    onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
+    observer: observerOf(deps),
+  });
+  const handled = timerHandler(deps);
+  const { tracer } = deps;
+  const onTimer = tracer ? traceFiring(handled, { tracer, prefix, now: runtime.now }) : handled;
+  const kinds = [PAYMENT_DEADLINE, EMAIL_CLAIM];
+  const fired = timers.deliver(metering ? meterTimers(metering.meter, kinds, onTimer) : onTimer);
+  const delivery = startDelivery({
+    connection: nats.connection,
+    runtime,
+    prefix,
+    notifier: notifierOf(deps),
+    onTrouble,
+    ...(tracer && { around: traceDelivery(tracer) }),
+    ...(metering && { onOutcome: meterNotifications(metering.meter) }),
+    onGivenUp: ({ notification, error }) =>
+      logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up'),
+  });
+  const openOrders = createOpenOrders(deps.readSide);
+  const sweep = (): void => {
+    sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
+      onTrouble('arming deadlines', err),
+    );
+  };
+  sweep();
+  const sweeping = setInterval(sweep, SWEEP_EVERY_MS);
+  return {
+    status: engine.status,
+    stop: async () => {
+      clearInterval(sweeping);
+      await Promise.all([engine.stop(), fired.stop(), delivery.stop()]);
+    },
+  };
+}
+
+function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvider): Consumer[] {
+  const { config, nats, handler, readSide } = deps;
+  const runtime = systemRuntime;
+  const { prefix } = config.log;
+  const { requests } = nats;
+  const outbox = createNatsOutbox({ requests, prefix, timeoutMs: config.nats.requestTimeoutMs });
+  const { tracer } = deps;
+  const notifications = tracer ? traceOutbox(outbox, { tracer, prefix }) : outbox;
+  const directory = createCustomerDirectory(readSide);
+  const openOrders = createOpenOrders(readSide);
+  const { staleClaimMs } = config.users;
+  const { retryFirstMs: baseMs, retryLongestMs: capMs, retryAttempts: maxAttempts } = config.processes;
+  const traced = tracer && { aroundStep: traceSteps(tracer) };
+  const ports = { directory, openOrders, payments, timers, notifications, ...traced };
+  return createConsumers({ handler, runtime, staleClaimMs, ...ports }, { baseMs, capMs, maxAttempts });
+}
+
+function timerHandler({ handler, useCases }: ProcessDeps): (fired: Timer) => Promise<void> {
+  const expire = createDeadline({ handler, runtime: systemRuntime });
+  const lookAgain = createClaimTimeout(useCases.abandonStaleClaim);
+  return async (fired) => {
+    if (fired.kind === PAYMENT_DEADLINE) await expire(fired);
+    else if (fired.kind === EMAIL_CLAIM) await lookAgain(fired);
+    else throw new Error(`Nobody handles timers of the kind ${fired.kind}.`);
+  };
+}
+
+async function paymentProvider(
+  { payment }: Config,
+  deps: ProcessDeps,
+  ledger: () => Promise<Parameters<typeof createSimulatedProvider>[0]['bucket']>,
+): Promise<PaymentProvider> {
+  const { adapter, url, apiKey, timeoutMs } = payment;
+  if (adapter === 'simulated')
+    return createSimulatedProvider({ bucket: await ledger(), runtime: systemRuntime });
+  const onBreaker = (state: string): void =>
+    deps.logger.warn({ state }, 'circuit breaker of the payment provider');
+  const exchange = exchangeWith(deps, 'payment');
+  return createHttpProvider({ baseUrl: url, apiKey, timeoutMs, onBreaker, exchange });
+}
+
+function notifierOf(deps: ProcessDeps): Notifier {
+  const { adapter, url, secret } = deps.config.notifications;
+  return adapter === 'log'
+    ? createLogNotifier(deps.logger)
+    : createWebhookNotifier({
+        url,
+        secret,
+        runtime: systemRuntime,
+        exchange: exchangeWith(deps, 'webhook'),
+      });
+}
+
+/** How another system is asked over HTTP. */
+function exchangeWith({ metering, tracer }: ProcessDeps, server: 'payment' | 'webhook'): Exchange {
+  const exchange = tracer === undefined ? plainExchange : tracedExchange(tracer);
+  return metering === undefined ? exchange : meteredExchange(exchange, metering.meter, server);
+}
+
+/** What is told of each try of a consumer. */
+function observerOf({ metering, tracer, logger, config }: ProcessDeps): EngineObserver {
+  const names = consumerDescriptions.map(({ name }) => name);
+  return combineObservers(
+    tracer && traceTries({ tracer, prefix: config.log.prefix }),
+    logEngine(logger),
+    metering && meterEngine(metering.meter, names),
+    metering && meterOrders(metering.meter),
+  );
+}

@@ -1,0 +1,158 @@
+import type { Readiness } from '../api/deps.ts';
+import type { Log } from '../eventstore/log.ts';
+import { probeWrites } from '../eventstore/nats/log-stream.ts';
+import type { Requests } from '../eventstore/nats/requests.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import { type Config, hasRole } from '../platform/config/schema.ts';
+import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
+import type { ConsumerStatus } from '../processes/engine/reaction.ts';
+import type { ViewStatus } from '../projections/engine/reading.ts';
+import type { ReadModels } from '../projections/views/read-side.ts';
+
+/** A view this many commits behind still serves; further behind, readiness says no. */
+const READY_LAG = 1_000;
+
+/** Consumers of a process that only reacts to events are caught up when they are at most this far behind. */
+const CONSUMER_READY_LAG = 10_000;
+
+/** A view that is behind and has not moved for this long stands still, in milliseconds. */
+const STALLED_MS = 10_000;
+
+/** An order that nobody places, to ask whether one could be. */
+const PROBED = { category: 'order', id: 'readiness' };
+
+type Check = { readonly ok: boolean; readonly detail?: string };
+type Checks = Readonly<Record<string, Check>>;
+
+/** Notices, from one look to the next, a view that stands still while the log moves. */
+export interface StallWatch {
+  stalled(status: ViewStatus): boolean;
+}
+
+/** @param now milliseconds since the Unix epoch */
+export function createStallWatch(now: () => number): StallWatch {
+  const behind = new Map<string, { position: number; since: number }>();
+  return {
+    stalled: ({ view, position, lag }) => {
+      const last = behind.get(view);
+      if (lag === 0) behind.delete(view);
+      else if (last?.position !== position) behind.set(view, { position, since: now() });
+      else return now() - last.since > STALLED_MS;
+      return false;
+    },
+  };
+}
+
+/** What is looked at. */
+interface Sources {
+  readonly config: Config;
+  readonly nats: { readonly requests: Pick<Requests, 'connected' | 'request'> };
+  readonly log: Pick<Log, 'head'>;
+}
+
+/** What a process does that can fall behind. */
+interface Followers {
+  readonly readSide: Pick<ReadModels, 'status'>;
+  /** The consumers of this process. */
+  readonly consumers: () => readonly ConsumerStatus[];
+  readonly monitor: Pick<NatsMonitor, 'latest'>;
+}
+
+/** How a process stands, for load balancers and orchestrators. */
+export interface Health {
+  /** Every reason at once, of the roles that the process has; each check is bounded by the timeout of its requests. */
+  ready(): Promise<Readiness>;
+  /** As `ready` until it was once, but for the backlog of consumers; from then on fine. */
+  startup(): Promise<Readiness>;
+}
+
+/** @param stopping true once the process is being stopped: from then on it is not ready */
+export function createHealth(core: Sources, parts: Followers, stopping: () => boolean): Health {
+  const stalls = createStallWatch(systemRuntime.now);
+  const keepsViews = hasRole(core.config, 'projections');
+  // Who answers requests goes on doing so while the backlog of its consumers is worked off.
+  const consumerLag = hasRole(core.config, 'api') ? Number.POSITIVE_INFINITY : CONSUMER_READY_LAG;
+  let startedAt: string | undefined;
+
+  const look = async (maxConsumerLag: number): Promise<Readiness> => {
+    const [log, writable, views] = await Promise.all([
+      logCheck(core),
+      writeCheck(core),
+      keepsViews ? viewChecks(parts.readSide, stalls) : {},
+    ]);
+    const connected = core.nats.requests.connected();
+    const natsServers = natsServerCheck(parts.monitor.latest());
+    const checks: Checks = {
+      ...(stopping() && { stopping: { ok: false, detail: 'the process is being stopped' } }),
+      nats: connected ? { ok: true } : { ok: false, detail: 'not connected; reconnecting' },
+      log,
+      ...(writable && { 'log writable': writable }),
+      ...(natsServers && { 'nats server': natsServers }),
+      ...views,
+      ...consumerChecks(parts.consumers(), maxConsumerLag),
+    };
+    return { ok: Object.values(checks).every((check) => check.ok), checks };
+  };
+
+  return {
+    ready: () => look(consumerLag),
+    startup: async () => {
+      if (startedAt === undefined) {
+        const readiness = await look(Number.POSITIVE_INFINITY);
+        if (!readiness.ok) return readiness;
+        startedAt ??= new Date(systemRuntime.now()).toISOString();
+      }
+      return { ok: true, checks: { started: { ok: true, detail: `caught up at ${startedAt}` } } };
+    },
+  };
+}
+
+function logCheck({ log }: Sources): Promise<Check> {
+  return log.head().then(
+    (head) => ({ ok: true, detail: `position ${head}` }),
+    (error: unknown) => ({ ok: false, detail: messageOf(error) }),
+  );
+}
+
+/** Undefined in a process that only reads the log. */
+async function writeCheck({ config, nats }: Sources): Promise<Check | undefined> {
+  if (!hasRole(config, 'api') && !hasRole(config, 'processes')) return undefined;
+  const detail = await probeWrites(nats.requests, {
+    prefix: config.log.prefix,
+    stream: PROBED,
+    timeoutMs: config.nats.requestTimeoutMs,
+  });
+  return detail === undefined ? { ok: true } : { ok: false, detail };
+}
+
+async function viewChecks(readModels: Followers['readSide'], stalls: StallWatch): Promise<Checks> {
+  try {
+    const statuses = await readModels.status();
+    return Object.fromEntries(
+      statuses.map((status) => [`view ${status.view}`, viewCheck(status, stalls.stalled(status))]),
+    );
+  } catch (error) {
+    return { views: { ok: false, detail: messageOf(error) } };
+  }
+}
+
+function viewCheck({ running, lag, position, lastError }: ViewStatus, stalled: boolean): Check {
+  const error = lastError === undefined ? '' : `, ${lastError}`;
+  const standing = stalled ? ', standing still' : '';
+  const detail = `position ${position}, ${lag} behind${standing}${error}`;
+  return { ok: running && !stalled && lag <= READY_LAG, detail };
+}
+
+function consumerChecks(statuses: readonly ConsumerStatus[], maxLag: number): Checks {
+  return Object.fromEntries(
+    statuses.map(({ consumer, stopped, lag, parked, lastError }) => {
+      const error = lastError === undefined ? '' : `, ${lastError}`;
+      const detail = `${lag} behind, ${parked} parked${error}`;
+      return [`consumer ${consumer}`, { ok: !stopped && lag <= maxLag, detail }];
+    }),
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

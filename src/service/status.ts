@@ -1,0 +1,149 @@
+import {
+  type ConsumerInfo,
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamInfo,
+} from '@nats-io/jetstream';
+import type { Log } from '../eventstore/log.ts';
+import { isStreamMissing } from '../eventstore/nats/log-stream.ts';
+import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { timersStream } from '../processes/engine/timers/nats-timers.ts';
+import { notificationStream } from '../processes/notification/adapters/outbox.ts';
+import { createAliases } from '../projections/engine/aliases.ts';
+import { readLowest } from '../projections/engine/checkpoint.ts';
+import { groupCountOf } from '../projections/engine/groups.ts';
+import { versionOf } from '../projections/engine/projection.ts';
+import { defaultProjectionSettings } from '../projections/engine/settings.ts';
+import { allProjections } from '../projections/views/read-side.ts';
+import type { Nats } from './open.ts';
+import { bucketsOf } from './with-nats.ts';
+
+/** How a view stands, from what it has stored. */
+export interface ViewStanding {
+  readonly view: string;
+  /** `never-run`; `foreign` = filled from another life of the log; `other-version` = folded by another version. */
+  readonly state: 'sound' | 'never-run' | 'foreign' | 'other-version';
+  readonly bucket?: string;
+  readonly version?: string;
+  readonly groups?: number;
+  readonly position: number;
+  readonly lag: number;
+  /** When its checkpoint was written, in milliseconds since the Unix epoch. */
+  readonly checkpointAt?: number;
+}
+
+/** Every view of the product. @throws LogUnavailable */
+export async function viewStandings(config: Config, nats: Nats, log: Log): Promise<readonly ViewStanding[]> {
+  const { prefix } = config.log;
+  const buckets = bucketsOf(config, nats);
+  const aliases = createAliases(buckets, prefix);
+  const settings = { ...defaultProjectionSettings, prefix, groups: config.projections.groups };
+  const head = await log.head();
+  return Promise.all(
+    allProjections.map(async (projection): Promise<ViewStanding> => {
+      const view = projection.name;
+      const alias = (await aliases.read(view))?.alias;
+      const bucket = alias && (await buckets.open(alias.bucket));
+      if (alias === undefined || bucket === undefined)
+        return { view, state: 'never-run', position: 0, lag: head };
+      const { groups = 1, version } = alias;
+      const stored = await readLowest(bucket, groups);
+      const isForeign =
+        stored !== undefined &&
+        (stored.value.incarnation !== log.incarnation || stored.position > (await log.head()));
+      const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
+      const position = stored?.position ?? 0;
+      return {
+        view,
+        state: isForeign ? 'foreign' : isOther ? 'other-version' : 'sound',
+        bucket: alias.bucket,
+        version,
+        groups,
+        position,
+        lag: Math.max(0, head - position),
+        ...(stored && { checkpointAt: stored.value.at }),
+      };
+    }),
+  );
+}
+
+/** What stands beside the log on the server. */
+export interface ServerStanding {
+  readonly server: { readonly version: string; readonly name: string; readonly cluster?: string | undefined };
+  readonly log: {
+    readonly stream: string;
+    readonly incarnation: string;
+    readonly restoredFrom?: string | undefined;
+    readonly position: number;
+    readonly commits: number;
+    readonly bytes: number;
+    readonly replicas: number;
+    readonly leader?: string | undefined;
+    /** Replicas that are away or behind. */
+    readonly missing: readonly string[];
+  };
+  /** `overdue`: fired, and nobody has handled them yet. */
+  readonly timers: { readonly armed: number; readonly overdue: number };
+  readonly notifications: { readonly kept: number; readonly pending: number };
+  readonly snapshots: { readonly count: number; readonly bytes: number };
+}
+
+/** @throws what the server says when the log is not there */
+export async function serverStanding(
+  config: Config,
+  { connection }: Nats,
+  log: Log,
+): Promise<ServerStanding> {
+  const { stream, prefix } = config.log;
+  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const info = await jsm.streams.info(stream);
+  const timers = await streamWithBacklog(jsm, timersStream(prefix));
+  const notifications = await streamWithBacklog(jsm, notificationStream(prefix));
+  const snapshots = (await infoOf(jsm, `KV_${prefix}_snapshots`))?.state;
+  const { replicas = [], leader } = info.cluster ?? {};
+  return {
+    server: {
+      version: connection.info?.version ?? 'unknown',
+      name: connection.info?.server_name ?? 'unknown',
+      cluster: info.cluster?.name,
+    },
+    log: {
+      stream,
+      incarnation: log.incarnation,
+      restoredFrom: info.config.metadata?.[RESTORED_FROM_KEY],
+      position: info.state.last_seq,
+      commits: info.state.messages,
+      bytes: info.state.bytes,
+      replicas: info.config.num_replicas,
+      leader,
+      missing: replicas.filter((peer) => peer.offline === true || !peer.current).map(({ name }) => name),
+    },
+    timers: { armed: Math.max(0, timers.messages - timers.waiting), overdue: timers.waiting },
+    notifications: { kept: notifications.messages, pending: notifications.waiting },
+    snapshots: { count: snapshots?.messages ?? 0, bytes: snapshots?.bytes ?? 0 },
+  };
+}
+
+async function streamWithBacklog(
+  jsm: JetStreamManager,
+  name: string,
+): Promise<{ messages: number; waiting: number }> {
+  const info = await infoOf(jsm, name);
+  if (info === undefined) return { messages: 0, waiting: 0 };
+  let waiting = 0;
+  const isDurable = ({ config }: ConsumerInfo): boolean => config.durable_name !== undefined;
+  for await (const consumer of jsm.consumers.list(name)) {
+    if (isDurable(consumer)) waiting += consumer.num_pending + consumer.num_ack_pending;
+  }
+  return { messages: info.state.messages, waiting };
+}
+
+async function infoOf(jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await jsm.streams.info(name);
+  } catch (error) {
+    if (isStreamMissing(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,61 @@
+import type { Bucket } from '../eventstore/bucket.ts';
+import { BackupError } from '../platform/backup/manifest.ts';
+import type { CursorValue } from '../processes/engine/cursor.ts';
+import { LEASE, SESSION } from '../processes/engine/ownership.ts';
+import { type Buckets, bucketNames, parseRow, toBytes } from '../processes/engine/rows.ts';
+
+/** The log that the cursors belonged to, and the one that they shall belong to: the same commits up to `last`. */
+export interface Lives {
+  readonly from: string;
+  readonly to: string;
+  readonly last: number;
+}
+
+/**
+ * Brings the engine's restored buckets into the log's new life, before the log exists and anybody can run: a cursor of
+ * the copied life at or below the end of the copied log means the same commits in both, so it gets the new
+ * incarnation. Sessions and leases are those of processes that are gone.
+ * @throws BackupError for a cursor of another life or beyond the log's end: it would skip commits
+ */
+export async function translateEngine(
+  buckets: Pick<Buckets, 'open'>,
+  prefix: string,
+  lives: Lives,
+): Promise<void> {
+  const names = bucketNames(prefix);
+  const cursors = await buckets.open(names.cursors);
+  if (cursors !== undefined) await translateCursors(cursors, lives);
+  const shared = await buckets.open(names.shared);
+  if (shared === undefined) return;
+  for await (const { key, revision } of shared.rows()) {
+    if (key.startsWith(SESSION) || key.startsWith(LEASE)) await replace(shared, key, undefined, revision, 0);
+  }
+}
+
+async function translateCursors(cursors: Bucket, { from, to, last }: Lives): Promise<void> {
+  for await (const row of cursors.rows()) {
+    const value = parseRow<CursorValue>(row);
+    if (value === undefined) continue;
+    const { key, revision, position } = row;
+    if (value.incarnation !== from) {
+      throw new BackupError(`The cursor ${key} belongs to the log's life ${value.incarnation}, not ${from}.`);
+    }
+    if (value.high > last) {
+      throw new BackupError(`The cursor ${key} is at ${value.high} and the copied log ends at ${last}.`);
+    }
+    const translated: CursorValue = { ...value, incarnation: to, owner: `restore/${to}/${key}` };
+    await replace(cursors, key, toBytes(translated), revision, position);
+  }
+}
+
+async function replace(
+  bucket: Bucket,
+  key: string,
+  value: Uint8Array | undefined,
+  expectedRevision: number,
+  position: number,
+): Promise<void> {
+  const { written } = await bucket.write({ key, value, expectedRevision, position });
+  if (!written)
+    throw new BackupError(`Somebody else writes to the bucket ${bucket.name}. Stop every service.`);
+}

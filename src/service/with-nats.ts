@@ -1,0 +1,40 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { isOwnStream } from '../cli/backup-plan.ts';
+import type { Log } from '../eventstore/log.ts';
+import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Config } from '../platform/config/schema.ts';
+import { type Nats, openLog, openNats } from './open.ts';
+
+/** Work on a connected server, which is left as it is; nothing stays open. */
+export async function withNats<T>(config: Config, work: (nats: Nats) => Promise<T>): Promise<T> {
+  const nats = await openNats(config, 'bare');
+  try {
+    return await work(nats);
+  } finally {
+    await nats.close();
+  }
+}
+
+/** The log, for a command that only looks: what is said of an unsafe log belongs to `serve` and `doctor`. */
+export function quietLog(config: Config, nats: Nats): Promise<Log> {
+  return openLog({ ...config, environment: 'development' }, nats, () => undefined);
+}
+
+/** The buckets of a server. */
+export function bucketsOf({ log, nats }: Config, { requests }: Pick<Nats, 'requests'>) {
+  const { replicas } = log;
+  const timeoutMs = nats.requestTimeoutMs;
+  return createNatsBuckets({ requests, runtime: systemRuntime, replicas, timeoutMs, announceLosses: false });
+}
+
+/** The names of JetLedger's streams on a server, in their order there. */
+export async function ownStreams(
+  { log }: Config,
+  { connection }: Pick<Nats, 'connection'>,
+): Promise<string[]> {
+  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const names: string[] = [];
+  for await (const name of jsm.streams.names()) if (isOwnStream(log, name)) names.push(name);
+  return names;
+}

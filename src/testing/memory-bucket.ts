@@ -1,0 +1,211 @@
+import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../eventstore/bucket.ts';
+import { EventStoreError, OutcomeUnknown } from '../eventstore/errors.ts';
+import { systemRuntime } from '../eventstore/runtime.ts';
+import type { Buckets, BucketTraits } from '../projections/engine/aliases.ts';
+import { answer, arrive, lagging, loseMessage, type Place } from './memory-log.ts';
+import { createWake, type Wake, type World } from './world.ts';
+
+/** What a server would hold of a bucket, shared by all the handles that open it. */
+export interface MemoryBucketStore {
+  readonly name: string;
+  /** Every write ever, tombstones included, in order: the one at index i has revision i + 1. */
+  readonly writes: readonly Row[];
+  /** The last write of a key. */
+  last(key: string): Row | undefined;
+  /** Writes all of the rows and returns the last one's revision; or none when one is not as expected. */
+  put(rows: readonly RowWrite[]): number | undefined;
+  readonly grown: Wake;
+}
+
+const TOMBSTONE = new Uint8Array(0);
+
+/** An empty bucket in memory. */
+export function createMemoryBucketStore(name: string): MemoryBucketStore {
+  const writes: Row[] = [];
+  const byKey = new Map<string, Row>();
+  const grown = createWake();
+  return {
+    name,
+    writes,
+    grown,
+    last: (key) => byKey.get(key),
+    put: (rows) => {
+      if (rows.some((row) => (byKey.get(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
+      for (const { key, value, position } of rows) {
+        const row = { key, value: value?.slice() ?? TOMBSTONE, revision: writes.length + 1, position };
+        writes.push(row);
+        byKey.set(key, row);
+      }
+      grown.all();
+      return writes.length;
+    },
+  };
+}
+
+const CHUNK = 100;
+
+/** The last write of a key among the first `end` writes of the bucket. */
+export function lastUntil(store: MemoryBucketStore, key: string, end: number): Row | undefined {
+  const last = store.last(key);
+  if (last === undefined || last.revision <= end) return last;
+  return store.writes.slice(0, end).findLast((row) => row.key === key);
+}
+
+/** Every row that lives now, in the order of their last write. */
+export async function* liveRows(
+  store: MemoryBucketStore,
+  place: Place,
+  { prefix = '', signal }: { prefix?: string; signal?: AbortSignal } = {},
+): AsyncGenerator<Row, void> {
+  await arrive(place, `list ${store.name}`);
+  const rows = store.writes.filter(
+    (row) => row.value.length > 0 && row.key.startsWith(prefix) && store.last(row.key) === row,
+  );
+  for (const [index, row] of rows.entries()) {
+    if (signal?.aborted) return;
+    if (index > 0 && index % CHUNK === 0) await arrive(place, `list ${store.name} further`);
+    yield row;
+  }
+}
+
+/** The last write of every key, tombstones too, and then each write; one that is overtaken on the way may be left out. */
+export async function* changes(
+  store: MemoryBucketStore,
+  place: Place,
+  { signal, caughtUp }: { signal: AbortSignal; caughtUp?: () => void },
+): AsyncGenerator<Row, void> {
+  await arrive(place, `watch ${store.name}`);
+  const start = store.writes.length;
+  let told = false;
+  let seen = 0;
+  while (!signal.aborted) {
+    if (!told && seen >= start) {
+      told = true;
+      caughtUp?.();
+    }
+    if (seen >= store.writes.length) {
+      await store.grown.next(signal);
+      if (!signal.aborted) await arrive(place, `change of ${store.name}`);
+      continue;
+    }
+    const row = store.writes[seen++];
+    if (row !== undefined && store.last(row.key) === row) yield row;
+  }
+}
+
+export interface MemoryBucketOptions {
+  readonly world?: World | undefined;
+  readonly actor?: string;
+  /** How long a write waits for its answer, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** False for a bucket whose storage has no batches. */
+  readonly batches?: boolean;
+}
+
+const MAX_BATCH = 1000;
+const KEY = /^[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*$/;
+/** A bucket in memory with one handle. */
+export function createMemoryBucket(name: string, options: MemoryBucketOptions = {}): Bucket {
+  return openMemoryBucket(createMemoryBucketStore(name), options);
+}
+
+/** Another process's handle on a shared bucket in memory. */
+export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucketOptions = {}): Bucket {
+  const { world, actor = 'main', timeoutMs = 500, batches = true } = options;
+  const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+
+  const put = async (rows: readonly RowWrite[]): Promise<number | undefined> => {
+    for (const row of rows) checkKey(store.name, row.key);
+    await arrive(place, `write ${rows.length === 1 ? rows[0]?.key : rows.length} to ${store.name}`);
+    const lost = world && loseMessage(world, timeoutMs, () => store.put(rows));
+    if (lost !== undefined) {
+      await place.runtime.sleep(timeoutMs);
+      throw new OutcomeUnknown(`bucket ${store.name}`, timeoutMs, new Error(lost));
+    }
+    const revision = store.put(rows);
+    await answer(place, `${revision === undefined ? 'refused' : 'written'} in ${store.name}`);
+    return revision;
+  };
+
+  const write = async (row: RowWrite): Promise<WriteResult> => {
+    const revision = await put([row]);
+    return revision === undefined ? { written: false } : { written: true, revision };
+  };
+
+  const writeAll = async (rows: readonly RowWrite[]): Promise<BatchResult> => {
+    checkBatch(store.name, rows);
+    const lastRevision = await put(rows);
+    return lastRevision === undefined ? { written: false } : { written: true, lastRevision };
+  };
+
+  return {
+    name: store.name,
+    get: async (key, { leader = false } = {}) => {
+      checkKey(store.name, key);
+      await arrive(place, `get ${key} of ${store.name}`);
+      const end = store.writes.length;
+      const row = lastUntil(store, key, leader ? end : lagging(world, end));
+      await answer(place, `got ${key} of ${store.name}`);
+      return row;
+    },
+    write,
+    writeAll: batches ? writeAll : undefined,
+    rows: (options) => liveRows(store, place, options),
+    watch: (options) => changes(store, place, options),
+  };
+}
+
+/** The keys that a NATS bucket takes. */
+function checkKey(name: string, key: string): void {
+  if (!KEY.test(key) || key.length > 256) {
+    throw new EventStoreError(
+      'bucket/invalid-key',
+      `The key ${JSON.stringify(key)} is not allowed in ${name}.`,
+    );
+  }
+}
+
+function checkBatch(name: string, rows: readonly RowWrite[]): void {
+  if (rows.length === 0 || rows.length > MAX_BATCH) {
+    throw new RangeError(`A batch for ${name} holds 1 to ${MAX_BATCH} rows, not ${rows.length}.`);
+  }
+  if (new Set(rows.map((row) => row.key)).size < rows.length) {
+    throw new EventStoreError('bucket/duplicate-key', `A batch for ${name} writes a key twice.`);
+  }
+}
+
+/** What a server would hold of all buckets, shared by the processes that use them. */
+export interface MemoryBucketStores {
+  readonly stores: Map<string, { readonly store: MemoryBucketStore; readonly traits: BucketTraits }>;
+  /** Makes the store of a new bucket; tests give their own. */
+  readonly make: (name: string) => MemoryBucketStore;
+}
+
+/** No buckets yet. */
+export function createMemoryBucketStores(
+  make: MemoryBucketStores['make'] = createMemoryBucketStore,
+): MemoryBucketStores {
+  return { stores: new Map(), make };
+}
+
+/** One process's access to the buckets; `handle` opens a store in that process's place. */
+export function openMemoryBuckets(
+  { stores, make }: MemoryBucketStores,
+  handle: (store: MemoryBucketStore, traits: BucketTraits) => Bucket,
+): Buckets {
+  return {
+    open: async (name) => {
+      const found = stores.get(name);
+      return found === undefined ? undefined : handle(found.store, found.traits);
+    },
+    create: async (name, traits) => {
+      const found = stores.get(name) ?? { store: make(name), traits };
+      stores.set(name, found);
+      return handle(found.store, found.traits);
+    },
+    drop: async (name) => {
+      stores.delete(name);
+    },
+    list: async (prefix) => [...stores.keys()].filter((name) => name.startsWith(prefix)).sort(),
+  };
+}

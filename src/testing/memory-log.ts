@@ -1,0 +1,360 @@
+import { recordedCommit } from '../eventstore/codec/stored-commit.ts';
+import { LogUnavailable } from '../eventstore/errors.ts';
+import { createGroupCommit, type GroupTransport } from '../eventstore/group-commit.ts';
+import { fixedPolicy } from '../eventstore/group-commit-policy.ts';
+import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../eventstore/log.ts';
+import {
+  type AppendTransport,
+  appendOne,
+  appendResolved,
+  type OutgoingCommit,
+  type PublishOutcome,
+} from '../eventstore/resolve-append.ts';
+import { type Runtime, systemRuntime } from '../eventstore/runtime.ts';
+import {
+  checkStream,
+  keyOf,
+  type LogFilter,
+  matchesFilter,
+  type StreamRef,
+  subjectOf,
+} from '../eventstore/stream.ts';
+import { createWake, type Wake, type World } from './world.ts';
+
+/** What a server would hold: the bytes of every commit, shared by all the handles ("processes") that open it. */
+export interface MemoryStore {
+  readonly incarnation: string;
+  /** Position of the newest commit; 0 for an empty log. */
+  head(): number;
+  /** The aggregate's last version; 0 = it does not exist. */
+  version(stream: StreamRef): number;
+  /** Stores bytes when the aggregate's version is `expected`. Returns the position, or `undefined` on a conflict. */
+  put(stream: StreamRef, expected: number, bytes: Uint8Array, commitId?: string): number | undefined;
+  /** Stores one commit each, all or none. Returns the position of the first, or `undefined` on a conflict. */
+  putAll(entries: readonly OutgoingCommit[]): number | undefined;
+  /** The commit at a position, still undecoded. */
+  at(position: number): RecordedCommit | undefined;
+  /** Up to `limit` commits of an aggregate with a version above `after` and up to `until`. */
+  ofStream(stream: StreamRef, after: number, until: number, limit: number): RecordedCommit[];
+  /** Fires at every commit. */
+  readonly grown: Wake;
+}
+
+interface Entry {
+  readonly stream: StreamRef;
+  readonly position: number;
+  readonly previous: number;
+  readonly bytes: Uint8Array;
+  readonly commitId: string | undefined;
+}
+
+export interface MemoryStoreOptions {
+  /** First token of every subject; no dots. */
+  readonly prefix?: string;
+  readonly incarnation?: string;
+}
+
+/** An empty log in memory. */
+export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  const { prefix = 'memory', incarnation = 'memory-1' } = options;
+  const entries: Entry[] = [];
+  const streams = new Map<string, Entry[]>();
+  const grown = createWake();
+
+  const history = (stream: StreamRef): readonly Entry[] => streams.get(keyOf(stream)) ?? [];
+  const version = (stream: StreamRef): number => history(stream).at(-1)?.position ?? 0;
+  // A new object for each reader: nobody may profit from what another has decoded.
+  const recorded = ({ stream, ...entry }: Entry): RecordedCommit =>
+    recordedCommit({ ...entry, subject: subjectOf(prefix, stream) });
+
+  const put: MemoryStore['put'] = (stream, expected, bytes, commitId) => {
+    const previous = version(stream);
+    if (previous !== expected) return undefined;
+    const entry = { stream, position: entries.length + 1, previous, bytes, commitId };
+    entries.push(entry);
+    const own = streams.get(keyOf(stream));
+    if (own === undefined) streams.set(keyOf(stream), [entry]);
+    else own.push(entry);
+    grown.all();
+    return entry.position;
+  };
+
+  return {
+    incarnation,
+    grown,
+    version,
+    head: () => entries.length,
+    putAll: (outgoing) => {
+      if (outgoing.some(({ stream, expected }) => version(stream) !== expected)) return undefined;
+      const positions = outgoing.map(({ stream, expected, bytes, commit }) =>
+        put(stream, expected, bytes, commit.commitId),
+      );
+      return positions[0];
+    },
+    put,
+    at: (position) => {
+      const entry = entries[position - 1];
+      return entry === undefined ? undefined : recorded(entry);
+    },
+    ofStream: (stream, after, until, limit) => {
+      const own = history(stream);
+      const page: RecordedCommit[] = [];
+      for (let i = firstAfter(own, after); i < own.length && page.length < limit; i++) {
+        const entry = own[i];
+        if (entry === undefined || entry.position > until) break;
+        page.push(recorded(entry));
+      }
+      return page;
+    },
+  };
+}
+
+/** Index of the first entry behind a version, by halving. */
+function firstAfter(entries: readonly Entry[], version: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((entries[middle]?.position ?? 0) > version) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Where a handle lives: in a world, as one of its actors, or, without a world, in plain time without faults. */
+export interface Place {
+  readonly world?: World | undefined;
+  /** Name of the process that the handle belongs to. */
+  readonly actor: string;
+  readonly runtime: Runtime;
+}
+
+/** The way to the store and back; the faults of a network happen here. */
+export function createMemoryTransport(store: MemoryStore, place: Place): GroupTransport {
+  return {
+    publish: (outgoing, timeoutMs) => publish(store, place, outgoing, timeoutMs),
+    commitsAfter: async (stream, version) => {
+      await arrive(place, 'read tail');
+      const next = store.ofStream(stream, version, Infinity, 1)[0];
+      await answer(place, 'tail read');
+      return next === undefined ? undefined : { commitId: next.commitId, version: next.position };
+    },
+    lastVersions: async (streams) => {
+      await arrive(place, 'read last versions');
+      const until = lagging(place.world, store.head());
+      const found = streams.flatMap((stream) => {
+        const last = store.ofStream(stream, 0, until, Infinity).at(-1);
+        return last === undefined ? [] : [[keyOf(stream), last.position] as const];
+      });
+      await answer(place, 'last versions read');
+      return new Map(found);
+    },
+  };
+}
+
+/** The request reaches the server. @throws LogUnavailable when the fault `unavailable` strikes */
+export async function arrive({ world, actor }: Place, label: string): Promise<void> {
+  if (world === undefined) return;
+  await world.step(label, actor);
+  if (world.strikes('unavailable')) throw new LogUnavailable(`${label}, simulated`);
+}
+
+/** The answer reaches the caller: others may have gone on since it was given. */
+export async function answer({ world, actor }: Place, label: string): Promise<void> {
+  if (world !== undefined) await world.step(label, actor);
+}
+
+async function publish(
+  store: MemoryStore,
+  place: Place,
+  outgoing: readonly OutgoingCommit[],
+  timeoutMs: number,
+): Promise<PublishOutcome> {
+  const { world, actor, runtime } = place;
+  const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
+  const put = (): number | undefined => store.putAll(outgoing);
+  if (world === undefined) return outcomeOf(put());
+
+  await world.step(`publish ${name} after ${outgoing.map(({ expected }) => expected)}`, actor);
+  if (world.strikes('unavailable')) return { refused: 'no responders, simulated', retryable: true };
+  const lost = loseMessage(world, timeoutMs, put);
+  if (lost !== undefined) {
+    await runtime.sleep(timeoutMs);
+    return { noAnswer: true, cause: new Error(lost) };
+  }
+  const result = outcomeOf(put());
+  await world.step(`${'ok' in result ? `stored ${result.seq}` : 'conflict'} ${name}`, actor);
+  return result;
+}
+
+/** Rolls the faults of one message; returns what happened to it, or `undefined` when nothing did. */
+export function loseMessage(world: World, timeoutMs: number, apply: () => void): string | undefined {
+  if (world.strikes('lostSend')) return 'lost before the server, simulated';
+  if (world.strikes('lateLanding')) {
+    world.later('late landing', timeoutMs + world.delayMs(), apply);
+    return 'held up before the server, simulated';
+  }
+  if (!world.strikes('lostAck')) return undefined;
+  apply();
+  return 'answer lost, simulated';
+}
+
+/** How far a replica that lags has come; mostly a little behind, since that is what hides from tests. */
+export function lagging(world: World | undefined, end: number): number {
+  if (!world?.strikes('staleRead')) return end;
+  const behind = world.random() < 0.5 ? 1 : 1 + Math.floor(world.random() * end);
+  return Math.max(0, end - behind);
+}
+
+const outcomeOf = (position: number | undefined): PublishOutcome =>
+  position === undefined ? { conflict: true } : { ok: true, seq: position };
+
+const BATCH = 100;
+
+/** Reads a store in order, as `Log.scan` says. */
+export async function* scanStore(
+  store: MemoryStore,
+  place: Place,
+  options: ScanOptions,
+): AsyncGenerator<LogBatch, void> {
+  const { after, filter = {}, follow = false, signal } = options;
+  const end = follow ? Infinity : store.head();
+  const remaining = createCounter(store, filter, after);
+  let position = after;
+  // As on the server: a reader for whom nothing is there learns at once that it is at the end.
+  if (after < end && remaining(after) === 0) {
+    await arrive(place, `scan after ${after}`);
+    yield { commits: [], pending: 0 };
+  }
+  while (!signal?.aborted && position < end) {
+    if (position >= store.head()) {
+      await store.grown.next(signal);
+      continue;
+    }
+    await arrive(place, `scan after ${position}`);
+    if (signal?.aborted) return;
+    const commits = readBatch(store, filter, disturbed(place, after, position), end);
+    position = commits.upTo;
+    if (commits.matching.length > 0) yield { commits: commits.matching, pending: remaining(position) };
+  }
+}
+
+/** Where the next batch starts; the faults of a reader happen here. @throws LogUnavailable */
+function disturbed({ world }: Place, after: number, position: number): number {
+  if (world?.strikes('brokenScan')) throw new LogUnavailable('scan broken off, simulated');
+  return world?.strikes('redelivery') ? after + Math.floor(world.random() * (position - after)) : position;
+}
+
+function readBatch(
+  store: MemoryStore,
+  filter: LogFilter,
+  after: number,
+  end: number,
+): { matching: RecordedCommit[]; upTo: number } {
+  const matching: RecordedCommit[] = [];
+  const last = Math.min(end, store.head());
+  let upTo = after;
+  while (upTo < last && matching.length < BATCH) {
+    const commit = store.at(++upTo);
+    if (commit !== undefined && matchesFilter(filter, commit.stream)) matching.push(commit);
+  }
+  return { matching, upTo };
+}
+
+/** Counts how many matching commits lie behind a position; looks at each commit of the log only once. */
+function createCounter(store: MemoryStore, filter: LogFilter, after: number): (position: number) => number {
+  /** Matching commits in `after+1..i`, at index `i - after`. */
+  const matching = [0];
+  return (position) => {
+    while (matching.length <= store.head() - after) {
+      const commit = store.at(after + matching.length);
+      const match = commit !== undefined && matchesFilter(filter, commit.stream);
+      matching.push((matching.at(-1) ?? 0) + (match ? 1 : 0));
+    }
+    return (matching.at(-1) ?? 0) - (matching[position - after] ?? 0);
+  };
+}
+
+export interface MemoryLogOptions {
+  /** The world whose schedule and faults apply. Without one every operation goes through at once. */
+  readonly world?: World | undefined;
+  /** The process that this handle belongs to; what the world crashes and traces. */
+  readonly actor?: string;
+  /** As of the real log: how long an append is tried, and each attempt, in milliseconds. */
+  readonly deadlineMs?: number;
+  readonly attemptTimeoutMs?: number;
+  /** Largest commit, in bytes. */
+  readonly maxBytes?: number;
+  /** Commits in a page of an aggregate's history. */
+  readonly pageSize?: number;
+  /** Packs appends that are under way at once into batches, whatever they cost (protocol 16). */
+  readonly groupCommit?: boolean;
+  /** Replaces the way to the store; a test spoils it here. */
+  readonly spoil?: (transport: GroupTransport) => GroupTransport;
+}
+
+const DEFAULTS = {
+  actor: 'main',
+  deadlineMs: 2000,
+  attemptTimeoutMs: 500,
+  maxBytes: 1_048_576,
+  pageSize: 500,
+};
+
+/** A log in memory with one handle. */
+export function createMemoryLog(options: MemoryLogOptions & MemoryStoreOptions = {}): Log {
+  return openMemoryLog(createMemoryStore(options), options);
+}
+
+/** Another process's handle on a shared log in memory. */
+export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}): Log {
+  const { world, actor, pageSize, groupCommit, spoil, ...limits } = { ...DEFAULTS, ...options };
+  const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  const honest = createMemoryTransport(store, place);
+  const single = spoil?.(honest) ?? honest;
+  const transport = groupCommit === true ? grouped(single, place) : single;
+  const resolve = { ...limits, runtime: place.runtime };
+
+  return {
+    incarnation: store.incarnation,
+    append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve),
+    appendAll: (entries) => appendResolved(transport, entries, resolve),
+    read: async (stream, { after, confirm }): Promise<StreamPage> => {
+      checkStream(stream);
+      await arrive(place, `read ${stream.category}/${stream.id} after ${after}`);
+      const until = confirm ? store.head() : lagging(world, store.head());
+      const commits = store.ofStream(stream, after, until, pageSize);
+      const more = commits.length === pageSize;
+      await answer(place, `page of ${commits.length}`);
+      return { commits, confirmedEnd: confirm && !more, more };
+    },
+    at: async (position) => {
+      await arrive(place, `read position ${position}`);
+      const commit = store.at(position);
+      await answer(place, 'position read');
+      return commit;
+    },
+    head: async () => {
+      await arrive(place, 'read head');
+      const head = store.head();
+      await answer(place, `head ${head}`);
+      return head;
+    },
+    scan: (options) => scanStore(store, place, options),
+  };
+}
+
+/** Everything that may wait waits for company, so that the simulation meets batches at every load. */
+function grouped(transport: GroupTransport, { world, runtime }: Place): AppendTransport {
+  const soon = (callback: () => void): void => {
+    if (world === undefined) setImmediate(callback);
+    else void runtime.sleep(0).then(callback);
+  };
+  return createGroupCommit(transport, {
+    policy: fixedPolicy(2),
+    slots: 2,
+    atOnce: 0,
+    now: runtime.now,
+    soon,
+  });
+}
