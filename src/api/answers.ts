@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OrderState } from '../domain/order.ts';
 import type { ProductState } from '../domain/product.ts';
 import type { UserState } from '../domain/user.ts';
-import type { CommandResult } from '../eventstore/command.ts';
-import type { Rejection } from '../eventstore/decider.ts';
+import type { CommandResult, Rejection } from '../eventstore/index.ts';
+
 import { problemOfRefusal, sendProblem } from './problem-reply.ts';
 import type { OrderBody } from './schemas/order.ts';
 import type { ProductBody } from './schemas/product.ts';

@@ -1,10 +1,8 @@
 import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler } from '../eventstore/command.ts';
-import type { Log } from '../eventstore/log.ts';
-import type { Runtime } from '../eventstore/runtime.ts';
-import type { StoredTrace } from '../eventstore/trace-context.ts';
+import type { CommandHandler, Log, Runtime, StoredTrace } from '../eventstore/index.ts';
+
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { ReadModels } from '../projections/views/read-side.ts';
 import type { Authentication } from './auth/identity.ts';

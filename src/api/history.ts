@@ -1,17 +1,14 @@
-import { type DescMessage, type Message, toJson } from '@bufbuild/protobuf';
-import { codecOf } from '../eventstore/codec/event-codec.ts';
-import type { Upcaster } from '../eventstore/decider.ts';
-import type { Log, RecordedCommit } from '../eventstore/log.ts';
-import type { StreamRef } from '../eventstore/stream.ts';
+import { type Message, toJson } from '@bufbuild/protobuf';
+import {
+  codecOf,
+  type EventSource,
+  type Log,
+  type RecordedCommit,
+  type StreamRef,
+} from '../eventstore/index.ts';
+
 import type { RecordedEvent } from './schemas/stream.ts';
 import { traceIdOfParent } from './tracing.ts';
-
-/** What a decider says about its events. */
-export interface EventSource {
-  readonly category: string;
-  readonly events: readonly DescMessage[];
-  readonly upcasters?: readonly Upcaster[];
-}
 
 /** A page of an aggregate's decoded history, oldest first. */
 export interface HistoryPage {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { v5 as uuidV5 } from 'uuid';
-import type { CommandMeta, Expectation } from '../eventstore/command.ts';
-import type { Runtime } from '../eventstore/runtime.ts';
+import type { CommandMeta, Expectation, Runtime } from '../eventstore/index.ts';
+
 import { traceContextOf } from './tracing.ts';
 
 // Fixed for ever: ids of what earlier keys created derive from it.

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { CommandResult } from '../eventstore/command.ts';
-import type { Rejection } from '../eventstore/decider.ts';
+import type { CommandResult, Rejection } from '../eventstore/index.ts';
+
 import { isProblemCode, PROBLEMS, type ProblemCode } from './problems.ts';
 import { traceIdOf, traceProblem } from './tracing.ts';
 

@@ -1,10 +1,15 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Loaded } from '../eventstore/command.ts';
-import type { Decider, Rejection } from '../eventstore/decider.ts';
-import { loadAt, type Until } from '../eventstore/fold.ts';
-import type { Log } from '../eventstore/log.ts';
-import type { Page, ReadOptions, ReadRow } from '../projections/engine/reading.ts';
+import {
+  type Decider,
+  type Loaded,
+  type Log,
+  loadAt,
+  type Rejection,
+  type Until,
+} from '../eventstore/index.ts';
+import type { Page, ReadOptions, ReadRow } from '../projections/engine/index.ts';
+
 import type { ServiceDeps } from './deps.ts';
 import { minPositionOf } from './position-token.ts';
 import { sendProblem, type Violation } from './problem-reply.ts';

@@ -6,7 +6,7 @@ import {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import type { Runtime } from '../eventstore/runtime.ts';
+import type { Runtime } from '../eventstore/index.ts';
 
 const SANE = /^[A-Za-z0-9._-]{1,128}$/;
 

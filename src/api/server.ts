@@ -5,8 +5,9 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
-import { EventStoreError } from '../eventstore/errors.ts';
-import { InvalidCursor, ViewBehind } from '../projections/engine/reading.ts';
+import { EventStoreError } from '../eventstore/index.ts';
+import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
+
 import { InvalidPeriod } from '../projections/views/statistics.ts';
 import type { AppDeps } from './deps.ts';
 import { PROBLEM_TYPE, type Problem, problemBody, sendProblem } from './problem-reply.ts';

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { order } from '../domain/order.ts';
-import { EventStoreError } from '../eventstore/errors.ts';
-import type { Runtime } from '../eventstore/runtime.ts';
+import { EventStoreError, type Runtime } from '../eventstore/index.ts';
+
 import type { LiveCommit, LivePlace, LiveStream } from '../projections/views/live-fold.ts';
 import { decodeCommit } from './history.ts';
 import type { PositionTokens } from './position-token.ts';

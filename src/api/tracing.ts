@@ -1,12 +1,6 @@
 import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import {
-  contextOf,
-  isSampled,
-  parseTrace,
-  type StoredTrace,
-  storedTraceOf,
-} from '../eventstore/trace-context.ts';
+import { contextOf, isSampled, parseTrace, type StoredTrace, storedTraceOf } from '../eventstore/index.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {

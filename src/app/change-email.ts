@@ -1,6 +1,7 @@
 import { type PendingEmailChange, type UserEvent, type UserState, user } from '../domain/user.ts';
 import { normaliseEmail } from '../domain/values.ts';
-import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/command.ts';
+import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/index.ts';
+
 import { attemptOf, type Claims, isAttemptOf, standingOf } from './claims.ts';
 import { emailTaken, isKeyed, stepMeta, tidyUp, type UseCaseDeps, type UserResult } from './use-cases.ts';
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type EmailClaim, email } from '../domain/email.ts';
 import { type UserState, user } from '../domain/user.ts';
-import type { CommandMeta } from '../eventstore/command.ts';
+import type { CommandMeta } from '../eventstore/index.ts';
+
 import { stepMeta, type UseCaseDeps } from './use-cases.ts';
 
 /** One try of a user to get an address. */

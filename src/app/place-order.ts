@@ -2,7 +2,8 @@ import { order } from '../domain/order.ts';
 import { MAX_ORDER_LINES, type NewOrderLine } from '../domain/order-lines.ts';
 import { type ProductState, product } from '../domain/product.ts';
 import { isSku } from '../domain/values.ts';
-import type { CommandMeta } from '../eventstore/command.ts';
+import type { CommandMeta } from '../eventstore/index.ts';
+
 import {
   isKeyed,
   type OrderRequest,

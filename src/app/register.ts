@@ -1,6 +1,7 @@
 import { user } from '../domain/user.ts';
 import { normaliseEmail } from '../domain/values.ts';
-import type { CommandMeta } from '../eventstore/command.ts';
+import type { CommandMeta } from '../eventstore/index.ts';
+
 import { attemptOf, type Claims } from './claims.ts';
 import {
   emailTaken,

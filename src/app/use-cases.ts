@@ -1,9 +1,15 @@
 import type { OrderEvent, OrderRejection, OrderState } from '../domain/order.ts';
 import type { UserEvent, UserRejection, UserState } from '../domain/user.ts';
-import type { CommandHandler, CommandMeta, CommandResult, ExecuteOptions } from '../eventstore/command.ts';
-import type { Rejection } from '../eventstore/decider.ts';
-import { EventStoreError } from '../eventstore/errors.ts';
-import type { Runtime } from '../eventstore/runtime.ts';
+import {
+  type CommandHandler,
+  type CommandMeta,
+  type CommandResult,
+  EventStoreError,
+  type ExecuteOptions,
+  type Rejection,
+  type Runtime,
+} from '../eventstore/index.ts';
+
 import type { EmailKey } from './email-key.ts';
 
 /** A refusal by a use case itself, for example an address that is taken. */

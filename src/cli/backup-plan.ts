@@ -1,7 +1,7 @@
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import type { BackupPlan } from '../platform/backup/take.ts';
-import { bucketNames } from '../processes/engine/rows.ts';
-import { timersStream } from '../processes/engine/timers/nats-timers.ts';
+import { bucketNames, timersStream } from '../processes/engine/index.ts';
+
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
 import { allProjections } from '../projections/views/read-side.ts';
 

@@ -1,8 +1,5 @@
 import type { Logger } from 'pino';
-import { readEnvironment } from '../platform/config/environment.ts';
-import { configDir, loadConfig } from '../platform/config/load.ts';
 import type { Config } from '../platform/config/schema.ts';
-import { createLogger, traceFields } from '../platform/logger.ts';
 
 /** What every command gets. */
 export interface CommandContext {
@@ -32,25 +29,6 @@ export interface Command {
 
 /** The arguments are wrong; the message says how they should be. */
 export class UsageError extends Error {}
-
-/** What a command of this process gets. */
-export function createContext(): CommandContext {
-  let config: Config | undefined;
-  let logger: Logger | undefined;
-  const readConfig: CommandContext['config'] = (variables = {}) => {
-    const env = { ...readEnvironment(), ...variables };
-    config ??= loadConfig({ env, dir: configDir(env) });
-    return config;
-  };
-  return {
-    config: readConfig,
-    logger: () => {
-      logger ??= createLogger(readConfig(), { mixin: traceFields });
-      return logger;
-    },
-    print: (line) => console.log(line),
-  };
-}
 
 /**
  * Runs work that the first Ctrl-C or SIGTERM asks to end; a second one ends the process as usual. Nothing stays

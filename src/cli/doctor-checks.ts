@@ -1,12 +1,12 @@
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
-import type { Log } from '../eventstore/log.ts';
-import { logStreamProblems } from '../eventstore/nats/log-stream.ts';
+import { type Log, logStreamProblems } from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../platform/durability.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../platform/nats-server/version.ts';
 import { checkEmailKey, planTopology } from '../platform/topology.ts';
-import { bucketNames } from '../processes/engine/rows.ts';
+import { bucketNames } from '../processes/engine/index.ts';
+
 import { buildAdmin } from '../service/consumers-admin.ts';
 import type { Nats } from '../service/open.ts';
 import { serverStanding, type ViewStanding, viewStandings } from '../service/status.ts';

@@ -1,4 +1,4 @@
-import { EventStoreError } from '../eventstore/errors.ts';
+import { EventStoreError } from '../eventstore/index.ts';
 import { BackupError } from '../platform/backup/manifest.ts';
 import { ConfigError } from '../platform/config/errors.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';

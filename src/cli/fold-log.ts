@@ -1,14 +1,22 @@
 import { createHash, type Hash } from 'node:crypto';
 import { serialize } from 'node:v8';
-import { type DescMessage, type Message, toJson } from '@bufbuild/protobuf';
+import { type Message, toJson } from '@bufbuild/protobuf';
 import { email } from '../domain/email.ts';
 import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';
 import { user } from '../domain/user.ts';
-import { codecOf } from '../eventstore/codec/event-codec.ts';
-import type { Decider, Rejection } from '../eventstore/decider.ts';
-import { type Folded, foldCommit, unborn } from '../eventstore/fold.ts';
-import type { Log, RecordedCommit } from '../eventstore/log.ts';
+import {
+  codecOf,
+  type Decider,
+  type EventSource,
+  type Folded,
+  foldCommit,
+  type Log,
+  type RecordedCommit,
+  type Rejection,
+  unborn,
+} from '../eventstore/index.ts';
+
 import { checkInterrupted } from '../platform/backup/manifest.ts';
 
 /** Folds commits of one category, whatever its types are. */
@@ -166,12 +174,6 @@ export function compareSummaries(here: LogSummary, there: LogSummary): readonly 
       there: b?.[figure] ?? 'none',
     }));
   });
-}
-
-/** What a decider says about its events. */
-interface EventSource {
-  readonly category: string;
-  readonly events: readonly DescMessage[];
 }
 
 const SOURCES: readonly EventSource[] = [user, email, product, order];

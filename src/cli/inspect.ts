@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
-import { history } from '../eventstore/fold.ts';
-import type { Log } from '../eventstore/log.ts';
-import { checkStream, type StreamRef } from '../eventstore/stream.ts';
+import { checkStream, history, type Log, type StreamRef } from '../eventstore/index.ts';
+
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, type CommandContext, plainJson, UsageError } from './command.ts';
 import { type CommitDescription, describeCommit, folders } from './fold-log.ts';

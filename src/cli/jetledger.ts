@@ -26,7 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     if (command.usage === '' && args.length > 0)
       throw new UsageError(`${name} takes no arguments. Try: jetledger help ${name}`);
-    const { createContext } = await import('./command.ts');
+    const { createContext } = await import('./context.ts');
     return await command.run(args, createContext());
   } catch (error) {
     const isUsage = error instanceof UsageError || isParseError(error);

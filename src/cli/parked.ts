@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util';
-import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
-import type { ParkedEntry } from '../processes/engine/dead-letters/entry.ts';
+import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
 import {
   createParkedPort,
   type ParkedAnswer,
+  type ParkedEntry,
   type ParkedFilter,
   type ParkedPort,
-} from '../processes/engine/dead-letters/operator-port.ts';
-import { traceParked } from '../processes/engine/telemetry/traces.ts';
+  traceParked,
+} from '../processes/engine/index.ts';
+
 import { openNats } from '../service/open.ts';
 import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, UsageError } from './command.ts';

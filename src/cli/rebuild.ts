@@ -1,16 +1,16 @@
 import { parseArgs } from 'node:util';
-import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
-import type { Projection } from '../projections/engine/projection.ts';
-import type { RebuildProgress } from '../projections/engine/rebuild/new-bucket.ts';
+import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
 import {
+  type Projection,
   type RebuildDeps,
+  type RebuildProgress,
   type RebuildResult,
   rebuild,
   refoldOne,
   rollback,
-} from '../projections/engine/rebuild/rebuild.ts';
-import type { StartFrom } from '../projections/engine/rebuild/start-from.ts';
+  type StartFrom,
+} from '../projections/engine/index.ts';
+
 import { allProjections } from '../projections/views/read-side.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { openCommandTracing } from '../service/tracing.ts';

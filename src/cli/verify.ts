@@ -2,9 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Log } from '../eventstore/log.ts';
-import { openNatsLog } from '../eventstore/nats/log-stream.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import { type Log, openNatsLog, systemRuntime } from '../eventstore/index.ts';
+
 import {
   checkFiles,
   type FileProblem,

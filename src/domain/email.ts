@@ -1,7 +1,8 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../eventstore/index.ts';
 import { EmailClaimedSchema, EmailReleasedSchema } from '../gen/jetledger/email/v1/email_pb.ts';
-import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
 import { addKey, emptyKeySet, hasKey, type KeySet } from './key-map.ts';
+import { rejected, type Timed } from './values.ts';
 
 const events = [EmailClaimedSchema, EmailReleasedSchema] as const;
 

@@ -1,6 +1,6 @@
+import type { Rejection } from '../eventstore/index.ts';
 import type { OrderLine } from '../gen/jetledger/order/v1/order_pb.ts';
-import { type Rejection, rejected } from './decider.ts';
-import { addAmounts, isCurrency, isPrice, isSku, multiplyAmount } from './values.ts';
+import { addAmounts, isCurrency, isPrice, isSku, multiplyAmount, rejected } from './values.ts';
 
 /** The most lines of one order. */
 export const MAX_ORDER_LINES = 100;

@@ -1,4 +1,5 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../eventstore/index.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -15,9 +16,8 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../gen/jetledger/order/v1/order_pb.ts';
-import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
 import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
-import { isAggregateId, normaliseReason } from './values.ts';
+import { isAggregateId, normaliseReason, rejected, type Timed } from './values.ts';
 
 /** The schemas of everything that can happen to an order. */
 export const orderEvents = [

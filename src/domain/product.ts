@@ -1,4 +1,5 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../eventstore/index.ts';
 import {
   ProductDiscontinuedSchema,
   ProductListedSchema,
@@ -9,7 +10,6 @@ import {
   StockReservedSchema,
   StockShippedSchema,
 } from '../gen/jetledger/product/v1/product_pb.ts';
-import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
 import {
   addKey,
   deleteKey,
@@ -21,7 +21,7 @@ import {
   type KeySet,
   putKey,
 } from './key-map.ts';
-import { isCurrency, isPrice, isReceiptId, isSku, normaliseName } from './values.ts';
+import { isCurrency, isPrice, isReceiptId, isSku, normaliseName, rejected, type Timed } from './values.ts';
 
 /** How many ended reservations one generation holds; between this many and twice as many are remembered. */
 export const ENDED_GENERATION = 2_000;

@@ -1,4 +1,5 @@
 import { create, type MessageShape } from '@bufbuild/protobuf';
+import type { Decider, Rejection } from '../eventstore/index.ts';
 import {
   EmailChangeAbandonedSchema,
   EmailChangedSchema,
@@ -9,9 +10,8 @@ import {
   UserRegistrationAbandonedSchema,
   UserRenamedSchema,
 } from '../gen/jetledger/user/v1/user_pb.ts';
-import { type Decider, type Rejection, rejected, type Timed } from './decider.ts';
 import { emptyKeyMap, getKey, type KeyMap, putKey } from './key-map.ts';
-import { normaliseEmail, normaliseName, normaliseReason } from './values.ts';
+import { normaliseEmail, normaliseName, normaliseReason, rejected, type Timed } from './values.ts';
 
 /** The schemas of everything that can happen to a user. */
 export const userEvents = [

@@ -1,3 +1,13 @@
+import type { Rejection } from '../eventstore/index.ts';
+
+/** Builds a rejection; its code's literal type is kept, so that a wrong code does not compile. */
+export function rejected<Code extends string>(code: Code, message: string, details?: Rejection['details']) {
+  return details === undefined ? { code, message } : { code, message, details };
+}
+
+/** A command, and when it was asked for: whole milliseconds since the Unix epoch, by the service's clock. */
+export type Timed<Command> = Readonly<Command & { at: number }>;
+
 const AGGREGATE_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 /** Whether `value` can be the id of an aggregate, and thus a token of a subject and a key of a read model. */

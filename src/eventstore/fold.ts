@@ -4,7 +4,7 @@ import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit
 import { codecOf, type EventCodec } from './codec/event-codec.ts';
 import type { Loaded } from './command.ts';
 import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log.ts';
-import type { Decider, Rejection, Upcaster } from './decider.ts';
+import type { Decider, EventSource, Rejection } from './decider.ts';
 import { CorruptCommit, EventStoreError } from './errors.ts';
 import type { Log, RecordedCommit } from './log.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -66,9 +66,7 @@ function decodeIn<Event extends Message>(
   }
 }
 
-interface Foldable {
-  readonly events: readonly DescMessage[];
-  readonly upcasters?: readonly Upcaster[];
+interface Foldable extends EventSource {
   readonly evolve: (state: never, event: never) => unknown;
   readonly initial: unknown;
   readonly foldRevision?: number;

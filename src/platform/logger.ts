@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
-import { activeCommitId, activeTrace } from '../eventstore/trace-context.ts';
+import { activeCommitId, activeTrace } from '../eventstore/index.ts';
+
 import type { Config } from './config/schema.ts';
 
 /** What a line of the log says of the trace and the message that it was written in; a new object each time, since pino writes into it. */

@@ -9,13 +9,15 @@ import {
 import type { NatsConnection } from '@nats-io/transport-node';
 import {
   addStream,
+  type BucketKind,
+  bucketConfig,
+  bucketStream,
   INCARNATION_KEY,
   isStreamMissing,
   logStreamConfig,
   logStreamProblems,
-} from '../eventstore/nats/log-stream.ts';
-import { bucketStream } from '../eventstore/nats/nats-bucket.ts';
-import { type BucketKind, bucketConfig } from '../eventstore/nats/nats-buckets.ts';
+} from '../eventstore/index.ts';
+
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
 

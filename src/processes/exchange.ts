@@ -9,8 +9,7 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api';
-import { endFailed, within } from '../eventstore/telemetry/spans.ts';
-import { activeTrace, isSampled } from '../eventstore/trace-context.ts';
+import { activeTrace, endFailed, isSampled, within } from '../eventstore/index.ts';
 
 /** An outgoing request, as its span shows it. */
 export interface OutgoingRequest {

@@ -1,20 +1,36 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { ConsumerStanding, ConsumersAdmin } from '../api/deps.ts';
-import type { Bucket } from '../eventstore/bucket.ts';
-import type { Log, RecordedCommit } from '../eventstore/log.ts';
-import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
-import { type Runtime, systemRuntime } from '../eventstore/runtime.ts';
-import type { LogFilter, SlotGroup } from '../eventstore/stream.ts';
+import {
+  type Bucket,
+  createNatsBuckets,
+  type Log,
+  type LogFilter,
+  type RecordedCommit,
+  type Runtime,
+  type SlotGroup,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
-import { createControl } from '../processes/engine/control.ts';
-import type { CursorValue } from '../processes/engine/cursor.ts';
-import { parseEntryKey } from '../processes/engine/dead-letters/entry.ts';
-import { createParkedPort, type ParkedPort } from '../processes/engine/dead-letters/operator-port.ts';
-import { filterOf, timeOf } from '../processes/engine/delivery.ts';
-import { CONTROL, type ControlValue, GROUPS, groupKey, LEASE } from '../processes/engine/ownership.ts';
-import type { ConsumerStatus } from '../processes/engine/reaction.ts';
-import { type Buckets, bucketNames, parseRow } from '../processes/engine/rows.ts';
-import { traceParked } from '../processes/engine/telemetry/traces.ts';
+import {
+  type Buckets,
+  bucketNames,
+  CONTROL,
+  type ConsumerStatus,
+  type ControlValue,
+  type CursorValue,
+  createControl,
+  createParkedPort,
+  filterOf,
+  GROUPS,
+  groupKey,
+  LEASE,
+  type ParkedPort,
+  parseEntryKey,
+  parseRow,
+  timeOf,
+  traceParked,
+} from '../processes/engine/index.ts';
+
 import { type ConsumerDescription, consumerDescriptions } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
 

@@ -1,10 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { Meter } from '@opentelemetry/api';
 import type { ConsumerStanding } from '../api/deps.ts';
-import type { Log } from '../eventstore/log.ts';
-import type { StoreObserver } from '../eventstore/observer.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
-import { meterStore } from '../eventstore/telemetry/metrics.ts';
+import { type Log, meterStore, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { NatsMonitor } from '../platform/nats-monitor.ts';
 import {
@@ -14,10 +11,9 @@ import {
   meterProcess,
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
-import { timeOf } from '../processes/engine/delivery.ts';
-import type { ConsumerStatus } from '../processes/engine/reaction.ts';
-import { countOverdueTimers, timersStream } from '../processes/engine/timers/nats-timers.ts';
-import type { ViewStatus } from '../projections/engine/reading.ts';
+import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
+import type { ViewStatus } from '../projections/engine/index.ts';
+
 import type { ReadModels, ReadSide } from '../projections/views/read-side.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';

@@ -1,12 +1,15 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { createEmailKey, type EmailKey } from '../app/email-key.ts';
-import type { Log } from '../eventstore/log.ts';
-import { openNatsLog } from '../eventstore/nats/log-stream.ts';
-import { createPlainRequests } from '../eventstore/nats/plain-requests.ts';
-import { createRequests, type Requests } from '../eventstore/nats/requests.ts';
-import type { StoreObserver } from '../eventstore/observer.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import {
+  createPlainRequests,
+  createRequests,
+  type Log,
+  openNatsLog,
+  type Requests,
+  type StoreObserver,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { groupCommitMode, guardDurability, readSyncEvidence } from '../platform/durability.ts';
 import { loadEmailKey } from '../platform/email-key-file.ts';
@@ -18,7 +21,8 @@ import {
 } from '../platform/nats-server/embedded.ts';
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import { applyTopology, checkEmailKey } from '../platform/topology.ts';
-import type { ProjectionSettings } from '../projections/engine/settings.ts';
+import type { ProjectionSettings } from '../projections/engine/index.ts';
+
 import { streamsOf } from './topology.ts';
 
 /** Requests on a connection, in the way that is configured. */

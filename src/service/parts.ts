@@ -1,20 +1,28 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
-import { createHandler, type Handler } from '../eventstore/handler.ts';
-import type { Log } from '../eventstore/log.ts';
-import { createNatsSnapshotStore } from '../eventstore/nats/nats-bucket.ts';
-import { createNatsBuckets, ensureBucket } from '../eventstore/nats/nats-buckets.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
-import { watchHandler } from '../eventstore/telemetry/command-observer.ts';
-import { logCommands } from '../eventstore/telemetry/logs.ts';
-import { meterCommands, meterLog } from '../eventstore/telemetry/metrics.ts';
-import { traceHandler } from '../eventstore/telemetry/traces.ts';
+import {
+  createHandler,
+  createNatsBuckets,
+  createNatsSnapshotStore,
+  ensureBucket,
+  type Handler,
+  type Log,
+  logCommands,
+  meterCommands,
+  meterLog,
+  systemRuntime,
+  traceHandler,
+  watchHandler,
+} from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
-import { createMembers } from '../projections/engine/members.ts';
-import { defaultProjectionSettings } from '../projections/engine/settings.ts';
-import { startProjections } from '../projections/engine/start.ts';
-import { traceCommits } from '../projections/engine/telemetry.ts';
+import {
+  createMembers,
+  defaultProjectionSettings,
+  startProjections,
+  traceCommits,
+} from '../projections/engine/index.ts';
+
 import { allProjections, createReadModels, type ReadSide } from '../projections/views/read-side.ts';
 import { type Metering, meterApplied } from './metering.ts';
 import { feedOfViews, type Nats } from './open.ts';

@@ -1,21 +1,25 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler } from '../eventstore/command.ts';
-import type { Log } from '../eventstore/log.ts';
-import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import { type CommandHandler, createNatsBuckets, type Log, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { checkStreams } from '../platform/topology.ts';
-import { checkGroups } from '../processes/engine/control.ts';
-import { type Engine, startEngine } from '../processes/engine/engine.ts';
-import { combineObservers, type EngineObserver } from '../processes/engine/observer.ts';
-import type { Consumer } from '../processes/engine/reaction.ts';
-import { logEngine } from '../processes/engine/telemetry/logs.ts';
-import { meterEngine, meterTimers } from '../processes/engine/telemetry/metrics.ts';
-import { traceFiring, traceTries } from '../processes/engine/telemetry/traces.ts';
-import { createNatsTimers } from '../processes/engine/timers/nats-timers.ts';
-import type { Timer, Timers } from '../processes/engine/timers/timers.ts';
+import {
+  type Consumer,
+  checkGroups,
+  combineObservers,
+  createNatsTimers,
+  type Engine,
+  type EngineObserver,
+  logEngine,
+  meterEngine,
+  meterTimers,
+  startEngine,
+  type Timer,
+  type Timers,
+  traceFiring,
+  traceTries,
+} from '../processes/engine/index.ts';
 import { type Exchange, meteredExchange, plainExchange, tracedExchange } from '../processes/exchange.ts';
 import { startDelivery } from '../processes/notification/adapters/delivery.ts';
 import { createLogNotifier, createWebhookNotifier } from '../processes/notification/adapters/notifiers.ts';
@@ -34,7 +38,8 @@ import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
 import { createHttpProvider } from '../processes/payment/adapters/http.ts';
 import { createSimulatedProvider } from '../processes/payment/adapters/simulated.ts';
 import type { PaymentProvider } from '../processes/payment/port.ts';
-import { type Page, type PageRequest, ViewBehind } from '../projections/engine/reading.ts';
+import { type Page, type PageRequest, ViewBehind } from '../projections/engine/index.ts';
+
 import type { ReadSide } from '../projections/views/read-side.ts';
 import type { Metering } from './metering.ts';
 import type { Nats } from './open.ts';

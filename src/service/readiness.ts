@@ -1,12 +1,10 @@
 import type { Readiness } from '../api/deps.ts';
-import type { Log } from '../eventstore/log.ts';
-import { probeWrites } from '../eventstore/nats/log-stream.ts';
-import type { Requests } from '../eventstore/nats/requests.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import { type Log, probeWrites, type Requests, systemRuntime } from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
-import type { ConsumerStatus } from '../processes/engine/reaction.ts';
-import type { ViewStatus } from '../projections/engine/reading.ts';
+import type { ConsumerStatus } from '../processes/engine/index.ts';
+import type { ViewStatus } from '../projections/engine/index.ts';
+
 import type { ReadModels } from '../projections/views/read-side.ts';
 
 /** A view this many commits behind still serves; further behind, readiness says no. */

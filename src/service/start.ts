@@ -9,15 +9,14 @@ import { listenQuietly } from '../api/request-log.ts';
 import { openConnections } from '../api/server.ts';
 import { createUseCases } from '../app/create-use-cases.ts';
 import type { UseCaseSettings, UseCases } from '../app/use-cases.ts';
-import type { Handler } from '../eventstore/handler.ts';
-import type { Log } from '../eventstore/log.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
 import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
-import type { ConsumerStatus } from '../processes/engine/reaction.ts';
+import type { ConsumerStatus } from '../processes/engine/index.ts';
+
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
 import type { ReadSide } from '../projections/views/read-side.ts';
 import { buildAdmin } from './consumers-admin.ts';

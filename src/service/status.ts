@@ -4,17 +4,19 @@ import {
   jetstreamManager,
   type StreamInfo,
 } from '@nats-io/jetstream';
-import type { Log } from '../eventstore/log.ts';
-import { isStreamMissing } from '../eventstore/nats/log-stream.ts';
+import { isStreamMissing, type Log } from '../eventstore/index.ts';
 import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
-import { timersStream } from '../processes/engine/timers/nats-timers.ts';
+import { timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
-import { createAliases } from '../projections/engine/aliases.ts';
-import { readLowest } from '../projections/engine/checkpoint.ts';
-import { groupCountOf } from '../projections/engine/groups.ts';
-import { versionOf } from '../projections/engine/projection.ts';
-import { defaultProjectionSettings } from '../projections/engine/settings.ts';
+import {
+  createAliases,
+  defaultProjectionSettings,
+  groupCountOf,
+  readLowest,
+  versionOf,
+} from '../projections/engine/index.ts';
+
 import { allProjections } from '../projections/views/read-side.ts';
 import type { Nats } from './open.ts';
 import { bucketsOf } from './with-nats.ts';

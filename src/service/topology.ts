@@ -1,7 +1,7 @@
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
-import { bucketNames } from '../processes/engine/rows.ts';
-import { timersStreamConfig, timersStreamProblems } from '../processes/engine/timers/nats-timers.ts';
+import { bucketNames, timersStreamConfig, timersStreamProblems } from '../processes/engine/index.ts';
+
 import {
   notificationStreamConfig,
   notificationStreamProblems,

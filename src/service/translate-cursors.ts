@@ -1,8 +1,14 @@
-import type { Bucket } from '../eventstore/bucket.ts';
+import type { Bucket } from '../eventstore/index.ts';
 import { BackupError } from '../platform/backup/manifest.ts';
-import type { CursorValue } from '../processes/engine/cursor.ts';
-import { LEASE, SESSION } from '../processes/engine/ownership.ts';
-import { type Buckets, bucketNames, parseRow, toBytes } from '../processes/engine/rows.ts';
+import {
+  type Buckets,
+  bucketNames,
+  type CursorValue,
+  LEASE,
+  parseRow,
+  SESSION,
+  toBytes,
+} from '../processes/engine/index.ts';
 
 /** The log that the cursors belonged to, and the one that they shall belong to: the same commits up to `last`. */
 export interface Lives {

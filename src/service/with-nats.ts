@@ -1,8 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { isOwnStream } from '../cli/backup-plan.ts';
-import type { Log } from '../eventstore/log.ts';
-import { createNatsBuckets } from '../eventstore/nats/nats-buckets.ts';
-import { systemRuntime } from '../eventstore/runtime.ts';
+import { createNatsBuckets, type Log, systemRuntime } from '../eventstore/index.ts';
+
 import type { Config } from '../platform/config/schema.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 

@@ -1,9 +1,9 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Decider, Rejection } from '../../src/domain/decider.ts';
 import { order } from '../../src/domain/order.ts';
 import { product } from '../../src/domain/product.ts';
 import { user } from '../../src/domain/user.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
+import type { Decider, Rejection } from '../../src/eventstore/index.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { until } from '../support/until.ts';

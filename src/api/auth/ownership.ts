@@ -2,7 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { v5 as uuidV5 } from 'uuid';
 import { order } from '../../domain/order.ts';
 import { user } from '../../domain/user.ts';
-import type { CommandHandler, CommandMeta } from '../../eventstore/command.ts';
+import type { CommandHandler, CommandMeta } from '../../eventstore/index.ts';
+
 import type { RequestCommand } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { BusinessCode } from '../problems.ts';

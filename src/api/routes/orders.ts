@@ -1,7 +1,6 @@
 import { type OrderState, order } from '../../domain/order.ts';
-import type { CommandHandler, Loaded } from '../../eventstore/command.ts';
-import { EventStoreError } from '../../eventstore/errors.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import { type CommandHandler, EventStoreError, type Loaded, type Runtime } from '../../eventstore/index.ts';
+
 import { answer, orderBody } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';

@@ -1,6 +1,6 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
 import type { Event as StoredEvent } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
-import type { Upcaster } from '../decider.ts';
+import type { EventSource, Upcaster } from '../decider.ts';
 import { EventStoreError, UnknownEventType } from '../errors.ts';
 import { type BytesAt, decoderOf, plainBytes } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
@@ -14,17 +14,11 @@ export interface EventCodec<Event extends Message> {
   decode(stored: EventInCommit): Event;
 }
 
-interface CodecSource {
-  readonly category: string;
-  readonly events: readonly DescMessage[];
-  readonly upcasters?: readonly Upcaster[];
-}
-
 /**
  * Builds the codec of a category. A type's newest schema version is one above its last upcaster, or 1.
  * @throws EventStoreError when two events of the category share a short name, or an event does not survive a round trip
  */
-export function createEventCodec<Event extends Message>(source: CodecSource): EventCodec<Event> {
+export function createEventCodec<Event extends Message>(source: EventSource): EventCodec<Event> {
   const { category } = source;
   const decoders = new Map<string, (data: BytesAt) => Message>();
   const byTypeName = new Map<
@@ -119,10 +113,10 @@ function proveRoundTrip(category: string, schema: DescMessage): void {
   }
 }
 
-const codecs = new WeakMap<CodecSource, EventCodec<Message>>();
+const codecs = new WeakMap<EventSource, EventCodec<Message>>();
 
 /** The codec of a decider, built once. */
-export function codecOf<Event extends Message>(source: CodecSource): EventCodec<Event> {
+export function codecOf<Event extends Message>(source: EventSource): EventCodec<Event> {
   let codec = codecs.get(source);
   if (codec === undefined) {
     codec = createEventCodec(source);

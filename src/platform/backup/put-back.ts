@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { jetstreamManager, PersistMode, type StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { INCARNATION_KEY, isStreamMissing } from '../../eventstore/nats/log-stream.ts';
+import { INCARNATION_KEY, isStreamMissing } from '../../eventstore/index.ts';
+
 import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
 import { restoreStream } from './stream-copy.ts';
 

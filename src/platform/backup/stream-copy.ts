@@ -1,6 +1,7 @@
 import type { StreamConfig, StreamInfo, StreamState } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
-import type { Requests } from '../../eventstore/nats/requests.ts';
+import type { Requests } from '../../eventstore/index.ts';
+
 import { BackupError, checkInterrupted } from './manifest.ts';
 
 const ANSWER_MS = 15_000;

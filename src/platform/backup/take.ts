@@ -1,8 +1,8 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { INCARNATION_KEY } from '../../eventstore/nats/log-stream.ts';
-import type { Requests } from '../../eventstore/nats/requests.ts';
+import { INCARNATION_KEY, type Requests } from '../../eventstore/index.ts';
+
 import {
   type BackedUpStream,
   BackupError,

@@ -11,7 +11,8 @@ import {
   type SpanProcessor,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
-import { INSTRUMENTATION } from '../../eventstore/trace-context.ts';
+import { INSTRUMENTATION } from '../../eventstore/index.ts';
+
 import type { Config } from '../config/schema.ts';
 import { createDevTraces, type DevTraces } from './dev-traces.ts';
 import { createOtlpExporter } from './tracing-otlp.ts';

@@ -1,5 +1,4 @@
-import { backoffMs } from '../../eventstore/runtime.ts';
-import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
+import { backoffMs, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
 import { createDecode, createHandle } from './delivery.ts';
 import { isRetryable, reasonOf } from './errors.ts';
 import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';

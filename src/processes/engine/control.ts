@@ -1,6 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup } from '../../eventstore/stream.ts';
+import type { Bucket, Runtime, SlotGroup } from '../../eventstore/index.ts';
 import { GroupsDiffer } from './errors.ts';
 import { CONTROL, type ControlValue, GROUPS } from './ownership.ts';
 import { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';

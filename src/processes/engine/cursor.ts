@@ -1,6 +1,4 @@
-import type { Bucket, RowWrite } from '../../eventstore/bucket.ts';
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Bucket, Log, RowWrite, Runtime } from '../../eventstore/index.ts';
 import { ForeignCursor, OwnershipLost } from './errors.ts';
 import { checkAlive, type Session } from './ownership.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';

@@ -1,15 +1,23 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Bucket } from '../../eventstore/bucket.ts';
-import { codecOf, type EventCodec } from '../../eventstore/codec/event-codec.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import type { LogFilter, SlotGroup } from '../../eventstore/stream.ts';
+import {
+  type Bucket,
+  backoffMs,
+  codecOf,
+  type EventCodec,
+  type EventSource,
+  type Log,
+  type LogFilter,
+  type RecordedCommit,
+  type Runtime,
+  type SlotGroup,
+} from '../../eventstore/index.ts';
+
 import type { Cursor } from './cursor.ts';
 import type { Park, ParkedIndex } from './dead-letters/dead-letters.ts';
 import { isRetryable } from './errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { EngineObserver, Outcome, Work } from './observer.ts';
-import type { ConsumedEvent, Consumer, Delivery, Policy, Source } from './reaction.ts';
+import type { ConsumedEvent, Consumer, Delivery, Policy } from './reaction.ts';
 import { pause } from './signal.ts';
 
 /** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
@@ -30,7 +38,7 @@ export function filterOf(consumer: Pick<Consumer, 'sources'>, group: SlotGroup):
 }
 
 /** Decodes with the codecs of a consumer's sources. */
-export function createDecode(sources: readonly Source[]): Decode {
+export function createDecode(sources: readonly EventSource[]): Decode {
   const codecs = new Map<string, EventCodec<Message>>(sources.map((s) => [s.category, codecOf(s)]));
   return (commit, { attempt, redriven }) => {
     const { stream, position, commitId } = commit;

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
-import type { Log } from '../../eventstore/log.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import { backoffMs, type Log, type Runtime } from '../../eventstore/index.ts';
+
 import { createKeeper, type Keeper } from './assignment.ts';
 import { type ParkedIndex, watchParked } from './dead-letters/dead-letters.ts';
 import { type Feed, orderedFeed } from './delivery.ts';

@@ -1,5 +1,4 @@
-import { EventStoreError } from '../../eventstore/errors.ts';
-
+import { EventStoreError } from '../../eventstore/index.ts';
 /** Another instance owns the group now; whatever this one still wanted to write was refused. */
 export class OwnershipLost extends EventStoreError {
   constructor(what: string) {

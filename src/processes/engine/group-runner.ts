@@ -1,6 +1,11 @@
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import { groupOfSlot, type SlotGroup, type StreamRef, slotOf } from '../../eventstore/stream.ts';
+import {
+  groupOfSlot,
+  type Log,
+  type Runtime,
+  type SlotGroup,
+  type StreamRef,
+  slotOf,
+} from '../../eventstore/index.ts';
 import { type Cursor, claimCursor, createProgress } from './cursor.ts';
 import { claimPark, loadParked, type ParkedIndex } from './dead-letters/dead-letters.ts';
 import { fenceKey } from './dead-letters/entry.ts';

@@ -1,6 +1,4 @@
-import type { RecordedCommit } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import { keyOf, type StreamRef } from '../../eventstore/stream.ts';
+import { keyOf, type RecordedCommit, type Runtime, type StreamRef } from '../../eventstore/index.ts';
 import type { Progress } from './cursor.ts';
 import type { EngineSettings } from './settings.ts';
 import { createBell, pause } from './signal.ts';

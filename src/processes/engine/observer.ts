@@ -1,5 +1,4 @@
-import type { RecordedCommit } from '../../eventstore/log.ts';
-import type { StoredTrace } from '../../eventstore/trace-context.ts';
+import type { RecordedCommit, StoredTrace } from '../../eventstore/index.ts';
 import type { ParkedEntry } from './dead-letters/entry.ts';
 
 /** One try of a consumer at a commit. */

@@ -1,8 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import type { Bucket, Row } from '../../eventstore/bucket.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup } from '../../eventstore/stream.ts';
+import {
+  type Bucket,
+  LogUnavailable,
+  type Row,
+  type Runtime,
+  type SlotGroup,
+} from '../../eventstore/index.ts';
+
 import { GroupsDiffer, OwnershipLost } from './errors.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
 import { follow, pause } from './signal.ts';

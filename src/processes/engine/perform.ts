@@ -1,4 +1,4 @@
-import type { RecordedCommit } from '../../eventstore/log.ts';
+import type { RecordedCommit } from '../../eventstore/index.ts';
 import { describeParked, entryKey, type ParkReason } from './dead-letters/entry.ts';
 import { actOnParked, isActionable } from './dead-letters/redrive.ts';
 import type { GroupParts, Handle } from './delivery.ts';

@@ -1,14 +1,5 @@
-import type { DescMessage, Message } from '@bufbuild/protobuf';
-import type { Upcaster } from '../../eventstore/decider.ts';
-import { CorruptCommit, UnknownEventType } from '../../eventstore/errors.ts';
-import type { StreamRef } from '../../eventstore/stream.ts';
-
-/** A category whose events a consumer reads; a decider fits. */
-export interface Source {
-  readonly category: string;
-  readonly events: readonly DescMessage[];
-  readonly upcasters?: readonly Upcaster[];
-}
+import type { Message } from '@bufbuild/protobuf';
+import { CorruptCommit, type EventSource, type StreamRef, UnknownEventType } from '../../eventstore/index.ts';
 
 /** One event with what was stored beside it. */
 export interface ConsumedEvent<Event extends Message> {
@@ -55,7 +46,7 @@ export type Policy = (error: unknown, attempt: number) => Verdict;
 export interface Consumer<Event extends Message = Message> {
   /** Letters, digits and `-`; part of stored keys. */
   readonly name: string;
-  readonly sources: readonly Source[];
+  readonly sources: readonly EventSource[];
   handle(delivery: Delivery<Event>): Promise<void>;
   readonly policy?: Policy;
 }

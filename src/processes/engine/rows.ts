@@ -1,4 +1,4 @@
-import type { Bucket, Row, RowWrite, WriteResult } from '../../eventstore/bucket.ts';
+import type { Bucket, Row, RowWrite, WriteResult } from '../../eventstore/index.ts';
 import { type Persistence, persist } from './signal.ts';
 
 /** A value as bytes of JSON. */

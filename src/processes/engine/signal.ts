@@ -1,5 +1,4 @@
-import type { Bucket, Row } from '../../eventstore/bucket.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
+import { type Bucket, backoffMs, type Row, type Runtime } from '../../eventstore/index.ts';
 import { isRetryable } from './errors.ts';
 
 /** The longest single timer, so that a stopped engine leaves none behind for long. */

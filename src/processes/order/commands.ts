@@ -1,9 +1,16 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { CommandHandler, CommandMeta, CommandResult } from '../../eventstore/command.ts';
-import type { Decider, Rejection } from '../../eventstore/decider.ts';
-import { EventStoreError } from '../../eventstore/errors.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import type { ConsumedEvent, Policy } from '../engine/reaction.ts';
+import {
+  backoffMs,
+  type CommandHandler,
+  type CommandMeta,
+  type CommandResult,
+  type Decider,
+  EventStoreError,
+  type Rejection,
+  type Runtime,
+} from '../../eventstore/index.ts';
+import type { ConsumedEvent, Policy } from '../engine/index.ts';
+
 import { PaymentUnavailable } from '../payment/port.ts';
 
 /** Who writes what processes decide. */

@@ -1,8 +1,8 @@
 import { order } from '../../domain/order.ts';
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { CommandHandler } from '../../eventstore/command.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { ConsumedEvent, Consumer } from '../engine/reaction.ts';
+import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
+import type { ConsumedEvent, Consumer } from '../engine/index.ts';
+
 import { causedBy, createOrderPolicy, perform, type RetrySettings } from './commands.ts';
 import type { CustomerDirectory, OpenOrders } from './ports.ts';
 

@@ -1,7 +1,7 @@
 import { order } from '../../domain/order.ts';
-import type { CommandHandler } from '../../eventstore/command.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { Timer, Timers } from '../engine/timers/timers.ts';
+import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
+import type { Timer, Timers } from '../engine/index.ts';
+
 import { causedByTimer, perform } from './commands.ts';
 import type { OpenOrders } from './ports.ts';
 

@@ -1,8 +1,7 @@
 import { type OrderCommand, type OrderEvent, type OrderStep, order } from '../../domain/order.ts';
-import type { CommandHandler, CommandMeta } from '../../eventstore/command.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { ConsumedEvent, Delivery } from '../engine/reaction.ts';
-import type { Timers } from '../engine/timers/timers.ts';
+import type { CommandHandler, CommandMeta, Runtime } from '../../eventstore/index.ts';
+import type { ConsumedEvent, Delivery, Timers } from '../engine/index.ts';
+
 import type { NotificationOutbox } from '../notification/port.ts';
 import type { PaymentProvider } from '../payment/port.ts';
 import { causedBy, ProcessFault, perform } from './commands.ts';

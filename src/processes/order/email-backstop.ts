@@ -1,7 +1,7 @@
 import { type EmailEvent, email } from '../../domain/email.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { Consumer } from '../engine/reaction.ts';
-import type { Timer, Timers } from '../engine/timers/timers.ts';
+import type { Runtime } from '../../eventstore/index.ts';
+import type { Consumer, Timer, Timers } from '../engine/index.ts';
+
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
 
 /** The kind of the timer that looks at a claim of an address again. */

@@ -1,5 +1,6 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Consumer } from '../engine/reaction.ts';
+import type { Consumer } from '../engine/index.ts';
+
 import { createOrderPolicy, isTransient, type RetrySettings } from './commands.ts';
 import { PAYMENT_DEADLINE } from './deadline.ts';
 import { type Occasion, type OrderProcessDeps, occasionOf } from './effect-context.ts';

@@ -1,4 +1,5 @@
-import type { Consumer, Source } from '../engine/reaction.ts';
+import type { EventSource } from '../../eventstore/index.ts';
+import type { Consumer } from '../engine/index.ts';
 import type { RetrySettings } from './commands.ts';
 import { createCustomerWatch, customerWatch } from './customer-watch.ts';
 import type { OrderProcessDeps } from './effect-context.ts';
@@ -10,7 +11,7 @@ import { createStockWatch, stockWatch } from './stock-watch.ts';
 /** What a consumer is called and reads, for those who look at it from outside. */
 export interface ConsumerDescription {
   readonly name: string;
-  readonly sources: readonly Source[];
+  readonly sources: readonly EventSource[];
 }
 
 /** Every consumer of the product. */

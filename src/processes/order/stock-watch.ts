@@ -1,8 +1,8 @@
 import { type OrderState, order } from '../../domain/order.ts';
 import { type ProductEvent, product } from '../../domain/product.ts';
-import type { CommandHandler } from '../../eventstore/command.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { Consumer } from '../engine/reaction.ts';
+import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
+import type { Consumer } from '../engine/index.ts';
+
 import { causedBy, createOrderPolicy, ProcessFault, perform, type RetrySettings } from './commands.ts';
 
 export const stockWatch = { name: 'stock-watch', sources: [product] } as const;

@@ -7,11 +7,9 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { type OrderEvent, order } from '../../domain/order.ts';
-import { codecOf } from '../../eventstore/codec/event-codec.ts';
-import { endFailed, SAYS, within } from '../../eventstore/telemetry/spans.ts';
-import { activeTrace, isSampled } from '../../eventstore/trace-context.ts';
-import type { EngineObserver, Work } from '../engine/observer.ts';
-import { boundedLabel } from '../engine/telemetry/metrics.ts';
+import { activeTrace, codecOf, endFailed, isSampled, SAYS, within } from '../../eventstore/index.ts';
+import { boundedLabel, type EngineObserver, type Work } from '../engine/index.ts';
+
 import type { AroundStep, Occasion } from './effect-context.ts';
 import type { OrderEffect } from './react.ts';
 

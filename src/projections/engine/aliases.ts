@@ -1,6 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import { type Bucket, LogUnavailable, type Runtime } from '../../eventstore/index.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { GroupCount } from './groups.ts';
 

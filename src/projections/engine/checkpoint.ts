@@ -1,6 +1,4 @@
-import type { Bucket, Row } from '../../eventstore/bucket.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup } from '../../eventstore/stream.ts';
+import type { Bucket, Row, Runtime, SlotGroup } from '../../eventstore/index.ts';
 import { BucketRewound, ForeignCheckpoint } from './errors.ts';
 import { allGroups, type GroupCount, keyOfGroup, WHOLE } from './groups.ts';
 

@@ -1,7 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
+import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup, StreamRef } from '../../eventstore/index.ts';
 import { FoldFailure, ForeignCheckpoint, PoisonEvent, reasonOf } from './errors.ts';
 import { type FactDecoder, foldRow } from './facts.ts';
 import { keyOfGroup } from './groups.ts';

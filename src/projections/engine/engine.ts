@@ -1,5 +1,4 @@
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Log, Runtime } from '../../eventstore/index.ts';
 import type { Alias, Aliases, Buckets } from './aliases.ts';
 import type { FactDecoder } from './facts.ts';
 import type { Reader } from './reader.ts';

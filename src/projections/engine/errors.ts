@@ -1,6 +1,4 @@
-import { EventStoreError } from '../../eventstore/errors.ts';
-import type { StreamRef } from '../../eventstore/stream.ts';
-
+import { EventStoreError, type StreamRef } from '../../eventstore/index.ts';
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
 export class PoisonEvent extends EventStoreError {
   readonly view: string;

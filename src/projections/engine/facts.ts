@@ -1,11 +1,18 @@
 import type { Message } from '@bufbuild/protobuf';
-import { codecOf, type EventCodec } from '../../eventstore/codec/event-codec.ts';
-import { type Decided, decidedIn } from '../../eventstore/codec/stored-commit.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import type { StreamRef } from '../../eventstore/stream.ts';
+import {
+  codecOf,
+  type Decided,
+  decidedIn,
+  type EventCodec,
+  type EventSource,
+  type Log,
+  LogUnavailable,
+  type RecordedCommit,
+  type StreamRef,
+} from '../../eventstore/index.ts';
+
 import { FoldFailure } from './errors.ts';
-import type { EventContext, EventSource, Projection } from './projection.ts';
+import type { EventContext, Projection } from './projection.ts';
 
 /** An event and where it comes from. */
 export interface Fact {

@@ -1,4 +1,4 @@
-import type { SlotGroup } from '../../eventstore/stream.ts';
+import type { SlotGroup } from '../../eventstore/index.ts';
 import { type Projection, RESERVED } from './projection.ts';
 import type { ProjectionSettings } from './settings.ts';
 

@@ -1,6 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import { backoffMs } from '../../eventstore/runtime.ts';
+import { type Bucket, backoffMs, LogUnavailable } from '../../eventstore/index.ts';
 import type { Buckets } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { ParkedRow } from './dead-letters.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Bucket, Runtime } from '../../eventstore/index.ts';
+
 import type { Buckets } from './aliases.ts';
 import { allGroups, type GroupCount } from './groups.ts';
 import type { ProjectionSettings } from './settings.ts';

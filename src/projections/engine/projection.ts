@@ -1,15 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { DescMessage, Message } from '@bufbuild/protobuf';
-import type { Upcaster } from '../../eventstore/decider.ts';
-import { EventStoreError } from '../../eventstore/errors.ts';
-import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
-
-/** A category and the schemas of its events; every decider is one. */
-export interface EventSource {
-  readonly category: string;
-  readonly events: readonly DescMessage[];
-  readonly upcasters?: readonly Upcaster[];
-}
+import type { Message } from '@bufbuild/protobuf';
+import { type EventSource, EventStoreError, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
 
 /** Where an event comes from. Everything in it is a fact of the log, so a replay sees the same. */
 export interface EventContext {

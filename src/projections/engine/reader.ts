@@ -1,6 +1,14 @@
-import type { Log, LogBatch, RecordedCommit } from '../../eventstore/log.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import { groupOfSlot, SLOTS, type StreamRef, slotOf } from '../../eventstore/stream.ts';
+import {
+  backoffMs,
+  groupOfSlot,
+  type Log,
+  type LogBatch,
+  type RecordedCommit,
+  type Runtime,
+  SLOTS,
+  type StreamRef,
+  slotOf,
+} from '../../eventstore/index.ts';
 import { isRetryable } from './errors.ts';
 import type { FactCommit, FactDecoder } from './facts.ts';
 import type { ProjectionSettings } from './settings.ts';

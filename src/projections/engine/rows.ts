@@ -1,7 +1,12 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup, StreamRef } from '../../eventstore/stream.ts';
+import {
+  type Bucket,
+  backoffMs,
+  type Log,
+  type RecordedCommit,
+  type Runtime,
+  type SlotGroup,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 import { BucketRewound, FoldFailure, foreignKey, isRetryable, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, foldFacts, foldRow, visitRows } from './facts.ts';
 import { checkRowKey, type Projection } from './projection.ts';

@@ -1,4 +1,4 @@
-import { backoffMs } from '../../eventstore/runtime.ts';
+import { backoffMs } from '../../eventstore/index.ts';
 import { type Alias, bucketName } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { EngineDeps, LiveAlias } from './engine.ts';

@@ -1,5 +1,4 @@
-import type { SlotGroup } from '../../eventstore/stream.ts';
-
+import type { SlotGroup } from '../../eventstore/index.ts';
 /** How the views run. Times in milliseconds. */
 export interface ProjectionSettings {
   /** First part of every bucket name. */

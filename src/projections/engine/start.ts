@@ -1,5 +1,4 @@
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import type { Log, Runtime } from '../../eventstore/index.ts';
 import { type Buckets, createAliases } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';

@@ -1,7 +1,12 @@
 import { type Link, SpanKind, type Tracer } from '@opentelemetry/api';
-import type { RecordedCommit } from '../../eventstore/log.ts';
-import { messaging, SAYS } from '../../eventstore/telemetry/spans.ts';
-import { contextOf, isSampled, parseTrace } from '../../eventstore/trace-context.ts';
+import {
+  contextOf,
+  isSampled,
+  messaging,
+  parseTrace,
+  type RecordedCommit,
+  SAYS,
+} from '../../eventstore/index.ts';
 
 /** Runs the handing out of a commit to views. */
 export type AroundCommit = (

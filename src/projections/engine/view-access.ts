@@ -1,7 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import { groupOfSlot, slotOf } from '../../eventstore/stream.ts';
+import { type Bucket, groupOfSlot, type Log, type Runtime, slotOf } from '../../eventstore/index.ts';
 import type { BucketResolver, LiveBucket } from './aliases.ts';
 import { readCheckpoint, type Waiting } from './checkpoint.ts';
 import { readMarks } from './dead-letters.ts';

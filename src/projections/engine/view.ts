@@ -1,7 +1,4 @@
-import type { Bucket } from '../../eventstore/bucket.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import type { SlotGroup } from '../../eventstore/stream.ts';
+import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup } from '../../eventstore/index.ts';
 import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts';
 import { openParking, type ParkedRow, type Parking } from './dead-letters.ts';
 import { BucketRewound, FoldFailure, isRetryable, PoisonEvent, RowsLost } from './errors.ts';

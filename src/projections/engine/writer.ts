@@ -1,6 +1,4 @@
-import type { Bucket, RowWrite, WriteResult } from '../../eventstore/bucket.ts';
-import type { RecordedCommit } from '../../eventstore/log.ts';
-import type { StreamRef } from '../../eventstore/stream.ts';
+import type { Bucket, RecordedCommit, RowWrite, StreamRef, WriteResult } from '../../eventstore/index.ts';
 import { BucketRewound } from './errors.ts';
 import type { Projection } from './projection.ts';
 import type { ProjectionSettings } from './settings.ts';

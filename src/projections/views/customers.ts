@@ -1,5 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Projection } from '../engine/projection.ts';
+import type { Projection } from '../engine/index.ts';
 
 /** What the order side keeps of a user. */
 export interface CustomerRow {

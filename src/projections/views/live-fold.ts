@@ -1,8 +1,6 @@
 import { evolveOrder, noOrder, type OrderEvent, type OrderState, order } from '../../domain/order.ts';
-import { codecOf } from '../../eventstore/codec/event-codec.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import { isRetryable } from '../engine/errors.ts';
+import { codecOf, type Log, LogUnavailable, type RecordedCommit } from '../../eventstore/index.ts';
+import { isRetryable } from '../engine/index.ts';
 
 /** A commit of an order as the live streams share it. */
 export interface LiveEntry extends LiveCommit {

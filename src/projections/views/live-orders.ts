@@ -1,6 +1,4 @@
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
+import { type Log, LogUnavailable, type Runtime } from '../../eventstore/index.ts';
 import {
   type LiveEnd,
   type LiveEntry,

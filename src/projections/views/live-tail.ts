@@ -1,8 +1,13 @@
 import { order } from '../../domain/order.ts';
-import { LogUnavailable } from '../../eventstore/errors.ts';
-import type { Log, RecordedCommit } from '../../eventstore/log.ts';
-import { backoffMs, type Runtime } from '../../eventstore/runtime.ts';
-import { isRetryable } from '../engine/errors.ts';
+import {
+  backoffMs,
+  type Log,
+  LogUnavailable,
+  type RecordedCommit,
+  type Runtime,
+} from '../../eventstore/index.ts';
+import { isRetryable } from '../engine/index.ts';
+
 import type { LiveEnd } from './live-fold.ts';
 import { foldCommit, type LiveEntry, type OrderAt, orderAt } from './live-fold.ts';
 

@@ -1,11 +1,22 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Log } from '../../eventstore/log.ts';
-import { createFactDecoder, foldRow } from '../engine/facts.ts';
-import { type CursorScope, encodeCursor, indexOfCursor } from '../engine/lists/index-pages.ts';
-import { appendEntry, type ListRow, readList, sealFullPage } from '../engine/lists/list.ts';
-import type { Projection } from '../engine/projection.ts';
-import type { Page, PageRequest } from '../engine/reading.ts';
-import { isRowId, type ViewAccess } from '../engine/view-access.ts';
+import type { Log } from '../../eventstore/index.ts';
+import {
+  appendEntry,
+  type CursorScope,
+  createFactDecoder,
+  encodeCursor,
+  foldRow,
+  indexOfCursor,
+  isRowId,
+  type ListRow,
+  type Page,
+  type PageRequest,
+  type Projection,
+  readList,
+  sealFullPage,
+  type ViewAccess,
+} from '../engine/index.ts';
+
 import { exactNumber, isoTime } from './json.ts';
 import { orders } from './orders.ts';
 

@@ -1,8 +1,7 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Row } from '../../eventstore/bucket.ts';
-import { PART } from '../engine/lists/sorted-index.ts';
-import type { EventContext, Projection } from '../engine/projection.ts';
-import { parseRow } from '../engine/rows.ts';
+import type { Row } from '../../eventstore/index.ts';
+import { type EventContext, PART, type Projection, parseRow } from '../engine/index.ts';
+
 import { exactNumber, isoTime } from './json.ts';
 
 interface OrderLineRow {

@@ -1,9 +1,7 @@
 import { type ProductEvent, product } from '../../domain/product.ts';
-import type { Row } from '../../eventstore/bucket.ts';
-import { PART } from '../engine/lists/sorted-index.ts';
-import type { Projection } from '../engine/projection.ts';
-import type { PageRequest } from '../engine/reading.ts';
-import { parseRow } from '../engine/rows.ts';
+import type { Row } from '../../eventstore/index.ts';
+import { PART, type PageRequest, type Projection, parseRow } from '../engine/index.ts';
+
 import { exactNumber } from './json.ts';
 
 /** A product as the API serves it. */

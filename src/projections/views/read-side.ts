@@ -1,13 +1,21 @@
-import type { Log } from '../../eventstore/log.ts';
-import type { Runtime } from '../../eventstore/runtime.ts';
-import { type Buckets, createAliases, createBucketResolver } from '../engine/aliases.ts';
-import { readLowest } from '../engine/checkpoint.ts';
-import { createIndexPages } from '../engine/lists/index-pages.ts';
-import type { Projection } from '../engine/projection.ts';
-import type { Page, PageRequest, ReadOptions, ReadRow, ViewStatus } from '../engine/reading.ts';
-import { defaultProjectionSettings, type ProjectionSettings } from '../engine/settings.ts';
-import type { Projections } from '../engine/start.ts';
-import { createViewAccess } from '../engine/view-access.ts';
+import type { Log, Runtime } from '../../eventstore/index.ts';
+import {
+  type Buckets,
+  createAliases,
+  createBucketResolver,
+  createIndexPages,
+  createViewAccess,
+  defaultProjectionSettings,
+  type Page,
+  type PageRequest,
+  type Projection,
+  type ProjectionSettings,
+  type Projections,
+  type ReadOptions,
+  type ReadRow,
+  readLowest,
+  type ViewStatus,
+} from '../engine/index.ts';
 import { customers } from './customers.ts';
 import { type OrderRow, orderPlaces, orders, statusList } from './orders.ts';
 import { ordersByUser, ordersOfUser } from './orders-by-user.ts';

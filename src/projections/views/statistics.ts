@@ -1,8 +1,6 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Projection } from '../engine/projection.ts';
-import type { ReadOptions } from '../engine/reading.ts';
-import { parseRow } from '../engine/rows.ts';
-import type { ViewAccess } from '../engine/view-access.ts';
+import { type Projection, parseRow, type ReadOptions, type ViewAccess } from '../engine/index.ts';
+
 import { isoTime } from './json.ts';
 
 /** Sums of minor units are decimal integers in text, since they may exceed what a JSON number keeps exactly. */

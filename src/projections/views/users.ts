@@ -1,5 +1,6 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Projection } from '../engine/projection.ts';
+import type { Projection } from '../engine/index.ts';
+
 import { isoTime } from './json.ts';
 
 /** A user as the API serves it. */

@@ -1,11 +1,11 @@
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import type { EmailCommand } from '../../../src/domain/email.ts';
 import type { OrderCommand } from '../../../src/domain/order.ts';
 import type { NewOrderLine } from '../../../src/domain/order-lines.ts';
 import type { ProductCommand } from '../../../src/domain/product.ts';
 import type { UserCommand } from '../../../src/domain/user.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 
 // Few ids, few attempts and few addresses, so that commands meet each other; now and then a value that is refused.
 

@@ -1,11 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import { email } from '../../../src/domain/email.ts';
 import { order } from '../../../src/domain/order.ts';
 import { product } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import { file_jetledger_email_v1_email } from '../../../src/gen/jetledger/email/v1/email_pb.ts';
 import { file_jetledger_order_v1_order } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { file_jetledger_product_v1_product } from '../../../src/gen/jetledger/product/v1/product_pb.ts';

@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 
 /** One command of a history: what was decided on which state, and the state that followed. */
 export interface Step<State, Command, Event> {

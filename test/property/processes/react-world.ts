@@ -1,5 +1,4 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import {
   type OrderCommand,
   type OrderEvent,
@@ -8,6 +7,7 @@ import {
   order,
 } from '../../../src/domain/order.ts';
 import { type ProductCommand, product, reservedFor } from '../../../src/domain/product.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import { type OrderEffect, react } from '../../../src/processes/order/react.ts';
 import {
   authorising,

@@ -1,9 +1,9 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import { type KnownOrder, type OrderEvent, order } from '../../../src/domain/order.ts';
 import { product, reservedFor } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { ModelProvider } from './model-provider.ts';
 import { type ShopScenario, SKUS } from './shop-scenario.ts';

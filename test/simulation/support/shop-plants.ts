@@ -1,5 +1,4 @@
 import type { Message } from '@bufbuild/protobuf';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
 import {
   noReservations,
   type ProductCommand,
@@ -8,6 +7,7 @@ import {
   reservedFor,
 } from '../../../src/domain/product.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { PaymentProvider } from '../../../src/processes/payment/port.ts';

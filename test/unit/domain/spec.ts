@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import { expect } from 'vitest';
-import type { Decider, Rejection } from '../../../src/domain/decider.ts';
+import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 
 /** The time that every example's command carries, in milliseconds since the Unix epoch. */
 export const AT = 1_700_000_000_000;

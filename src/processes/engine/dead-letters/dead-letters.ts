@@ -1,7 +1,16 @@
-import type { Bucket, Row, RowWrite } from '../../../eventstore/bucket.ts';
-import { LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
-import { groupOfSlot, keyOf, type SlotGroup, type StreamRef, slotOf } from '../../../eventstore/stream.ts';
+import {
+  type Bucket,
+  groupOfSlot,
+  keyOf,
+  LogUnavailable,
+  OutcomeUnknown,
+  type Row,
+  type RowWrite,
+  type Runtime,
+  type SlotGroup,
+  type StreamRef,
+  slotOf,
+} from '../../../eventstore/index.ts';
 import { NoBatches, OwnershipLost } from '../errors.ts';
 import { checkAlive, type Session } from '../ownership.ts';
 import { parseRow, toBytes, writeRow } from '../rows.ts';

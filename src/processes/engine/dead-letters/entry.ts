@@ -1,10 +1,15 @@
 import { type Message, toJson } from '@bufbuild/protobuf';
-import type { Row } from '../../../eventstore/bucket.ts';
-import { codecOf } from '../../../eventstore/codec/event-codec.ts';
-import type { RecordedCommit } from '../../../eventstore/log.ts';
-import { type StreamRef, slotOf } from '../../../eventstore/stream.ts';
-import type { StoredTrace } from '../../../eventstore/trace-context.ts';
-import type { Consumer, Source } from '../reaction.ts';
+import {
+  codecOf,
+  type EventSource,
+  type RecordedCommit,
+  type Row,
+  type StoredTrace,
+  type StreamRef,
+  slotOf,
+} from '../../../eventstore/index.ts';
+
+import type { Consumer } from '../reaction.ts';
 import { parseRow } from '../rows.ts';
 
 /** What an operator asks for. */
@@ -150,7 +155,7 @@ function readable(
 }
 
 function payloadOf(
-  source: Source | undefined,
+  source: EventSource | undefined,
   stored: RecordedCommit['decisions'][number]['events'][number],
 ): unknown {
   if (source === undefined) return 'not of this consumer';

@@ -1,7 +1,10 @@
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
-import { keyOf, type StreamRef } from '../../../eventstore/stream.ts';
-import type { StoredTrace } from '../../../eventstore/trace-context.ts';
+import {
+  type Bucket,
+  keyOf,
+  type Runtime,
+  type StoredTrace,
+  type StreamRef,
+} from '../../../eventstore/index.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
 import { entryKey, entryOf, type ParkedEntry, type ParkedRequest, parseEntryKey } from './entry.ts';
 

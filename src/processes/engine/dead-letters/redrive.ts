@@ -1,5 +1,4 @@
-import type { Row } from '../../../eventstore/bucket.ts';
-import { keyOf, type StreamRef } from '../../../eventstore/stream.ts';
+import { keyOf, type Row, type StreamRef } from '../../../eventstore/index.ts';
 import type { GroupParts, Handle } from '../delivery.ts';
 import type { LaneResult, LaneTask } from '../lanes.ts';
 import { toBytes } from '../rows.ts';

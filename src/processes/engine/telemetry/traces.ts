@@ -8,16 +8,21 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import type { RecordedCommit } from '../../../eventstore/log.ts';
-import { endFailed, markFailed, messaging, SAYS, within } from '../../../eventstore/telemetry/spans.ts';
 import {
   contextOf,
+  endFailed,
   isSampled,
+  markFailed,
+  messaging,
   parseTrace,
+  type RecordedCommit,
+  SAYS,
   type StoredTrace,
   storedTraceOf,
   withCommitId,
-} from '../../../eventstore/trace-context.ts';
+  within,
+} from '../../../eventstore/index.ts';
+
 import type { ParkedPort } from '../dead-letters/operator-port.ts';
 import type { EngineObserver, Outcome, Work } from '../observer.ts';
 import type { Fired } from '../timers/timers.ts';

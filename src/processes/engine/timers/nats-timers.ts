@@ -6,11 +6,17 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
-import { LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
-import { createGets } from '../../../eventstore/nats/gets.ts';
-import type { Requests } from '../../../eventstore/nats/requests.ts';
-import { setTraceHeaders, traceHeadersOf } from '../../../eventstore/nats/wire.ts';
-import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import {
+  backoffMs,
+  createGets,
+  LogUnavailable,
+  OutcomeUnknown,
+  type Requests,
+  type Runtime,
+  setTraceHeaders,
+  traceHeadersOf,
+} from '../../../eventstore/index.ts';
+
 import { type Fired, type Timers, timerName } from './timers.ts';
 import { publishOnce, startWorkQueue, type WorkResult } from './work-queue.ts';
 

@@ -1,6 +1,4 @@
-import { InvalidId } from '../../../eventstore/errors.ts';
-import type { StoredTrace } from '../../../eventstore/trace-context.ts';
-
+import { InvalidId, type StoredTrace } from '../../../eventstore/index.ts';
 /** Something that is to happen at a time. The same kind and id again replaces the earlier one. */
 export interface Timer {
   /** Letters, digits and `-`. */

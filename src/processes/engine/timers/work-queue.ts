@@ -10,10 +10,16 @@ import {
   jetstreamManager,
 } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
-import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
-import type { Requests } from '../../../eventstore/nats/requests.ts';
-import { isPassing, parseAck } from '../../../eventstore/nats/wire.ts';
-import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import {
+  backoffMs,
+  EventStoreError,
+  isPassing,
+  LogUnavailable,
+  OutcomeUnknown,
+  parseAck,
+  type Requests,
+  type Runtime,
+} from '../../../eventstore/index.ts';
 
 /**
  * Stores one message in the stream that listens on the subject, and waits until it is stored.

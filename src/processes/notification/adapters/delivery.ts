@@ -1,9 +1,8 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
-import { traceHeadersOf } from '../../../eventstore/nats/wire.ts';
-import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
-import type { StoredTrace } from '../../../eventstore/trace-context.ts';
-import { startWorkQueue, type WorkResult } from '../../engine/timers/work-queue.ts';
+import { backoffMs, type Runtime, type StoredTrace, traceHeadersOf } from '../../../eventstore/index.ts';
+import { startWorkQueue, type WorkResult } from '../../engine/index.ts';
+
 import type { Notification, Notifier } from '../port.ts';
 import { notificationStream, parseNotification } from './outbox.ts';
 

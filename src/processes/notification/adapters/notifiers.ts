@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
-import type { Runtime } from '../../../eventstore/runtime.ts';
+import type { Runtime } from '../../../eventstore/index.ts';
+
 import { type Exchange, plainExchange } from '../../exchange.ts';
 import type { Notifier } from '../port.ts';
 import { notificationJson } from './outbox.ts';

@@ -6,10 +6,9 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
-import { InvalidId } from '../../../eventstore/errors.ts';
-import type { Requests } from '../../../eventstore/nats/requests.ts';
-import { HEADER, setTraceHeaders } from '../../../eventstore/nats/wire.ts';
-import { publishOnce } from '../../engine/timers/work-queue.ts';
+import { HEADER, InvalidId, type Requests, setTraceHeaders } from '../../../eventstore/index.ts';
+import { publishOnce } from '../../engine/index.ts';
+
 import type { Notification, NotificationOutbox } from '../port.ts';
 
 const KINDS: ReadonlySet<string> = new Set<Notification['kind']>([

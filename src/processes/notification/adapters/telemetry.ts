@@ -1,7 +1,16 @@
 import { context, type Meter, SpanKind, type Tracer } from '@opentelemetry/api';
-import { endFailed, markFailed, messaging, SAYS, within } from '../../../eventstore/telemetry/spans.ts';
-import { activeTrace, isSampled, storedTraceOf } from '../../../eventstore/trace-context.ts';
-import { consume, messageTraces } from '../../engine/telemetry/traces.ts';
+import {
+  activeTrace,
+  endFailed,
+  isSampled,
+  markFailed,
+  messaging,
+  SAYS,
+  storedTraceOf,
+  within,
+} from '../../../eventstore/index.ts';
+import { consume, messageTraces } from '../../engine/index.ts';
+
 import type { Notification, NotificationOutbox } from '../port.ts';
 import type { AroundDelivery, DeliveryOutcome } from './delivery.ts';
 

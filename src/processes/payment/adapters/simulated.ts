@@ -1,6 +1,11 @@
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../../../eventstore/errors.ts';
-import { backoffMs, type Runtime } from '../../../eventstore/runtime.ts';
+import {
+  type Bucket,
+  backoffMs,
+  EventStoreError,
+  LogUnavailable,
+  OutcomeUnknown,
+  type Runtime,
+} from '../../../eventstore/index.ts';
 import { type AuthoriseResult, type PaymentProvider, PaymentRefused, PaymentUnavailable } from '../port.ts';
 import {
   authorising,

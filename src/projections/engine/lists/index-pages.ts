@@ -1,5 +1,4 @@
-import type { Row } from '../../../eventstore/bucket.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
+import type { Row, Runtime } from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { InvalidCursor, type Page, type PageRequest, ViewBehind } from '../reading.ts';
 import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';

@@ -1,5 +1,4 @@
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import { LogUnavailable } from '../../../eventstore/errors.ts';
+import { type Bucket, LogUnavailable } from '../../../eventstore/index.ts';
 import type { Sealed } from '../projection.ts';
 import { parseRow } from '../rows.ts';
 

@@ -1,5 +1,4 @@
-import type { Bucket, Row } from '../../../eventstore/bucket.ts';
-import { LogUnavailable } from '../../../eventstore/errors.ts';
+import { type Bucket, LogUnavailable, type Row } from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { checkpointKey, parseCheckpoint } from '../checkpoint.ts';
 import { reasonOf } from '../errors.ts';

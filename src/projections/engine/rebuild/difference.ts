@@ -1,5 +1,4 @@
-import type { Bucket, Row } from '../../../eventstore/bucket.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
+import type { Bucket, Row, Runtime } from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { readLowest } from '../checkpoint.ts';
 import { checkCancelled } from '../errors.ts';

@@ -1,8 +1,6 @@
 import { trace } from '@opentelemetry/api';
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
-import { endFailed, SAYS } from '../../../eventstore/telemetry/spans.ts';
-import { INSTRUMENTATION } from '../../../eventstore/trace-context.ts';
+import { type Bucket, endFailed, INSTRUMENTATION, type Runtime, SAYS } from '../../../eventstore/index.ts';
+
 import { type Alias, bucketName, bucketsOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';

@@ -1,7 +1,11 @@
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import type { Log } from '../../../eventstore/log.ts';
-import type { Runtime } from '../../../eventstore/runtime.ts';
-import { groupOfSlot, type StreamRef, slotOf } from '../../../eventstore/stream.ts';
+import {
+  type Bucket,
+  groupOfSlot,
+  type Log,
+  type Runtime,
+  type StreamRef,
+  slotOf,
+} from '../../../eventstore/index.ts';
 import { type Buckets, createAliases } from '../aliases.ts';
 import { refoldRow, setMark } from '../dead-letters.ts';
 import type { EngineDeps } from '../engine.ts';

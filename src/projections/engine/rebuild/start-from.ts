@@ -1,5 +1,4 @@
-import type { Bucket } from '../../../eventstore/bucket.ts';
-import type { Log } from '../../../eventstore/log.ts';
+import type { Bucket, Log } from '../../../eventstore/index.ts';
 import { beginAt } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';

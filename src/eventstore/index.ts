@@ -1,0 +1,66 @@
+export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
+export { codecOf, type EventCodec } from './codec/event-codec.ts';
+export { type Decided, decidedIn } from './codec/stored-commit.ts';
+export type {
+  CommandHandler,
+  CommandMeta,
+  CommandResult,
+  ExecuteOptions,
+  Expectation,
+  Loaded,
+} from './command.ts';
+export type { Decider, EventSchema, EventSource, Rejection, Upcaster } from './decider.ts';
+export {
+  CorruptCommit,
+  EventStoreError,
+  InvalidId,
+  LogUnavailable,
+  OutcomeUnknown,
+  UnknownEventType,
+} from './errors.ts';
+export { type Folded, foldCommit, history, loadAt, type Until, unborn } from './fold.ts';
+export { createHandler, type Handler } from './handler.ts';
+export type { Log, LogBatch, RecordedCommit } from './log.ts';
+export { createGets } from './nats/gets.ts';
+export {
+  addStream,
+  INCARNATION_KEY,
+  isStreamMissing,
+  logStreamConfig,
+  logStreamProblems,
+  openNatsLog,
+  probeWrites,
+} from './nats/log-stream.ts';
+export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
+export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
+export { createPlainRequests } from './nats/plain-requests.ts';
+export { createRequests, type Requests } from './nats/requests.ts';
+export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
+export type { StoreObserver } from './observer.ts';
+export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
+export {
+  checkStream,
+  groupOfSlot,
+  keyOf,
+  type LogFilter,
+  SLOTS,
+  type SlotGroup,
+  type StreamRef,
+  slotOf,
+} from './stream.ts';
+export { watchHandler } from './telemetry/command-observer.ts';
+export { logCommands } from './telemetry/logs.ts';
+export { labelSets, meterCommands, meterLog, meterStore } from './telemetry/metrics.ts';
+export { endFailed, markFailed, messaging, SAYS, within } from './telemetry/spans.ts';
+export { traceHandler } from './telemetry/traces.ts';
+export {
+  activeCommitId,
+  activeTrace,
+  contextOf,
+  INSTRUMENTATION,
+  isSampled,
+  parseTrace,
+  type StoredTrace,
+  storedTraceOf,
+  withCommitId,
+} from './trace-context.ts';

@@ -1,0 +1,27 @@
+export { checkGroups, createControl } from './control.ts';
+export type { CursorValue } from './cursor.ts';
+export { type ParkedEntry, parseEntryKey } from './dead-letters/entry.ts';
+export {
+  createParkedPort,
+  type ParkedAnswer,
+  type ParkedFilter,
+  type ParkedPort,
+} from './dead-letters/operator-port.ts';
+export { filterOf, timeOf } from './delivery.ts';
+export { type Engine, startEngine } from './engine.ts';
+export { combineObservers, type EngineObserver, type Work } from './observer.ts';
+export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
+export type { ConsumedEvent, Consumer, ConsumerStatus, Delivery, Policy } from './reaction.ts';
+export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
+export { logEngine } from './telemetry/logs.ts';
+export { boundedLabel, meterEngine, meterTimers } from './telemetry/metrics.ts';
+export { consume, messageTraces, traceFiring, traceParked, traceTries } from './telemetry/traces.ts';
+export {
+  countOverdueTimers,
+  createNatsTimers,
+  timersStream,
+  timersStreamConfig,
+  timersStreamProblems,
+} from './timers/nats-timers.ts';
+export type { Timer, Timers } from './timers/timers.ts';
+export { publishOnce, startWorkQueue, type WorkResult } from './timers/work-queue.ts';

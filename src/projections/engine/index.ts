@@ -1,0 +1,27 @@
+export { type Buckets, createAliases, createBucketResolver } from './aliases.ts';
+export { readLowest } from './checkpoint.ts';
+export { isRetryable } from './errors.ts';
+export { createFactDecoder, foldRow } from './facts.ts';
+export { groupCountOf } from './groups.ts';
+export { type CursorScope, createIndexPages, encodeCursor, indexOfCursor } from './lists/index-pages.ts';
+export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
+export { PART } from './lists/sorted-index.ts';
+export { createMembers } from './members.ts';
+export { type EventContext, type Projection, versionOf } from './projection.ts';
+export {
+  InvalidCursor,
+  type Page,
+  type PageRequest,
+  type ReadOptions,
+  type ReadRow,
+  ViewBehind,
+  type ViewStatus,
+} from './reading.ts';
+export type { RebuildProgress } from './rebuild/new-bucket.ts';
+export { type RebuildDeps, type RebuildResult, rebuild, refoldOne, rollback } from './rebuild/rebuild.ts';
+export type { StartFrom } from './rebuild/start-from.ts';
+export { parseRow } from './rows.ts';
+export { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
+export { type Projections, startProjections } from './start.ts';
+export { traceCommits } from './telemetry.ts';
+export { createViewAccess, isRowId, type ViewAccess } from './view-access.ts';
