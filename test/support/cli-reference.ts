@@ -2,21 +2,20 @@ import { CATALOGUE, helpOf, OVERVIEW } from '../../src/cli/catalogue.ts';
 
 const BEFORE = `# The command line
 
-What \`jetledger help\` says, of every command. This page is made from the help texts:
-\`npx vitest run test/unit/cli/reference.test.ts -u\` writes it anew.
+What \`jetledger help\` says, written by \`npx vitest run test/unit/cli/reference.test.ts -u\`.
 
-In a clone, \`npx jetledger\` runs what \`make build\` has built. Without \`NATS_URL\` a command joins the embedded server
-that runs on the configured data folder, or starts it for as long as it needs it.
+In a clone, \`npx jetledger\` runs what \`make build\` has built. Without \`NATS_URL\` a command joins the embedded server of
+the configured data folder, or starts it for as long as it needs it.
 
 | exit code | means |
 |---|---|
 | 0 | done; what was looked at is in order |
-| 1 | failed, refused or interrupted, or something that was looked at is not in order: one line on standard error says why |
+| 1 | failed, refused, interrupted, or not in order: one line on standard error says why |
 | 2 | wrong usage: an unknown command or option, a missing argument |
 
 Every command that prints something takes \`--json\`: one JSON value on standard output (\`rebuild\`: one line for each
-view), and nothing else there. Times are milliseconds since 1970 or ISO 8601, sizes bytes. Waiting is bounded everywhere;
-Ctrl-C ends a command cleanly, a second one at once.
+view), nothing else. Times are milliseconds since 1970 or ISO 8601, sizes bytes. Waiting is bounded everywhere; Ctrl-C ends a command
+cleanly, a second one at once.
 `;
 
 /** The page of the command line, from the commands themselves. */
