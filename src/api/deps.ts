@@ -108,7 +108,7 @@ export interface ParkedAdmin {
 }
 
 /** How a consumer stands on all instances together, and in this process. */
-export interface ConsumerStanding {
+export interface ConsumerReport {
   readonly consumer: string;
   /** Commits that are stored and neither handled nor parked. */
   readonly lag: number;
@@ -140,7 +140,7 @@ export interface ConsumerHere {
 
 /** Status and control of the consumers, on every instance. @throws LogUnavailable, OutcomeUnknown */
 export interface ConsumersAdmin {
-  status(): Promise<readonly ConsumerStanding[]>;
+  status(): Promise<readonly ConsumerReport[]>;
   /** False when there never was such a consumer. Nothing new is begun; what runs is finished. */
   pause(consumer: string, by: string): Promise<boolean>;
   /** False when there never was such a consumer. */

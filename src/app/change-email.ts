@@ -2,7 +2,7 @@ import { type PendingEmailChange, type UserEvent, type UserState, user } from '.
 import { normaliseEmail } from '../domain/values.ts';
 import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/index.ts';
 
-import { attemptOf, type Claims, isAttemptOf, standingOf } from './claims.ts';
+import { attemptOf, type Claims, claimStatusOf, isAttemptOf } from './claims.ts';
 import { emailTaken, isKeyed, stepMeta, tidyUp, type UseCaseDeps, type UserResult } from './use-cases.ts';
 
 const MAX_ROUNDS = 5;
@@ -124,7 +124,7 @@ export function createChangeEmail(deps: UseCaseDeps, claims: Claims) {
     const command = abandonment(attempt, reason);
     const result = await handler.execute(user, userId, command, stepMeta(meta, runtime));
     if (result.outcome !== 'accepted' && result.outcome !== 'unchanged') return 0;
-    if (standingOf(result.state, attempt) === 'dead') {
+    if (claimStatusOf(result.state, attempt) === 'dead') {
       await tidyUp(() => claims.release(emailId, { userId, attempt }, meta));
     }
     return result.version;

@@ -38,10 +38,10 @@ function baseOf(commandId: string, emailId: string): string {
  * What an attempt is to its user:
  * `owner`: the user's address is claimed by it; `open`: it may still become that; `dead`: it never can, for ever.
  */
-export type Standing = 'owner' | 'open' | 'dead';
+export type ClaimStatus = 'owner' | 'open' | 'dead';
 
 /** @param state confirmed with the leader after the attempt's claim was seen; a stale one calls the living dead */
-export function standingOf(state: UserState, attempt: string): Standing {
+export function claimStatusOf(state: UserState, attempt: string): ClaimStatus {
   // A registration claims before its user exists, a change only after its start is in the log.
   if (!('emailAttempt' in state)) return state.status === 'absent' ? 'open' : 'dead';
   if (state.emailAttempt === attempt) return 'owner';
@@ -94,7 +94,7 @@ export function createClaims(deps: UseCaseDeps): Claims {
     meta: CommandMeta,
   ): Promise<'freed' | 'taken' | 'busy'> {
     let { state } = await handler.load(user, holder.userId);
-    if (standingOf(state, holder.attempt) === 'open') {
+    if (claimStatusOf(state, holder.attempt) === 'open') {
       if (runtime.now() - holder.claimedAt < settings.staleClaimMs) return 'busy';
       const result = await abandon(holder, state.status === 'absent', meta);
       // A refusal means that the holder moved on meanwhile: it decides again from what is now.
@@ -103,7 +103,7 @@ export function createClaims(deps: UseCaseDeps): Claims {
           ? result.state
           : (await handler.load(user, holder.userId)).state;
     }
-    const standing = standingOf(state, holder.attempt);
+    const standing = claimStatusOf(state, holder.attempt);
     if (standing === 'open') return 'busy';
     if (standing === 'owner') return 'taken';
     await release(emailId, holder, meta, TAKEOVER);
@@ -126,7 +126,7 @@ export function createClaims(deps: UseCaseDeps): Claims {
 
   const releaseDead: Claims['releaseDead'] = async (emailId, claimant, meta) => {
     const { state } = await handler.load(user, claimant.userId);
-    if (standingOf(state, claimant.attempt) === 'dead') await release(emailId, claimant, meta);
+    if (claimStatusOf(state, claimant.attempt) === 'dead') await release(emailId, claimant, meta);
   };
 
   const abandonStale: Claims['abandonStale'] = async (emailId) => {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { ConsumerStanding } from '../api/deps.ts';
+import type { ConsumerReport } from '../api/deps.ts';
 import { buildAdmin } from '../service/consumers-admin.ts';
 import { openLog, openNats } from '../service/open.ts';
 import { type Command, UsageError } from './command.ts';
@@ -64,7 +64,7 @@ export function consumersArguments(args: readonly string[]): {
 }
 
 /** One line for each consumer. */
-export function linesOf(standings: readonly ConsumerStanding[]): readonly string[] {
+export function linesOf(standings: readonly ConsumerReport[]): readonly string[] {
   if (standings.length === 0) return ['No consumer has ever run.'];
   return standings.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
     const behind = lag === 0 ? 'up to date' : `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;

@@ -9,7 +9,7 @@ import { bucketNames } from '../processes/engine/index.ts';
 
 import { buildAdmin } from '../service/consumers-admin.ts';
 import type { Nats } from '../service/open.ts';
-import { serverStanding, type ViewStanding, viewStandings } from '../service/status.ts';
+import { serverReport, type ViewReport, viewReports } from '../service/status.ts';
 import { plannedBuckets, streamsOf } from '../service/topology.ts';
 import { ownStreams } from '../service/with-nats.ts';
 import { size } from './command.ts';
@@ -315,11 +315,11 @@ export async function progressChecks(config: Config, nats: Nats, log: Log): Prom
   const advice = 'Run: jetledger status';
   const groups = await Promise.all([
     guarded('views', advice, async () =>
-      (await viewStandings(config, nats, log)).map((view) => viewFinding(view, Date.now())),
+      (await viewReports(config, nats, log)).map((view) => viewFinding(view, Date.now())),
     ),
     guarded('consumers', advice, () => consumerFindings(config, nats, log)),
     guarded('timers', advice, async () => {
-      const { timers, notifications } = await serverStanding(config, nats, log);
+      const { timers, notifications } = await serverReport(config, nats, log);
       const detail = `${timers.armed} armed, ${timers.overdue} overdue; ${notifications.pending} notifications pending`;
       if (timers.overdue < TIMERS_WARN) return ok('timers', detail);
       return warn('timers', detail, 'Nobody handles fired timers: start a service with the role processes.');
@@ -329,10 +329,7 @@ export async function progressChecks(config: Config, nats: Nats, log: Log): Prom
 }
 
 /** @param now milliseconds since the Unix epoch */
-export function viewFinding(
-  { view, state, lag, position, checkpointAt }: ViewStanding,
-  now: number,
-): Finding {
+export function viewFinding({ view, state, lag, position, checkpointAt }: ViewReport, now: number): Finding {
   const check = `view ${view}`;
   const rebuild = `Run: jetledger rebuild ${view}`;
   if (state === 'foreign') return fail(check, 'it was filled from another life of the log', rebuild);

@@ -9,12 +9,12 @@ import {
   codecOf,
   type Decider,
   type EventSource,
+  emptyFold,
   type Folded,
   foldCommit,
   type Log,
   type RecordedCommit,
   type Rejection,
-  unborn,
 } from '../eventstore/index.ts';
 
 import { checkInterrupted } from '../platform/backup/manifest.ts';
@@ -29,7 +29,7 @@ export interface Folder {
 
 function folderOf<S, C, E extends Message, R extends Rejection>(decider: Decider<S, C, E, R>): Folder {
   return {
-    begin: () => unborn<unknown>(decider.initial),
+    begin: () => emptyFold<unknown>(decider.initial),
     // What `begin` made is only ever advanced by this decider.
     fold: (folded, commit) => foldCommit(decider, folded as Folded<S>, commit),
   };

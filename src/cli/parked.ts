@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
 import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
 import {
-  createParkedPort,
-  type ParkedAnswer,
-  type ParkedEntry,
-  type ParkedFilter,
-  type ParkedPort,
-  traceParked,
+  createDeadLetterPort,
+  type DeadLetter,
+  type DeadLetterAnswer,
+  type DeadLetterFilter,
+  type DeadLetterPort,
+  traceDeadLetters,
 } from '../processes/engine/index.ts';
 
 import { openNats } from '../service/open.ts';
@@ -70,8 +70,8 @@ Examples:
       const runtime = systemRuntime;
       const { requests } = nats;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-      const plain = createParkedPort({ buckets, prefix, runtime });
-      const port = tracing?.tracer === undefined ? plain : traceParked(plain, tracing.tracer);
+      const plain = createDeadLetterPort({ buckets, prefix, runtime });
+      const port = tracing?.tracer === undefined ? plain : traceDeadLetters(plain, tracing.tracer);
       const dryRun = values['dry-run'];
       const { marked, changed } = await act(port, action, filter, dryRun);
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
@@ -94,7 +94,7 @@ interface Values {
   readonly 'up-to'?: string | undefined;
 }
 
-function filterOf({ consumer, category, id, position, 'up-to': upTo }: Values): ParkedFilter {
+function filterOf({ consumer, category, id, position, 'up-to': upTo }: Values): DeadLetterFilter {
   return {
     ...(consumer === undefined ? {} : { consumer }),
     ...(category === undefined ? {} : { category }),
@@ -111,11 +111,11 @@ function positionOf(option: string, text: string): number {
 }
 
 async function act(
-  port: ParkedPort,
+  port: DeadLetterPort,
   action: (typeof ACTIONS)[number],
-  filter: ParkedFilter,
+  filter: DeadLetterFilter,
   dryRun: boolean,
-): Promise<ParkedAnswer> {
+): Promise<DeadLetterAnswer> {
   if (action === 'list' || action === 'show') return { marked: await port.list(filter), changed: [] };
   return port[action](filter, { by: 'jetledger parked', dryRun });
 }
@@ -123,7 +123,7 @@ async function act(
 /** One line for each, and a last one that says what they are. */
 export function linesOf(
   entries: readonly Pick<
-    ParkedEntry,
+    DeadLetter,
     'consumer' | 'category' | 'id' | 'position' | 'attempts' | 'error' | 'behind'
   >[],
   action: (typeof ACTIONS)[number],

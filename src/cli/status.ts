@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util';
-import type { ConsumerStanding } from '../api/deps.ts';
+import type { ConsumerReport } from '../api/deps.ts';
 import { buildAdmin } from '../service/consumers-admin.ts';
-import { type ServerStanding, serverStanding, type ViewStanding, viewStandings } from '../service/status.ts';
+import { type ServerReport, serverReport, type ViewReport, viewReports } from '../service/status.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, size } from './command.ts';
 import { linesOf as consumerLines } from './consumers.ts';
 
-interface Status extends ServerStanding {
-  readonly views: readonly ViewStanding[];
-  readonly consumers: readonly ConsumerStanding[];
+interface Status extends ServerReport {
+  readonly views: readonly ViewReport[];
+  readonly consumers: readonly ConsumerReport[];
 }
 
 export const statusCommand: Command = {
@@ -29,8 +29,8 @@ Examples:
     const status = await withNats(config(), async (nats): Promise<Status> => {
       const log = await quietLog(config(), nats);
       const [server, views, consumers] = await Promise.all([
-        serverStanding(config(), nats, log),
-        viewStandings(config(), nats, log),
+        serverReport(config(), nats, log),
+        viewReports(config(), nats, log),
         buildAdmin(config(), nats, log).consumers.status(),
       ]);
       return { ...server, views, consumers };
@@ -57,7 +57,7 @@ function linesOf({ server, log, views, consumers, timers, notifications, snapsho
   ];
 }
 
-function viewLine({ view, state, bucket, version, groups, position, lag }: ViewStanding): string {
+function viewLine({ view, state, bucket, version, groups, position, lag }: ViewReport): string {
   if (state === 'never-run') return `view           ${view.padEnd(16)}  never run`;
   const behind = lag === 0 ? 'up to date' : `${lag} behind`;
   const odd = state === 'sound' ? '' : `, ${state}`;

@@ -4,7 +4,7 @@ import type { CommandResult } from './command.ts';
 import { rememberCommand } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from './errors.ts';
-import { type Folded, unborn } from './fold.ts';
+import { emptyFold, type Folded } from './fold.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import { type Answers, type Asked, answersOf, needsConfirmation, type Plan, planCommands } from './plan.ts';
@@ -12,7 +12,7 @@ import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
-export interface LaneSettings {
+export interface CommandQueueSettings {
   /** How many commands may wait for one aggregate. */
   readonly queueLimit: number;
   /** How long a command may wait and be retried before it is given up unsent, in milliseconds. */
@@ -23,11 +23,11 @@ export interface LaneSettings {
   readonly maxBatch: number;
 }
 
-export interface LaneDeps {
+export interface CommandQueueDeps {
   readonly log: Log;
   readonly states: States;
   readonly runtime: Runtime;
-  readonly settings: LaneSettings;
+  readonly settings: CommandQueueSettings;
   readonly observer?: StoreObserver | undefined;
 }
 
@@ -44,27 +44,27 @@ type Batch<State, Command, Event extends Message, R extends Rejection> = readonl
 >[];
 
 /** The commands of one aggregate in one process: one behind the other, and together in one commit where they queue up. */
-export interface Lane<State, Command, Event extends Message, R extends Rejection> {
+export interface CommandQueue<State, Command, Event extends Message, R extends Rejection> {
   submit(asked: Asked<Command>, assumeNew: boolean): Promise<CommandResult<State, Event, R>>;
 }
 
 /** @param onIdle called when the last waiting command is answered; the lane may then be forgotten */
-export function createLane<State, Command, Event extends Message, R extends Rejection>(
+export function createCommandQueue<State, Command, Event extends Message, R extends Rejection>(
   decider: Decider<State, Command, Event, R>,
   stream: StreamRef,
-  deps: LaneDeps,
+  deps: CommandQueueDeps,
   onIdle: (stream: StreamRef) => void,
-): Lane<State, Command, Event, R> {
+): CommandQueue<State, Command, Event, R> {
   return new CommandLane(decider, stream, deps, onIdle);
 }
 
 /** A class, because most lanes serve one command: a dozen functions made for each was a tenth of what that costs. */
 class CommandLane<State, Command, Event extends Message, R extends Rejection>
-  implements Lane<State, Command, Event, R>
+  implements CommandQueue<State, Command, Event, R>
 {
   readonly #decider: Decider<State, Command, Event, R>;
   readonly #stream: StreamRef;
-  readonly #deps: LaneDeps;
+  readonly #deps: CommandQueueDeps;
   readonly #onIdle: (stream: StreamRef) => void;
   readonly #queue: Waiting<Command, CommandResult<State, Event, R>>[] = [];
   #running = false;
@@ -72,7 +72,7 @@ class CommandLane<State, Command, Event extends Message, R extends Rejection>
   constructor(
     decider: Decider<State, Command, Event, R>,
     stream: StreamRef,
-    deps: LaneDeps,
+    deps: CommandQueueDeps,
     onIdle: (stream: StreamRef) => void,
   ) {
     this.#decider = decider;
@@ -151,7 +151,7 @@ class CommandLane<State, Command, Event extends Message, R extends Rejection>
   }
 
   async #onTheTail(folded: Folded<State>, batch: Batch<State, Command, Event, R>): Promise<Folded<State>> {
-    const next = folded.disowned ? await this.#firstGuess(batch) : folded;
+    const next = folded.untrusted ? await this.#firstGuess(batch) : folded;
     await this.#deps.states.refresh(this.#decider, this.#stream, next);
     return next;
   }
@@ -161,7 +161,7 @@ class CommandLane<State, Command, Event extends Message, R extends Rejection>
     const { states, observer } = this.#deps;
     if (!batch.every((item) => item.assumeNew)) return states.guess(this.#decider, this.#stream);
     observer?.loaded?.('new');
-    return unborn(this.#decider.initial);
+    return emptyFold(this.#decider.initial);
   }
 
   async #append(plan: Plan<State, Event, R>, folded: Folded<State>): Promise<number | undefined> {

@@ -24,11 +24,11 @@ export interface Folded<State> {
   /** How many more commits may pass before a new snapshot is worth writing; versions have gaps, so they cannot say. */
   snapshotPause?: number;
   /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */
-  disowned?: boolean;
+  untrusted?: boolean;
 }
 
 /** An aggregate before its first event. */
-export function unborn<State>(initial: State): Folded<State> {
+export function emptyFold<State>(initial: State): Folded<State> {
   return { state: initial, version: 0, commands: emptyCommandLog(), confirmedAt: 0 };
 }
 
@@ -143,7 +143,7 @@ export async function loadAt<State, Command, Event extends Message, R extends Re
   id: string,
   until: Until,
 ): Promise<Loaded<State>> {
-  const folded = unborn(decider.initial);
+  const folded = emptyFold(decider.initial);
   for await (const commit of history(log, { category: decider.category, id }, until)) {
     foldCommit(decider, folded, commit);
   }

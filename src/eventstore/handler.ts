@@ -1,7 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { CommandHandler, CommandMeta } from './command.ts';
 import { recallCommand } from './command-log.ts';
-import { createLane, type Lane, type LaneSettings } from './command-queue.ts';
+import { type CommandQueue, type CommandQueueSettings, createCommandQueue } from './command-queue.ts';
 import { type CommitAllResult, createCommitAll, type Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
 import type { Log } from './log.ts';
@@ -17,7 +17,7 @@ import {
 import { createStates } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
-export interface HandlerSettings extends LaneSettings {
+export interface HandlerSettings extends CommandQueueSettings {
   /** How many aggregates are kept in memory. */
   readonly cacheEntries: number;
 }
@@ -76,15 +76,15 @@ export function createHandler(deps: HandlerDeps): Handler {
   function laneOf<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
     stream: StreamRef,
-  ): Lane<S, C, E, R> {
+  ): CommandQueue<S, C, E, R> {
     const key = keyOf(stream);
     let lane = lanes.get(key);
     if (lane === undefined) {
-      lane = createLane(decider, stream, laneDeps, forget);
+      lane = createCommandQueue(decider, stream, laneDeps, forget);
       lanes.set(key, lane);
     }
     // The key names the category, and a category has one decider.
-    return lane as Lane<S, C, E, R>;
+    return lane as CommandQueue<S, C, E, R>;
   }
 
   return {

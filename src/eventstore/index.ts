@@ -18,7 +18,7 @@ export {
   OutcomeUnknown,
   UnknownEventType,
 } from './errors.ts';
-export { type Folded, foldCommit, history, loadAt, type Until, unborn } from './fold.ts';
+export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler } from './handler.ts';
 export type { Log, LogBatch, RecordedCommit } from './log.ts';
 export { createGets } from './nats/gets.ts';
@@ -51,7 +51,7 @@ export {
 export { watchHandler } from './telemetry/command-observer.ts';
 export { logCommands } from './telemetry/logs.ts';
 export { labelSets, meterCommands, meterLog, meterStore } from './telemetry/metrics.ts';
-export { endFailed, markFailed, messaging, SAYS, within } from './telemetry/spans.ts';
+export { ATTRIBUTES, endFailed, markFailed, messaging, within } from './telemetry/spans.ts';
 export { traceHandler } from './telemetry/traces.ts';
 export {
   activeCommitId,

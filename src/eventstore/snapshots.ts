@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 import type { Message } from '@bufbuild/protobuf';
 import { commandLogOf, recordsOf } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { type Folded, foldCommit, foldVersionOf, history, unborn } from './fold.ts';
+import { emptyFold, type Folded, foldCommit, foldVersionOf, history } from './fold.ts';
 import type { Log } from './log.ts';
 import type { Runtime } from './runtime.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -156,7 +156,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
 
   async function writeOne({ key, folded }: Waiting): Promise<void> {
     folded.waiting = false;
-    const bytes = folded.disowned ? undefined : sealed(folded);
+    const bytes = folded.untrusted ? undefined : sealed(folded);
     if (bytes === undefined || bytes.length > MAX_BYTES) return;
     folded.snapshotPause = Math.floor(bytes.length / BYTES_PER_SKIPPED_COMMIT);
     // A cache: what cannot be written is missing, and missing costs time only.
@@ -197,14 +197,14 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     snapshot: Pick<Folded<S>, 'state' | 'version' | 'commands'>,
     handedOut: Folded<S>,
   ): Promise<void> {
-    const truth = unborn(decider.initial);
+    const truth = emptyFold(decider.initial);
     for await (const commit of history(log, stream, { version: snapshot.version })) {
       foldCommit(decider, truth, commit);
     }
     const same = truth.version === snapshot.version && isDeepStrictEqual(plain(truth), plain(snapshot));
     if (same) return;
     // Whoever still works with it must not put it back.
-    handedOut.disowned = true;
+    handedOut.untrusted = true;
     const key = snapshotKey(decider, stream);
     await writeOne({ key, folded: truth });
     deps.onWrong({ stream, version: snapshot.version, key });

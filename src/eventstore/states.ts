@@ -1,7 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { type Folded, foldCommit, loadAt, unborn } from './fold.ts';
+import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import type { Runtime } from './runtime.ts';
@@ -58,7 +58,7 @@ export function createRecentCache<Value>(limit: number): RecentCache<Value> {
 }
 
 /** Tells an observer once of each state where it came from, which for a cold one shows only later. */
-export interface LoadTelling {
+export interface LoadObserver {
   /** A snapshot was loaded, or nothing was at hand. */
   cold(folded: object, from: 'snapshot' | 'nothing'): void;
   /** `commits` were folded in from the log; `exists`: whether there is an aggregate now. */
@@ -68,7 +68,7 @@ export interface LoadTelling {
 }
 
 /** Nothing without an observer that asks for it. */
-export function createLoadTelling(observer: StoreObserver | undefined): LoadTelling | undefined {
+export function observeLoads(observer: StoreObserver | undefined): LoadObserver | undefined {
   if (observer?.loaded === undefined && observer?.snapshotAge === undefined) return undefined;
   const pending = new WeakMap<object, 'snapshot' | 'nothing'>();
   return {
@@ -144,7 +144,7 @@ export interface StatesDeps {
 
 export function createStates(deps: StatesDeps): States {
   const { log, runtime, cacheEntries, snapshots, observer } = deps;
-  const telling = createLoadTelling(observer);
+  const telling = observeLoads(observer);
   const cache = createRecentCache<Folded<unknown>>(cacheEntries);
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
@@ -162,7 +162,7 @@ export function createStates(deps: StatesDeps): States {
   };
 
   const keep: States['keep'] = (decider, stream, folded) => {
-    if (folded.version === 0 || folded.disowned) return;
+    if (folded.version === 0 || folded.untrusted) return;
     telling?.kept(folded);
     // Who found it cold is likely to find it cold again, or to be one of several who do: with an old snapshot each of
     // their commands is refused once.
@@ -173,7 +173,7 @@ export function createStates(deps: StatesDeps): States {
   };
 
   const keepRead: States['keep'] = (decider, stream, folded) => {
-    if (folded.version === 0 || folded.disowned) return;
+    if (folded.version === 0 || folded.untrusted) return;
     telling?.kept(folded);
     snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
@@ -203,7 +203,7 @@ export function createStates(deps: StatesDeps): States {
     const warm = cached(decider, stream);
     if (warm !== undefined) return warm;
     const snapshot = await snapshots?.load(decider, stream);
-    const folded = snapshot ?? unborn(decider.initial);
+    const folded = snapshot ?? emptyFold(decider.initial);
     folded.cold = true;
     telling?.cold(folded, snapshot === undefined ? 'nothing' : 'snapshot');
     return folded;

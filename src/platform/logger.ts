@@ -13,7 +13,7 @@ export function traceFields(): object {
 }
 
 /** What `createLogger` needs to know beyond the configuration. */
-export interface LoggerSurroundings {
+export interface LoggerDeps {
   /** Where the lines go; standard output unless given. Given, the lines are JSON. */
   readonly destination?: DestinationStream;
   /** Fields added to each line, such as the ids of the trace that is under way. */
@@ -45,8 +45,8 @@ const HIDDEN_PATHS = HIDDEN_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${n
  * The service's logger: JSON lines on standard output, or coloured lines for people (`logging.pretty`). Personal data
  * and secrets are masked by name, as a second line of defence: they are not to be logged in the first place.
  */
-export function createLogger(config: Config, surroundings: LoggerSurroundings = {}): Logger {
-  const { destination, mixin } = surroundings;
+export function createLogger(config: Config, deps: LoggerDeps = {}): Logger {
+  const { destination, mixin } = deps;
   const options: LoggerOptions = {
     level: config.logging.level,
     base: { service: config.service.name, pid: process.pid },

@@ -167,7 +167,7 @@ export interface TokenVerifier {
 }
 
 /** How to get at keys, when not as the settings say; for tests. */
-export interface VerifierSurroundings {
+export interface VerifierDeps {
   readonly keys?: JWTVerifyGetKey;
   readonly now?: () => Date;
 }
@@ -175,7 +175,7 @@ export interface VerifierSurroundings {
 /** @throws KeyFileUnusable */
 export function createTokenVerifier(
   settings: VerifierSettings,
-  { keys = keysOf(settings), now = () => new Date() }: VerifierSurroundings = {},
+  { keys = keysOf(settings), now = () => new Date() }: VerifierDeps = {},
 ): TokenVerifier {
   const { issuer, audience, clockSkewSeconds } = settings;
   const options = {

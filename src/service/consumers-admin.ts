@@ -1,5 +1,5 @@
 import type { Tracer } from '@opentelemetry/api';
-import type { ConsumerStanding, ConsumersAdmin } from '../api/deps.ts';
+import type { ConsumerReport, ConsumersAdmin } from '../api/deps.ts';
 import {
   type Bucket,
   createNatsBuckets,
@@ -19,29 +19,29 @@ import {
   type ControlValue,
   type CursorValue,
   createControl,
-  createParkedPort,
+  createDeadLetterPort,
+  type DeadLetterPort,
   filterOf,
   GROUPS,
   groupKey,
   LEASE,
-  type ParkedPort,
   parseEntryKey,
   parseRow,
   timeOf,
-  traceParked,
+  traceDeadLetters,
 } from '../processes/engine/index.ts';
 
-import { type ConsumerDescription, consumerDescriptions } from '../processes/order/reactions.ts';
+import { type ReactionDescription, reactionDescriptions } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
 
 /** Where every instance leaves its traces. */
-export interface StandingDeps {
+export interface ReportDeps {
   readonly buckets: Pick<Buckets, 'open'>;
   readonly prefix: string;
   readonly log: Log;
   readonly runtime: Runtime;
   /** What the consumers of this version read; one of another version is taken to read everything. */
-  readonly consumers: readonly ConsumerDescription[];
+  readonly consumers: readonly ReactionDescription[];
 }
 
 /** What is counted of a consumer's groups. */
@@ -55,7 +55,7 @@ interface Backlog {
  * which are written every tenth of a second. Consumers that never ran are not known.
  * @throws LogUnavailable
  */
-export async function readStandings(deps: StandingDeps): Promise<readonly ConsumerStanding[]> {
+export async function readConsumerReports(deps: ReportDeps): Promise<readonly ConsumerReport[]> {
   const names = bucketNames(deps.prefix);
   const [shared, cursors, parked] = await Promise.all([
     deps.buckets.open(names.shared),
@@ -65,7 +65,7 @@ export async function readStandings(deps: StandingDeps): Promise<readonly Consum
   if (shared === undefined) return [];
   const { counts, paused, leases } = await readShared(shared);
   const parkedOf = await countParked(parked);
-  const standings: ConsumerStanding[] = [];
+  const standings: ConsumerReport[] = [];
   for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
     const { lag, oldest } = await backlogOf(deps, cursors, consumer, groups);
@@ -86,7 +86,7 @@ export async function readStandings(deps: StandingDeps): Promise<readonly Consum
 export async function knownConsumers({
   buckets,
   prefix,
-}: Pick<StandingDeps, 'buckets' | 'prefix'>): Promise<readonly string[]> {
+}: Pick<ReportDeps, 'buckets' | 'prefix'>): Promise<readonly string[]> {
   const shared = await buckets.open(bucketNames(prefix).shared);
   return shared === undefined ? [] : [...(await readShared(shared)).counts.keys()].sort();
 }
@@ -118,7 +118,7 @@ async function countParked(bucket: Bucket | undefined): Promise<ReadonlyMap<stri
 }
 
 async function backlogOf(
-  { log, consumers }: StandingDeps,
+  { log, consumers }: ReportDeps,
   cursors: Bucket | undefined,
   consumer: string,
   groups: readonly SlotGroup[],
@@ -159,21 +159,21 @@ export function buildAdmin(
   log: Log,
   local?: () => readonly ConsumerStatus[],
   tracer?: Tracer,
-): { readonly parked: ParkedPort; readonly consumers: ConsumersAdmin } {
+): { readonly parked: DeadLetterPort; readonly consumers: ConsumersAdmin } {
   const { prefix, replicas } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;
   const runtime = systemRuntime;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-  const parked = createParkedPort({ buckets, prefix, runtime });
+  const parked = createDeadLetterPort({ buckets, prefix, runtime });
   return {
-    parked: tracer === undefined ? parked : traceParked(parked, tracer),
+    parked: tracer === undefined ? parked : traceDeadLetters(parked, tracer),
     consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
   };
 }
 
 /** Status and control of the consumers of all instances; `local` is what those of this process say of themselves. */
 export function createConsumersAdmin(
-  deps: Omit<StandingDeps, 'consumers'> & { readonly buckets: Buckets },
+  deps: Omit<ReportDeps, 'consumers'> & { readonly buckets: Buckets },
   local: () => readonly ConsumerStatus[] = () => [],
 ): ConsumersAdmin {
   const control = createControl(deps);
@@ -185,7 +185,7 @@ export function createConsumersAdmin(
   return {
     status: async () => {
       const here = new Map(local().map((status) => [status.consumer, status]));
-      const standings = await readStandings({ ...deps, consumers: consumerDescriptions });
+      const standings = await readConsumerReports({ ...deps, consumers: reactionDescriptions });
       return standings.map((standing) => {
         const status = here.get(standing.consumer);
         return status === undefined ? standing : { ...standing, here: status };

@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { Meter } from '@opentelemetry/api';
-import type { ConsumerStanding } from '../api/deps.ts';
+import type { ConsumerReport } from '../api/deps.ts';
 import { type Log, meterStore, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { NatsMonitor } from '../platform/nats-monitor.ts';
@@ -18,7 +18,7 @@ import type { ReadModels, ReadSide } from '../projections/views/read-side.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';
 
-interface ViewStanding extends ViewStatus {
+interface MeteredView extends ViewStatus {
   readonly lagSeconds: number;
 }
 
@@ -54,7 +54,7 @@ export function meterViews(
   });
   meter.addBatchObservableCallback(
     async (result) => {
-      const views: readonly ViewStanding[] = (await reading.get()) ?? [];
+      const views: readonly MeteredView[] = (await reading.get()) ?? [];
       const [first] = views;
       if (first !== undefined) result.observe(head, first.position + first.lag);
       for (const { view, ...status } of views) {
@@ -62,7 +62,7 @@ export function meterViews(
         result.observe(lag, status.lag, { view });
         result.observe(seconds, status.lagSeconds, { view });
         result.observe(running, status.running ? 1 : 0, { view });
-        result.observe(parked, status.parked?.length ?? 0, { view });
+        result.observe(parked, status.deadLetters?.length ?? 0, { view });
       }
     },
     [head, position, lag, seconds, running, parked],
@@ -81,7 +81,7 @@ export function meterConsumers(
     standings,
     local,
   }: {
-    readonly standings: () => Promise<readonly ConsumerStanding[]>;
+    readonly standings: () => Promise<readonly ConsumerReport[]>;
     readonly local: () => readonly ConsumerStatus[];
   },
 ): void {

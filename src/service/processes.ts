@@ -5,7 +5,6 @@ import { type CommandHandler, createNatsBuckets, type Log, systemRuntime } from 
 import type { Config } from '../platform/config/schema.ts';
 import { checkStreams } from '../platform/topology.ts';
 import {
-  type Consumer,
   checkGroups,
   combineObservers,
   createNatsTimers,
@@ -14,6 +13,7 @@ import {
   logEngine,
   meterEngine,
   meterTimers,
+  type Reaction,
   startEngine,
   type Timer,
   type Timers,
@@ -33,7 +33,7 @@ import type { Notifier } from '../processes/notification/port.ts';
 import { createDeadline, PAYMENT_DEADLINE, sweepDeadlines } from '../processes/order/deadline.ts';
 import { createClaimTimeout, EMAIL_CLAIM } from '../processes/order/email-backstop.ts';
 import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
-import { consumerDescriptions, createConsumers } from '../processes/order/reactions.ts';
+import { createReactions, reactionDescriptions } from '../processes/order/reactions.ts';
 import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
 import { createHttpProvider } from '../processes/payment/adapters/http.ts';
 import { createSimulatedProvider } from '../processes/payment/adapters/simulated.ts';
@@ -127,7 +127,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const timeoutMs = config.nats.requestTimeoutMs;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
   const { groups, parkAfterMs: spillMs } = config.processes;
-  await checkGroups({ buckets, prefix }, consumerDescriptions, groups);
+  await checkGroups({ buckets, prefix }, reactionDescriptions, groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
   const payments = await paymentProvider(config, deps, () =>
@@ -138,7 +138,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     buckets,
     runtime,
     consumers: consumersOf(deps, timers, payments),
-    settings: { prefix, groups, spillMs, instance: config.service.name },
+    settings: { prefix, groups, deadLetterAfterMs: spillMs, instance: config.service.name },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer: observerOf(deps),
   });
@@ -175,7 +175,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   };
 }
 
-function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvider): Consumer[] {
+function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvider): Reaction[] {
   const { config, nats, handler, readSide } = deps;
   const runtime = systemRuntime;
   const { prefix } = config.log;
@@ -189,7 +189,7 @@ function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvide
   const { retryFirstMs: baseMs, retryLongestMs: capMs, retryAttempts: maxAttempts } = config.processes;
   const traced = tracer && { aroundStep: traceSteps(tracer) };
   const ports = { directory, openOrders, payments, timers, notifications, ...traced };
-  return createConsumers({ handler, runtime, staleClaimMs, ...ports }, { baseMs, capMs, maxAttempts });
+  return createReactions({ handler, runtime, staleClaimMs, ...ports }, { baseMs, capMs, maxAttempts });
 }
 
 function timerHandler({ handler, useCases }: ProcessDeps): (fired: Timer) => Promise<void> {
@@ -236,7 +236,7 @@ function exchangeWith({ metering, tracer }: ProcessDeps, server: 'payment' | 'we
 
 /** What is told of each try of a consumer. */
 function observerOf({ metering, tracer, logger, config }: ProcessDeps): EngineObserver {
-  const names = consumerDescriptions.map(({ name }) => name);
+  const names = reactionDescriptions.map(({ name }) => name);
   return combineObservers(
     tracer && traceTries({ tracer, prefix: config.log.prefix }),
     logEngine(logger),

@@ -232,7 +232,7 @@ export interface Service {
 }
 
 /** What a service may be given from outside. */
-export interface ServiceSurroundings {
+export interface ServiceOptions {
   /** Tracing that is on already in this process; the service does not stop it. Otherwise it starts its own. */
   readonly tracing?: Tracing;
 }
@@ -244,7 +244,7 @@ export interface ServiceSurroundings {
 export async function startService(
   config: Config,
   logger: Logger,
-  given: ServiceSurroundings = {},
+  given: ServiceOptions = {},
 ): Promise<Service> {
   const { drainMs, shutdownTimeoutMs: deadlineMs } = config.service;
   const lifecycle = createLifecycle({ logger, deadlineMs });

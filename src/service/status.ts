@@ -22,7 +22,7 @@ import type { Nats } from './open.ts';
 import { bucketsOf } from './with-nats.ts';
 
 /** How a view stands, from what it has stored. */
-export interface ViewStanding {
+export interface ViewReport {
   readonly view: string;
   /** `never-run`; `foreign` = filled from another life of the log; `other-version` = folded by another version. */
   readonly state: 'sound' | 'never-run' | 'foreign' | 'other-version';
@@ -36,14 +36,14 @@ export interface ViewStanding {
 }
 
 /** Every view of the product. @throws LogUnavailable */
-export async function viewStandings(config: Config, nats: Nats, log: Log): Promise<readonly ViewStanding[]> {
+export async function viewReports(config: Config, nats: Nats, log: Log): Promise<readonly ViewReport[]> {
   const { prefix } = config.log;
   const buckets = bucketsOf(config, nats);
   const aliases = createAliases(buckets, prefix);
   const settings = { ...defaultProjectionSettings, prefix, groups: config.projections.groups };
   const head = await log.head();
   return Promise.all(
-    allProjections.map(async (projection): Promise<ViewStanding> => {
+    allProjections.map(async (projection): Promise<ViewReport> => {
       const view = projection.name;
       const alias = (await aliases.read(view))?.alias;
       const bucket = alias && (await buckets.open(alias.bucket));
@@ -71,7 +71,7 @@ export async function viewStandings(config: Config, nats: Nats, log: Log): Promi
 }
 
 /** What stands beside the log on the server. */
-export interface ServerStanding {
+export interface ServerReport {
   readonly server: { readonly version: string; readonly name: string; readonly cluster?: string | undefined };
   readonly log: {
     readonly stream: string;
@@ -92,11 +92,7 @@ export interface ServerStanding {
 }
 
 /** @throws what the server says when the log is not there */
-export async function serverStanding(
-  config: Config,
-  { connection }: Nats,
-  log: Log,
-): Promise<ServerStanding> {
+export async function serverReport(config: Config, { connection }: Nats, log: Log): Promise<ServerReport> {
   const { stream, prefix } = config.log;
   const jsm = await jetstreamManager(connection, { checkAPI: false });
   const info = await jsm.streams.info(stream);

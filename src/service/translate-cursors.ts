@@ -11,7 +11,7 @@ import {
 } from '../processes/engine/index.ts';
 
 /** The log that the cursors belonged to, and the one that they shall belong to: the same commits up to `last`. */
-export interface Lives {
+export interface Incarnations {
   readonly from: string;
   readonly to: string;
   readonly last: number;
@@ -26,7 +26,7 @@ export interface Lives {
 export async function translateEngine(
   buckets: Pick<Buckets, 'open'>,
   prefix: string,
-  lives: Lives,
+  lives: Incarnations,
 ): Promise<void> {
   const names = bucketNames(prefix);
   const cursors = await buckets.open(names.cursors);
@@ -38,7 +38,7 @@ export async function translateEngine(
   }
 }
 
-async function translateCursors(cursors: Bucket, { from, to, last }: Lives): Promise<void> {
+async function translateCursors(cursors: Bucket, { from, to, last }: Incarnations): Promise<void> {
   for await (const row of cursors.rows()) {
     const value = parseRow<CursorValue>(row);
     if (value === undefined) continue;

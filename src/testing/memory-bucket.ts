@@ -2,7 +2,7 @@ import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../eventst
 import { EventStoreError, OutcomeUnknown } from '../eventstore/errors.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Buckets, BucketTraits } from '../projections/engine/aliases.ts';
-import { answer, arrive, lagging, loseMessage, type Place } from './memory-log.ts';
+import { answer, arrive, lagging, loseMessage, type Sender } from './memory-log.ts';
 import { createWake, type Wake, type World } from './world.ts';
 
 /** What a server would hold of a bucket, shared by all the handles that open it. */
@@ -54,7 +54,7 @@ export function lastUntil(store: MemoryBucketStore, key: string, end: number): R
 /** Every row that lives now, in the order of their last write. */
 export async function* liveRows(
   store: MemoryBucketStore,
-  place: Place,
+  place: Sender,
   { prefix = '', signal }: { prefix?: string; signal?: AbortSignal } = {},
 ): AsyncGenerator<Row, void> {
   await arrive(place, `list ${store.name}`);
@@ -71,7 +71,7 @@ export async function* liveRows(
 /** The last write of every key, tombstones too, and then each write; one that is overtaken on the way may be left out. */
 export async function* changes(
   store: MemoryBucketStore,
-  place: Place,
+  place: Sender,
   { signal, caughtUp }: { signal: AbortSignal; caughtUp?: () => void },
 ): AsyncGenerator<Row, void> {
   await arrive(place, `watch ${store.name}`);
@@ -112,7 +112,7 @@ export function createMemoryBucket(name: string, options: MemoryBucketOptions = 
 /** Another process's handle on a shared bucket in memory. */
 export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucketOptions = {}): Bucket {
   const { world, actor = 'main', timeoutMs = 500, batches = true } = options;
-  const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  const place: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
 
   const put = async (rows: readonly RowWrite[]): Promise<number | undefined> => {
     for (const row of rows) checkKey(store.name, row.key);

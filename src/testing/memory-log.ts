@@ -122,7 +122,7 @@ function firstAfter(entries: readonly Entry[], version: number): number {
 }
 
 /** Where a handle lives: in a world, as one of its actors, or, without a world, in plain time without faults. */
-export interface Place {
+export interface Sender {
   readonly world?: World | undefined;
   /** Name of the process that the handle belongs to. */
   readonly actor: string;
@@ -130,7 +130,7 @@ export interface Place {
 }
 
 /** The way to the store and back; the faults of a network happen here. */
-export function createMemoryTransport(store: MemoryStore, place: Place): GroupTransport {
+export function createMemoryTransport(store: MemoryStore, place: Sender): GroupTransport {
   return {
     publish: (outgoing, timeoutMs) => publish(store, place, outgoing, timeoutMs),
     commitsAfter: async (stream, version) => {
@@ -153,20 +153,20 @@ export function createMemoryTransport(store: MemoryStore, place: Place): GroupTr
 }
 
 /** The request reaches the server. @throws LogUnavailable when the fault `unavailable` strikes */
-export async function arrive({ world, actor }: Place, label: string): Promise<void> {
+export async function arrive({ world, actor }: Sender, label: string): Promise<void> {
   if (world === undefined) return;
   await world.step(label, actor);
   if (world.strikes('unavailable')) throw new LogUnavailable(`${label}, simulated`);
 }
 
 /** The answer reaches the caller: others may have gone on since it was given. */
-export async function answer({ world, actor }: Place, label: string): Promise<void> {
+export async function answer({ world, actor }: Sender, label: string): Promise<void> {
   if (world !== undefined) await world.step(label, actor);
 }
 
 async function publish(
   store: MemoryStore,
-  place: Place,
+  place: Sender,
   outgoing: readonly OutgoingCommit[],
   timeoutMs: number,
 ): Promise<PublishOutcome> {
@@ -214,7 +214,7 @@ const BATCH = 100;
 /** Reads a store in order, as `Log.scan` says. */
 export async function* scanStore(
   store: MemoryStore,
-  place: Place,
+  place: Sender,
   options: ScanOptions,
 ): AsyncGenerator<LogBatch, void> {
   const { after, filter = {}, follow = false, signal } = options;
@@ -240,7 +240,7 @@ export async function* scanStore(
 }
 
 /** Where the next batch starts; the faults of a reader happen here. @throws LogUnavailable */
-function disturbed({ world }: Place, after: number, position: number): number {
+function disturbed({ world }: Sender, after: number, position: number): number {
   if (world?.strikes('brokenScan')) throw new LogUnavailable('scan broken off, simulated');
   return world?.strikes('redelivery') ? after + Math.floor(world.random() * (position - after)) : position;
 }
@@ -309,7 +309,7 @@ export function createMemoryLog(options: MemoryLogOptions & MemoryStoreOptions =
 /** Another process's handle on a shared log in memory. */
 export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}): Log {
   const { world, actor, pageSize, groupCommit, spoil, ...limits } = { ...DEFAULTS, ...options };
-  const place: Place = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  const place: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
   const honest = createMemoryTransport(store, place);
   const single = spoil?.(honest) ?? honest;
   const transport = groupCommit === true ? grouped(single, place) : single;
@@ -345,7 +345,7 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
 }
 
 /** Everything that may wait waits for company, so that the simulation meets batches at every load. */
-function grouped(transport: GroupTransport, { world, runtime }: Place): AppendTransport {
+function grouped(transport: GroupTransport, { world, runtime }: Sender): AppendTransport {
   const soon = (callback: () => void): void => {
     if (world === undefined) setImmediate(callback);
     else void runtime.sleep(0).then(callback);

@@ -1,7 +1,7 @@
 import { OutcomeUnknown } from '../eventstore/errors.ts';
 import { backoffMs, type Runtime } from '../eventstore/runtime.ts';
 import { type Fired, type Timer, type Timers, timerName } from '../processes/engine/timers/timers.ts';
-import { answer, arrive, loseMessage, type Place } from './memory-log.ts';
+import { answer, arrive, loseMessage, type Sender } from './memory-log.ts';
 import { createWake, type Wake, type World } from './world.ts';
 
 interface Armed {
@@ -38,7 +38,7 @@ export function createMemoryTimerStore(): MemoryTimerStore {
 /** One process's handle on timers in memory: as with those on NATS, they fire at least once, one at a time. */
 export function openMemoryTimers(store: MemoryTimerStore, options: MemoryTimersOptions): Timers {
   const { runtime, world, actor = 'main', timeoutMs = 500 } = options;
-  const place: Place = { world, actor, runtime };
+  const place: Sender = { world, actor, runtime };
 
   const send = async (label: string, apply: () => void): Promise<void> => {
     await arrive(place, label);
@@ -79,7 +79,7 @@ export function openMemoryTimers(store: MemoryTimerStore, options: MemoryTimersO
 async function deliverUntil(
   signal: AbortSignal,
   store: MemoryTimerStore,
-  place: Place,
+  place: Sender,
   options: MemoryTimersOptions,
   handle: (fired: Fired) => Promise<void>,
 ): Promise<void> {
@@ -116,7 +116,7 @@ function earliest(store: MemoryTimerStore): [string, Armed] | undefined {
 async function untilDueOrChanged(
   signal: AbortSignal,
   store: MemoryTimerStore,
-  { runtime, world }: Place,
+  { runtime, world }: Sender,
   ms: number | undefined,
 ): Promise<void> {
   const over = new AbortController();

@@ -1,4 +1,4 @@
-import { entryKey, type ParkedEntry } from '../../src/processes/engine/dead-letters/entry.ts';
+import { type DeadLetter, entryKey } from '../../src/processes/engine/dead-letters/entry.ts';
 import { bucketNames, toBytes } from '../../src/processes/engine/rows.ts';
 import { type MemoryService, TEST_EPOCH, TEST_PREFIX } from '../support/memory-service.ts';
 
@@ -23,9 +23,9 @@ export async function plantCursor(
 }
 
 /** Parks a commit of an order at position 42 unless told otherwise. */
-export async function plantParked({ buckets }: Service, given: Partial<ParkedEntry> = {}): Promise<void> {
+export async function plantParked({ buckets }: Service, given: Partial<DeadLetter> = {}): Promise<void> {
   const bucket = await buckets.create(bucketNames(TEST_PREFIX).parked, { durable: true });
-  const entry: ParkedEntry = {
+  const entry: DeadLetter = {
     consumer: 'order-process',
     category: 'order',
     id: 'o1',

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createControl } from '../../src/processes/engine/control.ts';
-import { createParkedPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
-import type { Consumer } from '../../src/processes/engine/reaction.ts';
+import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
@@ -35,7 +35,7 @@ afterEach(async () => {
 });
 
 /** An instance with a connection of its own. */
-async function startInstance(instance: string, consumerOf: (handle: LogHandle) => Consumer): Promise<Engine> {
+async function startInstance(instance: string, consumerOf: (handle: LogHandle) => Reaction): Promise<Engine> {
   const handle = await openTestLog(server.url);
   const { log } = handle;
   const buckets = bucketsOf(handle);
@@ -60,7 +60,7 @@ async function startHoldingWorker(): Promise<{ worker: ChildProcess; positions: 
   return { worker, positions, heard };
 }
 
-const echo = ({ log }: LogHandle): Consumer => echoConsumer(log);
+const echo = ({ log }: LogHandle): Reaction => echoConsumer(log);
 const groupsOf = (engine: Engine): readonly number[] => engine.status()[0]?.groups ?? [];
 
 async function echoed(id: string, positions: readonly number[], withinMs = TAKEOVER_MS): Promise<void> {
@@ -163,7 +163,7 @@ describe('consumers on a real server', () => {
       await startInstance('one', ({ log }) => echoConsumer(log, { before }));
       const positions = [await appendNumber(truth.log, 'p', 13), await appendNumber(truth.log, 'p', 14)];
       const other = await appendNumber(truth.log, 'q', 15);
-      const port = createParkedPort({ buckets: bucketsOf(truth), prefix: 'jl', runtime: systemRuntime });
+      const port = createDeadLetterPort({ buckets: bucketsOf(truth), prefix: 'jl', runtime: systemRuntime });
       await until('both are parked', async () => (await port.list()).length === 2);
       await echoed('q', [other]);
       expect(await port.list({ consumer: 'echo' })).toMatchObject([

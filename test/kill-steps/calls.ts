@@ -1,5 +1,5 @@
 import type { CommandHandler } from '../../src/eventstore/command.ts';
-import type { ConsumersDeps } from '../../src/processes/order/reactions.ts';
+import type { ReactionsDeps } from '../../src/processes/order/reactions.ts';
 
 /** A place where a worker may die: right before or right after a call that it makes for an order. */
 export interface CrashPoint {
@@ -18,9 +18,9 @@ const orderOf = (userId: string): string => userId.slice('u-'.length);
 
 /** Everything that the consumers reach the world through, with every call told. */
 export function watchedCalls(
-  deps: Omit<ConsumersDeps, 'openOrders'>,
+  deps: Omit<ReactionsDeps, 'openOrders'>,
   passes: Passes,
-): Omit<ConsumersDeps, 'openOrders'> {
+): Omit<ReactionsDeps, 'openOrders'> {
   const around = async <T>(orderId: string, call: string, work: () => Promise<T>): Promise<T> => {
     await passes({ orderId, call, moment: 'before' });
     try {

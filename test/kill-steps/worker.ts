@@ -5,7 +5,7 @@ import { startEngine } from '../../src/processes/engine/engine.ts';
 import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.ts';
 import { createNatsOutbox } from '../../src/processes/notification/adapters/outbox.ts';
 import { createDeadline, sweepDeadlines } from '../../src/processes/order/deadline.ts';
-import { createConsumers } from '../../src/processes/order/reactions.ts';
+import { createReactions } from '../../src/processes/order/reactions.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { customers } from '../../src/projections/views/customers.ts';
@@ -85,7 +85,7 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
     log,
     buckets: bucketsOf(false),
     runtime,
-    consumers: createConsumers({ ...watched, openOrders }, RETRIES),
+    consumers: createReactions({ ...watched, openOrders }, RETRIES),
     settings: { prefix, ttlMs: TTL_MS, instance: `worker-${process.pid}` },
     onError: fatal,
   });

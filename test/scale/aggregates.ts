@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { CommandMeta } from '../../src/eventstore/command.ts';
 import { rememberCommand } from '../../src/eventstore/command-log.ts';
-import { type Folded, unborn } from '../../src/eventstore/fold.ts';
+import { emptyFold, type Folded } from '../../src/eventstore/fold.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { planCommands } from '../../src/eventstore/plan.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
@@ -45,7 +45,7 @@ export function idOf(kind: Kind, index: number): string {
 
 /** An aggregate before its first commit. */
 export function unwritten(id: string): Member {
-  return { stream: counterRef(id), folded: unborn(counter.initial) };
+  return { stream: counterRef(id), folded: emptyFold(counter.initial) };
 }
 
 /** What accompanies each command: as long as what a traced HTTP request brings. */

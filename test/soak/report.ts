@@ -1,6 +1,6 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createParkedPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
 import { type LogHandle, TEST_LOG } from '../support/nats-log.ts';
@@ -54,7 +54,7 @@ export async function ledgerOf({ requests }: LogHandle): Promise<() => AsyncIter
 /** What is parked on a test log. */
 export async function parkedOn(handle: Pick<LogHandle, 'requests'>): Promise<string[]> {
   const { prefix } = TEST_LOG;
-  const port = createParkedPort({ buckets: bucketsOn(handle), prefix, runtime: systemRuntime });
+  const port = createDeadLetterPort({ buckets: bucketsOn(handle), prefix, runtime: systemRuntime });
   const entries = await port.list();
   return entries.map(
     ({ consumer, category, id, position, attempts, error }) =>

@@ -3,7 +3,7 @@ import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { Consumer } from '../../src/processes/engine/reaction.ts';
+import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../src/processes/engine/rows.ts';
 import type { LogHandle } from './nats-log.ts';
 import { added, counter, counterRef, toyCommit } from './toy.ts';
@@ -32,7 +32,7 @@ export async function echoesOf(log: Log, id: string): Promise<number[]> {
 export function echoConsumer(
   log: Log,
   { before, refused }: { before?: (value: number) => Promise<void> | void; refused?: () => void } = {},
-): Consumer {
+): Reaction {
   return {
     name: 'echo',
     sources: [counter],

@@ -6,7 +6,7 @@ import { createEmailKey } from '../../src/app/email-key.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createParkedPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
@@ -102,7 +102,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     live,
     runtime,
     admin: {
-      parked: createParkedPort({ buckets, prefix: TEST_PREFIX, runtime }),
+      parked: createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime }),
       consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
     },
     health: {

@@ -1,7 +1,7 @@
 import { ACCESS } from '../auth/access.ts';
 import type {
   ConsumerHere,
-  ConsumerStanding,
+  ConsumerReport,
   ConsumersAdmin,
   ParkedAdmin,
   ParkedCommit,
@@ -54,7 +54,7 @@ export function markedBody({ marked, changed }: ParkedResult, dryRun: boolean): 
 }
 
 /** A consumer's standing with its times in ISO 8601. */
-export function consumerBody(standing: ConsumerStanding): ConsumerBody {
+export function consumerBody(standing: ConsumerReport): ConsumerBody {
   const { consumer, lag, lagSeconds, oldest, parked, paused, groups, here } = standing;
   return {
     consumer,

@@ -1,6 +1,6 @@
 import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
-import { leanMessage } from './message.ts';
+import { readMessage } from './message.ts';
 import type { Requests } from './requests.ts';
 
 /** A message of a stream as a get returns it. */
@@ -98,7 +98,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
 }
 
 function directAnswer(stream: string, msg: Msg): StoredMessage | undefined {
-  const { headers, data } = leanMessage(msg);
+  const { headers, data } = readMessage(msg);
   const seq = headers?.get('Nats-Sequence') ?? '';
   if (headers !== undefined && seq !== '') {
     return { subject: headers.get('Nats-Subject'), seq: Number(seq), headers, data };

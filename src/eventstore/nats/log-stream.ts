@@ -14,7 +14,7 @@ import type { Log } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import type { Runtime } from '../runtime.ts';
 import { type StreamRef, subjectOf } from '../stream.ts';
-import { headerLine, leanHeaders } from './message.ts';
+import { headerLine, writeHeaders } from './message.ts';
 import { createNatsLog } from './nats-log.ts';
 import type { Requests } from './requests.ts';
 import { HEADER, isConflict, parseAck } from './wire.ts';
@@ -188,7 +188,7 @@ export async function probeWrites(
   options: { readonly prefix: string; readonly stream: StreamRef; readonly timeoutMs: number },
 ): Promise<string | undefined> {
   const { prefix, stream, timeoutMs } = options;
-  const headers = leanHeaders(headerLine(HEADER.expectedSubjectSequence, String(NEVER)));
+  const headers = writeHeaders(headerLine(HEADER.expectedSubjectSequence, String(NEVER)));
   const reply = await requests.request(subjectOf(prefix, stream), '', { headers, timeoutMs });
   if (reply.failed !== undefined) return reply.failed;
   const { error } = parseAck(reply.msg);

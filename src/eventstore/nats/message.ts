@@ -6,13 +6,13 @@ import { wholeBuffer } from '../codec/event-decoder.ts';
  * through all names at each `set` and put the text together at the end: 3 us of an append's 11.
  * Only for publishing: nothing but `set` and `encode` looks at what is in them.
  */
-export interface LeanHeaders extends MsgHdrsImpl {
+export interface MessageHeaders extends MsgHdrsImpl {
   /** Adds a line; a name that is there already stays there too. */
   set(name: string, value: string): void;
 }
 
 /** A class, because the client asks headers for their bytes by a method of their own. */
-class WrittenHeaders extends MsgHdrsImpl implements LeanHeaders {
+class WrittenHeaders extends MsgHdrsImpl implements MessageHeaders {
   #lines: string;
 
   constructor(lines: string) {
@@ -30,7 +30,7 @@ class WrittenHeaders extends MsgHdrsImpl implements LeanHeaders {
 }
 
 /** @param lines what `headerLine` returned, in a row */
-export function leanHeaders(lines: string): LeanHeaders {
+export function writeHeaders(lines: string): MessageHeaders {
   return new WrittenHeaders(lines);
 }
 
@@ -56,7 +56,7 @@ type Sized = Msg & { size?(): number };
  * A message that lets go of the client's own, and looks up a header where it lies. The client decodes all headers of a
  * message into a map, which takes a replay longer than anything else it does for a message.
  */
-export function leanMessage(msg: Sized): ReadMessage {
+export function readMessage(msg: Sized): ReadMessage {
   const { subject, data } = msg;
   // The client keeps a message's headers right before its data, but does not say so: hence the look at what is there.
   const size = msg.size?.() ?? 0;
@@ -64,11 +64,11 @@ export function leanMessage(msg: Sized): ReadMessage {
   const from = data.byteOffset - headerLength;
   if (headerLength <= 0 || from < 0 || !startsHeaders(wholeBuffer(data), from))
     return { subject, headers: msg.headers, data };
-  return new LeanMessage(subject, data, headerLength);
+  return new LazyMessage(subject, data, headerLength);
 }
 
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
-class LeanMessage implements ReadMessage {
+class LazyMessage implements ReadMessage {
   readonly subject: string;
   readonly data: Uint8Array;
   readonly #headerLength: number;

@@ -6,7 +6,7 @@ import type { Runtime } from '../runtime.ts';
 import type { SnapshotStore } from '../snapshots.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
-import { headerLine, type LeanHeaders, leanHeaders } from './message.ts';
+import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 import { type Delivered, readOrdered } from './ordered-reader.ts';
 import type { Reply, Requests } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
@@ -148,11 +148,11 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
   };
 }
 
-function rowHeaders(row: RowWrite): LeanHeaders {
+function rowHeaders(row: RowWrite): MessageHeaders {
   let lines = headerLine(HEADER.expectedSubjectSequence, String(row.expectedRevision));
   if (row.position > 0) lines += headerLine(HEADER.position, String(row.position));
   if (row.value === undefined) lines += headerLine(HEADER.kvOperation, 'DEL');
-  return leanHeaders(lines);
+  return writeHeaders(lines);
 }
 
 function isRemoval(hdrs: MsgHdrs | undefined): boolean {

@@ -2,7 +2,7 @@ import { AckPolicy, DeliverPolicy, jetstreamManager, ReplayPolicy } from '@nats-
 import { type Msg, nanos, type Subscription } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
-import { leanMessage, type ReadMessage } from './message.ts';
+import { type ReadMessage, readMessage } from './message.ts';
 import type { Requests } from './requests.ts';
 
 /** A message that an ordered reader delivers. */
@@ -69,7 +69,7 @@ export function pullSession(
     expectedSeq++;
     left = place.pending;
     lastProgress = lastSign;
-    arrived.push({ msg: leanMessage(msg), seq: place.seq, pending: place.pending });
+    arrived.push({ msg: readMessage(msg), seq: place.seq, pending: place.pending });
     wake?.();
   };
   const subscription: Subscription = connection.subscribe(inbox, {

@@ -4,7 +4,7 @@ import { recordedCommit } from '../codec/stored-commit.ts';
 import type { RecordedCommit } from '../log.ts';
 import { activeTrace, type StoredTrace, storedTraceOf } from '../trace-context.ts';
 import type { StoredMessage } from './gets.ts';
-import { headerLine, type LeanHeaders, leanHeaders } from './message.ts';
+import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 
 /** Header names. Those of JetLedger are stored for ever. */
 export const HEADER = {
@@ -21,7 +21,7 @@ export const HEADER = {
 const CONTENT_TYPE = 'application/protobuf';
 
 /** What a tool or a consumer needs to know of a commit without decoding it, and the fence of the append. */
-export function commitHeaders(commit: Commit, expected: number): LeanHeaders {
+export function commitHeaders(commit: Commit, expected: number): MessageHeaders {
   let lines =
     headerLine(HEADER.expectedSubjectSequence, String(expected)) +
     headerLine(HEADER.commitId, commit.commitId) +
@@ -32,7 +32,7 @@ export function commitHeaders(commit: Commit, expected: number): LeanHeaders {
     lines += headerLine(HEADER.traceparent, first.traceparent);
     if (first.tracestate !== '') lines += headerLine(HEADER.tracestate, first.tracestate);
   }
-  return leanHeaders(lines);
+  return writeHeaders(lines);
 }
 
 /** Each type once, in the order of its first event. */

@@ -1,7 +1,7 @@
 import { type Attributes, type Context, context, type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 
 /** Names of what spans say beyond the semantic conventions. Ids are fine in values, personal data is not. */
-export const SAYS = {
+export const ATTRIBUTES = {
   category: 'jetledger.category',
   aggregateId: 'jetledger.aggregate.id',
   outcome: 'jetledger.outcome',

@@ -14,7 +14,7 @@ import type { CommandMeta, CommandResult } from '../command.ts';
 import type { Rejection } from '../decider.ts';
 import type { Handler } from '../handler.ts';
 import { contextOf, isSampled, namesUnsampled, parseTrace, storedTraceOf } from '../trace-context.ts';
-import { endFailed, messaging, SAYS, within } from './spans.ts';
+import { ATTRIBUTES, endFailed, messaging, within } from './spans.ts';
 
 /**
  * A handler that makes a PRODUCER span of each command and stores that span's context with its decision, so that
@@ -44,7 +44,7 @@ export function traceHandler(
   const aboutCategory = (category: string): Attributes => {
     let about = categories.get(category);
     if (about === undefined) {
-      about = { ...messaging('append', `${prefix}.${category}`), [SAYS.category]: category };
+      about = { ...messaging('append', `${prefix}.${category}`), [ATTRIBUTES.category]: category };
       categories.set(category, about);
     }
     return about;
@@ -62,8 +62,8 @@ export function traceHandler(
     };
     const describe = (): void => {
       span.setAttributes(aboutCategory(category));
-      span.setAttribute(SAYS.aggregateId, id);
-      span.setAttribute(SAYS.attempts, attempts);
+      span.setAttribute(ATTRIBUTES.aggregateId, id);
+      span.setAttribute(ATTRIBUTES.attempts, attempts);
     };
     try {
       const result = await inside(parent, span, () => execute({ ...meta, decidedAgain }));
@@ -75,7 +75,7 @@ export function traceHandler(
       return result;
     } catch (error) {
       describe();
-      endFailed(span, error, { [SAYS.outcome]: 'fault' });
+      endFailed(span, error, { [ATTRIBUTES.outcome]: 'fault' });
       throw error;
     }
   };
@@ -96,14 +96,14 @@ export function traceHandler(
     commitAll: async (parts, meta) => {
       const { span, parent, meta: stored } = begin('commit.all', meta);
       if (span === undefined) return handler.commitAll(parts, stored);
-      const about: Attributes = { ...messaging('append', prefix), [SAYS.commands]: parts.length };
+      const about: Attributes = { ...messaging('append', prefix), [ATTRIBUTES.commands]: parts.length };
       try {
         const result = await inside(parent, span, () => handler.commitAll(parts, stored));
-        span.setAttributes({ ...about, [SAYS.outcome]: result.outcome });
+        span.setAttributes({ ...about, [ATTRIBUTES.outcome]: result.outcome });
         span.end();
         return result;
       } catch (error) {
-        endFailed(span, error, { ...about, [SAYS.outcome]: 'fault' });
+        endFailed(span, error, { ...about, [ATTRIBUTES.outcome]: 'fault' });
         throw error;
       }
     },
@@ -146,10 +146,10 @@ function inside<T>(parent: Context, span: Span, run: () => T): T {
 
 function tellOutcome(span: Span, result: CommandResult<unknown, Message, Rejection>): void {
   const { outcome } = result;
-  span.setAttribute(SAYS.outcome, outcome === 'key-reused' ? 'key_reused' : outcome);
-  span.setAttribute(SAYS.version, outcome === 'conflict' ? result.actual : result.version);
-  if (outcome === 'rejected') span.setAttribute(SAYS.rejection, result.rejection.code);
-  if (outcome === 'accepted' && result.repeated) span.setAttribute(SAYS.repeated, true);
+  span.setAttribute(ATTRIBUTES.outcome, outcome === 'key-reused' ? 'key_reused' : outcome);
+  span.setAttribute(ATTRIBUTES.version, outcome === 'conflict' ? result.actual : result.version);
+  if (outcome === 'rejected') span.setAttribute(ATTRIBUTES.rejection, result.rejection.code);
+  if (outcome === 'accepted' && result.repeated) span.setAttribute(ATTRIBUTES.repeated, true);
 }
 
 /** Deciders name their commands by `type`. */

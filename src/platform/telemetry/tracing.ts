@@ -101,7 +101,7 @@ export interface Tracing {
 }
 
 /** What tracing needs to know beyond the configuration. */
-export interface TracingSurroundings {
+export interface TracingExtras {
   /** Of the service. */
   readonly version: string;
   /** Told once when spans begin to get lost because the collector does not take them, and when it takes them again. */
@@ -144,7 +144,7 @@ let current: Tracing | undefined;
  * and the API's own stand-ins cost nothing.
  * @throws Error when it is on already
  */
-export function startTracing(config: Config, surroundings: TracingSurroundings): Tracing {
+export function startTracing(config: Config, surroundings: TracingExtras): Tracing {
   const { tracing } = config;
   const exporter = exporterOf(config, surroundings);
   const devTraces = tracing.devTraces > 0 ? createDevTraces({ traces: tracing.devTraces }) : undefined;
@@ -159,12 +159,12 @@ export function startTracing(config: Config, surroundings: TracingSurroundings):
   return current;
 }
 
-function exporterOf({ tracing }: Config, { exporter }: TracingSurroundings): SpanExporter | undefined {
+function exporterOf({ tracing }: Config, { exporter }: TracingExtras): SpanExporter | undefined {
   if (exporter !== undefined) return exporter;
   return tracing.enabled ? createOtlpExporter(tracing.endpoint, tracing.exportTimeoutMs) : undefined;
 }
 
-function onCollectorOf({ onCollector }: TracingSurroundings) {
+function onCollectorOf({ onCollector }: TracingExtras) {
   return onCollector === undefined ? {} : { onCollector };
 }
 

@@ -2,13 +2,13 @@ import { backoffMs, type SlotGroup, type StreamRef } from '../../eventstore/inde
 import { createDecode, createHandle } from './delivery.ts';
 import { isRetryable, reasonOf } from './errors.ts';
 import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';
-import { agreeOnGroups, type Board, type Session, shareOf, takeLease } from './ownership.ts';
+import { agreeOnGroups, type Membership, type Session, shareOf, takeLease } from './ownership.ts';
 import type { ConsumerStatus } from './reaction.ts';
 import { backoffPolicy } from './reaction.ts';
-import { createBell, pause } from './signal.ts';
+import { createSignal, pause } from './signal.ts';
 
 /** One consumer in this process: holds its share of the groups. */
-export interface Keeper {
+export interface ConsumerAssignment {
   readonly name: string;
   /** False once it has stopped for good. */
   readonly wanted: boolean;
@@ -22,20 +22,20 @@ export interface Keeper {
   status(): ConsumerStatus;
 }
 
-export interface KeeperDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
-  readonly board: Board;
+export interface AssignmentDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
+  readonly board: Membership;
   /** Told when the consumer stops for good. */
   readonly onError: (consumer: string, error: unknown) => void;
 }
 
 /** Keeps a consumer's share of its groups running. */
-export function createKeeper(deps: KeeperDeps): Keeper {
+export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
   const { board, buckets, index, runtime, settings, consumer, observer } = deps;
   const { name } = consumer;
   const count = settings.groups;
   const runners = new Map<number, GroupRunner>();
   const stopping = new AbortController();
-  const bell = createBell();
+  const bell = createSignal();
   let lastError: string | undefined;
   let retries = 0;
   let fatal = false;
@@ -78,7 +78,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       tellGroups();
       if (error !== undefined && !isRetryable(error)) fail(error);
       else if (error !== undefined) failed(error);
-      bell.ring();
+      bell.raise();
     });
   };
   const balance = async (session: Session): Promise<void> => {
@@ -113,7 +113,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
           while (!until.aborted) {
             if (board.ready) await balance(session);
             attempt = 0;
-            await bell.heard(until);
+            await bell.raised(until);
           }
         } catch (error) {
           if (until.aborted) break;
@@ -123,7 +123,7 @@ export function createKeeper(deps: KeeperDeps): Keeper {
       }
       await stopAll();
     },
-    changed: bell.ring,
+    changed: bell.raise,
     look: (stream) => {
       for (const runner of runners.values()) runner.look(stream);
     },

@@ -5,14 +5,14 @@ import { parseRow, toBytes, writeRow } from './rows.ts';
 import { pause, persist } from './signal.ts';
 
 /** Which commits of a group are done: all up to `high` but the open ones. As a cursor stores it. */
-export interface Place {
+export interface EventPlace {
   readonly high: number;
   /** The commits up to `high` that are not done, in order. */
   readonly open: readonly number[];
 }
 
 /** The floor of a place: everything up to here is done. */
-export function floorOf({ high, open }: Place): number {
+export function floorOf({ high, open }: EventPlace): number {
   const [first] = open;
   return first === undefined ? high : first - 1;
 }
@@ -26,7 +26,7 @@ export interface Progress {
   /** The first commit that is not done. */
   readonly first: number | undefined;
   /** What a cursor has to say now. */
-  place(): Place;
+  place(): EventPlace;
   /** Takes in the next position; positions come in order. True when the commit is to be handled. */
   begin(position: number): boolean;
   finish(position: number): void;
@@ -35,7 +35,7 @@ export interface Progress {
 }
 
 /** Goes on from a stored place, at its floor. */
-export function createProgress(stored: Place): Progress {
+export function createProgress(stored: EventPlace): Progress {
   const openBefore = new Set(stored.open);
   // Positions are added in order, and a set keeps the order in which they came.
   const open = new Set<number>();
@@ -72,7 +72,7 @@ export function createProgress(stored: Place): Progress {
 }
 
 /** What a cursor says: every commit of the group up to `high` is handled or parked, but the open ones. */
-export interface CursorValue extends Place {
+export interface CursorValue extends EventPlace {
   /** The life of the log whose positions these are. */
   readonly incarnation: string;
   /** Whose it is: session, takeover and number of the write. */
@@ -82,7 +82,7 @@ export interface CursorValue extends Place {
 /** A group's place in the log, owned by one instance. */
 export interface Cursor {
   /** What was stored when it was claimed. */
-  readonly start: Place;
+  readonly start: EventPlace;
   /** The newest floor that is stored. */
   readonly stored: number;
   /** Says that there may be something to write; writes at the next due time. */
@@ -100,7 +100,7 @@ interface CursorDeps {
   readonly session: Session;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
-  readonly current: () => Place;
+  readonly current: () => EventPlace;
   /** Called after each write with the stored floor. */
   readonly written: (low: number) => void;
   /** Called when the group turns out to be another's. */
@@ -120,7 +120,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   // Unique per takeover and write, so that an unanswered one can be recognised.
   const tenure = `${session.id}/${runtime.id()}`;
   let writes = 0;
-  const rowOf = (place: Place, expectedRevision: number): RowWrite => {
+  const rowOf = (place: EventPlace, expectedRevision: number): RowWrite => {
     const value: CursorValue = { ...place, incarnation, owner: `${tenure}/${++writes}` };
     return { key, value: toBytes(value), expectedRevision, position: floorOf(place) };
   };
@@ -130,7 +130,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const found = parseRow<CursorValue>(row);
     if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
     checkAlive(session, key);
-    const start: Place = { high: found?.high ?? 0, open: found?.open ?? [] };
+    const start: EventPlace = { high: found?.high ?? 0, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, start, result.revision, rowOf);
   }
@@ -145,9 +145,9 @@ function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, 
 
 function keepCursor(
   deps: CursorDeps,
-  start: Place,
+  start: EventPlace,
   claimed: number,
-  rowOf: (place: Place, expectedRevision: number) => RowWrite,
+  rowOf: (place: EventPlace, expectedRevision: number) => RowWrite,
 ): Cursor {
   const { bucket, runtime, key, signal } = deps;
   let revision = claimed;

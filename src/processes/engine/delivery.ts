@@ -13,11 +13,11 @@ import {
 } from '../../eventstore/index.ts';
 
 import type { Cursor } from './cursor.ts';
-import type { Park, ParkedIndex } from './dead-letters/dead-letters.ts';
+import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
 import { isRetryable } from './errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { EngineObserver, Outcome, Work } from './observer.ts';
-import type { ConsumedEvent, Consumer, Delivery, Policy } from './reaction.ts';
+import type { ConsumedEvent, Delivery, Policy, Reaction } from './reaction.ts';
 import { pause } from './signal.ts';
 
 /** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
@@ -27,12 +27,12 @@ export type Decode = (
 ) => Delivery<Message>;
 
 /** Whether the category of a commit is one of the consumer's. */
-export function concerns(consumer: Consumer, commit: RecordedCommit): boolean {
+export function concerns(consumer: Reaction, commit: RecordedCommit): boolean {
   return consumer.sources.some(({ category }) => category === commit.stream.category);
 }
 
 /** What of the log a consumer's group reads: one wildcard; with several categories the others are skipped here. */
-export function filterOf(consumer: Pick<Consumer, 'sources'>, group: SlotGroup): LogFilter {
+export function filterOf(consumer: Pick<Reaction, 'sources'>, group: SlotGroup): LogFilter {
   const [only, ...others] = consumer.sources;
   return only !== undefined && others.length === 0 ? { category: only.category, group } : { group };
 }
@@ -77,7 +77,7 @@ export type Handle = (work: Work) => Promise<Tried>;
 
 /** Decodes, handles, and asks the policy when that fails. */
 export function createHandle(deps: {
-  consumer: Consumer;
+  consumer: Reaction;
   decode: Decode;
   policy: Policy;
   observer: EngineObserver | undefined;
@@ -151,7 +151,7 @@ export async function readGroup(
     readonly log: Log;
     readonly runtime: Runtime;
     readonly feed: Feed;
-    readonly consumer: Consumer;
+    readonly consumer: Reaction;
     readonly group: SlotGroup;
   },
   { lanes, cursor, after }: { readonly lanes: Lanes; readonly cursor: Cursor; readonly after: number },
@@ -174,13 +174,13 @@ export async function readGroup(
 
 /** What a group works with once it is owned. */
 export interface GroupParts {
-  readonly consumer: Consumer;
+  readonly consumer: Reaction;
   readonly log: Log;
   readonly runtime: Runtime;
   /** The bucket of parked commits. */
   readonly bucket: Bucket;
-  readonly index: ParkedIndex;
-  readonly park: Park;
+  readonly index: DeadLetterIndex;
+  readonly park: DeadLetters;
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
   readonly resumedAt: number;

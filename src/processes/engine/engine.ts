@@ -1,13 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import { backoffMs, type Log, type Runtime } from '../../eventstore/index.ts';
 
-import { createKeeper, type Keeper } from './assignment.ts';
-import { type ParkedIndex, watchParked } from './dead-letters/dead-letters.ts';
+import { assignConsumer, type ConsumerAssignment } from './assignment.ts';
+import { type DeadLetterIndex, watchDeadLetters } from './dead-letters/dead-letters.ts';
 import { type Feed, orderedFeed } from './delivery.ts';
 import { isRetryable, reasonOf } from './errors.ts';
 import type { EngineObserver } from './observer.ts';
-import { type Board, beginSession, watchBoard } from './ownership.ts';
-import type { Consumer, ConsumerStatus } from './reaction.ts';
+import { beginSession, type Membership, watchMembership } from './ownership.ts';
+import type { ConsumerStatus, Reaction } from './reaction.ts';
 import { type Buckets, createEngineBuckets, type EngineBuckets } from './rows.ts';
 import { defaultEngineSettings, type EngineSettings } from './settings.ts';
 import { pause, persist } from './signal.ts';
@@ -24,7 +24,7 @@ export interface EngineDeps {
   readonly log: Log;
   readonly buckets: Buckets;
   readonly runtime: Runtime;
-  readonly consumers: readonly Consumer[];
+  readonly consumers: readonly Reaction[];
   readonly settings?: Partial<EngineSettings>;
   /** Told when a consumer stops for good in this process; the others go on. */
   readonly onError?: (consumer: string, error: unknown) => void;
@@ -35,9 +35,9 @@ export interface EngineDeps {
 
 interface Parts {
   readonly buckets: EngineBuckets;
-  readonly board: Board;
-  readonly index: ParkedIndex;
-  readonly keepers: readonly Keeper[];
+  readonly board: Membership;
+  readonly index: DeadLetterIndex;
+  readonly keepers: readonly ConsumerAssignment[];
 }
 
 const NAME = /^[A-Za-z0-9-]{1,64}$/;
@@ -124,19 +124,19 @@ function assemble(
   signal: AbortSignal,
 ): Parts {
   const { log, runtime, observer, feed = orderedFeed, onError = () => undefined } = deps;
-  const keepers: Keeper[] = [];
-  const board = watchBoard({ bucket: buckets.shared, runtime, signal }, () => {
+  const keepers: ConsumerAssignment[] = [];
+  const board = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
     for (const keeper of keepers) keeper.changed();
   });
-  const index = watchParked({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
+  const index = watchDeadLetters({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
     for (const keeper of keepers) if (keeper.name === consumer) keeper.look(stream);
   });
   const shared = { log, buckets, index, runtime, settings, feed, observer, board, onError };
-  for (const consumer of deps.consumers) keepers.push(createKeeper({ ...shared, consumer }));
+  for (const consumer of deps.consumers) keepers.push(assignConsumer({ ...shared, consumer }));
   return { buckets, board, index, keepers };
 }
 
-function checkNames(consumers: readonly Consumer[]): void {
+function checkNames(consumers: readonly Reaction[]): void {
   const seen = new Set<string>();
   for (const { name } of consumers) {
     if (!NAME.test(name)) throw new RangeError(`The consumer name ${JSON.stringify(name)} is not allowed.`);

@@ -7,7 +7,7 @@ import {
   slotOf,
 } from '../../eventstore/index.ts';
 import { type Cursor, claimCursor, createProgress } from './cursor.ts';
-import { claimPark, loadParked, type ParkedIndex } from './dead-letters/dead-letters.ts';
+import { claimDeadLetters, type DeadLetterIndex, loadDeadLetters } from './dead-letters/dead-letters.ts';
 import { fenceKey } from './dead-letters/entry.ts';
 import { createRedrives, type Redrives } from './dead-letters/redrive.ts';
 import { type Feed, type Handle, readGroup, timeOf } from './delivery.ts';
@@ -16,7 +16,7 @@ import { createLanes, type Lanes } from './lanes.ts';
 import type { EngineObserver } from './observer.ts';
 import { groupKey, type Session } from './ownership.ts';
 import { createPerform } from './perform.ts';
-import type { Consumer } from './reaction.ts';
+import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause } from './signal.ts';
@@ -48,12 +48,12 @@ export interface GroupStatus {
 export interface GroupDeps {
   readonly log: Log;
   readonly buckets: EngineBuckets;
-  readonly index: ParkedIndex;
+  readonly index: DeadLetterIndex;
   readonly runtime: Runtime;
   readonly settings: EngineSettings;
   readonly feed: Feed;
   readonly observer: EngineObserver | undefined;
-  readonly consumer: Consumer;
+  readonly consumer: Reaction;
   readonly handle: Handle;
   readonly group: SlotGroup;
   readonly session: Session;
@@ -160,7 +160,7 @@ async function takeOver(
   const { log, buckets, index, runtime, settings, consumer, group, session } = deps;
   const owner = { runtime, session, signal };
   const fence = fenceKey(consumer.name, group);
-  const park = await claimPark({ ...owner, bucket: buckets.parked, index, fence });
+  const park = await claimDeadLetters({ ...owner, bucket: buckets.parked, index, fence });
   const cursor = await claimCursor({
     ...owner,
     bucket: buckets.cursors,
@@ -172,7 +172,7 @@ async function takeOver(
     lost,
   });
   const { revision } = park;
-  await loadParked({
+  await loadDeadLetters({
     ...owner,
     bucket: buckets.parked,
     index,

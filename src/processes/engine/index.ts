@@ -1,21 +1,21 @@
 export { checkGroups, createControl } from './control.ts';
 export type { CursorValue } from './cursor.ts';
-export { type ParkedEntry, parseEntryKey } from './dead-letters/entry.ts';
+export { type DeadLetter, parseEntryKey } from './dead-letters/entry.ts';
 export {
-  createParkedPort,
-  type ParkedAnswer,
-  type ParkedFilter,
-  type ParkedPort,
+  createDeadLetterPort,
+  type DeadLetterAnswer,
+  type DeadLetterFilter,
+  type DeadLetterPort,
 } from './dead-letters/operator-port.ts';
 export { filterOf, timeOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
 export { combineObservers, type EngineObserver, type Work } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
-export type { ConsumedEvent, Consumer, ConsumerStatus, Delivery, Policy } from './reaction.ts';
+export type { ConsumedEvent, ConsumerStatus, Delivery, Policy, Reaction } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine, meterTimers } from './telemetry/metrics.ts';
-export { consume, messageTraces, traceFiring, traceParked, traceTries } from './telemetry/traces.ts';
+export { consume, messageTraces, traceDeadLetters, traceFiring, traceTries } from './telemetry/traces.ts';
 export {
   countOverdueTimers,
   createNatsTimers,

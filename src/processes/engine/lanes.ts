@@ -1,7 +1,7 @@
 import { keyOf, type RecordedCommit, type Runtime, type StreamRef } from '../../eventstore/index.ts';
 import type { Progress } from './cursor.ts';
 import type { EngineSettings } from './settings.ts';
-import { createBell, pause } from './signal.ts';
+import { createSignal, pause } from './signal.ts';
 
 /** What the front of a lane is to be done with. */
 export interface LaneTask {
@@ -76,8 +76,8 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
   const halted = new AbortController();
   /** Lanes that have failed and not succeeded since. */
   const failing = new Set<Lane>();
-  const room = createBell();
-  const idle = createBell();
+  const room = createSignal();
+  const idle = createSignal();
   let halting: Promise<void> | undefined;
   let ready: Lane[] = [];
   let held = 0;
@@ -132,7 +132,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     running--;
     if (!halted.signal.aborted) settle(lane, result);
     else if ('done' in result) finish(lane, result.done);
-    if (halted.signal.aborted && running === 0) idle.ring();
+    if (halted.signal.aborted && running === 0) idle.raise();
     pump();
   };
   const settle = (lane: Lane, result: LaneResult): void => {
@@ -156,7 +156,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     if (lane.queue.length > 0 || lane.nudged || again) makeReady(lane);
     else lanes.delete(keyOf(lane.stream));
     if (done > 0) advanced();
-    room.ring();
+    room.raise();
   };
   /**
    * A newer commit of the aggregate may have made what fails needless, such as an order's end a payment: it is tried at
@@ -174,12 +174,12 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     lane.wake = new AbortController();
     failing.add(lane);
     if (lane.queue.length > settings.laneHeld) spill(lane);
-    room.ring();
-    const left = firstAt + settings.spillMs - now;
+    room.raise();
+    const left = firstAt + settings.deadLetterAfterMs - now;
     const rest = lane.queue.length > lane.tried ? 0 : lane.dueAt - now;
     await pause(runtime, Math.min(rest, left), lane.wake.signal);
     lane.wake = undefined;
-    if (runtime.now() - firstAt >= settings.spillMs) lane.spilled = true;
+    if (runtime.now() - firstAt >= settings.deadLetterAfterMs) lane.spilled = true;
     if (!halted.signal.aborted) makeReady(lane);
   };
   /**
@@ -205,14 +205,14 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     halted.abort();
     ready = [];
     for (const { wake } of lanes.values()) wake?.abort();
-    while (running > 0) await idle.heard(new AbortController().signal);
+    while (running > 0) await idle.raised(new AbortController().signal);
   };
 
   return {
     admit: async (commit) => {
       while (!halted.signal.aborted && held >= settings.maxHeld) {
         makeRoom();
-        await room.heard(halted.signal);
+        await room.raised(halted.signal);
       }
       if (halted.signal.aborted || !progress.begin(commit.position)) return;
       held++;

@@ -1,5 +1,5 @@
 import type { RecordedCommit, StoredTrace } from '../../eventstore/index.ts';
-import type { ParkedEntry } from './dead-letters/entry.ts';
+import type { DeadLetter } from './dead-letters/entry.ts';
 
 /** One try of a consumer at a commit. */
 export interface Work {
@@ -22,7 +22,7 @@ export interface EngineObserver {
   /** Runs a try inside a context of the observer's own; must call `handle` once and pass on what it throws. */
   around?(work: Work, handle: () => Promise<void>): Promise<void>;
   outcome?(work: Work, outcome: Outcome, error?: unknown): void;
-  discarded?(entry: ParkedEntry): void;
+  discarded?(entry: DeadLetter): void;
   /** The groups of a consumer that this process owns have changed. */
   groups?(consumer: string, owned: readonly number[]): void;
 }

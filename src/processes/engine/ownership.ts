@@ -46,7 +46,7 @@ export interface SeenLease {
 }
 
 /** What this process has seen of the shared bucket, which may be a little old. */
-export interface Board {
+export interface Membership {
   /** True once everything that was there at the start has been seen. */
   readonly ready: boolean;
   readonly sessions: ReadonlyMap<string, SeenSession>;
@@ -57,17 +57,17 @@ export interface Board {
 }
 
 /** Watches the shared bucket until the signal fires; `changed` is called after each change. */
-export function watchBoard(
+export function watchMembership(
   { bucket, runtime, signal }: { bucket: Bucket; runtime: Runtime; signal: AbortSignal },
   changed: (key: string) => void,
-): Board {
+): Membership {
   const sessions = new Map<string, SeenSession>();
   const leases = new Map<string, SeenLease>();
   const controls = new Map<string, ControlValue>();
   const revisions = new Map<string, number>();
   let ready = false;
 
-  const apply: Board['apply'] = (row) => {
+  const apply: Membership['apply'] = (row) => {
     const { key, revision } = row;
     if ((revisions.get(key) ?? 0) >= revision) return;
     revisions.set(key, revision);
@@ -125,7 +125,7 @@ export function checkAlive(session: Session, what: string): void {
 
 interface SessionDeps {
   readonly bucket: Bucket;
-  readonly board: Board;
+  readonly board: Membership;
   readonly runtime: Runtime;
   readonly instance: string;
   readonly ttlMs: number;
@@ -172,7 +172,7 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
       if (!alive()) break;
       const renewed = await renew(ending.signal).catch(() => false);
       if (!renewed) break;
-      await buryTheDead({ bucket, board, runtime, ttlMs, own: id });
+      await endDeadSessions({ bucket, board, runtime, ttlMs, own: id });
     }
     ending.abort();
   };
@@ -200,9 +200,9 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
 }
 
 /** Removes every session that did not change for a whole `ttlMs` by this process's clock, unless it did meanwhile. */
-async function buryTheDead(deps: {
+async function endDeadSessions(deps: {
   bucket: Bucket;
-  board: Board;
+  board: Membership;
   runtime: Runtime;
   ttlMs: number;
   own: string;
@@ -214,7 +214,12 @@ async function buryTheDead(deps: {
   }
 }
 
-async function remove(bucket: Bucket, board: Board, key: string, expectedRevision: number): Promise<void> {
+async function remove(
+  bucket: Bucket,
+  board: Membership,
+  key: string,
+  expectedRevision: number,
+): Promise<void> {
   try {
     const result = await bucket.write({ key, value: undefined, expectedRevision, position: 0 });
     if (result.written) board.apply({ key, value: new Uint8Array(), revision: result.revision });
@@ -229,7 +234,7 @@ async function remove(bucket: Bucket, board: Board, key: string, expectedRevisio
 
 interface LeaseDeps {
   readonly bucket: Bucket;
-  readonly board: Board;
+  readonly board: Membership;
   readonly runtime: Runtime;
 }
 
@@ -282,7 +287,7 @@ export async function takeLease(
 }
 
 /** A session that is not on the board may only not have been seen yet: the leader knows. */
-async function isAlive(bucket: Bucket, board: Board, session: string): Promise<boolean> {
+async function isAlive(bucket: Bucket, board: Membership, session: string): Promise<boolean> {
   if (board.sessions.has(session)) return true;
   const row = await bucket.get(SESSION + session, { leader: true });
   return row !== undefined && row.value.length > 0;

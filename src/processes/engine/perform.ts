@@ -1,6 +1,6 @@
 import type { RecordedCommit } from '../../eventstore/index.ts';
-import { describeParked, entryKey, type ParkReason } from './dead-letters/entry.ts';
-import { actOnParked, isActionable } from './dead-letters/redrive.ts';
+import { type DeadLetterReason, describeDeadLetter, entryKey } from './dead-letters/entry.ts';
+import { actOnDeadLetter, isActionable } from './dead-letters/redrive.ts';
 import type { GroupParts, Handle } from './delivery.ts';
 import { OwnershipLost } from './errors.ts';
 import type { LaneResult, LaneTask } from './lanes.ts';
@@ -11,10 +11,10 @@ import { persist } from './signal.ts';
  * Parks commits of one aggregate; when it returns they are stored. All in one write, unless one of them has an entry.
  * @throws what `Park.write` throws
  */
-export async function putAside(
+export async function writeDeadLetter(
   parts: GroupParts,
   commits: readonly RecordedCommit[],
-  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+  reason: Omit<DeadLetterReason, 'write' | 'lastAt'>,
 ): Promise<void> {
   const expected = commits.map((commit) => ({ commit, expectedRevision: 0 }));
   if (await parts.park.write(expected.map((one) => rowOf(parts, one, reason)))) return;
@@ -24,7 +24,7 @@ export async function putAside(
 async function putOneAside(
   parts: GroupParts,
   commit: RecordedCommit,
-  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+  reason: Omit<DeadLetterReason, 'write' | 'lastAt'>,
 ): Promise<void> {
   const { runtime, signal, bucket, index, park } = parts;
   for (;;) {
@@ -41,9 +41,9 @@ async function putOneAside(
 function rowOf(
   { consumer, runtime }: GroupParts,
   { commit, expectedRevision }: { commit: RecordedCommit; expectedRevision: number },
-  reason: Omit<ParkReason, 'write' | 'lastAt'>,
+  reason: Omit<DeadLetterReason, 'write' | 'lastAt'>,
 ) {
-  const entry = describeParked(consumer, commit, {
+  const entry = describeDeadLetter(consumer, commit, {
     ...reason,
     lastAt: runtime.now(),
     write: runtime.id(),
@@ -64,7 +64,7 @@ export function createPerform(parts: GroupParts, handle: Handle): (task: LaneTas
     const marks = index.of(consumer.name, stream);
     const [first] = marks;
     if (first !== undefined && isActionable(first) && first.position <= stored()) {
-      return actOnParked(parts, handle, first, task);
+      return actOnDeadLetter(parts, handle, first, task);
     }
     const [commit] = commits;
     if (commit === undefined) return { done: 0 };
@@ -103,7 +103,7 @@ async function handleNext(
   const result = spilled ? { park: spilled.error } : await handle(work);
   if ('handled' in result) return { done: 1 };
   if (!('park' in result)) return result;
-  await putAside(parts, [commit], {
+  await writeDeadLetter(parts, [commit], {
     behind: false,
     error: result.park,
     attempts: spilled ? attempt - 1 : attempt,
@@ -113,7 +113,7 @@ async function handleNext(
 }
 
 async function goBehind(parts: GroupParts, commits: readonly RecordedCommit[]): Promise<LaneResult> {
-  await putAside(parts, commits, { behind: true, error: undefined, attempts: 0, firstAt: 0 });
+  await writeDeadLetter(parts, commits, { behind: true, error: undefined, attempts: 0, firstAt: 0 });
   for (const commit of commits) tell(parts, commit, 1, 'behind');
   return { done: commits.length };
 }

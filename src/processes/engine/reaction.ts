@@ -43,7 +43,7 @@ export type Policy = (error: unknown, attempt: number) => Verdict;
  * Reacts to events: each commit at least once, in order for each aggregate, never at once with another commit of the
  * same aggregate. `handle` must therefore be safe to repeat: it derives its keys and command ids from the commit.
  */
-export interface Consumer<Event extends Message = Message> {
+export interface Reaction<Event extends Message = Message> {
   /** Letters, digits and `-`; part of stored keys. */
   readonly name: string;
   readonly sources: readonly EventSource[];

@@ -18,7 +18,7 @@ export interface EngineSettings {
   /** Commits that a failing lane may hold before it is spilled. */
   readonly laneHeld: number;
   /** How long a lane may fail before it is spilled. */
-  readonly spillMs: number;
+  readonly deadLetterAfterMs: number;
   readonly backoffBaseMs: number;
   readonly backoffCapMs: number;
   /** Tries of a commit under the default policy before it is parked. */
@@ -37,7 +37,7 @@ export const defaultEngineSettings: EngineSettings = {
   concurrency: 64,
   maxHeld: 2_000,
   laneHeld: 100,
-  spillMs: 120_000,
+  deadLetterAfterMs: 120_000,
   backoffBaseMs: 100,
   backoffCapMs: 30_000,
   attempts: 10,

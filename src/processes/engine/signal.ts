@@ -42,21 +42,21 @@ export async function persist<T>({ runtime, signal }: Persistence, call: () => P
 }
 
 /** One waiter at a time is woken by any number of calls; a call while nobody waits wakes the next one at once. */
-export interface Bell {
-  ring(): void;
+export interface Signal {
+  raise(): void;
   /** Resolves at the next ring, at once if there was one since the last wait, or when the signal fires. */
-  heard(signal: AbortSignal): Promise<void>;
+  raised(signal: AbortSignal): Promise<void>;
 }
 
-export function createBell(): Bell {
+export function createSignal(): Signal {
   let rung = false;
   let wake: (() => void) | undefined;
   return {
-    ring: () => {
+    raise: () => {
       rung = true;
       wake?.();
     },
-    heard: (signal) =>
+    raised: (signal) =>
       new Promise<void>((resolve) => {
         const done = (): void => {
           signal.removeEventListener('abort', done);

@@ -1,7 +1,7 @@
 import { order } from '../../domain/order.ts';
 import { type UserEvent, user } from '../../domain/user.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
-import type { ConsumedEvent, Consumer } from '../engine/index.ts';
+import type { ConsumedEvent, Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, perform, type RetrySettings } from './commands.ts';
 import type { CustomerDirectory, OpenOrders } from './ports.ts';
@@ -19,7 +19,7 @@ export const customerWatch = { name: 'customer-watch', sources: [user] } as cons
 export function createCustomerWatch(
   deps: CustomerWatchDeps,
   retries: Partial<RetrySettings> = {},
-): Consumer<UserEvent> {
+): Reaction<UserEvent> {
   const { handler, runtime, directory, openOrders } = deps;
 
   async function cancel(orderId: string, userId: string, position: number, why: ConsumedEvent<UserEvent>) {

@@ -23,12 +23,12 @@ export interface OrderProcessDeps {
 /** Runs an effect; may hand on an occasion of its own to hear of what is reported. */
 export type AroundStep = (
   effect: OrderEffect,
-  occasion: Occasion,
-  run: (occasion: Occasion) => Promise<void>,
+  occasion: EffectContext,
+  run: (occasion: EffectContext) => Promise<void>,
 ) => Promise<void>;
 
 /** An event of an order, and the means to act on it. */
-export interface Occasion {
+export interface EffectContext {
   readonly orderId: string;
   /** Of the event's commit. */
   readonly position: number;
@@ -46,15 +46,15 @@ type WithoutTime<Command> = Command extends unknown ? Omit<Command, 'at'> : neve
 type UntimedCommand = WithoutTime<OrderCommand>;
 
 /** Puts an event together with what its effects need. */
-export function occasionOf(
+export function effectContextOf(
   deps: OrderProcessDeps,
   delivery: Delivery<OrderEvent>,
   consumed: ConsumedEvent<OrderEvent>,
-): Occasion {
+): EffectContext {
   const { position, stream } = delivery;
-  const meta: Occasion['meta'] = (purpose) => causedBy(position, consumed, purpose);
+  const meta: EffectContext['meta'] = (purpose) => causedBy(position, consumed, purpose);
 
-  const report: Occasion['report'] = async (purpose, command) => {
+  const report: EffectContext['report'] = async (purpose, command) => {
     // Spreading forgets which member of the union it was; only the time was missing.
     const timed = { ...command, at: deps.runtime.now() } as OrderCommand;
     const reply = await perform(deps.handler, order, stream.id, timed, meta(purpose));

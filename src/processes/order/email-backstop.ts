@@ -1,6 +1,6 @@
 import { type EmailEvent, email } from '../../domain/email.ts';
 import type { Runtime } from '../../eventstore/index.ts';
-import type { Consumer, Timer, Timers } from '../engine/index.ts';
+import type { Reaction, Timer, Timers } from '../engine/index.ts';
 
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
 
@@ -37,7 +37,7 @@ export function createEmailBackstop(
     readonly staleClaimMs: number;
   },
   retries: Partial<RetrySettings> = {},
-): Consumer<EmailEvent> {
+): Reaction<EmailEvent> {
   const { runtime, timers, staleClaimMs } = deps;
   return {
     ...emailBackstop,

@@ -1,9 +1,9 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Consumer } from '../engine/index.ts';
+import type { Reaction } from '../engine/index.ts';
 
 import { createOrderPolicy, isTransient, type RetrySettings } from './commands.ts';
 import { PAYMENT_DEADLINE } from './deadline.ts';
-import { type Occasion, type OrderProcessDeps, occasionOf } from './effect-context.ts';
+import { type EffectContext, effectContextOf, type OrderProcessDeps } from './effect-context.ts';
 import { type OrderEffect, react } from './react.ts';
 import {
   authorisePayment,
@@ -19,7 +19,7 @@ import {
  * Does what an effect says. Safe to repeat at any time and by any worker, also by one that comes late.
  * @throws what the ports throw, CommandConflict, ProcessFault
  */
-export async function execute(effect: OrderEffect, occasion: Occasion): Promise<void> {
+export async function execute(effect: OrderEffect, occasion: EffectContext): Promise<void> {
   const { orderId, deps } = occasion;
   switch (effect.type) {
     case 'validate-customer':
@@ -50,7 +50,7 @@ const UNFIT = {
   deactivated: ['customer/deactivated', "The customer's account is deactivated."],
 } as const;
 
-async function validateCustomer(userId: string, occasion: Occasion): Promise<void> {
+async function validateCustomer(userId: string, occasion: EffectContext): Promise<void> {
   const { position, deps, report, reject } = occasion;
   const purpose = 'validate-customer';
   const status = await deps.directory.customer(userId, position);
@@ -70,9 +70,9 @@ export const orderProcess = { name: 'order-process', sources: [order] } as const
 export function createOrderProcess(
   deps: OrderProcessDeps,
   retries: Partial<RetrySettings> = {},
-): Consumer<OrderEvent> {
+): Reaction<OrderEvent> {
   const { aroundStep } = deps;
-  const step = (effect: OrderEffect, occasion: Occasion): Promise<void> =>
+  const step = (effect: OrderEffect, occasion: EffectContext): Promise<void> =>
     aroundStep === undefined
       ? execute(effect, occasion)
       : aroundStep(effect, occasion, (own) => execute(effect, own));
@@ -82,7 +82,7 @@ export function createOrderProcess(
     handle: async (delivery) => {
       for (const consumed of delivery.events) {
         const { state } = await deps.handler.load(order, delivery.stream.id);
-        const occasion = occasionOf(deps, delivery, consumed);
+        const occasion = effectContextOf(deps, delivery, consumed);
         await all(react(consumed.event, state).map((effect) => () => step(effect, occasion)));
       }
     },

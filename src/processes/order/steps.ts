@@ -2,14 +2,14 @@ import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
 import type { Notification } from '../notification/port.ts';
 import { ProcessFault, perform } from './commands.ts';
-import type { Occasion } from './effect-context.ts';
+import type { EffectContext } from './effect-context.ts';
 import type { Item, OrderEffect } from './react.ts';
 
 /**
  * Reserves line after line; the first refusal rejects the order. What was reserved before it is released because of
  * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two lines.
  */
-export async function reserveStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+export async function reserveStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
   const { orderId, deps, meta, report, reject } = occasion;
   for (const { sku, quantity } of items) {
     const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
@@ -25,19 +25,19 @@ export async function reserveStock(items: readonly Item[], occasion: Occasion): 
 }
 
 /** Releases what is reserved on every line and bars the order from each, then records that on the order. */
-export async function releaseStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+export async function releaseStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
   await forEachProduct(items, occasion, 'releaseStock', 'release-stock');
   return occasion.report('release-stock', { type: 'recordStockReleased' });
 }
 
 /** Takes what is reserved out of the warehouse. */
-export function shipStock(items: readonly Item[], occasion: Occasion): Promise<void> {
+export function shipStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
   return forEachProduct(items, occasion, 'shipStock', 'ship-stock');
 }
 
 async function forEachProduct(
   items: readonly Item[],
-  { orderId, deps, meta }: Occasion,
+  { orderId, deps, meta }: EffectContext,
   type: 'releaseStock' | 'shipStock',
   purpose: string,
 ): Promise<void> {
@@ -54,7 +54,7 @@ type Authorisation = Extract<OrderEffect, { type: 'authorise-payment' }>;
 const GIVEN_UP = ['payment', 'payment/cancelled', 'The payment was cancelled at the provider.'] as const;
 
 /** Makes the intent known and authorises it. The order's id is the payment's key, for ever. */
-export async function authorisePayment(effect: Authorisation, occasion: Occasion): Promise<void> {
+export async function authorisePayment(effect: Authorisation, occasion: EffectContext): Promise<void> {
   const { orderId: key, report, reject } = occasion;
   const { payments } = occasion.deps;
   const { amountMinor, currency, token } = effect;
@@ -73,7 +73,7 @@ export async function authorisePayment(effect: Authorisation, occasion: Occasion
 }
 
 /** Takes the money; only the provider's own word confirms the order. */
-export async function capturePayment(occasion: Occasion): Promise<void> {
+export async function capturePayment(occasion: EffectContext): Promise<void> {
   const { orderId: key, report, reject } = occasion;
   const result = await occasion.deps.payments.capture(key);
   switch (result.outcome) {
@@ -92,7 +92,7 @@ export async function capturePayment(occasion: Occasion): Promise<void> {
  * Ends the payment at the provider for ever, before anything else is asked: whatever a late worker still sends under
  * this key is refused there. Money that was taken already, perhaps unknown to the order, is given back (protocol 11).
  */
-export async function returnPayment(occasion: Occasion): Promise<void> {
+export async function returnPayment(occasion: EffectContext): Promise<void> {
   const { orderId: key, report } = occasion;
   const { payments } = occasion.deps;
   const cancelled = await payments.cancel(key);
@@ -107,7 +107,7 @@ export async function returnPayment(occasion: Occasion): Promise<void> {
 type Kind = Extract<OrderEffect, { type: 'notify' }>['kind'];
 
 /** Puts the notification of an event on its stream; its id derives from the event. */
-export async function notify(kind: Kind, occasion: Occasion): Promise<void> {
+export async function notify(kind: Kind, occasion: EffectContext): Promise<void> {
   const { orderId, position, consumed, deps } = occasion;
   // Whose order it is never changes, so any knowledge of it will do.
   const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });

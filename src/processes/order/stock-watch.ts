@@ -1,7 +1,7 @@
 import { type OrderState, order } from '../../domain/order.ts';
 import { type ProductEvent, product } from '../../domain/product.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
-import type { Consumer } from '../engine/index.ts';
+import type { Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, ProcessFault, perform, type RetrySettings } from './commands.ts';
 
@@ -14,7 +14,7 @@ export const stockWatch = { name: 'stock-watch', sources: [product] } as const;
 export function createStockWatch(
   deps: { readonly handler: CommandHandler; readonly runtime: Runtime },
   retries: Partial<RetrySettings> = {},
-): Consumer<ProductEvent> {
+): Reaction<ProductEvent> {
   const { handler, runtime } = deps;
   return {
     ...stockWatch,

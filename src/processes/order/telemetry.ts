@@ -7,10 +7,10 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { type OrderEvent, order } from '../../domain/order.ts';
-import { activeTrace, codecOf, endFailed, isSampled, SAYS, within } from '../../eventstore/index.ts';
+import { ATTRIBUTES, activeTrace, codecOf, endFailed, isSampled, within } from '../../eventstore/index.ts';
 import { boundedLabel, type EngineObserver, type Work } from '../engine/index.ts';
 
-import type { AroundStep, Occasion } from './effect-context.ts';
+import type { AroundStep, EffectContext } from './effect-context.ts';
 import type { OrderEffect } from './react.ts';
 
 type Step = 'customer_validation' | 'inventory' | 'payment';
@@ -37,7 +37,7 @@ export function traceSteps(tracer: Tracer): AroundStep {
     const named = (STEPS as Readonly<Record<string, (typeof STEPS)[StepEffect]>>)[effect.type];
     if (named === undefined || above === undefined || !isSampled(above)) return run(occasion);
     const parent = context.active();
-    const attributes: Attributes = { [SAYS.step]: named.step, [SAYS.orderId]: occasion.orderId };
+    const attributes: Attributes = { [ATTRIBUTES.step]: named.step, [ATTRIBUTES.orderId]: occasion.orderId };
     const span = tracer.startSpan(named.span, { attributes }, parent);
     try {
       await within(parent, span, () => run(watched(occasion, span, tracer)));
@@ -50,7 +50,7 @@ export function traceSteps(tracer: Tracer): AroundStep {
 }
 
 /** The occasion, with its step's span told what is reported to the order. */
-function watched(occasion: Occasion, span: Span, tracer: Tracer): Occasion {
+function watched(occasion: EffectContext, span: Span, tracer: Tracer): EffectContext {
   const { report, reject } = occasion;
   return {
     ...occasion,
@@ -61,16 +61,20 @@ function watched(occasion: Occasion, span: Span, tracer: Tracer): Occasion {
       return confirming(tracer, occasion, () => report(purpose, command));
     },
     reject: (purpose, step, code, reason) => {
-      span.setAttribute(SAYS.reason, code);
+      span.setAttribute(ATTRIBUTES.reason, code);
       span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
       return reject(purpose, step, code, reason);
     },
   };
 }
 
-async function confirming(tracer: Tracer, { orderId }: Occasion, run: () => Promise<void>): Promise<void> {
+async function confirming(
+  tracer: Tracer,
+  { orderId }: EffectContext,
+  run: () => Promise<void>,
+): Promise<void> {
   const parent = context.active();
-  const span = tracer.startSpan('confirm', { attributes: { [SAYS.orderId]: orderId } }, parent);
+  const span = tracer.startSpan('confirm', { attributes: { [ATTRIBUTES.orderId]: orderId } }, parent);
   try {
     await within(parent, span, run);
     span.end();

@@ -1,5 +1,5 @@
 import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup, StreamRef } from '../../eventstore/index.ts';
-import { FoldFailure, ForeignCheckpoint, PoisonEvent, reasonOf } from './errors.ts';
+import { FoldFailure, ForeignCheckpoint, reasonOf, UnappliedEvent } from './errors.ts';
 import { type FactDecoder, foldRow } from './facts.ts';
 import { keyOfGroup } from './groups.ts';
 import type { Projection } from './projection.ts';
@@ -21,7 +21,7 @@ export interface Mark {
 }
 
 /** An aggregate's row that is put aside, as `status` tells it. */
-export type ParkedRow = Pick<Mark, 'position' | 'reason'> & { readonly key: string };
+export type DeadLetterRow = Pick<Mark, 'position' | 'reason'> & { readonly key: string };
 
 /** More than these are no exceptions but a fault of the view or of what writes the events. */
 export const MOST_MARKS = 100;
@@ -100,19 +100,19 @@ export async function refoldRow(
 }
 
 /** The aggregates of one group whose rows are put aside, so that the others can go on. */
-export interface Parking {
+export interface DeadLetters {
   /** Whether a commit belongs to a parked aggregate and is not to be applied. */
   skips(commit: RecordedCommit): boolean;
   /** Puts an aggregate aside from this commit on. False = the view's policy is to stop. */
   park(stream: StreamRef, position: number, cause: unknown): boolean;
   /** Up to where a checkpoint may cover as far as marks under way are concerned; undefined = none is under way. */
   floor(): number | undefined;
-  list(): readonly ParkedRow[];
+  list(): readonly DeadLetterRow[];
   /** Takes up what an operator has released since. @throws LogUnavailable, OutcomeUnknown */
   look(): Promise<void>;
 }
 
-export interface ParkingDeps {
+export interface DeadLettersDeps {
   readonly projection: Projection;
   readonly bucket: Bucket;
   readonly group: SlotGroup;
@@ -130,10 +130,10 @@ interface Parked {
 }
 
 /** Opens the parking with what is marked in the bucket. @throws LogUnavailable, OutcomeUnknown */
-export async function openParking(
-  deps: ParkingDeps,
+export async function openDeadLetters(
+  deps: DeadLettersDeps,
   events: { progressed(): void; failed(error: unknown): void },
-): Promise<Parking> {
+): Promise<DeadLetters> {
   const { projection, bucket, group, runtime, seen } = deps;
   const parked = new Map<string, Parked>();
 
@@ -150,7 +150,7 @@ export async function openParking(
       note(result.revision);
       if (!result.stored) {
         const why = new Error(`${MOST_MARKS} aggregates are parked already; the last reason: ${mark.reason}`);
-        return events.failed(new PoisonEvent(projection.name, mark.position, why));
+        return events.failed(new UnappliedEvent(projection.name, mark.position, why));
       }
       entry.stored = true;
       events.progressed();
@@ -160,7 +160,7 @@ export async function openParking(
   };
 
   const park = (stream: StreamRef, position: number, cause: unknown): boolean => {
-    if (projection.onPoison !== 'park-aggregate') return false;
+    if (projection.onUnapplied !== 'dead-letter') return false;
     const at = runtime.now();
     const mark: Mark = { stream, state: 'parked', position, reason: reasonOf(cause), at };
     const skipped = Math.max(position, parked.get(stream.id)?.skipped ?? 0);

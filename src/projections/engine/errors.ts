@@ -1,6 +1,6 @@
 import { EventStoreError, type StreamRef } from '../../eventstore/index.ts';
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
-export class PoisonEvent extends EventStoreError {
+export class UnappliedEvent extends EventStoreError {
   readonly view: string;
   readonly position: number;
 

@@ -1,7 +1,7 @@
 import { type Bucket, backoffMs, LogUnavailable } from '../../eventstore/index.ts';
 import type { Buckets } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
-import type { ParkedRow } from './dead-letters.ts';
+import type { DeadLetterRow } from './dead-letters.ts';
 import { isRetryable } from './errors.ts';
 import { allGroups, type GroupCount, settingsOfGroup } from './groups.ts';
 import type { Reader } from './reader.ts';
@@ -104,7 +104,7 @@ export interface KeptGroups {
   readonly lastError: unknown;
   /** Resolves when one of them has stopped for good: with its error, or with undefined after `stop`. */
   readonly ended: Promise<unknown>;
-  parked(): readonly ParkedRow[];
+  parked(): readonly DeadLetterRow[];
   /** Waits for a group's checkpoint; undefined when this process does not run that group now. */
   hurry(index: number, position: number): Waiting | undefined;
   /** Looks after the checkpoints and released rows of its groups. @throws LogUnavailable */

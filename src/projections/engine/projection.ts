@@ -47,10 +47,10 @@ export interface Projection<Row = unknown, Event extends Message = Message> {
   readonly groups?: SlotGroup['count'];
   /**
    * What to do about an event that cannot be decoded or applied. `stop` (the default): the view stands still there.
-   * `park-aggregate`: the row of its aggregate stays as it was before that event, everything else goes on; only for
+   * `dead-letter`: the row of its aggregate stays as it was before that event, everything else goes on; only for
    * rows of one aggregate whose key is its id.
    */
-  readonly onPoison?: 'stop' | 'park-aggregate';
+  readonly onUnapplied?: 'stop' | 'dead-letter';
   /** The row that an event changes, or undefined when it changes none. Letters, digits, `_`, `-` and inner `.`. */
   keyOf(event: Event, context: EventContext): string | undefined;
   /** The row after an event; undefined = there is no such row. Never changes its arguments. */

@@ -1,4 +1,4 @@
-import type { ParkedRow } from './dead-letters.ts';
+import type { DeadLetterRow } from './dead-letters.ts';
 /** A row as the API serves it. */
 export interface ReadRow {
   /** UTF-8 JSON, passed through to the client. */
@@ -64,5 +64,5 @@ export interface ViewStatus {
   /** How many of the view's groups run in this process. */
   readonly groups?: { readonly owned: number; readonly of: number };
   /** Rows that are put aside: each shows what it was before the event that could not be applied. */
-  readonly parked?: readonly ParkedRow[];
+  readonly deadLetters?: readonly DeadLetterRow[];
 }

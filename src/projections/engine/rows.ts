@@ -128,7 +128,7 @@ export function createRows(
   events: RowsEvents,
 ): Rows {
   const { projection, runtime, settings } = deps;
-  const oneGroupOwns = deps.group.count > 1 || projection.onPoison === 'park-aggregate';
+  const oneGroupOwns = deps.group.count > 1 || projection.onUnapplied === 'dead-letter';
   const entries = new Map<string, Entry>();
   const busy = new Set<Entry>();
   let backlog = 0;

@@ -8,7 +8,7 @@ import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import type { Sharing } from './members.ts';
 import { type Projection, versionOf } from './projection.ts';
 import type { ViewStatus } from './reading.ts';
-import { buildBeside, dropSpare, traceRebuild } from './rebuild/new-bucket.ts';
+import { buildNewBucket, dropSpare, traceRebuild } from './rebuild/new-bucket.ts';
 
 /** Keeps one projection running on whichever bucket its alias names. */
 export interface Runner {
@@ -80,7 +80,7 @@ export function startRunner(
     if (builders?.has(0) === false) return;
     const since = runtime.now();
     const built = await traceRebuild(projection.name, (telling) =>
-      buildBeside(deps, projection, found, { resume: true, signal: stopped, ...telling }),
+      buildNewBucket(deps, projection, found, { resume: true, signal: stopped, ...telling }),
     );
     if (stopped.aborted) return;
     await look();
@@ -137,7 +137,7 @@ export function startRunner(
         running: live?.kept.running ?? false,
         lastError: error === undefined ? undefined : reasonOf(error),
         groups: { owned: live?.kept.owned ?? 0, of: count },
-        parked: live?.kept.parked() ?? [],
+        deadLetters: live?.kept.parked() ?? [],
       };
     },
     hurry: (bucket, index, position) =>

@@ -1,11 +1,11 @@
 import { type Link, SpanKind, type Tracer } from '@opentelemetry/api';
 import {
+  ATTRIBUTES,
   contextOf,
   isSampled,
   messaging,
   parseTrace,
   type RecordedCommit,
-  SAYS,
 } from '../../eventstore/index.ts';
 
 /** Runs the handing out of a commit to views. */
@@ -32,9 +32,9 @@ export function traceCommits({ tracer, prefix }: { tracer: Tracer; prefix: strin
     span.setAttributes(
       messaging('process', `${prefix}.${category}`, {
         'messaging.consumer.group.name': 'projections',
-        [SAYS.aggregateId]: id,
-        [SAYS.position]: commit.position,
-        [SAYS.views]: [...new Set(views.map(({ projection }) => projection.name))],
+        [ATTRIBUTES.aggregateId]: id,
+        [ATTRIBUTES.position]: commit.position,
+        [ATTRIBUTES.views]: [...new Set(views.map(({ projection }) => projection.name))],
       }),
     );
     span.end();

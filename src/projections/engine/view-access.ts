@@ -85,7 +85,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
 
   /** The row of an aggregate that was put aside, from the log; the view may never get there. */
   const aside = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
-    if (projection.onPoison !== 'park-aggregate') return undefined;
+    if (projection.onUnapplied !== 'dead-letter') return undefined;
     const { marks } = await readMarks(bucket, { count: groups, index });
     return marks.get(key);
   };

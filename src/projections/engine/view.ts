@@ -1,7 +1,7 @@
 import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup } from '../../eventstore/index.ts';
 import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts';
-import { openParking, type ParkedRow, type Parking } from './dead-letters.ts';
-import { BucketRewound, FoldFailure, isRetryable, PoisonEvent, RowsLost } from './errors.ts';
+import { type DeadLetterRow, type DeadLetters, openDeadLetters } from './dead-letters.ts';
+import { BucketRewound, FoldFailure, isRetryable, RowsLost, UnappliedEvent } from './errors.ts';
 import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
@@ -30,7 +30,7 @@ export interface View {
   /** Waits for a checkpoint, which is not paced then. */
   hurry(position: number): Waiting;
   /** The rows that are put aside. */
-  parked(): readonly ParkedRow[];
+  parked(): readonly DeadLetterRow[];
   /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
   relieved(): Promise<void> | undefined;
   /**
@@ -136,15 +136,15 @@ export async function openView(deps: ViewDeps): Promise<View> {
     }),
     end,
   );
-  let parking: Parking | undefined;
-  parking = await openParking({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
+  let parking: DeadLetters | undefined;
+  parking = await openDeadLetters({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
   const { skips, park, list, look } = parking;
 
   const poisoned = (commit: RecordedCommit, error: unknown): void => {
     if (phase !== 'open' || commit.position <= delivered) return;
     if (skips(commit) || park(commit.stream, commit.position, error)) {
       delivered = commit.position;
-    } else void stop(new PoisonEvent(projection.name, commit.position, error));
+    } else void stop(new UnappliedEvent(projection.name, commit.position, error));
   };
 
   return {
@@ -206,7 +206,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
 }
 
 function poisonOf(view: string, position: number | undefined, cause: unknown): unknown {
-  if (cause instanceof FoldFailure) return new PoisonEvent(view, cause.position, cause.cause);
-  if (cause instanceof RowsLost || cause instanceof PoisonEvent || position === undefined) return cause;
-  return new PoisonEvent(view, position, cause);
+  if (cause instanceof FoldFailure) return new UnappliedEvent(view, cause.position, cause.cause);
+  if (cause instanceof RowsLost || cause instanceof UnappliedEvent || position === undefined) return cause;
+  return new UnappliedEvent(view, position, cause);
 }

@@ -90,8 +90,16 @@ export function createReadModels(deps: {
     // Groups that run elsewhere show only in their checkpoints.
     const alone = local?.groups === undefined || local.groups.owned === local.groups.of;
     const running = local === undefined ? moving : local.running && (alone || moving);
-    const { groups, parked = [] } = local ?? {};
-    return { view, position, lag, running, lastError: local?.lastError, parked, ...(groups && { groups }) };
+    const { groups, deadLetters: parked = [] } = local ?? {};
+    return {
+      view,
+      position,
+      lag,
+      running,
+      lastError: local?.lastError,
+      deadLetters: parked,
+      ...(groups && { groups }),
+    };
   };
 
   return {

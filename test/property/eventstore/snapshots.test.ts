@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyCommandLog } from '../../../src/eventstore/command-log.ts';
-import { type Folded, foldCommit, unborn } from '../../../src/eventstore/fold.ts';
+import { emptyFold, type Folded, foldCommit } from '../../../src/eventstore/fold.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import { openSnapshot, sealSnapshot, type WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
@@ -59,8 +59,8 @@ describe('a snapshot and the tail behind it', () => {
         const all = await stored(history);
         const cut = anywhere % (all.length + 1);
         for (const decider of [counter, averaging]) {
-          const whole = foldAll<unknown>(decider, unborn<unknown>(decider.initial), all);
-          const before = foldAll<unknown>(decider, unborn<unknown>(decider.initial), all.slice(0, cut));
+          const whole = foldAll<unknown>(decider, emptyFold<unknown>(decider.initial), all);
+          const before = foldAll<unknown>(decider, emptyFold<unknown>(decider.initial), all.slice(0, cut));
           const bytes = sealSnapshot('life-1', { ...before, confirmedAt: 0 });
           const opened = openSnapshot<unknown>('life-1', bytes);
           // The tail may begin before the cut: what was folded before is ignored.

@@ -58,7 +58,7 @@ export const authors: Projection<ListRow<string>, CounterEvent> = {
 export const fragile: Projection<CounterRow, CounterEvent> = {
   ...counters,
   name: 'fragile',
-  onPoison: 'park-aggregate',
+  onUnapplied: 'dead-letter',
   evolve: (row, event, context) => {
     const poison = event.$typeName === 'google.protobuf.StringValue' && event.value === 'y';
     if (poison && 'ab'.includes(context.stream.id)) throw new Error('cannot do this one');
@@ -112,7 +112,7 @@ export function plainFold(log: MemoryStore, projection: Projection): Rows {
     try {
       rows = foldCommit(rows, commit, projection);
     } catch (error) {
-      if (projection.onPoison !== 'park-aggregate') throw error;
+      if (projection.onUnapplied !== 'dead-letter') throw error;
       parked.add(commit.stream.id);
     }
   }

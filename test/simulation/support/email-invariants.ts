@@ -2,7 +2,7 @@ import type { EmailKey } from '../../../src/app/email-key.ts';
 import { type EmailEvent, email } from '../../../src/domain/email.ts';
 import { type UserEvent, type UserState, user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
-import { type Folded, foldCommit, unborn } from '../../../src/eventstore/fold.ts';
+import { emptyFold, type Folded, foldCommit } from '../../../src/eventstore/fold.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 
@@ -68,7 +68,7 @@ function fold(
 }
 
 function entry<S>(map: Map<string, Folded<S>>, id: string, initial: S): Folded<S> {
-  const known = map.get(id) ?? unborn(initial);
+  const known = map.get(id) ?? emptyFold(initial);
   map.set(id, known);
   return known;
 }

@@ -4,9 +4,9 @@ import { EventStoreError, LogUnavailable } from '../../../src/eventstore/errors.
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { createParkedPort } from '../../../src/processes/engine/dead-letters/operator-port.ts';
+import { createDeadLetterPort } from '../../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, type EngineDeps, startEngine } from '../../../src/processes/engine/engine.ts';
-import type { Consumer, Delivery } from '../../../src/processes/engine/reaction.ts';
+import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../../src/processes/engine/rows.ts';
 import {
   createMemoryBucketStores,
@@ -111,7 +111,7 @@ export async function runEngineSchedule(
       }
     }
   };
-  const operator = createParkedPort({
+  const operator = createDeadLetterPort({
     buckets: openBuckets(stores, world, 'operator'),
     prefix: PREFIX,
     runtime: world.runtime('operator'),
@@ -186,7 +186,7 @@ class Poison extends Error {
 }
 
 /** Appends for each commit one effect, fenced by the version that it has read. */
-export function copier(log: Log, runtime: Runtime, shop: { readonly repaired: boolean }): Consumer {
+export function copier(log: Log, runtime: Runtime, shop: { readonly repaired: boolean }): Reaction {
   const handle = async ({ stream, position, events }: Delivery<Message>): Promise<void> => {
     const [first] = events;
     const poison = first !== undefined && 'value' in first.event && first.event.value === -1;

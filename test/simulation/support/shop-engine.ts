@@ -1,14 +1,14 @@
 import type { Message } from '@bufbuild/protobuf';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import type { Consumer, Delivery } from '../../../src/processes/engine/reaction.ts';
+import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timer, Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { World } from '../../../src/testing/world.ts';
 
 /** A process that may die at any step; its successor is another object. */
 export interface Worker {
-  readonly consumers: readonly Consumer<never>[];
+  readonly consumers: readonly Reaction<never>[];
   readonly onTimer: (timer: Timer) => Promise<void>;
   /** Arms what open orders need. */
   readonly sweep: () => Promise<void>;
@@ -133,7 +133,7 @@ export function createWorstEngine(
 function deliveryOf(
   { stream, position, commitId, decisions }: RecordedCommit,
   attempt: number,
-  consumer: Consumer<never> | undefined,
+  consumer: Reaction<never> | undefined,
 ): Delivery<Message> {
   const source = consumer?.sources.find(({ category }) => category === stream.category);
   if (source === undefined) throw new RangeError(`nobody consumes ${stream.category}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { attemptOf, isAttemptOf, standingOf } from '../../../src/app/claims.ts';
+import { attemptOf, claimStatusOf, isAttemptOf } from '../../../src/app/claims.ts';
 import { emptyKeyMap } from '../../../src/domain/key-map.ts';
 import { type RegisteredUser, user } from '../../../src/domain/user.ts';
 
@@ -43,21 +43,21 @@ describe('the standing of an attempt', () => {
   };
 
   it('is open while the user does not exist', () => {
-    expect(standingOf(user.initial, 'a1')).toBe('open');
+    expect(claimStatusOf(user.initial, 'a1')).toBe('open');
   });
 
   it('is dead once the registration was abandoned', () => {
-    expect(standingOf({ status: 'abandoned' }, 'a1')).toBe('dead');
+    expect(claimStatusOf({ status: 'abandoned' }, 'a1')).toBe('dead');
   });
 
   it('is owner when the address of the user is claimed by it, also of a deactivated one', () => {
-    expect(standingOf(registered, 'a1')).toBe('owner');
-    expect(standingOf({ ...registered, status: 'deactivated' }, 'a1')).toBe('owner');
+    expect(claimStatusOf(registered, 'a1')).toBe('owner');
+    expect(claimStatusOf({ ...registered, status: 'deactivated' }, 'a1')).toBe('owner');
   });
 
   it('is open while it is the pending change, and dead otherwise', () => {
-    expect(standingOf(registered, 'a2')).toBe('open');
-    expect(standingOf(registered, 'a0')).toBe('dead');
-    expect(standingOf({ ...registered, pending: undefined }, 'a2')).toBe('dead');
+    expect(claimStatusOf(registered, 'a2')).toBe('open');
+    expect(claimStatusOf(registered, 'a0')).toBe('dead');
+    expect(claimStatusOf({ ...registered, pending: undefined }, 'a2')).toBe('dead');
   });
 });

@@ -1,6 +1,6 @@
 import { type Msg, MsgHdrsImpl } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
-import { leanMessage } from '../../../src/eventstore/nats/message.ts';
+import { readMessage } from '../../../src/eventstore/nats/message.ts';
 
 const HEADERS = [
   'Nats-Expected-Last-Subject-Sequence: 41',
@@ -40,7 +40,7 @@ function message(
 
 test('a lean message answers about its headers as the client’s own does, without having decoded them', () => {
   const { msg, decoded } = message('', HEADERS);
-  const lean = leanMessage(msg);
+  const lean = readMessage(msg);
   const own = MsgHdrsImpl.decode(Buffer.from(`NATS/1.0\r\n${HEADERS.join('\r\n')}\r\n\r\n`));
   const names = [
     'Nats-Expected-Last-Subject-Sequence',
@@ -62,7 +62,7 @@ test('a lean message answers about its headers as the client’s own does, witho
 });
 
 test('headers can be changed, and are written as they are then', () => {
-  const { headers } = leanMessage(message('', HEADERS.slice(0, 2)).msg);
+  const { headers } = readMessage(message('', HEADERS.slice(0, 2)).msg);
   headers?.set('Jl-Commit', 'other');
   expect(headers?.get('Jl-Commit')).toBe('other');
   expect(String(headers)).toBe(
@@ -72,12 +72,12 @@ test('headers can be changed, and are written as they are then', () => {
 
 test('where the bytes before the data are not plain headers, the client’s own are taken', () => {
   const status = message(' 404 No Messages', HEADERS);
-  expect(leanMessage(status.msg).headers?.code).toBe(404);
+  expect(readMessage(status.msg).headers?.code).toBe(404);
   const { msg } = message('', HEADERS);
   const copied = {
     ...msg,
     data: Uint8Array.from(msg.data),
     headers: MsgHdrsImpl.decode(Buffer.from('NATS/1.0\r\nA: b\r\n\r\n')),
   };
-  expect(leanMessage(copied).headers?.get('A')).toBe('b');
+  expect(readMessage(copied).headers?.get('A')).toBe('b');
 });

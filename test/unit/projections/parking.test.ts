@@ -15,7 +15,7 @@ const renamed = (name: string) => create(UserRenamedSchema, { name });
 function fragileUsers(broken: () => boolean): Projection {
   return {
     ...users,
-    onPoison: 'park-aggregate',
+    onUnapplied: 'dead-letter',
     evolve: (row, event, context) => {
       const { name } = event as { name?: string };
       if (name === 'poison' && broken()) throw new Error('cannot do this one');
@@ -69,7 +69,7 @@ test('an event of an unknown type is parked as well', async () => {
     shop.appendUnknown('user', 'a');
     shop.append('user', 'b', userCreated('b'));
     await views.waitUntil(3);
-    expect(views.status()[0]?.parked).toMatchObject([{ key: 'a', position: 2 }]);
+    expect(views.status()[0]?.deadLetters).toMatchObject([{ key: 'a', position: 2 }]);
     await views.stop();
   });
 });
@@ -104,7 +104,7 @@ test('once it can be applied, folding the row again releases it, and the running
     expect(await refoldOne({ ...shop, projection, id: 'a' })).toEqual({ position: 2 });
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'poison', version: 2 });
     const position = shop.append('user', 'a', renamed('afterwards'));
-    while (views.status()[0]?.parked?.length !== 0) await shop.runtime.sleep(50);
+    while (views.status()[0]?.deadLetters?.length !== 0) await shop.runtime.sleep(50);
     await views.waitUntil(position);
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'afterwards', version: position });
     const access = accessTo(shop, projection);

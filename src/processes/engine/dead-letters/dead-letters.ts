@@ -14,11 +14,11 @@ import {
 import { NoBatches, OwnershipLost } from '../errors.ts';
 import { checkAlive, type Session } from '../ownership.ts';
 import { parseRow, toBytes, writeRow } from '../rows.ts';
-import { createBell, follow, type Persistence, persist } from '../signal.ts';
+import { createSignal, follow, type Persistence, persist } from '../signal.ts';
 import { entryOf, parseEntryKey } from './entry.ts';
 
 /** What is remembered of a parked commit. */
-export interface ParkedMark {
+export interface DeadLetterMark {
   readonly key: string;
   readonly stream: StreamRef;
   readonly position: number;
@@ -28,11 +28,11 @@ export interface ParkedMark {
 }
 
 /** What this process has seen of the parked commits; for a group that it owns, exactly what there is. */
-export interface ParkedIndex {
+export interface DeadLetterIndex {
   /** An aggregate's parked commits by position. */
-  of(consumer: string, stream: StreamRef): readonly ParkedMark[];
+  of(consumer: string, stream: StreamRef): readonly DeadLetterMark[];
   /** Every aggregate of a consumer that has some; the first one of each. */
-  firsts(consumer: string): Iterable<ParkedMark>;
+  firsts(consumer: string): Iterable<DeadLetterMark>;
   count(consumer: string): number;
   /** Takes in a row that was read or written by this process. */
   apply(row: Pick<Row, 'key' | 'value' | 'revision'>): void;
@@ -41,21 +41,21 @@ export interface ParkedIndex {
 }
 
 /** Watches the bucket of parked commits until the signal fires; `changed` is called after each change of an entry. */
-export function watchParked(
+export function watchDeadLetters(
   { bucket, runtime, signal }: { bucket: Bucket; runtime: Runtime; signal: AbortSignal },
   changed: (consumer: string, stream: StreamRef) => void,
-): ParkedIndex {
-  const consumers = new Map<string, Map<string, ParkedMark[]>>();
+): DeadLetterIndex {
+  const consumers = new Map<string, Map<string, DeadLetterMark[]>>();
   const counts = new Map<string, number>();
   /** Own removals that the watch has not delivered yet. */
   const removed = new Map<string, number>();
   const waiting = new Set<() => void>();
   let seen = 0;
 
-  const marksOf = (consumer: string, stream: StreamRef): ParkedMark[] =>
+  const marksOf = (consumer: string, stream: StreamRef): DeadLetterMark[] =>
     consumers.get(consumer)?.get(keyOf(stream)) ?? [];
 
-  const apply: ParkedIndex['apply'] = (given) => {
+  const apply: DeadLetterIndex['apply'] = (given) => {
     const row: Row = { position: 0, ...given };
     const named = parseEntryKey(row.key);
     if (named === undefined) return;
@@ -77,8 +77,8 @@ export function watchParked(
     counts.set(consumer, (counts.get(consumer) ?? 0) + next.length - marks.length);
     changed(consumer, stream);
   };
-  const store = (consumer: string, stream: StreamRef, marks: ParkedMark[]): void => {
-    const aggregates = consumers.get(consumer) ?? new Map<string, ParkedMark[]>();
+  const store = (consumer: string, stream: StreamRef, marks: DeadLetterMark[]): void => {
+    const aggregates = consumers.get(consumer) ?? new Map<string, DeadLetterMark[]>();
     consumers.set(consumer, aggregates);
     if (marks.length === 0) aggregates.delete(keyOf(stream));
     else aggregates.set(keyOf(stream), marks);
@@ -100,31 +100,31 @@ export function watchParked(
     count: (consumer) => counts.get(consumer) ?? 0,
     apply,
     reached: async (revision, until) => {
-      const bell = createBell();
-      waiting.add(bell.ring);
-      while (seen < revision && !until.aborted) await bell.heard(until);
-      waiting.delete(bell.ring);
+      const bell = createSignal();
+      waiting.add(bell.raise);
+      while (seen < revision && !until.aborted) await bell.raised(until);
+      waiting.delete(bell.raise);
     },
   };
 }
 
 /** A change of a parked entry or its audit row. */
-export type ParkWrite = Omit<RowWrite, 'position'>;
+export type DeadLetterWrite = Omit<RowWrite, 'position'>;
 
 /** Writes a group's parked entries, each time together with the group's fence. */
-export interface Park {
+export interface DeadLetters {
   /** The revision that must have been seen before the group's parked entries are known. */
   readonly revision: number;
   /**
    * All or none of the writes. False when one of the entries is not as expected.
    * @throws OwnershipLost when the group is another's; LogUnavailable, OutcomeUnknown once the signal has fired
    */
-  write(rows: readonly ParkWrite[]): Promise<boolean>;
+  write(rows: readonly DeadLetterWrite[]): Promise<boolean>;
 }
 
-interface ParkDeps {
+interface DeadLettersDeps {
   readonly bucket: Bucket;
-  readonly index: ParkedIndex;
+  readonly index: DeadLetterIndex;
   readonly runtime: Runtime;
   /** The key of the group's fence. */
   readonly fence: string;
@@ -137,7 +137,7 @@ interface ParkDeps {
  * Makes the group's fence the session's own: whatever an earlier owner still sends is refused from now on.
  * @throws NoBatches; OwnershipLost; LogUnavailable, OutcomeUnknown once the signal has fired
  */
-export async function claimPark(deps: ParkDeps): Promise<Park> {
+export async function claimDeadLetters(deps: DeadLettersDeps): Promise<DeadLetters> {
   const { bucket, runtime, fence, session, signal } = deps;
   if (bucket.writeAll === undefined) throw new NoBatches(bucket.name);
   // Unique per takeover, so that an unanswered write of an earlier one of the same session is never taken for its own.
@@ -153,11 +153,11 @@ export async function claimPark(deps: ParkDeps): Promise<Park> {
 }
 
 function fencedPark(
-  deps: ParkDeps,
+  deps: DeadLettersDeps,
   writeAll: NonNullable<Bucket['writeAll']>,
   tenure: string,
   claimed: number,
-): Park {
+): DeadLetters {
   const { bucket, index, runtime, fence, signal } = deps;
   const how: Persistence = { runtime, signal };
   let expectedRevision = claimed;
@@ -172,7 +172,7 @@ function fencedPark(
     return undefined;
   };
 
-  const write = async (rows: readonly ParkWrite[]): Promise<boolean> => {
+  const write = async (rows: readonly DeadLetterWrite[]): Promise<boolean> => {
     const owner = `${tenure}/${++writes}`;
     const batch = [{ key: fence, value: toBytes({ owner }), expectedRevision }, ...rows];
     const written = await persist(how, async () => {
@@ -216,9 +216,9 @@ function fencedPark(
  * left its place before the claim and stands behind it. So the rows are listed, too.
  * @throws LogUnavailable once the signal has fired
  */
-export async function loadParked(deps: {
+export async function loadDeadLetters(deps: {
   readonly bucket: Bucket;
-  readonly index: ParkedIndex;
+  readonly index: DeadLetterIndex;
   readonly runtime: Runtime;
   readonly consumer: string;
   readonly group: SlotGroup;

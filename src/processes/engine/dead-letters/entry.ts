@@ -9,11 +9,11 @@ import {
   slotOf,
 } from '../../../eventstore/index.ts';
 
-import type { Consumer } from '../reaction.ts';
+import type { Reaction } from '../reaction.ts';
 import { parseRow } from '../rows.ts';
 
 /** What an operator asks for. */
-export interface ParkedRequest {
+export interface DeadLetterRequest {
   readonly requested: 'redrive' | 'discard';
   readonly by: string;
   /** Milliseconds since the Unix epoch. */
@@ -23,21 +23,21 @@ export interface ParkedRequest {
 }
 
 /** An event of a parked commit, for people; what is handled again is read from the log. */
-export interface ParkedEvent {
+export interface DeadLetterEvent {
   readonly type: string;
   readonly schemaVersion: number;
   /** As JSON where this version can read it and it is not too large; else what it says instead. */
   readonly payload: unknown;
 }
 
-export interface ParkedError {
+export interface DeadLetterError {
   readonly name: string;
   readonly message: string;
   readonly stack: string;
 }
 
 /** A commit that a consumer could not handle, or that waits behind one. Times in milliseconds since the Unix epoch. */
-export interface ParkedEntry {
+export interface DeadLetter {
   readonly consumer: string;
   readonly category: string;
   readonly id: string;
@@ -45,14 +45,14 @@ export interface ParkedEntry {
   readonly commitId: string;
   /** True when it was never tried: an earlier commit of its aggregate is parked, or was when this one came. */
   readonly behind: boolean;
-  readonly events: readonly ParkedEvent[];
-  readonly error: ParkedError | undefined;
+  readonly events: readonly DeadLetterEvent[];
+  readonly error: DeadLetterError | undefined;
   readonly attempts: number;
   readonly firstAt: number;
   readonly lastAt: number;
   /** Of the decision that made it; empty when there was none. */
   readonly traceId: string;
-  readonly request?: ParkedRequest | undefined;
+  readonly request?: DeadLetterRequest | undefined;
   /** Unique per write, so that an unanswered one can be recognised. */
   readonly write: string;
 }
@@ -92,8 +92,8 @@ export function parseEntryKey(
 }
 
 /** The entry of a row; undefined for anything else. */
-export function entryOf(row: Row | undefined): ParkedEntry | undefined {
-  return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<ParkedEntry>(row);
+export function entryOf(row: Row | undefined): DeadLetter | undefined {
+  return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<DeadLetter>(row);
 }
 
 /** Longest payload and stack that an entry carries, in characters: a parked commit must fit into a message itself. */
@@ -102,7 +102,7 @@ const TEXT_CHARS = 4_096;
 const MAX_EVENTS = 20;
 
 /** Why a commit is parked. */
-export interface ParkReason {
+export interface DeadLetterReason {
   readonly behind: boolean;
   readonly error: unknown;
   readonly attempts: number;
@@ -114,7 +114,11 @@ export interface ParkReason {
 }
 
 /** A commit as an entry for people. Never throws: what cannot be read says so. */
-export function describeParked(consumer: Consumer, commit: RecordedCommit, reason: ParkReason): ParkedEntry {
+export function describeDeadLetter(
+  consumer: Reaction,
+  commit: RecordedCommit,
+  reason: DeadLetterReason,
+): DeadLetter {
   const { category, id } = commit.stream;
   const named = { consumer: consumer.name, category, id, position: commit.position };
   const { error, ...rest } = reason;
@@ -127,23 +131,23 @@ export function describeParked(consumer: Consumer, commit: RecordedCommit, reaso
 }
 
 /** Anything that was thrown, cut to a length that fits. */
-export function describeError(error: unknown): ParkedError {
+export function describeError(error: unknown): DeadLetterError {
   const known = error instanceof Error ? error : new Error(String(error));
   const cut = (text: string): string => text.slice(0, TEXT_CHARS);
   return { name: cut(known.name), message: cut(known.message), stack: cut(known.stack ?? '') };
 }
 
 function readable(
-  consumer: Consumer,
+  consumer: Reaction,
   commit: RecordedCommit,
-): Pick<ParkedEntry, 'commitId' | 'events' | 'traceId'> {
+): Pick<DeadLetter, 'commitId' | 'events' | 'traceId'> {
   try {
     const source = consumer.sources.find(({ category }) => category === commit.stream.category);
     const [first] = commit.decisions;
     const events = commit.decisions
       .flatMap((decision) => decision.events)
       .slice(0, MAX_EVENTS)
-      .map((stored): ParkedEvent => {
+      .map((stored): DeadLetterEvent => {
         const { type, schemaVersion } = stored;
         return { type, schemaVersion, payload: payloadOf(source, stored) };
       });

@@ -6,10 +6,10 @@ import {
   type StreamRef,
 } from '../../../eventstore/index.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
-import { entryKey, entryOf, type ParkedEntry, type ParkedRequest, parseEntryKey } from './entry.ts';
+import { type DeadLetter, type DeadLetterRequest, entryKey, entryOf, parseEntryKey } from './entry.ts';
 
 /** Which parked commits are meant; nothing means all. */
-export interface ParkedFilter {
+export interface DeadLetterFilter {
   readonly consumer?: string;
   readonly category?: string;
   readonly id?: string;
@@ -20,17 +20,17 @@ export interface ParkedFilter {
 }
 
 /** What an operator's request came to. */
-export interface ParkedAnswer {
+export interface DeadLetterAnswer {
   /**
    * The commits that were marked, or with `dryRun` would be, in the order of their positions. More than were asked for
    * when an earlier commit of the same aggregate has to go first.
    */
-  readonly marked: readonly ParkedEntry[];
+  readonly marked: readonly DeadLetter[];
   /** Commits that changed while they were being marked; ask again. */
-  readonly changed: readonly ParkedEntry[];
+  readonly changed: readonly DeadLetter[];
 }
 
-export interface ParkedOrder {
+export interface DeadLetterAction {
   /** Who asks; kept in the entry and in the audit row. */
   readonly by: string;
   /** Says what would be marked and marks nothing. */
@@ -43,25 +43,29 @@ export interface ParkedOrder {
  * What operators may ask of the parked commits. Asking is all they do: the owner of the group acts on it, in the order
  * of the aggregate, and the entry is gone when that has succeeded. Repeating a request is safe.
  */
-export interface ParkedPort {
+export interface DeadLetterPort {
   /** Parked commits in the order of their positions. @throws LogUnavailable */
-  list(filter?: ParkedFilter): Promise<readonly ParkedEntry[]>;
+  list(filter?: DeadLetterFilter): Promise<readonly DeadLetter[]>;
   /** One of them. @throws LogUnavailable */
-  show(consumer: string, stream: StreamRef, position: number): Promise<ParkedEntry | undefined>;
+  show(consumer: string, stream: StreamRef, position: number): Promise<DeadLetter | undefined>;
   /**
    * Asks that they be handled again: one, an aggregate's, a consumer's, up to a position. Those that wait behind follow
    * by themselves. @throws LogUnavailable, OutcomeUnknown
    */
-  redrive(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedAnswer>;
+  redrive(filter: DeadLetterFilter, order: DeadLetterAction): Promise<DeadLetterAnswer>;
   /**
    * Asks that they be given up for ever; an audit row is kept. Those that wait behind are then handled.
    * @throws LogUnavailable, OutcomeUnknown
    */
-  discard(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedAnswer>;
+  discard(filter: DeadLetterFilter, order: DeadLetterAction): Promise<DeadLetterAnswer>;
 }
 
 /** The parked commits of the engine whose buckets have this prefix; the bucket is made when there is none. */
-export function createParkedPort(deps: { buckets: Buckets; prefix: string; runtime: Runtime }): ParkedPort {
+export function createDeadLetterPort(deps: {
+  buckets: Buckets;
+  prefix: string;
+  runtime: Runtime;
+}): DeadLetterPort {
   const { buckets, prefix, runtime } = deps;
   let opened: Bucket | undefined;
   const open = async (): Promise<Bucket> => {
@@ -69,8 +73,8 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
     return opened;
   };
 
-  const list = async (filter: ParkedFilter = {}): Promise<readonly ParkedEntry[]> => {
-    const found: ParkedEntry[] = [];
+  const list = async (filter: DeadLetterFilter = {}): Promise<readonly DeadLetter[]> => {
+    const found: DeadLetter[] = [];
     const bucket = await open();
     const from = filter.consumer === undefined ? {} : { prefix: `${filter.consumer}.` };
     for await (const row of bucket.rows(from)) {
@@ -80,7 +84,7 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
     return found.sort((a, b) => a.position - b.position || a.consumer.localeCompare(b.consumer));
   };
 
-  const mark = async (entry: ParkedEntry, request: ParkedRequest): Promise<'marked' | 'changed'> => {
+  const mark = async (entry: DeadLetter, request: DeadLetterRequest): Promise<'marked' | 'changed'> => {
     const bucket = await open();
     const key = entryKey(entry.consumer, entry, entry.position);
     const row = await bucket.get(key, { leader: true });
@@ -88,22 +92,22 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
     if (row === undefined || now === undefined) return 'changed';
     // Asked for already: the request stands as it is.
     if (now.request?.requested === request.requested) return 'marked';
-    const value = toBytes({ ...now, request, write: runtime.id() } satisfies ParkedEntry);
+    const value = toBytes({ ...now, request, write: runtime.id() } satisfies DeadLetter);
     const how = { runtime, signal: AbortSignal.abort() };
     const write = { key, value, expectedRevision: row.revision, position: 0 };
     return (await writeRow(how, bucket, write)).written ? 'marked' : 'changed';
   };
 
   const ask = async (
-    requested: ParkedRequest['requested'],
-    filter: ParkedFilter,
-    { by, dryRun = false, trace }: ParkedOrder,
-  ): Promise<ParkedAnswer> => {
+    requested: DeadLetterRequest['requested'],
+    filter: DeadLetterFilter,
+    { by, dryRun = false, trace }: DeadLetterAction,
+  ): Promise<DeadLetterAnswer> => {
     const { position, upTo, ...where } = filter;
     const chosen = choose(await list(where), filter, requested);
     if (dryRun) return { marked: chosen, changed: [] };
-    const marked: ParkedEntry[] = [];
-    const changed: ParkedEntry[] = [];
+    const marked: DeadLetter[] = [];
+    const changed: DeadLetter[] = [];
     for (const entry of chosen) {
       const result = await mark(entry, { requested, by, at: runtime.now(), ...(trace && { trace }) });
       (result === 'marked' ? marked : changed).push(entry);
@@ -120,7 +124,7 @@ export function createParkedPort(deps: { buckets: Buckets; prefix: string; runti
   };
 }
 
-function keyMatches(key: string, { consumer, category, id, position, upTo }: ParkedFilter): boolean {
+function keyMatches(key: string, { consumer, category, id, position, upTo }: DeadLetterFilter): boolean {
   const named = parseEntryKey(key);
   if (named === undefined) return false;
   return (
@@ -137,15 +141,15 @@ function keyMatches(key: string, { consumer, category, id, position, upTo }: Par
  * redriven takes the failed ones before it along, since an aggregate's order holds.
  */
 function choose(
-  entries: readonly ParkedEntry[],
-  { position, upTo = Number.POSITIVE_INFINITY }: ParkedFilter,
-  requested: ParkedRequest['requested'],
-): ParkedEntry[] {
-  const isNamed = (entry: ParkedEntry): boolean =>
+  entries: readonly DeadLetter[],
+  { position, upTo = Number.POSITIVE_INFINITY }: DeadLetterFilter,
+  requested: DeadLetterRequest['requested'],
+): DeadLetter[] {
+  const isNamed = (entry: DeadLetter): boolean =>
     position === undefined ? entry.position <= upTo && !entry.behind : entry.position === position;
   if (requested === 'discard') return entries.filter(isNamed);
   const last = new Map<string, number>();
-  const aggregateOf = (entry: ParkedEntry): string => `${entry.consumer} ${keyOf(entry)}`;
+  const aggregateOf = (entry: DeadLetter): string => `${entry.consumer} ${keyOf(entry)}`;
   for (const entry of entries) if (isNamed(entry)) last.set(aggregateOf(entry), entry.position);
   return entries.filter(
     (entry) => entry.position <= (last.get(aggregateOf(entry)) ?? 0) && !(entry.behind && !isNamed(entry)),

@@ -3,11 +3,11 @@ import type { GroupParts, Handle } from '../delivery.ts';
 import type { LaneResult, LaneTask } from '../lanes.ts';
 import { toBytes } from '../rows.ts';
 import { persist } from '../signal.ts';
-import type { ParkedIndex, ParkedMark } from './dead-letters.ts';
-import { auditKey, describeError, entryOf, type ParkedEntry } from './entry.ts';
+import type { DeadLetterIndex, DeadLetterMark } from './dead-letters.ts';
+import { auditKey, type DeadLetter, describeError, entryOf } from './entry.ts';
 
 /** Whether something is to be done with the first parked commit of an aggregate; follows from the entry alone. */
-export function isActionable(first: ParkedMark): boolean {
+export function isActionable(first: DeadLetterMark): boolean {
   return first.requested !== undefined || first.behind;
 }
 
@@ -22,7 +22,7 @@ export interface Redrives {
 /** Nudges the lane of an aggregate whose first parked commit is to be acted on, once the stored floor has passed it. */
 export function createRedrives(deps: {
   consumer: string;
-  index: ParkedIndex;
+  index: DeadLetterIndex;
   stored: () => number;
   nudge: (stream: StreamRef) => void;
 }): Redrives {
@@ -44,10 +44,10 @@ export function createRedrives(deps: {
 }
 
 /** Does what is asked for with the first parked commit of an aggregate. @throws what `Park.write` throws */
-export async function actOnParked(
+export async function actOnDeadLetter(
   parts: GroupParts,
   handle: Handle,
-  mark: ParkedMark,
+  mark: DeadLetterMark,
   { attempt, spilled }: Pick<LaneTask, 'attempt' | 'spilled'>,
 ): Promise<LaneResult> {
   const { consumer, log, bucket, park, index, runtime, signal } = parts;
@@ -72,7 +72,7 @@ export async function actOnParked(
   if (!('park' in result)) return result;
   const { request: _, ...rest } = entry;
   const now = runtime.now();
-  const failed: ParkedEntry = {
+  const failed: DeadLetter = {
     ...rest,
     behind: false,
     error: describeError(result.park),
@@ -89,7 +89,7 @@ async function discard(
   { consumer, bucket, park, runtime, signal, observer }: GroupParts,
   stream: StreamRef,
   row: Row,
-  entry: ParkedEntry,
+  entry: DeadLetter,
 ): Promise<LaneResult> {
   const key = auditKey(consumer.name, stream, entry.position);
   const before = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));

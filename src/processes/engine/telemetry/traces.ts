@@ -9,6 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import {
+  ATTRIBUTES,
   contextOf,
   endFailed,
   isSampled,
@@ -16,14 +17,13 @@ import {
   messaging,
   parseTrace,
   type RecordedCommit,
-  SAYS,
   type StoredTrace,
   storedTraceOf,
   withCommitId,
   within,
 } from '../../../eventstore/index.ts';
 
-import type { ParkedPort } from '../dead-letters/operator-port.ts';
+import type { DeadLetterPort } from '../dead-letters/operator-port.ts';
 import type { EngineObserver, Outcome, Work } from '../observer.ts';
 import type { Fired } from '../timers/timers.ts';
 
@@ -105,7 +105,7 @@ export function traceTries({ tracer, prefix }: { tracer: Tracer; prefix: string 
   };
   const end = (span: Span, work: Work, outcome: Outcome, error: unknown): void => {
     span.setAttributes(aboutOf(work, prefix));
-    span.setAttribute(SAYS.outcome, outcome);
+    span.setAttribute(ATTRIBUTES.outcome, outcome);
     if (error !== undefined) markFailed(span, error);
     span.end();
   };
@@ -149,17 +149,17 @@ function aboutOf(work: Work, prefix: string): Attributes {
   const { category, id } = commit.stream;
   return messaging('process', `${prefix}.${category}`, {
     'messaging.consumer.group.name': consumer,
-    [SAYS.aggregateId]: id,
-    [SAYS.position]: commit.position,
-    [SAYS.commitId]: commit.commitId,
-    [SAYS.attempt]: attempt,
-    [SAYS.redriven]: redriven,
-    [SAYS.redelivered]: redelivered,
+    [ATTRIBUTES.aggregateId]: id,
+    [ATTRIBUTES.position]: commit.position,
+    [ATTRIBUTES.commitId]: commit.commitId,
+    [ATTRIBUTES.attempt]: attempt,
+    [ATTRIBUTES.redriven]: redriven,
+    [ATTRIBUTES.redelivered]: redelivered,
   });
 }
 
 /** What operators ask, with an INTERNAL span for a redrive whose context is kept with the mark: the try links to it. */
-export function traceParked(port: ParkedPort, tracer: Tracer): ParkedPort {
+export function traceDeadLetters(port: DeadLetterPort, tracer: Tracer): DeadLetterPort {
   return {
     list: port.list,
     show: port.show,
@@ -195,9 +195,9 @@ export function traceFiring(
     const attributes = {
       'jetledger.timer.kind': kind,
       'jetledger.timer.due_late_ms': Math.max(0, now() - at),
-      [SAYS.aggregateId]: id,
-      [SAYS.attempt]: attempt,
-      [SAYS.redelivered]: attempt > 1,
+      [ATTRIBUTES.aggregateId]: id,
+      [ATTRIBUTES.attempt]: attempt,
+      [ATTRIBUTES.redelivered]: attempt > 1,
     };
     const about = { destination: `${prefix}t.fire.${kind}`, attributes };
     return consume(tracer, `fire ${kind}`, messageTraces([fired]), about, async () => handle(fired));

@@ -1,11 +1,11 @@
 import { context, type Meter, SpanKind, type Tracer } from '@opentelemetry/api';
 import {
+  ATTRIBUTES,
   activeTrace,
   endFailed,
   isSampled,
   markFailed,
   messaging,
-  SAYS,
   storedTraceOf,
   within,
 } from '../../../eventstore/index.ts';
@@ -19,11 +19,11 @@ const ATTRIBUTE_OF_ACTION = { done: 'handled', retry: 'retried', drop: 'given_up
 /** A CONSUMER span for each try to deliver a notification, in the trace of what it tells of. */
 export function traceDelivery(tracer: Tracer): AroundDelivery {
   return ({ destination, attempt, trace }, deliver) => {
-    const attributes = { [SAYS.attempt]: attempt, [SAYS.redelivered]: attempt > 1 };
+    const attributes = { [ATTRIBUTES.attempt]: attempt, [ATTRIBUTES.redelivered]: attempt > 1 };
     const about = { destination, attributes };
     return consume(tracer, 'process notification', messageTraces([trace]), about, async (span) => {
       const result = await deliver();
-      span?.setAttribute(SAYS.outcome, ATTRIBUTE_OF_ACTION[result.action]);
+      span?.setAttribute(ATTRIBUTES.outcome, ATTRIBUTE_OF_ACTION[result.action]);
       if (span !== undefined && result.error !== undefined) markFailed(span, result.error);
       return result;
     });

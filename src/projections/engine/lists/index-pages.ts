@@ -5,7 +5,7 @@ import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
 import { createSortedIndex, type PlacesOf, rowKeyOf, type SortedIndex } from './sorted-index.ts';
 
 /** A place in a list: the last key, or the index, that the page before ended with. */
-export type Place = string | number;
+export type ListPlace = string | number;
 
 /** What a cursor belongs to: the list, and the life of the log that its places come from. */
 export interface CursorScope {
@@ -14,7 +14,7 @@ export interface CursorScope {
 }
 
 /** A place as an opaque token of a URL. */
-export function encodeCursor(scope: CursorScope, place: Place): string {
+export function encodeCursor(scope: CursorScope, place: ListPlace): string {
   return Buffer.from(JSON.stringify([scope.list, scope.incarnation, place])).toString('base64url');
 }
 

@@ -1,5 +1,11 @@
 import { trace } from '@opentelemetry/api';
-import { type Bucket, endFailed, INSTRUMENTATION, type Runtime, SAYS } from '../../../eventstore/index.ts';
+import {
+  ATTRIBUTES,
+  type Bucket,
+  endFailed,
+  INSTRUMENTATION,
+  type Runtime,
+} from '../../../eventstore/index.ts';
 
 import { type Alias, bucketName, bucketsOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
@@ -99,7 +105,7 @@ export interface RebuildProgress {
   readonly etaSeconds: number;
 }
 
-export interface BesideOptions {
+export interface NewBucketOptions {
   /** Take over a bucket of this version that is there already; otherwise begin with an empty one, or with `only` refuse. */
   readonly resume: boolean | 'only';
   /** Puts rows into a bucket before it is fed. */
@@ -121,11 +127,11 @@ const LOOK_EVERY_MS = 100;
  * @returns the bucket, and false when another process has switched the view first
  * @throws RebuildRefused, or what stopped the view; the live bucket is then as it was
  */
-export async function buildBeside(
+export async function buildNewBucket(
   deps: EngineDeps,
   projection: Projection,
   live: LiveAlias | undefined,
-  options: BesideOptions,
+  options: NewBucketOptions,
 ): Promise<{ bucket: string; switched: boolean }> {
   const reusable = options.resume === false ? undefined : await reusableName(deps, projection, live?.alias);
   if (reusable === undefined && options.resume === 'only') {
@@ -164,7 +170,7 @@ async function caughtUp(
   projection: Projection,
   kept: KeptGroups,
   oldCheckpoint: () => Promise<number>,
-  options: BesideOptions,
+  options: NewBucketOptions,
 ): Promise<void> {
   const { log, runtime } = deps;
   let failure: unknown;
@@ -213,7 +219,7 @@ export async function traceRebuild<T extends { readonly bucket: string; readonly
     last = progress;
   };
   const counts = () => ({
-    [SAYS.view]: view,
+    [ATTRIBUTES.view]: view,
     'jetledger.rebuild.position': last?.applied ?? 0,
     'jetledger.rebuild.head': last?.total ?? 0,
     'jetledger.rebuild.events_per_second': Math.round(last?.eventsPerSecond ?? 0),

@@ -9,14 +9,14 @@ import {
 import { type Buckets, createAliases } from '../aliases.ts';
 import { refoldRow, setMark } from '../dead-letters.ts';
 import type { EngineDeps } from '../engine.ts';
-import { FoldFailure, PoisonEvent, RebuildRefused } from '../errors.ts';
+import { FoldFailure, RebuildRefused, UnappliedEvent } from '../errors.ts';
 import { createFactDecoder } from '../facts.ts';
 import { groupCountOf } from '../groups.ts';
 import { type Projection, versionOf } from '../projection.ts';
 import { createReader } from '../reader.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from '../settings.ts';
 import { type Comparison, compareBuckets, type Difference } from './difference.ts';
-import { buildBeside, dropSpare, type RebuildProgress, traceRebuild } from './new-bucket.ts';
+import { buildNewBucket, dropSpare, type RebuildProgress, traceRebuild } from './new-bucket.ts';
 import { type StartFrom, seedFrom } from './start-from.ts';
 
 /** How often a throttled scan hands something on. */
@@ -108,7 +108,7 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
     };
     const seed = from && (await seedFrom(engine, projection, live, from, signal));
     const { bucket, switched } = await traceRebuild(projection.name, ({ onProgress }) =>
-      buildBeside(engine, projection, live, {
+      buildNewBucket(engine, projection, live, {
         resume,
         onProgress: (progress) => {
           onProgress(progress);
@@ -137,7 +137,7 @@ export async function rollback(
   const { projection } = deps;
   return withEngine(deps, async (engine) => {
     const live = await engine.aliases.read(projection.name);
-    const { bucket, switched } = await buildBeside(engine, projection, live, {
+    const { bucket, switched } = await buildNewBucket(engine, projection, live, {
       resume: 'only',
       onProgress: deps.onProgress,
       signal: deps.signal,
@@ -192,7 +192,8 @@ export async function refoldOne(deps: RebuildDeps & { readonly id: string }): Pr
       await setMark(bucket, group, mark, () => true);
       return { position };
     } catch (error) {
-      if (error instanceof FoldFailure) throw new PoisonEvent(projection.name, error.position, error.cause);
+      if (error instanceof FoldFailure)
+        throw new UnappliedEvent(projection.name, error.position, error.cause);
       throw error;
     }
   });

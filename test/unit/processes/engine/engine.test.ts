@@ -2,9 +2,9 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { createParkedPort } from '../../../../src/processes/engine/dead-letters/operator-port.ts';
+import { createDeadLetterPort } from '../../../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, startEngine } from '../../../../src/processes/engine/engine.ts';
-import type { Consumer, Delivery } from '../../../../src/processes/engine/reaction.ts';
+import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -26,13 +26,13 @@ function start(
   world: World,
   shared: { log: MemoryStore; kv: ReturnType<typeof stores>; actor: string },
   handle: (delivery: Delivery<never>) => Promise<void>,
-  more: Partial<Consumer> & { groups?: 1 | 4; errors?: unknown[] } = {},
+  more: Partial<Reaction> & { groups?: 1 | 4; errors?: unknown[] } = {},
 ): { engine: Engine; buckets: ReturnType<typeof openMemoryBuckets>; runtime: Runtime } {
   const { actor, log, kv } = shared;
   const runtime = world.runtime(actor);
   const buckets = openMemoryBuckets(kv, (store) => openMemoryBucket(store, { world, actor }));
   const { groups = 4, errors = [], ...parts } = more;
-  const consumer = { name: 'test', sources: [counter], handle: handle as Consumer['handle'], ...parts };
+  const consumer = { name: 'test', sources: [counter], handle: handle as Reaction['handle'], ...parts };
   const engine = startEngine({
     log: openMemoryLog(log, { world, actor }),
     buckets,
@@ -60,7 +60,7 @@ test('one poison aggregate among 1,000 parks with what follows it, and the other
     while (engine.status()[0]?.lag !== 0) await runtime.sleep(100);
     expect([...handled.values()].every(({ length }) => length === 3)).toBe(true);
     expect(handled.has('a7')).toBe(false);
-    const port = createParkedPort({ buckets, prefix: 't', runtime });
+    const port = createDeadLetterPort({ buckets, prefix: 't', runtime });
     expect((await port.list()).map(({ position, behind }) => [position, behind])).toEqual([
       [8, false],
       [1_008, true],
@@ -86,7 +86,7 @@ test('what an operator discards is given up, kept in an audit row, and what wait
       handled.push(position);
     });
     while ((engine.status()[0]?.parked ?? 0) < 2) await runtime.sleep(100);
-    const port = createParkedPort({ buckets, prefix: 't', runtime });
+    const port = createDeadLetterPort({ buckets, prefix: 't', runtime });
     await port.discard({ position: first }, { by: 'ada' });
     while (handled.length === 0 || engine.status()[0]?.parked !== 0) await runtime.sleep(100);
     expect(handled).toEqual([second]);

@@ -2,7 +2,12 @@ import { expect, test } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
 import { systemRuntime as runtime } from '../../../../src/eventstore/runtime.ts';
-import { type Session, shareOf, takeLease, watchBoard } from '../../../../src/processes/engine/ownership.ts';
+import {
+  type Session,
+  shareOf,
+  takeLease,
+  watchMembership,
+} from '../../../../src/processes/engine/ownership.ts';
 import { createMemoryBucket } from '../../../../src/testing/memory-bucket.ts';
 import { until } from '../../../support/until.ts';
 
@@ -40,7 +45,7 @@ async function boardOf(bucket: Bucket, sessions: readonly string[], signal: Abor
     const value = Buffer.from(JSON.stringify({ instance: id, consumers: ['orders'], beat: 1 }));
     await bucket.write({ key: `session.${id}`, value, expectedRevision: 0, position: 0 });
   }
-  const board = watchBoard({ bucket, runtime, signal }, () => undefined);
+  const board = watchMembership({ bucket, runtime, signal }, () => undefined);
   await until('the board is ready', () => board.ready);
   return board;
 }

@@ -3,11 +3,11 @@ import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { slotOf } from '../../../../src/eventstore/stream.ts';
 import {
-  claimPark,
-  loadParked,
-  type Park,
-  type ParkedIndex,
-  watchParked,
+  claimDeadLetters,
+  type DeadLetterIndex,
+  type DeadLetters,
+  loadDeadLetters,
+  watchDeadLetters,
 } from '../../../../src/processes/engine/dead-letters/dead-letters.ts';
 import { entryKey, fenceKey, parseEntryKey } from '../../../../src/processes/engine/dead-letters/entry.ts';
 import { OwnershipLost } from '../../../../src/processes/engine/errors.ts';
@@ -38,11 +38,11 @@ const sessionOf = (id: string, alive = true): Session => ({
   end: async () => undefined,
 });
 
-const indexOf = (watched: Bucket): ParkedIndex =>
-  watchParked({ bucket: watched, runtime, signal: stopping.signal }, () => undefined);
+const indexOf = (watched: Bucket): DeadLetterIndex =>
+  watchDeadLetters({ bucket: watched, runtime, signal: stopping.signal }, () => undefined);
 
-const claim = (session: Session): Promise<Park> =>
-  claimPark({ bucket, index: indexOf(bucket), runtime, fence, session, signal: stopping.signal });
+const claim = (session: Session): Promise<DeadLetters> =>
+  claimDeadLetters({ bucket, index: indexOf(bucket), runtime, fence, session, signal: stopping.signal });
 
 const entry = { key, value: toBytes({ behind: false }), expectedRevision: 0 };
 
@@ -86,7 +86,14 @@ test('a batch whose answer was lost is recognised and not written twice', async 
   };
   const index = indexOf(bucket);
   const session = sessionOf('owner');
-  const park = await claimPark({ bucket: deaf, index, runtime, fence, session, signal: stopping.signal });
+  const park = await claimDeadLetters({
+    bucket: deaf,
+    index,
+    runtime,
+    fence,
+    session,
+    signal: stopping.signal,
+  });
   expect(await park.write([entry])).toBe(true);
   expect(answers).toBe(1);
   expect(index.of('test', stream)).toMatchObject([
@@ -107,6 +114,6 @@ test('a successor knows of an entry that was marked between its claim and its wa
   const index = indexOf(late);
   const { revision } = await claim(sessionOf('second'));
   const { signal } = stopping;
-  await loadParked({ bucket, index, runtime, consumer: 'test', group, fence, revision, signal });
+  await loadDeadLetters({ bucket, index, runtime, consumer: 'test', group, fence, revision, signal });
   expect(index.of('test', stream)).toMatchObject([{ position: 7 }]);
 });

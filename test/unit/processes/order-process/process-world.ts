@@ -5,7 +5,7 @@ import { codecOf } from '../../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../../src/eventstore/decider.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
-import type { Consumer, Delivery } from '../../../../src/processes/engine/reaction.ts';
+import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
 import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
 import type { Notification } from '../../../../src/processes/notification/port.ts';
 import type { OrderProcessDeps } from '../../../../src/processes/order/effect-context.ts';
@@ -124,7 +124,7 @@ export function createProcessWorld() {
 export function deliveryAt<E extends Message>(
   store: ReturnType<typeof createMemoryStore>,
   position: number,
-  { sources }: Consumer<E>,
+  { sources }: Reaction<E>,
 ): Delivery<E> {
   const commit = store.at(position);
   const source = sources.find(({ category }) => category === commit?.stream.category);
@@ -148,12 +148,12 @@ export function deliveryAt<E extends Message>(
 /** Hands a consumer every commit of its categories after a position, until there are no new ones. */
 export async function settle(
   world: ReturnType<typeof createProcessWorld>,
-  consumer: Consumer<never>,
+  consumer: Reaction<never>,
   after = 0,
 ): Promise<void> {
   for (let position = after + 1; position <= world.store.head(); position++) {
     const category = world.store.at(position)?.stream.category;
     if (!consumer.sources.some((source) => source.category === category)) continue;
-    await consumer.handle(deliveryAt<Message>(world.store, position, consumer as Consumer) as never);
+    await consumer.handle(deliveryAt<Message>(world.store, position, consumer as Reaction) as never);
   }
 }
