@@ -4,34 +4,78 @@ const PROTOBUF = '@bufbuild/protobuf';
 const NATS = '@nats-io/(transport-node|jetstream|kv|nats-core)';
 const TELEMETRY_API = '@opentelemetry/api';
 
+/** The parts of the kernel. Each has one door, its index.ts; what lies behind it is nobody else's business. */
+const kernel = {
+  eventstore: 'eventstore',
+  'projections-engine': 'projections/engine',
+  'processes-engine': 'processes/engine',
+};
+const door = (part) => `${kernel[part]}/index\\.ts$`;
+const DOORS = Object.keys(kernel).map(door);
+
 /**
- * For each folder of src: the other parts of src and the packages it may import, and whether Node's own modules.
- * `main.ts` and `cli` wire everything together and may import all.
+ * For each part of src: its folder, the other parts of src and the packages it may import, and whether Node's own
+ * modules. `service` and `cli` put everything together and may import all.
  */
-const folders = {
-  gen: { parts: [], packages: [PROTOBUF], node: false },
-  domain: { parts: ['gen/'], packages: [PROTOBUF], node: false },
-  eventstore: { parts: ['gen/jetledger/eventstore/'], packages: [PROTOBUF, NATS, TELEMETRY_API], node: true },
-  projections: {
-    parts: ['domain/', 'eventstore/', 'gen/'],
+const parts = {
+  gen: { folder: 'gen', may: [], packages: [PROTOBUF], node: false },
+  // The kernel, which knows nothing of the shop.
+  eventstore: {
+    folder: 'eventstore',
+    may: ['gen/jetledger/eventstore/'],
     packages: [PROTOBUF, NATS, TELEMETRY_API],
     node: true,
   },
+  'projections-engine': {
+    folder: 'projections/engine',
+    may: [door('eventstore')],
+    packages: [PROTOBUF, NATS, TELEMETRY_API],
+    node: true,
+  },
+  'processes-engine': {
+    folder: 'processes/engine',
+    may: [door('eventstore')],
+    packages: [PROTOBUF, NATS, TELEMETRY_API],
+    node: true,
+  },
+  // The kernel's own test kit stands beside it and passes the same contract; the product never loads it.
+  testing: {
+    folder: 'testing',
+    may: Object.values(kernel).map((folder) => `${folder}/`),
+    packages: [PROTOBUF],
+    node: true,
+  },
+  // The shop.
+  domain: { folder: 'domain', may: ['gen/', door('eventstore')], packages: [PROTOBUF], node: false },
+  app: {
+    folder: 'app',
+    may: ['domain/', 'gen/', ...DOORS],
+    packages: [PROTOBUF, 'uuid'],
+    node: true,
+  },
+  views: {
+    folder: 'projections/views',
+    may: ['domain/', 'gen/', door('eventstore'), door('projections-engine')],
+    packages: [PROTOBUF],
+    node: true,
+  },
   processes: {
-    parts: ['domain/', 'eventstore/', 'gen/'],
+    folder: 'processes/(?!engine/)',
+    may: ['domain/', 'gen/', door('eventstore'), door('processes-engine')],
     packages: [PROTOBUF, NATS, TELEMETRY_API],
     node: true,
     // Adapters to other systems bring libraries of their own.
     freePackages: '[^/]+/adapters/',
   },
-  app: { parts: ['domain/', 'eventstore/[^/]+$', 'gen/'], packages: [PROTOBUF, 'uuid'], node: true },
   api: {
-    parts: ['domain/', 'app/', 'eventstore/[^/]+$', 'projections/read-models\\.ts$', 'gen/'],
+    folder: 'api',
+    may: ['domain/', 'app/', 'gen/', 'projections/views/', ...DOORS],
     packages: [PROTOBUF, TELEMETRY_API, 'fastify', '@fastify/[^/]+', 'typebox', 'uuid'],
     node: true,
   },
   platform: {
-    parts: ['eventstore/', 'gen/'],
+    folder: 'platform',
+    may: ['gen/', ...DOORS],
     packages: [
       NATS,
       PROTOBUF,
@@ -51,8 +95,8 @@ const folders = {
 const PACKAGE_TYPES = ['npm', 'npm-dev', 'npm-optional', 'npm-peer', 'npm-no-pkg', 'npm-unknown'];
 
 /** A rule for the parts of src, one for packages, and one for Node's modules where they are not allowed. */
-function rulesOf([name, { parts, packages, node, freePackages }]) {
-  const own = `^src/${name}/`;
+function rulesOf([name, { folder, may, packages, node, freePackages }]) {
+  const own = `^src/${folder}${folder.endsWith(')') ? '' : '/'}`;
   const rule = (what, comment, to, pathNot) => ({
     name: `${name}-${what}`,
     severity: 'error',
@@ -61,9 +105,9 @@ function rulesOf([name, { parts, packages, node, freePackages }]) {
     to,
   });
   return [
-    rule('parts', `${name} may import of src: itself, ${parts.join(', ') || 'nothing else'}`, {
+    rule('parts', `${name} may import of src: itself, ${may.join(', ') || 'nothing else'}`, {
       path: '^src/',
-      pathNot: [own, ...parts.map((part) => `^src/${part}`)],
+      pathNot: [own, ...may.map((part) => `^src/${part}`)],
     }),
     rule(
       'packages',
@@ -75,25 +119,75 @@ function rulesOf([name, { parts, packages, node, freePackages }]) {
   ];
 }
 
-const TOP = '^src/(main\\.ts$|cli/)';
+/** What lies behind a door is imported by its own part and by the test kit only. */
+const doorRules = Object.entries(kernel).map(([part, folder]) => ({
+  name: `${part}-door`,
+  severity: 'error',
+  comment: `whatever others need of src/${folder} comes through its index.ts`,
+  from: { path: '^src/', pathNot: [`^src/${folder}/`, '^src/testing/'] },
+  to: { path: `^src/${folder}/`, pathNot: `^src/${door(part)}` },
+}));
+
+const TOP = '^src/(service|cli)/';
+const DOOR_FILES = DOORS.map((path) => `^src/${path}`);
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
   forbidden: [
-    ...Object.entries(folders).flatMap(rulesOf),
+    ...Object.entries(parts).flatMap(rulesOf),
+    ...doorRules,
+    {
+      name: 'domain-imports-types-of-the-kernel',
+      severity: 'error',
+      comment: 'the domain is pure: of the kernel it knows what a decider is, and runs nothing of it',
+      from: { path: '^src/domain/' },
+      to: { path: '^src/eventstore/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'processes-apart',
+      severity: 'error',
+      comment: 'the order process, payment and notifications know each other by their ports only',
+      from: { path: '^src/processes/(order|payment|notification)/' },
+      to: {
+        path: '^src/processes/(order|payment|notification)/',
+        pathNot: ['^src/processes/$1/', '^src/processes/[^/]+/port\\.ts$'],
+      },
+    },
+    {
+      name: 'test-kit-is-not-loaded',
+      severity: 'error',
+      comment: 'the in-memory world is for tests, ours and those of our users',
+      from: { path: '^src/', pathNot: '^src/testing/' },
+      to: { path: '^src/testing/' },
+    },
     {
       name: 'known-folders',
       severity: 'error',
       comment: 'a new folder of src needs its line in the table above',
-      from: { path: '^src/', pathNot: [TOP, `^src/(${Object.keys(folders).join('|')})/`] },
+      from: {
+        path: '^src/',
+        pathNot: [
+          TOP,
+          `^src/(${Object.values(parts)
+            .map(({ folder }) => folder)
+            .join('|')})`,
+        ],
+      },
       to: {},
     },
     {
       name: 'top-is-not-imported',
       severity: 'error',
-      comment: 'things are wired together in main.ts and cli, so nothing below knows them',
+      comment: 'things are put together in service and used by cli, so nothing below knows them',
       from: { path: '^src/', pathNot: TOP },
       to: { path: TOP },
+    },
+    {
+      name: 'commands-are-not-imported',
+      severity: 'error',
+      comment: 'cli holds commands and imports the service, never the other way',
+      from: { path: '^src/', pathNot: '^src/cli/' },
+      to: { path: '^src/cli/' },
     },
     {
       name: 'no-cycles',
@@ -105,15 +199,16 @@ export default {
     {
       name: 'no-barrels',
       severity: 'error',
-      comment: 'a file that only passes on others hides who needs what',
+      comment:
+        'a file that only passes on others hides who needs what; the doors of the kernel are the only ones',
       from: { path: '^src/' },
-      to: { path: '/index\\.ts$' },
+      to: { path: '/index\\.ts$', pathNot: DOOR_FILES },
     },
     {
       name: 'no-re-exports',
       severity: 'error',
-      comment: 'import a thing from the file that defines it',
-      from: { path: '^src/' },
+      comment: 'import a thing from the file that defines it, or from the door of its part',
+      from: { path: '^src/', pathNot: DOOR_FILES },
       to: { dependencyTypes: ['export'] },
     },
     {

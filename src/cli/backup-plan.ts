@@ -1,15 +1,9 @@
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import type { BackupPlan } from '../platform/backup/take.ts';
 import { bucketNames, timersStream } from '../processes/engine/index.ts';
-
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
 import { allProjections } from '../projections/views/read-side.ts';
-
-/** Names of JetLedger's streams on a server. */
-export interface StreamNames {
-  readonly stream: string;
-  readonly prefix: string;
-}
+import type { StreamNames } from '../service/topology.ts';
 
 const kv = (bucket: string): string => `KV_${bucket}`;
 
@@ -48,9 +42,4 @@ function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
   const isView = allProjections.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
   return isView ? 'a view, folded from the log again' : UNKNOWN;
-}
-
-/** Whether a stream belongs to JetLedger with these names. */
-export function isOwnStream({ stream, prefix }: StreamNames, name: string): boolean {
-  return name === stream || name.startsWith(kv(`${prefix}_`)) || name.startsWith(`${prefix}-`);
 }

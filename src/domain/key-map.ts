@@ -138,7 +138,7 @@ function lowerBound(entries: readonly Entry<unknown>[], key: string): number {
 export type KeySet = KeyMap<true>;
 
 /** A set without keys. */
-export const emptyKeySet: KeySet = emptyKeyMap;
+export const emptyKeySet: KeySet = { entries: [], children: [] };
 
 /** Whether `key` was added. */
 export function hasKey(set: KeySet, key: string): boolean {

@@ -67,3 +67,14 @@ function viewBuckets({ log }: Config, existing: readonly string[]): PlannedBucke
       })),
   );
 }
+
+/** Names of JetLedger's streams on a server. */
+export interface StreamNames {
+  readonly stream: string;
+  readonly prefix: string;
+}
+
+/** Whether a stream belongs to JetLedger with these names. */
+export function isOwnStream({ stream, prefix }: StreamNames, name: string): boolean {
+  return name === stream || name.startsWith(`KV_${prefix}_`) || name.startsWith(`${prefix}-`);
+}

@@ -1,9 +1,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
-import { isOwnStream } from '../cli/backup-plan.ts';
 import { createNatsBuckets, type Log, systemRuntime } from '../eventstore/index.ts';
-
 import type { Config } from '../platform/config/schema.ts';
 import { type Nats, openLog, openNats } from './open.ts';
+import { isOwnStream } from './topology.ts';
 
 /** Work on a connected server, which is left as it is; nothing stays open. */
 export async function withNats<T>(config: Config, work: (nats: Nats) => Promise<T>): Promise<T> {

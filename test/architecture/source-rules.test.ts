@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAX_LINES = 220;
+const MAX_LINES = 500;
+/** The doors of the kernel: the only files that pass on what others define. */
+const DOORS = /^src\/(eventstore|projections\/engine|processes\/engine)\/index\.ts$/;
 const ENVIRONMENT = 'src/platform/config/environment.ts';
 
 interface Source {
@@ -38,6 +40,7 @@ const readsVariables = ({ file, text }: Source): string | undefined => {
 };
 
 const isBarrel = ({ file, text }: Source): string | undefined => {
+  if (DOORS.test(file)) return undefined;
   if (/\/index\.ts$/.test(file)) return 'is an index.ts';
   return /^export\s+(type\s+)?(\*|\{[^}]*\})[^;\n]*\sfrom\s/m.test(text)
     ? 'passes on the exports of another'
