@@ -103,9 +103,9 @@ export function createClaims(deps: UseCaseDeps): Claims {
           ? result.state
           : (await handler.load(user, holder.userId)).state;
     }
-    const standing = claimStatusOf(state, holder.attempt);
-    if (standing === 'open') return 'busy';
-    if (standing === 'owner') return 'taken';
+    const status = claimStatusOf(state, holder.attempt);
+    if (status === 'open') return 'busy';
+    if (status === 'owner') return 'taken';
     await release(emailId, holder, meta, TAKEOVER);
     return 'freed';
   }

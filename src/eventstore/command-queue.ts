@@ -48,7 +48,7 @@ export interface CommandQueue<State, Command, Event extends Message, R extends R
   submit(asked: Asked<Command>, assumeNew: boolean): Promise<CommandResult<State, Event, R>>;
 }
 
-/** @param onIdle called when the last waiting command is answered; the lane may then be forgotten */
+/** @param onIdle called when the last waiting command is answered; the queue may then be forgotten */
 export function createCommandQueue<State, Command, Event extends Message, R extends Rejection>(
   decider: Decider<State, Command, Event, R>,
   stream: StreamRef,
@@ -58,7 +58,7 @@ export function createCommandQueue<State, Command, Event extends Message, R exte
   return new CommandLane(decider, stream, deps, onIdle);
 }
 
-/** A class, because most lanes serve one command: a dozen functions made for each was a tenth of what that costs. */
+/** A class, because most queues serve one command: a dozen functions made for each was a tenth of what that costs. */
 class CommandLane<State, Command, Event extends Message, R extends Rejection>
   implements CommandQueue<State, Command, Event, R>
 {

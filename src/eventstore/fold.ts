@@ -33,7 +33,7 @@ export function emptyFold<State>(initial: State): Folded<State> {
 }
 
 /**
- * Folds a commit in. One that was folded before is ignored, since a lane and a reader may meet the same commit.
+ * Folds a commit in. One that was folded before is ignored, since a command queue and a reader may meet the same commit.
  * @throws UnknownEventType, CorruptCommit; the aggregate is then as before the commit
  */
 export function foldCommit<State, Command, Event extends Message, R extends Rejection>(

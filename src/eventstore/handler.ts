@@ -69,22 +69,22 @@ export function createHandler(deps: HandlerDeps): Handler {
       },
     });
   const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
-  const lanes = new Map<string, unknown>();
-  const laneDeps = { log, states, runtime, settings, observer };
-  const forget = (stream: StreamRef) => lanes.delete(keyOf(stream));
+  const queues = new Map<string, unknown>();
+  const queueDeps = { log, states, runtime, settings, observer };
+  const forget = (stream: StreamRef) => queues.delete(keyOf(stream));
 
-  function laneOf<S, C, E extends Message, R extends Rejection>(
+  function queueOf<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
     stream: StreamRef,
   ): CommandQueue<S, C, E, R> {
     const key = keyOf(stream);
-    let lane = lanes.get(key);
-    if (lane === undefined) {
-      lane = createCommandQueue(decider, stream, laneDeps, forget);
-      lanes.set(key, lane);
+    let queue = queues.get(key);
+    if (queue === undefined) {
+      queue = createCommandQueue(decider, stream, queueDeps, forget);
+      queues.set(key, queue);
     }
     // The key names the category, and a category has one decider.
-    return lane as CommandQueue<S, C, E, R>;
+    return queue as CommandQueue<S, C, E, R>;
   }
 
   return {
@@ -93,7 +93,7 @@ export function createHandler(deps: HandlerDeps): Handler {
     execute: async (decider, id, command, meta, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
       const asked = { command, meta, expected: options.expected ?? 'any' };
-      return laneOf(decider, stream).submit(asked, options.assumeNew ?? false);
+      return queueOf(decider, stream).submit(asked, options.assumeNew ?? false);
     },
 
     load: async (decider, id, options = {}) => {

@@ -75,7 +75,7 @@ export interface ScanOptions {
 
 /** The log: every event there is. Two implementations pass one contract suite: NATS and memory. */
 export interface Log {
-  /** Random id of this life of the log, made when it was created or restored; stamped on what derives from positions. */
+  /** A random id, made when the log is created or restored; stamped on everything that derives from positions. */
   readonly incarnation: string;
 
   /**

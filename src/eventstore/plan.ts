@@ -71,7 +71,7 @@ export function planCommands<State, Command, Event extends Message, R extends Re
       decider,
       folded,
       ask,
-      { state, born: decisions.length > 0, now },
+      { state, exists: decisions.length > 0 || folded.version > 0, now },
       inThisCommit,
       asked,
     );
@@ -88,7 +88,7 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
   decider: Decider<State, Command, Event, R>,
   folded: Folded<State>,
   ask: Asked<Command>,
-  { state, born, now }: { readonly state: State; readonly born: boolean; readonly now: number },
+  { state, exists, now }: { readonly state: State; readonly exists: boolean; readonly now: number },
   inThisCommit: ReadonlyMap<string, number> | undefined,
   asked: readonly Asked<Command>[],
 ): Planned<State, Event, R> {
@@ -100,7 +100,7 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
     const first = asked[twin]?.meta.fingerprint ?? new Uint8Array();
     return sameFingerprint(first, fingerprint) ? { kind: 'same-as', index: twin } : { kind: 'key-reused' };
   }
-  if (!holds(ask.expected, folded.version, born)) return { kind: 'mismatch' };
+  if (!holds(ask.expected, folded.version, exists)) return { kind: 'mismatch' };
   try {
     const outcome = decider.decide(ask.command, state);
     if (!isEvents(outcome)) return { kind: 'rejected', rejection: outcome };
@@ -117,9 +117,8 @@ function isEvents<Event, R>(outcome: readonly Event[] | R): outcome is readonly 
   return Array.isArray(outcome);
 }
 
-function holds(expected: Expectation, version: number, born: boolean): boolean {
+function holds(expected: Expectation, version: number, exists: boolean): boolean {
   if (expected === 'any') return true;
-  const exists = born || version > 0;
   if (expected === 'none') return !exists;
   return expected === 'exists' ? exists : expected === version;
 }

@@ -36,16 +36,16 @@ export function sealSnapshot(incarnation: string, folded: Folded<unknown>): Uint
   return bytes;
 }
 
-/** The snapshot in the bytes; `undefined` when they are damaged, of another format, or of another life of the log. */
+/** The snapshot in the bytes; `undefined` when they are damaged, of another format, or of another incarnation. */
 export function openSnapshot<State>(incarnation: string, bytes: Uint8Array): Folded<State> | undefined {
   if (bytes.length < CONTENT_AT || bytes[0] !== FORMAT) return undefined;
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (crc32(view.subarray(LENGTH_AT)) !== view.readUInt32LE(CHECKSUM_AT)) return undefined;
   const clonedTo = CONTENT_AT + view.readUInt32LE(LENGTH_AT);
   try {
-    const [life, state, version, count] = deserialize(view.subarray(CONTENT_AT, clonedTo)) as Content;
+    const [of, state, version, count] = deserialize(view.subarray(CONTENT_AT, clonedTo)) as Content;
     const commands = commandLogOf(count, view.subarray(clonedTo));
-    if (life !== incarnation || commands === undefined) return undefined;
+    if (of !== incarnation || commands === undefined) return undefined;
     // The key names the fold that made it, so the state has that fold's type.
     return { state: state as State, version, commands, confirmedAt: 0 };
   } catch {

@@ -54,16 +54,16 @@ export function lastUntil(store: MemoryBucketStore, key: string, end: number): R
 /** Every row that lives now, in the order of their last write. */
 export async function* liveRows(
   store: MemoryBucketStore,
-  place: Sender,
+  sender: Sender,
   { prefix = '', signal }: { prefix?: string; signal?: AbortSignal } = {},
 ): AsyncGenerator<Row, void> {
-  await arrive(place, `list ${store.name}`);
+  await arrive(sender, `list ${store.name}`);
   const rows = store.writes.filter(
     (row) => row.value.length > 0 && row.key.startsWith(prefix) && store.last(row.key) === row,
   );
   for (const [index, row] of rows.entries()) {
     if (signal?.aborted) return;
-    if (index > 0 && index % CHUNK === 0) await arrive(place, `list ${store.name} further`);
+    if (index > 0 && index % CHUNK === 0) await arrive(sender, `list ${store.name} further`);
     yield row;
   }
 }
@@ -71,10 +71,10 @@ export async function* liveRows(
 /** The last write of every key, tombstones too, and then each write; one that is overtaken on the way may be left out. */
 export async function* changes(
   store: MemoryBucketStore,
-  place: Sender,
+  sender: Sender,
   { signal, caughtUp }: { signal: AbortSignal; caughtUp?: () => void },
 ): AsyncGenerator<Row, void> {
-  await arrive(place, `watch ${store.name}`);
+  await arrive(sender, `watch ${store.name}`);
   const start = store.writes.length;
   let told = false;
   let seen = 0;
@@ -85,7 +85,7 @@ export async function* changes(
     }
     if (seen >= store.writes.length) {
       await store.grown.next(signal);
-      if (!signal.aborted) await arrive(place, `change of ${store.name}`);
+      if (!signal.aborted) await arrive(sender, `change of ${store.name}`);
       continue;
     }
     const row = store.writes[seen++];
@@ -112,18 +112,18 @@ export function createMemoryBucket(name: string, options: MemoryBucketOptions = 
 /** Another process's handle on a shared bucket in memory. */
 export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucketOptions = {}): Bucket {
   const { world, actor = 'main', timeoutMs = 500, batches = true } = options;
-  const place: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  const sender: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
 
   const put = async (rows: readonly RowWrite[]): Promise<number | undefined> => {
     for (const row of rows) checkKey(store.name, row.key);
-    await arrive(place, `write ${rows.length === 1 ? rows[0]?.key : rows.length} to ${store.name}`);
+    await arrive(sender, `write ${rows.length === 1 ? rows[0]?.key : rows.length} to ${store.name}`);
     const lost = world && loseMessage(world, timeoutMs, () => store.put(rows));
     if (lost !== undefined) {
-      await place.runtime.sleep(timeoutMs);
+      await sender.runtime.sleep(timeoutMs);
       throw new OutcomeUnknown(`bucket ${store.name}`, timeoutMs, new Error(lost));
     }
     const revision = store.put(rows);
-    await answer(place, `${revision === undefined ? 'refused' : 'written'} in ${store.name}`);
+    await answer(sender, `${revision === undefined ? 'refused' : 'written'} in ${store.name}`);
     return revision;
   };
 
@@ -142,16 +142,16 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     name: store.name,
     get: async (key, { leader = false } = {}) => {
       checkKey(store.name, key);
-      await arrive(place, `get ${key} of ${store.name}`);
+      await arrive(sender, `get ${key} of ${store.name}`);
       const end = store.writes.length;
       const row = lastUntil(store, key, leader ? end : lagging(world, end));
-      await answer(place, `got ${key} of ${store.name}`);
+      await answer(sender, `got ${key} of ${store.name}`);
       return row;
     },
     write,
     writeAll: batches ? writeAll : undefined,
-    rows: (options) => liveRows(store, place, options),
-    watch: (options) => changes(store, place, options),
+    rows: (options) => liveRows(store, sender, options),
+    watch: (options) => changes(store, sender, options),
   };
 }
 
@@ -188,7 +188,7 @@ export function createMemoryBucketStores(
   return { stores: new Map(), make };
 }
 
-/** One process's access to the buckets; `handle` opens a store in that process's place. */
+/** One process's access to the buckets; `handle` opens a store as that process. */
 export function openMemoryBuckets(
   { stores, make }: MemoryBucketStores,
   handle: (store: MemoryBucketStore, traits: BucketTraits) => Bucket,

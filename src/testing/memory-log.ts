@@ -121,7 +121,7 @@ function firstAfter(entries: readonly Entry[], version: number): number {
   return low;
 }
 
-/** Where a handle lives: in a world, as one of its actors, or, without a world, in plain time without faults. */
+/** Who uses a handle: an actor of a world, or, without a world, somebody in plain time without faults. */
 export interface Sender {
   readonly world?: World | undefined;
   /** Name of the process that the handle belongs to. */
@@ -130,23 +130,23 @@ export interface Sender {
 }
 
 /** The way to the store and back; the faults of a network happen here. */
-export function createMemoryTransport(store: MemoryStore, place: Sender): GroupTransport {
+export function createMemoryTransport(store: MemoryStore, sender: Sender): GroupTransport {
   return {
-    publish: (outgoing, timeoutMs) => publish(store, place, outgoing, timeoutMs),
+    publish: (outgoing, timeoutMs) => publish(store, sender, outgoing, timeoutMs),
     commitsAfter: async (stream, version) => {
-      await arrive(place, 'read tail');
+      await arrive(sender, 'read tail');
       const next = store.ofStream(stream, version, Infinity, 1)[0];
-      await answer(place, 'tail read');
+      await answer(sender, 'tail read');
       return next === undefined ? undefined : { commitId: next.commitId, version: next.position };
     },
     lastVersions: async (streams) => {
-      await arrive(place, 'read last versions');
-      const until = lagging(place.world, store.head());
+      await arrive(sender, 'read last versions');
+      const until = lagging(sender.world, store.head());
       const found = streams.flatMap((stream) => {
         const last = store.ofStream(stream, 0, until, Infinity).at(-1);
         return last === undefined ? [] : [[keyOf(stream), last.position] as const];
       });
-      await answer(place, 'last versions read');
+      await answer(sender, 'last versions read');
       return new Map(found);
     },
   };
@@ -166,11 +166,11 @@ export async function answer({ world, actor }: Sender, label: string): Promise<v
 
 async function publish(
   store: MemoryStore,
-  place: Sender,
+  sender: Sender,
   outgoing: readonly OutgoingCommit[],
   timeoutMs: number,
 ): Promise<PublishOutcome> {
-  const { world, actor, runtime } = place;
+  const { world, actor, runtime } = sender;
   const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
   const put = (): number | undefined => store.putAll(outgoing);
   if (world === undefined) return outcomeOf(put());
@@ -214,7 +214,7 @@ const BATCH = 100;
 /** Reads a store in order, as `Log.scan` says. */
 export async function* scanStore(
   store: MemoryStore,
-  place: Sender,
+  sender: Sender,
   options: ScanOptions,
 ): AsyncGenerator<LogBatch, void> {
   const { after, filter = {}, follow = false, signal } = options;
@@ -223,7 +223,7 @@ export async function* scanStore(
   let position = after;
   // As on the server: a reader for whom nothing is there learns at once that it is at the end.
   if (after < end && remaining(after) === 0) {
-    await arrive(place, `scan after ${after}`);
+    await arrive(sender, `scan after ${after}`);
     yield { commits: [], pending: 0 };
   }
   while (!signal?.aborted && position < end) {
@@ -231,9 +231,9 @@ export async function* scanStore(
       await store.grown.next(signal);
       continue;
     }
-    await arrive(place, `scan after ${position}`);
+    await arrive(sender, `scan after ${position}`);
     if (signal?.aborted) return;
-    const commits = readBatch(store, filter, disturbed(place, after, position), end);
+    const commits = readBatch(store, filter, disturbed(sender, after, position), end);
     position = commits.upTo;
     if (commits.matching.length > 0) yield { commits: commits.matching, pending: remaining(position) };
   }
@@ -309,11 +309,11 @@ export function createMemoryLog(options: MemoryLogOptions & MemoryStoreOptions =
 /** Another process's handle on a shared log in memory. */
 export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}): Log {
   const { world, actor, pageSize, groupCommit, spoil, ...limits } = { ...DEFAULTS, ...options };
-  const place: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
-  const honest = createMemoryTransport(store, place);
+  const sender: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  const honest = createMemoryTransport(store, sender);
   const single = spoil?.(honest) ?? honest;
-  const transport = groupCommit === true ? grouped(single, place) : single;
-  const resolve = { ...limits, runtime: place.runtime };
+  const transport = groupCommit === true ? grouped(single, sender) : single;
+  const resolve = { ...limits, runtime: sender.runtime };
 
   return {
     incarnation: store.incarnation,
@@ -321,26 +321,26 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
     appendAll: (entries) => appendResolved(transport, entries, resolve),
     read: async (stream, { after, confirm }): Promise<StreamPage> => {
       checkStream(stream);
-      await arrive(place, `read ${stream.category}/${stream.id} after ${after}`);
+      await arrive(sender, `read ${stream.category}/${stream.id} after ${after}`);
       const until = confirm ? store.head() : lagging(world, store.head());
       const commits = store.ofStream(stream, after, until, pageSize);
       const more = commits.length === pageSize;
-      await answer(place, `page of ${commits.length}`);
+      await answer(sender, `page of ${commits.length}`);
       return { commits, confirmedEnd: confirm && !more, more };
     },
     at: async (position) => {
-      await arrive(place, `read position ${position}`);
+      await arrive(sender, `read position ${position}`);
       const commit = store.at(position);
-      await answer(place, 'position read');
+      await answer(sender, 'position read');
       return commit;
     },
     head: async () => {
-      await arrive(place, 'read head');
+      await arrive(sender, 'read head');
       const head = store.head();
-      await answer(place, `head ${head}`);
+      await answer(sender, `head ${head}`);
       return head;
     },
-    scan: (options) => scanStore(store, place, options),
+    scan: (options) => scanStore(store, sender, options),
   };
 }
 

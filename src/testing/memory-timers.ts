@@ -38,17 +38,17 @@ export function createMemoryTimerStore(): MemoryTimerStore {
 /** One process's handle on timers in memory: as with those on NATS, they fire at least once, one at a time. */
 export function openMemoryTimers(store: MemoryTimerStore, options: MemoryTimersOptions): Timers {
   const { runtime, world, actor = 'main', timeoutMs = 500 } = options;
-  const place: Sender = { world, actor, runtime };
+  const sender: Sender = { world, actor, runtime };
 
   const send = async (label: string, apply: () => void): Promise<void> => {
-    await arrive(place, label);
+    await arrive(sender, label);
     const lost = world && loseMessage(world, timeoutMs, apply);
     if (lost !== undefined) {
       await runtime.sleep(timeoutMs);
       throw new OutcomeUnknown(label, timeoutMs, new Error(lost));
     }
     apply();
-    await answer(place, `${label}, done`);
+    await answer(sender, `${label}, done`);
   };
 
   return {
@@ -65,7 +65,7 @@ export function openMemoryTimers(store: MemoryTimerStore, options: MemoryTimersO
     },
     deliver: (handle) => {
       const abort = new AbortController();
-      const ended = deliverUntil(abort.signal, store, place, options, handle);
+      const ended = deliverUntil(abort.signal, store, sender, options, handle);
       return {
         stop: async () => {
           abort.abort();
@@ -79,26 +79,26 @@ export function openMemoryTimers(store: MemoryTimerStore, options: MemoryTimersO
 async function deliverUntil(
   signal: AbortSignal,
   store: MemoryTimerStore,
-  place: Sender,
+  sender: Sender,
   options: MemoryTimersOptions,
   handle: (fired: Fired) => Promise<void>,
 ): Promise<void> {
-  const { runtime } = place;
+  const { runtime } = sender;
   const { ackWaitMs = 5_000, retryBaseMs = 500, retryCapMs = 60_000 } = options;
   while (!signal.aborted) {
     const next = earliest(store);
     const now = runtime.now();
     if (next === undefined || next[1].due > now) {
-      await untilDueOrChanged(signal, store, place, next === undefined ? undefined : next[1].due - now);
+      await untilDueOrChanged(signal, store, sender, next === undefined ? undefined : next[1].due - now);
       continue;
     }
     const [name, armed] = next;
     armed.due = now + ackWaitMs;
     armed.attempts++;
     try {
-      await answer(place, `fired ${name}`);
+      await answer(sender, `fired ${name}`);
       await handle({ ...armed.timer, attempt: armed.attempts });
-      await answer(place, `acknowledge ${name}`);
+      await answer(sender, `acknowledge ${name}`);
       // Armed again meanwhile, it is another timer.
       if (store.armed.get(name) === armed) store.armed.delete(name);
     } catch {

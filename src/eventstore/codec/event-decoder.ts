@@ -36,9 +36,9 @@ export function decoderOf<Desc extends DescMessage>(schema: Desc): (bytes: Bytes
   const plan = planOf(schema, []);
   return (bytes) => {
     const at = bytes.byteOffset;
-    const lean = plan && readMessage(plan, { bytes: wholeBuffer(bytes), at }, at + bytes.length);
+    const fast = plan && readMessage(plan, { bytes: wholeBuffer(bytes), at }, at + bytes.length);
     // Made by the plan of this very schema.
-    return (lean as MessageShape<Desc> | undefined) ?? fromBinary(schema, plainBytes(bytes));
+    return (fast as MessageShape<Desc> | undefined) ?? fromBinary(schema, plainBytes(bytes));
   };
 }
 

@@ -8,7 +8,7 @@ import {
 
 /**
  * Encodes one kind of message into the bytes that `toBinary` gives, at a fifth of its time: reflection on each field is
- * most of what that costs. Like the lean decoder it knows what this log's events are made of, and leaves everything
+ * most of what that costs. Like the decoder it knows what this log's events are made of, and leaves everything
  * else, and everything that looks odd, to `toBinary`: huge messages, negative or huge integers, values of other types.
  * @returns an encoder that throws what `toBinary` throws
  */

@@ -102,7 +102,7 @@ export interface Manifest {
   /** Of JetLedger and of the server that it was taken with. */
   readonly toolVersion: string;
   readonly serverVersion: string;
-  /** The log's stream, its prefix, the life it was in, and its last position. */
+  /** The log's stream, its prefix, its incarnation, and its last position. */
   readonly log: {
     readonly stream: string;
     readonly prefix: string;

@@ -6,7 +6,7 @@ import { INCARNATION_KEY, isStreamMissing } from '../../eventstore/index.ts';
 import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
 import { restoreStream } from './stream-copy.ts';
 
-/** Where the log's metadata says which life it was restored from. */
+/** Where the log's metadata says which incarnation it was restored from. */
 export const RESTORED_FROM_KEY = 'jetledger.restored-from';
 
 export interface PutBackOptions {
@@ -15,9 +15,9 @@ export interface PutBackOptions {
   readonly manifest: Manifest;
   /** Of every stream on the target. */
   readonly replicas: number;
-  /** The life that begins; must never have been used. */
+  /** The new one, of the restored log; must never have been used. */
   readonly incarnation: string;
-  /** Brings what holds positions into the new life; called before the log exists. */
+  /** Brings what holds positions into the new incarnation; called before the log exists. */
   readonly translate: () => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onStream?: (stream: BackedUpStream) => void;

@@ -80,25 +80,25 @@ export async function addToCache(
 ): Promise<ServerBinary> {
   await removeAbandoned(cacheDir);
   const scratch = join(cacheDir, `${TEMPORARY}${randomBytes(6).toString('hex')}`);
-  const parcel = join(scratch, 'parcel');
-  await mkdir(parcel, { recursive: true });
+  const complete = join(scratch, 'complete');
+  await mkdir(complete, { recursive: true });
   try {
     const program = await fetch(scratch);
     const version = await readVersion(program);
     if (!isAtLeast(version, MINIMUM_VERSION)) {
       throw new Error(`it is version ${version}, and ${MINIMUM_VERSION} or later is needed`);
     }
-    await rename(program, join(parcel, PROGRAM));
-    return { path: await publish(parcel, join(cacheDir, version)), version };
+    await rename(program, join(complete, PROGRAM));
+    return { path: await publish(complete, join(cacheDir, version)), version };
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
-async function publish(parcel: string, target: string): Promise<string> {
+async function publish(complete: string, target: string): Promise<string> {
   const path = join(target, PROGRAM);
   try {
-    await rename(parcel, target);
+    await rename(complete, target);
   } catch (error) {
     // A folder that is there and not empty: another process was faster.
     await access(path).catch(() => {

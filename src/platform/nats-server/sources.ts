@@ -51,7 +51,7 @@ export async function download(
   const limit = new AbortController();
   const total = setTimeout(() => limit.abort(tooSlow('not complete', bounds.totalMs)), bounds.totalMs);
   let silence = setTimeout(() => limit.abort(tooSlow('no answer', bounds.firstByteMs)), bounds.firstByteMs);
-  const heard = (): void => {
+  const restartSilence = (): void => {
     clearTimeout(silence);
     silence = setTimeout(() => limit.abort(tooSlow('nothing more', bounds.idleMs)), bounds.idleMs);
   };
@@ -62,7 +62,7 @@ export async function download(
     let received = 0;
     const counted = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
       for await (const chunk of source) {
-        heard();
+        restartSilence();
         received += chunk.length;
         onBytes(describe(received, size));
         yield chunk;

@@ -6,7 +6,7 @@ export interface CommandOutput {
   readonly stderr: string;
 }
 
-/** Bounds and surroundings of one command. */
+/** Bounds, folder and environment of one command. */
 export interface CommandOptions {
   readonly timeoutMs: number;
   readonly cwd?: string;

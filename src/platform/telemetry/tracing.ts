@@ -144,17 +144,16 @@ let current: Tracing | undefined;
  * and the API's own stand-ins cost nothing.
  * @throws Error when it is on already
  */
-export function startTracing(config: Config, surroundings: TracingExtras): Tracing {
+export function startTracing(config: Config, extras: TracingExtras): Tracing {
   const { tracing } = config;
-  const exporter = exporterOf(config, surroundings);
+  const exporter = exporterOf(config, extras);
   const devTraces = tracing.devTraces > 0 ? createDevTraces({ traces: tracing.devTraces }) : undefined;
   const spanExport =
-    exporter &&
-    createSpanExport({ exporter, timeoutMs: tracing.exportTimeoutMs, ...onCollectorOf(surroundings) });
+    exporter && createSpanExport({ exporter, timeoutMs: tracing.exportTimeoutMs, ...onCollectorOf(extras) });
   const processors = [spanExport?.processor, devTraces?.processor].filter((each) => each !== undefined);
   if (processors.length === 0) return OFF;
   if (current !== undefined) throw new Error('Tracing is on already in this process.');
-  const provider = register(config, surroundings.version, processors);
+  const provider = register(config, extras.version, processors);
   current = tracingOf(provider, devTraces, spanExport);
   return current;
 }

@@ -68,7 +68,7 @@ export type Reply<State, Event extends Message, R extends Rejection> = Extract<
 >;
 
 /** Executes a command; outcomes that say nothing of the aggregate are thrown. @throws as `CommandHandler.execute`, CommandConflict, ProcessFault */
-export async function perform<State, Command, Event extends Message, R extends Rejection>(
+export async function executeCommand<State, Command, Event extends Message, R extends Rejection>(
   handler: CommandHandler,
   decider: Decider<State, Command, Event, R>,
   id: string,
@@ -88,7 +88,7 @@ export interface RetrySettings {
   readonly baseMs: number;
   /** The longest pause, in milliseconds. */
   readonly capMs: number;
-  /** After this many tries the event is parked. */
+  /** After this many tries the event becomes a dead letter. */
   readonly maxAttempts: number;
 }
 
@@ -102,7 +102,7 @@ export function isTransient(error: unknown): boolean {
   return error instanceof Error && 'retryable' in error && error.retryable === true;
 }
 
-/** Retries what is transient, later each time and with jitter, and parks the rest at once. */
+/** Retries what is transient, later each time and with jitter; the rest becomes a dead letter at once. */
 export function createOrderPolicy(runtime: Runtime, settings: Partial<RetrySettings> = {}): Policy {
   const { baseMs, capMs, maxAttempts } = { ...DEFAULTS, ...settings };
   return (error, attempt) =>

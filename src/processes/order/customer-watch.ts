@@ -3,7 +3,7 @@ import { type UserEvent, user } from '../../domain/user.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
 import type { ConsumedEvent, Reaction } from '../engine/index.ts';
 
-import { causedBy, createOrderPolicy, perform, type RetrySettings } from './commands.ts';
+import { causedBy, createOrderPolicy, executeCommand, type RetrySettings } from './commands.ts';
 import type { CustomerDirectory, OpenOrders } from './ports.ts';
 
 export interface CustomerWatchDeps {
@@ -33,7 +33,7 @@ export function createCustomerWatch(
       at: runtime.now(),
     } as const;
     // A refusal says that the order has ended or was shipped by now.
-    await perform(handler, order, orderId, command, causedBy(position, why, 'cancel'));
+    await executeCommand(handler, order, orderId, command, causedBy(position, why, 'cancel'));
   }
 
   return {

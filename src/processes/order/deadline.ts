@@ -2,7 +2,7 @@ import { order } from '../../domain/order.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
 import type { Timer, Timers } from '../engine/index.ts';
 
-import { causedByTimer, perform } from './commands.ts';
+import { causedByTimer, executeCommand } from './commands.ts';
 import type { OpenOrders } from './ports.ts';
 
 /** The kind of the timer that ends an order whose payment did not come in time. */
@@ -13,7 +13,7 @@ export function createDeadline(deps: { readonly handler: CommandHandler; readonl
   return async function expire({ id, at }: Timer): Promise<void> {
     // That it fired is proof that the time has come; this process's own clock may be behind.
     const command = { type: 'expire' as const, at: Math.max(at, deps.runtime.now()) };
-    await perform(deps.handler, order, id, command, causedByTimer(`${PAYMENT_DEADLINE}/${id}/${at}`));
+    await executeCommand(deps.handler, order, id, command, causedByTimer(`${PAYMENT_DEADLINE}/${id}/${at}`));
   };
 }
 

@@ -4,7 +4,7 @@ import type { ConsumedEvent, Delivery, Timers } from '../engine/index.ts';
 
 import type { NotificationOutbox } from '../notification/port.ts';
 import type { PaymentProvider } from '../payment/port.ts';
-import { causedBy, ProcessFault, perform } from './commands.ts';
+import { causedBy, executeCommand, ProcessFault } from './commands.ts';
 import type { CustomerDirectory } from './ports.ts';
 import type { OrderEffect } from './react.ts';
 
@@ -20,11 +20,11 @@ export interface OrderProcessDeps {
   readonly aroundStep?: AroundStep;
 }
 
-/** Runs an effect; may hand on an occasion of its own to hear of what is reported. */
+/** Executes an effect; may hand on a context of its own, to be told what is reported. */
 export type AroundStep = (
   effect: OrderEffect,
-  occasion: EffectContext,
-  run: (occasion: EffectContext) => Promise<void>,
+  context: EffectContext,
+  run: (context: EffectContext) => Promise<void>,
 ) => Promise<void>;
 
 /** An event of an order, and the means to act on it. */
@@ -57,7 +57,7 @@ export function effectContextOf(
   const report: EffectContext['report'] = async (purpose, command) => {
     // Spreading forgets which member of the union it was; only the time was missing.
     const timed = { ...command, at: deps.runtime.now() } as OrderCommand;
-    const reply = await perform(deps.handler, order, stream.id, timed, meta(purpose));
+    const reply = await executeCommand(deps.handler, order, stream.id, timed, meta(purpose));
     // A late report changes nothing and is not refused; what is refused needs a person.
     if (reply.outcome === 'rejected') throw new ProcessFault(`${stream.id}: ${reply.rejection.message}`);
   };

@@ -19,29 +19,29 @@ import {
  * Does what an effect says. Safe to repeat at any time and by any worker, also by one that comes late.
  * @throws what the ports throw, CommandConflict, ProcessFault
  */
-export async function execute(effect: OrderEffect, occasion: EffectContext): Promise<void> {
-  const { orderId, deps } = occasion;
+export async function execute(effect: OrderEffect, context: EffectContext): Promise<void> {
+  const { orderId, deps } = context;
   switch (effect.type) {
     case 'validate-customer':
-      return validateCustomer(effect.userId, occasion);
+      return validateCustomer(effect.userId, context);
     case 'reserve-stock':
-      return reserveStock(effect.items, occasion);
+      return reserveStock(effect.items, context);
     case 'authorise-payment':
-      return authorisePayment(effect, occasion);
+      return authorisePayment(effect, context);
     case 'capture-payment':
-      return capturePayment(occasion);
+      return capturePayment(context);
     case 'release-stock':
-      return releaseStock(effect.items, occasion);
+      return releaseStock(effect.items, context);
     case 'return-payment':
-      return returnPayment(occasion);
+      return returnPayment(context);
     case 'ship-stock':
-      return shipStock(effect.items, occasion);
+      return shipStock(effect.items, context);
     case 'arm-deadline':
       return deps.timers.arm({ kind: PAYMENT_DEADLINE, id: orderId, at: effect.at });
     case 'disarm-deadline':
       return deps.timers.disarm(PAYMENT_DEADLINE, orderId);
     case 'notify':
-      return notify(effect.kind, occasion);
+      return notify(effect.kind, context);
   }
 }
 
@@ -50,8 +50,8 @@ const UNFIT = {
   deactivated: ['customer/deactivated', "The customer's account is deactivated."],
 } as const;
 
-async function validateCustomer(userId: string, occasion: EffectContext): Promise<void> {
-  const { position, deps, report, reject } = occasion;
+async function validateCustomer(userId: string, context: EffectContext): Promise<void> {
+  const { position, deps, report, reject } = context;
   const purpose = 'validate-customer';
   const status = await deps.directory.customer(userId, position);
   if (status === 'active') {
@@ -72,26 +72,26 @@ export function createOrderProcess(
   retries: Partial<RetrySettings> = {},
 ): Reaction<OrderEvent> {
   const { aroundStep } = deps;
-  const step = (effect: OrderEffect, occasion: EffectContext): Promise<void> =>
+  const executed = (effect: OrderEffect, context: EffectContext): Promise<void> =>
     aroundStep === undefined
-      ? execute(effect, occasion)
-      : aroundStep(effect, occasion, (own) => execute(effect, own));
+      ? execute(effect, context)
+      : aroundStep(effect, context, (own) => execute(effect, own));
   return {
     ...orderProcess,
     policy: createOrderPolicy(deps.runtime, retries),
     handle: async (delivery) => {
       for (const consumed of delivery.events) {
         const { state } = await deps.handler.load(order, delivery.stream.id);
-        const occasion = effectContextOf(deps, delivery, consumed);
-        await all(react(consumed.event, state).map((effect) => () => step(effect, occasion)));
+        const context = effectContextOf(deps, delivery, consumed);
+        await all(react(consumed.event, state).map((effect) => () => executed(effect, context)));
       }
     },
   };
 }
 
 /**
- * Runs every one, also after a failure: that stock cannot be released is no reason to keep the customer's money.
- * @throws the first failure, rather one that a retry may mend than one that parks the event
+ * Executes every one, also after a failure: that stock cannot be released is no reason to keep the customer's money.
+ * @throws the first failure, rather one that a retry may mend than one that makes a dead letter
  */
 async function all(runs: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];

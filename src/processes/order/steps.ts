@@ -1,7 +1,7 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
 import type { Notification } from '../notification/port.ts';
-import { ProcessFault, perform } from './commands.ts';
+import { executeCommand, ProcessFault } from './commands.ts';
 import type { EffectContext } from './effect-context.ts';
 import type { Item, OrderEffect } from './react.ts';
 
@@ -9,11 +9,11 @@ import type { Item, OrderEffect } from './react.ts';
  * Reserves line after line; the first refusal rejects the order. What was reserved before it is released because of
  * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two lines.
  */
-export async function reserveStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
-  const { orderId, deps, meta, report, reject } = occasion;
+export async function reserveStock(items: readonly Item[], context: EffectContext): Promise<void> {
+  const { orderId, deps, meta, report, reject } = context;
   for (const { sku, quantity } of items) {
     const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
-    const reply = await perform(deps.handler, product, sku, command, meta('reserve-stock'));
+    const reply = await executeCommand(deps.handler, product, sku, command, meta('reserve-stock'));
     if (reply.outcome !== 'rejected') continue;
     const [code, reason] =
       reply.rejection.code === 'product/insufficient-stock'
@@ -25,14 +25,14 @@ export async function reserveStock(items: readonly Item[], occasion: EffectConte
 }
 
 /** Releases what is reserved on every line and bars the order from each, then records that on the order. */
-export async function releaseStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
-  await forEachProduct(items, occasion, 'releaseStock', 'release-stock');
-  return occasion.report('release-stock', { type: 'recordStockReleased' });
+export async function releaseStock(items: readonly Item[], context: EffectContext): Promise<void> {
+  await forEachProduct(items, context, 'releaseStock', 'release-stock');
+  return context.report('release-stock', { type: 'recordStockReleased' });
 }
 
 /** Takes what is reserved out of the warehouse. */
-export function shipStock(items: readonly Item[], occasion: EffectContext): Promise<void> {
-  return forEachProduct(items, occasion, 'shipStock', 'ship-stock');
+export function shipStock(items: readonly Item[], context: EffectContext): Promise<void> {
+  return forEachProduct(items, context, 'shipStock', 'ship-stock');
 }
 
 async function forEachProduct(
@@ -43,7 +43,7 @@ async function forEachProduct(
 ): Promise<void> {
   for (const { sku } of items) {
     const command = { type, orderId, at: deps.runtime.now() };
-    const reply = await perform(deps.handler, product, sku, command, meta(purpose));
+    const reply = await executeCommand(deps.handler, product, sku, command, meta(purpose));
     if (reply.outcome === 'rejected') throw new ProcessFault(`${sku}: ${reply.rejection.message}`);
   }
 }
@@ -54,9 +54,9 @@ type Authorisation = Extract<OrderEffect, { type: 'authorise-payment' }>;
 const GIVEN_UP = ['payment', 'payment/cancelled', 'The payment was cancelled at the provider.'] as const;
 
 /** Makes the intent known and authorises it. The order's id is the payment's key, for ever. */
-export async function authorisePayment(effect: Authorisation, occasion: EffectContext): Promise<void> {
-  const { orderId: key, report, reject } = occasion;
-  const { payments } = occasion.deps;
+export async function authorisePayment(effect: Authorisation, context: EffectContext): Promise<void> {
+  const { orderId: key, report, reject } = context;
+  const { payments } = context.deps;
   const { amountMinor, currency, token } = effect;
   await payments.createIntent({ key, amountMinor, currency, token });
   const result = await payments.authorise(key);
@@ -73,9 +73,9 @@ export async function authorisePayment(effect: Authorisation, occasion: EffectCo
 }
 
 /** Takes the money; only the provider's own word confirms the order. */
-export async function capturePayment(occasion: EffectContext): Promise<void> {
-  const { orderId: key, report, reject } = occasion;
-  const result = await occasion.deps.payments.capture(key);
+export async function capturePayment(context: EffectContext): Promise<void> {
+  const { orderId: key, report, reject } = context;
+  const result = await context.deps.payments.capture(key);
   switch (result.outcome) {
     case 'captured': {
       const { paymentId, amountMinor, currency } = result;
@@ -92,9 +92,9 @@ export async function capturePayment(occasion: EffectContext): Promise<void> {
  * Ends the payment at the provider for ever, before anything else is asked: whatever a late worker still sends under
  * this key is refused there. Money that was taken already, perhaps unknown to the order, is given back (protocol 11).
  */
-export async function returnPayment(occasion: EffectContext): Promise<void> {
-  const { orderId: key, report } = occasion;
-  const { payments } = occasion.deps;
+export async function returnPayment(context: EffectContext): Promise<void> {
+  const { orderId: key, report } = context;
+  const { payments } = context.deps;
   const cancelled = await payments.cancel(key);
   if (cancelled.outcome === 'cancelled') {
     const { paymentId } = cancelled;
@@ -107,8 +107,8 @@ export async function returnPayment(occasion: EffectContext): Promise<void> {
 type Kind = Extract<OrderEffect, { type: 'notify' }>['kind'];
 
 /** Puts the notification of an event on its stream; its id derives from the event. */
-export async function notify(kind: Kind, occasion: EffectContext): Promise<void> {
-  const { orderId, position, consumed, deps } = occasion;
+export async function notify(kind: Kind, context: EffectContext): Promise<void> {
+  const { orderId, position, consumed, deps } = context;
   // Whose order it is never changes, so any knowledge of it will do.
   const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
   if (state.status === 'absent') throw new ProcessFault(`There is no order ${orderId} to tell of.`);

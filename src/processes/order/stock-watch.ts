@@ -3,7 +3,7 @@ import { type ProductEvent, product } from '../../domain/product.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 
-import { causedBy, createOrderPolicy, ProcessFault, perform, type RetrySettings } from './commands.ts';
+import { causedBy, createOrderPolicy, executeCommand, ProcessFault, type RetrySettings } from './commands.ts';
 
 export const stockWatch = { name: 'stock-watch', sources: [product] } as const;
 
@@ -27,7 +27,7 @@ export function createStockWatch(
         if (!isLeftOver(state, version, position)) continue;
         const command = { type: 'releaseStock' as const, orderId, at: runtime.now() };
         const meta = causedBy(position, consumed, `release-left-over/${orderId}`);
-        const reply = await perform(handler, product, stream.id, command, meta);
+        const reply = await executeCommand(handler, product, stream.id, command, meta);
         if (reply.outcome === 'rejected') throw new ProcessFault(`${stream.id}: ${reply.rejection.message}`);
       }
     },

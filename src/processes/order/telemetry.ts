@@ -32,15 +32,18 @@ const STEPS: Readonly<Record<StepEffect, { readonly span: string; readonly step:
  * error of the program, is shown as failed with its code and its sentence: a reader of the trace looks for it.
  */
 export function traceSteps(tracer: Tracer): AroundStep {
-  return async (effect, occasion, run) => {
+  return async (effect, effectContext, run) => {
     const above = activeTrace();
     const named = (STEPS as Readonly<Record<string, (typeof STEPS)[StepEffect]>>)[effect.type];
-    if (named === undefined || above === undefined || !isSampled(above)) return run(occasion);
+    if (named === undefined || above === undefined || !isSampled(above)) return run(effectContext);
     const parent = context.active();
-    const attributes: Attributes = { [ATTRIBUTES.step]: named.step, [ATTRIBUTES.orderId]: occasion.orderId };
+    const attributes: Attributes = {
+      [ATTRIBUTES.step]: named.step,
+      [ATTRIBUTES.orderId]: effectContext.orderId,
+    };
     const span = tracer.startSpan(named.span, { attributes }, parent);
     try {
-      await within(parent, span, () => run(watched(occasion, span, tracer)));
+      await within(parent, span, () => run(watched(effectContext, span, tracer)));
       span.end();
     } catch (error) {
       endFailed(span, error);
@@ -49,16 +52,16 @@ export function traceSteps(tracer: Tracer): AroundStep {
   };
 }
 
-/** The occasion, with its step's span told what is reported to the order. */
-function watched(occasion: EffectContext, span: Span, tracer: Tracer): EffectContext {
-  const { report, reject } = occasion;
+/** The effect context, with its step's span told what is reported to the order. */
+function watched(effectContext: EffectContext, span: Span, tracer: Tracer): EffectContext {
+  const { report, reject } = effectContext;
   return {
-    ...occasion,
+    ...effectContext,
     report: async (purpose, command) => {
       if (command.type === 'recordPaymentRefunded') span.updateName('refund_payment');
       if (command.type !== 'recordCaptured') return report(purpose, command);
       // With the money taken the order is confirmed, in one commit.
-      return confirming(tracer, occasion, () => report(purpose, command));
+      return confirming(tracer, effectContext, () => report(purpose, command));
     },
     reject: (purpose, step, code, reason) => {
       span.setAttribute(ATTRIBUTES.reason, code);
@@ -87,8 +90,8 @@ async function confirming(
 /** The provider's own codes are among them, and nobody knows how many it has. */
 const MAX_CODES = 40;
 
-/** Where an order stands after an event; undefined for events that are only steps on the way. */
-interface Standing {
+/** What an order became by an event. */
+interface StatusChange {
   readonly status: string;
   readonly step: string;
   readonly code: string;
@@ -107,23 +110,23 @@ export function meterOrders(meter: Meter): EngineObserver {
   return {
     outcome: ({ consumer, commit }, outcome) => {
       if (outcome !== 'handled' || consumer !== 'order-process') return;
-      for (const { status, step, code } of standingsOf(commit)) {
+      for (const { status, step, code } of statusChangesOf(commit)) {
         orders.add(1, { status, step, code: bounded(code) });
       }
     },
   };
 }
 
-function standingsOf(commit: Work['commit']): Standing[] {
+function statusChangesOf(commit: Work['commit']): StatusChange[] {
   if (commit.stream.category !== order.category) return [];
   const { decode } = codecOf<OrderEvent>(order);
   return commit.decisions.flatMap(({ events }) =>
-    events.flatMap((stored) => standingOf(decode(stored)) ?? []),
+    events.flatMap((stored) => statusChangeOf(decode(stored)) ?? []),
   );
 }
 
-function standingOf(event: OrderEvent): Standing | undefined {
-  const plain = (status: string): Standing => ({ status, step: '', code: '' });
+function statusChangeOf(event: OrderEvent): StatusChange | undefined {
+  const plain = (status: string): StatusChange => ({ status, step: '', code: '' });
   switch (event.$typeName) {
     case 'jetledger.order.v1.OrderPlaced':
       return plain('placed');
