@@ -161,8 +161,7 @@ export const TECHNICAL = {
   'position/not-in-log': {
     status: 412,
     title: 'Position is not in this log',
-    detail:
-      'It is of another life of the event log, which was restored since, or beyond its end: read again without it.',
+    detail: 'It is from before the event log was restored, or beyond its end: read again without it.',
   },
   'stream/too-old': {
     status: 410,

@@ -29,7 +29,7 @@ export function readOptionsOf(
   log: Pick<Log, 'head'>,
 ): ReadOptions | Promise<ReadOptions> {
   const token = minPositionOf(request);
-  // Its life of the log was checked before the route was called.
+  // Its incarnation was checked before the route was called.
   const minPosition = token === undefined ? undefined : Number.parseInt(token, 10);
   const wait = waitSecondsOf(request.headers.prefer);
   if (wait !== undefined) reply.header('preference-applied', `wait=${wait}`);

@@ -33,9 +33,9 @@ Examples:
         print(json ? JSON.stringify({ consumer: name, known, paused: action === 'pause' }) : told);
         return known ? 0 : 1;
       }
-      const standings = await admin.status();
-      if (json) print(JSON.stringify(standings, null, 2));
-      else for (const line of linesOf(standings)) print(line);
+      const reports = await admin.status();
+      if (json) print(JSON.stringify(reports, null, 2));
+      else for (const line of linesOf(reports)) print(line);
       return 0;
     } finally {
       await nats.close();
@@ -64,9 +64,9 @@ export function consumersArguments(args: readonly string[]): {
 }
 
 /** One line for each consumer. */
-export function linesOf(standings: readonly ConsumerReport[]): readonly string[] {
-  if (standings.length === 0) return ['No consumer has ever run.'];
-  return standings.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
+export function linesOf(reports: readonly ConsumerReport[]): readonly string[] {
+  if (reports.length === 0) return ['No consumer has ever run.'];
+  return reports.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
     const behind = lag === 0 ? 'up to date' : `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
     const state = paused ? '  paused' : '';
     return `${consumer.padEnd(16)}  ${behind}, ${parked} parked, ${groups.held} of ${groups.of} groups held${state}`;

@@ -332,7 +332,7 @@ export async function progressChecks(config: Config, nats: Nats, log: Log): Prom
 export function viewFinding({ view, state, lag, position, checkpointAt }: ViewReport, now: number): Finding {
   const check = `view ${view}`;
   const rebuild = `Run: jetledger rebuild ${view}`;
-  if (state === 'foreign') return fail(check, 'it was filled from another life of the log', rebuild);
+  if (state === 'foreign') return fail(check, 'it was filled from another incarnation of the log', rebuild);
   if (state === 'never-run') {
     return warn(check, 'it was never run', 'Start a service with the role projections.');
   }
@@ -353,10 +353,10 @@ export function viewFinding({ view, state, lag, position, checkpointAt }: ViewRe
 }
 
 async function consumerFindings(config: Config, nats: Nats, log: Log): Promise<readonly Finding[]> {
-  const standings = await buildAdmin(config, nats, log).consumers.status();
-  if (standings.length === 0)
+  const reports = await buildAdmin(config, nats, log).consumers.status();
+  if (reports.length === 0)
     return [warn('consumers', 'none has ever run', 'Start a service with the role processes.')];
-  return standings.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
+  return reports.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
     const check = `consumer ${consumer}`;
     const detail = `${lag} behind, ${parked} parked, ${groups.held} of ${groups.of} groups held`;
     if (paused) return warn(check, `${detail}, paused`, `Run: jetledger consumers resume ${consumer}`);

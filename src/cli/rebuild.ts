@@ -131,7 +131,7 @@ Examples:
       const deps = { log: feed.log, buckets, runtime, settings };
       await interruptible(async (signal) => {
         for (const projection of request.chosen) {
-          await perform({ ...deps, projection }, request, { signal, print });
+          await rebuildAsAsked({ ...deps, projection }, request, { signal, print });
         }
       });
       return 0;
@@ -147,7 +147,7 @@ interface Terminal {
   readonly print: (line: string) => void;
 }
 
-async function perform(
+async function rebuildAsAsked(
   deps: RebuildDeps,
   { mode, id, json, ...request }: RebuildRequest,
   { signal, print }: Terminal,

@@ -14,9 +14,8 @@ export const restoreCommand: Command = {
   usage: '<folder> [--json]',
   summary: 'Bring a backup back on a server that has no log.',
   help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log,
-a bucket or a stream of JetLedger already is refused. The log comes back as a new life of its own (incarnation): what
-was handed out before (position tokens, cursors of lists) is refused instead of misread, views and snapshots are
-folded anew. What fails or is interrupted is undone. users.emailKey must be the key that the log was made with.
+a bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out
+before (position tokens, cursors of lists) is refused instead of misread, views and snapshots are folded anew. What fails or is interrupted is undone. users.emailKey must be the key that the log was made with.
 
   --json   print what was restored as JSON
 
@@ -93,14 +92,14 @@ async function restoreAll(
   say: (line: string) => void,
 ): Promise<void> {
   const { prefix, replicas } = config.log;
-  const lives = { from: manifest.log.incarnation, to: incarnation, last: manifest.log.last };
+  const incarnations = { from: manifest.log.incarnation, to: incarnation, last: manifest.log.last };
   await putBack({
     connection: nats.connection,
     folder,
     manifest,
     replicas,
     incarnation,
-    translate: () => translateEngine(bucketsOf(config, nats), prefix, lives),
+    translate: () => translateEngine(bucketsOf(config, nats), prefix, incarnations),
     signal,
     onStream: ({ name, what, state }) =>
       say(`restored  ${name.padEnd(20)} ${state.messages} messages  (${what})`),

@@ -48,7 +48,7 @@ function linesOf({ server, log, views, consumers, timers, notifications, snapsho
   return [
     `server         ${server.name}, version ${server.version}`,
     `log            ${log.stream}: position ${log.position}, ${log.commits} commits, ${size(log.bytes)}, ${log.replicas} replica(s)${led}${missing}`,
-    `               life ${log.incarnation}${restored}`,
+    `               incarnation ${log.incarnation}${restored}`,
     ...views.map(viewLine),
     ...consumerLines(consumers).map((line) => `consumer       ${line}`),
     `timers         ${timers.armed} armed, ${timers.overdue} overdue`,

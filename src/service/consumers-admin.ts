@@ -65,11 +65,11 @@ export async function readConsumerReports(deps: ReportDeps): Promise<readonly Co
   if (shared === undefined) return [];
   const { counts, paused, leases } = await readShared(shared);
   const parkedOf = await countParked(parked);
-  const standings: ConsumerReport[] = [];
+  const reports: ConsumerReport[] = [];
   for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
     const { lag, oldest } = await backlogOf(deps, cursors, consumer, groups);
-    standings.push({
+    reports.push({
       consumer,
       lag,
       lagSeconds: oldest === undefined ? 0 : Math.max(0, (deps.runtime.now() - oldest.at) / 1_000),
@@ -79,7 +79,7 @@ export async function readConsumerReports(deps: ReportDeps): Promise<readonly Co
       groups: { of, held: groups.filter((group) => leases.has(groupKey(consumer, group))).length },
     });
   }
-  return standings;
+  return reports;
 }
 
 /** The names of all consumers that ever ran. @throws LogUnavailable */
@@ -185,10 +185,10 @@ export function createConsumersAdmin(
   return {
     status: async () => {
       const here = new Map(local().map((status) => [status.consumer, status]));
-      const standings = await readConsumerReports({ ...deps, consumers: reactionDescriptions });
-      return standings.map((standing) => {
-        const status = here.get(standing.consumer);
-        return status === undefined ? standing : { ...standing, here: status };
+      const reports = await readConsumerReports({ ...deps, consumers: reactionDescriptions });
+      return reports.map((report) => {
+        const status = here.get(report.consumer);
+        return status === undefined ? report : { ...report, here: status };
       });
     },
     pause: (consumer, by) => ifKnown(consumer, () => control.pause(consumer, by)),

@@ -24,7 +24,7 @@ interface MeteredView extends ViewStatus {
 
 /**
  * How the views stand, and where the log ends. Read from the log and the checkpoints, so every instance shows the same,
- * whether views run in it or not; but parked rows are known only where the view runs.
+ * whether views run in it or not; but dead letters are known only where the view runs.
  */
 export function meterViews(
   meter: Meter,
@@ -45,7 +45,7 @@ export function meterViews(
   const lag = gauge('view.lag.events', 'Commits of the log that a view has not stored yet');
   const seconds = gauge('view.lag.seconds', 'Age of the oldest of them', 's');
   const running = gauge('view.running', '1 while a view is at work, else 0');
-  const parked = gauge('view.parked_rows', 'Rows that are put aside');
+  const parked = gauge('view.parked_rows', 'Rows that are dead letters');
   const reading = cachedReading(async () => {
     const statuses = await readModels.status();
     return Promise.all(
@@ -78,31 +78,31 @@ async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number)
 export function meterConsumers(
   meter: Meter,
   {
-    standings,
+    reports,
     local,
   }: {
-    readonly standings: () => Promise<readonly ConsumerReport[]>;
+    readonly reports: () => Promise<readonly ConsumerReport[]>;
     readonly local: () => readonly ConsumerStatus[];
   },
 ): void {
   const gauge = (name: string, description: string, unit = '') =>
     meter.createObservableGauge(`jetledger.consumer.${name}`, { description, unit });
-  const lag = gauge('lag.events', 'Commits that are stored and neither handled nor parked');
+  const lag = gauge('lag.events', 'Commits that are stored and neither handled nor dead letters');
   const seconds = gauge('lag.seconds', 'Age of the oldest of them', 's');
-  const parked = gauge('parked', 'Commits that are put aside');
+  const parked = gauge('parked', 'Commits that are dead letters');
   const retrying = gauge('retrying', 'Aggregates that wait for another try in this process');
   const stopped = gauge('stopped', '1 when the consumer has stopped for good in this process, else 0');
-  const reading = cachedReading(standings);
+  const reading = cachedReading(reports);
   meter.addBatchObservableCallback(
     async (result) => {
       for (const { consumer, ...status } of local()) {
         result.observe(retrying, status.retrying, { consumer });
         result.observe(stopped, status.stopped ? 1 : 0, { consumer });
       }
-      for (const { consumer, ...standing } of (await reading.get()) ?? []) {
-        result.observe(lag, standing.lag, { consumer });
-        result.observe(seconds, standing.lagSeconds, { consumer });
-        result.observe(parked, standing.parked, { consumer });
+      for (const { consumer, ...report } of (await reading.get()) ?? []) {
+        result.observe(lag, report.lag, { consumer });
+        result.observe(seconds, report.lagSeconds, { consumer });
+        result.observe(parked, report.parked, { consumer });
       }
     },
     [lag, seconds, parked, retrying, stopped],
@@ -185,7 +185,7 @@ export function startGauges(
   meterConnection(meter, nats.connection, requests.connected);
   meterNatsServers(meter, monitor);
   meterViews(meter, { log, readModels: readSide, now: systemRuntime.now });
-  meterConsumers(meter, { standings: buildAdmin(config, nats, log).consumers.status, local: consumers });
+  meterConsumers(meter, { reports: buildAdmin(config, nats, log).consumers.status, local: consumers });
   meterOverdueTimers(meter, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.
     const jsm = await jetstreamManager(nats.connection, { checkAPI: false, timeout: timeoutMs });

@@ -126,7 +126,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const runtime = systemRuntime;
   const timeoutMs = config.nats.requestTimeoutMs;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-  const { groups, parkAfterMs: spillMs } = config.processes;
+  const { groups, parkAfterMs: deadLetterAfterMs } = config.processes;
   await checkGroups({ buckets, prefix }, reactionDescriptions, groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
@@ -138,7 +138,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     buckets,
     runtime,
     consumers: consumersOf(deps, timers, payments),
-    settings: { prefix, groups, deadLetterAfterMs: spillMs, instance: config.service.name },
+    settings: { prefix, groups, deadLetterAfterMs, instance: config.service.name },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer: observerOf(deps),
   });

@@ -136,8 +136,8 @@ async function viewChecks(readModels: Followers['readSide'], stalls: StallWatch)
 
 function viewCheck({ running, lag, position, lastError }: ViewStatus, stalled: boolean): Check {
   const error = lastError === undefined ? '' : `, ${lastError}`;
-  const standing = stalled ? ', standing still' : '';
-  const detail = `position ${position}, ${lag} behind${standing}${error}`;
+  const still = stalled ? ', standing still' : '';
+  const detail = `position ${position}, ${lag} behind${still}${error}`;
   return { ok: running && !stalled && lag <= READY_LAG, detail };
 }
 

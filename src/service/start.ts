@@ -118,7 +118,7 @@ export async function startRoles(core: Core, lifecycle: Lifecycle): Promise<Part
   const changes = hasRole(config, 'api') || hasRole(config, 'processes');
   const commands = changes ? await openCommands(core, lifecycle) : undefined;
   const { readSide, stop } = buildReadSide(config, nats, log, logger, metering, tracer);
-  const kept = hearing(nats, 'their last rows and checkpoints were not written', stop);
+  const kept = failingIfAway(nats, 'their last rows and checkpoints were not written', stop);
   lifecycle.started('views', hasRole(config, 'projections') ? kept : stop);
   const consumers = await startConsumers(core, lifecycle, readSide, commands);
   const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
@@ -130,7 +130,10 @@ export async function startRoles(core: Core, lifecycle: Lifecycle): Promise<Part
 async function openCommands(core: Core, lifecycle: Lifecycle): Promise<Commands> {
   const { config, nats, log, logger, metering, tracing } = core;
   const handler = await buildHandler(config, nats, log, logger, metering, tracing?.tracer);
-  lifecycle.started('snapshots', hearing(nats, 'those that waited, if any, were not written', handler.close));
+  lifecycle.started(
+    'snapshots',
+    failingIfAway(nats, 'those that waited, if any, were not written', handler.close),
+  );
   const { emailKey } = nats;
   const settings = useCaseSettings(config);
   return { handler, useCases: createUseCases({ handler, runtime: systemRuntime, emailKey, settings }) };
@@ -146,13 +149,13 @@ async function startConsumers(
   // Loaded only where somebody reacts to events.
   const { startProcesses } = await import('./processes.ts');
   const processes = await startProcesses({ ...core, ...commands, readSide, tracer: core.tracing?.tracer });
-  const stop = hearing(core.nats, 'their last places in the log were not written', processes.stop);
+  const stop = failingIfAway(core.nats, 'their last places in the log were not written', processes.stop);
   lifecycle.started('processes', stop, () => underWay(processes.status()));
   return processes.status;
 }
 
 /** Closes what writes to NATS at its end, and fails when NATS is away then, so that it is told what is missing. */
-function hearing({ requests }: Core['nats'], missing: string, close: () => Promise<unknown>) {
+function failingIfAway({ requests }: Core['nats'], missing: string, close: () => Promise<unknown>) {
   return async (): Promise<void> => {
     await close();
     if (!requests.connected()) throw new Error(`NATS is away: ${missing}; the next start makes up for it`);

@@ -24,7 +24,7 @@ import { bucketsOf } from './with-nats.ts';
 /** How a view stands, from what it has stored. */
 export interface ViewReport {
   readonly view: string;
-  /** `never-run`; `foreign` = filled from another life of the log; `other-version` = folded by another version. */
+  /** `never-run`; `foreign` = filled from another incarnation of the log; `other-version` = folded by another version. */
   readonly state: 'sound' | 'never-run' | 'foreign' | 'other-version';
   readonly bucket?: string;
   readonly version?: string;
@@ -70,7 +70,7 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
   );
 }
 
-/** What stands beside the log on the server. */
+/** What the server holds besides the log. */
 export interface ServerReport {
   readonly server: { readonly version: string; readonly name: string; readonly cluster?: string | undefined };
   readonly log: {

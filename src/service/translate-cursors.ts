@@ -18,19 +18,19 @@ export interface Incarnations {
 }
 
 /**
- * Brings the engine's restored buckets into the log's new life, before the log exists and anybody can run: a cursor of
- * the copied life at or below the end of the copied log means the same commits in both, so it gets the new
+ * Brings the engine's restored buckets into the log's new incarnation, before the log exists and anybody can run: a
+ * cursor of the copied one at or below the end of the copied log means the same commits in both, so it gets the new
  * incarnation. Sessions and leases are those of processes that are gone.
- * @throws BackupError for a cursor of another life or beyond the log's end: it would skip commits
+ * @throws BackupError for a cursor of another incarnation or beyond the log's end: it would skip commits
  */
 export async function translateEngine(
   buckets: Pick<Buckets, 'open'>,
   prefix: string,
-  lives: Incarnations,
+  incarnations: Incarnations,
 ): Promise<void> {
   const names = bucketNames(prefix);
   const cursors = await buckets.open(names.cursors);
-  if (cursors !== undefined) await translateCursors(cursors, lives);
+  if (cursors !== undefined) await translateCursors(cursors, incarnations);
   const shared = await buckets.open(names.shared);
   if (shared === undefined) return;
   for await (const { key, revision } of shared.rows()) {
@@ -44,7 +44,9 @@ async function translateCursors(cursors: Bucket, { from, to, last }: Incarnation
     if (value === undefined) continue;
     const { key, revision, position } = row;
     if (value.incarnation !== from) {
-      throw new BackupError(`The cursor ${key} belongs to the log's life ${value.incarnation}, not ${from}.`);
+      throw new BackupError(
+        `The cursor ${key} belongs to the log's incarnation ${value.incarnation}, not ${from}.`,
+      );
     }
     if (value.high > last) {
       throw new BackupError(`The cursor ${key} is at ${value.high} and the copied log ends at ${last}.`);

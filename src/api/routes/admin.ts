@@ -53,9 +53,9 @@ export function markedBody({ marked, changed }: ParkedResult, dryRun: boolean): 
   return { dryRun, marked: marked.map(namesOf), changed: changed.map(namesOf) };
 }
 
-/** A consumer's standing with its times in ISO 8601. */
-export function consumerBody(standing: ConsumerReport): ConsumerBody {
-  const { consumer, lag, lagSeconds, oldest, parked, paused, groups, here } = standing;
+/** A consumer's report with its times in ISO 8601. */
+export function consumerBody(report: ConsumerReport): ConsumerBody {
+  const { consumer, lag, lagSeconds, oldest, parked, paused, groups, here } = report;
   return {
     consumer,
     lag,
@@ -113,8 +113,8 @@ function status(app: TypedApp, consumers: ConsumersAdmin): void {
     response: { ...plain(200, 'Consumers', 'All consumers that ever ran, by name.'), ...problemsOfRead() },
   };
   app.get('/v1/admin/consumers', { schema, config: { access: ACCESS.admin } }, async (_request, reply) => {
-    const standings = await consumers.status();
-    return reply.send({ items: standings.map(consumerBody) });
+    const reports = await consumers.status();
+    return reply.send({ items: reports.map(consumerBody) });
   });
 }
 
