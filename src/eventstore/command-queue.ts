@@ -6,7 +6,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from './errors.ts';
 import { emptyFold, type Folded } from './fold.ts';
 import type { Log } from './log.ts';
-import type { StoreObserver } from './observer.ts';
+import { observeAppend, type StoreObserver } from './observer.ts';
 import { type Answers, type Asked, answersOf, needsConfirmation, type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
@@ -140,8 +140,12 @@ class CommandLane<State, Command, Event extends Message, R extends Rejection>
   }
 
   #tellOfConflict(open: Batch<State, Command, Event, R>): void {
-    this.#deps.observer?.retried?.(this.#stream.category);
-    for (const { meta } of open) meta.decidedAgain?.();
+    const { observer } = this.#deps;
+    if (observer?.retried === undefined) return;
+    observer.retried(
+      this.#stream.category,
+      open.map(({ meta }) => meta),
+    );
   }
 
   #giveUp(batch: Batch<State, Command, Event, R>, actual: number): void {
@@ -165,9 +169,13 @@ class CommandLane<State, Command, Event extends Message, R extends Rejection>
   }
 
   async #append(plan: Plan<State, Event, R>, folded: Folded<State>): Promise<number | undefined> {
-    const { log, runtime, states } = this.#deps;
+    const { log, runtime, states, observer } = this.#deps;
     const startedAt = runtime.now();
-    const result = await log.append(this.#stream, plan.version, commitOf(runtime.id(), plan.decisions));
+    const [stream, expected] = [this.#stream, plan.version];
+    const commit = commitOf(runtime.id(), plan.decisions);
+    const result = await observeAppend(observer, [{ stream, expected, commit }], () =>
+      log.append(stream, expected, commit),
+    );
     if (!result.appended) return undefined;
     // A reader may have folded this very commit in while its answer was under way.
     if (folded.version === plan.version) {

@@ -16,8 +16,6 @@ export interface CommandMeta {
   readonly actor: string;
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
-  /** Told each time that it is decided again because another process was faster; not stored. */
-  readonly decidedAgain?: (() => void) | undefined;
 }
 
 export interface ExecuteOptions {

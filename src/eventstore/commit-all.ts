@@ -6,7 +6,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { EventStoreError } from './errors.ts';
 import type { Folded } from './fold.ts';
 import type { Log } from './log.ts';
-import type { StoreObserver } from './observer.ts';
+import { observeAppend, type StoreObserver } from './observer.ts';
 import { type Plan, planCommands } from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
@@ -103,7 +103,7 @@ export function createCommitAll(deps: CommitAllDeps) {
       foundEarlier = plans.some(isStored);
       if (answer !== undefined && answer !== 'unconfirmed') return answer;
       if (answer === undefined) {
-        const result = await append(open, plans);
+        const result = await append(open, plans, meta);
         if (Array.isArray(result)) return { outcome: 'accepted', versions: result, repeated: false };
         lost = result;
       }
@@ -117,21 +117,24 @@ export function createCommitAll(deps: CommitAllDeps) {
   };
 
   /** The versions, or the part whose expectation did not hold. */
-  async function append(open: readonly OpenPart[], plans: readonly AnyPlan[]): Promise<number[] | OpenPart> {
+  async function append(
+    open: readonly OpenPart[],
+    plans: readonly AnyPlan[],
+    meta: CommandMeta,
+  ): Promise<number[] | OpenPart> {
     const commitId = runtime.id();
     const writing = open.flatMap((part, index) => {
       const plan = plans[index];
       return plan === undefined || plan.decisions.length === 0 ? [] : [{ part, plan, index }];
     });
-    const result = await log.appendAll(
-      writing.map(({ part, plan }) => ({
-        stream: part.stream,
-        expected: plan.version,
-        commit: create(CommitSchema, { commitId, decisions: [...plan.decisions] }),
-      })),
-    );
+    const entries = writing.map(({ part, plan }) => ({
+      stream: part.stream,
+      expected: plan.version,
+      commit: create(CommitSchema, { commitId, decisions: [...plan.decisions] }),
+    }));
+    const result = await observeAppend(observer, entries, () => log.appendAll(entries));
     if (!result.appended) {
-      observer?.retried?.(result.conflict.category);
+      observer?.retried?.(result.conflict.category, [meta]);
       const loser = open.find((p) => keyOf(p.stream) === keyOf(result.conflict));
       if (loser === undefined) throw new RangeError(`${keyOf(result.conflict)} is not part of the commit`);
       return loser;

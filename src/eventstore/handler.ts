@@ -5,7 +5,7 @@ import { type CommandQueue, type CommandQueueSettings, createCommandQueue } from
 import { type CommitAllResult, createCommitAll, type Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
 import type { Log } from './log.ts';
-import type { StoreObserver } from './observer.ts';
+import { observeCommand, type StoreObserver, typeOfCommand } from './observer.ts';
 import { repeatedAnswer } from './plan.ts';
 import type { Runtime } from './runtime.ts';
 import {
@@ -57,6 +57,7 @@ export interface Handler extends CommandHandler {
 export function createHandler(deps: HandlerDeps): Handler {
   const settings = { ...defaultHandlerSettings, ...deps.settings };
   const { log, runtime, observer } = deps;
+  const isWatched = observer?.aroundCommand !== undefined || observer?.done !== undefined;
   const snapshots =
     deps.snapshots &&
     createSnapshots({
@@ -69,6 +70,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       },
     });
   const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
+  const commitAll = createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts, observer });
   const queues = new Map<string, unknown>();
   const queueDeps = { log, states, runtime, settings, observer };
   const forget = (stream: StreamRef) => queues.delete(keyOf(stream));
@@ -91,9 +93,15 @@ export function createHandler(deps: HandlerDeps): Handler {
     close: async () => snapshots?.close(),
 
     execute: async (decider, id, command, meta, options = {}) => {
-      const stream = checkStream({ category: decider.category, id });
-      const asked = { command, meta, expected: options.expected ?? 'any' };
-      return queueOf(decider, stream).submit(asked, options.assumeNew ?? false);
+      const { category } = decider;
+      const execute = (own: CommandMeta) => {
+        const stream = checkStream({ category, id });
+        const asked = { command, meta: own, expected: options.expected ?? 'any' };
+        return queueOf(decider, stream).submit(asked, options.assumeNew ?? false);
+      };
+      if (!isWatched) return execute(meta);
+      const call = { category, id, command: typeOfCommand(command), together: undefined, meta };
+      return observeCommand(observer, call, execute);
     },
 
     load: async (decider, id, options = {}) => {
@@ -106,7 +114,12 @@ export function createHandler(deps: HandlerDeps): Handler {
       return { state: folded.state, version: folded.version };
     },
 
-    commitAll: createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts, observer }),
+    commitAll: async (parts, meta) => {
+      if (!isWatched) return commitAll(parts, meta);
+      const { category = '', id = '' } = parts[0]?.stream ?? {};
+      const call = { category, id, command: 'commitAll', together: parts.length, meta };
+      return observeCommand(observer, call, (own) => commitAll(parts, own));
+    },
 
     find: async (decider, id, meta) => {
       const stream = checkStream({ category: decider.category, id });

@@ -36,7 +36,7 @@ export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from '
 export { createPlainRequests } from './nats/plain-requests.ts';
 export { createRequests, type Requests } from './nats/requests.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
-export type { StoreObserver } from './observer.ts';
+export { combineObservers, type StoreObserver } from './observer.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
 export {
   checkStream,
@@ -48,11 +48,10 @@ export {
   type StreamRef,
   slotOf,
 } from './stream.ts';
-export { watchHandler } from './telemetry/command-observer.ts';
-export { logCommands } from './telemetry/logs.ts';
-export { labelSets, meterCommands, meterLog, meterStore } from './telemetry/metrics.ts';
+export { logStore } from './telemetry/logs.ts';
+export { labelSets, meterStore } from './telemetry/metrics.ts';
 export { ATTRIBUTES, endFailed, markFailed, messaging, within } from './telemetry/spans.ts';
-export { traceHandler } from './telemetry/traces.ts';
+export { traceStore } from './telemetry/traces.ts';
 export {
   activeCommitId,
   activeTrace,

@@ -143,6 +143,8 @@ export interface Metering {
   stop(): Promise<void>;
 }
 
+/** First word of the name of every metric. */
+export const NAMESPACE = 'jetledger';
 const CATEGORIES = ['user', 'email', 'product', 'order'];
 
 /** Starts measuring as configured; undefined when nobody wants to know. */
@@ -156,7 +158,7 @@ export async function openMetering(config: Config, version: string): Promise<Met
   const loop = meterProcess(metrics.meter);
   return {
     meter: metrics.meter,
-    store: meterStore(metrics.meter, CATEGORIES),
+    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories: CATEGORIES }),
     scrape: enabled ? metrics.scrape : undefined,
     stop: async () => {
       loop.stop();

@@ -2,18 +2,17 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import {
+  combineObservers,
   createHandler,
   createNatsBuckets,
   createNatsSnapshotStore,
   ensureBucket,
   type Handler,
   type Log,
-  logCommands,
-  meterCommands,
-  meterLog,
+  logStore,
+  type StoreObserver,
   systemRuntime,
-  traceHandler,
-  watchHandler,
+  traceStore,
 } from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import {
@@ -45,10 +44,14 @@ export async function buildHandler(
     await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async', maxBytes });
   }
   const store = createNatsSnapshotStore({ requests, bucket, timeoutMs: config.nats.requestTimeoutMs });
-  const handler = createHandler({
-    log: metering === undefined ? log : meterLog(log, metering.meter),
+  return createHandler({
+    log,
     runtime: systemRuntime,
-    ...(metering && { observer: metering.store }),
+    observer: combineObservers<StoreObserver>(
+      tracer && traceStore({ tracer, prefix: names.prefix }),
+      logStore(logger),
+      metering?.store,
+    ),
     settings: commands,
     ...(snapshots.enabled
       ? {
@@ -61,12 +64,6 @@ export async function buildHandler(
         }
       : {}),
   });
-  const watched = watchHandler(handler, [
-    logCommands(logger),
-    ...(metering === undefined ? [] : [meterCommands(metering.meter)]),
-  ]);
-  // Outside of what watches, so that the watchers' lines name the command's span.
-  return tracer === undefined ? watched : traceHandler(watched, { tracer, prefix: names.prefix });
 }
 
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */

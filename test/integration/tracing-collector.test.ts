@@ -8,7 +8,7 @@ import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { traceHandler } from '../../src/eventstore/telemetry/traces.ts';
+import { traceStore } from '../../src/eventstore/telemetry/traces.ts';
 import { startTracing, type Tracing } from '../../src/platform/telemetry/tracing.ts';
 import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
 import { users } from '../../src/projections/views/users.ts';
@@ -98,9 +98,9 @@ function traced(change: (log: Log) => Partial<Log> = () => ({})): {
   const { tracer, flush } = tracing;
   if (tracer === undefined) throw new Error('tracing is off');
   const memory = createMemoryLog();
-  const inner = createHandler({ log: { ...memory, ...change(memory) }, runtime: systemRuntime });
+  const log = { ...memory, ...change(memory) };
   return {
-    handler: traceHandler(inner, { tracer, prefix: 'jl' }),
+    handler: createHandler({ log, runtime: systemRuntime, observer: traceStore({ tracer, prefix: 'jl' }) }),
     spans: async () => {
       await flush();
       return exporter.getFinishedSpans();

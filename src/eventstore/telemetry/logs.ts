@@ -1,6 +1,6 @@
 import { EventStoreError } from '../errors.ts';
+import type { CommandDone, StoreObserver } from '../observer.ts';
 import { parseTrace } from '../trace-context.ts';
-import type { CommandDone } from './command-observer.ts';
 
 /** What is needed of a logger; pino fits. */
 export interface CommandLogger {
@@ -12,17 +12,19 @@ export interface CommandLogger {
 
 /**
  * A line for each command: at debug what became of it, at warn what others or the infrastructure prevented, at error
- * what only a defect explains. Holds ids and codes, never what a command carries; for `watchHandler`.
+ * what only a defect explains. Holds ids and codes, never what a command carries.
  */
-export function logCommands(logger: CommandLogger): (done: CommandDone) => void {
-  return (done) => {
-    const level = levelOf(done.outcome, done.error);
-    if (!logger.isLevelEnabled(level)) return;
-    const { error, ms, traceparent, ...fields } = done;
-    const line = { ...fields, ms: Math.round(ms * 10) / 10, ...traceOf(traceparent) };
-    if (level === 'error') logger.error({ ...line, err: error }, 'command failed');
-    else if (error !== undefined) logger.warn({ ...line, reason: reasonOf(error) }, 'command not served');
-    else logger[level](line, 'command');
+export function logStore(logger: CommandLogger): Pick<Required<StoreObserver>, 'done'> {
+  return {
+    done: (done) => {
+      const level = levelOf(done.outcome, done.error);
+      if (!logger.isLevelEnabled(level)) return;
+      const { error, ms, traceparent, ...fields } = done;
+      const line = { ...fields, ms: Math.round(ms * 10) / 10, ...traceOf(traceparent) };
+      if (level === 'error') logger.error({ ...line, err: error }, 'command failed');
+      else if (error !== undefined) logger.warn({ ...line, reason: reasonOf(error) }, 'command not served');
+      else logger[level](line, 'command');
+    },
   };
 }
 

@@ -15,12 +15,8 @@ export const ATTRIBUTES = {
   attempt: 'jetledger.attempt',
   redriven: 'jetledger.redriven',
   redelivered: 'jetledger.redelivered',
-  step: 'jetledger.step',
-  orderId: 'jetledger.order.id',
-  reason: 'jetledger.reason',
   views: 'jetledger.views',
   view: 'jetledger.view',
-  problem: 'jetledger.problem.code',
 } as const;
 
 /** What every span of a message says of it. The system has two names while the conventions rename it. */

@@ -1,4 +1,3 @@
-import type { Message } from '@bufbuild/protobuf';
 import {
   type Attributes,
   type Context,
@@ -10,102 +9,48 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api';
-import type { CommandMeta, CommandResult } from '../command.ts';
-import type { Rejection } from '../decider.ts';
-import type { Handler } from '../handler.ts';
+import type { CommandMeta } from '../command.ts';
+import type { CommandAnswer, CommandCall, StoreObserver } from '../observer.ts';
 import { contextOf, isSampled, namesUnsampled, parseTrace, storedTraceOf } from '../trace-context.ts';
 import { ATTRIBUTES, endFailed, messaging, within } from './spans.ts';
 
 /**
- * A handler that makes a PRODUCER span of each command and stores that span's context with its decision, so that
- * whoever reads the decision can join the trace. A command of a trace that is not sampled is passed on as it is: its
- * decision stores the caller's context, and nobody records anything.
+ * A PRODUCER span for each command, whose context is stored with its decision, so that whoever reads the decision can
+ * join the trace. A command of a trace that is not sampled is passed on as it is: its decision stores the caller's
+ * context, and nobody records anything.
  * @param prefix first token of the log's subjects
  */
-export function traceHandler(
-  handler: Handler,
-  { tracer, prefix }: { tracer: Tracer; prefix: string },
-): Handler {
-  const begin = (name: string, meta: CommandMeta): Begun => {
-    const active = context.active();
-    const under = trace.getSpanContext(active);
-    if (under === undefined && namesUnsampled(meta.traceparent))
-      return { span: undefined, parent: active, meta };
-    // What is under way here; where nothing is, the trace that the caller has handed in with the command.
-    const above = under ?? parseTrace(meta);
-    if (above !== undefined && !isSampled(above)) {
-      return { span: undefined, parent: active, meta: meta.traceparent ? meta : withTrace(meta, above) };
-    }
-    const parent = under === undefined ? contextOf(above) : active;
-    const span = tracer.startSpan(name, { kind: SpanKind.PRODUCER }, parent);
-    return { span, parent, meta: withTrace(meta, span.spanContext()) };
-  };
-  const categories = new Map<string, Attributes>();
-  const aboutCategory = (category: string): Attributes => {
-    let about = categories.get(category);
-    if (about === undefined) {
-      about = { ...messaging('append', `${prefix}.${category}`), [ATTRIBUTES.category]: category };
-      categories.set(category, about);
-    }
-    return about;
-  };
+export function traceStore({ tracer, prefix }: { tracer: Tracer; prefix: string }): StoreObserver {
+  const describe = createDescribe(prefix);
 
-  const traced = async <Result extends CommandResult<unknown, Message, Rejection>>(
-    { span, parent, meta }: Traced,
-    category: string,
-    id: string,
-    execute: (stored: CommandMeta) => Promise<Result>,
-  ): Promise<Result> => {
-    let attempts = 1;
-    const decidedAgain = (): void => {
-      attempts++;
-    };
-    const describe = (): void => {
-      span.setAttributes(aboutCategory(category));
-      span.setAttribute(ATTRIBUTES.aggregateId, id);
-      span.setAttribute(ATTRIBUTES.attempts, attempts);
-    };
+  const traced = async <Answer extends CommandAnswer>(
+    call: CommandCall,
+    { span, parent, meta }: Begun & { readonly span: Span },
+    run: (call: CommandCall) => Promise<Answer>,
+  ): Promise<Answer> => {
     try {
-      const result = await inside(parent, span, () => execute({ ...meta, decidedAgain }));
+      const answer = await inside(parent, span, () => run(withMeta(call, meta)));
       if (span.isRecording()) {
-        describe();
-        tellOutcome(span, result);
+        describe(span, call, meta);
+        tellAnswer(span, call, answer);
       }
       span.end();
-      return result;
+      return answer;
     } catch (error) {
-      describe();
+      describe(span, call, meta);
       endFailed(span, error, { [ATTRIBUTES.outcome]: 'fault' });
       throw error;
     }
   };
 
   return {
-    load: handler.load,
-    find: handler.find,
-    close: handler.close,
-
-    execute: (decider, id, command, meta, options) => {
-      const { category } = decider;
-      const { span, parent, meta: stored } = begin(`${category}.${nameOf(command)}`, meta);
-      if (span === undefined) return handler.execute(decider, id, command, stored, options);
-      const execute = (own: CommandMeta) => handler.execute(decider, id, command, own, options);
-      return traced({ span, parent, meta: stored }, category, id, execute);
+    aroundCommand: (call, run) => {
+      const { span, parent, meta } = begin(tracer, call);
+      if (span === undefined) return run(meta === call.meta ? call : withMeta(call, meta));
+      return traced(call, { span, parent, meta }, run);
     },
-
-    commitAll: async (parts, meta) => {
-      const { span, parent, meta: stored } = begin('commit.all', meta);
-      if (span === undefined) return handler.commitAll(parts, stored);
-      const about: Attributes = { ...messaging('append', prefix), [ATTRIBUTES.commands]: parts.length };
-      try {
-        const result = await inside(parent, span, () => handler.commitAll(parts, stored));
-        span.setAttributes({ ...about, [ATTRIBUTES.outcome]: result.outcome });
-        span.end();
-        return result;
-      } catch (error) {
-        endFailed(span, error, { ...about, [ATTRIBUTES.outcome]: 'fault' });
-        throw error;
-      }
+    retried: (_category, commands) => {
+      for (const command of commands) if (command instanceof TracedMeta) command.attempts++;
     },
   };
 }
@@ -118,22 +63,49 @@ interface Begun {
   readonly meta: CommandMeta;
 }
 
-type Traced = Begun & { readonly span: Span };
+function begin(tracer: Tracer, { category, command, together, meta }: CommandCall): Begun {
+  const active = context.active();
+  const under = trace.getSpanContext(active);
+  if (under === undefined && namesUnsampled(meta.traceparent))
+    return { span: undefined, parent: active, meta };
+  // What is under way here; where nothing is, the trace that the caller has handed in with the command.
+  const above = under ?? parseTrace(meta);
+  if (above !== undefined && !isSampled(above)) {
+    const stored = meta.traceparent ? meta : new TracedMeta(meta, above);
+    return { span: undefined, parent: active, meta: stored };
+  }
+  const parent = under === undefined ? contextOf(above) : active;
+  const name = together === undefined ? `${category}.${command}` : 'commit.all';
+  const span = tracer.startSpan(name, { kind: SpanKind.PRODUCER }, parent);
+  return { span, parent, meta: new TracedMeta(meta, span.spanContext()) };
+}
+
+/** What accompanies a command, with the context of its span, which is stored; counts how often it is decided. */
+class TracedMeta implements CommandMeta {
+  readonly commandId: string;
+  readonly fingerprint: Uint8Array | undefined;
+  readonly correlationId: string | undefined;
+  readonly causationId: string | undefined;
+  readonly actor: string;
+  readonly traceparent: string;
+  readonly tracestate: string | undefined;
+  attempts = 1;
+
+  constructor(meta: CommandMeta, span: SpanContext) {
+    const { traceparent, tracestate = meta.tracestate } = storedTraceOf(span);
+    this.commandId = meta.commandId;
+    this.fingerprint = meta.fingerprint;
+    this.correlationId = meta.correlationId;
+    this.causationId = meta.causationId;
+    this.actor = meta.actor;
+    this.traceparent = traceparent;
+    this.tracestate = tracestate;
+  }
+}
 
 /** Field by field: Node 20 makes a hidden class of its own for each spread with more fields behind it. */
-function withTrace(meta: CommandMeta, span: SpanContext): CommandMeta {
-  const { commandId, fingerprint, correlationId, causationId, actor, decidedAgain } = meta;
-  const { traceparent, tracestate = meta.tracestate } = storedTraceOf(span);
-  return {
-    commandId,
-    fingerprint,
-    correlationId,
-    causationId,
-    actor,
-    traceparent,
-    tracestate,
-    decidedAgain,
-  };
+function withMeta({ category, id, command, together }: CommandCall, meta: CommandMeta): CommandCall {
+  return { category, id, command, together, meta };
 }
 
 /**
@@ -144,17 +116,36 @@ function inside<T>(parent: Context, span: Span, run: () => T): T {
   return parent !== ROOT_CONTEXT && parent === context.active() ? within(parent, span, run) : run();
 }
 
-function tellOutcome(span: Span, result: CommandResult<unknown, Message, Rejection>): void {
-  const { outcome } = result;
-  span.setAttribute(ATTRIBUTES.outcome, outcome === 'key-reused' ? 'key_reused' : outcome);
-  span.setAttribute(ATTRIBUTES.version, outcome === 'conflict' ? result.actual : result.version);
-  if (outcome === 'rejected') span.setAttribute(ATTRIBUTES.rejection, result.rejection.code);
-  if (outcome === 'accepted' && result.repeated) span.setAttribute(ATTRIBUTES.repeated, true);
+/** Says on a span which command it is of; of several that are stored together only how many. */
+function createDescribe(prefix: string): (span: Span, call: CommandCall, meta: CommandMeta) => void {
+  const categories = new Map<string, Attributes>();
+  const aboutCategory = (category: string): Attributes => {
+    let about = categories.get(category);
+    if (about === undefined) {
+      about = { ...messaging('append', `${prefix}.${category}`), [ATTRIBUTES.category]: category };
+      categories.set(category, about);
+    }
+    return about;
+  };
+  return (span, { category, id, together }, meta) => {
+    if (together !== undefined) {
+      span.setAttributes(messaging('append', prefix, { [ATTRIBUTES.commands]: together }));
+      return;
+    }
+    span.setAttributes(aboutCategory(category));
+    span.setAttribute(ATTRIBUTES.aggregateId, id);
+    if (meta instanceof TracedMeta) span.setAttribute(ATTRIBUTES.attempts, meta.attempts);
+  };
 }
 
-/** Deciders name their commands by `type`. */
-function nameOf(command: unknown): string {
-  const type =
-    typeof command === 'object' && command !== null && 'type' in command ? command.type : undefined;
-  return typeof type === 'string' ? type : 'command';
+function tellAnswer(span: Span, { together }: CommandCall, answer: CommandAnswer): void {
+  const { outcome, version, actual, rejection, repeated } = answer;
+  if (together !== undefined) {
+    span.setAttribute(ATTRIBUTES.outcome, outcome);
+    return;
+  }
+  span.setAttribute(ATTRIBUTES.outcome, outcome === 'key-reused' ? 'key_reused' : outcome);
+  span.setAttribute(ATTRIBUTES.version, version ?? actual ?? 0);
+  if (rejection !== undefined) span.setAttribute(ATTRIBUTES.rejection, rejection.code);
+  if (repeated === true) span.setAttribute(ATTRIBUTES.repeated, true);
 }

@@ -7,11 +7,13 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { type OrderEvent, order } from '../../domain/order.ts';
-import { ATTRIBUTES, activeTrace, codecOf, endFailed, isSampled, within } from '../../eventstore/index.ts';
+import { activeTrace, codecOf, endFailed, isSampled, within } from '../../eventstore/index.ts';
 import { boundedLabel, type EngineObserver, type Work } from '../engine/index.ts';
 
 import type { AroundStep, EffectContext } from './effect-context.ts';
 import type { OrderEffect } from './react.ts';
+
+const [STEP, ORDER_ID, REASON] = ['jetledger.step', 'jetledger.order.id', 'jetledger.reason'] as const;
 
 type Step = 'customer_validation' | 'inventory' | 'payment';
 type StepEffect = Exclude<OrderEffect['type'], 'arm-deadline' | 'disarm-deadline' | 'notify'>;
@@ -38,8 +40,8 @@ export function traceSteps(tracer: Tracer): AroundStep {
     if (named === undefined || above === undefined || !isSampled(above)) return run(effectContext);
     const parent = context.active();
     const attributes: Attributes = {
-      [ATTRIBUTES.step]: named.step,
-      [ATTRIBUTES.orderId]: effectContext.orderId,
+      [STEP]: named.step,
+      [ORDER_ID]: effectContext.orderId,
     };
     const span = tracer.startSpan(named.span, { attributes }, parent);
     try {
@@ -64,7 +66,7 @@ function watched(effectContext: EffectContext, span: Span, tracer: Tracer): Effe
       return confirming(tracer, effectContext, () => report(purpose, command));
     },
     reject: (purpose, step, code, reason) => {
-      span.setAttribute(ATTRIBUTES.reason, code);
+      span.setAttribute(REASON, code);
       span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
       return reject(purpose, step, code, reason);
     },
@@ -77,7 +79,7 @@ async function confirming(
   run: () => Promise<void>,
 ): Promise<void> {
   const parent = context.active();
-  const span = tracer.startSpan('confirm', { attributes: { [ATTRIBUTES.orderId]: orderId } }, parent);
+  const span = tracer.startSpan('confirm', { attributes: { [ORDER_ID]: orderId } }, parent);
   try {
     await within(parent, span, run);
     span.end();

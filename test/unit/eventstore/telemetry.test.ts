@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { part } from '../../../src/eventstore/commit-all.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
-import type { StoreObserver } from '../../../src/eventstore/observer.ts';
-import { type CommandDone, watchHandler } from '../../../src/eventstore/telemetry/command-observer.ts';
-import { type CommandLogger, logCommands } from '../../../src/eventstore/telemetry/logs.ts';
-import { meterCommands, meterLog, meterStore } from '../../../src/eventstore/telemetry/metrics.ts';
+import { type CommandDone, combineObservers, type StoreObserver } from '../../../src/eventstore/observer.ts';
+import { type CommandLogger, logStore } from '../../../src/eventstore/telemetry/logs.ts';
+import { meterStore } from '../../../src/eventstore/telemetry/metrics.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { testMeter } from '../../support/meter.ts';
 import { counter } from '../../support/toy.ts';
@@ -56,14 +56,50 @@ describe('the observer of the event store', () => {
   });
 });
 
-describe('a watched handler', () => {
+describe('several observers as one', () => {
+  it('nest their contexts, the first outside, are told in order, and hand on the work and its answer', async () => {
+    const told: string[] = [];
+    const noting = (name: string): StoreObserver => ({
+      aroundCommand: async (call, run) => {
+        told.push(`${name} begins ${call.meta.actor}`);
+        const answer = await run({ ...call, meta: { ...call.meta, actor: name } });
+        told.push(`${name} ends`);
+        return answer;
+      },
+      done: ({ outcome }) => told.push(`${name} ${outcome}`),
+    });
+    const { handler } = service({ observer: combineObservers(noting('a'), undefined, noting('b'), {}) });
+    const answer = await handler.execute(counter, 'a', add(1), meta('1'));
+    expect(answer).toMatchObject({ outcome: 'accepted' });
+    expect(told).toEqual(['a begins test', 'b begins a', 'a accepted', 'b accepted', 'b ends', 'a ends']);
+  });
+
+  it('pass on what is thrown', async () => {
+    const through: StoreObserver = { aroundCommand: (call, run) => run(call) };
+    const { handler } = service({
+      log: failing(createMemoryLog()),
+      observer: combineObservers(through, through),
+    });
+    await expect(handler.execute(counter, 'a', add(1), meta('1'))).rejects.toThrow(LogUnavailable);
+  });
+
+  it('wrap nothing that one alone listens to, and are one where there is one', () => {
+    const cached = (): void => undefined;
+    const only: StoreObserver = { cached };
+    expect(combineObservers(undefined, only)).toBe(only);
+    expect(combineObservers<StoreObserver>(only, { done: () => undefined }).cached).toBe(cached);
+    expect(combineObservers<StoreObserver>(only, { done: () => undefined }).loaded).toBeUndefined();
+  });
+});
+
+describe('the observer of commands', () => {
   const watchedBy = (log = createMemoryLog()) => {
     const done: CommandDone[] = [];
-    const { handler } = service({ log });
-    return { done, handler: watchHandler(handler, [(command) => done.push(command)]) };
+    const { handler } = service({ log, observer: { done: (command) => done.push(command) } });
+    return { done, handler };
   };
 
-  it('tells what became of each command, and answers as the handler does', async () => {
+  it('hears what became of each command, and the caller gets the same answer', async () => {
     const { done, handler } = watchedBy();
     const accepted = await handler.execute(counter, 'a', add(2), meta('1'));
     await handler.execute(counter, 'a', add(0), meta('2'));
@@ -78,20 +114,28 @@ describe('a watched handler', () => {
     ]);
   });
 
-  it('tells a fault with its code, and throws it', async () => {
+  it('hears of a fault with its code, and the caller gets it', async () => {
     const { done, handler } = watchedBy(failing(createMemoryLog()));
     await expect(handler.execute(counter, 'a', add(1), meta('1'))).rejects.toThrow(LogUnavailable);
     expect(done).toMatchObject([{ outcome: 'fault', code: 'log/unavailable', category: 'counter', id: 'a' }]);
   });
+
+  it('hears of several that are stored together once, as of the first', async () => {
+    const { done, handler } = watchedBy();
+    const parts = ['a', 'b'].map((id) => part(counter, id, add(1)));
+    expect(await handler.commitAll(parts, meta('1'))).toMatchObject({ outcome: 'accepted' });
+    const told = { category: 'counter', id: 'a', command: 'commitAll', outcome: 'accepted', version: 1 };
+    expect(done).toMatchObject([told]);
+  });
 });
+
+const COUNTER = { namespace: 'jetledger', categories: ['counter'] };
 
 describe('the metrics of commands and appends', () => {
   it('count by category, outcome and code, and events by type', async () => {
     await using numbers = await testMeter();
     const { meter, sum } = numbers;
-    const log = meterLog(createMemoryLog(), meter);
-    const { handler: bare } = service({ log, observer: meterStore(meter, ['counter']) });
-    const handler = watchHandler(bare, [meterCommands(meter)]);
+    const { handler } = service({ observer: meterStore(meter, COUNTER) });
     await handler.execute(counter, 'a', add(1), meta('1'));
     await handler.execute(counter, 'a', add(-9), meta('2'));
     expect(
@@ -108,16 +152,16 @@ describe('the metrics of commands and appends', () => {
   it('count appends that failed, and conflicts with what is decided again', async () => {
     await using numbers = await testMeter();
     const { meter, sum } = numbers;
-    const shared = createMemoryLog();
-    const log = meterLog(shared, meter);
-    const { handler, start } = service({ log, observer: meterStore(meter, ['counter']) });
+    const observer = meterStore(meter, COUNTER);
+    const log = createMemoryLog();
+    const { handler, start } = service({ log, observer });
     await handler.execute(counter, 'a', add(1), meta('1'));
     await start().execute(counter, 'a', add(1), meta('2'));
     await handler.execute(counter, 'a', add(1), meta('3'));
     expect(await sum('jetledger_append_duration_seconds_count', { outcome: 'conflict' })).toBe(1);
     expect(await sum('jetledger_command_retries_total', { category: 'counter' })).toBe(1);
     await expect(
-      service({ log: meterLog(failing(shared), meter) }).handler.execute(counter, 'b', add(1), meta('4')),
+      service({ log: failing(log), observer }).handler.execute(counter, 'b', add(1), meta('4')),
     ).rejects.toThrow();
     expect(await sum('jetledger_append_duration_seconds_count', { outcome: 'fault' })).toBe(1);
   });
@@ -143,8 +187,9 @@ describe('the lines of commands', () => {
       warn: write('warn'),
       error: write('error'),
     };
-    const log = logCommands(logger);
-    for (const each of done) log({ ...about, outcome: 'accepted', code: '', error: undefined, ...each });
+    const observer = logStore(logger);
+    for (const each of done)
+      observer.done({ ...about, outcome: 'accepted', code: '', error: undefined, ...each });
     return written;
   };
 
