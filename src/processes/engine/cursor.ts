@@ -71,9 +71,9 @@ export function createProgress(stored: EventPlace): Progress {
   };
 }
 
-/** What a cursor says: every commit of the group up to `high` is handled or parked, but the open ones. */
+/** What a cursor says: every commit of the group up to `high` is handled or a dead letter, but the open ones. */
 export interface CursorValue extends EventPlace {
-  /** The life of the log whose positions these are. */
+  /** The incarnation of the log whose positions these are. */
   readonly incarnation: string;
   /** Whose it is: session, takeover and number of the write. */
   readonly owner: string;

@@ -47,9 +47,9 @@ export function createDecode(sources: readonly EventSource[]): Decode {
     const events: ConsumedEvent<Message>[] = [];
     for (const decision of commit.decisions) {
       const { commandId, correlationId, actor, traceparent, tracestate } = decision;
-      const beside = { commandId, correlationId, actor, traceparent, tracestate };
+      const origin = { commandId, correlationId, actor, traceparent, tracestate };
       for (const stored of decision.events) {
-        events.push({ event: codec.decode(stored), ...beside, time: Number(decision.time) });
+        events.push({ event: codec.decode(stored), ...origin, time: Number(decision.time) });
       }
     }
     return { stream, position, commitId, events, attempt, redriven };
@@ -65,11 +65,11 @@ export function timeOf(commit: RecordedCommit): number {
   }
 }
 
-/** What came of one try: handled, try again, put aside, or stop the consumer. */
+/** What came of one try: handled, try again, make a dead letter of it, or stop the consumer. */
 export type Tried =
   | { readonly handled: true }
   | { readonly retryAfterMs: number; readonly error: unknown }
-  | { readonly park: unknown }
+  | { readonly deadLetter: unknown }
   | { readonly stop: unknown };
 
 /** Tries a commit once; never rejects. */
@@ -105,7 +105,7 @@ export function createHandle(deps: {
         return { stop: error };
       }
       tell('parked', error);
-      return { park: error };
+      return { deadLetter: error };
     }
   };
 }
@@ -145,7 +145,7 @@ export const orderedFeed: Feed = async function* ({ log, runtime, filter, after,
   }
 };
 
-/** Feeds a group's lanes from a floor on, until the signal fires. @param told hears how much is stored and not read */
+/** Feeds a group's lanes from a floor on, until the signal fires. @param told gets how much is stored and not read */
 export async function readGroup(
   deps: {
     readonly log: Log;
@@ -173,14 +173,14 @@ export async function readGroup(
 }
 
 /** What a group works with once it is owned. */
-export interface GroupParts {
+export interface OwnedGroup {
   readonly consumer: Reaction;
   readonly log: Log;
   readonly runtime: Runtime;
-  /** The bucket of parked commits. */
+  /** The bucket of the dead letters. */
   readonly bucket: Bucket;
   readonly index: DeadLetterIndex;
-  readonly park: DeadLetters;
+  readonly deadLetters: DeadLetters;
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
   readonly resumedAt: number;

@@ -26,12 +26,12 @@ export class GroupsDiffer extends EventStoreError {
   }
 }
 
-/** A bucket of parked commits that cannot write atomically. */
+/** A bucket of dead letters that cannot write atomically. */
 export class NoBatches extends EventStoreError {
   constructor(bucket: string) {
     super(
       'engine/no-batches',
-      `The bucket ${bucket} has no atomic batches; parked commits need a durable bucket with allow_atomic.`,
+      `The bucket ${bucket} has no atomic batches; dead letters need a durable bucket with allow_atomic.`,
     );
   }
 }

@@ -15,7 +15,7 @@ import { OwnershipLost } from './errors.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import type { EngineObserver } from './observer.ts';
 import { groupKey, type Session } from './ownership.ts';
-import { createPerform } from './perform.ts';
+import { createLaneDelivery } from './perform.ts';
 import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
@@ -30,7 +30,7 @@ export interface GroupRunner {
   stop(): Promise<void>;
   /** Begins nothing until it is called with false. */
   hold(held: boolean): void;
-  /** The parked commits of an aggregate have changed. */
+  /** The dead letters of an aggregate have changed. */
   look(stream: StreamRef): void;
   status(): GroupStatus;
 }
@@ -61,13 +61,13 @@ export interface GroupDeps {
   readonly release: () => Promise<void>;
 }
 
-interface Work {
+interface GroupWork {
   readonly lanes: Lanes;
   readonly redrives: Redrives;
   readonly cursor: Cursor;
 }
 
-/** Runs a group whose lease was just taken: claims its fences, loads what is parked, and reads on from its floor. */
+/** Runs a group whose lease was just taken: claims its fences, loads its dead letters, and reads on from its floor. */
 export function runGroup(deps: GroupDeps): GroupRunner {
   const { runtime, settings, consumer, group, session } = deps;
   const reading = new AbortController();
@@ -76,7 +76,7 @@ export function runGroup(deps: GroupDeps): GroupRunner {
     reading.abort();
     leaving.abort();
   };
-  let work: Work | undefined;
+  let work: GroupWork | undefined;
   let onHold = false;
   let pending = 0;
   let failure: { error?: unknown } = {};
@@ -156,11 +156,11 @@ async function takeOver(
   deps: GroupDeps,
   signal: AbortSignal,
   { lost, stopped }: { lost: (error: unknown) => void; stopped: (error: unknown) => void },
-): Promise<Work & { readonly after: number }> {
+): Promise<GroupWork & { readonly after: number }> {
   const { log, buckets, index, runtime, settings, consumer, group, session } = deps;
   const owner = { runtime, session, signal };
   const fence = fenceKey(consumer.name, group);
-  const park = await claimDeadLetters({ ...owner, bucket: buckets.parked, index, fence });
+  const deadLetters = await claimDeadLetters({ ...owner, bucket: buckets.parked, index, fence });
   const cursor = await claimCursor({
     ...owner,
     bucket: buckets.cursors,
@@ -171,7 +171,7 @@ async function takeOver(
     written: (low) => redrives.floor(low),
     lost,
   });
-  const { revision } = park;
+  const { revision } = deadLetters;
   await loadDeadLetters({
     ...owner,
     bucket: buckets.parked,
@@ -184,18 +184,18 @@ async function takeOver(
   const progress = createProgress(cursor.start);
   const stored = (): number => cursor.stored;
   const resumedAt = cursor.start.high;
-  const parts = {
+  const owned = {
     ...deps,
     bucket: buckets.parked,
-    park,
+    deadLetters,
     resumedAt,
     stored,
     alive: session.alive,
     signal,
     lost,
   };
-  const perform = createPerform(parts, deps.handle);
-  const lanes = createLanes({ runtime, settings, progress, perform, advanced: cursor.changed, stopped });
+  const deliver = createLaneDelivery(owned, deps.handle);
+  const lanes = createLanes({ runtime, settings, progress, deliver, advanced: cursor.changed, stopped });
   signal.addEventListener('abort', () => void lanes.halt(), { once: true });
   const redrives = createRedrives({ consumer: consumer.name, index, stored, nudge: lanes.nudge });
   return { lanes, redrives, cursor, after: progress.seen };

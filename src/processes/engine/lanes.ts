@@ -3,22 +3,22 @@ import type { Progress } from './cursor.ts';
 import type { EngineSettings } from './settings.ts';
 import { createSignal, pause } from './signal.ts';
 
-/** What the front of a lane is to be done with. */
+/** What a lane delivers: its first commit, or a dead letter of its aggregate. */
 export interface LaneTask {
   readonly stream: StreamRef;
-  /** The lane's commits in order; empty when only a parked one is to be looked at. */
+  /** The lane's commits in order; empty when only a dead letter is to be looked at. */
   readonly commits: readonly RecordedCommit[];
   /** 1, or one more than the tries that failed. */
   readonly attempt: number;
   /** When it failed for the first time, in milliseconds since the Unix epoch. */
   readonly failingSince?: number | undefined;
   /** Set when it must not be tried again: what it failed with last. */
-  readonly spilled?: { readonly error: unknown } | undefined;
+  readonly givenUp?: { readonly error: unknown } | undefined;
 }
 
 /** What came of it: so many commits are done; or one failed; or the consumer must stop. */
 export type LaneResult =
-  /** `again`: a parked commit was dealt with and there may be more. */
+  /** `again`: a dead letter was dealt with and there may be more. */
   | { readonly done: number; readonly again?: boolean }
   | { readonly retryAfterMs: number; readonly error: unknown }
   | { readonly stop: unknown };
@@ -29,7 +29,7 @@ export interface Lanes {
   admit(commit: RecordedCommit): Promise<void>;
   /** A position that does not concern the consumer. */
   pass(position: number): void;
-  /** Lets an aggregate's lane look at its parked commits. */
+  /** Lets an aggregate's lane look at its dead letters. */
   nudge(stream: StreamRef): void;
   /** Nothing more is begun until it is called with false. */
   hold(held: boolean): void;
@@ -55,7 +55,8 @@ export interface Lane {
   /** When the next try of its back-off is due, in milliseconds since the Unix epoch; 0 when it does not fail. */
   dueAt: number;
   failure: { readonly error: unknown; readonly firstAt: number } | undefined;
-  spilled: boolean;
+  /** Its first commit is not tried again but becomes a dead letter. */
+  isGivenUp: boolean;
   wake: AbortController | undefined;
 }
 
@@ -63,15 +64,15 @@ export interface LanesDeps {
   readonly runtime: Runtime;
   readonly settings: EngineSettings;
   readonly progress: Progress;
-  /** Does the front of a lane; never rejects. */
-  readonly perform: (task: LaneTask) => Promise<LaneResult>;
+  /** Delivers what is first in a lane; never rejects. */
+  readonly deliver: (task: LaneTask) => Promise<LaneResult>;
   /** Called when commits have become done. */
   readonly advanced: () => void;
   readonly stopped: (error: unknown) => void;
 }
 
 /** The lanes of a group, empty. */
-export function createLanes({ runtime, settings, progress, perform, advanced, stopped }: LanesDeps): Lanes {
+export function createLanes({ runtime, settings, progress, deliver, advanced, stopped }: LanesDeps): Lanes {
   const lanes = new Map<string, Lane>();
   const halted = new AbortController();
   /** Lanes that have failed and not succeeded since. */
@@ -95,7 +96,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
       tried: 0,
       dueAt: 0,
       failure: undefined,
-      spilled: false,
+      isGivenUp: false,
       wake: undefined,
     };
     if (!lanes.has(key)) {
@@ -116,8 +117,8 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     ready.push(lane);
     pump();
   };
-  const spill = (lane: Lane): void => {
-    lane.spilled = true;
+  const giveUp = (lane: Lane): void => {
+    lane.isGivenUp = true;
     lane.wake?.abort();
   };
   const run = async (lane: Lane): Promise<void> => {
@@ -126,9 +127,9 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     lane.nudged = false;
     lane.tried = queue.length;
     running++;
-    const spilled = lane.spilled ? failure : undefined;
-    const task = { stream, commits: queue, attempt, failingSince: failure?.firstAt, spilled };
-    const result = await perform(task);
+    const givenUp = lane.isGivenUp ? failure : undefined;
+    const task = { stream, commits: queue, attempt, failingSince: failure?.firstAt, givenUp };
+    const result = await deliver(task);
     running--;
     if (!halted.signal.aborted) settle(lane, result);
     else if ('done' in result) finish(lane, result.done);
@@ -150,7 +151,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     lane.attempt = 1;
     lane.dueAt = 0;
     lane.failure = undefined;
-    lane.spilled = false;
+    lane.isGivenUp = false;
     failing.delete(lane);
     finish(lane, done);
     if (lane.queue.length > 0 || lane.nudged || again) makeReady(lane);
@@ -173,13 +174,13 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     lane.state = 'waiting';
     lane.wake = new AbortController();
     failing.add(lane);
-    if (lane.queue.length > settings.laneHeld) spill(lane);
+    if (lane.queue.length > settings.laneHeld) giveUp(lane);
     room.raise();
     const left = firstAt + settings.deadLetterAfterMs - now;
     const rest = lane.queue.length > lane.tried ? 0 : lane.dueAt - now;
     await pause(runtime, Math.min(rest, left), lane.wake.signal);
     lane.wake = undefined;
-    if (runtime.now() - firstAt >= settings.deadLetterAfterMs) lane.spilled = true;
+    if (runtime.now() - firstAt >= settings.deadLetterAfterMs) lane.isGivenUp = true;
     if (!halted.signal.aborted) makeReady(lane);
   };
   /**
@@ -191,14 +192,14 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
     let oldest: Lane | undefined;
     for (const lane of failing) {
       // One is enough at a time.
-      if (lane.spilled) return;
+      if (lane.isGivenUp) return;
       const at = lane.queue[0]?.position;
       if (at === undefined) continue;
       taken += lane.queue.length;
       if (lane.state === 'waiting' && at < (oldest?.queue[0]?.position ?? Number.POSITIVE_INFINITY))
         oldest = lane;
     }
-    if (oldest !== undefined && taken * 2 > settings.maxHeld) spill(oldest);
+    if (oldest !== undefined && taken * 2 > settings.maxHeld) giveUp(oldest);
   };
 
   const end = async (): Promise<void> => {
@@ -218,7 +219,7 @@ export function createLanes({ runtime, settings, progress, perform, advanced, st
       held++;
       const lane = laneOf(commit.stream);
       lane.queue.push(commit);
-      if (lane.state === 'waiting' && lane.queue.length > settings.laneHeld) spill(lane);
+      if (lane.state === 'waiting' && lane.queue.length > settings.laneHeld) giveUp(lane);
       else lane.wake?.abort();
       pump();
     },

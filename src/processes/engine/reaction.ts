@@ -1,7 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { CorruptCommit, type EventSource, type StreamRef, UnknownEventType } from '../../eventstore/index.ts';
 
-/** One event with what was stored beside it. */
+/** One event with what was stored with it. */
 export interface ConsumedEvent<Event extends Message> {
   readonly event: Event;
   /** Of the decision that made it. */
@@ -15,7 +15,7 @@ export interface ConsumedEvent<Event extends Message> {
   readonly time: number;
 }
 
-/** One commit as a consumer is given it: the unit of order, of retries and of parking. */
+/** One commit as a consumer is given it: the unit of order, of retries and of dead letters. */
 export interface Delivery<Event extends Message> {
   readonly stream: StreamRef;
   readonly position: number;
@@ -29,18 +29,19 @@ export interface Delivery<Event extends Message> {
 
 /**
  * What to do about an error. `retry` tries the same commit again and holds back the later ones of its aggregate only;
- * `park` puts it aside with its reason, and the later ones behind it; `stop` ends the consumer.
+ * `dead-letter` makes a dead letter of it, with its reason, and of the later ones of its aggregate behind it; `stop` ends
+ * the consumer.
  */
 export type Verdict =
   | { readonly action: 'retry'; readonly afterMs: number }
-  | { readonly action: 'park' }
+  | { readonly action: 'dead-letter' }
   | { readonly action: 'stop' };
 
 /** @param attempt how often it was tried, 1 or more */
 export type Policy = (error: unknown, attempt: number) => Verdict;
 
 /**
- * Reacts to events: each commit at least once, in order for each aggregate, never at once with another commit of the
+ * Handles events: each commit at least once, in order for each aggregate, never at once with another commit of the
  * same aggregate. `handle` must therefore be safe to repeat: it derives its keys and command ids from the commit.
  */
 export interface Reaction<Event extends Message = Message> {
@@ -57,17 +58,17 @@ export interface BackoffPolicy {
   readonly random: () => number;
   readonly baseMs: number;
   readonly capMs: number;
-  /** Tries of a commit, the first included, before it is parked. */
+  /** Tries of a commit, the first included, before it becomes a dead letter. */
   readonly attempts: number;
 }
 
 /**
- * Retries with exponential backoff and jitter (half of the delay is random), a bounded number of times, then parks. What
- * cannot become better is parked at once: events that cannot be read, and errors that say `retryable: false`.
+ * Retries with exponential backoff and jitter (half of the delay is random), a bounded number of times; then it is a
+ * dead letter. What cannot become better is one at once: events that cannot be read, and errors that say `retryable: false`.
  */
 export function backoffPolicy({ random, baseMs, capMs, attempts }: BackoffPolicy): Policy {
   return (error, attempt) => {
-    if (isPermanent(error) || attempt >= attempts) return { action: 'park' };
+    if (isPermanent(error) || attempt >= attempts) return { action: 'dead-letter' };
     const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 20));
     return { action: 'retry', afterMs: Math.ceil(ceiling / 2 + (ceiling / 2) * random()) };
   };
@@ -81,7 +82,7 @@ function isPermanent(error: unknown): boolean {
 /** How a consumer stands in this process; of the groups that it holds here, unless said otherwise. */
 export interface ConsumerStatus {
   readonly consumer: string;
-  /** Commits that are stored and neither handled nor parked. */
+  /** Commits that are stored and neither handled nor dead letters. */
   readonly lag: number;
   /** Age of the oldest of them that was read, in seconds; 0 when there is none. */
   readonly lagSeconds: number;
@@ -95,7 +96,7 @@ export interface ConsumerStatus {
   readonly retrying: number;
   /** Tries that were repeated since the start of this process. */
   readonly retries: number;
-  /** Parked commits of all groups, as far as this process has seen. */
+  /** Dead letters of all groups, as far as this process has seen. */
   readonly parked: number;
   readonly paused: boolean;
   /** True when the consumer has stopped for good here; `lastError` says why. */

@@ -58,7 +58,7 @@ export interface EngineBuckets {
   readonly shared: Bucket;
   /** Cursors: written often, watched by nobody. */
   readonly cursors: Bucket;
-  /** Parked commits and their fences: watched by every instance. */
+  /** Dead letters and their fences: watched by every instance. */
   readonly parked: Bucket;
 }
 

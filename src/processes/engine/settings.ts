@@ -15,13 +15,13 @@ export interface EngineSettings {
   readonly concurrency: number;
   /** Commits that a group holds in memory, running ones included; bounds the size of its cursor. */
   readonly maxHeld: number;
-  /** Commits that a failing lane may hold before it is spilled. */
+  /** Commits that a failing lane may hold before it is given up: its first one becomes a dead letter. */
   readonly laneHeld: number;
-  /** How long a lane may fail before it is spilled. */
+  /** How long a lane may fail before it is given up. */
   readonly deadLetterAfterMs: number;
   readonly backoffBaseMs: number;
   readonly backoffCapMs: number;
-  /** Tries of a commit under the default policy before it is parked. */
+  /** Tries of a commit under the default policy before it becomes a dead letter. */
   readonly attempts: number;
   /** How long stopping waits for handlers under way. */
   readonly stopMs: number;

@@ -44,16 +44,16 @@ export async function persist<T>({ runtime, signal }: Persistence, call: () => P
 /** One waiter at a time is woken by any number of calls; a call while nobody waits wakes the next one at once. */
 export interface Signal {
   raise(): void;
-  /** Resolves at the next ring, at once if there was one since the last wait, or when the signal fires. */
+  /** Resolves when it is raised, at once if it was since the last wait, or when the abort signal fires. */
   raised(signal: AbortSignal): Promise<void>;
 }
 
 export function createSignal(): Signal {
-  let rung = false;
+  let isRaised = false;
   let wake: (() => void) | undefined;
   return {
     raise: () => {
-      rung = true;
+      isRaised = true;
       wake?.();
     },
     raised: (signal) =>
@@ -61,11 +61,11 @@ export function createSignal(): Signal {
         const done = (): void => {
           signal.removeEventListener('abort', done);
           wake = undefined;
-          rung = false;
+          isRaised = false;
           resolve();
         };
         wake = done;
-        if (rung || signal.aborted) done();
+        if (isRaised || signal.aborted) done();
         else signal.addEventListener('abort', done);
       }),
   };

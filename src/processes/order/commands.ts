@@ -108,5 +108,5 @@ export function createOrderPolicy(runtime: Runtime, settings: Partial<RetrySetti
   return (error, attempt) =>
     isTransient(error) && attempt < maxAttempts
       ? { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, baseMs, capMs) }
-      : { action: 'park' };
+      : { action: 'dead-letter' };
 }

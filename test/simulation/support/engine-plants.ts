@@ -3,6 +3,7 @@ import { entryKey, parseEntryKey } from '../../../src/processes/engine/dead-lett
 import { type Feed, orderedFeed } from '../../../src/processes/engine/delivery.ts';
 import type { EngineDeps } from '../../../src/processes/engine/engine.ts';
 import { type Buckets, toBytes } from '../../../src/processes/engine/rows.ts';
+import type { EngineSettings } from '../../../src/processes/engine/settings.ts';
 import type { EnginePlant } from './engine-world.ts';
 
 /** The fences of protocols 7, 8 and 9, each switched off. The simulation must notice every one. */
@@ -16,7 +17,7 @@ export const enginePlants: Readonly<Record<string, EnginePlant>> = {
   'a park that a zombie may write': () => (deps) => withBucket(deps, 'parked', unfenced),
   'a request that is not seen': () => (deps) => withBucket(deps, 'parked', deafToRequests),
   'no bound on what is held back': () => (deps) => {
-    const unbounded = { maxHeld: 1e9, laneHeld: 1e9, spillMs: 1e9 };
+    const unbounded: Partial<EngineSettings> = { maxHeld: 1e9, laneHeld: 1e9, deadLetterAfterMs: 1e9 };
     return { ...deps, settings: { ...deps.settings, ...unbounded } };
   },
 };

@@ -8,6 +8,7 @@ import { createDeadLetterPort } from '../../../src/processes/engine/dead-letters
 import { type Engine, type EngineDeps, startEngine } from '../../../src/processes/engine/engine.ts';
 import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../../src/processes/engine/rows.ts';
+import type { EngineSettings } from '../../../src/processes/engine/settings.ts';
 import {
   createMemoryBucketStores,
   type MemoryBucketStores,
@@ -53,12 +54,12 @@ export const simulatedSettings = {
   concurrency: 3,
   maxHeld: MAX_HELD,
   laneHeld: 3,
-  spillMs: 3_000,
+  deadLetterAfterMs: 3_000,
   backoffBaseMs: 50,
   backoffCapMs: 500,
   attempts: 4,
   stopMs: 1_000,
-} as const;
+} as const satisfies Partial<EngineSettings>;
 
 /** How one schedule went. */
 export interface EngineRun {

@@ -17,7 +17,7 @@ import { parseRow, toBytes, writeRow } from '../rows.ts';
 import { createSignal, follow, type Persistence, persist } from '../signal.ts';
 import { entryOf, parseEntryKey } from './entry.ts';
 
-/** What is remembered of a parked commit. */
+/** What is remembered of a dead letter. */
 export interface DeadLetterMark {
   readonly key: string;
   readonly stream: StreamRef;
@@ -27,9 +27,9 @@ export interface DeadLetterMark {
   readonly requested: 'redrive' | 'discard' | undefined;
 }
 
-/** What this process has seen of the parked commits; for a group that it owns, exactly what there is. */
+/** What this process has seen of the dead letters; for a group that it owns, exactly what there is. */
 export interface DeadLetterIndex {
-  /** An aggregate's parked commits by position. */
+  /** An aggregate's dead letters by position. */
   of(consumer: string, stream: StreamRef): readonly DeadLetterMark[];
   /** Every aggregate of a consumer that has some; the first one of each. */
   firsts(consumer: string): Iterable<DeadLetterMark>;
@@ -40,7 +40,7 @@ export interface DeadLetterIndex {
   reached(revision: number, signal: AbortSignal): Promise<void>;
 }
 
-/** Watches the bucket of parked commits until the signal fires; `changed` is called after each change of an entry. */
+/** Watches the bucket of the dead letters until the signal fires; `changed` is called after each change of an entry. */
 export function watchDeadLetters(
   { bucket, runtime, signal }: { bucket: Bucket; runtime: Runtime; signal: AbortSignal },
   changed: (consumer: string, stream: StreamRef) => void,
@@ -88,7 +88,7 @@ export function watchDeadLetters(
     seen = row.revision;
     // Nothing older can come any more.
     if ((removed.get(row.key) ?? Number.POSITIVE_INFINITY) <= seen) removed.delete(row.key);
-    for (const ring of waiting) ring();
+    for (const raise of waiting) raise();
   };
 
   void follow({ bucket, runtime, signal }, deliver, () => undefined);
@@ -100,20 +100,20 @@ export function watchDeadLetters(
     count: (consumer) => counts.get(consumer) ?? 0,
     apply,
     reached: async (revision, until) => {
-      const bell = createSignal();
-      waiting.add(bell.raise);
-      while (seen < revision && !until.aborted) await bell.raised(until);
-      waiting.delete(bell.raise);
+      const passed = createSignal();
+      waiting.add(passed.raise);
+      while (seen < revision && !until.aborted) await passed.raised(until);
+      waiting.delete(passed.raise);
     },
   };
 }
 
-/** A change of a parked entry or its audit row. */
+/** A change of an entry or its audit row. */
 export type DeadLetterWrite = Omit<RowWrite, 'position'>;
 
-/** Writes a group's parked entries, each time together with the group's fence. */
+/** Writes a group's entries, each time together with the group's fence. */
 export interface DeadLetters {
-  /** The revision that must have been seen before the group's parked entries are known. */
+  /** The revision that must have been seen before the group's dead letters are known. */
   readonly revision: number;
   /**
    * All or none of the writes. False when one of the entries is not as expected.
@@ -148,11 +148,11 @@ export async function claimDeadLetters(deps: DeadLettersDeps): Promise<DeadLette
     const value = toBytes({ owner: `${tenure}/claim-${claim}` });
     const write = { key: fence, value, expectedRevision: row?.revision ?? 0, position: 0 };
     const result = await writeRow({ runtime, signal }, bucket, write);
-    if (result.written) return fencedPark(deps, bucket.writeAll, tenure, result.revision);
+    if (result.written) return fencedDeadLetters(deps, bucket.writeAll, tenure, result.revision);
   }
 }
 
-function fencedPark(
+function fencedDeadLetters(
   deps: DeadLettersDeps,
   writeAll: NonNullable<Bucket['writeAll']>,
   tenure: string,
@@ -168,7 +168,7 @@ function fencedPark(
   const stored = async (owner: string): Promise<number | undefined> => {
     const row = await bucket.get(fence, { leader: true });
     if (parseRow<{ owner?: string }>(row)?.owner === owner) return row?.revision;
-    if (row?.revision !== expectedRevision) throw new OwnershipLost(`The park of ${fence}`);
+    if (row?.revision !== expectedRevision) throw new OwnershipLost(`What ${fence} guards`);
     return undefined;
   };
 
@@ -211,7 +211,7 @@ function fencedPark(
 }
 
 /**
- * Brings the index of a group up to date with everything that was parked before its fence was claimed. That the watch
+ * Brings the index of a group up to date with everything that became a dead letter before its fence was claimed. That the watch
  * has passed the claim shows what was removed, but not all that is there: an entry that an operator marked meanwhile
  * left its place before the claim and stands behind it. So the rows are listed, too.
  * @throws LogUnavailable once the signal has fired

@@ -22,7 +22,7 @@ export interface DeadLetterRequest {
   readonly trace?: StoredTrace | undefined;
 }
 
-/** An event of a parked commit, for people; what is handled again is read from the log. */
+/** An event of a dead letter, for people; what is handled again is read from the log. */
 export interface DeadLetterEvent {
   readonly type: string;
   readonly schemaVersion: number;
@@ -43,7 +43,7 @@ export interface DeadLetter {
   readonly id: string;
   readonly position: number;
   readonly commitId: string;
-  /** True when it was never tried: an earlier commit of its aggregate is parked, or was when this one came. */
+  /** True when it was never tried: an earlier commit of its aggregate is a dead letter, or was when this one came. */
   readonly behind: boolean;
   readonly events: readonly DeadLetterEvent[];
   readonly error: DeadLetterError | undefined;
@@ -96,12 +96,12 @@ export function entryOf(row: Row | undefined): DeadLetter | undefined {
   return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<DeadLetter>(row);
 }
 
-/** Longest payload and stack that an entry carries, in characters: a parked commit must fit into a message itself. */
+/** Longest payload and stack that an entry carries, in characters: a dead letter must fit into a message itself. */
 const PAYLOAD_CHARS = 16_384;
 const TEXT_CHARS = 4_096;
 const MAX_EVENTS = 20;
 
-/** Why a commit is parked. */
+/** Why a commit is a dead letter. */
 export interface DeadLetterReason {
   readonly behind: boolean;
   readonly error: unknown;

@@ -8,7 +8,7 @@ import {
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
 import { type DeadLetter, type DeadLetterRequest, entryKey, entryOf, parseEntryKey } from './entry.ts';
 
-/** Which parked commits are meant; nothing means all. */
+/** Which dead letters are meant; nothing means all. */
 export interface DeadLetterFilter {
   readonly consumer?: string;
   readonly category?: string;
@@ -40,11 +40,11 @@ export interface DeadLetterAction {
 }
 
 /**
- * What operators may ask of the parked commits. Asking is all they do: the owner of the group acts on it, in the order
+ * What operators may ask of the dead letters. Asking is all they do: the owner of the group acts on it, in the order
  * of the aggregate, and the entry is gone when that has succeeded. Repeating a request is safe.
  */
 export interface DeadLetterPort {
-  /** Parked commits in the order of their positions. @throws LogUnavailable */
+  /** Dead letters in the order of their positions. @throws LogUnavailable */
   list(filter?: DeadLetterFilter): Promise<readonly DeadLetter[]>;
   /** One of them. @throws LogUnavailable */
   show(consumer: string, stream: StreamRef, position: number): Promise<DeadLetter | undefined>;
@@ -60,7 +60,7 @@ export interface DeadLetterPort {
   discard(filter: DeadLetterFilter, order: DeadLetterAction): Promise<DeadLetterAnswer>;
 }
 
-/** The parked commits of the engine whose buckets have this prefix; the bucket is made when there is none. */
+/** The dead letters of the engine whose buckets have this prefix; the bucket is made when there is none. */
 export function createDeadLetterPort(deps: {
   buckets: Buckets;
   prefix: string;

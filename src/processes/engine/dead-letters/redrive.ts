@@ -1,25 +1,25 @@
 import { keyOf, type Row, type StreamRef } from '../../../eventstore/index.ts';
-import type { GroupParts, Handle } from '../delivery.ts';
+import type { Handle, OwnedGroup } from '../delivery.ts';
 import type { LaneResult, LaneTask } from '../lanes.ts';
 import { toBytes } from '../rows.ts';
 import { persist } from '../signal.ts';
 import type { DeadLetterIndex, DeadLetterMark } from './dead-letters.ts';
 import { auditKey, type DeadLetter, describeError, entryOf } from './entry.ts';
 
-/** Whether something is to be done with the first parked commit of an aggregate; follows from the entry alone. */
+/** Whether something is to be done with the first dead letter of an aggregate; follows from the entry alone. */
 export function isActionable(first: DeadLetterMark): boolean {
   return first.requested !== undefined || first.behind;
 }
 
-/** Says when lanes are to look at their parked commits. */
+/** Says when lanes are to look at their dead letters. */
 export interface Redrives {
-  /** The parked commits of an aggregate have changed. */
+  /** The dead letters of an aggregate have changed. */
   look(stream: StreamRef): void;
   /** The stored floor has moved. */
   floor(low: number): void;
 }
 
-/** Nudges the lane of an aggregate whose first parked commit is to be acted on, once the stored floor has passed it. */
+/** Nudges the lane of an aggregate whose first dead letter is to be acted on, once the stored floor has passed it. */
 export function createRedrives(deps: {
   consumer: string;
   index: DeadLetterIndex;
@@ -43,14 +43,14 @@ export function createRedrives(deps: {
   };
 }
 
-/** Does what is asked for with the first parked commit of an aggregate. @throws what `Park.write` throws */
+/** Does what is asked for with the first dead letter of an aggregate. @throws what `DeadLetters.write` throws */
 export async function actOnDeadLetter(
-  parts: GroupParts,
+  owned: OwnedGroup,
   handle: Handle,
   mark: DeadLetterMark,
-  { attempt, spilled }: Pick<LaneTask, 'attempt' | 'spilled'>,
+  { attempt, givenUp }: Pick<LaneTask, 'attempt' | 'givenUp'>,
 ): Promise<LaneResult> {
-  const { consumer, log, bucket, park, index, runtime, signal } = parts;
+  const { consumer, log, bucket, deadLetters, index, runtime, signal } = owned;
   const row = await persist({ runtime, signal }, () => bucket.get(mark.key, { leader: true }));
   if (row !== undefined) index.apply(row);
   const entry = entryOf(row);
@@ -58,42 +58,42 @@ export async function actOnDeadLetter(
   if (row === undefined || entry === undefined || row.revision !== mark.revision)
     return { done: 0, again: true };
   const { position, stream } = mark;
-  if (entry.request?.requested === 'discard') return discard(parts, stream, row, entry);
+  if (entry.request?.requested === 'discard') return discard(owned, stream, row, entry);
 
   const commit = await persist({ runtime, signal }, () => log.at(position));
-  if (commit === undefined) throw new RangeError(`The parked commit ${position} is not in the log.`);
+  if (commit === undefined) throw new RangeError(`The dead letter ${position} is not in the log.`);
   const requestedBy = entry.request?.trace;
   const work = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
-  const result = spilled ? { park: spilled.error } : await handle(work);
+  const result = givenUp ? { deadLetter: givenUp.error } : await handle(work);
   if ('handled' in result) {
-    await park.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
+    await deadLetters.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
     return { done: 0, again: true };
   }
-  if (!('park' in result)) return result;
+  if (!('deadLetter' in result)) return result;
   const { request: _, ...rest } = entry;
   const now = runtime.now();
   const failed: DeadLetter = {
     ...rest,
     behind: false,
-    error: describeError(result.park),
+    error: describeError(result.deadLetter),
     attempts: entry.attempts + attempt,
     firstAt: entry.firstAt === 0 ? now : entry.firstAt,
     lastAt: now,
     write: runtime.id(),
   };
-  await park.write([{ key: mark.key, value: toBytes(failed), expectedRevision: row.revision }]);
+  await deadLetters.write([{ key: mark.key, value: toBytes(failed), expectedRevision: row.revision }]);
   return { done: 0, again: true };
 }
 
 async function discard(
-  { consumer, bucket, park, runtime, signal, observer }: GroupParts,
+  { consumer, bucket, deadLetters, runtime, signal, observer }: OwnedGroup,
   stream: StreamRef,
   row: Row,
   entry: DeadLetter,
 ): Promise<LaneResult> {
   const key = auditKey(consumer.name, stream, entry.position);
   const before = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
-  await park.write([
+  await deadLetters.write([
     { key: row.key, value: undefined, expectedRevision: row.revision },
     { key, value: toBytes(entry), expectedRevision: before?.revision ?? 0 },
   ]);

@@ -2,15 +2,16 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
 import { createProgress, type Progress } from '../../../../src/processes/engine/cursor.ts';
 import { createLanes, type Lanes, type LaneTask } from '../../../../src/processes/engine/lanes.ts';
-import { defaultEngineSettings } from '../../../../src/processes/engine/settings.ts';
+import { defaultEngineSettings, type EngineSettings } from '../../../../src/processes/engine/settings.ts';
 import { createWorld, type World } from '../../../../src/testing/world.ts';
 import { counterRef } from '../../../support/toy.ts';
 
-const settings = { ...defaultEngineSettings, concurrency: 3, maxHeld: 6, laneHeld: 2, spillMs: 5_000 };
+const bounds: Partial<EngineSettings> = { concurrency: 3, maxHeld: 6, laneHeld: 2, deadLetterAfterMs: 5_000 };
+const settings = { ...defaultEngineSettings, ...bounds };
 
 let world: World;
 let progress: Progress;
-/** What was done, as aggregate and position; `!` = spilled. */
+/** What was done, as aggregate and position; `!` = given up. */
 let log: string[];
 let running: Set<string>;
 /** The number of each try. */
@@ -37,22 +38,22 @@ const commitOf = (id: string, position: number): RecordedCommit => ({
 
 function lanesWith(retryAfterMs = 100, takesMs = 10): Lanes {
   const runtime = world.runtime('lanes');
-  const perform = async ({ stream, commits: [commit], attempt, spilled }: LaneTask) => {
+  const deliver = async ({ stream, commits: [commit], attempt, givenUp }: LaneTask) => {
     tries.push(attempt);
     expect(running.has(stream.id)).toBe(false);
     running.add(stream.id);
     await runtime.sleep(takesMs);
     running.delete(stream.id);
     if (commit === undefined) return { done: 0 };
-    if (failing.has(stream.id) && spilled === undefined) return { retryAfterMs, error: new Error('failing') };
-    log.push(`${stream.id}${commit.position}${spilled ? '!' : ''}`);
+    if (failing.has(stream.id) && givenUp === undefined) return { retryAfterMs, error: new Error('failing') };
+    log.push(`${stream.id}${commit.position}${givenUp ? '!' : ''}`);
     return { done: 1 };
   };
   return createLanes({
     runtime,
     settings,
     progress,
-    perform,
+    deliver,
     advanced: () => undefined,
     stopped: () => undefined,
   });
@@ -124,7 +125,7 @@ describe('lanes', () => {
       expect(tries).toEqual([1, 2, 2]);
     }));
 
-  test('spill one that has failed for too long', () =>
+  test('give up one that has failed for too long', () =>
     world.run(async () => {
       failing.add('a');
       const lanes = lanesWith();
@@ -135,7 +136,7 @@ describe('lanes', () => {
       expect(log).toEqual(['a1!']);
     }));
 
-  test('spill one that fails and holds back more than it may', () =>
+  test('give up one that fails and holds back more than it may', () =>
     world.run(async () => {
       failing.add('a');
       const lanes = lanesWith(60_000);
@@ -164,7 +165,7 @@ describe('lanes', () => {
       expect(log.every((entry) => !entry.endsWith('!'))).toBe(true);
     }));
 
-  test('make room by spilling those that fail once these take most of it', () =>
+  test('make room by giving up those that fail once these take most of it', () =>
     world.run(async () => {
       for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) failing.add(id);
       const lanes = lanesWith(60_000);

@@ -16,12 +16,14 @@ test('half of each delay is random, so that those who failed together do not com
 });
 
 test('after the last attempt the commit is parked', () => {
-  expect(policyWith(0.5)(new LogUnavailable('down'), 6)).toEqual({ action: 'park' });
+  expect(policyWith(0.5)(new LogUnavailable('down'), 6)).toEqual({ action: 'dead-letter' });
 });
 
 test('what cannot become better is parked at once', () => {
-  expect(policyWith(0.5)(new UnknownEventType('order', 'Teleported', 3), 1)).toEqual({ action: 'park' });
+  expect(policyWith(0.5)(new UnknownEventType('order', 'Teleported', 3), 1)).toEqual({
+    action: 'dead-letter',
+  });
   expect(policyWith(0.5)(Object.assign(new Error('no'), { retryable: false }), 1)).toEqual({
-    action: 'park',
+    action: 'dead-letter',
   });
 });

@@ -268,7 +268,7 @@ describe('the policy', () => {
   ])('retries $name later each time, then parks', (error) => {
     const pauses = [1, 2, 3, 4].map((attempt) => policy(error, attempt));
     expect(pauses).toEqual([75, 150, 300, 600].map((afterMs) => ({ action: 'retry', afterMs })));
-    expect(policy(error, 5)).toEqual({ action: 'park' });
+    expect(policy(error, 5)).toEqual({ action: 'dead-letter' });
   });
 
   it.each([
@@ -279,6 +279,6 @@ describe('the policy', () => {
     new TypeError('Bad.'),
     'a string',
   ])('parks %s at once', (error) => {
-    expect(policy(error, 1)).toEqual({ action: 'park' });
+    expect(policy(error, 1)).toEqual({ action: 'dead-letter' });
   });
 });
