@@ -1,3 +1,4 @@
+import { createBoundedCache } from './bounded-cache.ts';
 import type { GroupPolicy } from './group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from './resolve-append.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -8,22 +9,14 @@ export interface Contended {
   has(key: string): boolean;
 }
 
-/** More are forgotten, the oldest first. */
+/** Of more the oldest are forgotten. */
 const LIMIT = 10_000;
 
 /** @param now the clock that `keepMs` is measured with, in milliseconds */
 export function createContended(now: () => number, keepMs: number): Contended {
-  const until = new Map<string, number>();
+  const until = createBoundedCache<number>(LIMIT);
   return {
-    add: (key) => {
-      until.delete(key);
-      until.set(key, now() + keepMs);
-      if (until.size <= LIMIT) return;
-      for (const oldest of until.keys()) {
-        until.delete(oldest);
-        break;
-      }
-    },
+    add: (key) => until.set(key, now() + keepMs),
     has: (key) => {
       const end = until.get(key);
       if (end === undefined) return false;

@@ -1,3 +1,4 @@
+export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
 export { type Decided, decidedIn } from './codec/stored-commit.ts';

@@ -1,4 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
+import { createBoundedCache } from './bounded-cache.ts';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
@@ -7,55 +8,6 @@ import type { StoreObserver } from './observer.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
-
-/** What was used lately, a bounded number of entries. */
-export interface RecentCache<Value> {
-  get(key: string): Value | undefined;
-  has(key: string): boolean;
-  set(key: string, value: Value): void;
-  delete(key: string): void;
-  readonly size: () => number;
-}
-
-/**
- * Keeps between half of `limit` and `limit` entries, and forgets those that were not used for longest: entries are in
- * one of two halves, and when the young half is full, the old one is dropped and they change places. What is read from
- * the young half moves nothing, where a list in the exact order of use is written at each read.
- * @param limit how many at the most; 0 keeps none
- */
-export function createRecentCache<Value>(limit: number): RecentCache<Value> {
-  const half = Math.max(1, Math.floor(limit / 2));
-  let young = new Map<string, Value>();
-  let old = new Map<string, Value>();
-
-  function keep(key: string, value: Value): void {
-    if (young.size >= half && !young.has(key)) {
-      old = limit > 1 ? young : new Map();
-      young = new Map();
-    }
-    young.set(key, value);
-    old.delete(key);
-  }
-
-  return {
-    get: (key) => {
-      const used = young.get(key);
-      if (used !== undefined || old.size === 0) return used;
-      const value = old.get(key);
-      if (value !== undefined) keep(key, value);
-      return value;
-    },
-    has: (key) => young.has(key) || old.has(key),
-    set: (key, value) => {
-      if (limit > 0) keep(key, value);
-    },
-    delete: (key) => {
-      young.delete(key);
-      old.delete(key);
-    },
-    size: () => young.size + old.size,
-  };
-}
 
 /** Tells an observer once of each state where it came from, which for a cold one shows only later. */
 export interface LoadObserver {
@@ -144,8 +96,8 @@ export interface StatesDeps {
 
 export function createStates(deps: StatesDeps): States {
   const { log, runtime, cacheEntries, snapshots, observer } = deps;
-  const telling = observeLoads(observer);
-  const cache = createRecentCache<Folded<unknown>>(cacheEntries);
+  const loads = observeLoads(observer);
+  const cache = createBoundedCache<Folded<unknown>>(cacheEntries);
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
     const hit = cache.get(keyOf(stream));
@@ -163,7 +115,7 @@ export function createStates(deps: StatesDeps): States {
 
   const keep: States['keep'] = (decider, stream, folded) => {
     if (folded.version === 0 || folded.untrusted) return;
-    telling?.kept(folded);
+    loads?.kept(folded);
     // Who found it cold is likely to find it cold again, or to be one of several who do: with an old snapshot each of
     // their commands is refused once.
     if (folded.cold) snapshots?.write(decider, stream, folded);
@@ -174,7 +126,7 @@ export function createStates(deps: StatesDeps): States {
 
   const keepRead: States['keep'] = (decider, stream, folded) => {
     if (folded.version === 0 || folded.untrusted) return;
-    telling?.kept(folded);
+    loads?.kept(folded);
     snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
   };
@@ -195,7 +147,7 @@ export function createStates(deps: StatesDeps): States {
       if (page.confirmedEnd) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);
       if (!page.more) break;
     }
-    telling?.read(folded, read, folded.version > 0);
+    loads?.read(folded, read, folded.version > 0);
     if (folded.version > before || !cache.has(keyOf(stream))) keepRead(decider, stream, folded);
   }
 
@@ -205,7 +157,7 @@ export function createStates(deps: StatesDeps): States {
     const snapshot = await snapshots?.load(decider, stream);
     const folded = snapshot ?? emptyFold(decider.initial);
     folded.cold = true;
-    telling?.cold(folded, snapshot === undefined ? 'nothing' : 'snapshot');
+    loads?.cold(folded, snapshot === undefined ? 'nothing' : 'snapshot');
     return folded;
   };
 

@@ -1,6 +1,7 @@
 import {
   type Bucket,
   backoffMs,
+  createBoundedCache,
   type Log,
   type RecordedCommit,
   type Runtime,
@@ -129,22 +130,30 @@ export function createRows(
 ): Rows {
   const { projection, runtime, settings } = deps;
   const oneGroupOwns = deps.group.count > 1 || projection.onUnapplied === 'dead-letter';
-  const entries = new Map<string, Entry>();
-  const busy = new Set<Entry>();
+  /** Rows that are read or written, or wait for it. */
+  const busy = new Map<string, Entry>();
+  /** The others, as many as may be kept. */
+  const clean = createBoundedCache<Entry>(settings.cacheRows, {
+    limit: settings.cacheBytes,
+    of: ({ bytes }) => bytes,
+  });
   let backlog = 0;
-  let cachedBytes = 0;
   let stopped = false;
 
+  const makeBusy = (entry: Entry, phase: 'loading' | 'queued'): void => {
+    if (entry.phase === 'clean') clean.delete(entry.key);
+    entry.phase = phase;
+    busy.set(entry.key, entry);
+  };
+
   const queue = (entry: Entry): void => {
-    entry.phase = 'queued';
-    busy.add(entry);
+    makeBusy(entry, 'queued');
     writer.enqueue(entry);
   };
 
   const load = async (entry: Entry): Promise<void> => {
-    entry.phase = 'loading';
+    makeBusy(entry, 'loading');
     entry.gap = false;
-    busy.add(entry);
     try {
       const seen = await loadEntry(deps, entry);
       backlog -= seen;
@@ -161,19 +170,18 @@ export function createRows(
   // After a failure the list of an entry may have shrunk by any number.
   const recount = (): number => {
     let sum = 0;
-    for (const entry of busy) sum += entry.waiting.length + entry.sent.length;
+    for (const entry of busy.values()) sum += entry.waiting.length + entry.sent.length;
     return sum;
   };
 
   const settle = (entry: Entry): void => {
     entry.attempts = 0;
-    cachedBytes += entry.bytes - entry.counted;
-    entry.counted = entry.bytes;
     if (entry.gap) void load(entry);
     else if (entry.waiting.length > 0) queue(entry);
     else {
       entry.phase = 'clean';
-      busy.delete(entry);
+      busy.delete(entry.key);
+      clean.set(entry.key, entry);
     }
     events.progressed();
   };
@@ -234,31 +242,13 @@ export function createRows(
     if (oneGroupOwns && key !== stream.id) throw foreignKey(projection.name, key);
     const known = !projection.crossesAggregates && previous === 0;
     const entry = known ? firstEntry(key, stream) : unknownEntry(key, stream);
-    entries.set(key, entry);
     if (!known) void load(entry);
     return entry;
   };
 
-  /** Forgets rows, the oldest first; those that were touched since they were looked at last stay for another turn. */
-  const trim = (): void => {
-    let left = entries.size;
-    for (const entry of entries.values()) {
-      const tooMany = entries.size > settings.cacheRows || cachedBytes > settings.cacheBytes;
-      if (!tooMany || left-- <= 0) return;
-      if (entry.phase !== 'clean') continue;
-      entries.delete(entry.key);
-      if (entry.touched) {
-        entry.touched = false;
-        entries.set(entry.key, entry);
-      } else cachedBytes -= entry.counted;
-    }
-  };
-
   return {
     touch: (key, { commit: recorded, facts }) => {
-      let entry = entries.get(key);
-      if (entry === undefined) entry = open(key, recorded);
-      else entry.touched = true;
+      const entry = busy.get(key) ?? clean.get(key) ?? open(key, recorded);
       const loading = entry.phase === 'loading' || entry.gap;
       if (!loading && recorded.position <= entry.position) return;
       const gap = !loading && !follows(projection, entry, recorded);
@@ -277,18 +267,16 @@ export function createRows(
     },
     flush: (live) => {
       writer.pump(live || backlog >= settings.maxBacklog);
-      trim();
     },
     backlog: () => backlog,
     floor: (delivered) => {
       let floor = delivered;
-      for (const entry of busy) floor = Math.min(floor, (oldestUnacked(entry) ?? floor + 1) - 1);
+      for (const entry of busy.values()) floor = Math.min(floor, (oldestUnacked(entry) ?? floor + 1) - 1);
       return floor;
     },
     stop: () => {
       stopped = true;
       writer.stop();
-      entries.clear();
     },
   };
 }

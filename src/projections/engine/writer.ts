@@ -35,10 +35,6 @@ export interface Entry {
   attempts: number;
   /** Length of the JSON that was last read or sent, which is what the memory for its row is reckoned by. */
   bytes: number;
-  /** As much of it as is counted in the size of the cache. */
-  counted: number;
-  /** Touched again since it was looked at for being forgotten. */
-  touched: boolean;
 }
 
 /** An entry whose row is not known yet. */
@@ -57,8 +53,6 @@ export function unknownEntry(key: string, stream: StreamRef): Entry {
     gap: false,
     attempts: 0,
     bytes: 0,
-    counted: 0,
-    touched: false,
   };
 }
 

@@ -1,6 +1,7 @@
 import { order } from '../../domain/order.ts';
 import {
   backoffMs,
+  createBoundedCache,
   type Log,
   LogUnavailable,
   type RecordedCommit,
@@ -10,39 +11,6 @@ import { isRetryable } from '../engine/index.ts';
 
 import type { LiveEnd } from './live-fold.ts';
 import { foldCommit, type LiveEntry, type OrderAt, orderAt } from './live-fold.ts';
-
-/** The least recently used entries go first. */
-export interface Lru<Key, Value> {
-  has(key: Key): boolean;
-  /** Counts as a use. */
-  get(key: Key): Value | undefined;
-  set(key: Key, value: Value): void;
-}
-
-/** A map of at most `capacity` entries. */
-export function createLru<Key, Value>(capacity: number): Lru<Key, Value> {
-  const entries = new Map<Key, Value>();
-  return {
-    has: (key) => entries.has(key),
-    get: (key) => {
-      const value = entries.get(key);
-      if (value !== undefined) {
-        entries.delete(key);
-        entries.set(key, value);
-      }
-      return value;
-    },
-    set: (key, value) => {
-      entries.delete(key);
-      entries.set(key, value);
-      if (entries.size <= capacity) return;
-      for (const oldest of entries.keys()) {
-        entries.delete(oldest);
-        return;
-      }
-    },
-  };
-}
 
 /** What one client may have waiting. */
 export interface QueueBounds {
@@ -251,7 +219,7 @@ export function createLiveTail(deps: {
   const controller = new AbortController();
   const { signal } = controller;
   const subscribers = createSubscribers();
-  const known = createLru<string, OrderAt>(settings.knownOrders);
+  const known = createBoundedCache<OrderAt>(settings.knownOrders);
   let ring: LiveRing | undefined;
   let reached = 0;
   /** The log's end when the tail started. */
