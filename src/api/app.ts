@@ -6,14 +6,8 @@ import { meterRequests } from './metrics.ts';
 import { documentRoutes } from './openapi.ts';
 import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
-import { consumerRoutes, parkedRoutes } from './routes/admin.ts';
 import { devTracesPage, devTracesRoutes } from './routes/dev-traces.ts';
 import { healthRoutes, metricsRoute } from './routes/health.ts';
-import { orderStreams } from './routes/order-stream.ts';
-import { orderRoutes } from './routes/orders.ts';
-import { productRoutes } from './routes/products.ts';
-import { statisticsRoutes } from './routes/statistics.ts';
-import { userRoutes } from './routes/users.ts';
 import { answerUnknownRoutes, createServer } from './server.ts';
 import { traceRequests } from './tracing.ts';
 
@@ -27,16 +21,10 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   logRequests(app);
   guardRoutes(app, deps);
   guardPositions(app, positionTokens(deps.log.incarnation));
-  documentRoutes(app, settings.version);
+  documentRoutes(app, deps.modules, settings.version);
   app.register(async (scope) => {
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
-    userRoutes(typed, deps);
-    productRoutes(typed, deps);
-    orderRoutes(typed, deps);
-    orderStreams(typed, deps);
-    statisticsRoutes(typed, deps);
-    parkedRoutes(typed, deps);
-    consumerRoutes(typed, deps);
+    for (const module of deps.modules) module.routes(typed, deps);
     healthRoutes(typed, deps);
     devTracesRoutes(typed, deps.devTraces);
     devTracesPage(typed, deps.devTraces);

@@ -3,10 +3,11 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { UseCases } from '../app/use-cases.ts';
 import type { CommandHandler, Log, Runtime, StoredTrace } from '../eventstore/index.ts';
 
+import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
-import type { ReadModels } from '../projections/views/read-side.ts';
 import type { Authentication } from './auth/identity.ts';
 
+import type { ApiModule } from './module.ts';
 import type { DevTraces } from './schemas/dev-traces.ts';
 
 /** What readiness says; every failing reason at once. */
@@ -160,7 +161,7 @@ export interface ServiceDeps {
   readonly useCases: UseCases;
   /** For the history of an order. */
   readonly log: Log;
-  readonly readModels: ReadModels;
+  readonly views: ViewReader;
   /** Orders as they change. */
   readonly live: LiveOrders;
   readonly runtime: Runtime;
@@ -172,6 +173,8 @@ export interface ServiceDeps {
 
 /** Everything the API is built from. */
 export interface AppDeps extends ServiceDeps {
+  /** What the API is made of; its routes stand in this order. */
+  readonly modules: readonly ApiModule[];
   /** True once the process is being stopped; then each answer ends its connection. */
   readonly stopping?: () => boolean;
   /** A pino instance, or false for silence. */

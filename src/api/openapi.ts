@@ -3,15 +3,10 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { type Access, scopesOf } from './auth/access.ts';
 import { allPublic } from './auth/authenticate.ts';
+import type { ApiModule } from './module.ts';
 import { problemBody } from './problem-reply.ts';
 import { isProblemCode } from './problems.ts';
-import { ConsumerControl, Consumers, Parked, ParkedMarked, ParkedPage } from './schemas/admin.ts';
-import { Order, OrderAnswer, OrderPage } from './schemas/order.ts';
 import { Live, Problem, Ready } from './schemas/problem.ts';
-import { Product, ProductAnswer, ProductPage } from './schemas/product.ts';
-import { Statistics } from './schemas/statistics.ts';
-import { History } from './schemas/stream.ts';
-import { User, UserAnswer } from './schemas/user.ts';
 
 /** How callers show who they are, for the document. */
 export const SECURITY_SCHEMES = {
@@ -133,27 +128,6 @@ function objectExample({ properties = {}, required = [] }: Schema, schemas: Reco
   return Object.fromEntries(shown.map(([name, property]) => [name, exampleOf(property, schemas)]));
 }
 
-const COMPONENTS = [
-  Problem,
-  User,
-  UserAnswer,
-  Product,
-  ProductAnswer,
-  ProductPage,
-  Order,
-  OrderAnswer,
-  OrderPage,
-  History,
-  Statistics,
-  ParkedPage,
-  Parked,
-  ParkedMarked,
-  Consumers,
-  ConsumerControl,
-  Live,
-  Ready,
-];
-
 const DESCRIPTION = `An event-sourced user, catalogue and order service.
 
 Commands answer their version in \`ETag\` and their position in the event log in \`Position\`; a query with that
@@ -161,8 +135,10 @@ position in \`Min-Position\` shows at least what the command did. Every error is
 stable \`code\`. A GET of one entity answers 304 to its ETag in \`If-None-Match\`. Amounts are integers in the currency's minor unit.`;
 
 /** Collects the OpenAPI document from the routes that follow, and serves it at /openapi.json and /docs. */
-export function documentRoutes(app: FastifyInstance, version: string): void {
-  for (const schema of COMPONENTS) app.addSchema(schema);
+export function documentRoutes(app: FastifyInstance, modules: readonly ApiModule[], version: string): void {
+  const components = [Problem, ...modules.flatMap((module) => module.components), Live, Ready];
+  for (const schema of components) app.addSchema(schema);
+  refuseUnknownReferences(app);
   app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -175,10 +151,7 @@ export function documentRoutes(app: FastifyInstance, version: string): void {
       components: { securitySchemes: SECURITY_SCHEMES },
       servers: [{ url: '/', description: 'This service' }],
       tags: [
-        { name: 'users', description: 'People who may order' },
-        { name: 'products', description: 'The catalogue and its stock' },
-        { name: 'orders', description: 'Orders and their history' },
-        { name: 'admin', description: 'Consumers of events, and what they could not handle' },
+        ...modules.flatMap(({ tag }) => (tag === undefined ? [] : [tag])),
         { name: 'health', description: 'For load balancers and orchestrators' },
       ],
     },
@@ -206,6 +179,28 @@ export function documentRoutes(app: FastifyInstance, version: string): void {
       document ??= JSON.stringify(scope.swagger());
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
+  });
+}
+
+/**
+ * A schema that a route names and nobody lists would be a dead link in the document: it stops the start.
+ * @throws Error from `app.ready()`
+ */
+function refuseUnknownReferences(app: FastifyInstance): void {
+  const named = new Map<string, string>();
+  app.addHook('onRoute', ({ method, url, schema }) => {
+    for (const [, name = ''] of JSON.stringify(schema ?? {}).matchAll(/"\$ref":"([^"#]+)#/g)) {
+      named.set(name, `${[method].flat().join(' ')} ${url}`);
+    }
+  });
+  app.addHook('onReady', async () => {
+    const known = app.getSchemas();
+    const unknown = [...named].filter(([name]) => !Object.hasOwn(known, name));
+    if (unknown.length === 0) return;
+    const list = unknown.map(([name, route]) => `${name} (${route})`).join(', ');
+    throw new Error(
+      `Routes name schemas that are not known: ${list}. Add them to the components of their module in src/api/routes.`,
+    );
   });
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CommandResult, Rejection } from '../eventstore/index.ts';
 
-import { isProblemCode, PROBLEMS, type ProblemCode } from './problems.ts';
+import { isProblemCode, type ProblemCode, problemOf } from './problems.ts';
 import { traceIdOf, traceProblem } from './tracing.ts';
 
 /** One thing that is wrong with a request. */
@@ -45,7 +45,7 @@ export function problemOfRefusal(result: Refusal, matched: boolean): Problem {
       const { code, message, details } = result.rejection;
       if (!isProblemCode(code))
         throw new Error(`The rejection ${code} has no entry in the table of problems`);
-      return { code, detail: message, details: pick(details, PROBLEMS[code].details) };
+      return { code, detail: message, details: pick(details, problemOf(code).details) };
     }
   }
 }
@@ -63,7 +63,7 @@ export function problemBody(
   ids: { requestId?: string; traceId?: string | undefined },
 ): string {
   const { code, detail, errors, details, currentVersion, lag } = problem;
-  const kind = PROBLEMS[code];
+  const kind = problemOf(code);
   return JSON.stringify({
     type: `urn:jetledger:problem:${code}`,
     title: kind.title,
@@ -80,7 +80,7 @@ export function problemBody(
 
 /** Answers a request with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-  const { status, ...kind } = PROBLEMS[problem.code];
+  const { status, ...kind } = problemOf(problem.code);
   const retryAfter = problem.retryAfter ?? kind.retryAfter;
   traceProblem(request, problem.code);
   reply.code(status).header('content-type', PROBLEM_TYPE).header('x-request-id', request.id);

@@ -11,7 +11,7 @@ import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
 import { InvalidPeriod } from '../projections/views/statistics.ts';
 import type { AppDeps } from './deps.ts';
 import { PROBLEM_TYPE, type Problem, problemBody, sendProblem } from './problem-reply.ts';
-import { isProblemCode, PROBLEMS, type TechnicalCode } from './problems.ts';
+import { isProblemCode, problemOf, type TechnicalCode } from './problems.ts';
 import { quietLogController, requestIdFrom, requestLogger } from './request-log.ts';
 import { validatorCompiler, violationsOf } from './validation.ts';
 
@@ -29,7 +29,7 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   const code = BY_CODE[error.code ?? ''] ?? 'request/malformed';
   const body = problemBody({ code }, {});
   socket.end(
-    `HTTP/1.1 ${PROBLEMS[code].status} ${PROBLEMS[code].title}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
+    `HTTP/1.1 ${problemOf(code).status} ${problemOf(code).title}\r\nContent-Type: ${PROBLEM_TYPE}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
@@ -69,7 +69,7 @@ function problemOfFrameworkError(error: Error & Partial<FastifyError>): Problem 
 /** Answers whatever was thrown while a request was handled; faults are logged here and nowhere else. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOfError(error);
-  const { status } = PROBLEMS[problem.code];
+  const { status } = problemOf(problem.code);
   const route = request.routeOptions?.url;
   if (problem.code === 'internal') request.log.error({ err: error, route }, 'request failed');
   else if (status >= 500) request.log.warn({ code: problem.code, route }, 'request not served');

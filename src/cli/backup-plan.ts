@@ -2,7 +2,7 @@ import type { LeftOut } from '../platform/backup/manifest.ts';
 import type { BackupPlan } from '../platform/backup/take.ts';
 import { bucketNames, timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
-import { allProjections } from '../projections/views/read-side.ts';
+import { views } from '../service/shop.ts';
 import type { StreamNames } from '../service/topology.ts';
 
 const kv = (bucket: string): string => `KV_${bucket}`;
@@ -41,6 +41,6 @@ function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_snapshots`)) return 'a cache';
   if (name === kv(`${prefix}_views`)) return 'says which bucket is live; made anew with the views';
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
-  const isView = allProjections.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
+  const isView = views.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
   return isView ? 'a view, folded from the log again' : UNKNOWN;
 }

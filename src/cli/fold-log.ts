@@ -1,11 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { serialize } from 'node:v8';
 import { type Message, toJson } from '@bufbuild/protobuf';
-import { email } from '../domain/email.ts';
-import { order } from '../domain/order.ts';
-import { product } from '../domain/product.ts';
-import { user } from '../domain/user.ts';
 import {
+  type AnyDecider,
   codecOf,
   type Decider,
   type EventSource,
@@ -16,8 +13,8 @@ import {
   type RecordedCommit,
   type Rejection,
 } from '../eventstore/index.ts';
-
 import { checkInterrupted } from '../platform/backup/manifest.ts';
+import { aggregates } from '../service/shop.ts';
 
 /** Folds commits of one category, whatever its types are. */
 export interface Folder {
@@ -27,21 +24,19 @@ export interface Folder {
   fold(folded: Folded<unknown>, commit: RecordedCommit): void;
 }
 
-function folderOf<S, C, E extends Message, R extends Rejection>(decider: Decider<S, C, E, R>): Folder {
+/** How the aggregates of each category are folded. */
+export const folders: ReadonlyMap<string, Folder> = new Map(
+  aggregates.map((decider) => [decider.category, folderOf(decider)]),
+);
+
+function folderOf(decider: AnyDecider): Folder {
+  // What `begin` made is only ever advanced by this decider.
+  const folding = decider as Decider<unknown, never, Message, Rejection>;
   return {
-    begin: () => emptyFold<unknown>(decider.initial),
-    // What `begin` made is only ever advanced by this decider.
-    fold: (folded, commit) => foldCommit(decider, folded as Folded<S>, commit),
+    begin: () => emptyFold(decider.initial),
+    fold: (folded, commit) => foldCommit(folding, folded, commit),
   };
 }
-
-/** How the aggregates of each category are folded. */
-export const folders: ReadonlyMap<string, Folder> = new Map([
-  [user.category, folderOf(user)],
-  [email.category, folderOf(email)],
-  [product.category, folderOf(product)],
-  [order.category, folderOf(order)],
-]);
 
 /** What a category amounts to. */
 export interface CategorySummary {
@@ -176,8 +171,6 @@ export function compareSummaries(here: LogSummary, there: LogSummary): readonly 
   });
 }
 
-const SOURCES: readonly EventSource[] = [user, email, product, order];
-
 /** A commit for an operator. */
 export interface CommitDescription {
   readonly position: number;
@@ -206,7 +199,7 @@ export interface CommitDescription {
 /** Everything that a commit says, its events decoded. @throws CorruptCommit when the envelope cannot be read */
 export function describeCommit(commit: RecordedCommit): CommitDescription {
   const { position, previous, commitId, stream } = commit;
-  const source = SOURCES.find(({ category }) => category === stream.category);
+  const source = aggregates.find(({ category }) => category === stream.category);
   const decisions = commit.decisions.map((decision) => {
     const { actor, commandId, correlationId, causationId, traceparent, time, events } = decision;
     return {

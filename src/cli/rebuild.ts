@@ -10,13 +10,12 @@ import {
   rollback,
   type StartFrom,
 } from '../projections/engine/index.ts';
-
-import { allProjections } from '../projections/views/read-side.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
+import { views } from '../service/shop.ts';
 import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 
-export const VIEW_NAMES = allProjections.map((projection) => projection.name).join(', ');
+export const VIEW_NAMES = views.map((projection) => projection.name).join(', ');
 
 const OPTIONS = {
   all: { type: 'boolean', default: false },
@@ -48,10 +47,10 @@ export interface RebuildRequest {
 export function rebuildRequest(args: readonly string[]): RebuildRequest {
   const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
   const { all, diff, resume, rollback, throttle, id, json } = values;
-  const unknown = positionals.filter((name) => !allProjections.some((p) => p.name === name));
+  const unknown = positionals.filter((name) => !views.some((p) => p.name === name));
   if (unknown.length > 0)
     throw new UsageError(`There is no view ${unknown.join(', ')}. Views: ${VIEW_NAMES}.`);
-  const chosen = allProjections.filter((p) => all || positionals.includes(p.name));
+  const chosen = views.filter((p) => all || positionals.includes(p.name));
   if (chosen.length === 0) throw new UsageError(`Name a view, or --all. Views: ${VIEW_NAMES}.`);
   const position = values['from-position'];
   const time = values['from-time'];

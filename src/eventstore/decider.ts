@@ -35,6 +35,14 @@ export interface EventSource {
   readonly upcasters?: readonly Upcaster[];
 }
 
+/** Any decider, for whoever takes all of them alike: lists, folds of a whole log, checks. */
+export interface AnyDecider extends EventSource {
+  readonly foldRevision?: number;
+  readonly initial: unknown;
+  readonly evolve: (state: never, event: never) => unknown;
+  readonly decide: (command: never, state: never) => unknown;
+}
+
 /**
  * One kind of aggregate, as data and two pure functions; the kernel knows nothing else about it.
  *

@@ -4,7 +4,7 @@ import type { Event as StoredEvent } from '../gen/jetledger/eventstore/v1/commit
 import { codecOf, type EventCodec } from './codec/event-codec.ts';
 import type { Loaded } from './command.ts';
 import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log.ts';
-import type { Decider, EventSource, Rejection } from './decider.ts';
+import type { AnyDecider, Decider, Rejection } from './decider.ts';
 import { CorruptCommit, EventStoreError } from './errors.ts';
 import type { Log, RecordedCommit } from './log.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -66,12 +66,6 @@ function decodeIn<Event extends Message>(
   }
 }
 
-interface Foldable extends EventSource {
-  readonly evolve: (state: never, event: never) => unknown;
-  readonly initial: unknown;
-  readonly foldRevision?: number;
-}
-
 const versions = new WeakMap<object, string>();
 
 /**
@@ -79,7 +73,7 @@ const versions = new WeakMap<object, string>();
  * its `foldRevision`. Another fold never meets this one's snapshots. Code that `evolve` calls is not part of the digest:
  * raise `foldRevision` when it changes (the sampled verification finds it when that was forgotten).
  */
-export function foldVersionOf(decider: Foldable): string {
+export function foldVersionOf(decider: AnyDecider): string {
   let version = versions.get(decider);
   if (version === undefined) {
     const hash = createHash('sha256');

@@ -31,8 +31,9 @@ import {
   traceDeadLetters,
 } from '../processes/engine/index.ts';
 
-import { type ReactionDescription, reactionDescriptions } from '../processes/order/reactions.ts';
+import type { ReactionDefinition } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
+import { reactions } from './shop.ts';
 
 /** Where every instance leaves its traces. */
 export interface ReportDeps {
@@ -41,7 +42,7 @@ export interface ReportDeps {
   readonly log: Log;
   readonly runtime: Runtime;
   /** What the consumers of this version read; one of another version is taken to read everything. */
-  readonly consumers: readonly ReactionDescription[];
+  readonly consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[];
 }
 
 /** What is counted of a consumer's groups. */
@@ -185,7 +186,7 @@ export function createConsumersAdmin(
   return {
     status: async () => {
       const here = new Map(local().map((status) => [status.consumer, status]));
-      const reports = await readConsumerReports({ ...deps, consumers: reactionDescriptions });
+      const reports = await readConsumerReports({ ...deps, consumers: reactions });
       return reports.map((report) => {
         const status = here.get(report.consumer);
         return status === undefined ? report : { ...report, here: status };

@@ -1,7 +1,6 @@
-import { jetstreamManager } from '@nats-io/jetstream';
 import type { Meter } from '@opentelemetry/api';
 import type { ConsumerReport } from '../api/deps.ts';
-import { type Log, meterStore, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
+import { type Log, managerOf, meterStore, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { NatsMonitor } from '../platform/nats-monitor.ts';
 import {
@@ -12,11 +11,10 @@ import {
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
-import type { ViewStatus } from '../projections/engine/index.ts';
-
-import type { ReadModels, ReadSide } from '../projections/views/read-side.ts';
+import type { ViewReader, ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';
+import { categories } from './shop.ts';
 
 interface MeteredView extends ViewStatus {
   readonly lagSeconds: number;
@@ -30,11 +28,11 @@ export function meterViews(
   meter: Meter,
   {
     log,
-    readModels,
+    views,
     now,
   }: {
     readonly log: Log;
-    readonly readModels: Pick<ReadModels, 'status'>;
+    readonly views: Pick<ViewReader, 'status'>;
     readonly now: () => number;
   },
 ): void {
@@ -47,7 +45,7 @@ export function meterViews(
   const running = gauge('view.running', '1 while a view is at work, else 0');
   const parked = gauge('view.parked_rows', 'Rows that are dead letters');
   const reading = cachedReading(async () => {
-    const statuses = await readModels.status();
+    const statuses = await views.status();
     return Promise.all(
       statuses.map(async (status) => ({ ...status, lagSeconds: await ageOf(log, status, now) })),
     );
@@ -145,8 +143,6 @@ export interface Metering {
 
 /** First word of the name of every metric. */
 export const NAMESPACE = 'jetledger';
-const CATEGORIES = ['user', 'email', 'product', 'order'];
-
 /** Starts measuring as configured; undefined when nobody wants to know. */
 export async function openMetering(config: Config, version: string): Promise<Metering | undefined> {
   const { enabled, otlpEndpoint, intervalMs } = config.metrics;
@@ -158,7 +154,7 @@ export async function openMetering(config: Config, version: string): Promise<Met
   const loop = meterProcess(metrics.meter);
   return {
     meter: metrics.meter,
-    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories: CATEGORIES }),
+    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories: categories }),
     scrape: enabled ? metrics.scrape : undefined,
     stop: async () => {
       loop.stop();
@@ -174,23 +170,23 @@ export function startGauges(
     readonly config: Config;
     readonly nats: Nats;
     readonly log: Log;
-    readonly readSide: ReadSide;
+    readonly views: ViewReader;
     readonly monitor: NatsMonitor;
     /** Of the consumers of this process. */
     readonly consumers: () => readonly ConsumerStatus[];
   },
 ): void {
-  const { config, nats, log, readSide, monitor, consumers } = parts;
+  const { config, nats, log, views, monitor, consumers } = parts;
   const { requests } = nats;
   const { prefix } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;
   meterConnection(meter, nats.connection, requests.connected);
   meterNatsServers(meter, monitor);
-  meterViews(meter, { log, readModels: readSide, now: systemRuntime.now });
+  meterViews(meter, { log, views, now: systemRuntime.now });
   meterConsumers(meter, { reports: buildAdmin(config, nats, log).consumers.status, local: consumers });
   meterOverdueTimers(meter, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.
-    const jsm = await jetstreamManager(nats.connection, { checkAPI: false, timeout: timeoutMs });
+    const jsm = await managerOf(requests, timeoutMs);
     const exists = await jsm.streams.info(timersStream(prefix)).then(
       () => true,
       () => false,

@@ -2,7 +2,6 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { createEmailKey, type EmailKey } from '../app/email-key.ts';
 import {
-  createPlainRequests,
   createRequests,
   type Log,
   openNatsLog,
@@ -13,7 +12,7 @@ import {
 import type { Config } from '../platform/config/schema.ts';
 import { groupCommitMode, guardDurability, readSyncEvidence } from '../platform/durability.ts';
 import { loadEmailKey } from '../platform/email-key-file.ts';
-import { connectNats, drainAndClose } from '../platform/nats-connection.ts';
+import { connectNats, drainAndClose, userOf } from '../platform/nats-connection.ts';
 import {
   type EmbeddedServer,
   findRunningServer,
@@ -25,13 +24,34 @@ import type { ProjectionSettings } from '../projections/engine/index.ts';
 
 import { streamsOf } from './topology.ts';
 
-/** Requests on a connection, in the way that is configured. */
-export function openRequests(
+/** Requests on a connection to `url`, which know as whom it is logged in. */
+export async function openRequests(
   connection: NatsConnection,
-  nats: Pick<Config['nats'], 'leanRequests' | 'inboxPrefix'>,
-): Requests {
-  const create = nats.leanRequests ? createRequests : createPlainRequests;
-  return create(connection, nats.inboxPrefix);
+  url: string,
+  nats: Config['nats'],
+): Promise<Requests> {
+  return createRequests(connection, { inboxPrefix: nats.inboxPrefix, user: await userOf(url, nats) });
+}
+
+const TELL_AGAIN_MS = 60_000;
+
+/** Logs what NATS denies: a line for each kind of subject and not for each aggregate, and again after a minute. */
+function tellDenials(requests: Requests, logger: Logger): void {
+  const told = new Map<string, number>();
+  requests.onDenied(({ operation, subject, user: natsUser, message }) => {
+    const kind = `${operation} ${kindOf(operation, subject)}`;
+    const now = systemRuntime.now();
+    if (now - (told.get(kind) ?? 0) < TELL_AGAIN_MS) return;
+    told.set(kind, now);
+    logger.error({ operation, subject, natsUser }, message);
+  });
+}
+
+/** A category or bucket, a call of JetStream's API, or the prefix of an inbox. */
+function kindOf(operation: 'publish' | 'subscribe', subject: string): string {
+  const tokens = subject.split('.');
+  if (operation === 'subscribe') return tokens[0] ?? '';
+  return tokens.slice(0, tokens[0] === '$JS' ? 5 : 2).join('.');
 }
 
 /** How the views are fed: as fast as they can, or, with `coalesceRows: false`, one commit at a time until it is stored. */
@@ -88,10 +108,11 @@ export async function openNats(
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));
     const connection = await connectNats(url, nats, config.service.name);
-    const requests = openRequests(connection, nats);
+    const requests = await openRequests(connection, url, nats);
+    if (logger !== undefined) tellDenials(requests, logger);
     if (embedded !== undefined && mode !== 'bare') {
       await applyTopology({
-        connection,
+        requests,
         log: config.log,
         emailKeyCheck: emailKey.check,
         streams: streamsOf(config),
@@ -177,6 +198,7 @@ export async function openLog(
     attemptTimeoutMs: Math.ceil(deadlineMs / 2),
     groupCommit: groupCommitMode(config, evidence),
     observer,
+    howToCreate: 'Create it with: jetledger topology apply',
   });
   checkEmailKey(stored, emailKey.check);
   guardDurability(config, stored.num_replicas, evidence, warn);

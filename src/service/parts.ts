@@ -1,4 +1,3 @@
-import { jetstreamManager } from '@nats-io/jetstream';
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import {
@@ -10,6 +9,7 @@ import {
   type Handler,
   type Log,
   logStore,
+  managerOf,
   type StoreObserver,
   systemRuntime,
   traceStore,
@@ -17,14 +17,15 @@ import {
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import {
   createMembers,
+  createViewReader,
   defaultProjectionSettings,
   startProjections,
   traceCommits,
+  type ViewReader,
 } from '../projections/engine/index.ts';
-
-import { allProjections, createReadModels, type ReadSide } from '../projections/views/read-side.ts';
 import { type Metering, meterApplied } from './metering.ts';
 import { feedOfViews, type Nats } from './open.ts';
+import { views } from './shop.ts';
 
 /** The command path of this process, with snapshots as configured. */
 export async function buildHandler(
@@ -36,10 +37,10 @@ export async function buildHandler(
   tracer?: Tracer,
 ): Promise<Handler> {
   const { commands, snapshots, log: names } = config;
-  const { connection, requests } = nats;
+  const { requests } = nats;
   const bucket = `${names.prefix}_snapshots`;
   if (snapshots.enabled) {
-    const jsm = await jetstreamManager(connection);
+    const jsm = await managerOf(requests);
     const maxBytes = snapshots.maxMegabytes * 1024 * 1024;
     await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async', maxBytes });
   }
@@ -67,14 +68,14 @@ export async function buildHandler(
 }
 
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */
-export function buildReadSide(
+export function buildViews(
   config: Config,
   nats: Nats,
   log: Log,
   logger: Logger,
   metering?: Metering,
   tracer?: Tracer,
-): { readSide: ReadSide; stop(): Promise<void> } {
+): { reader: ViewReader; stop(): Promise<void> } {
   const { projections, log: names } = config;
   const runtime = systemRuntime;
   const { requests } = nats;
@@ -83,6 +84,7 @@ export function buildReadSide(
     createNatsBuckets({ requests, runtime, replicas: names.replicas, timeoutMs, announceLosses });
   const settings = {
     prefix: names.prefix,
+    rebuildHint: (view: string) => `Rebuild it: jetledger rebuild ${view}`,
     checkpointMs: projections.checkpointIntervalMs,
     maxInFlight: projections.maxInFlight,
     cacheRows: projections.rowCacheEntries,
@@ -95,7 +97,7 @@ export function buildReadSide(
     ? startProjections({
         log: feed.log,
         buckets: bucketsOf(true),
-        projections: allProjections,
+        projections: views,
         ...(projections.shared
           ? { sharing: createMembers({ buckets: bucketsOf(true), runtime, settings: memberSettings }) }
           : {}),
@@ -106,22 +108,23 @@ export function buildReadSide(
         ...(metering && {
           applied: meterApplied(
             metering.meter,
-            allProjections.map(({ name }) => name),
+            views.map(({ name }) => name),
           ),
         }),
       })
     : undefined;
-  const readSide = createReadModels({
+  const reader = createViewReader({
     log,
+    views,
     buckets: bucketsOf(false),
     runtime,
     settings,
     ...(running === undefined ? {} : { local: running.status, hurry: running.hurry }),
   });
   return {
-    readSide,
+    reader,
     stop: async () => {
-      readSide.stop();
+      reader.stop();
       await running?.stop();
     },
   };

@@ -30,28 +30,29 @@ import {
   traceOutbox,
 } from '../processes/notification/adapters/telemetry.ts';
 import type { Notifier } from '../processes/notification/port.ts';
-import { createDeadline, PAYMENT_DEADLINE, sweepDeadlines } from '../processes/order/deadline.ts';
-import { createClaimTimeout, EMAIL_CLAIM } from '../processes/order/email-backstop.ts';
+import { sweepDeadlines } from '../processes/order/deadline.ts';
 import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
-import { createReactions, reactionDescriptions } from '../processes/order/reactions.ts';
 import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
 import { createHttpProvider } from '../processes/payment/adapters/http.ts';
 import { createSimulatedProvider } from '../processes/payment/adapters/simulated.ts';
 import type { PaymentProvider } from '../processes/payment/port.ts';
-import { type Page, type PageRequest, ViewBehind } from '../projections/engine/index.ts';
+import { type Page, type PageRequest, ViewBehind, type ViewReader } from '../projections/engine/index.ts';
 
-import type { ReadSide } from '../projections/views/read-side.ts';
+import { type CustomerQueries, customerQueries } from '../projections/views/customers.ts';
+import { type OrderQueries, orderQueries } from '../projections/views/orders.ts';
+import { type OrdersByUserQueries, ordersByUserQueries } from '../projections/views/orders-by-user.ts';
 import type { Metering } from './metering.ts';
 import type { Nats } from './open.ts';
+import { reactions, timers as timerKinds } from './shop.ts';
 import { streamsOf } from './topology.ts';
 
 const PAGE = 200;
 
 /** The order side's directory of customers: a view of user events, waited for where a decision needs it. */
-export function createCustomerDirectory(readSide: Pick<ReadSide, 'customer'>): CustomerDirectory {
+export function createCustomerDirectory(customers: CustomerQueries): CustomerDirectory {
   return {
     customer: async (userId, asOfPosition) => {
-      const row = await seen(() => readSide.customer(userId, { minPosition: asOfPosition }));
+      const row = await seen(() => customers.customer(userId, { minPosition: asOfPosition }));
       if (row === undefined) return 'unknown';
       const { status } = JSON.parse(Buffer.from(row.json).toString('utf8')) as {
         status: 'active' | 'deactivated';
@@ -62,16 +63,22 @@ export function createCustomerDirectory(readSide: Pick<ReadSide, 'customer'>): C
 }
 
 /** Which orders are open, from the lists of the read models. */
-export function createOpenOrders(readSide: Pick<ReadSide, 'ordersOfUser' | 'ordersByStatus'>): OpenOrders {
+export function createOpenOrders(
+  orders: Pick<OrderQueries, 'ordersByStatus'> & OrdersByUserQueries,
+): OpenOrders {
   return {
     ofUser: async function* (userId, asOfPosition) {
-      const pages = allPages((page) => readSide.ordersOfUser(userId, { ...page, minPosition: asOfPosition }));
+      const pages = allPages((page) => orders.ordersOfUser(userId, { ...page, minPosition: asOfPosition }));
       for await (const { id, status } of pages) if (status === 'placed' || status === 'confirmed') yield id;
     },
     awaitingPayment: async function* () {
-      for await (const { id } of allPages((page) => readSide.ordersByStatus('placed', page))) yield id;
+      for await (const { id } of allPages((page) => orders.ordersByStatus('placed', page))) yield id;
     },
   };
+}
+
+function openOrdersOf(views: ViewReader): OpenOrders {
+  return createOpenOrders({ ...orderQueries(views), ...ordersByUserQueries(views) });
 }
 
 async function* allPages(
@@ -108,7 +115,7 @@ export interface ProcessDeps {
   readonly log: Log;
   readonly handler: CommandHandler;
   readonly useCases: UseCases;
-  readonly readSide: ReadSide;
+  readonly views: ViewReader;
   readonly logger: Logger;
   readonly metering: Metering | undefined;
   readonly tracer: Tracer | undefined;
@@ -120,14 +127,14 @@ const PAYMENT_BUCKET = 'payments';
 /** Starts the order process and what belongs to it: consumers, timers, deliveries, the hourly sweep. */
 export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const { config, nats, log, handler, logger, metering } = deps;
-  await checkStreams(nats.connection, streamsOf(config));
+  await checkStreams(nats.requests, streamsOf(config));
   const { prefix, replicas } = config.log;
   const { requests } = nats;
   const runtime = systemRuntime;
   const timeoutMs = config.nats.requestTimeoutMs;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
   const { groups, parkAfterMs: deadLetterAfterMs } = config.processes;
-  await checkGroups({ buckets, prefix }, reactionDescriptions, groups);
+  await checkGroups({ buckets, prefix }, reactions, groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
   const payments = await paymentProvider(config, deps, () =>
@@ -145,10 +152,10 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const handled = timerHandler(deps);
   const { tracer } = deps;
   const onTimer = tracer ? traceFiring(handled, { tracer, prefix, now: runtime.now }) : handled;
-  const kinds = [PAYMENT_DEADLINE, EMAIL_CLAIM];
+  const kinds = timerKinds.map(({ kind }) => kind);
   const fired = timers.deliver(metering ? meterTimers(metering.meter, kinds, onTimer) : onTimer);
   const delivery = startDelivery({
-    connection: nats.connection,
+    requests: nats.requests,
     runtime,
     prefix,
     notifier: notifierOf(deps),
@@ -158,7 +165,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     onGivenUp: ({ notification, error }) =>
       logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up'),
   });
-  const openOrders = createOpenOrders(deps.readSide);
+  const openOrders = openOrdersOf(deps.views);
   const sweep = (): void => {
     sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
       onTrouble('arming deadlines', err),
@@ -176,29 +183,31 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
 }
 
 function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvider): Reaction[] {
-  const { config, nats, handler, readSide } = deps;
+  const { config, nats, handler, views } = deps;
   const runtime = systemRuntime;
   const { prefix } = config.log;
   const { requests } = nats;
   const outbox = createNatsOutbox({ requests, prefix, timeoutMs: config.nats.requestTimeoutMs });
   const { tracer } = deps;
   const notifications = tracer ? traceOutbox(outbox, { tracer, prefix }) : outbox;
-  const directory = createCustomerDirectory(readSide);
-  const openOrders = createOpenOrders(readSide);
+  const directory = createCustomerDirectory(customerQueries(views));
+  const openOrders = openOrdersOf(views);
   const { staleClaimMs } = config.users;
   const { retryFirstMs: baseMs, retryLongestMs: capMs, retryAttempts: maxAttempts } = config.processes;
   const traced = tracer && { aroundStep: traceSteps(tracer) };
   const ports = { directory, openOrders, payments, timers, notifications, ...traced };
-  return createReactions({ handler, runtime, staleClaimMs, ...ports }, { baseMs, capMs, maxAttempts });
+  const reactionDeps = { handler, runtime, staleClaimMs, ...ports };
+  return reactions.map(({ create }) => create(reactionDeps, { baseMs, capMs, maxAttempts }));
 }
 
 function timerHandler({ handler, useCases }: ProcessDeps): (fired: Timer) => Promise<void> {
-  const expire = createDeadline({ handler, runtime: systemRuntime });
-  const lookAgain = createClaimTimeout(useCases.abandonStaleClaim);
+  const { abandonStaleClaim } = useCases;
+  const deps = { handler, runtime: systemRuntime, abandonStaleClaim };
+  const handlers = new Map(timerKinds.map(({ kind, create }) => [kind, create(deps)]));
   return async (fired) => {
-    if (fired.kind === PAYMENT_DEADLINE) await expire(fired);
-    else if (fired.kind === EMAIL_CLAIM) await lookAgain(fired);
-    else throw new Error(`Nobody handles timers of the kind ${fired.kind}.`);
+    const handle = handlers.get(fired.kind);
+    if (handle === undefined) throw new Error(`Nobody handles timers of the kind ${fired.kind}.`);
+    await handle(fired);
   };
 }
 
@@ -236,7 +245,7 @@ function exchangeWith({ metering, tracer }: ProcessDeps, server: 'payment' | 'we
 
 /** What is told of each try of a consumer. */
 function observerOf({ metering, tracer, logger, config }: ProcessDeps): EngineObserver {
-  const names = reactionDescriptions.map(({ name }) => name);
+  const names = reactions.map(({ name }) => name);
   return combineObservers(
     tracer && traceTries({ tracer, prefix: config.log.prefix }),
     logEngine(logger),

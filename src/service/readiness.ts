@@ -3,9 +3,8 @@ import { type Log, probeWrites, type Requests, systemRuntime } from '../eventsto
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
-import type { ViewStatus } from '../projections/engine/index.ts';
-
-import type { ReadModels } from '../projections/views/read-side.ts';
+import type { ViewReader, ViewStatus } from '../projections/engine/index.ts';
+import { categories } from './shop.ts';
 
 /** A view this many commits behind still serves; further behind, readiness says no. */
 const READY_LAG = 1_000;
@@ -16,8 +15,8 @@ const CONSUMER_READY_LAG = 10_000;
 /** A view that is behind and has not moved for this long stands still, in milliseconds. */
 const STALLED_MS = 10_000;
 
-/** An order that nobody places, to ask whether one could be. */
-const PROBED = { category: 'order', id: 'readiness' };
+/** An aggregate of each category that nobody makes, to ask whether one could be. */
+const PROBED = 'readiness';
 
 type Check = { readonly ok: boolean; readonly detail?: string };
 type Checks = Readonly<Record<string, Check>>;
@@ -44,13 +43,13 @@ export function createStallWatch(now: () => number): StallWatch {
 /** What is looked at. */
 interface Sources {
   readonly config: Config;
-  readonly nats: { readonly requests: Pick<Requests, 'connected' | 'request'> };
+  readonly nats: { readonly requests: Pick<Requests, 'connected' | 'request' | 'denials'> };
   readonly log: Pick<Log, 'head'>;
 }
 
 /** What a process does that can fall behind. */
 interface Followers {
-  readonly readSide: Pick<ReadModels, 'status'>;
+  readonly views: Pick<ViewReader, 'status'>;
   /** The consumers of this process. */
   readonly consumers: () => readonly ConsumerStatus[];
   readonly monitor: Pick<NatsMonitor, 'latest'>;
@@ -76,7 +75,7 @@ export function createHealth(core: Sources, parts: Followers, stopping: () => bo
     const [log, writable, views] = await Promise.all([
       logCheck(core),
       writeCheck(core),
-      keepsViews ? viewChecks(parts.readSide, stalls) : {},
+      keepsViews ? viewChecks(parts.views, stalls) : {},
     ]);
     const connected = core.nats.requests.connected();
     const natsServers = natsServerCheck(parts.monitor.latest());
@@ -85,6 +84,7 @@ export function createHealth(core: Sources, parts: Followers, stopping: () => bo
       nats: connected ? { ok: true } : { ok: false, detail: 'not connected; reconnecting' },
       log,
       ...(writable && { 'log writable': writable }),
+      ...permissionCheck(core),
       ...(natsServers && { 'nats server': natsServers }),
       ...views,
       ...consumerChecks(parts.consumers(), maxConsumerLag),
@@ -115,17 +115,28 @@ function logCheck({ log }: Sources): Promise<Check> {
 /** Undefined in a process that only reads the log. */
 async function writeCheck({ config, nats }: Sources): Promise<Check | undefined> {
   if (!hasRole(config, 'api') && !hasRole(config, 'processes')) return undefined;
-  const detail = await probeWrites(nats.requests, {
-    prefix: config.log.prefix,
-    stream: PROBED,
-    timeoutMs: config.nats.requestTimeoutMs,
-  });
-  return detail === undefined ? { ok: true } : { ok: false, detail };
+  const { prefix } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const asked = categories.map((category) =>
+    probeWrites(nats.requests, { prefix, stream: { category, id: PROBED }, timeoutMs }),
+  );
+  const reasons = new Set((await Promise.all(asked)).filter((reason) => reason !== undefined));
+  return reasons.size === 0 ? { ok: true } : { ok: false, detail: [...reasons].join('; ') };
 }
 
-async function viewChecks(readModels: Followers['readSide'], stalls: StallWatch): Promise<Checks> {
+/** Only where NATS denied something. A snapshot that cannot be written costs time: no reason to send nobody here. */
+function permissionCheck({ config, nats }: Sources): Checks {
+  const snapshots = `$KV.${config.log.prefix}_snapshots.`;
+  const denied = nats.requests.denials().filter(({ subject }) => !subject.startsWith(snapshots));
+  const last = denied.at(-1);
+  if (last === undefined) return {};
+  const others = denied.length === 1 ? '' : ` And ${denied.length - 1} more.`;
+  return { 'nats permissions': { ok: false, detail: last.message + others } };
+}
+
+async function viewChecks(views: Followers['views'], stalls: StallWatch): Promise<Checks> {
   try {
-    const statuses = await readModels.status();
+    const statuses = await views.status();
     return Object.fromEntries(
       statuses.map((status) => [`view ${status.view}`, viewCheck(status, stalls.stalled(status))]),
     );

@@ -16,15 +16,15 @@ import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts'
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
-
+import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
-import type { ReadSide } from '../projections/views/read-side.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
 import { type Metering, openMetering, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
-import { buildHandler, buildReadSide } from './parts.ts';
+import { buildHandler, buildViews } from './parts.ts';
 import { createHealth } from './readiness.ts';
+import { apiModules } from './shop.ts';
 import { meterTracing, openTracing } from './tracing.ts';
 import { toolVersion } from './version.ts';
 
@@ -97,7 +97,7 @@ export async function openCore(
 /** What this process does besides answering over HTTP. */
 export interface Parts {
   /** Queries, from views that are kept here or elsewhere. */
-  readonly readSide: ReadSide;
+  readonly views: ViewReader;
   /** The way to change aggregates; only where a role changes some. */
   readonly commands: Commands | undefined;
   /** The consumers of this process; none without the role. */
@@ -117,14 +117,14 @@ export async function startRoles(core: Core, lifecycle: Lifecycle): Promise<Part
   const tracer = core.tracing?.tracer;
   const changes = hasRole(config, 'api') || hasRole(config, 'processes');
   const commands = changes ? await openCommands(core, lifecycle) : undefined;
-  const { readSide, stop } = buildReadSide(config, nats, log, logger, metering, tracer);
+  const { reader: views, stop } = buildViews(config, nats, log, logger, metering, tracer);
   const kept = failingIfAway(nats, 'their last rows and checkpoints were not written', stop);
   lifecycle.started('views', hasRole(config, 'projections') ? kept : stop);
-  const consumers = await startConsumers(core, lifecycle, readSide, commands);
+  const consumers = await startConsumers(core, lifecycle, views, commands);
   const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
   lifecycle.started('NATS monitor', monitor.stop);
-  if (metering !== undefined) startGauges(metering, { config, nats, log, readSide, monitor, consumers });
-  return { readSide, commands, consumers, monitor };
+  if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
+  return { views, commands, consumers, monitor };
 }
 
 async function openCommands(core: Core, lifecycle: Lifecycle): Promise<Commands> {
@@ -142,13 +142,13 @@ async function openCommands(core: Core, lifecycle: Lifecycle): Promise<Commands>
 async function startConsumers(
   core: Core,
   lifecycle: Lifecycle,
-  readSide: ReadSide,
+  views: ViewReader,
   commands: Commands | undefined,
 ): Promise<() => readonly ConsumerStatus[]> {
   if (commands === undefined || !hasRole(core.config, 'processes')) return () => [];
   // Loaded only where somebody reacts to events.
   const { startProcesses } = await import('./processes.ts');
-  const processes = await startProcesses({ ...core, ...commands, readSide, tracer: core.tracing?.tracer });
+  const processes = await startProcesses({ ...core, ...commands, views, tracer: core.tracing?.tracer });
   const stop = failingIfAway(core.nats, 'their last places in the log were not written', processes.stop);
   lifecycle.started('processes', stop, () => underWay(processes.status()));
   return processes.status;
@@ -177,7 +177,7 @@ function useCaseSettings({ users, commands, processes, payment }: Config): UseCa
 }
 
 /** What this process answers over HTTP, not yet listening: the whole API, or how it stands where it has no API. */
-export function buildFront(core: Core, parts: Parts, lifecycle: Lifecycle): FastifyInstance {
+export async function buildFront(core: Core, parts: Parts, lifecycle: Lifecycle): Promise<FastifyInstance> {
   const { config, metering, logger, version } = core;
   const { stopping } = lifecycle;
   const common = {
@@ -189,7 +189,7 @@ export function buildFront(core: Core, parts: Parts, lifecycle: Lifecycle): Fast
     ...(metering && { metrics: metering }),
   };
   const app = hasRole(config, 'api')
-    ? buildApp({ ...common, ...apiParts(core, parts, lifecycle) })
+    ? buildApp({ ...common, modules: await apiModules(), ...apiParts(core, parts, lifecycle) })
     : buildHealthApp({ ...common, roles: rolesOf(config.service.roles) });
   lifecycle.started(
     'requests',
@@ -199,9 +199,12 @@ export function buildFront(core: Core, parts: Parts, lifecycle: Lifecycle): Fast
   return app;
 }
 
-type ApiParts = Omit<AppDeps, 'health' | 'settings' | 'runtime' | 'stopping' | 'logger' | 'metrics'>;
+type ApiParts = Omit<
+  AppDeps,
+  'modules' | 'health' | 'settings' | 'runtime' | 'stopping' | 'logger' | 'metrics'
+>;
 
-function apiParts(core: Core, { readSide, commands, consumers }: Parts, lifecycle: Lifecycle): ApiParts {
+function apiParts(core: Core, { views, commands, consumers }: Parts, lifecycle: Lifecycle): ApiParts {
   const { config, nats, log, logger, auth, tracing } = core;
   if (commands === undefined) throw new Error('The role api needs the command path.');
   const live = buildLive(config, log, logger);
@@ -209,7 +212,7 @@ function apiParts(core: Core, { readSide, commands, consumers }: Parts, lifecycl
   return {
     ...commands,
     log,
-    readModels: readSide,
+    views,
     live,
     admin: buildAdmin(config, nats, log, consumers, tracing?.tracer),
     auth,
@@ -254,7 +257,7 @@ export async function startService(
   try {
     const core = await openCore(config, logger, lifecycle, given.tracing);
     const parts = await startRoles(core, lifecycle);
-    const app = buildFront(core, parts, lifecycle);
+    const app = await buildFront(core, parts, lifecycle);
     const url = await listen(app, config);
     // Load balancers ask at intervals: until they have asked again they go on sending requests, and these are answered.
     if (drainMs > 0 && hasRole(config, 'api')) lifecycle.started('load balancers', () => delay(drainMs));

@@ -1,10 +1,5 @@
-import {
-  type ConsumerInfo,
-  type JetStreamManager,
-  jetstreamManager,
-  type StreamInfo,
-} from '@nats-io/jetstream';
-import { isStreamMissing, type Log } from '../eventstore/index.ts';
+import type { ConsumerInfo, JetStreamManager, StreamInfo } from '@nats-io/jetstream';
+import { isStreamMissing, type Log, managerOf } from '../eventstore/index.ts';
 import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { timersStream } from '../processes/engine/index.ts';
@@ -16,9 +11,8 @@ import {
   readLowest,
   versionOf,
 } from '../projections/engine/index.ts';
-
-import { allProjections } from '../projections/views/read-side.ts';
 import type { Nats } from './open.ts';
+import { views } from './shop.ts';
 import { bucketsOf } from './with-nats.ts';
 
 /** How a view stands, from what it has stored. */
@@ -43,7 +37,7 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
   const settings = { ...defaultProjectionSettings, prefix, groups: config.projections.groups };
   const head = await log.head();
   return Promise.all(
-    allProjections.map(async (projection): Promise<ViewReport> => {
+    views.map(async (projection): Promise<ViewReport> => {
       const view = projection.name;
       const alias = (await aliases.read(view))?.alias;
       const bucket = alias && (await buckets.open(alias.bucket));
@@ -92,9 +86,13 @@ export interface ServerReport {
 }
 
 /** @throws what the server says when the log is not there */
-export async function serverReport(config: Config, { connection }: Nats, log: Log): Promise<ServerReport> {
+export async function serverReport(
+  config: Config,
+  { connection, requests }: Nats,
+  log: Log,
+): Promise<ServerReport> {
   const { stream, prefix } = config.log;
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const jsm = await managerOf(requests);
   const info = await jsm.streams.info(stream);
   const timers = await streamWithBacklog(jsm, timersStream(prefix));
   const notifications = await streamWithBacklog(jsm, notificationStream(prefix));

@@ -6,7 +6,7 @@ import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../processes/notification/adapters/outbox.ts';
-import { allProjections } from '../projections/views/read-side.ts';
+import { views } from './shop.ts';
 
 /** The streams beside the log: timers, and notifications with their short retention. */
 export function streamsOf({ log, notifications }: Config): readonly PlannedStream[] {
@@ -56,7 +56,7 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
 
 function viewBuckets({ log }: Config, existing: readonly string[]): PlannedBucket[] {
   const { prefix, replicas } = log;
-  return allProjections.flatMap(({ name: view, crossesAggregates }) =>
+  return views.flatMap(({ name: view, crossesAggregates }) =>
     existing
       .filter((stream) => stream.startsWith(`KV_${prefix}_${view}_v`))
       .map((stream) => ({

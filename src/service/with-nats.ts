@@ -1,5 +1,4 @@
-import { jetstreamManager } from '@nats-io/jetstream';
-import { createNatsBuckets, type Log, systemRuntime } from '../eventstore/index.ts';
+import { createNatsBuckets, type Log, managerOf, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import { isOwnStream } from './topology.ts';
@@ -27,11 +26,8 @@ export function bucketsOf({ log, nats }: Config, { requests }: Pick<Nats, 'reque
 }
 
 /** The names of JetLedger's streams on a server, in their order there. */
-export async function ownStreams(
-  { log }: Config,
-  { connection }: Pick<Nats, 'connection'>,
-): Promise<string[]> {
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+export async function ownStreams({ log }: Config, { requests }: Pick<Nats, 'requests'>): Promise<string[]> {
+  const jsm = await managerOf(requests);
   const names: string[] = [];
   for await (const name of jsm.streams.names()) if (isOwnStream(log, name)) names.push(name);
   return names;

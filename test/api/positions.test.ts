@@ -27,7 +27,7 @@ it('the Position of an answer is a token that any process of this log takes, now
   const token = String(listed.headers.position);
   expect(token).toMatch(/^1@[A-Za-z0-9_-]{8}$/);
   await using restarted = await memoryService({
-    override: { log: service.log, readModels: service.deps.readModels },
+    override: { log: service.log, views: service.deps.views },
   });
   for (const { app } of [service, restarted]) {
     for (const [url, headers] of [

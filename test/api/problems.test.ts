@@ -217,9 +217,9 @@ describe('faults of the infrastructure', () => {
   });
 
   it('a view that is behind says how far', async () => {
-    const user = () => Promise.reject(new ViewBehind('users', 50, 42));
+    const row = () => Promise.reject(new ViewBehind('users', 50, 42));
     await using behind = await memoryService({
-      override: { readModels: { ...service.deps.readModels, user } },
+      override: { views: { ...service.deps.views, row } },
     });
     const response = await clientOf(behind).get('/v1/users/a');
     expect([response.statusCode, field(response, 'lag'), response.headers['retry-after']]).toEqual([
@@ -231,9 +231,14 @@ describe('faults of the infrastructure', () => {
 
   it('Prefer: wait and Min-Position reach the read model, the wait bounded to 10 s', async () => {
     const asked: unknown[] = [];
-    const user = async (_id: string, options: unknown) => void asked.push(options);
+    const row = async (_view: unknown, _id: string, options: unknown) => void asked.push(options);
     await using spied = await memoryService({
-      override: { readModels: { ...service.deps.readModels, user: async (...a) => user(...a) as never } },
+      override: {
+        views: {
+          ...service.deps.views,
+          row: async (...a) => row(...(a as [unknown, string, unknown])) as never,
+        },
+      },
     });
     const spying = clientOf(spied);
     const waited = await spying.get('/v1/users/a', { prefer: 'wait=60', 'min-position': '7' });

@@ -95,8 +95,8 @@ describe('time travel', () => {
 describe('a strong read', () => {
   it('shows what the last command answered, without the read models', async () => {
     const away = () => Promise.reject(new LogUnavailable('views'));
-    const readModels = { ...service.deps.readModels, user: away, product: away, order: away };
-    await using alone = await memoryService({ override: { readModels } });
+    const views = { ...service.deps.views, row: away };
+    await using alone = await memoryService({ override: { views } });
     const lone = clientOf(alone);
     const userId = await registered(lone);
     const renamed = await lone.patch(`/v1/users/${userId}`, { name: 'Ada King' });

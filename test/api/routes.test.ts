@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { order } from '../../src/domain/order.ts';
+import { users } from '../../src/projections/views/users.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { type Client, clientOf, confirmedOrder, field, list, ordered, registered } from './requests.ts';
 
@@ -35,7 +36,7 @@ describe('users', () => {
     const response = await client.get(`/v1/users/${userId}`);
     expect(response.statusCode).toBe(200);
     expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
-    const row = await service.deps.readModels.user(userId);
+    const row = await service.deps.views.row(users, userId);
     expect(response.rawPayload.equals(row?.json ?? Buffer.alloc(0))).toBe(true);
     expect(response.headers.etag).toBe(`"${row?.position}"`);
   });

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Projections, startProjections } from '../../src/projections/engine/start.ts';
-import { allProjections } from '../../src/projections/views/read-side.ts';
+import { views as allProjections } from '../../src/service/shop.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import { rounded, scaled } from './measure.ts';
 import { appendOrder, type OrderLog, openOrderLog, orderId } from './order-log.ts';

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
-import { allProjections } from '../../src/projections/views/read-side.ts';
+import { views as allProjections } from '../../src/service/shop.ts';
 import { createPrng, type Prng } from '../../src/testing/world.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';

@@ -12,11 +12,12 @@ import { systemRuntime as runtime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { type Page, type ReadRow, ViewBehind } from '../../src/projections/engine/reading.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
-import { allProjections, createReadModels, type ReadModels } from '../../src/projections/views/read-side.ts';
+import { views as allProjections } from '../../src/service/shop.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { LIVENESS } from '../audit/open-log.ts';
 import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
+import { createReadModels, type ReadModels } from '../support/read-models.ts';
 import { until } from '../support/until.ts';
 
 const WRITERS = 6;

@@ -1,5 +1,5 @@
 import type { CommandHandler } from '../../src/eventstore/command.ts';
-import type { ReactionsDeps } from '../../src/processes/order/reactions.ts';
+import type { ReactionDeps } from '../../src/processes/order/reactions.ts';
 
 /** A place where a worker may die: right before or right after a call that it makes for an order. */
 export interface CrashPoint {
@@ -18,9 +18,9 @@ const orderOf = (userId: string): string => userId.slice('u-'.length);
 
 /** Everything that the consumers reach the world through, with every call told. */
 export function watchedCalls(
-  deps: Omit<ReactionsDeps, 'openOrders'>,
+  deps: Omit<ReactionDeps, 'openOrders'>,
   passes: Passes,
-): Omit<ReactionsDeps, 'openOrders'> {
+): Omit<ReactionDeps, 'openOrders'> {
   const around = async <T>(orderId: string, call: string, work: () => Promise<T>): Promise<T> => {
     await passes({ orderId, call, moment: 'before' });
     try {

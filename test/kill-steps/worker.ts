@@ -5,15 +5,15 @@ import { startEngine } from '../../src/processes/engine/engine.ts';
 import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.ts';
 import { createNatsOutbox } from '../../src/processes/notification/adapters/outbox.ts';
 import { createDeadline, sweepDeadlines } from '../../src/processes/order/deadline.ts';
-import { createReactions } from '../../src/processes/order/reactions.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { customers } from '../../src/projections/views/customers.ts';
 import { orders } from '../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../src/projections/views/orders-by-user.ts';
-import { createReadModels } from '../../src/projections/views/read-side.ts';
 import { createCustomerDirectory, createOpenOrders } from '../../src/service/processes.ts';
+import { reactions } from '../../src/service/shop.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+import { createReadModels } from '../support/read-models.ts';
 import { type Passes, watchedCalls } from './calls.ts';
 
 /** A worker that has everything but has not begun. */
@@ -85,7 +85,7 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
     log,
     buckets: bucketsOf(false),
     runtime,
-    consumers: createReactions({ ...watched, openOrders }, RETRIES),
+    consumers: reactions.map(({ create }) => create({ ...watched, openOrders }, RETRIES)),
     settings: { prefix, ttlMs: TTL_MS, instance: `worker-${process.pid}` },
     onError: fatal,
   });

@@ -8,10 +8,10 @@ import type { Log } from '../../src/eventstore/log.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
-import { startProjections } from '../../src/projections/engine/start.ts';
+import { createViewReader, startProjections } from '../../src/projections/engine/index.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
-import { allProjections, createReadModels } from '../../src/projections/views/read-side.ts';
 import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
+import { views as allViews, apiModules } from '../../src/service/shop.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -85,20 +85,21 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   });
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
   // The views pace themselves by real time; a short pace keeps the tests short.
-  const views = {
+  const common = {
     log,
     buckets,
     runtime: systemRuntime,
     settings: { checkpointMs: 1, resolveMs: 50, stopMs: 1_000 },
   };
-  const projections = startProjections({ ...views, projections: allProjections });
-  const readModels = createReadModels({ ...views, local: projections.status });
+  const projections = startProjections({ ...common, projections: allViews });
+  const views = createViewReader({ ...common, views: allViews, local: projections.status });
   const live = createLiveOrders({ log, runtime: systemRuntime });
   const deps: AppDeps = {
     handler,
     useCases,
     log,
-    readModels,
+    views,
+    modules: await apiModules(),
     live,
     runtime,
     admin: {
@@ -120,7 +121,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   const close = async () => {
     await app.close();
     live.stop();
-    readModels.stop();
+    views.stop();
     await projections.stop();
   };
   return { app, log, buckets, deps, [Symbol.asyncDispose]: close };

@@ -9,9 +9,9 @@ import {
   type OpenLogOptions,
   openNatsLog,
 } from '../../src/eventstore/nats/log-stream.ts';
-import { createPlainRequests } from '../../src/eventstore/nats/plain-requests.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { createPlainRequests } from './plain-requests.ts';
 
 /** A connection of its own, as another process would have, with the log opened on it. */
 export interface LogHandle extends AsyncDisposable {

@@ -10,13 +10,19 @@ import type {
   ServiceDeps,
 } from '../deps.ts';
 import { principalOf } from '../meta.ts';
+import type { ApiModule } from '../module.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext } from '../reading.ts';
 import {
   type ConsumerBody,
+  ConsumerControl,
   ConsumerParams,
+  Consumers,
+  Parked,
   ParkedAction,
   type ParkedBody,
+  ParkedMarked,
+  ParkedPage,
   ParkedParams,
   type ParkedSummaryBody,
 } from '../schemas/admin.ts';
@@ -94,10 +100,20 @@ function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** What operators see and do: the consumers of events, and what they could not handle. */
+export const adminApi: ApiModule = {
+  tag: { name: 'admin', description: 'Consumers of events, and what they could not handle' },
+  components: [ParkedPage, Parked, ParkedMarked, Consumers, ConsumerControl],
+  routes: (app, deps) => {
+    parkedRoutes(app, deps);
+    consumerRoutes(app, deps);
+  },
+};
+
 const controlled = { tags: ['admin'], headers: PlainHeaders, querystring: NoQuery };
 
 /** Shows how the consumers stand, pauses and resumes them. */
-export function consumerRoutes(app: TypedApp, { admin: { consumers } }: ServiceDeps): void {
+function consumerRoutes(app: TypedApp, { admin: { consumers } }: ServiceDeps): void {
   status(app, consumers);
   control(app, consumers, 'pause');
   control(app, consumers, 'resume');
@@ -155,7 +171,7 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
 const common = { tags: ['admin'], headers: PlainHeaders };
 
 /** Shows parked commits, and marks them to be handled again or given up. */
-export function parkedRoutes(app: TypedApp, { admin: { parked } }: ServiceDeps): void {
+function parkedRoutes(app: TypedApp, { admin: { parked } }: ServiceDeps): void {
   listing(app, parked);
   showing(app, parked);
   marking(app, parked, 'redrive');

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
+import type { ApiModule } from '../module.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { ProblemCode } from '../problems.ts';
@@ -30,7 +31,9 @@ interface Parts {
 }
 
 /** Orders as they change, as server-sent events (protocol 18). */
-export function orderStreams(app: TypedApp, { live, log, settings, runtime }: ServiceDeps): void {
+export const orderStreamApi: ApiModule = { components: [], routes: orderStreams };
+
+function orderStreams(app: TypedApp, { live, log, settings, runtime }: ServiceDeps): void {
   const { maxStreams, streamHeartbeatMs: heartbeatMs } = settings;
   const tokens = positionTokens(log.incarnation);
   const streams = createStreams(app, { maxStreams, heartbeatMs, runtime });

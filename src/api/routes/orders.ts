@@ -1,12 +1,15 @@
+import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
 import { type CommandHandler, EventStoreError, type Loaded, type Runtime } from '../../eventstore/index.ts';
-
-import { answer, orderBody } from '../answers.ts';
+import { orderQueries } from '../../projections/views/orders.ts';
+import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { readHistory } from '../history.ts';
 import { commandOf, expectedOf } from '../meta.ts';
+import type { ApiModule } from '../module.ts';
 import { sendProblem } from '../problem-reply.ts';
+import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import {
   asksTheLog,
   linkToNext,
@@ -17,7 +20,15 @@ import {
   waitSecondsOf,
 } from '../reading.ts';
 import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
-import { CancelOrder, PlaceOrder, ShipOrder } from '../schemas/order.ts';
+import {
+  CancelOrder,
+  Order,
+  OrderAnswer,
+  type OrderBody,
+  OrderPage,
+  PlaceOrder,
+  ShipOrder,
+} from '../schemas/order.ts';
 import { DEFAULT_LIMIT, HistoryQuery, OrdersQuery, PastQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
@@ -35,7 +46,42 @@ import {
   problemsOfQuery,
   problemsOfRead,
 } from '../schemas/responses.ts';
+import { History } from '../schemas/stream.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+
+describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['code'] & `order/${string}`>({
+  'order/not-found': notFound('Order not found'),
+  'order/exists': conflict('Order exists'),
+  'order/unknown-product': invalid('Unknown product', ['sku']),
+  'order/product-discontinued': conflict('Product is discontinued', ['sku']),
+  'order/invalid-user': invalid('Invalid user id'),
+  'order/invalid-line-count': invalid('Invalid number of lines', ['lines']),
+  'order/invalid-quantity': invalid('Invalid quantity', ['sku']),
+  'order/duplicate-sku': invalid('Product on two lines', ['sku']),
+  'order/mixed-currencies': invalid('Several currencies', ['sku']),
+  'order/invalid-line': invalid('Invalid line', ['line']),
+  'order/total-too-large': invalid('Total is too large'),
+  'order/invalid-reason': invalid('Invalid reason'),
+  'order/payment-required': invalid('Payment is missing'),
+  'order/invalid-payment': invalid('Invalid payment token'),
+  'order/invalid-tracking': invalid('Invalid tracking number'),
+  'order/already-rejected': conflict('Order was rejected'),
+  'order/already-shipped': conflict('Order was shipped'),
+  'order/not-confirmed': conflict('Order is not confirmed'),
+  'order/not-shipped': conflict('Order was not shipped'),
+  'order/amount-mismatch': conflict('Payment has another amount'),
+});
+
+/** An order as a command leaves it. */
+export function orderBody(id: string, state: OrderState): OrderBody {
+  if (state.status === 'absent') throw absent('order');
+  const { userId, status, items, totalMinor, currency } = state;
+  const lines = items.map(({ sku, quantity }) => ({ sku, quantity }));
+  const total = { amountMinor: Number(totalMinor), currency };
+  const step = 'step' in state && { step: state.step };
+  const reason = state.status === 'rejected' && { reason: { code: state.code, text: state.reason } };
+  return { id, userId, status, ...step, ...reason, lines, total };
+}
 
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 100;
@@ -79,7 +125,7 @@ async function lookAt(handler: CommandHandler, orderId: string): Promise<Loaded<
 const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: IdParams };
 
 /** Cancels, ships and delivers orders. */
-export function orderActions(app: TypedApp, deps: ServiceDeps): void {
+function orderActions(app: TypedApp, deps: ServiceDeps): void {
   cancelling(app, deps);
   shipping(app, deps);
   delivering(app, deps);
@@ -172,13 +218,14 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
 const tags = ['orders'];
 
 /** Shows orders: one as it is or was, those of a status, the history of one. */
-export function orderQueries(app: TypedApp, deps: ServiceDeps): void {
+function reading(app: TypedApp, deps: ServiceDeps): void {
   listing(app, deps);
   showing(app, deps);
   history(app, deps);
 }
 
-function listing(app: TypedApp, { readModels, log }: ServiceDeps): void {
+function listing(app: TypedApp, { views, log }: ServiceDeps): void {
+  const orders = orderQueries(views);
   const schema = {
     tags,
     operationId: 'listOrders',
@@ -192,11 +239,12 @@ function listing(app: TypedApp, { readModels, log }: ServiceDeps): void {
   app.get('/v1/orders', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { status, limit = DEFAULT_LIMIT, cursor } = request.query;
     const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
-    return sendPage(request, reply, await readModels.ordersByStatus(status, options));
+    return sendPage(request, reply, await orders.ordersByStatus(status, options));
   });
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {
+  const orders = orderQueries(deps.views);
   const schema = {
     tags,
     operationId: 'getOrder',
@@ -210,14 +258,14 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
   };
   app.get('/v1/orders/:id', { schema, config: { access: ACCESS.ownOrder } }, async (request, reply) => {
     const { id } = request.params;
-    const absent = 'order/not-found';
+    const missing = 'order/not-found';
     if (asksTheLog(request.query)) {
       const exists = ({ status }: OrderState) => status !== 'absent';
       const body = (state: OrderState) => orderBody(id, state);
-      return sendFromLog(deps, request, reply, { decider: order, id, exists, body, absent });
+      return sendFromLog(deps, request, reply, { decider: order, id, exists, body, absent: missing });
     }
-    const row = await deps.readModels.order(id, await readOptionsOf(request, reply, deps.log));
-    return sendRow(request, reply, row, absent);
+    const row = await orders.order(id, await readOptionsOf(request, reply, deps.log));
+    return sendRow(request, reply, row, missing);
   });
 }
 
@@ -247,11 +295,15 @@ function history(app: TypedApp, { log }: ServiceDeps): void {
 }
 
 /** Places and shows orders, changes them, and shows their history. */
-export function orderRoutes(app: TypedApp, deps: ServiceDeps): void {
-  placing(app, deps);
-  orderQueries(app, deps);
-  orderActions(app, deps);
-}
+export const orderApi: ApiModule = {
+  tag: { name: 'orders', description: 'Orders and their history' },
+  components: [Order, OrderAnswer, OrderPage, History],
+  routes: (app, deps) => {
+    placing(app, deps);
+    reading(app, deps);
+    orderActions(app, deps);
+  },
+};
 
 function placing(app: TypedApp, deps: ServiceDeps): void {
   const { useCases, runtime } = deps;

@@ -1,11 +1,22 @@
-import { type ProductState, product } from '../../domain/product.ts';
-import { answer, productBody } from '../answers.ts';
+import { type ProductRejection, type ProductState, product } from '../../domain/product.ts';
+import { productQueries } from '../../projections/views/products.ts';
+import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
+import type { ApiModule } from '../module.ts';
+import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
-import { ListProduct, PatchProduct, ReceiveStock } from '../schemas/product.ts';
+import {
+  ListProduct,
+  PatchProduct,
+  Product,
+  ProductAnswer,
+  type ProductBody,
+  ProductPage,
+  ReceiveStock,
+} from '../schemas/product.ts';
 import { DEFAULT_LIMIT, ProductsQuery, ReadQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
@@ -17,16 +28,46 @@ import {
 import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
 import type { TypedApp } from './app-type.ts';
 
+describeProblems<ProductRejection['code']>({
+  'product/not-found': notFound('Product not found'),
+  'product/exists': conflict('Product exists'),
+  'product/discontinued': conflict('Product is discontinued'),
+  'product/receipt-conflict': conflict('Receipt was booked with another quantity', ['quantity']),
+  'product/stock-overflow': conflict('Stock would be too large'),
+  'product/invalid-sku': invalid('Invalid SKU'),
+  'product/invalid-name': invalid('Invalid name'),
+  'product/invalid-price': invalid('Invalid price'),
+  'product/invalid-receipt': invalid('Invalid receipt id'),
+  'product/invalid-quantity': invalid('Invalid quantity'),
+  'product/insufficient-stock': conflict('Not enough stock'),
+  'product/reservation-conflict': conflict('Another quantity is reserved'),
+  'product/reservation-released': conflict('Reservation has ended'),
+  'product/unknown-currency': invalid('Unknown currency'),
+});
+
+/** A product as a command leaves it; amounts are within JSON's exact integers by the domain's rules. */
+export function productBody(sku: string, state: ProductState): ProductBody {
+  if (state.status === 'absent') throw absent('product');
+  const { name, priceMinor, currency, status } = state;
+  const [onHand, reserved] = [Number(state.onHand), Number(state.reserved)];
+  const stock = { onHand, reserved, available: onHand - reserved };
+  return { sku, name, price: { amountMinor: Number(priceMinor), currency }, status, ...stock };
+}
+
 const tags = ['products'];
 
 /** Lists, shows and changes products and takes in stock. */
-export function productRoutes(app: TypedApp, deps: ServiceDeps): void {
-  listing(app, deps);
-  catalogue(app, deps);
-  showing(app, deps);
-  change(app, deps);
-  stock(app, deps);
-}
+export const productApi: ApiModule = {
+  tag: { name: 'products', description: 'The catalogue and its stock' },
+  components: [Product, ProductAnswer, ProductPage],
+  routes: (app, deps) => {
+    listing(app, deps);
+    catalogue(app, deps);
+    showing(app, deps);
+    change(app, deps);
+    stock(app, deps);
+  },
+};
 
 function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   const schema = {
@@ -62,7 +103,8 @@ function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   });
 }
 
-function catalogue(app: TypedApp, { readModels, log }: ServiceDeps): void {
+function catalogue(app: TypedApp, { views, log }: ServiceDeps): void {
+  const { products } = productQueries(views);
   const schema = {
     tags,
     operationId: 'listProducts',
@@ -75,11 +117,12 @@ function catalogue(app: TypedApp, { readModels, log }: ServiceDeps): void {
   app.get('/v1/products', { schema, config: { access: ACCESS.readCatalogue } }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor, namePrefix } = request.query;
     const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor, namePrefix };
-    return sendPage(request, reply, await readModels.products(options));
+    return sendPage(request, reply, await products(options));
   });
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {
+  const products = productQueries(deps.views);
   const schema = {
     tags,
     operationId: 'getProduct',
@@ -96,14 +139,20 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     { schema, config: { access: ACCESS.readCatalogue } },
     async (request, reply) => {
       const { sku } = request.params;
-      const absent = 'product/not-found';
+      const missing = 'product/not-found';
       if (asksTheLog(request.query)) {
         const exists = ({ status }: ProductState) => status !== 'absent';
         const body = (state: ProductState) => productBody(sku, state);
-        return sendFromLog(deps, request, reply, { decider: product, id: sku, exists, body, absent });
+        return sendFromLog(deps, request, reply, {
+          decider: product,
+          id: sku,
+          exists,
+          body,
+          absent: missing,
+        });
       }
-      const row = await deps.readModels.product(sku, await readOptionsOf(request, reply, deps.log));
-      return sendRow(request, reply, row, absent);
+      const row = await products.product(sku, await readOptionsOf(request, reply, deps.log));
+      return sendRow(request, reply, row, missing);
     },
   );
 }

@@ -1,13 +1,19 @@
+import { statisticsQueries } from '../../projections/views/statistics.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
+import type { ApiModule } from '../module.ts';
 import { readOptionsOf } from '../reading.ts';
 import { PeriodQuery } from '../schemas/queries.ts';
 import { ReadHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfQuery } from '../schemas/responses.ts';
+import { Statistics } from '../schemas/statistics.ts';
 import type { TypedApp } from './app-type.ts';
 
 /** Orders and revenue per day. */
-export function statisticsRoutes(app: TypedApp, { readModels, log }: ServiceDeps): void {
+export const statisticsApi: ApiModule = { components: [Statistics], routes: perDay };
+
+function perDay(app: TypedApp, { views, log }: ServiceDeps): void {
+  const { statistics } = statisticsQueries(views);
   const schema = {
     tags: ['orders'],
     operationId: 'getStatistics',
@@ -24,6 +30,6 @@ export function statisticsRoutes(app: TypedApp, { readModels, log }: ServiceDeps
   app.get('/v1/statistics', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { from, to } = request.query;
     const options = await readOptionsOf(request, reply, log);
-    return reply.send(await readModels.statistics({ from, to, ...options }));
+    return reply.send(await statistics({ from, to, ...options }));
   });
 }

@@ -1,9 +1,14 @@
+import type { UserResult } from '../../app/use-cases.ts';
 import { isRegistered, type UserState, user } from '../../domain/user.ts';
-import { answer, userBody } from '../answers.ts';
+import { ordersByUserQueries } from '../../projections/views/orders-by-user.ts';
+import { userQueries } from '../../projections/views/users.ts';
+import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import { registrantOf } from '../auth/ownership.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
+import type { ApiModule } from '../module.ts';
+import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
@@ -15,13 +20,42 @@ import {
   ReadHeaders,
 } from '../schemas/requests.ts';
 import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
-import { ChangeEmail, DeactivateUser, PatchUser, RegisterUser } from '../schemas/user.ts';
+import {
+  ChangeEmail,
+  DeactivateUser,
+  PatchUser,
+  RegisterUser,
+  User,
+  UserAnswer,
+  type UserBody,
+} from '../schemas/user.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
+
+describeProblems<Extract<UserResult, { outcome: 'rejected' }>['rejection']['code']>({
+  'user/not-found': notFound('User not found'),
+  'user/exists': conflict('User exists'),
+  'user/registration-abandoned': conflict('Registration was given up'),
+  'user/deactivated': conflict('User is deactivated'),
+  'user/email-taken': conflict('E-mail address is in use'),
+  'user/email-change-pending': conflict('Another change of e-mail address is under way'),
+  'user/email-change-not-pending': conflict('Change of e-mail address is not pending'),
+  'user/email-change-ended': conflict('Change of e-mail address has ended'),
+  'user/invalid-name': invalid('Invalid name'),
+  'user/invalid-email': invalid('Invalid e-mail address'),
+  'user/invalid-reason': invalid('Invalid reason'),
+});
+
+/** A user as a command leaves it. An accepted command never leaves one that does not exist. */
+export function userBody(id: string, state: UserState): UserBody {
+  if (!('email' in state)) throw absent('user');
+  const { email, name, status, pending } = state;
+  return { id, email, name, status, ...(pending !== undefined && { pendingEmail: pending.email }) };
+}
 
 const tags = ['users'];
 
 /** Renames users, changes their address, deactivates and reactivates them. */
-export function userActions(app: TypedApp, deps: ServiceDeps): void {
+function userActions(app: TypedApp, deps: ServiceDeps): void {
   renaming(app, deps);
   emailChange(app, deps);
   deactivation(app, deps);
@@ -141,12 +175,16 @@ function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
 }
 
 /** Registers, shows and changes users. */
-export function userRoutes(app: TypedApp, deps: ServiceDeps): void {
-  registration(app, deps);
-  showing(app, deps);
-  ordersOfUser(app, deps);
-  userActions(app, deps);
-}
+export const userApi: ApiModule = {
+  tag: { name: 'users', description: 'People who may order' },
+  components: [User, UserAnswer],
+  routes: (app, deps) => {
+    registration(app, deps);
+    showing(app, deps);
+    ordersOfUser(app, deps);
+    userActions(app, deps);
+  },
+};
 
 function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps): void {
   const schema = {
@@ -182,6 +220,7 @@ function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {
+  const users = userQueries(deps.views);
   const schema = {
     tags,
     operationId: 'getUser',
@@ -195,17 +234,24 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
   };
   app.get('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
     const { id } = request.params;
-    const absent = 'user/not-found';
+    const missing = 'user/not-found';
     if (asksTheLog(request.query)) {
       const body = (state: UserState) => userBody(id, state);
-      return sendFromLog(deps, request, reply, { decider: user, id, exists: isRegistered, body, absent });
+      return sendFromLog(deps, request, reply, {
+        decider: user,
+        id,
+        exists: isRegistered,
+        body,
+        absent: missing,
+      });
     }
-    const row = await deps.readModels.user(id, await readOptionsOf(request, reply, deps.log));
-    return sendRow(request, reply, row, absent);
+    const row = await users.user(id, await readOptionsOf(request, reply, deps.log));
+    return sendRow(request, reply, row, missing);
   });
 }
 
-function ordersOfUser(app: TypedApp, { readModels, log }: ServiceDeps): void {
+function ordersOfUser(app: TypedApp, { views, log }: ServiceDeps): void {
+  const orders = ordersByUserQueries(views);
   const schema = {
     tags,
     operationId: 'listOrdersOfUser',
@@ -223,7 +269,7 @@ function ordersOfUser(app: TypedApp, { readModels, log }: ServiceDeps): void {
     async (request, reply) => {
       const { limit = DEFAULT_LIMIT, cursor } = request.query;
       const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
-      return sendPage(request, reply, await readModels.ordersOfUser(request.params.id, options));
+      return sendPage(request, reply, await orders.ordersOfUser(request.params.id, options));
     },
   );
 }

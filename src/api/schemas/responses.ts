@@ -1,5 +1,5 @@
 import { POSITION_PATTERN } from '../position-token.ts';
-import { PROBLEMS, type ProblemCode } from '../problems.ts';
+import { type ProblemCode, problemOf } from '../problems.ts';
 
 type Responses = Record<string, unknown>;
 
@@ -78,6 +78,7 @@ const COMMAND = [
   'request/unsupported-media-type',
   'log/unavailable',
   'log/outcome-unknown',
+  'log/permission-denied',
   'command/deadline',
   'command/queue-full',
   'command/conflict',
@@ -96,7 +97,7 @@ const GUARDED = [
 
 /** The problems of a read, besides the given ones. */
 export function problemsOfRead(...codes: ProblemCode[]): Responses {
-  return problems([...COMMON, ...GUARDED, 'log/unavailable', ...codes]);
+  return problems([...COMMON, ...GUARDED, 'log/unavailable', 'log/permission-denied', ...codes]);
 }
 
 /** The problems of a query of a read model, besides the given ones. */
@@ -107,7 +108,15 @@ export function problemsOfQuery(...codes: ProblemCode[]): Responses {
 /** The problems of what an operator asks for, besides the given ones. */
 export function problemsOfAdmin(...codes: ProblemCode[]): Responses {
   const body = ['request/malformed-json', 'request/too-large', 'request/unsupported-media-type'] as const;
-  return problems([...COMMON, ...GUARDED, ...body, 'log/unavailable', 'log/outcome-unknown', ...codes]);
+  return problems([
+    ...COMMON,
+    ...GUARDED,
+    ...body,
+    'log/unavailable',
+    'log/outcome-unknown',
+    'log/permission-denied',
+    ...codes,
+  ]);
 }
 
 /** The problems of any command, besides the given ones. */
@@ -130,15 +139,15 @@ export function problemsOfPlain(): Responses {
 function problems(codes: readonly ProblemCode[]): Responses {
   const byStatus = new Map<number, ProblemCode[]>();
   for (const code of codes) {
-    const { status } = PROBLEMS[code];
+    const { status } = problemOf(code);
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return Object.fromEntries([...byStatus].map(([status, named]) => [status, problemResponse(status, named)]));
 }
 
 function problemResponse(status: number, codes: readonly ProblemCode[]) {
-  const lines = codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}.`);
-  const retryable = codes.some((code) => PROBLEMS[code].retryAfter !== undefined);
+  const lines = codes.map((code) => `\`${code}\`: ${problemOf(code).title}.`);
+  const retryable = codes.some((code) => problemOf(code).retryAfter !== undefined);
   return {
     description: lines.join('\n'),
     headers: { ...(retryable && RETRY_AFTER), ...HEADERS_BY_STATUS[status] },

@@ -1,8 +1,11 @@
+/** What customers are told of; stored with every notification. */
+export const NOTIFICATION_KINDS = ['welcome', 'order-confirmed', 'order-rejected', 'order-shipped'] as const;
+
 /** Something a person should hear of. Holds ids, never addresses: who delivers it looks them up. */
 export interface Notification {
   /** Derived from the event, so that a repetition can be recognised. */
   readonly id: string;
-  readonly kind: 'welcome' | 'order-confirmed' | 'order-rejected' | 'order-shipped';
+  readonly kind: (typeof NOTIFICATION_KINDS)[number];
   readonly userId: string;
   readonly orderId?: string;
   /** One sentence, for example why an order was rejected. */

@@ -6,6 +6,7 @@ import {
   type CommandResult,
   type Decider,
   EventStoreError,
+  mayHeal,
   type Rejection,
   type Runtime,
 } from '../../eventstore/index.ts';
@@ -97,7 +98,7 @@ const DEFAULTS: RetrySettings = { baseMs: 200, capMs: 30_000, maxAttempts: 100 }
 
 /** Whether trying again may help: the log or the provider was away, or somebody else was faster. */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof EventStoreError) return error.retryable;
+  if (error instanceof EventStoreError) return mayHeal(error);
   if (error instanceof PaymentUnavailable) return true;
   return error instanceof Error && 'retryable' in error && error.retryable === true;
 }

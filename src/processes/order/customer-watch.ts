@@ -5,6 +5,7 @@ import type { ConsumedEvent, Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, executeCommand, type RetrySettings } from './commands.ts';
 import type { CustomerDirectory, OpenOrders } from './ports.ts';
+import type { ReactionDefinition } from './reactions.ts';
 
 export interface CustomerWatchDeps {
   readonly handler: CommandHandler;
@@ -13,7 +14,12 @@ export interface CustomerWatchDeps {
   readonly openOrders: Pick<OpenOrders, 'ofUser'>;
 }
 
-export const customerWatch = { name: 'customer-watch', sources: [user] } as const;
+/** The entry of the service's list. */
+export const customerWatch: ReactionDefinition = {
+  name: 'customer-watch',
+  sources: [user],
+  create: createCustomerWatch,
+};
 
 /** Cancels the open orders of a user who was deactivated. Later orders fail their validation (protocol 12). */
 export function createCustomerWatch(
@@ -37,7 +43,8 @@ export function createCustomerWatch(
   }
 
   return {
-    ...customerWatch,
+    name: customerWatch.name,
+    sources: customerWatch.sources,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

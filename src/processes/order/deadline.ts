@@ -4,9 +4,13 @@ import type { Timer, Timers } from '../engine/index.ts';
 
 import { causedByTimer, executeCommand } from './commands.ts';
 import type { OpenOrders } from './ports.ts';
+import type { TimerDefinition } from './reactions.ts';
 
 /** The kind of the timer that ends an order whose payment did not come in time. */
 export const PAYMENT_DEADLINE = 'payment-deadline';
+
+/** The entry of the service's list. */
+export const paymentDeadline: TimerDefinition = { kind: PAYMENT_DEADLINE, create: createDeadline };
 
 /** Handles a deadline that has fired: expires the order unless it is paid or final (protocol 13). */
 export function createDeadline(deps: { readonly handler: CommandHandler; readonly runtime: Runtime }) {

@@ -3,6 +3,7 @@ import type { Runtime } from '../../eventstore/index.ts';
 import type { Reaction, Timer, Timers } from '../engine/index.ts';
 
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
+import type { ReactionDefinition, TimerDefinition } from './reactions.ts';
 
 /** The kind of the timer that looks at a claim of an address again. */
 export const EMAIL_CLAIM = 'email-claim';
@@ -26,7 +27,12 @@ export class ClaimPending extends Error {
   }
 }
 
-export const emailBackstop = { name: 'email-backstop', sources: [email] } as const;
+/** The entry of the service's list. */
+export const emailBackstop: ReactionDefinition = {
+  name: 'email-backstop',
+  sources: [email],
+  create: createEmailBackstop,
+};
 
 /** Sees to it that every claim of an address is looked at again once it could be stale (protocol 4). */
 export function createEmailBackstop(
@@ -40,7 +46,8 @@ export function createEmailBackstop(
 ): Reaction<EmailEvent> {
   const { runtime, timers, staleClaimMs } = deps;
   return {
-    ...emailBackstop,
+    name: emailBackstop.name,
+    sources: emailBackstop.sources,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, stream }) => {
       for (const { event } of events) {
@@ -51,6 +58,12 @@ export function createEmailBackstop(
     },
   };
 }
+
+/** The entry of the service's list. */
+export const emailClaimTimeout: TimerDefinition = {
+  kind: EMAIL_CLAIM,
+  create: ({ abandonStaleClaim }) => createClaimTimeout(abandonStaleClaim),
+};
 
 /** Handles a claim's timer that has fired. @throws ClaimPending when it must be called again later */
 export function createClaimTimeout(abandonStaleClaim: AbandonStaleClaim) {

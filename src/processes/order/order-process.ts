@@ -5,6 +5,7 @@ import { createOrderPolicy, isTransient, type RetrySettings } from './commands.t
 import { PAYMENT_DEADLINE } from './deadline.ts';
 import { type EffectContext, effectContextOf, type OrderProcessDeps } from './effect-context.ts';
 import { type OrderEffect, react } from './react.ts';
+import type { ReactionDefinition } from './reactions.ts';
 import {
   authorisePayment,
   capturePayment,
@@ -61,7 +62,12 @@ async function validateCustomer(userId: string, context: EffectContext): Promise
   return reject(purpose, 'customer_validation', code, reason);
 }
 
-export const orderProcess = { name: 'order-process', sources: [order] } as const;
+/** The entry of the service's list. */
+export const orderProcess: ReactionDefinition = {
+  name: 'order-process',
+  sources: [order],
+  create: createOrderProcess,
+};
 
 /**
  * Drives orders from placed to confirmed, or to their end with everything given back. Its state is the order's own
@@ -77,7 +83,8 @@ export function createOrderProcess(
       ? execute(effect, context)
       : aroundStep(effect, context, (own) => execute(effect, own));
   return {
-    ...orderProcess,
+    name: orderProcess.name,
+    sources: orderProcess.sources,
     policy: createOrderPolicy(deps.runtime, retries),
     handle: async (delivery) => {
       for (const consumed of delivery.events) {

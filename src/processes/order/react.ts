@@ -10,6 +10,7 @@ export interface Item {
 export type OrderEffect =
   /** Asks the order side's own customer directory, as of at least the event's position. */
   | { readonly type: 'validate-customer'; readonly userId: string }
+  /** In the order given, which is the same for all orders (protocol 10). */
   | { readonly type: 'reserve-stock'; readonly items: readonly Item[] }
   | {
       readonly type: 'authorise-payment';
@@ -41,7 +42,7 @@ export function react(event: OrderEvent, order: OrderState): readonly OrderEffec
     case 'jetledger.order.v1.OrderPlaced':
       return begin(order);
     case 'jetledger.order.v1.CustomerValidated':
-      return isAt(order, 'inventory') ? [{ type: 'reserve-stock', items: order.items }] : NOTHING;
+      return isAt(order, 'inventory') ? [{ type: 'reserve-stock', items: itemsOf(order) }] : NOTHING;
     case 'jetledger.order.v1.OrderStockReserved':
       return isAt(order, 'payment') && order.paymentId === undefined ? [authorise(order)] : NOTHING;
     case 'jetledger.order.v1.PaymentAuthorised':
@@ -54,7 +55,7 @@ export function react(event: OrderEvent, order: OrderState): readonly OrderEffec
       return compensate(order);
     case 'jetledger.order.v1.OrderShipped':
       return [
-        { type: 'ship-stock', items: order.items },
+        { type: 'ship-stock', items: itemsOf(order) },
         { type: 'notify', kind: 'order-shipped' },
       ];
     case 'jetledger.order.v1.PaymentCaptured':
@@ -84,6 +85,14 @@ function authorise({ totalMinor, currency, paymentToken }: KnownOrder): OrderEff
   return { type: 'authorise-payment', amountMinor: totalMinor, currency, token: paymentToken };
 }
 
+/**
+ * By SKU, whatever the order of the lines: two orders that each hold what the other still needs would both be rejected,
+ * and nobody would get the last pieces (protocol 10).
+ */
+function itemsOf({ items }: KnownOrder): readonly Item[] {
+  return items.toSorted((a, b) => (a.sku < b.sku ? -1 : 1));
+}
+
 /** A customer who has cancelled meanwhile hears of no confirmation. */
 function confirmed(order: KnownOrder): readonly OrderEffect[] {
   const disarm = { type: 'disarm-deadline' } as const;
@@ -94,7 +103,8 @@ function confirmed(order: KnownOrder): readonly OrderEffect[] {
 function compensate(order: KnownOrder): readonly OrderEffect[] {
   const effects: OrderEffect[] = [];
   if (order.paymentTouched && !order.paymentReturned) effects.push({ type: 'return-payment' });
-  if (order.stockTouched && !order.stockReleased) effects.push({ type: 'release-stock', items: order.items });
+  if (order.stockTouched && !order.stockReleased)
+    effects.push({ type: 'release-stock', items: itemsOf(order) });
   effects.push({ type: 'disarm-deadline' });
   return effects;
 }

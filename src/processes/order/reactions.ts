@@ -1,39 +1,36 @@
-import type { EventSource } from '../../eventstore/index.ts';
-import type { Reaction } from '../engine/index.ts';
+import type { CommandHandler, EventSource, Runtime } from '../../eventstore/index.ts';
+import type { Reaction, Timer } from '../engine/index.ts';
 import type { RetrySettings } from './commands.ts';
-import { createCustomerWatch, customerWatch } from './customer-watch.ts';
 import type { OrderProcessDeps } from './effect-context.ts';
-import { createEmailBackstop, emailBackstop } from './email-backstop.ts';
-import { createOrderProcess, orderProcess } from './order-process.ts';
+import type { AbandonStaleClaim } from './email-backstop.ts';
 import type { OpenOrders } from './ports.ts';
-import { createStockWatch, stockWatch } from './stock-watch.ts';
 
-/** What a consumer is called and reads, for those who look at it from outside. */
-export interface ReactionDescription {
-  readonly name: string;
-  readonly sources: readonly EventSource[];
-}
-
-/** Every consumer of the product. */
-export const reactionDescriptions: readonly ReactionDescription[] = [
-  orderProcess,
-  stockWatch,
-  customerWatch,
-  emailBackstop,
-];
-
-export interface ReactionsDeps extends OrderProcessDeps {
+/** Everything that the shop's reactions act on; each takes what it needs. */
+export interface ReactionDeps extends OrderProcessDeps {
   readonly openOrders: Pick<OpenOrders, 'ofUser'>;
   /** Age from which an e-mail claim may be taken over, in milliseconds. */
   readonly staleClaimMs: number;
 }
 
-/** The consumers of `consumerDescriptions`, with what they act on. */
-export function createReactions(deps: ReactionsDeps, retries: Partial<RetrySettings> = {}): Reaction[] {
-  return [
-    createOrderProcess(deps, retries) as Reaction,
-    createStockWatch(deps, retries) as Reaction,
-    createCustomerWatch(deps, retries) as Reaction,
-    createEmailBackstop(deps, retries) as Reaction,
-  ];
+/** A reaction as the service's list holds it: what it is called and reads, and how it is made. */
+export interface ReactionDefinition {
+  /** Letters, digits and `-`; part of stored keys, so it never changes. */
+  readonly name: string;
+  readonly sources: readonly EventSource[];
+  create(deps: ReactionDeps, retries?: Partial<RetrySettings>): Reaction;
+}
+
+/** What the shop's timers act on when they fire. */
+export interface TimerDeps {
+  readonly handler: CommandHandler;
+  readonly runtime: Runtime;
+  readonly abandonStaleClaim: AbandonStaleClaim;
+}
+
+/** A kind of timer as the service's list holds it. */
+export interface TimerDefinition {
+  /** Stored with every timer. */
+  readonly kind: string;
+  /** What is done when one fires; whatever it throws is tried again. */
+  create(deps: TimerDeps): (timer: Timer) => Promise<void>;
 }

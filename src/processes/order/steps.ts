@@ -6,8 +6,8 @@ import type { EffectContext } from './effect-context.ts';
 import type { Item, OrderEffect } from './react.ts';
 
 /**
- * Reserves line after line; the first refusal rejects the order. What was reserved before it is released because of
- * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two lines.
+ * Reserves product after product; the first refusal rejects the order. What was reserved before it is released because of
+ * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two of them.
  */
 export async function reserveStock(items: readonly Item[], context: EffectContext): Promise<void> {
   const { orderId, deps, meta, report, reject } = context;

@@ -4,8 +4,14 @@ import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, executeCommand, ProcessFault, type RetrySettings } from './commands.ts';
+import type { ReactionDefinition } from './reactions.ts';
 
-export const stockWatch = { name: 'stock-watch', sources: [product] } as const;
+/** The entry of the service's list. */
+export const stockWatch: ReactionDefinition = {
+  name: 'stock-watch',
+  sources: [product],
+  create: createStockWatch,
+};
 
 /**
  * Looks at every reservation once more: one that a late worker made for an order that had ended by then is released
@@ -17,7 +23,8 @@ export function createStockWatch(
 ): Reaction<ProductEvent> {
   const { handler, runtime } = deps;
   return {
-    ...stockWatch,
+    name: stockWatch.name,
+    sources: stockWatch.sources,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

@@ -24,4 +24,11 @@ export { parseRow } from './rows.ts';
 export { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 export { type Projections, startProjections } from './start.ts';
 export { traceCommits } from './telemetry.ts';
-export { createViewAccess, isRowId, type ViewAccess } from './view-access.ts';
+export { isRowId } from './view-access.ts';
+export {
+  createViewReader,
+  type ListOfIndex,
+  type ViewIndex,
+  type ViewReader,
+  type ViewReaderDeps,
+} from './view-reader.ts';

@@ -1,5 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Projection } from '../engine/index.ts';
+import type { Projection, ReadOptions, ReadRow, ViewReader } from '../engine/index.ts';
 
 /** What the order side keeps of a user. */
 export interface CustomerRow {
@@ -38,3 +38,12 @@ export const customers: Projection<CustomerRow, UserEvent> = {
     properties: { status: { enum: ['active', 'deactivated'] } },
   },
 };
+
+/** What can be asked of the view. @throws ViewBehind, LogUnavailable */
+export interface CustomerQueries {
+  customer(userId: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+}
+
+export function customerQueries(views: ViewReader): CustomerQueries {
+  return { customer: (userId, options) => views.row(customers, userId, options) };
+}

@@ -14,7 +14,7 @@ import {
   type Projection,
   readList,
   sealFullPage,
-  type ViewAccess,
+  type ViewReader,
 } from '../engine/index.ts';
 
 import { exactNumber, isoTime } from './json.ts';
@@ -62,24 +62,33 @@ export const ordersByUser: Projection<ListRow<OrderEntry>, OrderEvent> = {
   },
 };
 
+/** What can be asked of the view. */
+export interface OrdersByUserQueries {
+  /** Newest first. @throws InvalidCursor, ViewBehind, LogUnavailable */
+  ordersOfUser(userId: string, page: PageRequest): Promise<Page>;
+}
+
+export function ordersByUserQueries(views: ViewReader): OrdersByUserQueries {
+  return { ordersOfUser: (userId, page) => ordersOfUser(views, userId, page) };
+}
+
 /**
  * A page of a user's orders, newest first: the list names them, `orders` holds them. The two views advance apart; an
  * order that is in the list and not yet in `orders` is folded from the log, so a page never has holes and never waits.
  * Reads the list's head, at most two of its pages, and one row per order.
  * @throws InvalidCursor, ViewBehind, LogUnavailable
  */
-export async function ordersOfUser(
-  deps: { log: Log; list: ViewAccess; orders: ViewAccess },
-  userId: string,
-  request: PageRequest,
-): Promise<Page> {
-  const { log } = deps;
+async function ordersOfUser(views: ViewReader, userId: string, request: PageRequest): Promise<Page> {
+  const { log } = views;
   const scope: CursorScope = { list: `orders/${userId}`, incarnation: log.incarnation };
   const before = indexOfCursor(scope, request.cursor);
   if (!isRowId(userId)) return { items: [] };
   const { limit, minPosition } = request;
   const leader = minPosition !== undefined;
-  const [lists, rows] = await Promise.all([deps.list.bucket(request), deps.orders.bucket(request)]);
+  const [lists, rows] = await Promise.all([
+    views.bucket(ordersByUser, request),
+    views.bucket(orders, request),
+  ]);
   if (lists === undefined) return { items: [] };
   const part = await readList<OrderEntry>(lists.bucket, userId, { limit, before, leader });
   const items = await Promise.all(

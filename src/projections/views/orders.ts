@@ -1,6 +1,17 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import type { Row } from '../../eventstore/index.ts';
-import { type EventContext, PART, type Projection, parseRow } from '../engine/index.ts';
+import {
+  type EventContext,
+  PART,
+  type Page,
+  type PageRequest,
+  type Projection,
+  parseRow,
+  type ReadOptions,
+  type ReadRow,
+  type ViewIndex,
+  type ViewReader,
+} from '../engine/index.ts';
 
 import { exactNumber, isoTime } from './json.ts';
 
@@ -207,12 +218,26 @@ function withoutStep({ step: _step, ...row }: OrderRow): OrderRow {
 }
 
 /** An order stands in the list of its status, by when it was placed, which never changes. */
-export function orderPlaces(row: Row): string[] {
+function placesOf(row: Row): string[] {
   const { status, placedAt } = parseRow(row.value) as OrderRow;
   return [[status, placedAt, row.key].join(PART)];
 }
 
-/** The orders of a status. */
-export function statusList(status: string): string {
-  return status.replaceAll(PART, '') + PART;
+const index: ViewIndex = { view: orders, placesOf };
+
+/** What can be asked of the view. @throws ViewBehind, LogUnavailable, InvalidCursor */
+export interface OrderQueries {
+  order(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+  /** By when they were placed, newest first. A page may hold fewer than `limit` when orders left the status just now. */
+  ordersByStatus(status: OrderRow['status'], page: PageRequest): Promise<Page>;
+}
+
+export function orderQueries(views: ViewReader): OrderQueries {
+  return {
+    order: (id, options) => views.row(orders, id, options),
+    ordersByStatus: (status, page) => {
+      const prefix = status.replaceAll(PART, '') + PART;
+      return views.page(index, { list: `orders/status/${status}`, prefix, descending: true }, page);
+    },
+  };
 }

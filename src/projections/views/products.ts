@@ -1,6 +1,16 @@
 import { type ProductEvent, product } from '../../domain/product.ts';
 import type { Row } from '../../eventstore/index.ts';
-import { PART, type PageRequest, type Projection, parseRow } from '../engine/index.ts';
+import {
+  PART,
+  type Page,
+  type PageRequest,
+  type Projection,
+  parseRow,
+  type ReadOptions,
+  type ReadRow,
+  type ViewIndex,
+  type ViewReader,
+} from '../engine/index.ts';
 
 import { exactNumber } from './json.ts';
 
@@ -103,15 +113,27 @@ function folded(name: string): string {
 }
 
 /** A product stands in two lists: by SKU and by name. */
-export function productPlaces(row: Row): string[] {
+function placesOf(row: Row): string[] {
   const { name } = parseRow(row.value) as ProductRow;
   return [[BY_SKU, row.key].join(PART), [BY_NAME, folded(name), row.key].join(PART)];
 }
 
-/** All products by SKU. */
-export const SKU_LIST = BY_SKU + PART;
+const index: ViewIndex = { view: products, placesOf };
 
-/** The products whose names begin like that, by name. */
-export function nameList(prefix: string): string {
-  return BY_NAME + PART + folded(prefix);
+/** What can be asked of the view. @throws ViewBehind, LogUnavailable, InvalidCursor */
+export interface ProductQueries {
+  product(sku: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+  /** By SKU, or by name, ascending. */
+  products(page: ProductPageRequest): Promise<Page>;
+}
+
+export function productQueries(views: ViewReader): ProductQueries {
+  return {
+    product: (sku, options) => views.row(products, sku, options),
+    products: (page) => {
+      const { namePrefix } = page;
+      const prefix = namePrefix === undefined ? BY_SKU + PART : BY_NAME + PART + folded(namePrefix);
+      return views.page(index, { list: `products/${prefix}`, prefix }, page);
+    },
+  };
 }

@@ -1,5 +1,5 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import { type Projection, parseRow, type ReadOptions, type ViewAccess } from '../engine/index.ts';
+import { type Projection, parseRow, type ReadOptions, type ViewReader } from '../engine/index.ts';
 
 import { isoTime } from './json.ts';
 
@@ -157,13 +157,19 @@ const MOST_DAYS = 366;
 
 const DAY_MS = 86_400_000;
 
+/** What can be asked of the view. @throws InvalidPeriod, ViewBehind, LogUnavailable */
+export interface StatisticsQueries {
+  statistics(request: StatisticsRequest & ReadOptions): Promise<Statistics>;
+}
+
+export function statisticsQueries(views: ViewReader): StatisticsQueries {
+  return { statistics: (request) => readDays(views, request) };
+}
+
 /** The rows of the days from `from` to `to`, both included; a day without an event has none. One read per day. */
-export async function readDays(
-  access: ViewAccess,
-  request: StatisticsRequest & ReadOptions,
-): Promise<Statistics> {
+async function readDays(views: ViewReader, request: StatisticsRequest & ReadOptions): Promise<Statistics> {
   const days = daysOf(request);
-  const live = await access.bucket(request);
+  const live = await views.bucket(statistics, request);
   if (live === undefined) return { days: [] };
   const leader = request.minPosition !== undefined;
   const rows = await Promise.all(days.map((day) => live.bucket.get(day, { leader })));

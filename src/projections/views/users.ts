@@ -1,5 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Projection } from '../engine/index.ts';
+import type { Projection, ReadOptions, ReadRow, ViewReader } from '../engine/index.ts';
 
 import { isoTime } from './json.ts';
 
@@ -60,4 +60,13 @@ function changed(row: UserRow, event: Exclude<UserEvent, { $typeName: 'jetledger
     default:
       return event satisfies never;
   }
+}
+
+/** What can be asked of the view. @throws ViewBehind, LogUnavailable */
+export interface UserQueries {
+  user(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+}
+
+export function userQueries(views: ViewReader): UserQueries {
+  return { user: (id, options) => views.row(users, id, options) };
 }

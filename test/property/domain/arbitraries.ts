@@ -1,108 +1,43 @@
 import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import type { EmailCommand } from '../../../src/domain/email.ts';
 import type { OrderCommand } from '../../../src/domain/order.ts';
 import type { NewOrderLine } from '../../../src/domain/order-lines.ts';
-import type { ProductCommand } from '../../../src/domain/product.ts';
-import type { UserCommand } from '../../../src/domain/user.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 
 // Few ids, few attempts and few addresses, so that commands meet each other; now and then a value that is refused.
 
-const at = fc.integer({ min: 1_700_000_000_000, max: 1_700_000_060_000 });
-const userId = fc.constantFrom('u1', 'u2');
-const attempt = fc.constantFrom('a1', 'a2', 'a3');
-const address = fc.oneof(
+export const at = fc.integer({ min: 1_700_000_000_000, max: 1_700_000_060_000 });
+export const userId = fc.constantFrom('u1', 'u2');
+export const attempt = fc.constantFrom('a1', 'a2', 'a3');
+export const address = fc.oneof(
   { weight: 9, arbitrary: fc.constantFrom('ada@example.com', 'ada@example.org', 'bob@example.net') },
   { weight: 1, arbitrary: fc.constantFrom('', 'Ada@example.com', 'ada@localhost') },
 );
-const name = fc.oneof(
+export const name = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom('Ada', 'Bob', ' Ada ', 'Ade\u0301le') },
   { weight: 2, arbitrary: fc.string({ unit: 'grapheme', maxLength: 12 }) },
   { weight: 1, arbitrary: fc.constantFrom('', 'a\u0000', '\ud800') },
 );
-const reason = fc.oneof(
+export const reason = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('', 'changed my mind') },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 4 }) },
 );
-const price = fc.oneof(
+export const price = fc.oneof(
   { weight: 9, arbitrary: fc.bigInt({ min: 1n, max: 100_000n }) },
   { weight: 1, arbitrary: fc.constantFrom(-1n, 0n, 9_007_199_254_740_991n, 9_007_199_254_740_992n) },
 );
-const quantity = fc.oneof(
+export const quantity = fc.oneof(
   { weight: 9, arbitrary: fc.integer({ min: 1, max: 5 }) },
   { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0.5, Number.NaN, 1_000_000, 1_000_000_000, 1_000_000_001) },
 );
-const currency = fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD', 'XXX');
+export const currency = fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD', 'XXX');
 
-const is = <Type extends string>(type: Type) => fc.constant(type);
-const sequence = <Command>(...commands: fc.Arbitrary<Command>[]) =>
+export const is = <Type extends string>(type: Type) => fc.constant(type);
+export const sequence = <Command>(...commands: fc.Arbitrary<Command>[]) =>
   fc.array(fc.oneof(...commands), { maxLength: 30 });
 
-/** Commands for one user; the first often registers it. */
-export const userCommands: fc.Arbitrary<UserCommand[]> = (() => {
-  const register = fc.record({
-    type: is('register'),
-    userId: is('u1'),
-    email: address,
-    name,
-    emailAttempt: attempt,
-    at,
-  });
-  const later = sequence<UserCommand>(
-    register,
-    fc.record({ type: is('abandonRegistration'), userId: is('u1'), emailAttempt: attempt, at }),
-    fc.record({ type: is('rename'), name, at }),
-    fc.record({ type: is('startEmailChange'), attempt, email: address, at }),
-    fc.record({ type: is('startEmailChange'), attempt, email: address, at }),
-    fc.record({ type: is('completeEmailChange'), attempt, at }),
-    fc.record({ type: is('completeEmailChange'), attempt, at }),
-    fc.record({ type: is('abandonEmailChange'), attempt, reason, at }),
-    fc.record({ type: is('deactivate'), reason, at }),
-    fc.record({ type: is('reactivate'), at }),
-  );
-  return beginning(register, later);
-})();
-
-/** Commands for one address, from two users with three attempts each. */
-export const emailCommands: fc.Arbitrary<EmailCommand[]> = sequence<EmailCommand>(
-  fc.record({ type: is('claim'), userId, attempt, at }),
-  fc.record({ type: is('release'), userId, attempt, at }),
-);
-
-/** Commands for one product; the first often lists it. */
-export const productCommands: fc.Arbitrary<ProductCommand[]> = (() => {
-  const sku = fc.constantFrom('TEA-1', 'TEA-1', 'TEA-1', 'tea');
-  const list = fc.record({ type: is('list'), sku, name, priceMinor: price, currency, at });
-  const receiptId = fc.constantFrom('r1', 'r2', 'r3', 'r4', 'r5', 'a b');
-  const receive = fc.record({ type: is('receiveStock'), receiptId, quantity, at });
-  const change = fc.record(
-    { type: is('change'), name, priceMinor: price, at },
-    { requiredKeys: ['type', 'at'] },
-  );
-  const discontinue = fc.record(
-    { type: is('change'), name, discontinue: fc.constant(true), at },
-    { requiredKeys: ['type', 'discontinue', 'at'] },
-  );
-  const orderId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
-  const reserve = fc.record({ type: is('reserveStock'), orderId, quantity, at });
-  const end = fc.record({ type: fc.constantFrom('releaseStock', 'shipStock'), orderId, at });
-  const later = fc.array(
-    fc.oneof(
-      { weight: 1, arbitrary: list },
-      { weight: 4, arbitrary: change },
-      { weight: 6, arbitrary: receive },
-      { weight: 8, arbitrary: reserve },
-      { weight: 6, arbitrary: end },
-      { weight: 1, arbitrary: discontinue },
-    ),
-    { maxLength: 30 },
-  );
-  return beginning<ProductCommand>(list, later);
-})();
-
 /** Lines as the service looks them up; mostly of distinct products in one currency. */
-const orderLines: fc.Arbitrary<NewOrderLine[]> = (() => {
+export const orderLines: fc.Arbitrary<NewOrderLine[]> = (() => {
   const line = fc.record({
     sku: fc.constantFrom('TEA-1', 'CUP-1', 'POT-1', 'JAR-1', 'tea'),
     name: fc.constantFrom('Tea', 'Cup', 'Ade\u0301le', ''),
@@ -123,39 +58,14 @@ const orderLines: fc.Arbitrary<NewOrderLine[]> = (() => {
   );
 })();
 
-/** Commands for one order. Few distinct baskets, so that the same one is placed again, perhaps at other prices. */
-export const orderCommands: fc.Arbitrary<OrderCommand[]> = fc
-  .array(orderLines, { minLength: 1, maxLength: 2 })
-  .chain((baskets) => {
-    const repriced = baskets.map((lines) =>
-      lines.map((l) => ({ ...l, unitPriceMinor: l.unitPriceMinor + 1n })),
-    );
-    const lines = fc.constantFrom(...baskets, ...repriced);
-    const place = fc.record({
-      type: is('place'),
-      orderId: is('o1'),
-      userId,
-      lines,
-      paymentToken: fc.constantFrom('tok_1', 'tok_1', 'tok_1', 'tok_2', 'two words'),
-      paymentDueAt: fc.integer({ min: 1_700_000_030_000, max: 1_700_000_090_000 }),
-      at,
-    });
-    const totals = baskets.flatMap((basket) => [totalOf(basket), totalOf(basket) + 1n]);
-    const later = orderSteps(fc.constantFrom(...totals));
-    const rest = fc.array(fc.oneof({ weight: 1, arbitrary: place }, { weight: 12, arbitrary: later }), {
-      maxLength: 24,
-    });
-    return beginning<OrderCommand>(place, rest);
-  });
-
-const totalOf = (lines: readonly NewOrderLine[]): bigint =>
+export const totalOf = (lines: readonly NewOrderLine[]): bigint =>
   lines.reduce(
     (sum, line) => sum + line.unitPriceMinor * BigInt(Number.isInteger(line.quantity) ? line.quantity : 1),
     0n,
   );
 
 /** What comes after an order was placed. The successful steps are frequent, so that some orders get far. */
-function orderSteps(amountMinor: fc.Arbitrary<bigint>): fc.Arbitrary<OrderCommand> {
+export function orderSteps(amountMinor: fc.Arbitrary<bigint>): fc.Arbitrary<OrderCommand> {
   const paymentId = fc.constantFrom('p1', 'p2');
   const paid = { paymentId, amountMinor, currency: fc.constantFrom('EUR', 'EUR', 'EUR', 'USD'), at };
   const step = fc.constantFrom('customer_validation', 'inventory', 'payment');
@@ -178,7 +88,7 @@ function orderSteps(amountMinor: fc.Arbitrary<bigint>): fc.Arbitrary<OrderComman
 }
 
 /** Mostly the first command and then the others; sometimes the others at once. */
-function beginning<Command>(first: fc.Arbitrary<Command>, later: fc.Arbitrary<Command[]>) {
+export function beginning<Command>(first: fc.Arbitrary<Command>, later: fc.Arbitrary<Command[]>) {
   return fc
     .tuple(fc.option(first, { freq: 9 }), later)
     .map(([one, rest]) => (one === null ? rest : [one, ...rest]));

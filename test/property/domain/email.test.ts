@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { email } from '../../../src/domain/email.ts';
-import { emailCommands } from './arbitraries.ts';
+import { commands as emailCommands } from './commands/email.ts';
 import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { order } from '../../../src/domain/order.ts';
-import { orderCommands } from './arbitraries.ts';
+import { commands as orderCommands } from './commands/order.ts';
 import { run } from './history.ts';
 
 const MAX = BigInt(Number.MAX_SAFE_INTEGER);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { product } from '../../../src/domain/product.ts';
-import { productCommands } from './arbitraries.ts';
+import { commands as productCommands } from './commands/product.ts';
 import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type UserCommand, type UserEvent, user } from '../../../src/domain/user.ts';
-import { userCommands } from './arbitraries.ts';
+import { commands as userCommands } from './commands/user.ts';
 import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };

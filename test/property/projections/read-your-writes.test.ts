@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
 import { type Page, type ReadOptions, ViewBehind } from '../../../src/projections/engine/reading.ts';
-import type { ReadModels } from '../../../src/projections/views/read-side.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
+import type { ReadModels } from '../../support/read-models.ts';
 import { createTokensWorld, type Said, type TokensWorld, USERS } from './tokens-world.ts';
 
 // docs/protocols.md says how to run it for longer.

@@ -14,8 +14,6 @@ import { startProjections } from '../../../src/projections/engine/start.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
 import { products } from '../../../src/projections/views/products.ts';
-import type { ReadModels } from '../../../src/projections/views/read-side.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import {
   createMemoryBucketStores,
@@ -24,6 +22,7 @@ import {
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import type { World } from '../../../src/testing/world.ts';
+import { createReadModels, type ReadModels } from '../../support/read-models.ts';
 import { orderPlaced, productListed, userCreated } from '../../unit/projections/shop-world.ts';
 
 export const USERS = ['u1', 'u2', 'u3'];

@@ -37,6 +37,8 @@ export function violationsIn(store: MemoryStore, provider: ModelProvider, scenar
     ...orders
       .filter(({ state }) => isOpen(state) && foldOf(store, user, state.userId).status === 'deactivated')
       .map(({ id }) => `${id} is open though its customer was deactivated`),
+    ...orders.flatMap(({ id, state }) => groundless(store, id, state)),
+    ...starvation(scenario.stock, orders),
     ...SKUS.flatMap((sku) => wrongStock(store, sku, scenario.stock[sku], orders)),
   ];
 }
@@ -88,6 +90,43 @@ function wrongStock(
       wrong.push(`${id} is ${o.status} and ${reserved} of ${sku} are reserved for it`);
   }
   return wrong;
+}
+
+const lackedStock = (state: KnownOrder) =>
+  state.status === 'rejected' && state.code === 'inventory/insufficient-stock';
+
+/** Who is rejected for stock lacked a product at some moment while the order waited for it (protocol 10). */
+function groundless(store: MemoryStore, id: string, state: KnownOrder): string[] {
+  if (!lackedStock(state)) return [];
+  const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
+  const { decode } = codecOf<OrderEvent>(order);
+  const positionOf = (name: string) =>
+    commits.find(({ decisions }) =>
+      decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(name))),
+    )?.position ?? 0;
+  const [from, to] = [positionOf('.CustomerValidated'), positionOf('.OrderRejected')];
+  for (let position = from; position <= to; position++) {
+    const lacks = state.items.some(({ sku, quantity }) => {
+      const found = foldOf(store, product, sku, position);
+      return found.status !== 'absent' && found.onHand - found.reserved < BigInt(quantity);
+    });
+    if (lacks) return [];
+  }
+  return [`${id} was rejected for stock though there was enough of every product`];
+}
+
+/** Orders that each would have had enough must not all be rejected for each other's sake (protocol 10). */
+function starvation(
+  stock: ShopScenario['stock'],
+  orders: readonly { readonly id: string; readonly state: KnownOrder }[],
+): string[] {
+  const received: Readonly<Record<string, number>> = stock;
+  const fits = ({ items }: KnownOrder) =>
+    items.every(({ sku, quantity }) => quantity <= (received[sku] ?? 0));
+  const rivals = orders.filter(({ state }) => state.stockTouched);
+  const fitting = rivals.filter(({ state }) => fits(state));
+  if (fitting.length === 0 || !rivals.every(({ state }) => lackedStock(state))) return [];
+  return [`nobody got the stock that ${fitting.map(({ id }) => id).join(' or ')} asked for`];
 }
 
 /** Longer than a sweep, a sleeping worker and some that die take together, in milliseconds. */

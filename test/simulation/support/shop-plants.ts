@@ -1,4 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
+import { order } from '../../../src/domain/order.ts';
 import {
   noReservations,
   type ProductCommand,
@@ -10,6 +11,8 @@ import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
+import type { AroundStep } from '../../../src/processes/order/effect-context.ts';
+import { execute } from '../../../src/processes/order/order-process.ts';
 import type { PaymentProvider } from '../../../src/processes/payment/port.ts';
 import { DEADLINE_MS } from './shop-scenario.ts';
 import type { ShopViews } from './shop-views.ts';
@@ -23,6 +26,7 @@ export interface Plant {
   readonly stockWatch?: boolean;
   /** Default true. */
   readonly cancelIsFinal?: boolean;
+  readonly aroundStep?: AroundStep;
   readonly payments?: (honest: PaymentProvider) => PaymentProvider;
   readonly views?: (honest: ShopViews) => ShopViews;
   readonly timers?: (honest: ShopTimers, runtime: Runtime) => ShopTimers;
@@ -51,6 +55,21 @@ function decideWithoutBars(command: ProductCommand, state: ProductState): Return
   return nothingThere ? [] : product.decide(command, state);
 }
 
+/** Keeps the last piece of everything back from orders. */
+const miserly: Product = { ...product, decide: decideMiserly };
+
+function decideMiserly(command: ProductCommand, state: ProductState): ReturnType<Product['decide']> {
+  if (command.type !== 'reserveStock' || state.status === 'absent') return product.decide(command, state);
+  return product.decide(command, { ...state, onHand: state.onHand > 0n ? state.onHand - 1n : 0n });
+}
+
+/** Reserves in the order in which the customer wrote the lines. */
+const lineAfterLine: AroundStep = async (effect, occasion, run) => {
+  if (effect.type !== 'reserve-stock') return run(occasion);
+  const { state } = await occasion.deps.handler.load(order, occasion.orderId);
+  return execute({ ...effect, items: state.status === 'absent' ? [] : state.items }, occasion);
+};
+
 /** Each alone must keep every rule. */
 export const sound: Readonly<Record<string, Plant>> = {
   'with both fences of a reservation': {},
@@ -67,6 +86,14 @@ export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly f
   'forgotten bars without the watch': {
     plant: { product: forgetful, stockWatch: false },
     finding: /(rejected|cancelled) and \d+ of \w+ are reserved for it/,
+  },
+  'products that are reserved in the order of the lines': {
+    plant: { aroundStep: lineAfterLine },
+    finding: /nobody got the stock/,
+  },
+  'a product that keeps its last piece back': {
+    plant: { product: miserly },
+    finding: /was rejected for stock though there was enough of every product/,
   },
   'a cancellation that is not final at the provider': {
     plant: { cancelIsFinal: false },

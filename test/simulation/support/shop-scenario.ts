@@ -37,27 +37,35 @@ const TOKENS = ['fine', 'fine', 'fine', 'fine', 'declined', 'broke', 'mute', 'mu
 /** The scenario of a seed: little stock, few customers and much happening at the same time. */
 export function shopScenarioOf(seed: number): ShopScenario {
   const prng = createPrng(seed ^ 0x5409);
+  const shuffling = createPrng(seed ^ 0x1abe);
   return {
     stock: { TEA: pick(prng, 7), CUP: pick(prng, 7), POT: pick(prng, 7) },
     deactivateAt: perhaps(prng, 0.5, 20_000),
     timersLostAt: perhaps(prng, 0.3, 20_000),
-    orders: Array.from({ length: 1 + pick(prng, 4) }, () => orderOf(prng)),
+    orders: Array.from({ length: 1 + pick(prng, 4) }, () => orderOf(prng, shuffling)),
   };
 }
 
-function orderOf(prng: Prng): PlannedOrder {
+function orderOf(prng: Prng, shuffling: Prng): PlannedOrder {
   const lines = SKUS.filter(() => prng() < 0.5).map((sku) => ({ sku, quantity: 1 + pick(prng, 3) }));
   const shipAt = perhaps(prng, 0.4, 55_000);
   const redeliverEvery = perhaps(prng, 0.3, 12_000);
   return {
     placeAt: pick(prng, 5_000),
     userId: oneOf(prng, CUSTOMERS),
-    lines: lines.length === 0 ? [{ sku: oneOf(prng, SKUS), quantity: 1 }] : lines,
+    lines: lines.length === 0 ? [{ sku: oneOf(prng, SKUS), quantity: 1 }] : shuffled(lines, shuffling),
     token: oneOf(prng, TOKENS),
     cancelAt: perhaps(prng, 0.4, 8_000),
     shipAt: shipAt && shipAt + 5_000,
     redeliverEvery: redeliverEvery && redeliverEvery + 8_000,
   };
+}
+
+function shuffled<T>(all: readonly T[], prng: Prng): T[] {
+  return all
+    .map((one) => ({ one, at: prng() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ one }) => one);
 }
 
 function perhaps(prng: Prng, share: number, below: number): number | undefined {

@@ -7,13 +7,13 @@ import {
   type ReadOptions,
   ViewBehind,
 } from '../../../src/projections/engine/reading.ts';
-import type { ReadSide } from '../../../src/projections/views/read-side.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { World } from '../../../src/testing/world.ts';
+import type { ReadModels } from '../../support/read-models.ts';
 import { foldOf } from './shop-invariants.ts';
 
 /** What the order side reads of the read models. */
-export type ShopViews = Pick<ReadSide, 'customer' | 'ordersOfUser' | 'ordersByStatus'>;
+export type ShopViews = Pick<ReadModels, 'customer' | 'ordersOfUser' | 'ordersByStatus'>;
 
 /** How long a view stands still, mostly and at times, in milliseconds at the most. */
 const USUAL_LAG_MS = 300;

@@ -65,6 +65,7 @@ export function runShopSchedule(
     const openOrders = createOpenOrders(views);
     const common = { handler, runtime, directory: createCustomerDirectory(views), openOrders };
     const notifications = { publish: async () => undefined };
+    const around = plant.aroundStep === undefined ? {} : { aroundStep: plant.aroundStep };
     const life = world.spawn(actor, () => new Promise<never>(() => undefined));
     const crashed = life.then((): never => {
       startWorker(place);
@@ -76,7 +77,7 @@ export function runShopSchedule(
       onTimer: createDeadline({ handler, runtime }),
       sweep: async () => void (await sweepDeadlines({ handler, timers, openOrders })),
       consumers: [
-        createOrderProcess({ ...common, payments, timers, notifications }, retries),
+        createOrderProcess({ ...common, ...around, payments, timers, notifications }, retries),
         createCustomerWatch(common, retries),
         ...(plant.stockWatch === false ? [] : [createStockWatch({ handler, runtime }, retries)]),
       ],

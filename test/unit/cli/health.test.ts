@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LogUnavailable } from '../../../src/eventstore/errors.ts';
+import { LogUnavailable, PermissionDenied } from '../../../src/eventstore/errors.ts';
 import type { Reply } from '../../../src/eventstore/nats/requests.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
 import type { ConsumerStatus } from '../../../src/processes/engine/reaction.ts';
@@ -23,6 +23,7 @@ const consumer = (lag: number): ConsumerStatus => ({
 
 /** A process whose state is changed by the tests. */
 function processWith(roles: string) {
+  const denials: PermissionDenied[] = [];
   const state = { connected: true, away: false, viewLag: 0, consumerLag: 0, stopping: false, probes: 0 };
   const request = async (): Promise<Reply> => {
     state.probes++;
@@ -35,11 +36,11 @@ function processWith(roles: string) {
   const health = createHealth(
     {
       config: loadConfig({ env: { JETLEDGER_SERVICE__ROLES: roles }, dir: configDir({}) }),
-      nats: { requests: { connected: () => state.connected, request } },
+      nats: { requests: { connected: () => state.connected, request, denials: () => denials } },
       log: { head },
     },
     {
-      readSide: {
+      views: {
         status: async () => [{ view: 'orders', position: 7, lag: state.viewLag, running: true }],
       },
       consumers: () => (roles.includes('processes') ? [consumer(state.consumerLag)] : []),
@@ -53,7 +54,7 @@ function processWith(roles: string) {
     expect(ok).toBe(names.length === 0);
     return names;
   };
-  return { state, health, failing };
+  return { state, health, failing, denials };
 }
 
 describe('readiness', () => {
@@ -72,6 +73,19 @@ describe('readiness', () => {
     const api = processWith('api');
     api.state.viewLag = 5_000;
     expect(await api.failing()).toEqual(['log writable']);
+  });
+
+  it('fails with what NATS denies, but for snapshots, which cost time only', async () => {
+    const { health, failing, denials } = processWith('projections');
+    denials.push(new PermissionDenied('publish', '$KV.jl_snapshots.order.o-1', 'the user api'));
+    expect(await failing()).toEqual([]);
+    denials.push(new PermissionDenied('publish', '$KV.jl_orders_v1.o-1', 'the user api'));
+    denials.push(new PermissionDenied('publish', '$KV.jl_orders_v1.o-2', 'the user api'));
+    expect(await failing()).toEqual(['nats permissions']);
+    const { checks } = await health.ready();
+    expect(checks['nats permissions']?.detail).toMatch(
+      /does not allow the user api to publish to \$KV\.jl_orders_v1\.o-2\..* And 1 more\.$/,
+    );
   });
 
   it('counts the backlog of consumers only where nobody waits for answers', async () => {

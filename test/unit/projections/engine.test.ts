@@ -7,8 +7,8 @@ import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts
 import { CHECKPOINT_KEY } from '../../../src/projections/engine/checkpoint.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
-import { allProjections } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { views as allProjections } from '../../../src/service/shop.ts';
 import { createShopWorld, orderPlaced, productListed, userCreated } from './shop-world.ts';
 
 test('all views that keep up are fed by one scan of the log', async () => {
@@ -136,7 +136,7 @@ test('a checkpoint of another life of the log, or beyond its end, stops the view
         position: 1,
       });
       const views = shop.start([users]);
-      await expect(views.waitUntil(1)).rejects.toThrow('jetledger rebuild users');
+      await expect(views.waitUntil(1)).rejects.toThrow('Rebuild users, please.');
       expect(views.status()[0]?.running).toBe(false);
       await views.stop();
     });

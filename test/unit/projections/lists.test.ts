@@ -4,8 +4,6 @@ import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { type Buckets, createAliases } from '../../../src/projections/engine/aliases.ts';
 import { sealFullPage } from '../../../src/projections/engine/lists/list.ts';
 import type { Page, PageRequest } from '../../../src/projections/engine/reading.ts';
-import type { ReadModels } from '../../../src/projections/views/read-side.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import {
   createMemoryBucketStore,
   createMemoryBucketStores,
@@ -13,6 +11,7 @@ import {
   openMemoryBuckets,
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createReadModels, type ReadModels } from '../../support/read-models.ts';
 
 const ROWS = 100_000;
 const LIMIT = 200;

@@ -5,7 +5,8 @@ import { OrderCancelledSchema } from '../../../src/gen/jetledger/order/v1/order_
 import { UserRegistrationAbandonedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import { InvalidCursor, type Page, ViewBehind } from '../../../src/projections/engine/reading.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
-import { allProjections, createReadModels } from '../../../src/projections/views/read-side.ts';
+import { views as allProjections } from '../../../src/service/shop.ts';
+import { createReadModels } from '../../support/read-models.ts';
 import { createShopWorld, orderPlaced, productListed, userCreated } from './shop-world.ts';
 
 const textOf = (bytes: Uint8Array | undefined) => JSON.parse(Buffer.from(bytes ?? []).toString('utf8'));

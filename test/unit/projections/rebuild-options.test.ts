@@ -6,8 +6,8 @@ import type { Difference } from '../../../src/projections/engine/rebuild/differe
 import type { RebuildProgress } from '../../../src/projections/engine/rebuild/new-bucket.ts';
 import { rebuild, refoldOne, rollback } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { createReadModels } from '../../support/read-models.ts';
 import { createShopWorld, orderPlaced, type ShopWorld, userCreated } from './shop-world.ts';
 
 const renamed = (name: string) => create(UserRenamedSchema, { name });

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
 import type { RebuildProgress } from '../../../src/projections/engine/rebuild/new-bucket.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { createReadModels } from '../../support/read-models.ts';
 import { createShopWorld, userCreated } from './shop-world.ts';
 
 test('a rebuild fills a fresh bucket, switches, and the running service follows without a restart', async () => {

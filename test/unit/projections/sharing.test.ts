@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { createMembers } from '../../../src/projections/engine/members.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { createReadModels } from '../../support/read-models.ts';
 import { createShopWorld, type ShopWorld, userCreated } from './shop-world.ts';
 
 const wide = { ...users, groups: 16 } as const;

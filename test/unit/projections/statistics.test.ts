@@ -7,8 +7,8 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
-import { createReadModels } from '../../../src/projections/views/read-side.ts';
 import { InvalidPeriod, statistics } from '../../../src/projections/views/statistics.ts';
+import { createReadModels } from '../../support/read-models.ts';
 import { createShopWorld } from './shop-world.ts';
 
 const day = (n: number) => BigInt(Date.UTC(2026, 0, n, 23, 59));

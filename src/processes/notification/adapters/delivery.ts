@@ -1,6 +1,11 @@
 import type { JsMsg } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { backoffMs, type Runtime, type StoredTrace, traceHeadersOf } from '../../../eventstore/index.ts';
+import {
+  backoffMs,
+  type Requests,
+  type Runtime,
+  type StoredTrace,
+  traceHeadersOf,
+} from '../../../eventstore/index.ts';
 import { startWorkQueue, type WorkResult } from '../../engine/index.ts';
 
 import type { Notification, Notifier } from '../port.ts';
@@ -17,7 +22,7 @@ export interface GivenUp {
 }
 
 export interface DeliveryOptions {
-  readonly connection: NatsConnection;
+  readonly requests: Pick<Requests, 'connection' | 'apiPrefix'>;
   readonly runtime: Runtime;
   /** The log's prefix. */
   readonly prefix: string;
@@ -50,9 +55,9 @@ const DURABLE = 'delivery';
  * share the work. One that keeps failing is given up after `maxAttempts`, which takes about seven hours by default.
  */
 export function startDelivery(options: DeliveryOptions): { stop(): Promise<void> } {
-  const { connection, runtime, prefix, maxInFlight = 16, ackWaitMs = 30_000, onTrouble } = options;
+  const { requests, runtime, prefix, maxInFlight = 16, ackWaitMs = 30_000, onTrouble } = options;
   return startWorkQueue({
-    connection,
+    requests,
     runtime,
     stream: notificationStream(prefix),
     durable: DURABLE,

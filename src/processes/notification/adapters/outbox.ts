@@ -9,14 +9,9 @@ import { headers } from '@nats-io/transport-node';
 import { HEADER, InvalidId, type Requests, setTraceHeaders } from '../../../eventstore/index.ts';
 import { publishOnce } from '../../engine/index.ts';
 
-import type { Notification, NotificationOutbox } from '../port.ts';
+import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox } from '../port.ts';
 
-const KINDS: ReadonlySet<string> = new Set<Notification['kind']>([
-  'welcome',
-  'order-confirmed',
-  'order-rejected',
-  'order-shipped',
-]);
+const KINDS: ReadonlySet<string> = new Set(NOTIFICATION_KINDS);
 
 /** As JSON, the same on the stream and in a webhook. */
 export function notificationJson(notification: Notification): string {

@@ -11,7 +11,7 @@ import {
 } from '../../../eventstore/index.ts';
 import { consume, messageTraces } from '../../engine/index.ts';
 
-import type { Notification, NotificationOutbox } from '../port.ts';
+import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox } from '../port.ts';
 import type { AroundDelivery, DeliveryOutcome } from './delivery.ts';
 
 const ATTRIBUTE_OF_ACTION = { done: 'handled', retry: 'retried', drop: 'given_up' } as const;
@@ -61,12 +61,6 @@ export function traceOutbox(
 /** What a message that is no notification is counted as. */
 const NO_KIND = 'unreadable';
 const OUTCOMES: readonly DeliveryOutcome[] = ['sent', 'retried', 'given_up'];
-const KINDS: readonly Notification['kind'][] = [
-  'welcome',
-  'order-confirmed',
-  'order-rejected',
-  'order-shipped',
-];
 
 /** Counts deliveries by kind and outcome. */
 export function meterNotifications(
@@ -75,6 +69,7 @@ export function meterNotifications(
   const notifications = meter.createCounter('jetledger.notifications', {
     description: 'Notifications by what came of each try to deliver them',
   });
-  for (const kind of KINDS) for (const outcome of OUTCOMES) notifications.add(0, { kind, outcome });
+  for (const kind of NOTIFICATION_KINDS)
+    for (const outcome of OUTCOMES) notifications.add(0, { kind, outcome });
   return (notification, outcome) => notifications.add(1, { kind: notification?.kind ?? NO_KIND, outcome });
 }

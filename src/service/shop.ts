@@ -1,0 +1,54 @@
+import type { ApiModule } from '../api/module.ts';
+import { email } from '../domain/email.ts';
+import { order } from '../domain/order.ts';
+import { product } from '../domain/product.ts';
+import { user } from '../domain/user.ts';
+import type { AnyDecider } from '../eventstore/index.ts';
+import { customerWatch } from '../processes/order/customer-watch.ts';
+import { paymentDeadline } from '../processes/order/deadline.ts';
+import { emailBackstop, emailClaimTimeout } from '../processes/order/email-backstop.ts';
+import { orderProcess } from '../processes/order/order-process.ts';
+import type { ReactionDefinition, TimerDefinition } from '../processes/order/reactions.ts';
+import { stockWatch } from '../processes/order/stock-watch.ts';
+import type { Projection } from '../projections/engine/index.ts';
+import { customers } from '../projections/views/customers.ts';
+import { orders } from '../projections/views/orders.ts';
+import { ordersByUser } from '../projections/views/orders-by-user.ts';
+import { products } from '../projections/views/products.ts';
+import { statistics } from '../projections/views/statistics.ts';
+import { users } from '../projections/views/users.ts';
+
+// What the service is made of, said once. Whatever else has to know the names reads them here, is generated from this
+// file, or is compared with it by `make check`. docs/add-an-aggregate.md says what belongs to a new entry.
+
+/** The kinds of aggregates. */
+export const aggregates: readonly AnyDecider[] = [user, email, product, order];
+
+/** The read models, in the order in which they are listed. */
+export const views: readonly Projection[] = [users, customers, products, orders, ordersByUser, statistics];
+
+/** What handles events, in the order in which it is listed. */
+export const reactions: readonly ReactionDefinition[] = [
+  orderProcess,
+  stockWatch,
+  customerWatch,
+  emailBackstop,
+];
+
+/** The kinds of timers, and what each does when it fires. */
+export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTimeout];
+
+/** The HTTP API, in the order in which it is documented. Loaded only by processes that answer requests. */
+export async function apiModules(): Promise<readonly ApiModule[]> {
+  return [
+    (await import('../api/routes/users.ts')).userApi,
+    (await import('../api/routes/products.ts')).productApi,
+    (await import('../api/routes/orders.ts')).orderApi,
+    (await import('../api/routes/order-stream.ts')).orderStreamApi,
+    (await import('../api/routes/statistics.ts')).statisticsApi,
+    (await import('../api/routes/admin.ts')).adminApi,
+  ];
+}
+
+/** The categories of the aggregates, for messages and labels. */
+export const categories: readonly string[] = aggregates.map(({ category }) => category);
