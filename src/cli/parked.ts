@@ -6,7 +6,7 @@ import {
   type DeadLetterAnswer,
   type DeadLetterFilter,
   type DeadLetterPort,
-  traceDeadLetters,
+  traceEngine,
 } from '../processes/engine/index.ts';
 
 import { openNats } from '../service/open.ts';
@@ -70,8 +70,9 @@ Examples:
       const runtime = systemRuntime;
       const { requests } = nats;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-      const plain = createDeadLetterPort({ buckets, prefix, runtime });
-      const port = tracing?.tracer === undefined ? plain : traceDeadLetters(plain, tracing.tracer);
+      const tracer = tracing?.tracer;
+      const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
+      const port = createDeadLetterPort({ buckets, prefix, runtime, observer });
       const dryRun = values['dry-run'];
       const { marked, changed } = await act(port, action, filter, dryRun);
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));

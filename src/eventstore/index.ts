@@ -37,7 +37,7 @@ export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from '
 export { createPlainRequests } from './nats/plain-requests.ts';
 export { createRequests, type Requests } from './nats/requests.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
-export { combineObservers, type StoreObserver } from './observer.ts';
+export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
 export {
   checkStream,

@@ -28,7 +28,7 @@ import {
   parseEntryKey,
   parseRow,
   timeOf,
-  traceDeadLetters,
+  traceEngine,
 } from '../processes/engine/index.ts';
 
 import type { ReactionDefinition } from '../processes/order/reactions.ts';
@@ -165,9 +165,9 @@ export function buildAdmin(
   const timeoutMs = config.nats.requestTimeoutMs;
   const runtime = systemRuntime;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-  const parked = createDeadLetterPort({ buckets, prefix, runtime });
+  const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
   return {
-    parked: tracer === undefined ? parked : traceDeadLetters(parked, tracer),
+    parked: createDeadLetterPort({ buckets, prefix, runtime, observer }),
     consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
   };
 }

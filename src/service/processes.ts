@@ -1,24 +1,27 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { UseCases } from '../app/use-cases.ts';
-import { type CommandHandler, createNatsBuckets, type Log, systemRuntime } from '../eventstore/index.ts';
+import {
+  type CommandHandler,
+  combineObservers,
+  createNatsBuckets,
+  type Log,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { checkStreams } from '../platform/topology.ts';
 import {
   checkGroups,
-  combineObservers,
   createNatsTimers,
   type Engine,
   type EngineObserver,
   logEngine,
   meterEngine,
-  meterTimers,
   type Reaction,
   startEngine,
   type Timer,
   type Timers,
-  traceFiring,
-  traceTries,
+  traceEngine,
 } from '../processes/engine/index.ts';
 import { type Exchange, meteredExchange, plainExchange, tracedExchange } from '../processes/exchange.ts';
 import { startDelivery } from '../processes/notification/adapters/delivery.ts';
@@ -41,7 +44,7 @@ import { type Page, type PageRequest, ViewBehind, type ViewReader } from '../pro
 import { type CustomerQueries, customerQueries } from '../projections/views/customers.ts';
 import { type OrderQueries, orderQueries } from '../projections/views/orders.ts';
 import { type OrdersByUserQueries, ordersByUserQueries } from '../projections/views/orders-by-user.ts';
-import type { Metering } from './metering.ts';
+import { type Metering, NAMESPACE } from './metering.ts';
 import type { Nats } from './open.ts';
 import { reactions, timers as timerKinds } from './shop.ts';
 import { streamsOf } from './topology.ts';
@@ -136,7 +139,8 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const { groups, parkAfterMs: deadLetterAfterMs } = config.processes;
   await checkGroups({ buckets, prefix }, reactions, groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
-  const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble });
+  const observer = observerOf(deps);
+  const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble, observer });
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
@@ -147,13 +151,10 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     consumers: consumersOf(deps, timers, payments),
     settings: { prefix, groups, deadLetterAfterMs, instance: config.service.name },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
-    observer: observerOf(deps),
+    observer,
   });
-  const handled = timerHandler(deps);
+  const fired = timers.deliver(timerHandler(deps));
   const { tracer } = deps;
-  const onTimer = tracer ? traceFiring(handled, { tracer, prefix, now: runtime.now }) : handled;
-  const kinds = timerKinds.map(({ kind }) => kind);
-  const fired = timers.deliver(metering ? meterTimers(metering.meter, kinds, onTimer) : onTimer);
   const delivery = startDelivery({
     requests: nats.requests,
     runtime,
@@ -243,13 +244,14 @@ function exchangeWith({ metering, tracer }: ProcessDeps, server: 'payment' | 'we
   return metering === undefined ? exchange : meteredExchange(exchange, metering.meter, server);
 }
 
-/** What is told of each try of a consumer. */
+/** Who listens to the engine and to its timers. */
 function observerOf({ metering, tracer, logger, config }: ProcessDeps): EngineObserver {
-  const names = reactions.map(({ name }) => name);
-  return combineObservers(
-    tracer && traceTries({ tracer, prefix: config.log.prefix }),
+  const consumers = reactions.map(({ name }) => name);
+  const timers = timerKinds.map(({ kind }) => kind);
+  return combineObservers<EngineObserver>(
+    tracer && traceEngine({ tracer, prefix: config.log.prefix, now: systemRuntime.now }),
     logEngine(logger),
-    metering && meterEngine(metering.meter, names),
+    metering && meterEngine(metering.meter, { namespace: NAMESPACE, consumers, timers }),
     metering && meterOrders(metering.meter),
   );
 }

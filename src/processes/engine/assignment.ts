@@ -61,21 +61,14 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
     stopping.abort();
     deps.onError(name, error);
   };
-  const tellGroups = (): void =>
-    observer?.groups?.(
-      name,
-      [...runners.keys()].sort((a, b) => a - b),
-    );
   const take = async (session: Session, group: SlotGroup): Promise<void> => {
     const lease = await takeLease({ bucket: buckets.shared, board, runtime }, session, name, group);
     if (lease === undefined) return;
     const runner = runGroup({ ...deps, handle, group, session, release: lease.release });
     runners.set(group.index, runner);
     runner.hold(board.paused(name));
-    tellGroups();
     void runner.ended.then(({ error }) => {
       runners.delete(group.index);
-      tellGroups();
       if (error !== undefined && !isRetryable(error)) fail(error);
       else if (error !== undefined) failed(error);
       bell.raise();

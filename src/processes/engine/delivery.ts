@@ -87,10 +87,12 @@ export function createHandle(deps: {
   const { consumer, decode, policy, observer, failed } = deps;
   return async (work) => {
     const { commit, attempt, redriven } = work;
-    const tell = (outcome: Outcome, error?: unknown): void => observer?.outcome?.(work, outcome, error);
+    const started = performance.now();
+    const tell = (outcome: Outcome, error?: unknown): void =>
+      observer?.outcome?.(work, outcome, error, performance.now() - started);
     const handle = async (): Promise<void> => consumer.handle(decode(commit, { attempt, redriven }));
     try {
-      await (observer?.around === undefined ? handle() : observer.around(work, handle));
+      await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(work, handle));
       tell('handled');
       return { handled: true };
     } catch (error) {

@@ -9,13 +9,13 @@ export {
 } from './dead-letters/operator-port.ts';
 export { filterOf, timeOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
-export { combineObservers, type EngineObserver, type Work } from './observer.ts';
+export type { EngineObserver, Work } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
 export type { ConsumedEvent, ConsumerStatus, Delivery, Policy, Reaction } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 export { logEngine } from './telemetry/logs.ts';
-export { boundedLabel, meterEngine, meterTimers } from './telemetry/metrics.ts';
-export { consume, messageTraces, traceDeadLetters, traceFiring, traceTries } from './telemetry/traces.ts';
+export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
+export { consume, messageTraces, traceEngine } from './telemetry/traces.ts';
 export {
   countOverdueTimers,
   createNatsTimers,

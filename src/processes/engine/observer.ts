@@ -1,5 +1,6 @@
-import type { RecordedCommit, StoredTrace } from '../../eventstore/index.ts';
+import type { Around, RecordedCommit, StoredTrace } from '../../eventstore/index.ts';
 import type { DeadLetter } from './dead-letters/entry.ts';
+import type { Fired, Timer } from './timers/timers.ts';
 
 /** One try of a consumer at a commit. */
 export interface Work {
@@ -17,40 +18,18 @@ export interface Work {
 /** What came of a commit: `behind` = parked behind an earlier one, `known` = it was done or parked already. */
 export type Outcome = 'handled' | 'retried' | 'parked' | 'behind' | 'known' | 'stopped';
 
-/** Told what the engine does, for traces and metrics. What it throws is not caught: it must not throw. */
-export interface EngineObserver {
-  /** Runs a try inside a context of the observer's own; must call `handle` once and pass on what it throws. */
-  around?(work: Work, handle: () => Promise<void>): Promise<void>;
-  outcome?(work: Work, outcome: Outcome, error?: unknown): void;
-  discarded?(entry: DeadLetter): void;
-  /** The groups of a consumer that this process owns have changed. */
-  groups?(consumer: string, owned: readonly number[]): void;
-}
-
 /**
- * Several observers as one. Contexts are nested, the first outside; the rest is told in the order given. Absent ones
- * are left out, and of a single one nothing is wrapped.
+ * Told what the engine does, for logs, metrics and traces. A plain object of functions, each of which may be absent.
+ * What they throw is not caught: they must not throw.
  */
-export function combineObservers(...given: readonly (EngineObserver | undefined)[]): EngineObserver {
-  const observers = given.filter((observer) => observer !== undefined);
-  const [only] = observers;
-  if (only !== undefined && observers.length === 1) return only;
-  const arounds = observers.flatMap((observer) => {
-    const { around } = observer;
-    return around === undefined ? [] : [around.bind(observer)];
-  });
-  const nested = (work: Work, handle: () => Promise<void>): Promise<void> =>
-    arounds.reduceRight<() => Promise<void>>((inner, around) => () => around(work, inner), handle)();
-  return {
-    ...(arounds.length > 0 && { around: nested }),
-    outcome: (work, outcome, error) => {
-      for (const observer of observers) observer.outcome?.(work, outcome, error);
-    },
-    discarded: (entry) => {
-      for (const observer of observers) observer.discarded?.(entry);
-    },
-    groups: (consumer, owned) => {
-      for (const observer of observers) observer.groups?.(consumer, owned);
-    },
-  };
+export interface EngineObserver {
+  readonly aroundTry?: Around<Work, void>;
+  /** What came of a commit. `ms`: how long the try took; absent for what was not tried. */
+  outcome?(work: Work, outcome: Outcome, error?: unknown, ms?: number): void;
+  discarded?(entry: DeadLetter): void;
+  readonly aroundTimer?: Around<Fired, void>;
+  /** A timer has fired and was handled. */
+  fired?(timer: Timer): void;
+  /** Around the marking of dead letters that an operator wants handled again: the request's trace is kept with them. */
+  readonly aroundRedrive?: Around<StoredTrace, { readonly marked: readonly DeadLetter[] }>;
 }

@@ -5,6 +5,7 @@ import {
   type StoredTrace,
   type StreamRef,
 } from '../../../eventstore/index.ts';
+import type { EngineObserver } from '../observer.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
 import { type DeadLetter, type DeadLetterRequest, entryKey, entryOf, parseEntryKey } from './entry.ts';
 
@@ -65,8 +66,9 @@ export function createDeadLetterPort(deps: {
   buckets: Buckets;
   prefix: string;
   runtime: Runtime;
+  observer?: EngineObserver | undefined;
 }): DeadLetterPort {
-  const { buckets, prefix, runtime } = deps;
+  const { buckets, prefix, runtime, observer } = deps;
   let opened: Bucket | undefined;
   const open = async (): Promise<Bucket> => {
     opened ??= await buckets.create(bucketNames(prefix).parked, { durable: true });
@@ -119,7 +121,13 @@ export function createDeadLetterPort(deps: {
     list,
     show: async (consumer, stream, position) =>
       entryOf(await (await open()).get(entryKey(consumer, stream, position), { leader: true })),
-    redrive: (filter, order) => ask('redrive', filter, order),
+    redrive: (filter, order) => {
+      // Marks nothing: there is nothing to trace.
+      if (observer?.aroundRedrive === undefined || order.dryRun) return ask('redrive', filter, order);
+      return observer.aroundRedrive(order.trace ?? {}, (trace) =>
+        ask('redrive', filter, { ...order, trace }),
+      );
+    },
     discard: (filter, order) => ask('discard', filter, order),
   };
 }

@@ -23,9 +23,7 @@ import {
   within,
 } from '../../../eventstore/index.ts';
 
-import type { DeadLetterPort } from '../dead-letters/operator-port.ts';
 import type { EngineObserver, Outcome, Work } from '../observer.ts';
-import type { Fired } from '../timers/timers.ts';
 
 /** The traces that a message speaks of: the first is joined, all are linked to. */
 export interface MessageTraces {
@@ -88,12 +86,24 @@ function inContext<T>(parent: Context, run: () => T): T {
   return span === undefined ? run() : within(parent, span, run);
 }
 
+export interface EngineTraceOptions {
+  readonly tracer: Tracer;
+  /** First token of the log's subjects. */
+  readonly prefix: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
 /**
- * A CONSUMER span for each try of a consumer at a commit, in the trace of the command that made it. What was done or
- * parked already, and what goes behind a parked commit, shows as a short one.
- * @param prefix first token of the log's subjects
+ * A CONSUMER span for each try of a consumer at a commit, in the trace of the command that made it, and for each timer
+ * that fires, in the trace of the event that armed it; an INTERNAL span for a redrive, which its tries link to.
  */
-export function traceTries({ tracer, prefix }: { tracer: Tracer; prefix: string }): EngineObserver {
+export function traceEngine(options: EngineTraceOptions): EngineObserver {
+  return { ...traceTries(options), aroundTimer: traceFiring(options), aroundRedrive: traceRedrive(options) };
+}
+
+/** What was done or parked already, and what goes behind a parked commit, shows as a short span. */
+function traceTries({ tracer, prefix }: EngineTraceOptions) {
   // A try ends with its outcome, which is known only after it was handled.
   const running = new WeakMap<Work, Span>();
 
@@ -111,18 +121,18 @@ export function traceTries({ tracer, prefix }: { tracer: Tracer; prefix: string 
   };
 
   return {
-    around: (work, handle) => {
+    aroundTry: (work, run) => {
       const { span, parent } = begin(work);
       if (span !== undefined) running.set(work, span);
       const own = span === undefined ? parent : trace.setSpan(parent, span);
-      return context.with(withCommitId(own, work.commit.commitId), handle);
+      return context.with(withCommitId(own, work.commit.commitId), () => run(work));
     },
     outcome: (work, outcome, error) => {
       const span = running.get(work) ?? (isShort(outcome) ? begin(work).span : undefined);
       running.delete(work);
       if (span !== undefined) end(span, work, outcome, error);
     },
-  };
+  } satisfies EngineObserver;
 }
 
 function isShort(outcome: Outcome): boolean {
@@ -158,39 +168,29 @@ function aboutOf(work: Work, prefix: string): Attributes {
   });
 }
 
-/** What operators ask, with an INTERNAL span for a redrive whose context is kept with the mark: the try links to it. */
-export function traceDeadLetters(port: DeadLetterPort, tracer: Tracer): DeadLetterPort {
-  return {
-    list: port.list,
-    show: port.show,
-    discard: port.discard,
-    redrive: async (filter, order) => {
-      const asking = parseTrace(order.trace ?? {});
-      if (order.dryRun || (asking !== undefined && !isSampled(asking))) return port.redrive(filter, order);
-      const span = tracer.startSpan('redrive', {}, contextOf(asking));
-      try {
-        const answer = await port.redrive(filter, { ...order, trace: storedTraceOf(span.spanContext()) });
-        span.setAttribute('jetledger.redrive.marked', answer.marked.length);
-        span.end();
-        return answer;
-      } catch (error) {
-        endFailed(span, error);
-        throw error;
-      }
-    },
+function traceRedrive({ tracer }: EngineTraceOptions): NonNullable<EngineObserver['aroundRedrive']> {
+  return async (request, run) => {
+    const asking = parseTrace(request);
+    if (asking !== undefined && !isSampled(asking)) return run(request);
+    const span = tracer.startSpan('redrive', {}, contextOf(asking));
+    try {
+      const answer = await run(storedTraceOf(span.spanContext()));
+      span.setAttribute('jetledger.redrive.marked', answer.marked.length);
+      span.end();
+      return answer;
+    } catch (error) {
+      endFailed(span, error);
+      throw error;
+    }
   };
 }
 
-/**
- * A handler of timers with a CONSUMER span for each firing, in the trace of the event that armed the timer.
- * @param prefix first token of the log's subjects
- * @param now milliseconds since the Unix epoch
- */
-export function traceFiring(
-  handle: (fired: Fired) => Promise<void>,
-  { tracer, prefix, now }: { tracer: Tracer; prefix: string; now: () => number },
-): (fired: Fired) => Promise<void> {
-  return (fired) => {
+function traceFiring({
+  tracer,
+  prefix,
+  now,
+}: EngineTraceOptions): NonNullable<EngineObserver['aroundTimer']> {
+  return (fired, run) => {
     const { kind, id, at, attempt } = fired;
     const attributes = {
       'jetledger.timer.kind': kind,
@@ -200,6 +200,6 @@ export function traceFiring(
       [ATTRIBUTES.redelivered]: attempt > 1,
     };
     const about = { destination: `${prefix}t.fire.${kind}`, attributes };
-    return consume(tracer, `fire ${kind}`, messageTraces([fired]), about, async () => handle(fired));
+    return consume(tracer, `fire ${kind}`, messageTraces([fired]), about, () => run(fired));
   };
 }

@@ -17,6 +17,7 @@ import {
   traceHeadersOf,
 } from '../../../eventstore/index.ts';
 
+import type { EngineObserver } from '../observer.ts';
 import { type Fired, type Timers, timerName } from './timers.ts';
 import { publishOnce, startWorkQueue, type WorkResult } from './work-queue.ts';
 
@@ -144,6 +145,7 @@ export interface NatsTimersOptions {
   readonly retryCapMs?: number;
   /** Told what goes wrong and is tried again: a handler that threw, a server that does not answer. */
   readonly onTrouble?: (what: string, error: unknown) => void;
+  readonly observer?: EngineObserver | undefined;
 }
 
 const DURABLE = 'fired';
@@ -190,7 +192,7 @@ async function fire(
   attempt: number,
   handle: (fired: Fired) => Promise<void>,
 ): Promise<WorkResult> {
-  const { runtime, retryBaseMs = 500, retryCapMs = 60_000, onTrouble } = options;
+  const { runtime, retryBaseMs = 500, retryCapMs = 60_000, onTrouble, observer } = options;
   const [kind = '', id = ''] = msg.subject.split('.').slice(-2);
   const at = timeOf(msg);
   if (at === undefined) {
@@ -201,7 +203,10 @@ async function fire(
   const early = at - runtime.now();
   if (early > 0) return { action: 'retry', afterMs: early };
   try {
-    await handle({ kind, id, at, attempt, ...traceHeadersOf(msg.headers) });
+    const fired = { kind, id, at, attempt, ...traceHeadersOf(msg.headers) };
+    await (observer?.aroundTimer === undefined ? handle(fired) : observer.aroundTimer(fired, handle));
+    // A kind that nobody knows is refused by the handler and does not come here.
+    observer?.fired?.(fired);
     return { action: 'done' };
   } catch (error) {
     onTrouble?.(`handling the timer ${kind}/${id}, attempt ${attempt}`, error);

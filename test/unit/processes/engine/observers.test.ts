@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
-import {
-  combineObservers,
-  type EngineObserver,
-  type Work,
-} from '../../../../src/processes/engine/observer.ts';
+import type { Work } from '../../../../src/processes/engine/observer.ts';
 import { logEngine } from '../../../../src/processes/engine/telemetry/logs.ts';
 import { meterEngine } from '../../../../src/processes/engine/telemetry/metrics.ts';
 import { testMeter } from '../../../support/meter.ts';
@@ -22,48 +18,23 @@ const commit: RecordedCommit = {
 };
 const work: Work = { consumer: 'watch', commit, attempt: 2, redriven: false };
 
-describe('combined observers', () => {
-  const noting = (name: string, told: string[]): EngineObserver => ({
-    around: async (_work, handle) => {
-      told.push(`${name} begins`);
-      await handle();
-      told.push(`${name} ends`);
-    },
-    outcome: (_work, outcome) => told.push(`${name} ${outcome}`),
-  });
-
-  it('nest their contexts, the first outside, and are told in order', async () => {
-    const told: string[] = [];
-    const both = combineObservers(noting('a', told), undefined, noting('b', told), {});
-    await both.around?.(work, async () => void told.push('handled'));
-    both.outcome?.(work, 'handled');
-    expect(told).toEqual(['a begins', 'b begins', 'handled', 'b ends', 'a ends', 'a handled', 'b handled']);
-  });
-
-  it('pass on what the handler throws', async () => {
-    const both = combineObservers(noting('a', []), noting('b', []));
-    await expect(both.around?.(work, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-  });
-
-  it('of one are that one, and of none wrap nothing', () => {
-    const only = noting('a', []);
-    expect(combineObservers(undefined, only)).toBe(only);
-    expect(combineObservers().around).toBeUndefined();
-  });
-});
-
 describe('the metrics of consumers', () => {
   it('count outcomes and time tries; what was never tried has no time', async () => {
     await using numbers = await testMeter();
-    const observer = meterEngine(numbers.meter, ['watch']);
-    await observer.around?.(work, async () => undefined);
-    observer.outcome?.(work, 'handled');
+    const observer = meterEngine(numbers.meter, {
+      namespace: 'jetledger',
+      consumers: ['watch'],
+      timers: ['deadline'],
+    });
+    observer.outcome?.(work, 'handled', undefined, 5);
     observer.outcome?.({ ...work }, 'known');
+    observer.fired?.({ kind: 'deadline', id: 'a', at: 0 });
     const of = { consumer: 'watch', outcome: 'handled' };
     expect(await numbers.sum('jetledger_consumer_processed_total', of)).toBe(1);
     expect(await numbers.sum('jetledger_consumer_processed_total', { outcome: 'known' })).toBe(1);
     expect(await numbers.sum('jetledger_consumer_processing_duration_seconds_count')).toBe(1);
     expect(await numbers.sum('jetledger_consumer_processed_total', { outcome: 'parked' })).toBe(0);
+    expect(await numbers.sum('jetledger_timers_fired_total', { kind: 'deadline' })).toBe(1);
   });
 });
 
