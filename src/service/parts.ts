@@ -119,7 +119,7 @@ export function buildViews(
     buckets: bucketsOf(false),
     runtime,
     settings,
-    ...(running === undefined ? {} : { local: running.status, hurry: running.hurry }),
+    ...(running === undefined ? {} : { local: running.status, requestCheckpoint: running.requestCheckpoint }),
   });
   return {
     reader,

@@ -57,7 +57,12 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
     runtime,
     onError: fatal,
   });
-  const readSide = createReadModels({ log, buckets: bucketsOf(false), runtime, hurry: views.hurry });
+  const readSide = createReadModels({
+    log,
+    buckets: bucketsOf(false),
+    runtime,
+    requestCheckpoint: views.requestCheckpoint,
+  });
   const timers = createNatsTimers({
     requests,
     runtime,

@@ -88,7 +88,7 @@ export async function bucketsOf(
 
 /** Finds the live bucket of a view, looking again at most every `resolveMs`. */
 export interface BucketResolver {
-  /** Undefined while the view has none. @throws LogUnavailable, also when its bucket is of another life of the log */
+  /** Undefined while the view has none. @throws LogUnavailable, also when its bucket is of another incarnation */
   current(view: string): Promise<LiveBucket | undefined>;
 }
 
@@ -97,7 +97,7 @@ export function createBucketResolver(deps: {
   aliases: Aliases;
   runtime: Runtime;
   resolveMs: number;
-  /** The log's life; what was folded from another one is not shown (protocol 15). */
+  /** Of the log; what was folded from another one is not shown (protocol 15). */
   incarnation: string;
 }): BucketResolver {
   const { buckets, aliases, runtime, resolveMs, incarnation } = deps;
@@ -108,7 +108,7 @@ export function createBucketResolver(deps: {
     const checkpoint = await readCheckpoint(bucket, { count: groups, index: 0 });
     if (checkpoint !== undefined && checkpoint.value.incarnation !== incarnation) {
       throw new LogUnavailable(
-        `the bucket ${name} was filled from another life of the log; rebuild its view`,
+        `the bucket ${name} was filled from another incarnation of the log; rebuild its view`,
       );
     }
     return { bucket, groups };

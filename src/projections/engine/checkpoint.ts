@@ -22,7 +22,7 @@ export interface CheckpointValue {
   readonly covers: number;
   /** What the checkpoint before this one proved; the fence on its revision shows that it was still there. */
   readonly proven: number;
-  /** The life of the log whose positions these are. */
+  /** The incarnation of the log whose positions these are. */
   readonly incarnation: string;
   /** The projection's version. */
   readonly version: string;
@@ -90,7 +90,9 @@ export async function openCheckpoint(
       const { incarnation, version } = stored.value;
       const refuse = (why: string) => new ForeignCheckpoint(view, bucket.name, why);
       if (incarnation !== deps.incarnation) {
-        throw refuse(`it was filled from the log's life ${incarnation}, and this one is ${deps.incarnation}`);
+        throw refuse(
+          `it was filled from the log's incarnation ${incarnation}, and this one is ${deps.incarnation}`,
+        );
       }
       if (version !== deps.version) throw refuse(`it holds version ${version}, and this is ${deps.version}`);
       // Asked after the checkpoint was read: another process may move both on in between.
@@ -140,7 +142,7 @@ export interface Checkpoint {
   /** Says that there may be something to write; writes at the next due time, and at once what somebody waits for. */
   changed(): void;
   /** Waits for a position; it is stored as soon as it can be, without pacing. */
-  hurry(position: number): Waiting;
+  requestCheckpoint(position: number): Waiting;
   /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
   flush(): Promise<void>;
   /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
@@ -150,7 +152,7 @@ export interface Checkpoint {
 }
 
 /**
- * Paces a group's checkpoints, `intervalMs` apart. `current` says what is acknowledged now; `failed` hears what it
+ * Paces a group's checkpoints, `intervalMs` apart. `current` says what is acknowledged now; `failed` is told what it
  * cannot get over.
  */
 export function createCheckpoint(
@@ -243,7 +245,7 @@ export function createCheckpoint(
       due = true;
       void later();
     },
-    hurry: (wanted) => {
+    requestCheckpoint: (wanted) => {
       let cancel: () => void = () => undefined;
       const reached = new Promise<void>((resolve) => {
         const waiter = { position: wanted, resolve };

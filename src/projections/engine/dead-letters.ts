@@ -13,20 +13,20 @@ import type { SeenRevisions } from './writer.ts';
 export interface Mark {
   readonly stream: StreamRef;
   readonly state: 'parked' | 'released';
-  /** Of the commit that could not be applied; 0 for a row that was never parked. */
+  /** Of the commit that could not be applied; 0 for a row that was no dead letter. */
   readonly position: number;
   readonly reason: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
 }
 
-/** An aggregate's row that is put aside, as `status` tells it. */
+/** An aggregate's row that is a dead letter, as `status` shows it. */
 export type DeadLetterRow = Pick<Mark, 'position' | 'reason'> & { readonly key: string };
 
 /** More than these are no exceptions but a fault of the view or of what writes the events. */
 export const MOST_MARKS = 100;
 
-/** The marks of a group, by aggregate id, in one row of the view's bucket beside the checkpoint. */
+/** The marks of a group, by aggregate id, in one row of the view's bucket, next to the checkpoint. */
 export interface StoredMarks {
   readonly marks: ReadonlyMap<string, Mark>;
   readonly revision: number;
@@ -46,7 +46,7 @@ export async function readMarks(bucket: Bucket, group: SlotGroup): Promise<Store
 }
 
 /**
- * Sets one mark, unless `accept` refuses what is there. Released marks make room, the oldest first; parked ones do not.
+ * Sets one mark, unless `accept` refuses what is there. Released marks make room, the oldest first, and no others.
  * @returns the marks as they are now stored, and false when there was no room
  * @throws LogUnavailable, OutcomeUnknown; repeating is safe
  */
@@ -99,12 +99,12 @@ export async function refoldRow(
   }
 }
 
-/** The aggregates of one group whose rows are put aside, so that the others can go on. */
+/** The aggregates of one group whose rows are dead letters, so that the others can go on. */
 export interface DeadLetters {
-  /** Whether a commit belongs to a parked aggregate and is not to be applied. */
+  /** Whether a commit belongs to such an aggregate and is not to be applied. */
   skips(commit: RecordedCommit): boolean;
-  /** Puts an aggregate aside from this commit on. False = the view's policy is to stop. */
-  park(stream: StreamRef, position: number, cause: unknown): boolean;
+  /** Makes a dead letter of an aggregate's row from this commit on. False = the view's policy is to stop. */
+  add(stream: StreamRef, position: number, cause: unknown): boolean;
   /** Up to where a checkpoint may cover as far as marks under way are concerned; undefined = none is under way. */
   floor(): number | undefined;
   list(): readonly DeadLetterRow[];
@@ -122,34 +122,36 @@ export interface DeadLettersDeps {
   readonly seen: SeenRevisions;
 }
 
-interface Parked {
+interface DeadLetter {
   readonly mark: Mark;
   /** The newest commit that was not applied. */
   skipped: number;
   stored: boolean;
 }
 
-/** Opens the parking with what is marked in the bucket. @throws LogUnavailable, OutcomeUnknown */
+/** Opens the dead letters with what is marked in the bucket. @throws LogUnavailable, OutcomeUnknown */
 export async function openDeadLetters(
   deps: DeadLettersDeps,
   events: { progressed(): void; failed(error: unknown): void },
 ): Promise<DeadLetters> {
   const { projection, bucket, group, runtime, seen } = deps;
-  const parked = new Map<string, Parked>();
+  const entries = new Map<string, DeadLetter>();
 
   const note = (revision: number): void => {
     seen.highest = Math.max(seen.highest, revision);
   };
 
-  const store = async (entry: Parked): Promise<void> => {
+  const store = async (entry: DeadLetter): Promise<void> => {
     const { mark } = entry;
     try {
-      // Another runner may have put it aside already, or it was released for a commit before this one.
+      // Another runner may have made it a dead letter already, or it was released for a commit before this one.
       const accept = (known: Mark | undefined) => known?.state !== 'parked';
       const result = await setMark(bucket, group, mark, accept);
       note(result.revision);
       if (!result.stored) {
-        const why = new Error(`${MOST_MARKS} aggregates are parked already; the last reason: ${mark.reason}`);
+        const why = new Error(
+          `${MOST_MARKS} aggregates are dead letters already; the last reason: ${mark.reason}`,
+        );
         return events.failed(new UnappliedEvent(projection.name, mark.position, why));
       }
       entry.stored = true;
@@ -159,13 +161,13 @@ export async function openDeadLetters(
     }
   };
 
-  const park = (stream: StreamRef, position: number, cause: unknown): boolean => {
+  const add = (stream: StreamRef, position: number, cause: unknown): boolean => {
     if (projection.onUnapplied !== 'dead-letter') return false;
     const at = runtime.now();
     const mark: Mark = { stream, state: 'parked', position, reason: reasonOf(cause), at };
-    const skipped = Math.max(position, parked.get(stream.id)?.skipped ?? 0);
+    const skipped = Math.max(position, entries.get(stream.id)?.skipped ?? 0);
     const entry = { mark, skipped, stored: false };
-    parked.set(stream.id, entry);
+    entries.set(stream.id, entry);
     void store(entry);
     return true;
   };
@@ -177,14 +179,14 @@ export async function openDeadLetters(
       for (;;) {
         const { position, revision } = await refoldRow(deps, stream);
         note(revision);
-        const entry = parked.get(stream.id);
+        const entry = entries.get(stream.id);
         if (entry !== undefined && entry.skipped > position) continue;
-        parked.delete(stream.id);
+        entries.delete(stream.id);
         return;
       }
     } catch (error) {
       if (!(error instanceof FoldFailure)) throw error;
-      if (!park(stream, error.position, error.cause)) events.failed(error);
+      if (!add(stream, error.position, error.cause)) events.failed(error);
     }
   };
 
@@ -192,7 +194,7 @@ export async function openDeadLetters(
     const { marks, revision } = await readMarks(bucket, group);
     note(revision);
     for (const [id, mark] of marks) {
-      if (mark.state === 'released' && parked.get(id)?.stored === true) await takeUp(mark);
+      if (mark.state === 'released' && entries.get(id)?.stored === true) await takeUp(mark);
     }
   };
 
@@ -200,30 +202,31 @@ export async function openDeadLetters(
     const { marks, revision } = await readMarks(bucket, group);
     note(revision);
     for (const [id, mark] of marks) {
-      if (mark.state === 'parked') parked.set(id, { mark, skipped: mark.position, stored: true });
+      if (mark.state === 'parked') entries.set(id, { mark, skipped: mark.position, stored: true });
       else await takeUp(mark);
     }
   }
 
   return {
     skips: ({ stream, position }) => {
-      if (parked.size === 0) return false;
-      const entry = parked.get(stream.id);
+      if (entries.size === 0) return false;
+      const entry = entries.get(stream.id);
       if (entry === undefined || position < entry.mark.position) return false;
       entry.skipped = Math.max(entry.skipped, position);
       return true;
     },
-    park,
+    add,
     floor: () => {
       let floor: number | undefined;
-      for (const { mark, stored } of parked.values()) {
+      for (const { mark, stored } of entries.values()) {
         if (!stored) floor = Math.min(floor ?? mark.position, mark.position - 1);
       }
       return floor;
     },
-    list: () => [...parked].map(([key, { mark }]) => ({ key, position: mark.position, reason: mark.reason })),
+    list: () =>
+      [...entries].map(([key, { mark }]) => ({ key, position: mark.position, reason: mark.reason })),
     look: async () => {
-      if (parked.size > 0) await look();
+      if (entries.size > 0) await look();
     },
   };
 }

@@ -46,7 +46,7 @@ export function checkCancelled(signal: AbortSignal | undefined): void {
 export function foreignKey(view: string, key: string): EventStoreError {
   return new EventStoreError(
     'view/foreign-key',
-    `The read model ${view} made the row key ${key}: with several groups, or with parking, it must be the aggregate's id.`,
+    `The read model ${view} made the row key ${key}: with several groups, or with dead letters, it must be the aggregate's id.`,
   );
 }
 

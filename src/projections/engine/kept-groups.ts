@@ -8,8 +8,8 @@ import type { Reader } from './reader.ts';
 import { openView, type View, type ViewDeps } from './view.ts';
 
 /**
- * One group of a view that is opened again from its stored checkpoint whenever it ends for a reason that passes: an outage, or a
- * bucket that lost its newest writes. Nothing else has to be undone, since every write is fenced.
+ * One group of a view that is opened again from its stored checkpoint whenever it ends for a reason that passes: an
+ * outage, or a bucket that lost its newest writes. Nothing else has to be undone, since every write is fenced.
  */
 export interface KeptView {
   /** The view at work now; undefined while it waits to be opened. */
@@ -104,9 +104,9 @@ export interface KeptGroups {
   readonly lastError: unknown;
   /** Resolves when one of them has stopped for good: with its error, or with undefined after `stop`. */
   readonly ended: Promise<unknown>;
-  parked(): readonly DeadLetterRow[];
+  deadLetters(): readonly DeadLetterRow[];
   /** Waits for a group's checkpoint; undefined when this process does not run that group now. */
-  hurry(index: number, position: number): Waiting | undefined;
+  requestCheckpoint(index: number, position: number): Waiting | undefined;
   /** Looks after the checkpoints and released rows of its groups. @throws LogUnavailable */
   verify(): Promise<void>;
   stop(): Promise<void>;
@@ -184,8 +184,8 @@ export function keepGroups(
       for (const { lastError } of kept.values()) if (lastError !== undefined) return lastError;
       return undefined;
     },
-    parked: () => [...kept.values()].flatMap(({ view }) => view?.parked() ?? []),
-    hurry: (index, position) => kept.get(index)?.view?.hurry(position),
+    deadLetters: () => [...kept.values()].flatMap(({ view }) => view?.deadLetters() ?? []),
+    requestCheckpoint: (index, position) => kept.get(index)?.view?.requestCheckpoint(position),
     verify: async () => {
       await Promise.all([...kept.values()].map(({ view }) => view?.verify()));
     },

@@ -54,7 +54,7 @@ export interface Reader {
   leave(view: View): void;
   /** How many scans are under way. */
   scans(): number;
-  /** The newest position of the log that any scan has heard of. */
+  /** The newest position of the log that any scan has seen. */
   head(): number;
   stop(): void;
 }
@@ -135,7 +135,7 @@ export function createReader(deps: {
         for await (const batch of log.scan({ after: feed.position, follow: true, signal })) {
           attempt = 0;
           if (take(feed, batch)) return;
-          await relief(feed);
+          await backPressure(feed);
         }
       } catch (error) {
         if (!isRetryable(error)) return failAll(feed, error);
@@ -193,13 +193,13 @@ function deliverCommit(views: readonly View[], commit: RecordedCommit, decode: F
   try {
     facts = decode(commit);
   } catch (error) {
-    for (const view of views) view.poisoned(commit, error);
+    for (const view of views) view.unapplied(commit, error);
     return;
   }
   for (const view of views) view.apply(facts);
 }
 
 /** Waits for the views that have too much to store; one that has ended is not waited for. */
-async function relief(feed: Feed): Promise<void> {
-  for (const view of feed.views) await view.relieved();
+async function backPressure(feed: Feed): Promise<void> {
+  for (const view of feed.views) await view.backPressure();
 }

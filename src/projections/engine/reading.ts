@@ -63,6 +63,6 @@ export interface ViewStatus {
   readonly lastError?: string | undefined;
   /** How many of the view's groups run in this process. */
   readonly groups?: { readonly owned: number; readonly of: number };
-  /** Rows that are put aside: each shows what it was before the event that could not be applied. */
+  /** Rows that are dead letters: each shows what it was before the event that could not be applied. */
   readonly deadLetters?: readonly DeadLetterRow[];
 }

@@ -119,8 +119,8 @@ export interface Rows {
 /** Told about every progress, and once about what the view cannot get over by itself. */
 export interface RowsEvents {
   progressed(): void;
-  /** A commit cannot be folded. True = its aggregate is put aside, and nothing from that commit on is handed in again. */
-  poisoned(failure: FoldFailure): boolean;
+  /** A commit cannot be folded. True = its row is a dead letter, and nothing from that commit on is handed in again. */
+  unapplied(failure: FoldFailure): boolean;
   failed(error: unknown, position: number | undefined): void;
 }
 
@@ -193,7 +193,7 @@ export function createRows(
 
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
-    if (error instanceof FoldFailure && events.poisoned(error)) {
+    if (error instanceof FoldFailure && events.unapplied(error)) {
       entry.waiting = entry.waiting.filter((position) => position < error.position);
       entry.kept = entry.kept.filter(({ position }) => position < error.position);
       backlog = recount();

@@ -15,7 +15,7 @@ export interface Runner {
   readonly projection: Projection;
   status(): ViewStatus;
   /** Waits for the checkpoint of a group of a bucket; undefined when it does not run here. */
-  hurry(bucket: string, index: number, position: number): Waiting | undefined;
+  requestCheckpoint(bucket: string, index: number, position: number): Waiting | undefined;
   stop(): Promise<void>;
 }
 
@@ -79,8 +79,8 @@ export function startRunner(
     const builders = await sharing?.groupsOf(projection.name, 1);
     if (builders?.has(0) === false) return;
     const since = runtime.now();
-    const built = await traceRebuild(projection.name, (telling) =>
-      buildNewBucket(deps, projection, found, { resume: true, signal: stopped, ...telling }),
+    const built = await traceRebuild(projection.name, (observer) =>
+      buildNewBucket(deps, projection, found, { resume: true, signal: stopped, ...observer }),
     );
     if (stopped.aborted) return;
     await look();
@@ -137,11 +137,11 @@ export function startRunner(
         running: live?.kept.running ?? false,
         lastError: error === undefined ? undefined : reasonOf(error),
         groups: { owned: live?.kept.owned ?? 0, of: count },
-        deadLetters: live?.kept.parked() ?? [],
+        deadLetters: live?.kept.deadLetters() ?? [],
       };
     },
-    hurry: (bucket, index, position) =>
-      live?.bucket === bucket ? live.kept.hurry(index, position) : undefined,
+    requestCheckpoint: (bucket, index, position) =>
+      live?.bucket === bucket ? live.kept.requestCheckpoint(index, position) : undefined,
     stop: async () => {
       stopping.abort();
       await Promise.all([live?.kept.stop(), ...[...retired].map((kept) => kept.stop()), running]);

@@ -3,7 +3,7 @@ import type { SlotGroup } from '../../eventstore/index.ts';
 export interface ProjectionSettings {
   /** First part of every bucket name. */
   readonly prefix: string;
-  /** Groups of a view that does not say how many it has. Changing it rebuilds such views beside the old buckets. */
+  /** Groups of a view that does not say how many it has. Changing it rebuilds such views. */
   readonly groups: SlotGroup['count'];
   /** Single writes under way at once, per view. */
   readonly maxInFlight: number;
@@ -27,7 +27,7 @@ export interface ProjectionSettings {
   readonly backoffCapMs: number;
   /** How long stopping waits for rows under way. */
   readonly stopMs: number;
-  /** An instance that has not been heard of for this long has its groups taken over. */
+  /** An instance that was not seen alive for this long has its groups taken over. */
   readonly memberMs: number;
   /** How long the previous bucket is still fed after a switch; longer than `resolveMs`. */
   readonly graceMs: number;

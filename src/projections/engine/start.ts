@@ -20,7 +20,7 @@ export interface Projections {
    * Waits for the checkpoint of a group of a view's bucket and has it written as soon as it can be; undefined when
    * this process does not run that group.
    */
-  hurry(view: string, bucket: string, index: number, position: number): Waiting | undefined;
+  requestCheckpoint(view: string, bucket: string, index: number, position: number): Waiting | undefined;
   /**
    * Resolves when the checkpoint of every group that runs here is at or above `position`. Rejects when a view has
    * stopped for good.
@@ -33,7 +33,7 @@ export interface Projections {
 const LOOK_EVERY_MS = 5;
 
 /**
- * Starts the views. Faults that pass are waited out; `onError` hears of a view that has stopped for good, and the
+ * Starts the views. Faults that pass are waited out; `onError` is told of a view that has stopped for good, and the
  * others go on. Any number of processes may run the same views at once; with `sharing` they divide the groups.
  */
 export function startProjections(deps: {
@@ -66,8 +66,8 @@ export function startProjections(deps: {
   return {
     status,
     scans: reader.scans,
-    hurry: (view, bucket, index, position) =>
-      runners.find(({ projection }) => projection.name === view)?.hurry(bucket, index, position),
+    requestCheckpoint: (view, bucket, index, position) =>
+      runners.find(({ projection }) => projection.name === view)?.requestCheckpoint(bucket, index, position),
     stop: async () => {
       await Promise.all(runners.map((runner) => runner.stop()));
       reader.stop();

@@ -17,16 +17,16 @@ const LONGEST_PAUSE_MS = 80;
 export type Look<T> = { readonly answer: T } | { readonly reached: number; readonly index: number };
 
 /**
- * Looks at the live bucket until it has the answer or the time is up. A group that runs in this process is asked to
- * hurry, and wakes the query; others are looked at again after pauses that grow to 80 ms.
+ * Looks at the live bucket until it has the answer or the time is up. A group that runs in this process is asked for
+ * its checkpoint, and wakes the query; others are looked at again after pauses that grow to 80 ms.
  */
 export function createWaiting(deps: {
   projection: { readonly name: string };
   resolver: BucketResolver;
   runtime: Runtime;
-  hurry?: Projections['hurry'] | undefined;
+  requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
 }) {
-  const { resolver, runtime, hurry } = deps;
+  const { resolver, runtime, requestCheckpoint } = deps;
   const view = deps.projection.name;
 
   return async <T>(
@@ -43,7 +43,7 @@ export function createWaiting(deps: {
         const seen = await look(live);
         if ('answer' in seen) return seen.answer;
         reached = seen.reached;
-        local = hurry?.(view, live.bucket.name, seen.index, minPosition);
+        local = requestCheckpoint?.(view, live.bucket.name, seen.index, minPosition);
       }
       const left = end - runtime.now();
       if (left > 0)
@@ -68,7 +68,7 @@ export interface AccessDeps {
   readonly resolver: BucketResolver;
   readonly runtime: Runtime;
   /** Of the views that run in this process. */
-  readonly hurry?: Projections['hurry'] | undefined;
+  readonly requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
 }
 
 const ROW_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -83,8 +83,8 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
   const view = projection.name;
   const until = createWaiting(deps);
 
-  /** The row of an aggregate that was put aside, from the log; the view may never get there. */
-  const aside = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
+  /** What marks an aggregate whose row is a dead letter; the view may never get to what is asked for. */
+  const markOf = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
     if (projection.onUnapplied !== 'dead-letter') return undefined;
     const { marks } = await readMarks(bucket, { count: groups, index });
     return marks.get(key);
@@ -106,7 +106,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
         const index = groupOfSlot(slot, groups);
         const reached = (await readCheckpoint(bucket, { count: groups, index }))?.position ?? 0;
         if (reached < minPosition) return { reached, index };
-        const mark = await aside(bucket, index, groups, key);
+        const mark = await markOf(bucket, index, groups, key);
         if (mark !== undefined) return { answer: await fromLog(mark.stream, row, minPosition) };
         // The row may have been written between the two reads.
         return { answer: await readRow(bucket, key, true) };

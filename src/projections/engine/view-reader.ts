@@ -53,7 +53,7 @@ export interface ViewReaderDeps {
   /** What the views of this process say of themselves; without it, `status` judges by their checkpoints. */
   readonly local?: () => readonly ViewStatus[];
   /** Lets a query that waits for a view of this process have its checkpoint at once. */
-  readonly hurry?: Projections['hurry'];
+  readonly requestCheckpoint?: Projections['requestCheckpoint'];
 }
 
 /** A checkpoint that did not move for this long, while the log did, belongs to a view that nobody runs. */
@@ -61,7 +61,7 @@ const STALLED_MS = 10_000;
 
 /** Makes a reader of views; nothing is read before it is asked. */
 export function createViewReader(deps: ViewReaderDeps): ViewReader {
-  const { log, buckets, runtime, hurry } = deps;
+  const { log, buckets, runtime, requestCheckpoint } = deps;
   const { prefix, resolveMs } = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, prefix);
   const resolver = createBucketResolver({
@@ -77,7 +77,7 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const accessTo = (projection: Projection): ViewAccess => {
     const known = access.get(projection);
     if (known !== undefined) return known;
-    const made = createViewAccess({ projection, log, resolver, runtime, hurry });
+    const made = createViewAccess({ projection, log, resolver, runtime, requestCheckpoint });
     access.set(projection, made);
     return made;
   };

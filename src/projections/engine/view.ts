@@ -23,16 +23,16 @@ export interface View {
   reached(position: number, live: boolean): void;
   /** Events taken in since it was opened. */
   readonly events: number;
-  /** A commit of its share could not be decoded: parks the aggregate or stops the view, as its policy says. */
-  poisoned(commit: RecordedCommit, error: unknown): void;
+  /** A commit of its share could not be decoded: makes a dead letter of it or stops the view, as its policy says. */
+  unapplied(commit: RecordedCommit, error: unknown): void;
   /** Stops the view: what it took in is stored, then it ends with this error. */
   fail(error: unknown): void;
   /** Waits for a checkpoint, which is not paced then. */
-  hurry(position: number): Waiting;
-  /** The rows that are put aside. */
-  parked(): readonly DeadLetterRow[];
+  requestCheckpoint(position: number): Waiting;
+  /** The rows that are dead letters. */
+  deadLetters(): readonly DeadLetterRow[];
   /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
-  relieved(): Promise<void> | undefined;
+  backPressure(): Promise<void> | undefined;
   /**
    * Looks whether the bucket still holds the checkpoint, and for rows that were released. A view whose bucket lost
    * the checkpoint ends. @throws LogUnavailable
@@ -122,27 +122,27 @@ export async function openView(deps: ViewDeps): Promise<View> {
         if (wake.length > 0) wakeAll();
       },
       failed: (error, position) => {
-        end(isRetryable(error) ? error : poisonOf(projection.name, position, error));
+        end(isRetryable(error) ? error : unappliedOf(projection.name, position, error));
       },
-      poisoned: ({ stream, position, cause }) => parking?.park(stream, position, cause) ?? false,
+      unapplied: ({ stream, position, cause }) => deadLetters?.add(stream, position, cause) ?? false,
     },
   );
   const checkpoint = createCheckpoint(
     checkpointDeps,
     opened,
     () => ({
-      position: Math.min(rows.floor(delivered), parking?.floor() ?? delivered),
+      position: Math.min(rows.floor(delivered), deadLetters?.floor() ?? delivered),
       covers: seen.highest,
     }),
     end,
   );
-  let parking: DeadLetters | undefined;
-  parking = await openDeadLetters({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
-  const { skips, park, list, look } = parking;
+  let deadLetters: DeadLetters | undefined;
+  deadLetters = await openDeadLetters({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
+  const { skips, add, list, look } = deadLetters;
 
-  const poisoned = (commit: RecordedCommit, error: unknown): void => {
+  const unapplied = (commit: RecordedCommit, error: unknown): void => {
     if (phase !== 'open' || commit.position <= delivered) return;
-    if (skips(commit) || park(commit.stream, commit.position, error)) {
+    if (skips(commit) || add(commit.stream, commit.position, error)) {
       delivered = commit.position;
     } else void stop(new UnappliedEvent(projection.name, commit.position, error));
   };
@@ -170,19 +170,19 @@ export async function openView(deps: ViewDeps): Promise<View> {
         delivered = position;
         events += commit.facts.length;
       } catch (error) {
-        poisoned(commit.commit, error);
+        unapplied(commit.commit, error);
       }
     },
-    poisoned,
-    hurry: checkpoint.hurry,
-    parked: list,
+    unapplied,
+    requestCheckpoint: checkpoint.requestCheckpoint,
+    deadLetters: list,
     reached: (position, live) => {
       if (phase !== 'open') return;
       if (position > delivered) delivered = position;
       rows.flush(live);
       checkpoint.changed();
     },
-    relieved: () => {
+    backPressure: () => {
       if (phase !== 'open' || rows.backlog() < settings.maxBacklog) return undefined;
       return (async () => {
         while (phase === 'open' && rows.backlog() > settings.maxBacklog / 2) await progress();
@@ -205,7 +205,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 }
 
-function poisonOf(view: string, position: number | undefined, cause: unknown): unknown {
+function unappliedOf(view: string, position: number | undefined, cause: unknown): unknown {
   if (cause instanceof FoldFailure) return new UnappliedEvent(view, cause.position, cause.cause);
   if (cause instanceof RowsLost || cause instanceof UnappliedEvent || position === undefined) return cause;
   return new UnappliedEvent(view, position, cause);

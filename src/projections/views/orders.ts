@@ -165,7 +165,7 @@ function placed(id: string, event: Placed): OrderRow {
   };
 }
 
-/** What an event changes of a row, beside the step that it ends. */
+/** What an event changes of a row, besides the step that it ends. */
 function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<OrderRow> {
   switch (event.$typeName) {
     case 'jetledger.order.v1.CustomerValidated':

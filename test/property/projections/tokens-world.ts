@@ -122,8 +122,14 @@ export function createTokensWorld(
       const views = keeps
         ? startProjections({ log, buckets: bucketsOf(actor), projections: VIEWS, runtime, settings })
         : undefined;
-      const hurry = views === undefined ? {} : { hurry: views.hurry };
-      const reads = createReadModels({ log, buckets: bucketsOf(actor, around), runtime, settings, ...hurry });
+      const requestCheckpoint = views === undefined ? {} : { requestCheckpoint: views.requestCheckpoint };
+      const reads = createReadModels({
+        log,
+        buckets: bucketsOf(actor, around),
+        runtime,
+        settings,
+        ...requestCheckpoint,
+      });
       return {
         reads,
         stop: async () => {

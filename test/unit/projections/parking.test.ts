@@ -37,7 +37,7 @@ function accessTo(shop: ShopWorld, projection: Projection) {
   return createViewAccess({ projection, log, resolver, runtime });
 }
 
-test('an event that cannot be applied puts only its aggregate aside, and the others flow on', async () => {
+test('an event that cannot be applied makes a dead letter of its aggregate only, and the others flow on', async () => {
   const shop = createShopWorld();
   const projection = fragileUsers(() => true);
   await shop.world.run(async () => {
@@ -49,19 +49,19 @@ test('an event that cannot be applied puts only its aggregate aside, and the oth
     await views.waitUntil(5);
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'a', version: 1 });
     expect(await shop.json('s_users_v1', 'b')).toMatchObject({ name: 'fine', version: 5 });
-    const parked = [{ key: 'a', position: 3, reason: 'cannot do this one' }];
-    expect(views.status()).toMatchObject([{ running: true, lag: 0, parked }]);
+    const deadLetters = [{ key: 'a', position: 3, reason: 'cannot do this one' }];
+    expect(views.status()).toMatchObject([{ running: true, lag: 0, deadLetters }]);
     await views.stop();
     const again = shop.start([projection]);
     shop.append('user', 'a', renamed('even later'));
     await again.waitUntil(6);
-    expect(again.status()).toMatchObject([{ running: true, parked }]);
+    expect(again.status()).toMatchObject([{ running: true, deadLetters }]);
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ version: 1 });
     await again.stop();
   });
 });
 
-test('an event of an unknown type is parked as well', async () => {
+test('an event of an unknown type becomes a dead letter as well', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {
     const views = shop.start([fragileUsers(() => false)]);
@@ -74,7 +74,7 @@ test('an event of an unknown type is parked as well', async () => {
   });
 });
 
-test('a query never takes a parked row for one that has seen the demanded position', async () => {
+test('a query never takes a dead letter for one that has seen the demanded position', async () => {
   const shop = createShopWorld();
   const projection = fragileUsers(() => true);
   await shop.world.run(async () => {
@@ -114,7 +114,7 @@ test('once it can be applied, folding the row again releases it, and the running
   });
 });
 
-test('more parked aggregates than there is room for stop the view: that is no exception any more', async () => {
+test('more dead letters than there is room for stop the view: that is no exception any more', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {
     const views = shop.start([fragileUsers(() => true)]);
@@ -122,7 +122,9 @@ test('more parked aggregates than there is room for stop the view: that is no ex
       shop.append('user', `u${i}`, userCreated(`u${i}`));
       shop.append('user', `u${i}`, renamed('poison'));
     }
-    await expect(views.waitUntil(2 * MOST_MARKS + 2)).rejects.toThrow('100 aggregates are parked already');
+    await expect(views.waitUntil(2 * MOST_MARKS + 2)).rejects.toThrow(
+      '100 aggregates are dead letters already',
+    );
     await views.stop();
   });
 });

@@ -192,7 +192,11 @@ test(
       const shop = createShopWorld({ seed });
       await shop.world.run(async () => {
         const views = shop.start([users]);
-        const reads = createReadModels({ ...shop, settings: shop.settings, hurry: views.hurry });
+        const reads = createReadModels({
+          ...shop,
+          settings: shop.settings,
+          requestCheckpoint: views.requestCheckpoint,
+        });
         let done = false;
         let answers = 0;
         const load = async (worker: number) => {

@@ -70,8 +70,10 @@ test.each([
 test('a read never shows a row of another life of the log, whatever position is asked for', async () => {
   await withOldView({ incarnation: 'life-2', commits: 1_010 }, async (deps) => {
     const reads = createReadModels({ ...deps });
-    await expect(reads.user('u1005', { minPosition: 1_005, waitMs: 100 })).rejects.toThrow('another life');
-    await expect(reads.user('u1005')).rejects.toThrow('another life');
+    await expect(reads.user('u1005', { minPosition: 1_005, waitMs: 100 })).rejects.toThrow(
+      'another incarnation',
+    );
+    await expect(reads.user('u1005')).rejects.toThrow('another incarnation');
     reads.stop();
   });
 });

@@ -28,7 +28,11 @@ test('the statistics count orders and money per day and currency, and rejections
     shop.append('order', 'o1', create(PaymentRefundedSchema, { ...money, refundedAt: day(4) }));
     const rejected = { step: 'inventory', code: 'x', reason: 'x', rejectedAt: day(4) };
     const minPosition = shop.append('order', 'o3', create(OrderRejectedSchema, rejected));
-    const reads = createReadModels({ ...shop, settings: shop.settings, hurry: views.hurry });
+    const reads = createReadModels({
+      ...shop,
+      settings: shop.settings,
+      requestCheckpoint: views.requestCheckpoint,
+    });
     const period = { from: '2026-01-01', to: '2026-01-31', minPosition };
     const zero = { ordersPlaced: 0, placedMinor: '0', capturedMinor: '0', refundedMinor: '0' };
     const quiet = { ordersConfirmed: 0, ordersCancelled: 0, rejections: {} };

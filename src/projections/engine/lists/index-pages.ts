@@ -7,7 +7,7 @@ import { createSortedIndex, type PlacesOf, rowKeyOf, type SortedIndex } from './
 /** A place in a list: the last key, or the index, that the page before ended with. */
 export type ListPlace = string | number;
 
-/** What a cursor belongs to: the list, and the life of the log that its places come from. */
+/** What a cursor belongs to: the list, and the incarnation of the log that its places come from. */
 export interface CursorScope {
   readonly list: string;
   readonly incarnation: string;

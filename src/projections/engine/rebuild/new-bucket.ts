@@ -23,7 +23,7 @@ export async function nextName(deps: EngineDeps, projection: Projection): Promis
 }
 
 /**
- * A bucket other than the live one that only has to be caught up: of this version and this life of the log. Of
+ * A bucket other than the live one that only has to be caught up: of this version and this incarnation of the log. Of
  * several the one that has come furthest; undefined when there is none. @throws LogUnavailable
  */
 export async function reusableName(
@@ -53,7 +53,7 @@ export async function reusableName(
 }
 
 /**
- * What a bucket's checkpoint says of the log; 0 for one of another life of the log, or beyond its end.
+ * What a bucket's checkpoint says of the log; 0 for one of another incarnation of the log, or beyond its end.
  * @throws LogUnavailable
  */
 export async function checkpointOf(deps: EngineDeps, name: string, count: GroupCount): Promise<number> {
@@ -203,15 +203,15 @@ async function caughtUp(
   }
 }
 
-/** What a rebuild tells of itself. */
-interface Telling {
+/** Told what a rebuild does. */
+interface RebuildObserver {
   readonly onProgress: (progress: RebuildProgress) => void;
 }
 
 /** A span of its own trace for the filling of a bucket, with how much of the log went through it. */
 export async function traceRebuild<T extends { readonly bucket: string; readonly switched: boolean }>(
   view: string,
-  run: (telling: Telling) => Promise<T>,
+  run: (observer: RebuildObserver) => Promise<T>,
 ): Promise<T> {
   const span = trace.getTracer(INSTRUMENTATION).startSpan(`rebuild ${view}`, { root: true });
   let last: RebuildProgress | undefined;

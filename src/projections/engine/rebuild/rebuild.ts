@@ -84,7 +84,7 @@ const FEED_LOOKS = 3;
 /**
  * Replays the log into a fresh bucket beside the live one and switches to it. A running service notices within
  * `resolveMs` and a little, until when the new bucket is fed from here; nobody has to be restarted.
- * @throws PoisonEvent when an event cannot be applied, RebuildRefused, LogUnavailable, EventStoreError
+ * @throws UnappliedEvent when an event cannot be applied, RebuildRefused, LogUnavailable, EventStoreError
  *   `view/cancelled`; the live bucket is then as it was
  */
 export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<RebuildResult> {
@@ -129,7 +129,7 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
 /**
  * Points a view back at the bucket that was live before the last switch, once that one has caught up: nobody reads
  * something older than before.
- * @throws RebuildRefused when there is none of this version and this life of the log; otherwise as `rebuild`
+ * @throws RebuildRefused when there is none of this version and this incarnation of the log; otherwise as `rebuild`
  */
 export async function rollback(
   deps: RebuildDeps & Pick<RebuildOptions, 'onProgress' | 'signal'>,
@@ -147,7 +147,7 @@ export async function rollback(
   });
 }
 
-/** The parts of an engine for one piece of work, in a process that need not run the views. */
+/** An engine for one piece of work, in a process that need not run the views. */
 export async function withEngine<T>(
   deps: RebuildDeps & Pick<RebuildOptions, 'commitsPerSecond'>,
   work: (engine: EngineDeps) => Promise<T>,
@@ -166,10 +166,10 @@ export async function withEngine<T>(
 }
 
 /**
- * Folds the row of one aggregate again from the log and puts it in the place of what the live bucket has, beside
- * running services. A parked aggregate is released by it: the runner of its group goes on with it within `resolveMs`.
+ * Folds the row of one aggregate again from the log and puts it in the place of what the live bucket has, while
+ * services run. A dead letter is released by it: the runner of its group goes on with it within `resolveMs`.
  * @returns the position up to which the row has seen the log
- * @throws RebuildRefused; PoisonEvent when the row still cannot be folded, and then nothing is changed; LogUnavailable
+ * @throws RebuildRefused; UnappliedEvent when the row still cannot be folded, and nothing is changed; LogUnavailable
  */
 export async function refoldOne(deps: RebuildDeps & { readonly id: string }): Promise<{ position: number }> {
   const { projection, runtime, id } = deps;
