@@ -68,6 +68,10 @@ bench: setup ## Measure beside the bare client; ARGS="--peers" adds emmett on Po
 format: setup ## Format the code and the protos
 	@$(NPM_RUN) format
 
+.PHONY: fix
+fix: setup ## Run every generator: src/gen, proto baseline, golden bytes, reference pages, format
+	@$(NPM_RUN) fix
+
 .PHONY: generate
 generate: setup ## Make src/gen from proto
 	@$(NPM_RUN) generate

@@ -1,13 +1,13 @@
 import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
+import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
 import type { CommandHandler, Log, Runtime, StoredTrace } from '../eventstore/index.ts';
-
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
+import type { TypedApp } from './routes/app-type.ts';
 
-import type { ApiModule } from './module.ts';
 import type { DevTraces } from './schemas/dev-traces.ts';
 
 /** What readiness says; every failing reason at once. */
@@ -212,4 +212,14 @@ export interface PreconditionSettings {
   readonly requireIdempotencyKey: boolean;
   /** A change of something that exists needs If-Match. */
   readonly requireIfMatch: boolean;
+}
+
+/** Routes that belong together, and what the OpenAPI document has to know of them: one entry of the service's list. */
+export interface ApiModule {
+  /** The tag of its operations, where the module brings one of its own. */
+  readonly tag?: { readonly name: string; readonly description: string };
+  /** The schemas that routes name by `$ref`; one that nobody lists stops the start. */
+  readonly components: readonly TSchema[];
+  /** Adds the routes. */
+  routes(app: TypedApp, deps: ServiceDeps): void;
 }

@@ -1,9 +1,9 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import { type Access, scopesOf } from './auth/access.ts';
+import { type Access, SCOPES, scopesOf } from './auth/access.ts';
 import { allPublic } from './auth/authenticate.ts';
-import type { ApiModule } from './module.ts';
+import type { ApiModule } from './deps.ts';
 import { problemBody } from './problem-reply.ts';
 import { isProblemCode } from './problems.ts';
 import { Live, Problem, Ready } from './schemas/problem.ts';
@@ -14,8 +14,9 @@ export const SECURITY_SCHEMES = {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description:
-      'A token of the configured issuer. Its scopes open the routes: `users` the own user, `orders` the own orders, `catalogue` the products, `admin` everything. Where authentication is switched off (development and test only) none is needed.',
+    description: `A token of the configured issuer. Its scopes open the routes: ${Object.entries(SCOPES)
+      .map(([scope, opens]) => `\`${scope}\` ${opens}`)
+      .join(', ')}. Where authentication is switched off (development and test only) none is needed.`,
   },
 } as const;
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { readEnvironment } from '../platform/config/environment.ts';
-import { configDir, loadConfig } from '../platform/config/load.ts';
+import { configDir, loadConfig, settingsWithoutEffect } from '../platform/config/load.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { createLogger, traceFields } from '../platform/logger.ts';
 import type { CommandContext } from './command.ts';
@@ -8,15 +8,23 @@ import type { CommandContext } from './command.ts';
 export function createContext(): CommandContext {
   let config: Config | undefined;
   let logger: Logger | undefined;
+  let notices: readonly string[] = [];
   const readConfig: CommandContext['config'] = (variables = {}) => {
-    const env = { ...readEnvironment(), ...variables };
-    config ??= loadConfig({ env, dir: configDir(env) });
+    if (config === undefined) {
+      const env = { ...readEnvironment(), ...variables };
+      const sources = { env, dir: configDir(env) };
+      config = loadConfig(sources);
+      notices = settingsWithoutEffect(sources);
+    }
     return config;
   };
   return {
     config: readConfig,
     logger: () => {
-      logger ??= createLogger(readConfig(), { mixin: traceFields });
+      if (logger === undefined) {
+        logger = createLogger(readConfig(), { mixin: traceFields });
+        for (const notice of notices) logger.warn(notice);
+      }
       return logger;
     },
     print: (line) => console.log(line),

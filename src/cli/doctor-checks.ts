@@ -1,6 +1,12 @@
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
-import { headers, type NatsConnection } from '@nats-io/transport-node';
-import { type Log, logStreamProblems } from '../eventstore/index.ts';
+import type { JetStreamManager } from '@nats-io/jetstream';
+import { headers } from '@nats-io/transport-node';
+import {
+  type Log,
+  logStreamProblems,
+  managerOf,
+  PermissionDenied,
+  type Requests,
+} from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../platform/durability.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../platform/nats-server/version.ts';
@@ -9,6 +15,7 @@ import { bucketNames } from '../processes/engine/index.ts';
 
 import { buildAdmin } from '../service/consumers-admin.ts';
 import type { Nats } from '../service/open.ts';
+import { categories } from '../service/shop.ts';
 import { serverReport, type ViewReport, viewReports } from '../service/status.ts';
 import { plannedBuckets, streamsOf } from '../service/topology.ts';
 import { ownStreams } from '../service/with-nats.ts';
@@ -69,76 +76,89 @@ const EXPECTED = 'Nats-Expected-Last-Subject-Sequence';
 /** No stream will ever have so many messages, so what expects it is refused, and nothing is stored. */
 const NEVER = String(Number.MAX_SAFE_INTEGER);
 
-interface Permission {
+/** A request that changes nothing, and what it shows to be permitted. */
+interface Probe {
   readonly what: string;
   readonly subject: string;
-  readonly try: (connection: NatsConnection) => Promise<unknown>;
+  /** Why there was no answer; undefined when there was one. @throws PermissionDenied */
+  try(requests: Requests): Promise<string | undefined>;
 }
 
 /**
  * Tries a request for each thing that a process with the configured roles does, none of which changes data: writes carry
  * an expectation that cannot hold. An answer of any kind proves the permission; without one there is none.
  */
-export async function permissionChecks(config: Config, { connection }: Nats): Promise<readonly Finding[]> {
-  const { stream, prefix } = config.log;
-  const reacts = hasRole(config, 'processes');
-  const bucket = bucketNames(prefix).cursors;
-  const api = (subject: string, payload: object, what: string): Permission => ({
-    what,
-    subject,
-    try: (nc) => nc.request(subject, JSON.stringify(payload), { timeout: ANSWER_MS }),
-  });
-  const refusedWrite = (subject: string, what: string): Permission => ({
-    what,
-    subject,
-    try: (nc) => {
-      const impossible = headers();
-      impossible.set(EXPECTED, NEVER);
-      return nc.request(subject, '', { timeout: ANSWER_MS, headers: impossible });
-    },
-  });
+export async function permissionChecks(config: Config, { requests }: Nats): Promise<readonly Finding[]> {
   const found = await Promise.all(
-    [
-      api('$JS.API.INFO', {}, 'ask JetStream for limits'),
-      api(`$JS.API.STREAM.INFO.${stream}`, {}, 'look at the log'),
-      api(`$JS.API.STREAM.MSG.GET.${stream}`, { seq: 1 }, 'read the log through its leader'),
-      api(`$JS.API.DIRECT.GET.${stream}`, { seq: 1 }, 'read the log from a replica'),
-      ...(reacts || hasRole(config, 'api')
-        ? [refusedWrite(`${prefix}.user.0.0.0.doctor`, 'append to the log')]
-        : []),
-      ...(reacts ? [refusedWrite(`$KV.${bucket}.doctor`, 'write to buckets')] : []),
-      {
-        what: 'follow the log',
-        subject: `$JS.API.CONSUMER.CREATE.${stream}`,
-        try: (nc: NatsConnection) => follow(nc, stream),
-      },
-    ].map(async (permission) => ({ permission, error: await errorOf(permission, connection) })),
+    probes(config, requests.apiPrefix).map((probe) => permissionFinding(probe, requests)),
   );
-  const missing = found.filter(({ error }) => error !== undefined);
-  if (missing.length === 0) return [ok('permissions', `all ${found.length} kinds of requests are answered`)];
-  return missing.map(({ permission: { what, subject }, error }) =>
-    fail(
-      'permissions',
-      `may not ${what} (${subject}): ${error}`,
-      `Allow this user to publish to ${subject}.`,
-    ),
-  );
+  const missing = found.filter((finding) => finding !== undefined);
+  if (missing.length > 0) return missing;
+  return [ok('permissions', `all ${found.length} kinds of requests are answered`)];
 }
 
-async function errorOf(permission: Permission, connection: NatsConnection): Promise<string | undefined> {
-  try {
-    await permission.try(connection);
-    return undefined;
-  } catch (error) {
-    return reasonOf(error);
-  }
+function probes(config: Config, api: string): readonly Probe[] {
+  const { stream, prefix } = config.log;
+  const reacts = hasRole(config, 'processes');
+  const appends = reacts || hasRole(config, 'api') ? categories : [];
+  return [
+    question(`${api}.INFO`, {}, 'ask JetStream for limits'),
+    question(`${api}.STREAM.INFO.${stream}`, {}, 'look at the log'),
+    question(`${api}.STREAM.MSG.GET.${stream}`, { seq: 1 }, 'read the log through its leader'),
+    question(`${api}.DIRECT.GET.${stream}`, { seq: 1 }, 'read the log from a replica'),
+    ...appends.map((category) => refusedWrite(`${prefix}.${category}.0.0.0.doctor`, `append to ${category}`)),
+    ...(reacts ? [refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets')] : []),
+    {
+      what: 'follow the log',
+      subject: `${api}.CONSUMER.CREATE.${stream}`,
+      try: (requests) => follow(requests, stream),
+    },
+  ];
+}
+
+function question(subject: string, payload: object, what: string): Probe {
+  const options = { timeoutMs: ANSWER_MS };
+  return {
+    what,
+    subject,
+    try: (requests) => tried(requests.request(subject, JSON.stringify(payload), options)),
+  };
+}
+
+function refusedWrite(subject: string, what: string): Probe {
+  const impossible = headers();
+  impossible.set(EXPECTED, NEVER);
+  const options = { timeoutMs: ANSWER_MS, headers: impossible };
+  return { what, subject, try: (requests) => tried(requests.request(subject, '', options)) };
+}
+
+async function tried(asked: ReturnType<Requests['request']>): Promise<string | undefined> {
+  const { failed } = await asked;
+  if (failed instanceof PermissionDenied) throw failed;
+  return failed;
 }
 
 /** An ephemeral consumer, gone at once. */
-async function follow(connection: NatsConnection, stream: string): Promise<void> {
-  const jsm = await jetstreamManager(connection, { checkAPI: false, timeout: ANSWER_MS });
+async function follow(requests: Requests, stream: string): Promise<undefined> {
+  const jsm = await managerOf(requests, ANSWER_MS);
   const { name } = await jsm.consumers.add(stream, { mem_storage: true, num_replicas: 1 });
   await jsm.consumers.delete(stream, name).catch(() => undefined);
+  return undefined;
+}
+
+async function permissionFinding(
+  { what, subject, try: ask }: Probe,
+  requests: Requests,
+): Promise<Finding | undefined> {
+  const user = requests.user ?? 'this user';
+  const advice = `Allow ${user} to publish to ${subject} (permissions in the NATS server's configuration), and reload it.`;
+  try {
+    const failed = await ask(requests);
+    if (failed === undefined) return undefined;
+    return fail('permissions', `nobody answers a request to ${what} (${subject}): ${failed}`, advice);
+  } catch (error) {
+    return fail('permissions', `${user} may not ${what} (${subject}): ${reasonOf(error)}`, advice);
+  }
 }
 
 const SKEW_WARN_MS = 1_000;
@@ -150,7 +170,7 @@ const MONITOR_MS = 1_500;
 
 /** What is to be said of the NATS server itself. */
 export async function serverChecks(config: Config, nats: Nats): Promise<readonly Finding[]> {
-  const jsm = await jetstreamManager(nats.connection, { checkAPI: false });
+  const jsm = await managerOf(nats.requests);
   const groups = await Promise.all([
     guarded('server', 'Look at the server and its log.', () => serverVersion(nats)),
     guarded('clock', 'Let a time service keep the clocks of all machines.', () => clocks(config, nats, jsm)),
@@ -268,7 +288,7 @@ const TIMERS_WARN = 10;
 
 /** What is to be said of the streams, before the log is opened. */
 export async function topologyChecks(config: Config, nats: Nats): Promise<readonly Finding[]> {
-  const jsm = await jetstreamManager(nats.connection, { checkAPI: false });
+  const jsm = await managerOf(nats.requests);
   return guarded('topology', 'Run: jetledger topology plan', async () => {
     const { config: stored } = await jsm.streams.info(config.log.stream);
     const problems = logStreamProblems(stored, { ...config.log, replicas: stored.num_replicas });
@@ -278,7 +298,7 @@ export async function topologyChecks(config: Config, nats: Nats): Promise<readon
       return fail('topology', `the stream ${config.log.stream}: ${problems.join('; ')}`, advice);
     }
     const steps = await planTopology({
-      connection: nats.connection,
+      requests: nats.requests,
       log: config.log,
       emailKeyCheck: nats.emailKey.check,
       streams: streamsOf(config),

@@ -58,6 +58,8 @@ export interface LogSummary {
   /** The last position that was folded. */
   readonly last: number;
   readonly categories: readonly CategorySummary[];
+  /** Categories that this version does not know: their commits were counted and not folded. */
+  readonly unknown: readonly string[];
 }
 
 interface Tally {
@@ -97,7 +99,12 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
   // A scan that is interrupted ends like one that is through.
   checkInterrupted(signal);
   const names = [...tallies].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { incarnation: log.incarnation, last, categories: names.map(([name, tally]) => close(name, tally)) };
+  return {
+    incarnation: log.incarnation,
+    last,
+    categories: names.map(([name, tally]) => close(name, tally)),
+    unknown: names.flatMap(([name, { folder }]) => (folder === undefined ? [name] : [])),
+  };
 }
 
 function count(tallies: Map<string, Tally>, commit: RecordedCommit): void {

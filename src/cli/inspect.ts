@@ -17,9 +17,10 @@ export const inspectCommand: Command = {
   name: 'inspect',
   usage: '<category> <id> [--at VERSION] [--events] [--json] | position <n> [--json]',
   summary: 'Show an aggregate as its events make it, or one commit of the log.',
-  help: `Categories: ${CATEGORIES}. The state is folded from the log alone, as of now or of a version; no view and
-no snapshot is asked. What is shown holds personal data (names, e-mail addresses): it is meant for operators; do not
-paste it into tickets.
+  help: `Categories: ${CATEGORIES}.
+
+The state is folded from the log alone, as of now or of a version; no view and no snapshot is asked. What is shown holds
+personal data (names, e-mail addresses): it is meant for operators; do not paste it into tickets.
 
   --at VERSION   as of that version: the position of one of its commits, or any position after it
   --events       list its commits: time, actor, trace, events with their fields

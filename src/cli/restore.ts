@@ -13,9 +13,10 @@ export const restoreCommand: Command = {
   name: 'restore',
   usage: '<folder> [--json]',
   summary: 'Bring a backup back on a server that has no log.',
-  help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log,
-a bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out
-before (position tokens, cursors of lists) is refused instead of misread, views and snapshots are folded anew. What fails or is interrupted is undone. users.emailKey must be the key that the log was made with.
+  help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log, a
+bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out before
+(position tokens, cursors of lists) is refused instead of misread, views and snapshots are folded anew. What fails or
+is interrupted is undone. users.emailKey must be the key that the log was made with.
 
   --json   print what was restored as JSON
 
@@ -70,10 +71,10 @@ async function soundManifest(folder: string, { stream, prefix }: Config['log']):
   );
 }
 
-async function checkTarget({ connection, emailKey }: Nats, manifest: Manifest): Promise<void> {
+async function checkTarget({ requests, emailKey }: Nats, manifest: Manifest): Promise<void> {
   const stored = logOf(manifest)?.config;
   if (stored !== undefined) checkEmailKey(stored, emailKey.check);
-  const occupied = await occupiedStreams(connection, manifest);
+  const occupied = await occupiedStreams(requests, manifest);
   if (occupied.length === 0) return;
   throw new BackupError(
     `The server is not empty: it has ${occupied.join(', ')}. Restore into an empty one, for example on a new data folder.`,
@@ -94,7 +95,7 @@ async function restoreAll(
   const { prefix, replicas } = config.log;
   const incarnations = { from: manifest.log.incarnation, to: incarnation, last: manifest.log.last };
   await putBack({
-    connection: nats.connection,
+    requests: nats.requests,
     folder,
     manifest,
     replicas,

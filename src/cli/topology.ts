@@ -33,7 +33,7 @@ Examples:
       throw new UsageError('Say what to do: jetledger topology plan | apply');
     const steps = await withNats(config(), async (nats) => {
       const deps: TopologyDeps = {
-        connection: nats.connection,
+        requests: nats.requests,
         log: config().log,
         emailKeyCheck: nats.emailKey.check,
         streams: streamsOf(config()),

@@ -75,7 +75,7 @@ of the states. All states are held in memory. Nothing is changed anywhere.
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
   --json          print the findings as JSON
 
-Exit code 0: whole and equal; 1: it is not, or could not be looked at.
+Exit code 0: whole and equal; 1: it is not, holds a category that this version cannot fold, or could not be looked at.
 
 Examples:
   jetledger verify backups/2026-01-15
@@ -124,7 +124,8 @@ async function verify(config: Config, { folder, live, against, signal }: Sides):
     const through = Math.min(first, there?.last ?? first);
     const here = await summarise(log, { through, signal });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
-    return { ok: mismatches.length === 0, files, here, ...(there && { there }), mismatches };
+    const ok = mismatches.length === 0 && here.unknown.length === 0;
+    return { ok, files, here, ...(there && { there }), mismatches };
   });
 }
 
@@ -138,10 +139,12 @@ function withFolderLog<T>(
 ): Promise<T> {
   return withThrowawayServer(config, async (url) => {
     const connection = await connectNats(url, withoutLogin(config), config.service.name);
+    const requests = await openRequests(connection, url, withoutLogin(config));
     try {
       const stored = logOf(manifest);
-      if (stored !== undefined) await putBackOne({ connection, folder, replicas: 1, signal }, stored, {});
+      if (stored !== undefined) await putBackOne({ requests, folder, replicas: 1, signal }, stored, {});
     } finally {
+      requests.close();
       await connection.close();
     }
     return withLogAt({ ...config, nats: withoutLogin(config) }, url, work);
@@ -161,7 +164,7 @@ const withoutLogin = ({ nats }: Config): Config['nats'] => ({
 
 async function withLogAt<T>(config: Config, url: string, work: (log: Log) => Promise<T>): Promise<T> {
   const connection = await connectNats(url, config.nats, config.service.name);
-  const requests = openRequests(connection, config.nats);
+  const requests = await openRequests(connection, url, config.nats);
   try {
     const { stream, prefix } = config.log;
     const deadlineMs = config.nats.requestTimeoutMs;
@@ -183,6 +186,13 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
   for (const { category, figure, here: a, there: b } of mismatches) {
     lines.push(`differs  ${category} ${figure}: ${a} here, ${b} there`);
   }
+  for (const category of here?.unknown ?? []) {
+    lines.push(
+      `unknown  ${category}: this version cannot fold it. Verify with the version that wrote it, or add it to the list of aggregates.`,
+    );
+  }
+  if ((here?.unknown.length ?? 0) > 0)
+    return [...lines, 'Not whole: what could not be folded is not proven.'];
   const sides = there === undefined ? 'Whole' : 'Equal on both sides';
   lines.push(ok ? `${sides} up to position ${here?.last ?? 0}.` : 'The two sides are not the same.');
   return lines;

@@ -1,4 +1,4 @@
-import type { ApiModule } from '../api/module.ts';
+import type { ApiModule } from '../api/deps.ts';
 import { email } from '../domain/email.ts';
 import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';

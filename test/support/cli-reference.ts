@@ -2,7 +2,7 @@ import { CATALOGUE, helpOf, OVERVIEW } from '../../src/cli/catalogue.ts';
 
 const BEFORE = `# The command line
 
-What \`jetledger help\` says, written by \`npx vitest run test/unit/cli/reference.test.ts -u\`.
+What \`jetledger help\` says, written by \`npm run cli:reference\`.
 
 In a clone, \`npx jetledger\` runs what \`make build\` has built. Without \`NATS_URL\` a command joins the embedded server of
 the configured data folder, or starts it for as long as it needs it.

@@ -1,8 +1,13 @@
 import type { FastifyRequest } from 'fastify';
 
-/** What a token can allow; `admin` includes the others and reaches every user's data. */
-export const SCOPES = ['users', 'catalogue', 'orders', 'admin'] as const;
-export type Scope = (typeof SCOPES)[number];
+/** What a token can allow, and what each scope opens; `admin` includes the others and reaches every user's data. */
+export const SCOPES = {
+  users: 'the own user',
+  orders: 'the own orders',
+  catalogue: 'the products',
+  admin: 'everything',
+} as const;
+export type Scope = keyof typeof SCOPES;
 
 /**
  * What of a request must be the caller's own, unless it is an admin's: what it creates is itself; the user or the
@@ -52,7 +57,7 @@ export function scopesOf(access: Access): readonly Scope[] | undefined {
 
 /** Whether a string names a scope. */
 export function isScope(value: string): value is Scope {
-  return SCOPES.some((scope) => scope === value);
+  return Object.hasOwn(SCOPES, value);
 }
 
 /** Who may call the route of a request; what declares nothing, and what is no route, is closed. */

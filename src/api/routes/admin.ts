@@ -1,5 +1,6 @@
 import { ACCESS } from '../auth/access.ts';
 import type {
+  ApiModule,
   ConsumerHere,
   ConsumerReport,
   ConsumersAdmin,
@@ -10,7 +11,6 @@ import type {
   ServiceDeps,
 } from '../deps.ts';
 import { principalOf } from '../meta.ts';
-import type { ApiModule } from '../module.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext } from '../reading.ts';
 import {

@@ -1,8 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ServiceDeps } from '../deps.ts';
-import type { ApiModule } from '../module.ts';
+import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { ProblemCode } from '../problems.ts';

@@ -4,10 +4,9 @@ import { type CommandHandler, EventStoreError, type Loaded, type Runtime } from 
 import { orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ServiceDeps } from '../deps.ts';
+import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { readHistory } from '../history.ts';
 import { commandOf, expectedOf } from '../meta.ts';
-import type { ApiModule } from '../module.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import {

@@ -2,9 +2,8 @@ import { type ProductRejection, type ProductState, product } from '../../domain/
 import { productQueries } from '../../projections/views/products.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ServiceDeps } from '../deps.ts';
+import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
-import type { ApiModule } from '../module.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';

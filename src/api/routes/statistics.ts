@@ -1,7 +1,6 @@
 import { statisticsQueries } from '../../projections/views/statistics.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ServiceDeps } from '../deps.ts';
-import type { ApiModule } from '../module.ts';
+import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { readOptionsOf } from '../reading.ts';
 import { PeriodQuery } from '../schemas/queries.ts';
 import { ReadHeaders } from '../schemas/requests.ts';

@@ -18,6 +18,7 @@ export interface CustomerWatchDeps {
 export const customerWatch: ReactionDefinition = {
   name: 'customer-watch',
   sources: [user],
+  does: 'cancels the open orders of a user who was deactivated',
   create: createCustomerWatch,
 };
 

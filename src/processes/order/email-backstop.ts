@@ -1,8 +1,8 @@
 import { type EmailEvent, email } from '../../domain/email.ts';
 import type { Runtime } from '../../eventstore/index.ts';
 import type { Reaction, Timer, Timers } from '../engine/index.ts';
-
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
+import type { AbandonStaleClaim } from './ports.ts';
 import type { ReactionDefinition, TimerDefinition } from './reactions.ts';
 
 /** The kind of the timer that looks at a claim of an address again. */
@@ -10,12 +10,6 @@ export const EMAIL_CLAIM = 'email-claim';
 
 /** Past the moment at which a claim is stale by anybody's clock, in milliseconds. */
 const MARGIN_MS = 5_000;
-
-/**
- * Ends the claim of an address whose registration or change never came: abandons the attempt, then releases the
- * claim. `pending`: too young to be ended; `settled`: it was ended, or needs no ending.
- */
-export type AbandonStaleClaim = (emailId: string) => Promise<'settled' | 'pending'>;
 
 /** A claim that is not old enough yet; trying again is right. */
 export class ClaimPending extends Error {
@@ -31,6 +25,7 @@ export class ClaimPending extends Error {
 export const emailBackstop: ReactionDefinition = {
   name: 'email-backstop',
   sources: [email],
+  does: 'has every claim of an address looked at again once it could be stale',
   create: createEmailBackstop,
 };
 

@@ -66,6 +66,7 @@ async function validateCustomer(userId: string, context: EffectContext): Promise
 export const orderProcess: ReactionDefinition = {
   name: 'order-process',
   sources: [order],
+  does: 'drives an order from placed to confirmed, or to its end with everything given back',
   create: createOrderProcess,
 };
 

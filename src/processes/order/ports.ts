@@ -31,3 +31,9 @@ export class NotSeenYet extends Error {
     this.name = 'NotSeenYet';
   }
 }
+
+/**
+ * Ends the claim of an address whose registration or change never came: abandons the attempt, then releases the
+ * claim. `pending`: too young to be ended; `settled`: it was ended, or needs no ending.
+ */
+export type AbandonStaleClaim = (emailId: string) => Promise<'settled' | 'pending'>;

@@ -2,8 +2,7 @@ import type { CommandHandler, EventSource, Runtime } from '../../eventstore/inde
 import type { Reaction, Timer } from '../engine/index.ts';
 import type { RetrySettings } from './commands.ts';
 import type { OrderProcessDeps } from './effect-context.ts';
-import type { AbandonStaleClaim } from './email-backstop.ts';
-import type { OpenOrders } from './ports.ts';
+import type { AbandonStaleClaim, OpenOrders } from './ports.ts';
 
 /** Everything that the shop's reactions act on; each takes what it needs. */
 export interface ReactionDeps extends OrderProcessDeps {
@@ -17,6 +16,8 @@ export interface ReactionDefinition {
   /** Letters, digits and `-`; part of stored keys, so it never changes. */
   readonly name: string;
   readonly sources: readonly EventSource[];
+  /** What it does, in a few words, for docs/reference.md. */
+  readonly does: string;
   create(deps: ReactionDeps, retries?: Partial<RetrySettings>): Reaction;
 }
 

@@ -10,6 +10,7 @@ import type { ReactionDefinition } from './reactions.ts';
 export const stockWatch: ReactionDefinition = {
   name: 'stock-watch',
   sources: [product],
+  does: 'releases what was reserved for an order that had ended by then',
   create: createStockWatch,
 };
 
