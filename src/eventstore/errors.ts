@@ -34,6 +34,36 @@ export class OutcomeUnknown extends EventStoreError {
   }
 }
 
+/**
+ * NATS forbids this process something. Where a command meets it, nothing was stored; and nothing changes until somebody
+ * grants the permission, so no caller is asked to repeat.
+ */
+export class PermissionDenied extends EventStoreError {
+  readonly operation: 'publish' | 'subscribe';
+  readonly subject: string;
+  /** As whom this process is logged in, as far as it is known. */
+  readonly user: string | undefined;
+
+  constructor(operation: 'publish' | 'subscribe', subject: string, user?: string | undefined) {
+    super(
+      'log/permission-denied',
+      `NATS does not allow ${user ?? 'the user of this process'} to ${operation} to ${subject}. Nothing was stored. ` +
+        `Add the subject to what the NATS server's configuration allows this user to ${operation} to, and reload it.`,
+    );
+    this.operation = operation;
+    this.subject = subject;
+    this.user = user;
+  }
+}
+
+/**
+ * Whether a loop that has nobody to answer should wait and go on: after a fault that passes, and after a permission
+ * that NATS denied, which an operator may grant meanwhile.
+ */
+export function mayHeal(error: unknown): boolean {
+  return error instanceof EventStoreError && (error.retryable || error instanceof PermissionDenied);
+}
+
 /** A caller's time ran out before its command was sent. */
 export class DeadlineExceeded extends EventStoreError {
   constructor(what: string, waitedMs: number) {

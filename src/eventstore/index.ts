@@ -10,13 +10,15 @@ export type {
   Expectation,
   Loaded,
 } from './command.ts';
-export type { Decider, EventSchema, EventSource, Rejection, Upcaster } from './decider.ts';
+export type { AnyDecider, Decider, EventSchema, EventSource, Rejection, Upcaster } from './decider.ts';
 export {
   CorruptCommit,
   EventStoreError,
   InvalidId,
   LogUnavailable,
+  mayHeal,
   OutcomeUnknown,
+  PermissionDenied,
   UnknownEventType,
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
@@ -34,8 +36,7 @@ export {
 } from './nats/log-stream.ts';
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
-export { createPlainRequests } from './nats/plain-requests.ts';
-export { createRequests, type Requests } from './nats/requests.ts';
+export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';

@@ -1,5 +1,11 @@
 import { encodeCommit } from './codec/stored-commit.ts';
-import { CommitTooLarge, EventStoreError, LogUnavailable, OutcomeUnknown } from './errors.ts';
+import {
+  CommitTooLarge,
+  EventStoreError,
+  LogUnavailable,
+  OutcomeUnknown,
+  PermissionDenied,
+} from './errors.ts';
 import type { AppendAllResult, AppendEntry, AppendResult } from './log.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
@@ -61,8 +67,8 @@ const BACKOFF_CAP_MS = 500;
  * Absence is never evidence: a commit that was sent without an answer may land seconds later. So it is sent again,
  * the same bytes with the same expectation, until the place behind `expected` is taken: by this commit (stored) or
  * by another one (it can never be stored). Sending twice cannot store twice, because both expect the same version.
- * @throws InvalidId, CommitTooLarge before anything is sent; LogUnavailable when nothing was stored; OutcomeUnknown;
- *   EventStoreError `log/refused` when the server refuses the commit for good
+ * @throws InvalidId, CommitTooLarge before anything is sent; LogUnavailable and PermissionDenied when nothing was stored;
+ *   OutcomeUnknown; EventStoreError `log/refused` when the server refuses the commit for good
  */
 export async function appendResolved(
   transport: AppendTransport,
@@ -128,6 +134,7 @@ async function finalAnswer(
   timeoutMs: number,
 ): Promise<AppendAllResult> {
   if ('refused' in answer) {
+    if (answer.cause instanceof PermissionDenied) throw answer.cause;
     const message = `The event log refuses the commit to ${namesOf(outgoing)}: ${answer.refused}.`;
     throw new EventStoreError('log/refused', message, { cause: answer.cause });
   }
@@ -158,7 +165,7 @@ async function settle(
     }
     return undefined;
   } catch (error) {
-    if (error instanceof LogUnavailable) return undefined;
+    if (error instanceof LogUnavailable || error instanceof PermissionDenied) return undefined;
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import {
   type NatsConnection,
   type NodeConnectionOptions,
   nkeyAuthenticator,
+  nkeys,
 } from '@nats-io/transport-node';
 import { maskUrl } from './config/mask.ts';
 import type { Config } from './config/schema.ts';
@@ -174,6 +175,15 @@ async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions
     ...(user === '' ? {} : { user, pass: password }),
     ...tlsOptions(nats),
   };
+}
+
+/** As whom a process logs in at `url`, for people; undefined where it does not say who it is. Never a secret. */
+export async function userOf(url: string, nats: Config['nats']): Promise<string | undefined> {
+  const [named] = readAddresses(url).logins;
+  const user = named === undefined ? nats.user : named.user;
+  if (user) return `the user ${user}`;
+  if (named !== undefined || nats.nkeySeedFile === '') return undefined;
+  return `the user with the NKEY ${nkeys.fromSeed(await readSeed(nats.nkeySeedFile)).getPublicKey()}`;
 }
 
 /** A user's seed: `SU` and 56 more characters. Comments around it, as key tools write them, are passed over. */

@@ -1,12 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type JetStreamManager,
-  jetstreamManager,
-  PersistMode,
-  StoreCompression,
-  type StreamConfig,
-} from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { type JetStreamManager, PersistMode, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
 import {
   addStream,
   type BucketKind,
@@ -16,10 +9,15 @@ import {
   isStreamMissing,
   logStreamConfig,
   logStreamProblems,
+  managerOf,
+  type Requests,
 } from '../eventstore/index.ts';
 
 import type { Config } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
+
+/** What the calls on JetStream's API need. */
+type Manageable = Pick<Requests, 'connection' | 'apiPrefix'>;
 
 /** A field of a stream's configuration that differs from what is wanted. */
 export interface FieldChange {
@@ -86,11 +84,11 @@ export interface PlannedBucket {
 
 /** What `applyBuckets` would do to each bucket, in their order. */
 export async function planBuckets(
-  connection: NatsConnection,
+  requests: Manageable,
   buckets: readonly PlannedBucket[],
 ): Promise<readonly TopologyStep[]> {
   if (buckets.length === 0) return [];
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const jsm = await managerOf(requests);
   return Promise.all(buckets.map(async (bucket) => planBucket(bucket, await readBucket(jsm, bucket.name))));
 }
 
@@ -141,7 +139,7 @@ export interface PlannedStream {
 }
 
 export interface TopologyDeps {
-  readonly connection: NatsConnection;
+  readonly requests: Manageable;
   readonly log: Config['log'];
   /** Proves later that the service still hashes e-mail addresses with the same key (protocol 6). */
   readonly emailKeyCheck: string;
@@ -152,11 +150,11 @@ export interface TopologyDeps {
 
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
-  const steps = [planLog(deps, await readStream(deps.connection, deps.log.stream))];
+  const steps = [planLog(deps, await readStream(deps.requests, deps.log.stream))];
   for (const stream of deps.streams) {
-    steps.push(diffStream(stream, await readStream(deps.connection, stream.config.name)));
+    steps.push(diffStream(stream, await readStream(deps.requests, stream.config.name)));
   }
-  return [...steps, ...(await planBuckets(deps.connection, deps.buckets ?? []))];
+  return [...steps, ...(await planBuckets(deps.requests, deps.buckets ?? []))];
 }
 
 /**
@@ -165,8 +163,8 @@ export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> 
  * @throws NatsUnusable when the existing stream could lose history or belongs to another e-mail key
  */
 export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
-  const { connection, log, emailKeyCheck } = deps;
-  const jsm = await jetstreamManager(connection);
+  const { requests, log, emailKeyCheck } = deps;
+  const jsm = await managerOf(requests);
   const [step, ...others] = await planTopology(deps);
   if (step === undefined) return [];
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
@@ -202,12 +200,9 @@ async function changing(name: string, change: Promise<unknown>): Promise<void> {
  * Refuses to run without the streams beside the log.
  * @throws NatsUnusable naming the command that makes them
  */
-export async function checkStreams(
-  connection: NatsConnection,
-  streams: readonly PlannedStream[],
-): Promise<void> {
+export async function checkStreams(requests: Manageable, streams: readonly PlannedStream[]): Promise<void> {
   for (const stream of streams) {
-    const { action, what, detail } = planStream(stream, await readStream(connection, stream.config.name));
+    const { action, what, detail } = planStream(stream, await readStream(requests, stream.config.name));
     if (action === 'none') continue;
     const state = action === 'create' ? 'is missing' : `is not as configured (${detail})`;
     throw new NatsUnusable(`The ${what} ${state}. Run: jetledger topology apply`);
@@ -242,8 +237,8 @@ export function checkEmailKey(config: StreamConfig, emailKeyCheck: string): void
   );
 }
 
-async function readStream(connection: NatsConnection, name: string): Promise<StreamConfig | undefined> {
-  const jsm = await jetstreamManager(connection);
+async function readStream(requests: Manageable, name: string): Promise<StreamConfig | undefined> {
+  const jsm = await managerOf(requests);
   try {
     return (await jsm.streams.info(name)).config;
   } catch (error) {

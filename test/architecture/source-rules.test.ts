@@ -50,6 +50,21 @@ const isBarrel = ({ file, text }: Source): string | undefined => {
 const hasDefaultExport = ({ text }: Source): string | undefined =>
   /^export default\b/m.test(text) ? 'has a default export' : undefined;
 
+const SENDER = 'src/eventstore/nats/requests.ts';
+/** What may be asked to publish or request beside a connection of the client. */
+const NO_CONNECTIONS = new Set(['requests', 'transport', 'outbox', 'notifications']);
+
+const sendsItself = ({ file, text }: Source): string | undefined => {
+  if (file === SENDER) return undefined;
+  const calls = text.matchAll(
+    /(\w+)\s*\??\.\s*(?:publish|publishMessage|request|requestMany|respondMessage)\s*\(/g,
+  );
+  const asked = [...calls].map(([, receiver = '']) => receiver).filter((name) => !NO_CONNECTIONS.has(name));
+  const answers = /\.\s*respond\s*\(/.test(text);
+  const manages = /\bjetstreamManager\s*\(/.test(text);
+  return asked.length > 0 || answers || manages ? 'sends past the one file that sends' : undefined;
+};
+
 const planted = (text: string, file = 'src/app/planted.ts'): readonly Source[] => [{ file, text }];
 
 describe('a source file', () => {
@@ -80,6 +95,22 @@ describe('a source file', () => {
     expect(offenders(planted('export const a = 1;', 'src/domain/index.ts'), isBarrel)).toHaveLength(1);
     for (const code of ["export * from './user.ts';", "export type { A } from './user.ts';"]) {
       expect(offenders(planted(code), isBarrel), code).toHaveLength(1);
+    }
+  });
+
+  test('leaves sending to the one file that sends', () => {
+    expect(offenders(sources, sendsItself)).toEqual([]);
+    for (const code of [
+      'requests.connection.publish(subject, payload, { headers });',
+      'const answer = await nats.connection.request(subject);',
+      'link?.publish(subject);',
+      'msg.respond();',
+      'const jsm = await jetstreamManager(connection, { checkAPI: false });',
+    ]) {
+      expect(offenders(planted(code, 'src/eventstore/nats/planted.ts'), sendsItself), code).toHaveLength(1);
+    }
+    for (const code of ['requests.publish(subject, payload);', 'transport.publish([commit], timeoutMs);']) {
+      expect(offenders(planted(code), sendsItself), code).toEqual([]);
     }
   });
 

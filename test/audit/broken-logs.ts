@@ -16,7 +16,7 @@ export function withoutExpectation(log: Log, requests: Requests, prefix: string)
       headers.delete(HEADER.expectedSubjectSequence);
       const bytes = toBinary(CommitSchema, commit);
       const reply = await requests.request(subjectOf(prefix, stream), bytes, { headers, timeoutMs: 1_000 });
-      if (reply.failed !== undefined) throw new LogUnavailable(reply.failed);
+      if (reply.failed !== undefined) throw new LogUnavailable(String(reply.failed));
       const { seq } = parseAck(reply.msg);
       if (seq === undefined) throw new LogUnavailable('refused');
       return { appended: true, version: seq };

@@ -8,6 +8,7 @@ import { must } from './client.ts';
 import { openShop, showShop } from './shop.ts';
 
 const OFF = {
+  // Accepted, and without effect.
   JETLEDGER_NATS__LEAN_REQUESTS: 'false',
   JETLEDGER_COMMANDS__GROUP_COMMIT: 'off',
   JETLEDGER_COMMANDS__MAX_BATCH: '1',
@@ -15,14 +16,13 @@ const OFF = {
   JETLEDGER_PROJECTIONS__COALESCE_ROWS: 'false',
 };
 
-/** The requests that pass through a server: the subject, and the last token of where the answer goes. */
+/** The subjects of the requests that pass through a server. */
 async function listen(url: string) {
   const connection = await connect({ servers: url });
-  const heard: { subject: string; token: string }[] = [];
+  const heard: string[] = [];
   connection.subscribe('>', {
     callback: (_error, { subject, reply = '' }) => {
-      const [prefix, ...tokens] = reply.split('.');
-      if (prefix === '_INBOX') heard.push({ subject, token: tokens.at(-1) ?? '' });
+      if (reply.startsWith('_INBOX.')) heard.push(subject);
     },
   });
   await connection.flush();
@@ -49,14 +49,14 @@ it('a service without any fast path confirms an order and shows it', async () =>
     async () => (await must(200, service.url, 'GET', path)).field('status') === 'confirmed',
   );
   expect(await showShop(service.url, shop)).toMatchObject([{}, {}, { status: 'confirmed' }, { items: [{}] }]);
-  await stopService(service);
+  const { stdout } = await stopService(service);
+  const warned = stdout.split('\n').filter((line) => line.includes('LEAN_REQUESTS'));
+  expect(warned).toEqual([expect.stringContaining('(environment) has no effect any more')]);
   const commits = await traffic.stored('jetledger', `jl.order.*.*.*.${shop.orderId}`);
   await traffic.close();
 
   const to = (start: string, end = '') =>
-    traffic.heard.filter(({ subject }) => subject.startsWith(start) && subject.endsWith(end));
-  // The lean way numbers its requests.
-  expect(to('jl.').filter(({ token }) => token.length < 8)).toEqual([]);
+    traffic.heard.filter((subject) => subject.startsWith(start) && subject.endsWith(end));
   expect(to('$KV.jl_snapshots.')).toEqual([]);
   expect(commits).toBeGreaterThan(2);
   expect(to('$KV.jl_orders_v', shop.orderId).length).toBeGreaterThanOrEqual(commits);

@@ -14,13 +14,14 @@ import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
 import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
-import { feedOfViews, openRequests } from '../../src/service/open.ts';
-import { createLogStream } from '../support/nats-log.ts';
+import { feedOfViews } from '../../src/service/open.ts';
+import { createLogStream, WAYS_OF_REQUESTS } from '../support/nats-log.ts';
 import { type CounterCommand, type CounterEvent, counter, counterRef, toyValues } from '../support/toy.ts';
 import { meta } from '../unit/eventstore/kernel.ts';
 
-/** The switches of the fast paths. */
+/** Which of the fast paths are taken. */
 export interface Switches {
+  /** Not to be switched off in production: without it requests are made by the client's own calls. */
   readonly leanRequests: boolean;
   readonly groupCommit: 'always' | 'off';
   readonly snapshots: boolean;
@@ -123,7 +124,7 @@ export async function openWorld(url: string, switches: Switches) {
   await createLogStream(url, names);
   const connection = await connect({ servers: url, noAsyncTraces: true });
   const sent: Sent[] = [];
-  const requests = recorded(openRequests(connection, { ...switches, inboxPrefix: '_INBOX' }), sent);
+  const requests = recorded(WAYS_OF_REQUESTS[switches.leanRequests ? 'lean' : 'plain'](connection), sent);
   const runtime = fixedRuntime();
   const bounds = { attemptTimeoutMs: 5_000, deadlineMs: 10_000 };
   const { groupCommit } = switches;

@@ -67,7 +67,7 @@ function delivering(fail: (id: string, nth: number) => boolean, options: Partial
   const seen: Notification[] = [];
   const givenUp: GivenUp[] = [];
   const delivery = startDelivery({
-    connection,
+    requests,
     runtime: systemRuntime,
     prefix,
     notifier: {

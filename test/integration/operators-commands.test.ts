@@ -114,8 +114,13 @@ describe('topology, doctor, status, inspect', () => {
     await run(guarded, topologyCommand, ['apply'], login);
     const findings = findingsOf((await run(guarded, doctorCommand, ['--json'], login)).json());
     const missing = findings.filter(({ check }) => check === 'permissions').map(({ detail }) => detail);
-    expect(missing).toHaveLength(2);
-    expect(missing.join()).toContain('may not append to the log');
+    expect(missing).toHaveLength(5);
+    for (const category of ['user', 'email', 'product', 'order']) {
+      expect(missing.join()).toContain(
+        `the user weak may not append to ${category} (jl.${category}.0.0.0.doctor)`,
+      );
+    }
+    expect(missing.join()).toContain('the user weak may not read the log from a replica');
   });
 
   it('status tells what is stored, and inspect folds an aggregate as of any version', async () => {

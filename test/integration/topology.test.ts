@@ -27,7 +27,7 @@ const settings = (name: string) => ({
   assertSyncAlways: false,
 });
 const deps = (name: string, emailKeyCheck = 'key-1') => ({
-  connection,
+  requests: { connection, apiPrefix: '$JS.API' },
   log: settings(name),
   emailKeyCheck,
   streams: [],
@@ -37,7 +37,15 @@ const configOf = async (name: string): Promise<StreamConfig> =>
 const open = (name: string) => {
   const requests = createRequests(connection);
   const bounds = { attemptTimeoutMs: 500, deadlineMs: 1_000 };
-  return openNatsLog({ requests, runtime: systemRuntime, stream: name, prefix: name, ...bounds });
+  const howToCreate = 'Make it: shop topology.';
+  return openNatsLog({
+    requests,
+    runtime: systemRuntime,
+    stream: name,
+    prefix: name,
+    howToCreate,
+    ...bounds,
+  });
 };
 
 describe('the topology', () => {
@@ -76,8 +84,8 @@ describe('the topology', () => {
     await expect(open('weak')).rejects.toMatchObject({ code: 'log/unsafe' });
   });
 
-  it('names the command that creates a missing log', async () => {
-    await expect(open('missing')).rejects.toThrow('jetledger topology apply');
+  it('says of a missing log how the service creates it', async () => {
+    await expect(open('missing')).rejects.toThrow('no stream missing. Make it: shop topology.');
   });
 });
 

@@ -198,7 +198,7 @@ it('the context of the command is in the headers of its commit, and its trace in
   const reply = await handle.requests.request('$JS.API.STREAM.MSG.GET.jetledger', request, {
     timeoutMs: 2_000,
   });
-  if (reply.failed !== undefined) throw new Error(reply.failed);
+  if (reply.failed !== undefined) throw new Error(String(reply.failed));
   const { message } = JSON.parse(reply.msg.string()) as { message: { hdrs: string } };
   const headers = Buffer.from(message.hdrs, 'base64').toString();
   expect(headers).toContain(

@@ -60,7 +60,7 @@ export async function tracedWorld(variables: Variables = {}): Promise<TracedWorl
   const connection = await connectNats(server.url, config.nats, 'test');
   const emailKey = createEmailKey(await loadEmailKey(config));
   await applyTopology({
-    connection,
+    requests: { connection, apiPrefix: '$JS.API' },
     log: config.log,
     emailKeyCheck: emailKey.check,
     streams: streamsOf(config),

@@ -1,9 +1,7 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
-import { failureToSend, type Reply, type Requests } from './requests.ts';
+import type { OutgoingMessage, Reply, Requests } from './requests.ts';
 
-export interface BatchMessage {
-  readonly subject: string;
-  readonly payload: Uint8Array | string;
+export interface BatchMessage extends OutgoingMessage {
   /** Gets the batch's own headers added. An expectation belongs on the first message of each subject only. */
   readonly headers: MsgHdrs;
 }
@@ -26,18 +24,12 @@ export async function publishBatch(
   if (last === undefined || messages.length > MAX_BATCH) {
     throw new RangeError(`A batch holds 1 to ${MAX_BATCH} messages, not ${messages.length}`);
   }
-  if (!requests.connected()) return { failed: 'not-connected' };
-  for (const [index, message] of messages.entries()) {
-    message.headers.set('Nats-Batch-Id', batchId);
-    message.headers.set('Nats-Batch-Sequence', String(index + 1));
-    if (message === last) break;
-    try {
-      requests.connection.publish(message.subject, message.payload, { headers: message.headers });
-    } catch (error) {
-      // What the server has of the batch is never committed.
-      return { failed: failureToSend(error) };
-    }
+  for (const [index, { headers }] of messages.entries()) {
+    headers.set('Nats-Batch-Id', batchId);
+    headers.set('Nats-Batch-Sequence', String(index + 1));
   }
   last.headers.set('Nats-Batch-Commit', '1');
-  return requests.request(last.subject, last.payload, { headers: last.headers, timeoutMs });
+  const { subject, payload, headers } = last;
+  // When one of them cannot be sent, what the server has of the batch is never committed.
+  return requests.request(subject, payload, { headers, timeoutMs, before: messages.slice(0, -1) });
 }

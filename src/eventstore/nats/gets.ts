@@ -1,7 +1,7 @@
 import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { readMessage } from './message.ts';
-import type { Requests } from './requests.ts';
+import { type Requests, readFault } from './requests.ts';
 
 /** A message of a stream as a get returns it. */
 export interface StoredMessage {
@@ -17,7 +17,7 @@ export type MessageQuery =
   | { readonly last_by_subj: string }
   | { readonly next_by_subj: string; readonly seq: number };
 
-/** Single messages of one stream by sequence or subject. @throws LogUnavailable on every call when no answer comes in time */
+/** Single messages of one stream by sequence or subject. @throws LogUnavailable when no answer comes in time, PermissionDenied */
 export interface Gets {
   /** Through the leader: sees what was acknowledged before. */
   leader(query: MessageQuery): Promise<StoredMessage | undefined>;
@@ -43,8 +43,8 @@ interface LeaderAnswer {
 }
 
 export function createGets(requests: Requests, stream: string, timeoutMs: number): Gets {
-  const leaderSubject = `$JS.API.STREAM.MSG.GET.${stream}`;
-  const directSubject = `$JS.API.DIRECT.GET.${stream}`;
+  const leaderSubject = `${requests.apiPrefix}.STREAM.MSG.GET.${stream}`;
+  const directSubject = `${requests.apiPrefix}.DIRECT.GET.${stream}`;
   const options = { timeoutMs };
 
   const collect = async (query: object): Promise<StoredMessage[]> => {
@@ -61,7 +61,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
         return true;
       }
     });
-    if (failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${failed}`);
+    if (failed !== undefined) throw readFault(`reading ${stream}`, failed);
     if (problem !== undefined) throw problem;
     return found;
   };
@@ -69,7 +69,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   return {
     leader: async (query) => {
       const reply = await requests.request(leaderSubject, JSON.stringify(query), options);
-      if (reply.failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${reply.failed}`);
+      if (reply.failed !== undefined) throw readFault(`reading ${stream}`, reply.failed);
       const answer = JSON.parse(reply.msg.string()) as LeaderAnswer;
       if (answer.error?.code === NOT_FOUND) return undefined;
       if (answer.message === undefined) {
@@ -88,7 +88,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
 
     direct: async (query) => {
       const reply = await requests.request(directSubject, JSON.stringify(query), options);
-      if (reply.failed !== undefined) throw new LogUnavailable(`reading ${stream}: ${reply.failed}`);
+      if (reply.failed !== undefined) throw readFault(`reading ${stream}`, reply.failed);
       return directAnswer(stream, reply.msg);
     },
 

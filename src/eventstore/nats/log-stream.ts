@@ -1,7 +1,6 @@
 import {
   DiscardPolicy,
   type JetStreamManager,
-  jetstreamManager,
   PersistMode,
   RetentionPolicy,
   StorageType,
@@ -9,14 +8,15 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { TimeoutError } from '@nats-io/transport-node';
-import { EventStoreError, LogUnavailable, UnsafeLog } from '../errors.ts';
+import { EventStoreError, LogUnavailable, PermissionDenied, UnsafeLog } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import type { Runtime } from '../runtime.ts';
 import { type StreamRef, subjectOf } from '../stream.ts';
+import { denialIn } from './connection-watch.ts';
 import { headerLine, writeHeaders } from './message.ts';
 import { createNatsLog } from './nats-log.ts';
-import type { Requests } from './requests.ts';
+import { managerOf, type Requests } from './requests.ts';
 import { HEADER, isConflict, parseAck } from './wire.ts';
 
 const TRIES = 4;
@@ -124,6 +124,8 @@ export interface OpenLogOptions extends Pick<LogStreamSettings, 'stream' | 'pref
   readonly attemptTimeoutMs: number;
   readonly deadlineMs: number;
   readonly observer?: StoreObserver | undefined;
+  /** A sentence that says how this service creates its log's stream, for the error that it is not there. */
+  readonly howToCreate?: string | undefined;
   /**
    * Default `auto`: commits of different aggregates share a batch where that is measured to be faster (protocol 16).
    * `always` shares one whenever two are under way, whatever it costs: for tests.
@@ -139,7 +141,7 @@ export interface OpenedLog {
 
 /**
  * Opens the log after reading back how its stream is configured.
- * @throws UnsafeLog when it could lose history; EventStoreError `log/missing`; LogUnavailable
+ * @throws UnsafeLog when it could lose history; EventStoreError `log/missing`; LogUnavailable; PermissionDenied
  */
 export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   const config = await readStreamConfig(options);
@@ -154,18 +156,16 @@ async function readStreamConfig({
   requests,
   stream,
   attemptTimeoutMs,
+  howToCreate = 'Create it first.',
 }: OpenLogOptions): Promise<StreamConfig> {
   try {
-    const jsm = await jetstreamManager(requests.connection, { checkAPI: false, timeout: attemptTimeoutMs });
+    const jsm = await managerOf(requests, attemptTimeoutMs);
     return (await jsm.streams.info(stream)).config;
   } catch (cause) {
     if (isStreamMissing(cause)) {
-      throw new EventStoreError(
-        'log/missing',
-        `The server has no stream ${stream}. Create it with: jetledger topology apply`,
-      );
+      throw new EventStoreError('log/missing', `The server has no stream ${stream}. ${howToCreate}`);
     }
-    throw new LogUnavailable(`asking for the stream ${stream}`, cause);
+    throw denialIn(cause, requests.user) ?? new LogUnavailable(`asking for the stream ${stream}`, cause);
   }
 }
 
@@ -190,6 +190,7 @@ export async function probeWrites(
   const { prefix, stream, timeoutMs } = options;
   const headers = writeHeaders(headerLine(HEADER.expectedSubjectSequence, String(NEVER)));
   const reply = await requests.request(subjectOf(prefix, stream), '', { headers, timeoutMs });
+  if (reply.failed instanceof PermissionDenied) return reply.failed.message;
   if (reply.failed !== undefined) return reply.failed;
   const { error } = parseAck(reply.msg);
   if (error === undefined) return 'an append that had to be refused was stored';

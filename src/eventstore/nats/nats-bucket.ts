@@ -1,14 +1,14 @@
 import { setTimeout as after } from 'node:timers/promises';
 import type { MsgHdrs } from '@nats-io/transport-node';
 import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
-import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../errors.ts';
+import { EventStoreError, LogUnavailable, OutcomeUnknown, PermissionDenied } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
 import type { SnapshotStore } from '../snapshots.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 import { type Delivered, readOrdered } from './ordered-reader.ts';
-import type { Reply, Requests } from './requests.ts';
+import { type Reply, type Requests, writeFault } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
 
 export interface NatsBucketOptions {
@@ -89,11 +89,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
 
   function outcomeOf(subject: string, reply: Reply): WriteResult {
     if (reply.failed === 'too-large') throw tooLarge(subject);
-    if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
-      throw new OutcomeUnknown(subject, timeoutMs, reply.failed);
-    }
     if (reply.failed !== undefined)
-      throw new LogUnavailable(`writing to the bucket ${name}: ${reply.failed}`);
+      throw writeFault(`writing to the bucket ${name}`, subject, timeoutMs, reply.failed);
     return writeResult(name, parseAck(reply.msg));
   }
 
@@ -106,8 +103,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     }));
     const reply = await publishBatch(requests, runtime.id(), messages, timeoutMs);
     if (reply.failed === 'too-large') throw tooLarge(subjectPrefix);
-    if (reply.failed === 'not-connected')
-      throw new LogUnavailable(`writing to the bucket ${name}: not connected`);
+    if (reply.failed === 'not-connected' || reply.failed instanceof PermissionDenied)
+      throw writeFault(`writing to the bucket ${name}`, subjectPrefix, timeoutMs, reply.failed);
     if (reply.failed !== undefined) throw new OutcomeUnknown(subjectPrefix, timeoutMs, reply.failed);
     const result = writeResult(name, parseAck(reply.msg));
     return result.written ? { written: true, lastRevision: result.revision } : result;
@@ -194,7 +191,7 @@ export function createNatsSnapshotStore(options: {
     get: async (key) => (await gets.direct({ last_by_subj: subjectOf(key) }))?.data,
     put: async (key, value) => {
       // Nothing is kept for a server that is away.
-      if (requests.connected()) requests.connection.publish(subjectOf(key), value);
+      requests.publish(subjectOf(key), value);
     },
     flush: async () => {
       if (requests.connected()) {

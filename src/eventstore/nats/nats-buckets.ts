@@ -1,7 +1,6 @@
 import {
   DiscardPolicy,
   type JetStreamManager,
-  jetstreamManager,
   PersistMode,
   RetentionPolicy,
   StorageType,
@@ -11,9 +10,10 @@ import {
 import type { Bucket } from '../bucket.ts';
 import { LogUnavailable } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
+import { denialIn } from './connection-watch.ts';
 import { addStream, isStreamMissing } from './log-stream.ts';
 import { bucketStream, createNatsBucket } from './nats-bucket.ts';
-import type { Requests } from './requests.ts';
+import { managerOf, type Requests } from './requests.ts';
 
 /** How a bucket is kept; see section 4 of the architecture page for what each costs. */
 export interface BucketKind {
@@ -82,11 +82,11 @@ export function createNatsBuckets(options: NatsBucketsOptions) {
     // The client would hold the request back until it is connected again, or time out.
     if (!requests.connected()) throw new LogUnavailable(`${what}: not connected`);
     try {
-      manager ??= jetstreamManager(requests.connection, { checkAPI: false, timeout: timeoutMs });
+      manager ??= managerOf(requests, timeoutMs);
       return await call(await manager);
     } catch (cause) {
       if (isStreamMissing(cause)) throw cause;
-      throw new LogUnavailable(what, cause);
+      throw denialIn(cause, requests.user) ?? new LogUnavailable(what, cause);
     }
   };
   const bucketOf = (name: string, config: StreamConfig): Bucket =>

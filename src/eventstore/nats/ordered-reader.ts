@@ -1,9 +1,10 @@
-import { AckPolicy, DeliverPolicy, jetstreamManager, ReplayPolicy } from '@nats-io/jetstream';
+import { AckPolicy, DeliverPolicy, ReplayPolicy } from '@nats-io/jetstream';
 import { type Msg, nanos, type Subscription } from '@nats-io/transport-node';
-import { LogUnavailable } from '../errors.ts';
+import { LogUnavailable, type PermissionDenied } from '../errors.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
+import { denialIn } from './connection-watch.ts';
 import { type ReadMessage, readMessage } from './message.ts';
-import type { Requests } from './requests.ts';
+import { managerOf, type Requests } from './requests.ts';
 
 /** A message that an ordered reader delivers. */
 export interface Delivered {
@@ -27,6 +28,13 @@ export const PULL_EXPIRES_MS = 10_000;
 /** A consumer that says there is more and delivers none of it for so long sits on a broken replica; another may not. */
 const STUCK_MS = 5_000;
 
+interface PullSession {
+  next(): Promise<Delivered[] | Ended>;
+  /** What NATS forbade, where that is why it ended. */
+  denied(): PermissionDenied | undefined;
+  close(): void;
+}
+
 /** Pulls one consumer's messages ahead of the reader and notices gaps, silence and status messages. */
 export function pullSession(
   requests: Requests,
@@ -34,13 +42,14 @@ export function pullSession(
   consumer: { readonly name: string; readonly pending: number },
   signal: AbortSignal | undefined,
   pullExpiresMs: number,
-): { next(): Promise<Delivered[] | Ended>; close(): void } {
+): PullSession {
   const { connection } = requests;
   const inbox = requests.inbox();
-  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
+  const pullSubject = `${requests.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${consumer.name}`;
   const heartbeatMs = Math.min(HEARTBEAT_MS, pullExpiresMs / 4);
   let arrived: Delivered[] = [];
   let ended: Ended | undefined;
+  let denied: PermissionDenied | undefined;
   let wake: (() => void) | undefined;
   let expectedSeq = 1;
   let asked = 0;
@@ -73,7 +82,11 @@ export function pullSession(
     wake?.();
   };
   const subscription: Subscription = connection.subscribe(inbox, {
-    callback: (error, msg) => (error === null ? onMessage(msg) : end('lost')),
+    callback: (error, msg) => {
+      if (error === null) return onMessage(msg);
+      denied = denialIn(error, requests.user);
+      end('lost');
+    },
   });
   const pull = (): void => {
     while (asked <= WINDOW - HALF) {
@@ -84,9 +97,7 @@ export function pullSession(
       }
       asked += HALF;
       const request = { batch: HALF, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
-      try {
-        connection.publish(pullSubject, JSON.stringify(request), { reply: inbox });
-      } catch {
+      if (requests.publish(pullSubject, JSON.stringify(request), { reply: inbox }) !== undefined) {
         end('lost');
         return;
       }
@@ -104,6 +115,11 @@ export function pullSession(
   // It may have fired while the consumer was made.
   if (signal?.aborted === true) onAbort();
   const forgetLoss = requests.onLoss(() => end('lost'));
+  const forgetDenials = requests.onDenied((one) => {
+    if (one.subject !== pullSubject) return;
+    denied = one;
+    end('lost');
+  });
 
   return {
     next: async () => {
@@ -122,9 +138,11 @@ export function pullSession(
       pull();
       return batch;
     },
+    denied: () => denied,
     close: () => {
       clearInterval(watchdog);
       forgetLoss();
+      forgetDenials();
       signal?.removeEventListener('abort', onAbort);
       subscription.unsubscribe();
     },
@@ -198,7 +216,10 @@ export interface ReaderOptions {
   readonly signal?: AbortSignal | undefined;
   /** Deliver only the last message of each subject that exists when the reader starts, then everything. */
   readonly lastPerSubject?: boolean;
-  /** Throw LogUnavailable after so many milliseconds without a message or a consumer; for ever by default. */
+  /**
+   * Throw LogUnavailable after so many milliseconds without a message or a consumer, and PermissionDenied at once; for
+   * ever by default.
+   */
   readonly giveUpMs?: number;
   /** How long the server keeps a pull that it has nothing for, in milliseconds. */
   readonly pullExpiresMs?: number;
@@ -214,7 +235,7 @@ const INACTIVE_MS = 30_000;
  * behind the last message taken whenever a gap, a silence or a lost connection shows. Yields what has arrived, as
  * arrays, so that a reader that falls behind slows the server down.
  * An empty first batch is yielded when nothing matches, so that the caller knows it is at the end.
- * @throws LogUnavailable, only with `giveUpMs`
+ * @throws LogUnavailable, PermissionDenied, only with `giveUpMs`
  */
 export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Delivered[]> {
   const { runtime, signal, giveUpMs = Number.POSITIVE_INFINITY } = options;
@@ -223,14 +244,15 @@ export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Deliv
   let failures = 0;
   let first = true;
   let aliveAt = runtime.now();
-  const restart = (reason: string): void => {
-    options.onRestart?.(reason);
+  const restart = (reason: string, denied?: PermissionDenied): void => {
+    options.onRestart?.(denied?.message ?? reason);
+    if (denied !== undefined && giveUpMs !== Number.POSITIVE_INFINITY) throw denied;
     if (runtime.now() - aliveAt > giveUpMs) throw new LogUnavailable(`reading ${options.stream}: ${reason}`);
   };
   while (!aborted()) {
-    const session = await startSession(options, after, first).catch((error: unknown) => String(error));
-    if (typeof session === 'string') {
-      restart(session);
+    const session = await startSession(options, after, first).catch((reason: unknown) => ({ reason }));
+    if ('reason' in session) {
+      restart(String(session.reason), denialIn(session.reason, options.requests.user));
     } else {
       if (first && session.initialPending === 0) yield [];
       first = false;
@@ -240,7 +262,7 @@ export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Deliv
         after = batch.at(-1)?.seq ?? after;
         aliveAt = runtime.now();
       }
-      if (!aborted()) restart('the connection or the consumer was lost');
+      if (!aborted()) restart('the connection or the consumer was lost', session.denied());
     }
     if (!aborted()) await runtime.sleep(backoffMs(runtime, failures++, 50, 2_000));
   }
@@ -258,10 +280,8 @@ async function* drain(session: Session): AsyncGenerator<Delivered[]> {
   }
 }
 
-interface Session {
+interface Session extends PullSession {
   readonly initialPending: number;
-  next(): Promise<Delivered[] | Ended>;
-  close(): void;
 }
 
 async function startSession(options: ReaderOptions, after: number, first: boolean): Promise<Session> {
@@ -269,7 +289,7 @@ async function startSession(options: ReaderOptions, after: number, first: boolea
   const { connection } = requests;
   // Asking would only wait for its timeout.
   if (!requests.connected()) throw new LogUnavailable(`reading ${stream}: not connected`);
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const jsm = await managerOf(requests);
   const lastPerSubject = options.lastPerSubject === true && first;
   const info = await jsm.consumers.add(stream, {
     ack_policy: AckPolicy.None,
@@ -290,8 +310,8 @@ async function startSession(options: ReaderOptions, after: number, first: boolea
     options.pullExpiresMs ?? PULL_EXPIRES_MS,
   );
   return {
+    ...session,
     initialPending: info.num_pending,
-    next: session.next,
     close: () => {
       session.close();
       if (!connection.isClosed()) void jsm.consumers.delete(stream, info.name).catch(() => undefined);

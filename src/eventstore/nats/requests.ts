@@ -1,3 +1,4 @@
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import {
   createInbox,
   errors,
@@ -6,50 +7,8 @@ import {
   type NatsConnection,
   type Subscription,
 } from '@nats-io/transport-node';
-
-/** Whether a connection is there, and how often it was not. */
-export interface ConnectionWatch {
-  /** False while the client is reconnecting; requests then fail at once, and nothing is sent late. */
-  connected(): boolean;
-  /** How often the connection was lost so far. */
-  losses(): number;
-  /** Calls back whenever the connection is lost, until the returned function is called. */
-  onLoss(listener: () => void): () => void;
-}
-
-/**
- * Watches a connection for as long as it lives.
- * @param failUnderWay called when it is lost, before everybody else, and when it is closed for good
- */
-export function watchConnection(connection: NatsConnection, failUnderWay: () => void): ConnectionWatch {
-  let isConnected = true;
-  let losses = 0;
-  const listeners = new Set<() => void>();
-
-  void (async () => {
-    for await (const status of connection.status()) {
-      if (status.type === 'disconnect') {
-        isConnected = false;
-        losses++;
-        failUnderWay();
-        for (const listener of [...listeners]) listener();
-      } else if (status.type === 'reconnect') {
-        isConnected = true;
-      }
-    }
-    isConnected = false;
-    failUnderWay();
-  })();
-
-  return {
-    connected: () => isConnected && !connection.isClosed(),
-    losses: () => losses,
-    onLoss: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  };
-}
+import { type EventStoreError, LogUnavailable, OutcomeUnknown, PermissionDenied } from '../errors.ts';
+import { type ConnectionWatch, denialIn, watchConnection } from './connection-watch.ts';
 
 /** Whether this is the server's word that nobody listens. */
 export function saysNobody(msg: Msg): boolean {
@@ -61,22 +20,57 @@ export function failureToSend(error: unknown): 'too-large' | 'not-connected' {
   return error instanceof errors.InvalidArgumentError ? 'too-large' : 'not-connected';
 }
 
-/** Why no usable reply came. `timeout` and `connection-lost` leave open whether somebody has the request; the others do not. */
-export type RequestFailure = 'timeout' | 'connection-lost' | 'not-connected' | 'no-responders' | 'too-large';
+/**
+ * Why no usable reply came. `timeout` and `connection-lost` leave open whether somebody has the request; the others do
+ * not, a permission that NATS denied included.
+ */
+export type RequestFailure =
+  | 'timeout'
+  | 'connection-lost'
+  | 'not-connected'
+  | 'no-responders'
+  | 'too-large'
+  | PermissionDenied;
 
 export type Reply = { readonly msg: Msg; readonly failed?: undefined } | { readonly failed: RequestFailure };
+
+/** A message on its way. */
+export interface OutgoingMessage {
+  readonly subject: string;
+  readonly payload: Uint8Array | string;
+  readonly headers?: MsgHdrs;
+}
 
 export interface RequestOptions {
   readonly headers?: MsgHdrs;
   readonly timeoutMs: number;
+  /** Messages that are sent just before it and not answered. When one of them cannot be sent, the request fails. */
+  readonly before?: readonly OutgoingMessage[];
 }
 
+/** How requests are made, and as whom. */
+export interface RequestsOptions {
+  /** The first token of the subjects that replies come to; the client's own (`_INBOX`) unless given. */
+  readonly inboxPrefix?: string | undefined;
+  /** Where JetStream's API answers; `$JS.API` unless given. */
+  readonly apiPrefix?: string | undefined;
+  /** As whom the connection is logged in: for what is told of denied permissions. */
+  readonly user?: string | undefined;
+}
+
+export const DEFAULT_API_PREFIX = '$JS.API';
+
 /**
- * Request and reply. A failure is a value, because what to do about it depends on what was asked. There are two ways of
- * making them with the same results: `createRequests` and `createPlainRequests`.
+ * The one way to NATS: whatever this process sends goes through here. A failure is a value, because what to do about it
+ * depends on what was asked.
  */
 export interface Requests extends ConnectionWatch {
+  /** For what the client does by itself: subscriptions, and the calls of its JetStream manager (`managerOf`). */
   readonly connection: NatsConnection;
+  /** Where JetStream's API answers, without a point at its end. */
+  readonly apiPrefix: string;
+  /** As whom the connection is logged in, as far as it is known. */
+  readonly user: string | undefined;
   request(subject: string, payload: Uint8Array | string, options: RequestOptions): Promise<Reply>;
   /** Many replies to one request; `onReply` returns true with the last one. Resolves to the failure, if any. */
   collect(
@@ -85,15 +79,56 @@ export interface Requests extends ConnectionWatch {
     options: RequestOptions,
     onReply: (msg: Msg) => boolean,
   ): Promise<RequestFailure | undefined>;
+  /**
+   * Sends a message without waiting for anything; replies, if any, come to `reply`. Returns why it was not sent; that
+   * NATS denies it shows later, in `onDenied`.
+   */
+  publish(
+    subject: string,
+    payload: Uint8Array | string,
+    options?: { readonly headers?: MsgHdrs; readonly reply?: string },
+  ): RequestFailure | undefined;
   /** A subject for replies of its own, under the prefix that this user may listen on. */
   inbox(): string;
   /** Gives up what is under way and takes no more; the connection stays. */
   close(): void;
 }
 
+/**
+ * The client's calls on JetStream's API, where that answers for this connection.
+ * @param timeoutMs how long one may take; the client's own limit unless given
+ */
+export function managerOf(
+  { connection, apiPrefix }: Pick<Requests, 'connection' | 'apiPrefix'>,
+  timeoutMs?: number,
+): Promise<JetStreamManager> {
+  const timeout = timeoutMs === undefined ? {} : { timeout: timeoutMs };
+  return jetstreamManager(connection, { checkAPI: false, apiPrefix, ...timeout });
+}
+
+/** The fault of a request that changes nothing. @param what what was being done */
+export function readFault(what: string, failed: RequestFailure): EventStoreError {
+  return failed instanceof PermissionDenied ? failed : new LogUnavailable(`${what}: ${failed}`);
+}
+
+/** The fault of a request that stores something on a subject. */
+export function writeFault(
+  what: string,
+  subject: string,
+  timeoutMs: number,
+  failed: RequestFailure,
+): EventStoreError {
+  if (failed === 'timeout' || failed === 'connection-lost')
+    return new OutcomeUnknown(subject, timeoutMs, failed);
+  return readFault(what, failed);
+}
+
 interface Pending {
   deadline: number;
   readonly timeoutMs: number;
+  readonly subject: string;
+  /** Of the messages that went before it. */
+  readonly subjectsBefore: readonly string[] | undefined;
   readonly settle: (reply: Msg | RequestFailure) => boolean;
 }
 
@@ -108,39 +143,90 @@ interface Outgoing {
   readonly subject: string;
   readonly payload: Uint8Array | string;
   readonly headers: MsgHdrs | undefined;
+  readonly before: readonly OutgoingMessage[] | undefined;
+}
+
+/** How often it is tried to listen again where NATS denied it, in milliseconds. */
+const LISTEN_AGAIN_MS = 1_000;
+
+/** NATS lets nobody listen for replies. */
+interface Deaf {
+  readonly denied: PermissionDenied;
+  readonly tryAt: number;
 }
 
 /**
- * The lean way: one shared inbox and one sweep for timeouts, so no timer, no promise race and no subscription for each
+ * Sends by one shared inbox and one sweep for timeouts, so no timer, no promise race and no subscription for each
  * request, and one write to the socket for the requests of one turn of the event loop.
- * @param inboxPrefix the first token of the subjects that replies come to; the client's own (`_INBOX`) unless given
  */
-export function createRequests(connection: NatsConnection, inboxPrefix?: string): Requests {
+export function createRequests(connection: NatsConnection, options: RequestsOptions = {}): Requests {
+  const { inboxPrefix, apiPrefix = DEFAULT_API_PREFIX, user } = options;
   const inbox = createInbox(inboxPrefix);
   const pending = new Map<string, Pending>();
+  const denials = createDenials(pending, fail);
   let outbox: Outgoing[] = [];
   let counter = 0;
   let closed = false;
-  const watch = watchConnection(connection, failAll);
-
-  const subscription: Subscription = connection.subscribe(`${inbox}.*`, {
-    callback: (error, msg) => {
-      if (error === null) deliver(msg);
+  let deaf: Deaf | undefined;
+  const watch = watchConnection(connection, {
+    user,
+    failUnderWay: failAll,
+    denied: (denied) => {
+      if (denied.operation === 'publish') denials.take(denied);
     },
   });
+  let subscription = listen();
+
+  function listen(): Subscription {
+    return connection.subscribe(`${inbox}.*`, {
+      callback: (error, msg) => {
+        if (error === null) deliver(msg);
+        else hearNothing(error);
+      },
+    });
+  }
+
+  /** Replies do not come any more: what is under way may have been done, and nothing more is sent. */
+  function hearNothing(error: Error): void {
+    const denied = denialIn(error, user);
+    if (denied === undefined) return;
+    deaf = { denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
+    for (const { token } of outbox.splice(0)) fail(token, denied);
+    for (const token of [...pending.keys()]) fail(token, 'connection-lost');
+  }
+
+  function listenAgain(): void {
+    if (deaf === undefined || closed || !watch.connected()) return;
+    const tried: Deaf = { denied: deaf.denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
+    deaf = tried;
+    if (!subscription.isClosed()) subscription.unsubscribe();
+    subscription = listen();
+    // The server denies it before it answers this, if it does.
+    connection.flush().then(
+      () => {
+        if (deaf === tried) deaf = undefined;
+      },
+      () => undefined,
+    );
+  }
 
   function deliver(msg: Msg): void {
     const token = msg.subject.slice(inbox.length + 1);
     const entry = pending.get(token);
     if (entry === undefined) return;
     entry.deadline = Date.now() + entry.timeoutMs;
-    if (entry.settle(saysNobody(msg) ? 'no-responders' : msg)) pending.delete(token);
+    watch.allowed(entry.subject);
+    if (!entry.settle(saysNobody(msg) ? 'no-responders' : msg)) return;
+    pending.delete(token);
+    denials.answered(entry);
   }
 
   function fail(token: string, failure: RequestFailure): void {
     const entry = pending.get(token);
+    if (entry === undefined) return;
     pending.delete(token);
-    entry?.settle(failure);
+    if (!(failure instanceof PermissionDenied)) denials.gaveUp(entry);
+    entry.settle(failure);
   }
 
   function failAll(): void {
@@ -153,48 +239,77 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
   const sweep = setInterval(() => {
     const now = Date.now();
     for (const [token, entry] of pending) if (entry.deadline <= now) fail(token, 'timeout');
+    if (deaf !== undefined && deaf.tryAt <= now) listenAgain();
   }, SWEEP_MS);
   sweep.unref();
+
+  function cannotSend(): RequestFailure | undefined {
+    return closed || !watch.connected() ? 'not-connected' : deaf?.denied;
+  }
 
   function send(
     subject: string,
     payload: Uint8Array | string,
-    options: RequestOptions,
+    { headers, timeoutMs, before }: RequestOptions,
     settle: Pending['settle'],
   ): void {
-    if (closed || !watch.connected()) {
-      settle('not-connected');
+    const failure = cannotSend();
+    if (failure !== undefined) {
+      settle(failure);
       return;
     }
     const token = (counter++).toString(36);
-    const { headers, timeoutMs } = options;
-    pending.set(token, { deadline: Date.now() + timeoutMs, timeoutMs, settle });
-    const outgoing = { token, subject, payload, headers };
+    const subjectsBefore = before?.map((message) => message.subject);
+    pending.set(token, { deadline: Date.now() + timeoutMs, timeoutMs, subject, subjectsBefore, settle });
+    const outgoing = { token, subject, payload, headers, before };
     // One alone goes at once; of many, a system call for each is a third of what they cost.
-    if (pending.size < TOGETHER_FROM) publish(outgoing);
+    if (pending.size < TOGETHER_FROM) publishRequest(outgoing);
     else if (outbox.push(outgoing) === 1) setImmediate(publishAll);
   }
 
   function publishAll(): void {
     const all = outbox;
     outbox = [];
-    for (const outgoing of all) publish(outgoing);
+    for (const outgoing of all) publishRequest(outgoing);
   }
 
-  function publish({ token, subject, payload, headers }: Outgoing): void {
+  function publishRequest({ token, subject, payload, headers, before = [] }: Outgoing): void {
     // Given up meanwhile: nothing is sent late.
     if (!pending.has(token)) return;
-    const reply = `${inbox}.${token}`;
+    for (const one of before) {
+      const failure = transmit(one.subject, one.payload, one.headers);
+      if (failure === undefined) continue;
+      fail(token, failure);
+      return;
+    }
+    const failure = transmit(subject, payload, headers, `${inbox}.${token}`);
+    if (failure !== undefined) fail(token, failure);
+  }
+
+  /** The only place that sends: what every message is to carry is added here. */
+  function transmit(
+    subject: string,
+    payload: Uint8Array | string,
+    headers: MsgHdrs | undefined,
+    reply?: string,
+  ): RequestFailure | undefined {
+    const options: { reply?: string; headers?: MsgHdrs } = {};
+    if (reply !== undefined) options.reply = reply;
+    if (headers !== undefined) options.headers = headers;
     try {
-      connection.publish(subject, payload, headers === undefined ? { reply } : { reply, headers });
+      connection.publish(subject, payload, options);
+      return undefined;
     } catch (error) {
-      fail(token, failureToSend(error));
+      return failureToSend(error);
     }
   }
 
+  const { allowed: _, ...told } = watch;
   return {
     connection,
-    ...watch,
+    apiPrefix,
+    user,
+    ...told,
     inbox: () => createInbox(inboxPrefix),
     request: (subject, payload, options) => {
       let settle: Pending['settle'] = () => true;
@@ -207,7 +322,7 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
     collect: (subject, payload, options, onReply) =>
       new Promise((resolve) => {
         send(subject, payload, options, (reply) => {
-          if (typeof reply === 'string') {
+          if (isFailure(reply)) {
             resolve(reply);
             return true;
           }
@@ -216,6 +331,8 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
           return true;
         });
       }),
+    publish: (subject, payload, { headers, reply } = {}) =>
+      closed || !watch.connected() ? 'not-connected' : transmit(subject, payload, headers, reply),
     close: () => {
       closed = true;
       clearInterval(sweep);
@@ -225,10 +342,59 @@ export function createRequests(connection: NatsConnection, inboxPrefix?: string)
   };
 }
 
+const isFailure = (reply: Msg | RequestFailure): reply is RequestFailure =>
+  typeof reply === 'string' || reply instanceof PermissionDenied;
+
 /** A function of its own, lest what was sent stays in memory until the reply is there. */
 function settling(resolve: (reply: Reply) => void): Pending['settle'] {
   return (reply) => {
-    resolve(typeof reply === 'string' ? { failed: reply } : { msg: reply });
+    resolve(isFailure(reply) ? { failed: reply } : { msg: reply });
     return true;
   };
+}
+
+/**
+ * Whose message a denial is about. It names the subject only, and "denied" means that nothing was stored: so it is held
+ * against requests once there are as many denials as messages on that subject, and not while it may be another's.
+ */
+function createDenials(
+  pending: ReadonlyMap<string, Pending>,
+  fail: (token: string, denied: PermissionDenied) => void,
+) {
+  const open = new Map<string, { readonly denied: PermissionDenied; readonly count: number }>();
+
+  const judge = (subject: string): void => {
+    const found = open.get(subject);
+    if (found === undefined) return;
+    const asked = [...pending].filter(([, entry]) => messagesTo(entry, subject) > 0);
+    const messages = asked.reduce((sum, [, entry]) => sum + messagesTo(entry, subject), 0);
+    if (messages > found.count) return;
+    open.delete(subject);
+    for (const [token] of asked) fail(token, found.denied);
+  };
+  /** It may have been the one that was denied: nobody else is, because of it. */
+  const gaveUp = (entry: Pending): void => {
+    for (const [subject, { denied, count }] of open) {
+      const left = count - messagesTo(entry, subject);
+      if (left > 0) open.set(subject, { denied, count: left });
+      else open.delete(subject);
+    }
+  };
+  return {
+    take: (denied: PermissionDenied): void => {
+      open.set(denied.subject, { denied, count: (open.get(denied.subject)?.count ?? 0) + 1 });
+      judge(denied.subject);
+    },
+    /** The message got through; of those before it that is not known. */
+    answered: (entry: Pending): void => {
+      if (open.size === 0) return;
+      if (entry.subjectsBefore !== undefined) gaveUp(entry);
+      else judge(entry.subject);
+    },
+    gaveUp,
+  };
+}
+
+function messagesTo({ subject, subjectsBefore = [] }: Pending, wanted: string): number {
+  return [subject, ...subjectsBefore].filter((one) => one === wanted).length;
 }

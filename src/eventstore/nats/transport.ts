@@ -1,3 +1,4 @@
+import { PermissionDenied } from '../errors.ts';
 import { createGroupCommit, type GroupTransport } from '../group-commit.ts';
 import { fixedPolicy, measuringPolicy } from '../group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
@@ -99,6 +100,9 @@ function outcomeOf(reply: Reply, commits: number): PublishOutcome {
   if (reply.failed !== undefined) {
     if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
       return { noAnswer: true, cause: reply.failed };
+    }
+    if (reply.failed instanceof PermissionDenied) {
+      return { refused: 'NATS does not allow it', retryable: false, cause: reply.failed };
     }
     return { refused: reply.failed, retryable: reply.failed !== 'too-large' };
   }

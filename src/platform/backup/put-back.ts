@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { jetstreamManager, PersistMode, type StreamConfig } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { INCARNATION_KEY, isStreamMissing } from '../../eventstore/index.ts';
+import { PersistMode, type StreamConfig } from '@nats-io/jetstream';
+import { INCARNATION_KEY, isStreamMissing, managerOf, type Requests } from '../../eventstore/index.ts';
 
 import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
 import { restoreStream } from './stream-copy.ts';
@@ -10,7 +9,7 @@ import { restoreStream } from './stream-copy.ts';
 export const RESTORED_FROM_KEY = 'jetledger.restored-from';
 
 export interface PutBackOptions {
-  readonly connection: NatsConnection;
+  readonly requests: Requests;
   readonly folder: string;
   readonly manifest: Manifest;
   /** Of every stream on the target. */
@@ -25,7 +24,7 @@ export interface PutBackOptions {
 
 /** The streams on a server that a restore would collide with. @throws BackupError */
 export async function occupiedStreams(
-  connection: NatsConnection,
+  requests: Requests,
   { log, streams }: Manifest,
 ): Promise<readonly string[]> {
   const wanted = new Set(streams.map(({ name }) => name));
@@ -33,7 +32,7 @@ export async function occupiedStreams(
   const isOurs = (name: string): boolean =>
     wanted.has(name) || name.startsWith(`KV_${prefix}_`) || name.startsWith(`${prefix}-`);
   const found: string[] = [];
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const jsm = await managerOf(requests);
   for await (const name of jsm.streams.names()) if (isOurs(name)) found.push(name);
   return found;
 }
@@ -63,18 +62,13 @@ export async function putBack(options: PutBackOptions): Promise<void> {
     });
     onStream?.(log);
   } catch (error) {
-    await undo(options.connection, made, error);
+    await undo(options.requests, made, error);
   }
 }
 
 /** A stream of the backup with additions to its metadata. */
 export async function putBackOne(
-  {
-    connection,
-    folder,
-    replicas,
-    signal,
-  }: Pick<PutBackOptions, 'connection' | 'folder' | 'replicas' | 'signal'>,
+  { requests, folder, replicas, signal }: Pick<PutBackOptions, 'requests' | 'folder' | 'replicas' | 'signal'>,
   { config, state, file }: BackedUpStream,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
@@ -83,7 +77,7 @@ export async function putBackOne(
     state,
     chunks: readChunks(join(folder, file)),
   };
-  await restoreStream(connection, copy, signal);
+  await restoreStream(requests, copy, signal);
 }
 
 function configFor(
@@ -103,10 +97,10 @@ function configFor(
 }
 
 /** Only what this run made is removed: the server had none of it before. */
-async function undo(connection: NatsConnection, made: readonly string[], cause: unknown): Promise<never> {
+async function undo(requests: Requests, made: readonly string[], cause: unknown): Promise<never> {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const left: string[] = [];
-  const jsm = await jetstreamManager(connection, { checkAPI: false }).catch(() => undefined);
+  const jsm = await managerOf(requests).catch(() => undefined);
   for (const name of made) {
     const gone = await jsm?.streams.delete(name).catch((error: unknown) => isStreamMissing(error));
     if (gone !== true) left.push(name);

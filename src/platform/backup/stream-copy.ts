@@ -1,6 +1,6 @@
 import type { StreamConfig, StreamInfo, StreamState } from '@nats-io/jetstream';
-import type { Msg, NatsConnection } from '@nats-io/transport-node';
-import type { Requests } from '../../eventstore/index.ts';
+import type { Msg } from '@nats-io/transport-node';
+import { PermissionDenied, type Requests } from '../../eventstore/index.ts';
 
 import { BackupError, checkInterrupted } from './manifest.ts';
 
@@ -10,32 +10,26 @@ const ANSWER_MS = 15_000;
 export type ApiAnswer<T> = T & { readonly error?: { readonly code?: number; readonly description?: string } };
 
 /** One request to JetStream's API. @throws BackupError when it refuses or does not answer in time */
-export async function apiRequest<T>(
-  connection: NatsConnection,
-  subject: string,
-  request: object,
-  timeoutMs = ANSWER_MS,
-): Promise<T> {
-  return answerOf<T>(subject, await ask(connection, subject, JSON.stringify(request), timeoutMs));
+async function apiRequest<T>(requests: Requests, subject: string, request: object): Promise<T> {
+  return answerOf<T>(subject, await ask(requests, subject, JSON.stringify(request)));
 }
 
 /** One request whose answer may be empty. @throws BackupError when none comes in time */
-export async function ask(
-  connection: NatsConnection,
+async function ask(
+  requests: Requests,
   subject: string,
   payload: Uint8Array | string,
   timeoutMs = ANSWER_MS,
 ): Promise<Msg> {
-  try {
-    return await connection.request(subject, payload, { timeout: timeoutMs });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new BackupError(`The server does not answer ${subject} (${reason}).`, cause);
-  }
+  const reply = await requests.request(subject, payload, { timeoutMs });
+  if (reply.failed === undefined) return reply.msg;
+  const { failed } = reply;
+  if (failed instanceof PermissionDenied) throw new BackupError(failed.message, failed);
+  throw new BackupError(`The server does not answer ${subject} (${failed}).`);
 }
 
 /** The JSON of an answer. @throws BackupError when it says no */
-export function answerOf<T>(subject: string, msg: Msg): T {
+function answerOf<T>(subject: string, msg: Msg): T {
   const answer = msg.json<ApiAnswer<T>>();
   if (answer.error === undefined) return answer;
   throw new BackupError(`The server refuses ${subject}: ${answer.error.description ?? 'no reason given'}.`);
@@ -104,7 +98,8 @@ export async function snapshotStream(requests: Requests, stream: string): Promis
           throw new BackupError(`The server broke off the copy of ${stream}: ${code} ${description}.`);
         }
         yield msg.data;
-        msg.respond();
+        // Where the server waits for it before it sends on.
+        if (msg.reply !== undefined) requests.publish(msg.reply, '');
       }
     } finally {
       close();
@@ -113,8 +108,8 @@ export async function snapshotStream(requests: Requests, stream: string): Promis
   try {
     const request = { deliver_subject: inbox, no_consumers: false, chunk_size: CHUNK_BYTES };
     const { config, state } = await apiRequest<Pick<StreamSnapshot, 'config' | 'state'>>(
-      connection,
-      `$JS.API.STREAM.SNAPSHOT.${stream}`,
+      requests,
+      `${requests.apiPrefix}.STREAM.SNAPSHOT.${stream}`,
       request,
     );
     return { config, state, chunks: read() };
@@ -145,22 +140,22 @@ const UNPACK_MS = 10 * 60_000;
  * @throws BackupError
  */
 export async function restoreStream(
-  connection: NatsConnection,
+  requests: Requests,
   { config, state, chunks }: StreamCopy,
   signal?: AbortSignal,
 ): Promise<StreamInfo> {
-  const subject = `$JS.API.STREAM.RESTORE.${config.name}`;
-  const { deliver_subject: target } = await apiRequest<{ deliver_subject: string }>(connection, subject, {
+  const subject = `${requests.apiPrefix}.STREAM.RESTORE.${config.name}`;
+  const { deliver_subject: target } = await apiRequest<{ deliver_subject: string }>(requests, subject, {
     config,
     state,
   });
   for await (const chunk of chunks) {
     checkInterrupted(signal);
-    const answer = await ask(connection, target, chunk);
+    const answer = await ask(requests, target, chunk);
     // Only a refusal has a body here.
     if (answer.data.length > 0) answerOf(subject, answer);
   }
-  const made = answerOf<StreamInfo>(subject, await ask(connection, target, '', UNPACK_MS));
+  const made = answerOf<StreamInfo>(subject, await ask(requests, target, '', UNPACK_MS));
   if (made.state.last_seq === state.last_seq && made.state.messages === state.messages) return made;
   const { last_seq: last, messages } = made.state;
   throw new BackupError(

@@ -1,7 +1,6 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { INCARNATION_KEY, type Requests } from '../../eventstore/index.ts';
+import { INCARNATION_KEY, managerOf, type Requests } from '../../eventstore/index.ts';
 
 import {
   type BackedUpStream,
@@ -60,7 +59,7 @@ export async function takeBackup(options: TakeOptions): Promise<Manifest> {
 
 async function fill(draft: string, options: TakeOptions): Promise<Manifest> {
   const { requests, log, plan, toolVersion, signal } = options;
-  const jsm = await jetstreamManager(requests.connection, { checkAPI: false });
+  const jsm = await managerOf(requests);
   const takenAt = new Date(options.now()).toISOString();
   const streams: BackedUpStream[] = [];
   for (const { name, what } of plan.streams) {

@@ -15,6 +15,8 @@ export interface Setting {
 export interface Layer {
   readonly settings: ReadonlyMap<string, Setting>;
   readonly problems: readonly ConfigProblem[];
+  /** What is accepted and has no effect, one line each. */
+  readonly notices: readonly string[];
 }
 
 /** The candidate nearest to `word`, when it is near enough to be what was meant. */
@@ -59,6 +61,17 @@ const REPLACED: ReadonlyMap<string, string> = new Map(
   ]),
 );
 
+/** Keys of earlier versions, in lower case, that are still accepted and do nothing, and why. */
+const WITHOUT_EFFECT: ReadonlyMap<string, string> = new Map([
+  ['nats.leanrequests', 'requests to NATS are made in one way only; remove the setting'],
+]);
+
+/** What to say of a key that has no effect; undefined for one that has, or never had. */
+function noticeOf(name: string, key: string, origin: string): string | undefined {
+  const why = WITHOUT_EFFECT.get(name.toLowerCase());
+  return why === undefined ? undefined : `${key} (${origin}) has no effect any more: ${why}`;
+}
+
 /** What to do instead of a key that is no more; undefined for one that never was. */
 export function replacementOf(name: string): string | undefined {
   return REPLACED.get(name);
@@ -73,7 +86,8 @@ export function readFileLayer(dir: string, name: string): Layer {
     source = readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return { settings: new Map(), problems: [{ key: path, message: `cannot be read (${code})` }] };
+    const problems = [{ key: path, message: `cannot be read (${code})` }];
+    return { settings: new Map(), problems, notices: [] };
   }
   const document = parseDocument(source);
   if (document.errors.length > 0) {
@@ -81,28 +95,31 @@ export function readFileLayer(dir: string, name: string): Layer {
       key: path,
       message: `is not valid YAML: ${message.split('\n')[0]}`,
     }));
-    return { settings: new Map(), problems };
+    return { settings: new Map(), problems, notices: [] };
   }
-  const settings = new Map<string, Setting>();
-  const problems: ConfigProblem[] = [];
-  collect(document.toJS(), '', origin, settings, problems);
-  return { settings, problems };
+  const found = { settings: new Map<string, Setting>(), problems: [], notices: [] };
+  collect(document.toJS(), '', origin, found);
+  return found;
 }
 
-function collect(
-  node: unknown,
-  name: string,
-  origin: string,
-  settings: Map<string, Setting>,
-  problems: ConfigProblem[],
-): void {
+interface Found {
+  readonly settings: Map<string, Setting>;
+  readonly problems: ConfigProblem[];
+  readonly notices: string[];
+}
+
+function collect(node: unknown, name: string, origin: string, found: Found): void {
+  const { settings, problems, notices } = found;
+  const notice = noticeOf(name, name, origin);
   if (KEYS_BY_NAME.has(name)) {
     settings.set(name, { value: node, origin });
+  } else if (notice !== undefined) {
+    notices.push(notice);
   } else if (name !== '' && !SECTION_NAMES.has(name)) {
     problems.push(unknownKey(name, origin));
   } else if (isTree(node)) {
     for (const [part, child] of Object.entries(node)) {
-      collect(child, name === '' ? part : `${name}.${part}`, origin, settings, problems);
+      collect(child, name === '' ? part : `${name}.${part}`, origin, found);
     }
   } else if (node !== null) {
     const where = name === '' ? origin : name;
@@ -138,6 +155,7 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 export function readVariableLayer(env: Readonly<Record<string, string | undefined>>): Layer {
   const settings = new Map<string, Setting>();
   const problems: ConfigProblem[] = [];
+  const notices: string[] = [];
   for (const [alias, name] of ALIASES) {
     const text = env[alias];
     if (text !== undefined && text !== '') settings.set(name, { value: fromText(name, text), origin: alias });
@@ -146,10 +164,12 @@ export function readVariableLayer(env: Readonly<Record<string, string | undefine
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith(PREFIX) || OTHER_VARIABLES.includes(variable) || text === undefined) continue;
     const name = names.get(normalise(variable));
-    if (name === undefined) problems.push(unknownVariable(variable));
-    else settings.set(name, { value: fromText(name, text), origin: variable });
+    const notice = noticeOf(normalise(variable), variable, 'environment');
+    if (name !== undefined) settings.set(name, { value: fromText(name, text), origin: variable });
+    else if (notice !== undefined) notices.push(notice);
+    else problems.push(unknownVariable(variable));
   }
-  return { settings, problems };
+  return { settings, problems, notices };
 }
 
 // Between levels stands `__`; inside a level `DATA_DIR`, `DATADIR` and `dataDir` are the same.

@@ -27,13 +27,7 @@ export function configDir(env: ConfigSources['env']): string {
  * @throws ConfigError with every problem found
  */
 export function loadConfig({ env, dir }: ConfigSources): Config {
-  const { environment, problems } = chooseEnvironment(env);
-  const defaults = readFileLayer(dir, 'default.yaml');
-  const layers: Layer[] = [
-    defaults,
-    ...(problems.length === 0 ? [readFileLayer(dir, `${environment}.yaml`)] : []),
-    readVariableLayer(env),
-  ];
+  const { environment, problems, defaults, layers } = readLayers({ env, dir });
   problems.push(...layers.flatMap((layer) => layer.problems));
   const settings = new Map(layers.flatMap((layer) => [...layer.settings]));
   // A file that cannot be read leaves every key missing: one problem, not fifty.
@@ -45,6 +39,22 @@ export function loadConfig({ env, dir }: ConfigSources): Config {
   }
   if (config === undefined || problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** Settings that are accepted and have no effect any more, one line each. */
+export function settingsWithoutEffect(sources: ConfigSources): readonly string[] {
+  return readLayers(sources).layers.flatMap((layer) => layer.notices);
+}
+
+function readLayers({ env, dir }: ConfigSources) {
+  const { environment, problems } = chooseEnvironment(env);
+  const defaults = readFileLayer(dir, 'default.yaml');
+  const layers: Layer[] = [
+    defaults,
+    ...(problems.length === 0 ? [readFileLayer(dir, `${environment}.yaml`)] : []),
+    readVariableLayer(env),
+  ];
+  return { environment, problems, defaults, layers };
 }
 
 function chooseEnvironment(env: ConfigSources['env']): {

@@ -109,7 +109,6 @@ export const configSchema = section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),
     connectTimeoutMs: whole(100, MINUTE_MS),
     requestTimeoutMs: whole(50, MINUTE_MS),
-    leanRequests: flag(),
     inboxPrefix: text('^[A-Za-z0-9_-]{1,64}$', '1 to 64 letters, digits, - or _'),
     monitorUrls: text('^$|^https?://\\S+$', 'http://host:port, several separated by commas, or empty'),
     credsFile: file(),

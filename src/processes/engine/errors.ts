@@ -1,4 +1,4 @@
-import { EventStoreError } from '../../eventstore/index.ts';
+import { EventStoreError, mayHeal } from '../../eventstore/index.ts';
 /** Another instance owns the group now; whatever this one still wanted to write was refused. */
 export class OwnershipLost extends EventStoreError {
   constructor(what: string) {
@@ -38,7 +38,7 @@ export class NoBatches extends EventStoreError {
 
 /** Whether waiting and trying again can help. */
 export function isRetryable(error: unknown): boolean {
-  return error instanceof EventStoreError && error.retryable;
+  return mayHeal(error);
 }
 
 /** The message of anything that was thrown. */

@@ -1,5 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
-import { CorruptCommit, type EventSource, type StreamRef, UnknownEventType } from '../../eventstore/index.ts';
+import {
+  CorruptCommit,
+  type EventSource,
+  mayHeal,
+  type StreamRef,
+  UnknownEventType,
+} from '../../eventstore/index.ts';
 
 /** One event with what was stored with it. */
 export interface ConsumedEvent<Event extends Message> {
@@ -76,6 +82,7 @@ export function backoffPolicy({ random, baseMs, capMs, attempts }: BackoffPolicy
 
 function isPermanent(error: unknown): boolean {
   if (error instanceof UnknownEventType || error instanceof CorruptCommit) return true;
+  if (mayHeal(error)) return false;
   return error instanceof Error && 'retryable' in error && error.retryable === false;
 }
 

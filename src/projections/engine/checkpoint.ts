@@ -73,6 +73,8 @@ export interface CheckpointDeps {
   readonly group: SlotGroup;
   readonly incarnation: string;
   readonly runtime: Runtime;
+  /** How the view is rebuilt, for people. */
+  readonly rebuildHint?: string | undefined;
 }
 
 /**
@@ -88,7 +90,7 @@ export async function openCheckpoint(
     const stored = await readCheckpoint(bucket, group);
     if (stored !== undefined) {
       const { incarnation, version } = stored.value;
-      const refuse = (why: string) => new ForeignCheckpoint(view, bucket.name, why);
+      const refuse = (why: string) => new ForeignCheckpoint(view, bucket.name, why, deps.rebuildHint);
       if (incarnation !== deps.incarnation) {
         throw refuse(
           `it was filled from the log's incarnation ${incarnation}, and this one is ${deps.incarnation}`,

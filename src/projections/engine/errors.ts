@@ -1,4 +1,4 @@
-import { EventStoreError, type StreamRef } from '../../eventstore/index.ts';
+import { EventStoreError, mayHeal, type StreamRef } from '../../eventstore/index.ts';
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
 export class UnappliedEvent extends EventStoreError {
   readonly view: string;
@@ -50,12 +50,14 @@ export function foreignKey(view: string, key: string): EventStoreError {
   );
 }
 
-/** The view's bucket belongs to another life of the log (protocol 15); rebuild the view. */
+const REBUILD = 'Rebuild it.';
+
+/** The view's bucket belongs to another incarnation of the log (protocol 15); rebuild the view. */
 export class ForeignCheckpoint extends EventStoreError {
-  constructor(view: string, bucket: string, why: string) {
+  constructor(view: string, bucket: string, why: string, hint = REBUILD) {
     super(
       'view/foreign-checkpoint',
-      `The read model ${view} (bucket ${bucket}) does not belong to this log: ${why}. Rebuild it: jetledger rebuild ${view}`,
+      `The read model ${view} (bucket ${bucket}) does not belong to this log: ${why}. ${hint}`,
     );
   }
 }
@@ -71,17 +73,17 @@ export class BucketRewound extends EventStoreError {
 
 /** A bucket whose rows cross aggregates lost writes; such rows cannot be healed one by one. */
 export class RowsLost extends EventStoreError {
-  constructor(view: string, bucket: string, key: string) {
+  constructor(view: string, bucket: string, key: string, hint = REBUILD) {
     super(
       'view/rows-lost',
-      `The bucket ${bucket} of the read model ${view} lost acknowledged writes (seen at ${key}). Rebuild it: jetledger rebuild ${view}`,
+      `The bucket ${bucket} of the read model ${view} lost acknowledged writes (seen at ${key}). ${hint}`,
     );
   }
 }
 
 /** Whether waiting and starting again can help. */
 export function isRetryable(error: unknown): boolean {
-  return error instanceof EventStoreError && error.retryable;
+  return mayHeal(error);
 }
 
 /** The message of anything that was thrown. */

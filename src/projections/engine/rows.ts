@@ -20,6 +20,8 @@ export interface LoaderDeps {
   readonly log: Log;
   readonly decode: FactDecoder;
   readonly seen: SeenRevisions;
+  /** How the view is rebuilt, for people. */
+  readonly rebuildHint?: string | undefined;
 }
 
 /** The JSON of a stored row; undefined for a tombstone. */
@@ -45,7 +47,9 @@ export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number>
   const stored = await bucket.get(entry.key, { leader: true });
   const position = stored?.position ?? 0;
   if (position < entry.acked) {
-    if (projection.crossesAggregates) throw new RowsLost(projection.name, bucket.name, entry.key);
+    if (projection.crossesAggregates) {
+      throw new RowsLost(projection.name, bucket.name, entry.key, deps.rebuildHint);
+    }
     throw new BucketRewound(bucket.name, entry.key);
   }
   deps.seen.highest = Math.max(deps.seen.highest, stored?.revision ?? 0);

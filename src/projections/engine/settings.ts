@@ -3,6 +3,8 @@ import type { SlotGroup } from '../../eventstore/index.ts';
 export interface ProjectionSettings {
   /** First part of every bucket name. */
   readonly prefix: string;
+  /** A sentence that says how this service has a view rebuilt, for the errors that nothing else heals. */
+  readonly rebuildHint?: ((view: string) => string) | undefined;
   /** Groups of a view that does not say how many it has. Changing it rebuilds such views. */
   readonly groups: SlotGroup['count'];
   /** Single writes under way at once, per view. */

@@ -58,7 +58,9 @@ export interface ViewDeps {
 /** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
 export async function openView(deps: ViewDeps): Promise<View> {
   const { projection, group, bucket, log, runtime, settings } = deps;
+  const rebuildHint = settings.rebuildHint?.(projection.name);
   const checkpointDeps = {
+    rebuildHint,
     view: projection.name,
     version: versionOf(projection, group.count),
     bucket,
@@ -115,7 +117,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 
   const rows = createRows(
-    { ...deps, seen },
+    { ...deps, seen, rebuildHint },
     {
       progressed: () => {
         checkpoint.changed();

@@ -1,10 +1,10 @@
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/platform/config/errors.ts';
 import { CONFIG_KEYS, getAt } from '../../../src/platform/config/keys.ts';
-import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
+import { configDir, loadConfig, settingsWithoutEffect } from '../../../src/platform/config/load.ts';
 import { maskSecrets } from '../../../src/platform/config/mask.ts';
 
 type Env = Record<string, string | undefined>;
@@ -129,6 +129,24 @@ describe('variables', () => {
 
   it('of other programs are ignored', () => {
     expect(problemsOf({ HTTP__PORT: 'x', JETLEDGERX: 'y', PORT: '', NATS_URL: '' })).toEqual([]);
+  });
+});
+
+describe('settings of earlier versions that have no effect any more', () => {
+  it('are accepted wherever they stand, and named in one line each', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'jetledger-config-'));
+    await cp(configDir({}), dir, { recursive: true });
+    await writeFile(join(dir, 'test.yaml'), 'nats:\n  leanRequests: false\n');
+    const env = { JETLEDGER_ENV: 'test', JETLEDGER_NATS__LEAN_REQUESTS: 'false' };
+    expect(problemsOf(env, dir)).toEqual([]);
+    expect(load(env, dir)).toEqual(load({ JETLEDGER_ENV: 'test' }, dir));
+    const why = 'has no effect any more: requests to NATS are made in one way only; remove the setting';
+    expect(settingsWithoutEffect({ env, dir })).toEqual([
+      `nats.leanRequests (${basename(dir)}/test.yaml) ${why}`,
+      `JETLEDGER_NATS__LEAN_REQUESTS (environment) ${why}`,
+    ]);
+    expect(settingsWithoutEffect({ env: {}, dir: configDir({}) })).toEqual([]);
+    await rm(dir, { recursive: true });
   });
 });
 

@@ -12,6 +12,7 @@ import { ProductListedSchema } from '../../../src/gen/jetledger/product/v1/produ
 import { UserCreatedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import type { Buckets } from '../../../src/projections/engine/aliases.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
+import type { ProjectionSettings } from '../../../src/projections/engine/settings.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
 import {
   createMemoryBucketStores,
@@ -30,7 +31,7 @@ export interface ShopWorld {
   readonly store: MemoryStore;
   readonly log: Log;
   readonly buckets: Buckets;
-  readonly settings: { readonly prefix: string; readonly graceMs: number; readonly joinDistance: number };
+  readonly settings: Pick<ProjectionSettings, 'prefix' | 'graceMs' | 'joinDistance' | 'rebuildHint'>;
   /** Appends one commit and returns its position. */
   append(category: string, id: string, ...events: readonly Message[]): number;
   /** Appends an event whose type nobody knows. */
@@ -53,7 +54,8 @@ export function createShopWorld(
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (opened) =>
     around(openMemoryBucket(opened, place)),
   );
-  const settings = { prefix: 's', graceMs: 3_000, joinDistance: 200 };
+  const rebuildHint = (view: string): string => `Rebuild ${view}, please.`;
+  const settings = { prefix: 's', graceMs: 3_000, joinDistance: 200, rebuildHint };
 
   const put = (
     category: string,

@@ -10,11 +10,11 @@ import {
   backoffMs,
   createGets,
   LogUnavailable,
-  OutcomeUnknown,
   type Requests,
   type Runtime,
   setTraceHeaders,
   traceHeadersOf,
+  writeFault,
 } from '../../../eventstore/index.ts';
 
 import type { EngineObserver } from '../observer.ts';
@@ -173,7 +173,7 @@ export function createNatsTimers(options: NatsTimersOptions): Timers {
     },
     deliver: (handle) =>
       startWorkQueue({
-        connection: requests.connection,
+        requests,
         runtime: options.runtime,
         stream,
         durable: DURABLE,
@@ -231,11 +231,10 @@ function instant(at: number): string {
 /** Removes a schedule. The server forgets it with its message, in 2.12 too; cancelling by header needs 2.14. */
 async function purge(requests: Requests, stream: string, filter: string, timeoutMs: number): Promise<void> {
   const payload = JSON.stringify({ filter });
-  const reply = await requests.request(`$JS.API.STREAM.PURGE.${stream}`, payload, { timeoutMs });
-  if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
-    throw new OutcomeUnknown(filter, timeoutMs, reply.failed);
-  }
-  if (reply.failed !== undefined) throw new LogUnavailable(`disarming ${filter}: ${reply.failed}`);
+  const reply = await requests.request(`${requests.apiPrefix}.STREAM.PURGE.${stream}`, payload, {
+    timeoutMs,
+  });
+  if (reply.failed !== undefined) throw writeFault(`disarming ${filter}`, filter, timeoutMs, reply.failed);
   const answer = JSON.parse(reply.msg.string()) as { error?: { description?: string } };
   if (answer.error !== undefined) {
     throw new LogUnavailable(`disarming ${filter}: ${answer.error.description ?? 'refused'}`);

@@ -7,24 +7,25 @@ import {
   JetStreamApiError,
   type JsMsg,
   jetstream,
-  jetstreamManager,
 } from '@nats-io/jetstream';
-import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import type { MsgHdrs } from '@nats-io/transport-node';
 import {
   backoffMs,
   EventStoreError,
   isPassing,
   LogUnavailable,
-  OutcomeUnknown,
+  managerOf,
   parseAck,
   type Requests,
   type Runtime,
+  writeFault,
 } from '../../../eventstore/index.ts';
 
 /**
  * Stores one message in the stream that listens on the subject, and waits until it is stored.
  * @param timeoutMs how long the acknowledgement may take
- * @throws LogUnavailable when it is not stored; OutcomeUnknown; EventStoreError `stream/refused` for good
+ * @throws LogUnavailable and PermissionDenied when it is not stored; OutcomeUnknown; EventStoreError `stream/refused`
+ *   for good
  */
 export async function publishOnce(
   requests: Requests,
@@ -34,10 +35,8 @@ export async function publishOnce(
   timeoutMs: number,
 ): Promise<void> {
   const reply = await requests.request(subject, payload, { headers, timeoutMs });
-  if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
-    throw new OutcomeUnknown(subject, timeoutMs, reply.failed);
-  }
-  if (reply.failed !== undefined) throw new LogUnavailable(`publishing to ${subject}: ${reply.failed}`);
+  if (reply.failed !== undefined)
+    throw writeFault(`publishing to ${subject}`, subject, timeoutMs, reply.failed);
   const { error } = parseAck(reply.msg);
   if (error === undefined) return;
   if (isPassing(error.code, error.errCode)) {
@@ -58,7 +57,7 @@ export type WorkResult =
   | { readonly action: 'drop'; readonly reason: string };
 
 export interface WorkQueueOptions {
-  readonly connection: NatsConnection;
+  readonly requests: Pick<Requests, 'connection' | 'apiPrefix'>;
   readonly runtime: Runtime;
   readonly stream: string;
   /** Name of the durable consumer that all instances share. */
@@ -116,7 +115,7 @@ export function startWorkQueue(options: WorkQueueOptions): { stop(): Promise<voi
           failures = 0;
         }
       } catch (error) {
-        if (stopping || options.connection.isClosed()) return;
+        if (stopping || options.requests.connection.isClosed()) return;
         options.onTrouble?.(error);
         await runtime.sleep(backoffMs(runtime, failures, TROUBLE_BASE_MS, TROUBLE_CAP_MS));
       }
@@ -136,8 +135,8 @@ export function startWorkQueue(options: WorkQueueOptions): { stop(): Promise<voi
 
 /** The durable consumer as it must be; made or brought up to date, so that it survives a stream that was made anew. */
 async function openConsumer(options: WorkQueueOptions): Promise<Consumer> {
-  const { connection, stream, durable, filter, ackWaitMs } = options;
-  const jsm = await jetstreamManager(connection, { checkAPI: false });
+  const { requests, stream, durable, filter, ackWaitMs } = options;
+  const jsm = await managerOf(requests);
   const config: Partial<ConsumerConfig> = {
     durable_name: durable,
     filter_subject: filter,
@@ -153,7 +152,8 @@ async function openConsumer(options: WorkQueueOptions): Promise<Consumer> {
     if (!(error instanceof JetStreamApiError && error.code === EXISTS_OTHERWISE)) throw error;
     await jsm.consumers.update(stream, durable, config);
   }
-  return await jetstream(connection).consumers.get(stream, durable);
+  const { connection, apiPrefix } = requests;
+  return await jetstream(connection, { apiPrefix }).consumers.get(stream, durable);
 }
 
 async function workOn(options: WorkQueueOptions, msg: JsMsg): Promise<void> {
