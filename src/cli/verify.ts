@@ -140,7 +140,6 @@ function withFolderLog<T>(
   return withThrowawayServer(config, async (url) => {
     const connection = await connectNats(url, withoutLogin(config), config.service.name);
     const requests = await openRequests(connection, url, withoutLogin(config));
-    const requests = await openRequests(connection, url, withoutLogin(config));
     try {
       const stored = logOf(manifest);
       if (stored !== undefined) await putBackOne({ requests, folder, replicas: 1, signal }, stored, {});
