@@ -6,8 +6,14 @@ const report = process.env.VITEST_JSON_REPORT;
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Measurements and long audits have commands of their own.
-    exclude: [...configDefaults.exclude, 'test/audit/**', 'test/bench/**', 'test/scale/**'],
+    // Measurements and long audits have commands of their own; fixtures run in the copy that they are put into.
+    exclude: [
+      ...configDefaults.exclude,
+      'test/audit/**',
+      'test/bench/**',
+      'test/scale/**',
+      'test/fixtures/**',
+    ],
     globalSetup: ['test/support/global-setup.ts'],
     // A process for each file, since many files hold a server of their own; two fit the machines this runs on.
     pool: 'forks',
