@@ -1,27 +1,50 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
+import type { Rejection } from '../../eventstore/index.ts';
 import type { Notification } from '../notification/port.ts';
 import { executeCommand, ProcessFault } from './commands.ts';
 import type { EffectContext } from './effect-context.ts';
 import type { Item, OrderEffect } from './react.ts';
 
 /**
- * Reserves product after product; the first refusal rejects the order. What was reserved before it is released because of
- * that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two of them.
+ * Reserves product after product; the first refusal rejects the order. What was reserved before it is released because
+ * of that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two of them.
  */
 export async function reserveStock(items: readonly Item[], context: EffectContext): Promise<void> {
-  const { orderId, deps, meta, report, reject } = context;
+  const { orderId, deps, meta, report } = context;
+  // Who cannot get everything must not hold some of it, be it for a moment, while somebody else is refused it.
+  for (const item of items.length > 1 ? items : []) {
+    const refusal = await foreseenRefusal(item, context);
+    if (refusal !== undefined) return refuse(item.sku, refusal, context);
+  }
   for (const { sku, quantity } of items) {
     const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
     const reply = await executeCommand(deps.handler, product, sku, command, meta('reserve-stock'));
-    if (reply.outcome !== 'rejected') continue;
-    const [code, reason] =
-      reply.rejection.code === 'product/insufficient-stock'
-        ? ['inventory/insufficient-stock', `There is not enough stock of ${sku}.`]
-        : ['inventory/unavailable', `${sku} cannot be delivered any more.`];
-    return reject('reserve-stock', 'inventory', code, reason);
+    if (reply.outcome === 'rejected') return refuse(sku, reply.rejection, context);
   }
   return report('reserve-stock', { type: 'recordStockReserved' });
+}
+
+/** Why a product would refuse the reservation. Knowledge of any age will do to go on; a refusal needs the newest. */
+async function foreseenRefusal(
+  { sku, quantity }: Item,
+  { orderId, deps }: EffectContext,
+): Promise<Rejection | undefined> {
+  const { handler, runtime } = deps;
+  const command = { type: 'reserveStock' as const, orderId, quantity, at: runtime.now() };
+  const refusal = async (maxAgeMs: number): Promise<Rejection | undefined> => {
+    const outcome = product.decide(command, (await handler.load(product, sku, { maxAgeMs })).state);
+    return 'code' in outcome ? outcome : undefined;
+  };
+  return (await refusal(Number.POSITIVE_INFINITY)) && refusal(0);
+}
+
+function refuse(sku: string, { code }: Rejection, { reject }: EffectContext): Promise<void> {
+  const [why, reason] =
+    code === 'product/insufficient-stock'
+      ? ['inventory/insufficient-stock', `There is not enough stock of ${sku}.`]
+      : ['inventory/unavailable', `${sku} cannot be delivered any more.`];
+  return reject('reserve-stock', 'inventory', why, reason);
 }
 
 /** Releases what is reserved on every line and bars the order from each, then records that on the order. */

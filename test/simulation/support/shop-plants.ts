@@ -11,8 +11,9 @@ import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
-import type { AroundStep } from '../../../src/processes/order/effect-context.ts';
+import type { AroundStep, EffectContext } from '../../../src/processes/order/effect-context.ts';
 import { execute } from '../../../src/processes/order/order-process.ts';
+import type { Item, OrderEffect } from '../../../src/processes/order/react.ts';
 import type { PaymentProvider } from '../../../src/processes/payment/port.ts';
 import { DEADLINE_MS } from './shop-scenario.ts';
 import type { ShopViews } from './shop-views.ts';
@@ -64,11 +65,42 @@ function decideMiserly(command: ProductCommand, state: ProductState): ReturnType
 }
 
 /** Reserves in the order in which the customer wrote the lines. */
-const lineAfterLine: AroundStep = async (effect, occasion, run) => {
-  if (effect.type !== 'reserve-stock') return run(occasion);
-  const { state } = await occasion.deps.handler.load(order, occasion.orderId);
-  return execute({ ...effect, items: state.status === 'absent' ? [] : state.items }, occasion);
+const lineAfterLine: AroundStep = async (effect, context, run) => {
+  if (effect.type !== 'reserve-stock') return run(context);
+  return execute({ ...effect, items: await linesOf(context) }, context);
 };
+
+/** Takes what there is of each product before it looks at the next. */
+const withoutLooking: AroundStep = (effect, context, run) =>
+  effect.type === 'reserve-stock' ? takeOneByOne(effect, context) : run(context);
+
+/** Both, as it was before. */
+const careless: AroundStep = async (effect, context, run) =>
+  effect.type === 'reserve-stock'
+    ? takeOneByOne({ ...effect, items: await linesOf(context) }, context)
+    : run(context);
+
+async function linesOf({ deps, orderId }: EffectContext): Promise<readonly Item[]> {
+  const { state } = await deps.handler.load(order, orderId);
+  return state.status === 'absent' ? [] : state.items;
+}
+
+async function takeOneByOne(
+  effect: Extract<OrderEffect, { type: 'reserve-stock' }>,
+  context: EffectContext,
+): Promise<void> {
+  let rejected = false;
+  const report = async () => undefined;
+  const reject: typeof context.reject = (...why) => {
+    rejected = true;
+    return context.reject(...why);
+  };
+  for (const item of effect.items) {
+    await execute({ ...effect, items: [item] }, { ...context, report, reject });
+    if (rejected) return;
+  }
+  await context.report('reserve-stock', { type: 'recordStockReserved' });
+}
 
 /** Each alone must keep every rule. */
 export const sound: Readonly<Record<string, Plant>> = {
@@ -89,6 +121,14 @@ export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly f
   },
   'products that are reserved in the order of the lines': {
     plant: { aroundStep: lineAfterLine },
+    finding: /nobody got the stock/,
+  },
+  'products that are reserved in the order of the lines, without looking at all of them first': {
+    plant: { aroundStep: careless },
+    finding: /nobody got the stock/,
+  },
+  'an order that takes what there is though it cannot get the rest': {
+    plant: { aroundStep: withoutLooking },
     finding: /nobody got the stock/,
   },
   'a product that keeps its last piece back': {

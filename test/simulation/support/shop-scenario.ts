@@ -38,12 +38,26 @@ const TOKENS = ['fine', 'fine', 'fine', 'fine', 'declined', 'broke', 'mute', 'mu
 export function shopScenarioOf(seed: number): ShopScenario {
   const prng = createPrng(seed ^ 0x5409);
   const shuffling = createPrng(seed ^ 0x1abe);
+  if (shuffling() < 0.2) return rushOf(shuffling);
   return {
     stock: { TEA: pick(prng, 7), CUP: pick(prng, 7), POT: pick(prng, 7) },
     deactivateAt: perhaps(prng, 0.5, 20_000),
     timersLostAt: perhaps(prng, 0.3, 20_000),
     orders: Array.from({ length: 1 + pick(prng, 4) }, () => orderOf(prng, shuffling)),
   };
+}
+
+/** Two want the last piece of everything, at once and in opposite orders; nothing else happens. */
+function rushOf(prng: Prng): ShopScenario {
+  const one = shuffled(
+    SKUS.map((sku) => ({ sku, quantity: 1 })),
+    prng,
+  );
+  const orders = [one, one.toReversed()].map((lines): PlannedOrder => {
+    const nothingElse = { cancelAt: undefined, shipAt: undefined, redeliverEvery: undefined };
+    return { placeAt: pick(prng, 50), userId: 'ada', token: 'fine', lines, ...nothingElse };
+  });
+  return { stock: { TEA: 1, CUP: 1, POT: 1 }, deactivateAt: undefined, timersLostAt: undefined, orders };
 }
 
 function orderOf(prng: Prng, shuffling: Prng): PlannedOrder {

@@ -49,7 +49,9 @@ const paid = [placed, validated, reserved, authorised, captured, confirmed] as c
 const arm: OrderEffect = { type: 'arm-deadline', at: DUE };
 const disarm: OrderEffect = { type: 'disarm-deadline' };
 const validate: OrderEffect = { type: 'validate-customer', userId: 'u1' };
-const reserve: OrderEffect = { type: 'reserve-stock', items };
+/** By SKU, whatever the order of the lines. */
+const bySku = items.toReversed();
+const reserve: OrderEffect = { type: 'reserve-stock', items: bySku };
 const authorise: OrderEffect = {
   type: 'authorise-payment',
   amountMinor: 900n,
@@ -57,9 +59,9 @@ const authorise: OrderEffect = {
   token: 'tok_1',
 };
 const capture: OrderEffect = { type: 'capture-payment' };
-const release: OrderEffect = { type: 'release-stock', items };
+const release: OrderEffect = { type: 'release-stock', items: bySku };
 const giveBack: OrderEffect = { type: 'return-payment' };
-const ship: OrderEffect = { type: 'ship-stock', items };
+const ship: OrderEffect = { type: 'ship-stock', items: bySku };
 const notify = (kind: 'order-confirmed' | 'order-rejected' | 'order-shipped'): OrderEffect => ({
   type: 'notify',
   kind,
