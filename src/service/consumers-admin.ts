@@ -65,7 +65,7 @@ export async function readConsumerReports(deps: ReportDeps): Promise<readonly Co
   ]);
   if (shared === undefined) return [];
   const { counts, paused, leases } = await readShared(shared);
-  const parkedOf = await countParked(parked);
+  const deadLettersOf = await countDeadLetters(parked);
   const reports: ConsumerReport[] = [];
   for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
@@ -75,7 +75,7 @@ export async function readConsumerReports(deps: ReportDeps): Promise<readonly Co
       lag,
       lagSeconds: oldest === undefined ? 0 : Math.max(0, (deps.runtime.now() - oldest.at) / 1_000),
       ...(oldest && { oldest }),
-      parked: parkedOf.get(consumer) ?? 0,
+      parked: deadLettersOf.get(consumer) ?? 0,
       paused: paused.has(consumer),
       groups: { of, held: groups.filter((group) => leases.has(groupKey(consumer, group))).length },
     });
@@ -108,7 +108,7 @@ async function readShared(bucket: Bucket) {
   return { counts, paused, leases };
 }
 
-async function countParked(bucket: Bucket | undefined): Promise<ReadonlyMap<string, number>> {
+async function countDeadLetters(bucket: Bucket | undefined): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
   if (bucket === undefined) return counts;
   for await (const { key } of bucket.rows()) {
@@ -153,7 +153,7 @@ async function countAfter(
   return { count: 0, first: undefined };
 }
 
-/** What the admin routes reach: parked commits and consumers of all instances. */
+/** What the admin routes reach: dead letters and consumers of all instances. */
 export function buildAdmin(
   config: Config,
   { requests }: Pick<Nats, 'requests'>,

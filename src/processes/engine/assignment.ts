@@ -14,7 +14,7 @@ export interface ConsumerAssignment {
   readonly wanted: boolean;
   /** Works under a session until that ends or the consumer stops. */
   serve(session: Session): Promise<void>;
-  /** Something on the board has changed. */
+  /** Something in the membership has changed. */
   changed(): void;
   look(stream: StreamRef): void;
   /** Gives all groups back. */
@@ -23,19 +23,19 @@ export interface ConsumerAssignment {
 }
 
 export interface AssignmentDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
-  readonly board: Membership;
+  readonly membership: Membership;
   /** Told when the consumer stops for good. */
   readonly onError: (consumer: string, error: unknown) => void;
 }
 
 /** Keeps a consumer's share of its groups running. */
 export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
-  const { board, buckets, index, runtime, settings, consumer, observer } = deps;
+  const { membership, buckets, index, runtime, settings, consumer, observer } = deps;
   const { name } = consumer;
   const count = settings.groups;
   const runners = new Map<number, GroupRunner>();
   const stopping = new AbortController();
-  const bell = createSignal();
+  const changed = createSignal();
   let lastError: string | undefined;
   let retries = 0;
   let fatal = false;
@@ -62,27 +62,27 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
     deps.onError(name, error);
   };
   const take = async (session: Session, group: SlotGroup): Promise<void> => {
-    const lease = await takeLease({ bucket: buckets.shared, board, runtime }, session, name, group);
+    const lease = await takeLease({ bucket: buckets.shared, membership, runtime }, session, name, group);
     if (lease === undefined) return;
     const runner = runGroup({ ...deps, handle, group, session, release: lease.release });
     runners.set(group.index, runner);
-    runner.hold(board.paused(name));
+    runner.hold(membership.paused(name));
     void runner.ended.then(({ error }) => {
       runners.delete(group.index);
       if (error !== undefined && !isRetryable(error)) fail(error);
       else if (error !== undefined) failed(error);
-      bell.raise();
+      changed.raise();
     });
   };
   const balance = async (session: Session): Promise<void> => {
-    const members = [...board.sessions].filter(([, { consumers }]) => consumers.includes(name));
+    const members = [...membership.sessions].filter(([, { consumers }]) => consumers.includes(name));
     const share = shareOf(
       name,
       count,
       members.map(([id]) => id),
       session.id,
     );
-    for (const runner of runners.values()) runner.hold(board.paused(name));
+    for (const runner of runners.values()) runner.hold(membership.paused(name));
     for (let index = 0; index < count && runners.size < share && session.alive(); index++) {
       if (!runners.has(index)) await take(session, { count, index });
     }
@@ -102,11 +102,11 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
       const until = AbortSignal.any([session.ended, stopping.signal]);
       for (let attempt = 0; !until.aborted; ) {
         try {
-          await agreeOnGroups({ bucket: buckets.shared, board, runtime }, name, count, until);
+          await agreeOnGroups({ bucket: buckets.shared, membership, runtime }, name, count, until);
           while (!until.aborted) {
-            if (board.ready) await balance(session);
+            if (membership.ready) await balance(session);
             attempt = 0;
-            await bell.raised(until);
+            await changed.raised(until);
           }
         } catch (error) {
           if (until.aborted) break;
@@ -116,7 +116,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
       }
       await stopAll();
     },
-    changed: bell.raise,
+    changed: changed.raise,
     look: (stream) => {
       for (const runner of runners.values()) runner.look(stream);
     },
@@ -143,7 +143,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
         retrying: sum('retrying'),
         retries,
         parked: index.count(name),
-        paused: board.paused(name),
+        paused: membership.paused(name),
         stopped: fatal,
         groups: groups.map((group) => group.index).sort((a, b) => a - b),
         lastError,

@@ -33,11 +33,11 @@ export interface EngineDeps {
   readonly feed?: Feed;
 }
 
-interface Parts {
+interface Opened {
   readonly buckets: EngineBuckets;
-  readonly board: Membership;
+  readonly membership: Membership;
   readonly index: DeadLetterIndex;
-  readonly keepers: readonly ConsumerAssignment[];
+  readonly assignments: readonly ConsumerAssignment[];
 }
 
 const NAME = /^[A-Za-z0-9-]{1,64}$/;
@@ -57,20 +57,20 @@ export function startEngine(deps: EngineDeps): Engine {
   setMaxListeners(0, stopping.signal);
   setMaxListeners(0, watching.signal);
   const { signal } = stopping;
-  let parts: Parts | undefined;
+  let opened: Opened | undefined;
   let reported: string | undefined;
 
-  const open = async (): Promise<Parts> => {
+  const open = async (): Promise<Opened> => {
     const create = () => createEngineBuckets(deps.buckets, settings.prefix);
     const buckets = await persist({ runtime, signal }, create);
     return assemble(deps, settings, buckets, watching.signal);
   };
-  const serve = async ({ buckets, board, keepers }: Parts): Promise<void> => {
-    const consumers = () => keepers.filter(({ wanted }) => wanted).map(({ name }) => name);
+  const serve = async ({ buckets, membership, assignments }: Opened): Promise<void> => {
+    const consumers = () => assignments.filter(({ wanted }) => wanted).map(({ name }) => name);
     const { instance, ttlMs } = settings;
     const session = await beginSession({
       bucket: buckets.shared,
-      board,
+      membership,
       runtime,
       instance,
       ttlMs,
@@ -78,11 +78,11 @@ export function startEngine(deps: EngineDeps): Engine {
       signal,
     });
     const onStop = (): void => {
-      for (const keeper of keepers) void keeper.stop();
+      for (const assignment of assignments) void assignment.stop();
     };
     signal.addEventListener('abort', onStop, { once: true });
     if (signal.aborted) onStop();
-    await Promise.all(keepers.map((keeper) => keeper.serve(session)));
+    await Promise.all(assignments.map((assignment) => assignment.serve(session)));
     signal.removeEventListener('abort', onStop);
     // Consumers that stopped for good leave the session to those that have not, or to nobody.
     if (!session.ended.aborted) await session.end();
@@ -96,9 +96,9 @@ export function startEngine(deps: EngineDeps): Engine {
   const run = async (): Promise<void> => {
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        parts ??= await open();
-        await serve(parts);
-        if (parts.keepers.every(({ wanted }) => !wanted)) return;
+        opened ??= await open();
+        await serve(opened);
+        if (opened.assignments.every(({ wanted }) => !wanted)) return;
       } catch (error) {
         if (!signal.aborted && !isRetryable(error)) report(error);
       }
@@ -108,7 +108,7 @@ export function startEngine(deps: EngineDeps): Engine {
 
   const running = run();
   return {
-    status: () => parts?.keepers.map((keeper) => keeper.status()) ?? [],
+    status: () => opened?.assignments.map((assignment) => assignment.status()) ?? [],
     stop: async () => {
       stopping.abort();
       await running;
@@ -122,18 +122,18 @@ function assemble(
   settings: EngineSettings,
   buckets: EngineBuckets,
   signal: AbortSignal,
-): Parts {
+): Opened {
   const { log, runtime, observer, feed = orderedFeed, onError = () => undefined } = deps;
-  const keepers: ConsumerAssignment[] = [];
-  const board = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
-    for (const keeper of keepers) keeper.changed();
+  const assignments: ConsumerAssignment[] = [];
+  const membership = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
+    for (const assignment of assignments) assignment.changed();
   });
   const index = watchDeadLetters({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
-    for (const keeper of keepers) if (keeper.name === consumer) keeper.look(stream);
+    for (const assignment of assignments) if (assignment.name === consumer) assignment.look(stream);
   });
-  const shared = { log, buckets, index, runtime, settings, feed, observer, board, onError };
-  for (const consumer of deps.consumers) keepers.push(assignConsumer({ ...shared, consumer }));
-  return { buckets, board, index, keepers };
+  const shared = { log, buckets, index, runtime, settings, feed, observer, membership, onError };
+  for (const consumer of deps.consumers) assignments.push(assignConsumer({ ...shared, consumer }));
+  return { buckets, membership, index, assignments };
 }
 
 function checkNames(consumers: readonly Reaction[]): void {

@@ -15,7 +15,10 @@ export interface Work {
   readonly requestedBy?: StoredTrace | undefined;
 }
 
-/** What came of a commit: `behind` = parked behind an earlier one, `known` = it was done or parked already. */
+/**
+ * What came of a commit: `parked` = it became a dead letter, `behind` = one behind an earlier one, `known` = it was
+ * done or a dead letter already.
+ */
 export type Outcome = 'handled' | 'retried' | 'parked' | 'behind' | 'known' | 'stopped';
 
 /**

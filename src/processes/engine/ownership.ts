@@ -103,7 +103,7 @@ export function watchMembership(
   };
 }
 
-/** This process's sign of life, under which it holds its leases. */
+/** What shows that this process lives, and under which it holds its leases. */
 export interface Session {
   readonly id: string;
   /** Whether its leases still hold, by this process's own clock. */
@@ -125,7 +125,7 @@ export function checkAlive(session: Session, what: string): void {
 
 interface SessionDeps {
   readonly bucket: Bucket;
-  readonly board: Membership;
+  readonly membership: Membership;
   readonly runtime: Runtime;
   readonly instance: string;
   readonly ttlMs: number;
@@ -143,7 +143,7 @@ const BEATS_PER_TTL = 4;
  * @throws LogUnavailable when it did not come about: begin another; OutcomeUnknown once the signal has fired
  */
 export async function beginSession(deps: SessionDeps): Promise<Session> {
-  const { bucket, board, runtime, ttlMs, signal } = deps;
+  const { bucket, membership, runtime, ttlMs, signal } = deps;
   const id = `${deps.instance}-${runtime.id()}`.replaceAll(/[^-_a-zA-Z0-9]/g, '-').slice(-100);
   const key = SESSION + id;
   const ending = new AbortController();
@@ -163,7 +163,7 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
     if (!result.written) return false;
     revision = result.revision;
     validUntil = sentAt + ttlMs;
-    board.apply({ key, value, revision });
+    membership.apply({ key, value, revision });
     return true;
   };
   const keep = async (): Promise<void> => {
@@ -172,7 +172,7 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
       if (!alive()) break;
       const renewed = await renew(ending.signal).catch(() => false);
       if (!renewed) break;
-      await endDeadSessions({ bucket, board, runtime, ttlMs, own: id });
+      await endDeadSessions({ bucket, membership, runtime, ttlMs, own: id });
     }
     ending.abort();
   };
@@ -194,7 +194,7 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
     ended: ending.signal,
     end: async () => {
       ending.abort();
-      await remove(bucket, board, key, board.sessions.get(id)?.revision ?? revision);
+      await remove(bucket, membership, key, membership.sessions.get(id)?.revision ?? revision);
     },
   };
 }
@@ -202,30 +202,30 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
 /** Removes every session that did not change for a whole `ttlMs` by this process's clock, unless it did meanwhile. */
 async function endDeadSessions(deps: {
   bucket: Bucket;
-  board: Membership;
+  membership: Membership;
   runtime: Runtime;
   ttlMs: number;
   own: string;
 }): Promise<void> {
-  const { bucket, board, runtime, ttlMs, own } = deps;
-  for (const [id, { revision, changedAt }] of board.sessions) {
+  const { bucket, membership, runtime, ttlMs, own } = deps;
+  for (const [id, { revision, changedAt }] of membership.sessions) {
     if (id === own || runtime.now() - changedAt < ttlMs) continue;
-    await remove(bucket, board, SESSION + id, revision);
+    await remove(bucket, membership, SESSION + id, revision);
   }
 }
 
 async function remove(
   bucket: Bucket,
-  board: Membership,
+  membership: Membership,
   key: string,
   expectedRevision: number,
 ): Promise<void> {
   try {
     const result = await bucket.write({ key, value: undefined, expectedRevision, position: 0 });
-    if (result.written) board.apply({ key, value: new Uint8Array(), revision: result.revision });
+    if (result.written) membership.apply({ key, value: new Uint8Array(), revision: result.revision });
     else {
       const row = await bucket.get(key, { leader: true });
-      if (row !== undefined) board.apply(row);
+      if (row !== undefined) membership.apply(row);
     }
   } catch {
     // Tried again with the next renewal; the session's own end does not need it.
@@ -234,7 +234,7 @@ async function remove(
 
 interface LeaseDeps {
   readonly bucket: Bucket;
-  readonly board: Membership;
+  readonly membership: Membership;
   readonly runtime: Runtime;
 }
 
@@ -253,42 +253,43 @@ export function groupKey(consumer: string, group: SlotGroup): string {
  * @throws LogUnavailable, OutcomeUnknown when the session has ended
  */
 export async function takeLease(
-  { bucket, board, runtime }: LeaseDeps,
+  { bucket, membership, runtime }: LeaseDeps,
   session: Session,
   consumer: string,
   group: SlotGroup,
 ): Promise<{ release(): Promise<void> } | undefined> {
   const key = LEASE + groupKey(consumer, group);
-  const seen = board.lease(key);
+  const seen = membership.lease(key);
   const holder = seen?.session;
-  if (holder !== undefined && holder !== session.id && (await isAlive(bucket, board, holder)))
+  if (holder !== undefined && holder !== session.id && (await isAlive(bucket, membership, holder)))
     return undefined;
   const value = toBytes({ session: session.id, take: runtime.id() });
   const row = { key, value, expectedRevision: seen?.revision ?? 0, position: 0 };
   const result = await writeRow({ runtime, signal: session.ended }, bucket, row);
   if (!result.written) {
     const found = await bucket.get(key, { leader: true });
-    if (found !== undefined) board.apply(found);
+    if (found !== undefined) membership.apply(found);
     return undefined;
   }
-  board.apply({ key, value, revision: result.revision });
+  membership.apply({ key, value, revision: result.revision });
   const { revision } = result;
   return {
     release: async () => {
       const row = { key, value: undefined, expectedRevision: revision, position: 0 };
       const giving = writeRow({ runtime, signal: session.ended }, bucket, row).then(
-        (given) => given.written && board.apply({ key, value: new Uint8Array(), revision: given.revision }),
+        (given) =>
+          given.written && membership.apply({ key, value: new Uint8Array(), revision: given.revision }),
         () => undefined,
       );
-      // While the server is away it goes on beside, until the session ends: a lease that stayed would bar the group.
+      // While the server is away it goes on meanwhile, until the session ends: a lease that stayed would bar the group.
       await Promise.race([giving, pause(runtime, GIVE_BACK_MS, session.ended)]);
     },
   };
 }
 
-/** A session that is not on the board may only not have been seen yet: the leader knows. */
-async function isAlive(bucket: Bucket, board: Membership, session: string): Promise<boolean> {
-  if (board.sessions.has(session)) return true;
+/** A session that is not in the membership may only not have been seen yet: the leader knows. */
+async function isAlive(bucket: Bucket, membership: Membership, session: string): Promise<boolean> {
+  if (membership.sessions.has(session)) return true;
   const row = await bucket.get(SESSION + session, { leader: true });
   return row !== undefined && row.value.length > 0;
 }

@@ -12,8 +12,8 @@ export interface EngineLogger {
 const TRACE_ID = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
 
 /**
- * A line for each try of a consumer: at debug what was handled, at warn what is tried again, at error what was parked
- * or stops the consumer. With the ids of the commit and of its trace.
+ * A line for each try of a consumer: at debug what was handled, at warn what is tried again, at error what became a
+ * dead letter or stops the consumer. With the ids of the commit and of its trace.
  */
 export function logEngine(logger: EngineLogger): EngineObserver {
   return {

@@ -102,7 +102,7 @@ export function traceEngine(options: EngineTraceOptions): EngineObserver {
   return { ...traceTries(options), aroundTimer: traceFiring(options), aroundRedrive: traceRedrive(options) };
 }
 
-/** What was done or parked already, and what goes behind a parked commit, shows as a short span. */
+/** What was done or a dead letter already, and what goes behind a dead letter, shows as a short span. */
 function traceTries({ tracer, prefix }: EngineTraceOptions) {
   // A try ends with its outcome, which is known only after it was handled.
   const running = new WeakMap<Work, Span>();

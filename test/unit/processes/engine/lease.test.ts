@@ -39,15 +39,15 @@ const sessionOf = (id: string): Session => ({
   end: async () => undefined,
 });
 
-/** A board on a bucket, on which some sessions are alive. */
-async function boardOf(bucket: Bucket, sessions: readonly string[], signal: AbortSignal) {
+/** A membership on a bucket, in which some sessions are alive. */
+async function membershipOf(bucket: Bucket, sessions: readonly string[], signal: AbortSignal) {
   for (const id of sessions) {
     const value = Buffer.from(JSON.stringify({ instance: id, consumers: ['orders'], beat: 1 }));
     await bucket.write({ key: `session.${id}`, value, expectedRevision: 0, position: 0 });
   }
-  const board = watchMembership({ bucket, runtime, signal }, () => undefined);
-  await until('the board is ready', () => board.ready);
-  return board;
+  const membership = watchMembership({ bucket, runtime, signal }, () => undefined);
+  await until('the membership is ready', () => membership.ready);
+  return membership;
 }
 
 /** A bucket whose server can be switched off for writers; what they sent then may still arrive. */
@@ -68,9 +68,9 @@ function switched(stored: Bucket) {
 test('a group that is given back while the server is away is free once it is back', async () => {
   const stop = new AbortController();
   const stored = createMemoryBucket('shared');
-  const board = await boardOf(stored, ['mine', 'other'], stop.signal);
+  const membership = await membershipOf(stored, ['mine', 'other'], stop.signal);
   const { bucket, state } = switched(stored);
-  const deps = { bucket, board, runtime };
+  const deps = { bucket, membership, runtime };
   const lease = await takeLease(deps, sessionOf('mine'), 'orders', GROUP);
   expect(await takeLease(deps, sessionOf('other'), 'orders', GROUP)).toBeUndefined();
   state.away = true;
@@ -84,9 +84,9 @@ test('a group that is given back while the server is away is free once it is bac
 test('a group whose giving back is under way is taken again by its own session, and the late removal is refused', async () => {
   const stop = new AbortController();
   const stored = createMemoryBucket('shared');
-  const board = await boardOf(stored, ['mine', 'other'], stop.signal);
+  const membership = await membershipOf(stored, ['mine', 'other'], stop.signal);
   const { bucket, state, late } = switched(stored);
-  const deps = { bucket, board, runtime };
+  const deps = { bucket, membership, runtime };
   const lease = await takeLease(deps, sessionOf('mine'), 'orders', GROUP);
   state.away = true;
   await lease?.release();
