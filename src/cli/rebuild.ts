@@ -9,6 +9,7 @@ import {
   refoldOne,
   rollback,
   type StartFrom,
+  traceProjections,
 } from '../projections/engine/index.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
@@ -127,7 +128,9 @@ Examples:
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
       const feed = feedOfViews(log, config().projections);
       const settings = { prefix, groups: config().projections.groups, ...feed.settings };
-      const deps = { log: feed.log, buckets, runtime, settings };
+      const tracer = tracing?.tracer;
+      const observer = tracer && traceProjections({ tracer, prefix });
+      const deps = { log: feed.log, buckets, runtime, settings, observer };
       await interruptible(async (signal) => {
         for (const projection of request.chosen) {
           await rebuildAsAsked({ ...deps, projection }, request, { signal, print });

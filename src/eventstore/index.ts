@@ -58,7 +58,6 @@ export {
   activeCommitId,
   activeTrace,
   contextOf,
-  INSTRUMENTATION,
   isSampled,
   parseTrace,
   type StoredTrace,

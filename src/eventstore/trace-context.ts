@@ -9,9 +9,6 @@ import {
   trace,
 } from '@opentelemetry/api';
 
-/** The name under which every span and metric of the product is made. */
-export const INSTRUMENTATION = 'jetledger';
-
 /** A W3C trace context as it travels in headers and is stored in decisions; empty or absent where there is none. */
 export interface StoredTrace {
   readonly traceparent?: string | undefined;

@@ -107,16 +107,6 @@ export function meterConsumers(
   );
 }
 
-/** Counts commits that views were handed in this process. `views`: those that begin at 0. */
-export function meterApplied(meter: Meter, views: readonly string[]): (view: string) => void {
-  const applied = meter.createCounter('jetledger.view.applied.commits', {
-    description: 'Commits that a view was handed',
-  });
-  const labels = new Map(views.map((view) => [view, { view }]));
-  for (const label of labels.values()) applied.add(0, label);
-  return (view) => applied.add(1, labels.get(view) ?? { view });
-}
-
 /** How many timers are late by a minute or more. */
 export function meterOverdueTimers(meter: Meter, overdue: () => Promise<number>): void {
   const reading = cachedReading(overdue, { maxAgeMs: 10_000 });

@@ -19,11 +19,13 @@ import {
   createMembers,
   createViewReader,
   defaultProjectionSettings,
+  meterProjections,
+  type ProjectionObserver,
   startProjections,
-  traceCommits,
+  traceProjections,
   type ViewReader,
 } from '../projections/engine/index.ts';
-import { type Metering, meterApplied } from './metering.ts';
+import { type Metering, NAMESPACE } from './metering.ts';
 import { feedOfViews, type Nats } from './open.ts';
 import { views } from './shop.ts';
 
@@ -104,13 +106,14 @@ export function buildViews(
         runtime,
         settings: { ...settings, ...feed.settings },
         onError,
-        ...(tracer && { around: traceCommits({ tracer, prefix: names.prefix }) }),
-        ...(metering && {
-          applied: meterApplied(
-            metering.meter,
-            views.map(({ name }) => name),
-          ),
-        }),
+        observer: combineObservers<ProjectionObserver>(
+          tracer && traceProjections({ tracer, prefix: names.prefix }),
+          metering &&
+            meterProjections(metering.meter, {
+              namespace: NAMESPACE,
+              views: views.map(({ name }) => name),
+            }),
+        ),
       })
     : undefined;
   const reader = createViewReader({

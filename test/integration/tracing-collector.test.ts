@@ -11,6 +11,7 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { traceStore } from '../../src/eventstore/telemetry/traces.ts';
 import { startTracing, type Tracing } from '../../src/platform/telemetry/tracing.ts';
 import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
+import { traceProjections } from '../../src/projections/engine/telemetry/traces.ts';
 import { users } from '../../src/projections/views/users.ts';
 import { createMemoryLog } from '../../src/testing/memory-log.ts';
 import { memoryService } from '../support/memory-service.ts';
@@ -162,10 +163,12 @@ it('a command that comes with a stored trace and no active one joins it', async 
 it('a rebuild is a trace of its own, with what went through it', async () => {
   const exporter = new InMemorySpanExporter();
   tracing = startTracing(tracedConfig('nats://127.0.0.1:4222'), { version: 'test', exporter });
+  const { tracer } = tracing;
+  const observer = tracer && traceProjections({ tracer, prefix: 'jl' });
   const shop = createShopWorld();
   await shop.world.run(async () => {
     for (let i = 0; i < 3; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-    await rebuild({ ...shop, projection: users });
+    await rebuild({ ...shop, projection: users, observer });
   });
   await tracing.flush();
   const [span] = exporter.getFinishedSpans();

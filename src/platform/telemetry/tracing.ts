@@ -11,11 +11,12 @@ import {
   type SpanProcessor,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
-import { INSTRUMENTATION } from '../../eventstore/index.ts';
-
 import type { Config } from '../config/schema.ts';
 import { createDevTraces, type DevTraces } from './dev-traces.ts';
 import { createOtlpExporter } from './tracing-otlp.ts';
+
+/** The name under which every span is made. */
+const INSTRUMENTATION = 'jetledger';
 
 /** Sends spans out in the background, and counts those that got lost. */
 export interface SpanExport {

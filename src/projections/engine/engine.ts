@@ -1,6 +1,7 @@
 import type { Log, Runtime } from '../../eventstore/index.ts';
 import type { Alias, Aliases, Buckets } from './aliases.ts';
 import type { FactDecoder } from './facts.ts';
+import type { ProjectionObserver } from './observer.ts';
 import type { Reader } from './reader.ts';
 import type { ProjectionSettings } from './settings.ts';
 
@@ -13,6 +14,7 @@ export interface EngineDeps {
   readonly runtime: Runtime;
   readonly settings: ProjectionSettings;
   readonly reader: Reader;
+  readonly observer: ProjectionObserver | undefined;
 }
 
 /** The alias as it was read, with its fence. */

@@ -7,6 +7,7 @@ export { type CursorScope, createIndexPages, encodeCursor, indexOfCursor } from 
 export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
 export { PART } from './lists/sorted-index.ts';
 export { createMembers } from './members.ts';
+export type { ProjectionObserver, RebuildProgress } from './observer.ts';
 export { type EventContext, type Projection, versionOf } from './projection.ts';
 export {
   InvalidCursor,
@@ -17,13 +18,13 @@ export {
   ViewBehind,
   type ViewStatus,
 } from './reading.ts';
-export type { RebuildProgress } from './rebuild/new-bucket.ts';
 export { type RebuildDeps, type RebuildResult, rebuild, refoldOne, rollback } from './rebuild/rebuild.ts';
 export type { StartFrom } from './rebuild/start-from.ts';
 export { parseRow } from './rows.ts';
 export { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 export { type Projections, startProjections } from './start.ts';
-export { traceCommits } from './telemetry.ts';
+export { meterProjections } from './telemetry/metrics.ts';
+export { traceProjections } from './telemetry/traces.ts';
 export { isRowId } from './view-access.ts';
 export {
   createViewReader,

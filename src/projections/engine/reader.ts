@@ -11,8 +11,8 @@ import {
 } from '../../eventstore/index.ts';
 import { isRetryable } from './errors.ts';
 import type { FactCommit, FactDecoder } from './facts.ts';
+import type { ProjectionObserver } from './observer.ts';
 import type { ProjectionSettings } from './settings.ts';
-import type { AroundCommit } from './telemetry.ts';
 import type { View } from './view.ts';
 
 /** The views that a commit of that aggregate concerns. */
@@ -72,14 +72,11 @@ export function createReader(deps: {
   decode: FactDecoder;
   runtime: Runtime;
   settings: ProjectionSettings;
-  /** Told of each commit that a view is handed; for metrics. */
-  applied?: ((view: string) => void) | undefined;
-  /** Around each commit near the log's end, for traces; older ones belong to traces that nobody looks at any more. */
-  around?: AroundCommit | undefined;
+  observer?: ProjectionObserver | undefined;
 }): Reader {
-  const { log, decode, runtime, settings, applied, around } = deps;
-  const catchingUp: Telemetry = { applied, around: undefined };
-  const atTheEnd: Telemetry = { applied, around };
+  const { log, decode, runtime, settings, observer } = deps;
+  // What lies far behind belongs to traces that nobody looks at any more.
+  const { aroundCommit: _, ...catchingUp } = observer ?? {};
   const feeds = new Set<Feed>();
   let head = 0;
 
@@ -123,7 +120,7 @@ export function createReader(deps: {
 
   /** True when the scan has done its part: it was ended, or another one goes on for it. */
   const take = (feed: Feed, batch: LogBatch): boolean => {
-    deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : atTheEnd);
+    deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : observer);
     head = Math.max(head, feed.position + batch.pending);
     return feed.controller.signal.aborted || merge(feed);
   };
@@ -168,21 +165,21 @@ export function createReader(deps: {
   };
 }
 
-interface Telemetry {
-  readonly applied: ((view: string) => void) | undefined;
-  readonly around: AroundCommit | undefined;
-}
-
 /** Hands a batch to the views of a scan. A commit that was handed out before is skipped. */
-function deliver(feed: Feed, batch: LogBatch, decode: FactDecoder, { applied, around }: Telemetry): void {
+function deliver(
+  feed: Feed,
+  batch: LogBatch,
+  decode: FactDecoder,
+  { applied, aroundCommit }: ProjectionObserver = {},
+): void {
   feed.routes ??= createRoutes(feed.views);
   for (const commit of batch.commits) {
     if (commit.position <= feed.position) continue;
     feed.position = commit.position;
     const views = feed.routes(commit.stream);
     if (views.length === 0) continue;
-    if (around === undefined) deliverCommit(views, commit, decode);
-    else around(commit, views, () => deliverCommit(views, commit, decode));
+    if (aroundCommit === undefined) deliverCommit(views, commit, decode);
+    else aroundCommit({ commit, views }, () => deliverCommit(views, commit, decode));
     if (applied !== undefined) for (const { projection } of views) applied(projection.name);
   }
   for (const view of feed.views) view.reached(feed.position, batch.pending === 0);

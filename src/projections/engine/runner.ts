@@ -8,7 +8,7 @@ import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import type { Sharing } from './members.ts';
 import { type Projection, versionOf } from './projection.ts';
 import type { ViewStatus } from './reading.ts';
-import { buildNewBucket, dropSpare, traceRebuild } from './rebuild/new-bucket.ts';
+import { dropSpare, observedNewBucket } from './rebuild/new-bucket.ts';
 
 /** Keeps one projection running on whichever bucket its alias names. */
 export interface Runner {
@@ -79,9 +79,8 @@ export function startRunner(
     const builders = await sharing?.groupsOf(projection.name, 1);
     if (builders?.has(0) === false) return;
     const since = runtime.now();
-    const built = await traceRebuild(projection.name, (observer) =>
-      buildNewBucket(deps, projection, found, { resume: true, signal: stopped, ...observer }),
-    );
+    const options = { resume: true, signal: stopped };
+    const built = await observedNewBucket(deps, projection, found, options);
     if (stopped.aborted) return;
     await look();
     if (built.switched) {

@@ -3,12 +3,12 @@ import { type Buckets, createAliases } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';
 import type { Sharing } from './members.ts';
+import type { ProjectionObserver } from './observer.ts';
 import type { Projection } from './projection.ts';
 import { createReader } from './reader.ts';
 import type { ViewStatus } from './reading.ts';
 import { startRunner } from './runner.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
-import type { AroundCommit } from './telemetry.ts';
 
 /** The views that run in this process. */
 export interface Projections {
@@ -44,21 +44,19 @@ export function startProjections(deps: {
   settings?: Partial<ProjectionSettings>;
   sharing?: Sharing;
   onError?: (view: string, error: unknown) => void;
-  /** Told of each commit that a view is handed; for metrics. */
-  applied?: (view: string) => void;
-  around?: AroundCommit | undefined;
+  observer?: ProjectionObserver | undefined;
 }): Projections {
-  const { log, buckets, projections, runtime } = deps;
+  const { log, buckets, projections, runtime, observer } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const decode = createFactDecoder(projections.flatMap((projection) => projection.sources));
-  const reader = createReader({ log, decode, runtime, settings, applied: deps.applied, around: deps.around });
+  const reader = createReader({ log, decode, runtime, settings, observer });
   const aliases = createAliases(buckets, settings.prefix);
   const failures = new Map<string, unknown>();
   const onError = (view: string, error: unknown) => {
     failures.set(view, error);
     deps.onError?.(view, error);
   };
-  const engine = { log, buckets, aliases, decode, runtime, settings, reader, onError };
+  const engine = { log, buckets, aliases, decode, runtime, settings, reader, observer, onError };
   const { sharing } = deps;
   const runners = projections.map((projection) => startRunner({ ...engine, sharing }, projection));
   const status = () => runners.map((runner) => runner.status());

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
-import type { RebuildProgress } from '../../../src/projections/engine/rebuild/new-bucket.ts';
+import type { RebuildProgress } from '../../../src/projections/engine/observer.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createReadModels } from '../../support/read-models.ts';

@@ -1,18 +1,11 @@
-import { trace } from '@opentelemetry/api';
-import {
-  ATTRIBUTES,
-  type Bucket,
-  endFailed,
-  INSTRUMENTATION,
-  type Runtime,
-} from '../../../eventstore/index.ts';
-
+import type { Bucket, Runtime } from '../../../eventstore/index.ts';
 import { type Alias, bucketName, bucketsOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
 import { type GroupCount, groupCountOf } from '../groups.ts';
 import { allOf, type KeptGroups, keepGroups } from '../kept-groups.ts';
+import type { RebuildProgress } from '../observer.ts';
 import { type Projection, versionOf } from '../projection.ts';
 
 /** The name that no bucket of the view has had yet. */
@@ -92,17 +85,6 @@ export async function dropSpare(
 async function sleepUntil(runtime: Runtime, time: number): Promise<void> {
   const left = time - runtime.now();
   if (left > 0) await runtime.sleep(left);
-}
-
-/** How far a bucket that is being filled has come. */
-export interface RebuildProgress {
-  readonly view: string;
-  /** Commits of the log that are taken in. */
-  readonly applied: number;
-  /** Commits in the log. */
-  readonly total: number;
-  readonly eventsPerSecond: number;
-  readonly etaSeconds: number;
 }
 
 export interface NewBucketOptions {
@@ -203,38 +185,21 @@ async function caughtUp(
   }
 }
 
-/** Told what a rebuild does. */
-interface RebuildObserver {
-  readonly onProgress: (progress: RebuildProgress) => void;
-}
-
-/** A span of its own trace for the filling of a bucket, with how much of the log went through it. */
-export async function traceRebuild<T extends { readonly bucket: string; readonly switched: boolean }>(
-  view: string,
-  run: (observer: RebuildObserver) => Promise<T>,
-): Promise<T> {
-  const span = trace.getTracer(INSTRUMENTATION).startSpan(`rebuild ${view}`, { root: true });
+/** As `buildNewBucket`, with the observer looking on. */
+export async function observedNewBucket(
+  deps: EngineDeps,
+  projection: Projection,
+  live: LiveAlias | undefined,
+  options: NewBucketOptions,
+): Promise<{ bucket: string; switched: boolean }> {
+  const { observer } = deps;
+  if (observer?.aroundRebuild === undefined) return buildNewBucket(deps, projection, live, options);
   let last: RebuildProgress | undefined;
   const onProgress = (progress: RebuildProgress): void => {
     last = progress;
+    options.onProgress?.(progress);
   };
-  const counts = () => ({
-    [ATTRIBUTES.view]: view,
-    'jetledger.rebuild.position': last?.applied ?? 0,
-    'jetledger.rebuild.head': last?.total ?? 0,
-    'jetledger.rebuild.events_per_second': Math.round(last?.eventsPerSecond ?? 0),
-  });
-  try {
-    const result = await run({ onProgress });
-    span.setAttributes({
-      ...counts(),
-      'jetledger.rebuild.bucket': result.bucket,
-      'jetledger.rebuild.switched': result.switched,
-    });
-    span.end();
-    return result;
-  } catch (error) {
-    endFailed(span, error, counts());
-    throw error;
-  }
+  return observer.aroundRebuild({ view: projection.name, progress: () => last }, () =>
+    buildNewBucket(deps, projection, live, { ...options, onProgress }),
+  );
 }

@@ -12,11 +12,12 @@ import type { EngineDeps } from '../engine.ts';
 import { FoldFailure, RebuildRefused, UnappliedEvent } from '../errors.ts';
 import { createFactDecoder } from '../facts.ts';
 import { groupCountOf } from '../groups.ts';
+import type { ProjectionObserver, RebuildProgress } from '../observer.ts';
 import { type Projection, versionOf } from '../projection.ts';
 import { createReader } from '../reader.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from '../settings.ts';
 import { type Comparison, compareBuckets, type Difference } from './difference.ts';
-import { buildNewBucket, dropSpare, type RebuildProgress, traceRebuild } from './new-bucket.ts';
+import { buildNewBucket, dropSpare, observedNewBucket } from './new-bucket.ts';
 import { type StartFrom, seedFrom } from './start-from.ts';
 
 /** How often a throttled scan hands something on. */
@@ -62,6 +63,7 @@ export interface RebuildDeps {
   readonly runtime: Runtime;
   /** `groups` must be what the running service has. */
   readonly settings?: Partial<ProjectionSettings>;
+  readonly observer?: ProjectionObserver | undefined;
 }
 
 export interface RebuildOptions {
@@ -107,19 +109,14 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
       comparison = await compareBuckets(before, after, { runtime, onDifference, signal });
     };
     const seed = from && (await seedFrom(engine, projection, live, from, signal));
-    const { bucket, switched } = await traceRebuild(projection.name, ({ onProgress }) =>
-      buildNewBucket(engine, projection, live, {
-        resume,
-        onProgress: (progress) => {
-          onProgress(progress);
-          deps.onProgress?.(progress);
-        },
-        signal,
-        seed,
-        compare: onDifference && compare,
-        feedMs: FEED_LOOKS * engine.settings.resolveMs,
-      }),
-    );
+    const { bucket, switched } = await observedNewBucket(engine, projection, live, {
+      resume,
+      onProgress: deps.onProgress,
+      signal,
+      seed,
+      compare: onDifference && compare,
+      feedMs: FEED_LOOKS * engine.settings.resolveMs,
+    });
     const keep = new Set([bucket, live?.alias.bucket]);
     const dropped = switched ? await dropSpare(engine, projection, keep, started) : [];
     return { bucket, switched, dropped, ...(comparison && { comparison }) };
@@ -152,14 +149,14 @@ export async function withEngine<T>(
   deps: RebuildDeps & Pick<RebuildOptions, 'commitsPerSecond'>,
   work: (engine: EngineDeps) => Promise<T>,
 ): Promise<T> {
-  const { buckets, projection, runtime, commitsPerSecond } = deps;
+  const { buckets, projection, runtime, commitsPerSecond, observer } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const log = commitsPerSecond === undefined ? deps.log : throttled(deps.log, runtime, commitsPerSecond);
   const aliases = createAliases(buckets, settings.prefix);
   const decode = createFactDecoder(projection.sources);
   const reader = createReader({ log, decode, runtime, settings });
   try {
-    return await work({ log, buckets, aliases, decode, runtime, settings, reader });
+    return await work({ log, buckets, aliases, decode, runtime, settings, reader, observer });
   } finally {
     reader.stop();
   }

@@ -1,0 +1,40 @@
+import type { Around, RecordedCommit } from '../../eventstore/index.ts';
+
+/** A commit that is handed to views. */
+export interface Handed {
+  readonly commit: RecordedCommit;
+  readonly views: readonly { readonly projection: { readonly name: string } }[];
+}
+
+/** How far a bucket that is being filled has come. */
+export interface RebuildProgress {
+  readonly view: string;
+  /** Commits of the log that are taken in. */
+  readonly applied: number;
+  /** Commits in the log. */
+  readonly total: number;
+  readonly eventsPerSecond: number;
+  readonly etaSeconds: number;
+}
+
+/** The filling of a view's new bucket. */
+export interface Rebuild {
+  readonly view: string;
+  /** Undefined until it has begun. */
+  readonly progress: () => RebuildProgress | undefined;
+}
+
+/**
+ * Told what the views do, for metrics and traces. A plain object of functions, each of which may be absent and costs
+ * nothing then. None may throw or wait.
+ */
+export interface ProjectionObserver {
+  /**
+   * Around each commit near the log's end; older ones belong to traces that nobody looks at any more. Calls `run`
+   * before it returns.
+   */
+  aroundCommit?(handed: Handed, run: (handed: Handed) => void): void;
+  /** A view was handed a commit. */
+  applied?(view: string): void;
+  readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
+}
