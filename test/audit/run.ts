@@ -51,7 +51,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditResult> {
   const folder = await mkdtemp(join(tmpdir(), 'jetledger-audit-'));
   const progress = options.onProgress ?? (() => undefined);
   await using topology = await startTopology(options.topology);
-  const writers = startWriters({
+  const writers = await startWriters({
     count: options.writers,
     urls: topology.proxied,
     seed: options.seed,

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { testProgram } from '../support/service-build.ts';
 import type { Breakage, GroupCommit } from './open-log.ts';
 import type { Load } from './writer.ts';
 import type { WriterProcessOptions } from './writer-process.ts';
@@ -37,10 +37,11 @@ interface Running {
   readonly gone: Promise<void>;
 }
 
-const SCRIPT = fileURLToPath(new URL('./writer-process.ts', import.meta.url));
+const SCRIPT = new URL('./writer-process.ts', import.meta.url);
 
 /** Starts the writers. They end with this process at the latest. */
-export function startWriters(options: WritersOptions): Writers {
+export async function startWriters(options: WritersOptions): Promise<Writers> {
+  const program = await testProgram(SCRIPT);
   const histories: string[] = [];
   const wrongSnapshots: string[] = [];
   const running: Running[] = [];
@@ -61,7 +62,7 @@ export function startWriters(options: WritersOptions): Writers {
       history,
       predecessor,
     };
-    const child = fork(SCRIPT, [JSON.stringify(given)], { execArgv: ['--import', 'tsx'] });
+    const child = fork(program, [JSON.stringify(given)], { execArgv: [] });
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     child.on('message', (message: 'ready' | { readonly wrongSnapshot: string }) => {
       if (message !== 'ready') wrongSnapshots.push(`${name}: ${message.wrongSnapshot}`);

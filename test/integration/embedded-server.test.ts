@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -23,8 +22,9 @@ import {
 } from '../../src/platform/nats-server/errors.ts';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
 import { startTestServer, testServerBinary } from '../support/nats-server.ts';
+import { testProgram } from '../support/service-build.ts';
 
-const CHILD = fileURLToPath(new URL('../support/embedded-server-child.ts', import.meta.url));
+const CHILD = new URL('../support/embedded-server-child.ts', import.meta.url);
 const BOUND_MS = 15_000;
 
 let dataDir: string;
@@ -54,7 +54,7 @@ async function start(options: Partial<EmbeddedServerOptions> = {}) {
 
 /** Starts a process that starts a server, and waits until it says that the server is ready. */
 async function startChild() {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, dataDir], {
+  const child = spawn(process.execPath, [await testProgram(CHILD), dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
   });

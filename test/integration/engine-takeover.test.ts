@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createControl } from '../../src/processes/engine/control.ts';
@@ -10,9 +9,10 @@ import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { testProgram } from '../support/service-build.ts';
 import { until } from '../support/until.ts';
 
-const WORKER = fileURLToPath(new URL('../support/engine-worker-process.ts', import.meta.url));
+const WORKER = new URL('../support/engine-worker-process.ts', import.meta.url);
 /** Generous: a dead instance is replaced within 10 s where the machine has time for it (engine.test.ts, by a clock of its own). */
 const TAKEOVER_MS = 40_000;
 const TIMEOUT_MS = 90_000;
@@ -47,7 +47,7 @@ async function startInstance(instance: string, consumerOf: (handle: LogHandle) =
 
 /** A worker in a process of its own that already holds the first of two commits of the counter `x`. */
 async function startHoldingWorker(): Promise<{ worker: ChildProcess; positions: number[]; heard: string[] }> {
-  const worker = fork(WORKER, [server.url], { execArgv: ['--import', 'tsx'] });
+  const worker = fork(await testProgram(WORKER), [server.url], { execArgv: [] });
   closing.push(async () => {
     if (worker.exitCode !== null || worker.signalCode !== null) return;
     worker.kill('SIGKILL');

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
@@ -8,19 +7,20 @@ import { readLowest } from '../../src/projections/engine/checkpoint.ts';
 import { isRowKey } from '../../src/projections/engine/projection.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
+import { testProgram } from '../support/service-build.ts';
 import { until } from '../support/until.ts';
 import { differingKeys, liveBucket, plainFold, readAll, readRows } from './projections-fold.ts';
 import { startLoad } from './projections-load.ts';
 import { wideOrders } from './projections-shared-view.ts';
 
-const WORKER = fileURLToPath(new URL('projections-shared-worker.ts', import.meta.url));
+const WORKER = new URL('projections-shared-worker.ts', import.meta.url);
 const GROUPS = wideOrders.groups;
 /** From the death of an instance until its groups are at work again, whoever has them. */
 const TAKEOVER_MS = 10_000;
 
 /** An instance in a process of its own. */
-function startInstance(url: string) {
-  const child: ChildProcess = fork(WORKER, [url], { execArgv: ['--import', 'tsx'] });
+async function startInstance(url: string) {
+  const child: ChildProcess = fork(await testProgram(WORKER), [url], { execArgv: [] });
   let owned = 0;
   child.on('message', (groups) => {
     owned = Number(groups);
@@ -47,9 +47,9 @@ it('three processes divide the groups; when one is killed the others take over, 
     timeoutMs: 2_000,
     announceLosses: false,
   });
-  await using one = startInstance(server.url);
-  await using two = startInstance(server.url);
-  await using three = startInstance(server.url);
+  await using one = await startInstance(server.url);
+  await using two = await startInstance(server.url);
+  await using three = await startInstance(server.url);
   const instances = [one, two, three];
   const divided = () => instances.reduce((sum, { owned }) => sum + owned(), 0) === GROUPS;
   await until(

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { testProgram } from '../support/service-build.ts';
 import type { WorkerOrders } from './worker-process.ts';
 
 /** Worker processes, each replaced when it dies. */
@@ -11,10 +11,11 @@ export interface Pool extends AsyncDisposable {
   readonly problems: readonly string[];
 }
 
-const WORKER = fileURLToPath(new URL('worker-process.ts', import.meta.url));
+const WORKER = new URL('worker-process.ts', import.meta.url);
 
 /** Keeps so many workers at work, and one more ready to step in at once. */
-export function startPool(size: number, orders: WorkerOrders): Pool {
+export async function startPool(size: number, orders: WorkerOrders): Promise<Pool> {
+  const program = await testProgram(WORKER);
   const waiting: ChildProcess[] = [];
   const working = new Set<ChildProcess>();
   const all = new Set<ChildProcess>();
@@ -31,7 +32,7 @@ export function startPool(size: number, orders: WorkerOrders): Pool {
     }
   };
   const spawn = (): void => {
-    const child = fork(WORKER, [JSON.stringify(orders)], { execArgv: ['--import', 'tsx'] });
+    const child = fork(program, [JSON.stringify(orders)], { execArgv: [] });
     all.add(child);
     child.once('message', () => {
       waiting.push(child);

@@ -69,7 +69,7 @@ export async function runKillSteps(options: KillOptions): Promise<KillReport> {
   const shop = createShop(truth.log, isToldOn(truth), REST_MS);
   const reached = async (): Promise<Set<string>> => new Set(await readdir(folder));
   try {
-    await using pool = startPool(options.workers, { url: server.url, folder, points: tried });
+    await using pool = await startPool(options.workers, { url: server.url, folder, points: tried });
     const progress = setInterval(() => {
       options.onProgress?.(`${pool.deaths} of ${tried.length} workers killed`);
     }, PROGRESS_MS);

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { access, cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,13 +17,23 @@ let built: Promise<string> | undefined;
  * files; only translated (2 s), since the types are checked elsewhere. Nothing of the project's `dist` or data is touched.
  * @returns the path of its `jetledger.js`
  */
-export function serviceBuild(): Promise<string> {
+export async function serviceBuild(): Promise<string> {
   built ??= build();
-  return built;
+  return join(await built, 'dist/cli/jetledger.js');
+}
+
+/**
+ * The translation of a file of `test` that tests start as a process of its own, beside the service's.
+ * @param source as `new URL('name.ts', import.meta.url)`
+ */
+export async function testProgram(source: URL): Promise<string> {
+  built ??= build();
+  return join(await built, relative(ROOT, fileURLToPath(source)).replace(/\.ts$/, '.js'));
 }
 
 async function build(): Promise<string> {
   const sources = await readFiles('src', '.ts');
+  const programs = (await readFiles('test', '.ts')).filter(([path]) => !path.endsWith('.test.ts'));
   const shared = [
     ...(await readFiles('configs', '.yaml')),
     ...(await readFiles(PAGE, '')),
@@ -31,22 +41,25 @@ async function build(): Promise<string> {
   ];
   const settings = await readFile(join(ROOT, 'tsconfig.json'), 'utf8');
   const digest = createHash('sha256')
-    .update(JSON.stringify([settings, sources, shared]))
+    .update(JSON.stringify([settings, sources, programs, shared]))
     .digest('hex')
     .slice(0, 16);
   const target = join(BUILDS, digest);
-  const program = join(target, 'dist/cli/jetledger.js');
-  if (await exists(program)) return program;
+  if (await exists(target)) return target;
   await removeUnused();
   const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
   await translate(sources, join(draft, 'dist'));
+  await translate(programs, join(draft, 'test'));
+  // What they import as `src` is the service's own code, and the server program is the one that was fetched.
+  await symlink('dist', join(draft, 'src'));
+  await symlink(join(ROOT, '.jetledger'), join(draft, '.jetledger'));
   // Copies, as the sources are: what runs for minutes starts again what it started.
   for (const name of ['package.json', 'configs'])
     await cp(join(ROOT, name), join(draft, name), { recursive: true });
   await cp(join(ROOT, PAGE), join(draft, PAGE.replace('src', 'dist')), { recursive: true });
   // Whole or not at all: of two that build at once, one is taken.
   await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
-  return program;
+  return target;
 }
 
 async function readFiles(folder: string, ending: string): Promise<[path: string, text: string][]> {
