@@ -9,6 +9,8 @@ export interface Finding<Scenario> {
 export interface Search<Scenario> {
   readonly firstSeed: number;
   readonly schedules: number;
+  /** A seed that is known to find something; tried before the others, which still are when it finds nothing. */
+  readonly known?: number | undefined;
   readonly scenarioOf: (seed: number) => Scenario;
   /** Runs one schedule; returns what it violated. */
   readonly run: (seed: number, scenario: Scenario) => Promise<readonly string[]>;
@@ -20,13 +22,22 @@ export interface Search<Scenario> {
 export async function findViolation<Scenario>(
   search: Search<Scenario>,
 ): Promise<Finding<Scenario> | undefined> {
-  const { firstSeed, schedules, scenarioOf, run } = search;
-  for (let seed = firstSeed; seed < firstSeed + schedules; seed++) {
+  const { scenarioOf, run } = search;
+  for (const seed of seedsOf(search)) {
     const scenario = scenarioOf(seed);
     const violations = await run(seed, scenario);
     if (violations.length > 0) return shrink(search, { seed, scenario, violations });
   }
   return undefined;
+}
+
+function* seedsOf({
+  firstSeed,
+  schedules,
+  known,
+}: Omit<Search<never>, 'scenarioOf' | 'run' | 'smaller'>): Iterable<number> {
+  if (known !== undefined) yield known;
+  for (let seed = firstSeed; seed < firstSeed + schedules; seed++) yield seed;
 }
 
 async function shrink<Scenario>(
