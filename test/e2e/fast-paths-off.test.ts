@@ -1,8 +1,9 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { startTestServer } from '../support/nats-server.ts';
-import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
+import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { must } from './client.ts';
 import { openShop, showShop } from './shop.ts';
@@ -39,7 +40,7 @@ it('a service without any fast path confirms an order and shows it', async () =>
   await using server = await startTestServer();
   await using data = await createDataDir();
   const variables = { ...data.variables, ...OFF, NATS_URL: server.url };
-  await runCommand(['topology', 'apply'], variables);
+  await applyTopology(variables);
   const traffic = await listen(server.url);
   await using service = await startService(variables);
   const shop = await openShop(service.url, 'plain');

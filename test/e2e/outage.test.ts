@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
-import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
+import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { placeOrders } from './load.ts';
@@ -30,7 +31,7 @@ it.each(outages)(
     await using server = await startTestServer();
     await using data = await createDataDir();
     const variables = { ...data.variables, ...STILL_ORDERS, NATS_URL: server.url };
-    await runCommand(['topology', 'apply'], variables);
+    await applyTopology(variables);
     await using service = await startService(variables);
     const { url } = service;
     const shop = await openShop(url, 'outage');

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import {
   createDataDir,
   type DataDir,
-  runCommand,
   type ServiceProcess,
   startService,
   stopService,
@@ -39,7 +39,7 @@ beforeAll(async () => {
     JETLEDGER_PROJECTIONS__SHARED: 'true',
     JETLEDGER_PROJECTIONS__GROUPS: '4',
   };
-  await runCommand(['topology', 'apply'], variables);
+  await applyTopology(variables);
   // Two share the views.
   const roles = ['api', 'projections', 'processes', 'projections'];
   [api, views, processes] = (await Promise.all(roles.map(start))) as [typeof api, typeof api, typeof api];

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { createDataDir, type DataDir, runCommand, startService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
@@ -32,7 +33,7 @@ beforeAll(async () => {
   server = await startTestServer({ extraConfig: { authorization: { token } } });
   data = await createDataDir();
   variables = { ...data.variables, ...settings, NATS_URL: server.url };
-  expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0 });
+  await applyTopology(variables);
 });
 afterAll(async () => {
   await server?.stop();

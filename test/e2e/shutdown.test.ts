@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { startLoadBalancer } from '../support/load-balancer.ts';
 import { startTestServer } from '../support/nats-server.ts';
-import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
+import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { openSse } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
@@ -23,7 +24,7 @@ async function openWorld() {
     JETLEDGER_SERVICE__SHUTDOWN_TIMEOUT_MS: String(DEADLINE_MS),
     JETLEDGER_LOGGING__LEVEL: 'debug',
   };
-  await runCommand(['topology', 'apply'], variables);
+  await applyTopology(variables);
   return {
     server,
     variables,
@@ -45,7 +46,7 @@ describe.concurrent('a service that is stopped', () => {
     const shop = await openShop(balancer.url, 'balanced');
     await stockUp(balancer.url, shop);
     const stream = await openSse(`${first.url}/v1/orders/stream?user=${shop.userId}`);
-    const load = placeOrders(() => balancer.url, shop, { callers: 3, paceMs: 5 });
+    const load = placeOrders(() => balancer.url, shop, { callers: 3, paceMs: 20 });
     const flow = (): Promise<void> => {
       const before = load.accepted();
       return until('orders flow', () => load.accepted() >= before + 20);
@@ -102,7 +103,7 @@ describe.concurrent('a service that is stopped', () => {
     await using service = await startService(variables);
     const shop = await openShop(service.url, 'hanging');
     const stream = await openSse(`${service.url}/v1/orders/stream?user=${shop.userId}`);
-    const load = placeOrders(() => service.url, shop, { callers: 2 });
+    const load = placeOrders(() => service.url, shop, { callers: 2, paceMs: 20 });
     await until('a request was answered', () => load.all().length > 0);
     server.signal('SIGSTOP');
     service.signal('SIGTERM');

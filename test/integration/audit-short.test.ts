@@ -6,7 +6,7 @@ import { type AuditOptions, type AuditResult, runAudit } from '../audit/run.ts';
 const audit = (options: Omit<AuditOptions, 'seed' | 'writers'>): Promise<AuditResult> =>
   runAudit({ ...options, seed: 20_260, writers: 3 });
 
-describe('the event store, audited while it is tortured', () => {
+describe.concurrent('the event store, audited while it is tortured', () => {
   it('keeps every promise on one server', { timeout: 120_000 }, async () => {
     const { report, faults } = await audit({
       topology: 'r1',

@@ -22,7 +22,7 @@ async function auditBroken(broken: Breakage, faults: readonly string[]): Promise
   return report;
 }
 
-describe('the audit itself', () => {
+describe.concurrent('the audit itself', () => {
   it('reports decisions on stale states when commits are stored without their expectation', {
     timeout: 90_000,
   }, async () => {

@@ -10,16 +10,11 @@ import { paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';
 import { runSoak } from '../soak/run.ts';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { inspectOrders } from '../support/order-invariants.ts';
-import {
-  createDataDir,
-  type DataDir,
-  runCommand,
-  startService,
-  stopService,
-} from '../support/service-process.ts';
+import { createDataDir, type DataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 
 const TIMEOUT_MS = 150_000;
@@ -35,7 +30,7 @@ async function topology(server: TestServer, data: DataDir, more: Readonly<Record
     JETLEDGER_LOG__DURABILITY: 'none',
     JETLEDGER_USERS__EMAIL_KEY: 'c3'.repeat(32),
   };
-  expect(await runCommand(['topology', 'apply'], variables, WAIT_MS)).toMatchObject({ code: 0 });
+  await applyTopology(variables);
   return variables;
 }
 

@@ -5,15 +5,10 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { views as allProjections } from '../../src/service/shop.ts';
 import { createPrng, type Prng } from '../../src/testing/world.ts';
+import { applyTopology } from '../support/cli-in-process.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
-import {
-  createDataDir,
-  type Running,
-  runCommand,
-  startCommand,
-  type Variables,
-} from '../support/service-process.ts';
+import { createDataDir, type Running, startCommand, type Variables } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import {
   differingKeys,
@@ -96,7 +91,7 @@ it.each([20_260_115, 4_711])(
       JETLEDGER_SERVICE__ROLES: 'api,projections',
       JETLEDGER_PROJECTIONS__CHECKPOINT_INTERVAL_MS: '30',
     };
-    expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
+    await applyTopology(variables);
     await using opened = await openTestLog(server.url);
     const { log, requests } = opened;
     const buckets = createNatsBuckets({

@@ -1,4 +1,5 @@
 import type { Command } from '../../src/cli/command.ts';
+import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type TestServer, testServerBinary } from './nats-server.ts';
 import type { Variables } from './service-process.ts';
@@ -23,9 +24,19 @@ export async function runInProcess(
     NATS_URL: server.url,
     JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl,
     JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
-    JETLEDGER_NATS__EMBEDDED__BINARY: (await testServerBinary()).path,
     ...variables,
   };
+  return run(command, args, env);
+}
+
+/** Does to the server of these variables what `jetledger topology apply` does, for tests of what comes after it. */
+export async function applyTopology(variables: Variables): Promise<void> {
+  const { code, text } = await run(topologyCommand, ['apply'], variables);
+  if (code !== 0) throw new Error(text);
+}
+
+async function run(command: Command, args: readonly string[], variables: Variables): Promise<RanInProcess> {
+  const env = { JETLEDGER_NATS__EMBEDDED__BINARY: (await testServerBinary()).path, ...variables };
   const lines: string[] = [];
   const code = await command.run(args, {
     config: (given = {}) => loadConfig({ env: { ...env, ...given }, dir: configDir(env) }),

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it, test } from 'vitest';
-import { CATALOGUE, OVERVIEW } from '../../../src/cli/catalogue.ts';
+import { CATALOGUE, helpOf, OVERVIEW } from '../../../src/cli/catalogue.ts';
 import { cliReference } from '../../support/cli-reference.ts';
 
 const source = (name: string): Promise<string> =>
@@ -26,6 +26,7 @@ describe('the command line', () => {
       const command = await entry.load();
       expect([command.name, command.summary]).toEqual([entry.name, entry.summary]);
       expect(command.help).toMatch(/^Examples?:\n( {2}.*jetledger.*\n?)+/m);
+      expect(helpOf(command)).toMatch(new RegExp(`^Usage: jetledger ${entry.name}[^]*Examples?:`));
       expect(OVERVIEW).toContain(`  ${entry.name}`);
       for (const line of command.help.split('\n')) expect(line.length).toBeLessThanOrEqual(121);
     },
