@@ -31,6 +31,10 @@ cluster: $(BUILT) ## Start three NATS servers and three services, on ports 3000 
 test: setup ## Run all tests (TEST="path or name" runs some of them)
 	@exec $(NPM_RUN) test -- $(TEST)
 
+.PHONY: quick
+quick: setup ## Run the tests that need no server, within a minute: unit, property, contract in memory, architecture
+	@exec $(NPM_RUN) quick
+
 .PHONY: check
 check: setup ## Every check of the CI but the tests: types, lint, imports, dead code, protos, texts
 	@exec .ci/run checks
