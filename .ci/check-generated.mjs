@@ -18,7 +18,7 @@ function buf(cwd, ...args) {
 /** Paths of all files below a folder, relative to it. */
 function filesOf(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && entry.name !== 'README.md')
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
 }
 

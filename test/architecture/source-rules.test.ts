@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAX_LINES = 500;
+const MAX_FILES = 22;
 /** The doors of the kernel: the only files that pass on what others define. */
 const DOORS = /^src\/(eventstore|projections\/engine|processes\/engine)\/index\.ts$/;
 const ENVIRONMENT = 'src/platform/config/environment.ts';
@@ -66,6 +67,35 @@ const sendsItself = ({ file, text }: Source): string | undefined => {
 };
 
 const planted = (text: string, file = 'src/app/planted.ts'): readonly Source[] => [{ file, text }];
+
+/** The folders of src, but for those inside of what is generated. */
+const folders = [
+  'src',
+  ...readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)).split(sep).join('/')),
+].filter((folder) => folder !== 'src' && !folder.startsWith('src/gen/'));
+
+describe('a folder of src', () => {
+  test.each(folders)(
+    '%s says in three lines what belongs there, what does not, and who may import it',
+    (folder) => {
+      const lines = readFileSync(join(ROOT, folder, 'README.md'), 'utf8')
+        .trimEnd()
+        .split('\n');
+      expect(lines.map((line) => line.slice(0, line.indexOf(':')))).toEqual([
+        'Here belongs',
+        'Not here',
+        'Who may import it',
+      ]);
+    },
+  );
+
+  test.each(folders)('%s holds few enough files to be looked through', (folder) => {
+    const files = sources.filter(({ file }) => file.slice(0, file.lastIndexOf('/')) === folder);
+    expect(files.length).toBeLessThanOrEqual(MAX_FILES);
+  });
+});
 
 describe('a source file', () => {
   test('is found at all', () => {
