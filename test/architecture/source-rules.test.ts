@@ -2,12 +2,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { CATALOGUE } from '../../src/cli/catalogue.ts';
+import { categories, reactions, timers, views } from '../../src/service/shop.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAX_LINES = 500;
 const MAX_FILES = 22;
 /** The doors of the kernel: the only files that pass on what others define. */
 const DOORS = /^src\/(eventstore|projections\/engine|processes\/engine)\/index\.ts$/;
+const KERNEL = /^src\/(eventstore|projections\/engine|processes\/engine)\//;
 const ENVIRONMENT = 'src/platform/config/environment.ts';
 
 interface Source {
@@ -64,6 +67,30 @@ const sendsItself = ({ file, text }: Source): string | undefined => {
   const answers = /\.\s*respond\s*\(/.test(text);
   const manages = /\bjetstreamManager\s*\(/.test(text);
   return asked.length > 0 || answers || manages ? 'sends past the one file that sends' : undefined;
+};
+
+/** What the one list names, so that a new aggregate, view, reaction or timer is looked for, too. */
+const SHOP_NAMES = [
+  ...categories,
+  ...[...views, ...reactions].map(({ name }) => name),
+  ...timers.map(({ kind }) => kind),
+].join('|');
+const COMMANDS = CATALOGUE.map(({ name }) => name).join('|');
+/** Names as texts, identifiers such as `orderId`, words that only a shop has, attributes, and commands in hints. */
+const SHOP_WORDS: readonly RegExp[] = [
+  new RegExp(`(['"\`])(${SHOP_NAMES})\\1`),
+  new RegExp(`\\b(${categories.join('|')})[A-Z]\\w*`),
+  /\b(sku|customer|payment|checkout|notif(y|ication)|shipment|currency)\w*/i,
+  new RegExp(`\\bjetledger\\.(${SHOP_NAMES})\\b`),
+  new RegExp(`\\bjetledger (${COMMANDS})\\b`),
+];
+const COMMENTS = /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm;
+
+const speaksOfTheShop = ({ file, text }: Source): string | undefined => {
+  if (!KERNEL.test(file)) return undefined;
+  const code = text.replace(COMMENTS, '');
+  const [word] = SHOP_WORDS.flatMap((words) => words.exec(code)?.[0] ?? []);
+  return word === undefined ? undefined : `speaks of the shop: ${word}`;
 };
 
 const planted = (text: string, file = 'src/app/planted.ts'): readonly Source[] => [{ file, text }];
@@ -147,5 +174,34 @@ describe('a source file', () => {
   test('has no default export', () => {
     expect(offenders(sources, hasDefaultExport)).toEqual([]);
     expect(offenders(planted('export default 1;'), hasDefaultExport)).toHaveLength(1);
+  });
+
+  test('of the kernel does not speak of the shop', () => {
+    expect(offenders(sources, speaksOfTheShop)).toEqual([]);
+    expect(sources.filter(({ file }) => KERNEL.test(file)).length).toBeGreaterThan(50);
+    for (const code of [
+      "const category = 'order';",
+      "if (view === 'orders') return;",
+      "const consumer = 'stock-watch';",
+      "const kind = 'email-claim';",
+      'const { orderId } = event;',
+      'const meta = { sku };',
+      'function notifyCustomer() {}',
+      "span.setAttribute('jetledger.order.id', id);",
+      "throw new Error('Create it with: jetledger topology apply');",
+      'throw new Error(`Rebuild it: jetledger rebuild orders`);',
+    ]) {
+      for (const file of [
+        'src/eventstore/telemetry/planted.ts',
+        'src/projections/engine/planted.ts',
+        'src/processes/engine/planted.ts',
+      ]) {
+        expect(offenders(planted(code, file), speaksOfTheShop), code).toHaveLength(1);
+      }
+      expect(offenders(planted(code), speaksOfTheShop), code).toEqual([]);
+    }
+    const comment =
+      '/** The kind, for example `order`, made by jetledger topology. */\nconst a = 1; // of an orderId';
+    expect(offenders(planted(comment, 'src/eventstore/planted.ts'), speaksOfTheShop)).toEqual([]);
   });
 });
