@@ -124,10 +124,16 @@ async function writeCheck({ config, nats }: Sources): Promise<Check | undefined>
   return reasons.size === 0 ? { ok: true } : { ok: false, detail: [...reasons].join('; ') };
 }
 
-/** Only where NATS denied something. A snapshot that cannot be written costs time: no reason to send nobody here. */
+/**
+ * Only where NATS denied something a short while ago. Appends are asked for anew each time (`writeCheck`), and a snapshot
+ * that cannot be written costs time: no reason to send nobody here.
+ */
 function permissionCheck({ config, nats }: Sources): Checks {
-  const snapshots = `$KV.${config.log.prefix}_snapshots.`;
-  const denied = nats.requests.denials().filter(({ subject }) => !subject.startsWith(snapshots));
+  const { prefix } = config.log;
+  const passedOver = [`${prefix}.`, `$KV.${prefix}_snapshots.`];
+  const denied = nats.requests
+    .denials()
+    .filter(({ subject }) => !passedOver.some((start) => subject.startsWith(start)));
   const last = denied.at(-1);
   if (last === undefined) return {};
   const others = denied.length === 1 ? '' : ` And ${denied.length - 1} more.`;

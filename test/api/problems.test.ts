@@ -5,6 +5,7 @@ import {
   DeadlineExceeded,
   LogUnavailable,
   OutcomeUnknown,
+  PermissionDenied,
   QueueFull,
   UnknownEventType,
 } from '../../src/eventstore/errors.ts';
@@ -201,6 +202,10 @@ describe('faults of the infrastructure', () => {
   it.each([
     [new LogUnavailable('test'), 503, 'log/unavailable', '1'],
     [new OutcomeUnknown('jl.user.0.0.0.secret-id', 500), 503, 'log/outcome-unknown', '1'],
+    [
+      new PermissionDenied('publish', 'jl.user.0.0.0.secret-id', 'the user secret'),
+      ...([500, 'log/permission-denied', undefined] as const),
+    ],
     [new DeadlineExceeded('a command', 5), 503, 'command/deadline', '1'],
     [new QueueFull('user/a', 5), 503, 'command/queue-full', '1'],
     [new CommitTooLarge('jl.user.0.0.0.secret-id', 5, 4), 413, 'commit/too-large', undefined],

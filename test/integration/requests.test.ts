@@ -1,19 +1,30 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, type Msg } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
+import { PermissionDenied } from '../../src/eventstore/errors.ts';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { RequestFailure } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { WAYS_OF_REQUESTS, type WayOfRequests } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
+import { startSecuredServer } from '../support/secured-nats.ts';
 
 const options = { timeoutMs: 300 };
 const patient = { timeoutMs: 20_000 };
 
-async function connected(url: string, way: WayOfRequests) {
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-  const requests = WAYS_OF_REQUESTS[way](connection);
+async function connected(url: string, way: WayOfRequests, user?: string) {
+  const login = user === undefined ? {} : { user, pass: user };
+  const connection = await connect({
+    servers: url,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 50,
+    ...login,
+  });
+  const requests = WAYS_OF_REQUESTS[way](connection, { user });
   const close = async (): Promise<void> => {
     requests.close();
     await connection.close();
@@ -142,6 +153,56 @@ describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
     await close();
   });
 
+  it('that NATS denies fail at once and alone, with subject and user, and are remembered until one gets through', async () => {
+    const permissions = { publish: { deny: ['forbidden.>', '$KV.rows.forbidden'] } };
+    await using server = await startTestServer({
+      extraConfig: { authorization: { users: [{ user: 'weak', password: 'weak', permissions }] } },
+    });
+    const { connection, requests, close } = await connected(server.url, way, 'weak');
+    connection.subscribe('echo.>', { callback: (_error, msg) => void msg.respond(msg.data) });
+    const told: string[] = [];
+    requests.onDenied(({ subject }) => told.push(subject));
+    const denied = (subject: string) => ({ operation: 'publish', subject, user: 'weak', retryable: false });
+    const started = performance.now();
+    const subjects = ['echo.1', 'forbidden.a', 'echo.2', 'forbidden.b', 'forbidden.b', 'echo.3'];
+    const replies = await Promise.all(subjects.map((subject) => requests.request(subject, subject, patient)));
+    expect(replies.map((r) => r.failed ?? r.msg.string())).toMatchObject([
+      ...['echo.1', denied('forbidden.a'), 'echo.2', denied('forbidden.b'), denied('forbidden.b'), 'echo.3'],
+    ]);
+    expect(await requests.collect('forbidden.c', '', patient, () => true)).toMatchObject(
+      denied('forbidden.c'),
+    );
+    expect(requests.publish('forbidden.d', '')).toBeUndefined();
+    await expect.poll(() => told).toEqual(['a', 'b', 'b', 'c', 'd'].map((last) => `forbidden.${last}`));
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(requests.denials()).toMatchObject(['a', 'b', 'c', 'd'].map((last) => denied(`forbidden.${last}`)));
+    await close();
+  });
+
+  it('that NATS denies write no row, alone or anywhere in a batch', async () => {
+    const permissions = { publish: { deny: ['$KV.rows.forbidden'] } };
+    await using server = await startTestServer({
+      extraConfig: { authorization: { users: [{ user: 'weak', password: 'weak', permissions }] } },
+    });
+    const { connection, requests, close } = await connected(server.url, way, 'weak');
+    const kind = { replicas: 1, storage: 'file', persist: 'sync' } as const;
+    await ensureBucket(await jetstreamManager(connection), 'rows', kind);
+    const bucket = createNatsBucket({
+      ...{ requests, runtime: systemRuntime, name: 'rows', timeoutMs: 2_000 },
+      ...{ batches: true, announceLosses: false },
+    });
+    const row = (key: string) => ({ key, expectedRevision: 0, position: 1, value: new Uint8Array([1]) });
+    await expect(bucket.write(row('forbidden'))).rejects.toBeInstanceOf(PermissionDenied);
+    // By its own calls the client does not see that a message in the middle of a batch was denied.
+    for (const keys of way === 'lean'
+      ? ['forbidden,a,b', 'a,forbidden,b', 'a,b,forbidden']
+      : ['a,b,forbidden']) {
+      await expect(bucket.writeAll?.(keys.split(',').map(row))).rejects.toBeInstanceOf(PermissionDenied);
+    }
+    expect(await bucket.writeAll?.([row('a'), row('b')])).toMatchObject({ written: true });
+    await close();
+  });
+
   it('are given up when they are closed, and taken no more, also while the connection is still there', async () => {
     await using server = await startTestServer();
     const silence = await listener(server.url);
@@ -157,6 +218,93 @@ describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
     expect(silence.heard).toEqual(['1', '2', '3']);
     await connection.close();
     await silence.close();
+  });
+});
+
+/** A server whose users can be changed while it runs. */
+async function serverWithUsers(users: (weak: object) => object) {
+  const dir = await mkdtemp(join(tmpdir(), 'jetledger-users-'));
+  const write = (weak: object) => writeFile(join(dir, 'users.conf'), `users: ${JSON.stringify(users(weak))}`);
+  await write({});
+  await writeFile(
+    join(dir, 'server.conf'),
+    'http: $NATS_MONITOR\njetstream { store_dir: $NATS_STORE_DIR }\nauthorization { include users.conf }\n',
+  );
+  const secrets = { serverVariables: { NATS_MONITOR: '127.0.0.1:-1' } };
+  const server = await startSecuredServer('server.conf', secrets, { dir });
+  return {
+    url: server.url.replace('tls:', 'nats:'),
+    change: async (weak: object) => {
+      await write(weak);
+      await server.reload();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await server[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+describe('lean requests whose permissions change while they are under way', () => {
+  const usersWith = (permissions: object) => [
+    { user: 'weak', password: 'weak', permissions },
+    { user: 'other', password: 'other' },
+  ];
+
+  it('are not taken for denied because of another one on the same subject', async () => {
+    await using server = await serverWithUsers(usersWith);
+    const other = await connected(server.url, 'lean', 'other');
+    const heard: Msg[] = [];
+    other.connection.subscribe('slow', { callback: (_error, msg) => void heard.push(msg) });
+    await other.connection.flush();
+    const { requests, close } = await connected(server.url, 'lean', 'weak');
+    const outcomes: string[] = [];
+    const ask = (name: string) =>
+      void requests.request('slow', name, patient).then(({ failed }) => {
+        outcomes.push(`${name}: ${failed === undefined ? 'answered' : String(failed).slice(0, 16)}`);
+      });
+    ask('permitted');
+    await expect.poll(() => heard.length).toBe(1);
+    await server.change({ publish: { deny: ['slow'] } });
+    ask('denied');
+    await expect.poll(() => requests.denials().length).toBe(1);
+    expect(outcomes).toEqual([]);
+    heard[0]?.respond('yes');
+    await expect.poll(() => outcomes).toEqual(['permitted: answered', 'denied: PermissionDenied']);
+    await server.change({});
+    ask('granted');
+    await expect.poll(() => heard.length).toBe(2);
+    heard[1]?.respond('yes');
+    await expect.poll(() => outcomes.at(-1)).toBe('granted: answered');
+    expect(requests.denials()).toEqual([]);
+    await close();
+    await other.close();
+  });
+
+  it('go on once they may hear replies again, and are not sent before', async () => {
+    await using server = await serverWithUsers(usersWith);
+    const other = await connected(server.url, 'lean', 'other');
+    const heard: string[] = [];
+    other.connection.subscribe('echo', {
+      callback: (_error, msg) => {
+        heard.push(msg.string());
+        msg.respond(msg.data);
+      },
+    });
+    await other.connection.flush();
+    const { requests, close } = await connected(server.url, 'lean', 'weak');
+    expect((await requests.request('echo', 'first', patient)).failed).toBeUndefined();
+    await server.change({ subscribe: { deny: ['_INBOX.>'] } });
+    await expect.poll(() => requests.denials().length).toBeGreaterThan(0);
+    const { failed } = await requests.request('echo', 'deaf', patient);
+    expect(failed).toMatchObject({ code: 'log/permission-denied', operation: 'subscribe' });
+    await server.change({});
+    await expect
+      .poll(async () => (await requests.request('echo', 'again', options)).failed, { timeout: 5_000 })
+      .toBeUndefined();
+    expect(heard).toEqual(['first', 'again']);
+    await close();
+    await other.close();
   });
 });
 

@@ -83,7 +83,7 @@ export async function checkServerConfig(
 /** Starts nats-server with a file of configs/nats as it is; only ports and the data folder are a test's own. */
 export async function startSecuredServer(
   file: 'server.conf' | 'cluster.conf',
-  secrets: NatsSecrets,
+  secrets: Pick<NatsSecrets, 'serverVariables'>,
   extra: {
     readonly variables?: Variables;
     readonly args?: readonly string[];

@@ -216,7 +216,13 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     if (entry === undefined) return;
     entry.deadline = Date.now() + entry.timeoutMs;
     watch.allowed(entry.subject);
-    if (!entry.settle(saysNobody(msg) ? 'no-responders' : msg)) return;
+    // That a message before it was denied is told first and heard a moment later, and says more than the answer.
+    if (entry.subjectsBefore === undefined) settle(token, entry, msg);
+    else setImmediate(settle, token, entry, msg);
+  }
+
+  function settle(token: string, entry: Pending, msg: Msg): void {
+    if (!pending.has(token) || !entry.settle(saysNobody(msg) ? 'no-responders' : msg)) return;
     pending.delete(token);
     denials.answered(entry);
   }

@@ -75,9 +75,10 @@ describe('readiness', () => {
     expect(await api.failing()).toEqual(['log writable']);
   });
 
-  it('fails with what NATS denies, but for snapshots, which cost time only', async () => {
+  it('fails with what NATS denied, but for snapshots, which cost time only, and appends, which are asked for anew', async () => {
     const { health, failing, denials } = processWith('projections');
     denials.push(new PermissionDenied('publish', '$KV.jl_snapshots.order.o-1', 'the user api'));
+    denials.push(new PermissionDenied('publish', 'jl.order.0.0.0.o-1', 'the user api'));
     expect(await failing()).toEqual([]);
     denials.push(new PermissionDenied('publish', '$KV.jl_orders_v1.o-1', 'the user api'));
     denials.push(new PermissionDenied('publish', '$KV.jl_orders_v1.o-2', 'the user api'));

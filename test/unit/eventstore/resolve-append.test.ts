@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CommitTooLarge, InvalidId, LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
+import {
+  CommitTooLarge,
+  InvalidId,
+  LogUnavailable,
+  OutcomeUnknown,
+  PermissionDenied,
+} from '../../../src/eventstore/errors.ts';
 import {
   type AppendTransport,
   appendOne,
@@ -17,6 +23,8 @@ const CONFLICT: PublishOutcome = { conflict: true };
 const SILENCE: PublishOutcome = { noAnswer: true };
 const AWAY: PublishOutcome = { refused: 'no responders', retryable: true };
 const FORBIDDEN: PublishOutcome = { refused: 'permission denied', retryable: false };
+const DENIAL = new PermissionDenied('publish', 'jl.counter.0.0.0.a');
+const DENIED: PublishOutcome = { refused: 'not allowed', retryable: false, cause: DENIAL };
 
 const OWN = { commitId: 'own', version: 8 };
 const OTHER = { commitId: 'other', version: 6 };
@@ -75,6 +83,22 @@ describe('an append whose first attempt is answered', () => {
     const { append, sent } = script([FORBIDDEN]);
     await expect(append()).rejects.toMatchObject({ code: 'log/refused', retryable: false });
     expect(sent).toHaveLength(1);
+  });
+});
+
+describe('an append that NATS does not permit', () => {
+  it('is told as such after one message: nothing was stored', async () => {
+    const { append, sent } = script([DENIED]);
+    await expect(append()).rejects.toBe(DENIAL);
+    expect(sent).toHaveLength(1);
+  });
+
+  it('was stored all the same when an earlier attempt was, and is unknown when that cannot be told', async () => {
+    expect(await script([SILENCE, DENIED], [OWN]).append()).toEqual({ appended: true, version: 8 });
+    const other = await script([SILENCE, DENIED], [OTHER]).append();
+    expect(other).toEqual({ appended: false, conflict: stream });
+    await expect(script([SILENCE, DENIED], [NOTHING]).append()).rejects.toBeInstanceOf(OutcomeUnknown);
+    await expect(script([SILENCE, DENIED], [DENIAL]).append()).rejects.toBeInstanceOf(OutcomeUnknown);
   });
 });
 
