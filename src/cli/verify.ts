@@ -26,8 +26,8 @@ export async function withThrowawayServer<T>(
   { nats }: Config,
   work: (url: string) => Promise<T>,
 ): Promise<T> {
-  const { binary: explicit, dataDir: beside } = nats.embedded;
-  const binary = await resolveNatsServer({ explicit, cacheDir: `${beside}/nats-server` });
+  const { binary: explicit, dataDir: ownDataDir } = nats.embedded;
+  const binary = await resolveNatsServer({ explicit, cacheDir: `${ownDataDir}/nats-server` });
   const dataDir = await mkdtemp(join(tmpdir(), 'jetledger-verify-'));
   try {
     const server = await startEmbeddedServer({

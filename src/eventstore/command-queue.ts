@@ -55,11 +55,11 @@ export function createCommandQueue<State, Command, Event extends Message, R exte
   deps: CommandQueueDeps,
   onIdle: (stream: StreamRef) => void,
 ): CommandQueue<State, Command, Event, R> {
-  return new CommandLane(decider, stream, deps, onIdle);
+  return new QueueOfAggregate(decider, stream, deps, onIdle);
 }
 
 /** A class, because most queues serve one command: a dozen functions made for each was a tenth of what that costs. */
-class CommandLane<State, Command, Event extends Message, R extends Rejection>
+class QueueOfAggregate<State, Command, Event extends Message, R extends Rejection>
   implements CommandQueue<State, Command, Event, R>
 {
   readonly #decider: Decider<State, Command, Event, R>;

@@ -156,7 +156,7 @@ export async function openMetering(config: Config, version: string): Promise<Met
 /** Everything that is looked up when somebody asks: how log, views, consumers, timers and NATS stand. */
 export function startGauges(
   { meter }: Metering,
-  parts: {
+  sources: {
     readonly config: Config;
     readonly nats: Nats;
     readonly log: Log;
@@ -166,7 +166,7 @@ export function startGauges(
     readonly consumers: () => readonly ConsumerStatus[];
   },
 ): void {
-  const { config, nats, log, views, monitor, consumers } = parts;
+  const { config, nats, log, views, monitor, consumers } = sources;
   const { requests } = nats;
   const { prefix } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;

@@ -64,30 +64,30 @@ export interface Health {
 }
 
 /** @param stopping true once the process is being stopped: from then on it is not ready */
-export function createHealth(core: Sources, parts: Followers, stopping: () => boolean): Health {
+export function createHealth(sources: Sources, followers: Followers, stopping: () => boolean): Health {
   const stalls = createStallWatch(systemRuntime.now);
-  const keepsViews = hasRole(core.config, 'projections');
+  const keepsViews = hasRole(sources.config, 'projections');
   // Who answers requests goes on doing so while the backlog of its consumers is worked off.
-  const consumerLag = hasRole(core.config, 'api') ? Number.POSITIVE_INFINITY : CONSUMER_READY_LAG;
+  const consumerLag = hasRole(sources.config, 'api') ? Number.POSITIVE_INFINITY : CONSUMER_READY_LAG;
   let startedAt: string | undefined;
 
   const look = async (maxConsumerLag: number): Promise<Readiness> => {
     const [log, writable, views] = await Promise.all([
-      logCheck(core),
-      writeCheck(core),
-      keepsViews ? viewChecks(parts.views, stalls) : {},
+      logCheck(sources),
+      writeCheck(sources),
+      keepsViews ? viewChecks(followers.views, stalls) : {},
     ]);
-    const connected = core.nats.requests.connected();
-    const natsServers = natsServerCheck(parts.monitor.latest());
+    const connected = sources.nats.requests.connected();
+    const natsServers = natsServerCheck(followers.monitor.latest());
     const checks: Checks = {
       ...(stopping() && { stopping: { ok: false, detail: 'the process is being stopped' } }),
       nats: connected ? { ok: true } : { ok: false, detail: 'not connected; reconnecting' },
       log,
       ...(writable && { 'log writable': writable }),
-      ...permissionCheck(core),
+      ...permissionCheck(sources),
       ...(natsServers && { 'nats server': natsServers }),
       ...views,
-      ...consumerChecks(parts.consumers(), maxConsumerLag),
+      ...consumerChecks(followers.consumers(), maxConsumerLag),
     };
     return { ok: Object.values(checks).every((check) => check.ok), checks };
   };

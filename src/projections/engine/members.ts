@@ -18,7 +18,7 @@ export interface Sharing {
 }
 
 /** How often an instance shows that it lives, as a part of `memberMs`. */
-const BEATS_PER_LIFE = 4;
+const BEATS_PER_TERM = 4;
 
 interface Seen {
   readonly revision: number;
@@ -67,21 +67,21 @@ export function createMembers(deps: {
       if (known?.revision !== current) seen.set(key, { revision: current, since: now });
       if (known === undefined || known.revision !== current || now - known.since < settings.memberMs)
         alive.push(key);
-      else if (now - known.since > settings.memberMs * 20) await bury(bucket, key, current);
+      else if (now - known.since > settings.memberMs * 20) await removeMember(bucket, key, current);
     }
     for (const key of seen.keys()) if (!found.has(key)) seen.delete(key);
     return alive;
   };
 
   /** The heartbeat of an instance that has been dead for long is removed, once. */
-  const bury = async (from: Bucket, key: string, expectedRevision: number): Promise<void> => {
+  const removeMember = async (from: Bucket, key: string, expectedRevision: number): Promise<void> => {
     await from.write({ key, value: undefined, expectedRevision, position: 0 });
   };
 
   let members: readonly string[] = [me];
   return {
     groupsOf: async (view, count) => {
-      if (runtime.now() - lastBeat >= settings.memberMs / BEATS_PER_LIFE) {
+      if (runtime.now() - lastBeat >= settings.memberMs / BEATS_PER_TERM) {
         looking ??= look().finally(() => {
           looking = undefined;
         });
@@ -91,7 +91,7 @@ export function createMembers(deps: {
       return new Set(mine.map(({ index }) => index));
     },
     leave: async () => {
-      if (bucket !== undefined && revision > 0) await bury(bucket, me, revision);
+      if (bucket !== undefined && revision > 0) await removeMember(bucket, me, revision);
       revision = 0;
     },
   };
