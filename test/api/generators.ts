@@ -15,6 +15,8 @@ export interface FuzzRequest {
 export interface Known {
   readonly ids: readonly string[];
   readonly skus: readonly string[];
+  /** Further values that exist, by the name of the field or parameter: what the files of `known/` have made. */
+  readonly more: Readonly<Record<string, readonly string[]>>;
 }
 
 const NASTY = [
@@ -104,7 +106,7 @@ function validText(schema: Schema, known: Known, name: string): fc.Arbitrary<str
   if (schema.pattern !== undefined) {
     const ids = name === 'id' || name === 'userId' ? known.ids : [];
     const matching = fc.stringMatching(new RegExp(schema.pattern));
-    const usual = [...ids, ...example];
+    const usual = [...ids, ...(known.more[name] ?? []), ...example];
     return usual.length === 0
       ? matching
       : fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...usual) }, matching);
