@@ -35,7 +35,7 @@ const commit = fc
   .record({ commitId: text, decisions: fc.array(decision, { maxLength: 4 }) })
   .map((init) => create(CommitSchema, init));
 
-describe('a commit that is written by hand', () => {
+describe('a commit that is encoded without reflection', () => {
   it('has the bytes that the protobuf runtime gives it', () => {
     fc.assert(
       fc.property(commit, (given) => {
@@ -43,6 +43,17 @@ describe('a commit that is written by hand', () => {
       }),
       RUNS,
     );
+  });
+
+  it('has them also where it is too large for that', () => {
+    for (const size of [24_575, 24_576, 24_577, 70_000]) {
+      for (const count of [1, 3]) {
+        const data = new Uint8Array(size).fill(1);
+        const events = Array.from({ length: count }, () => ({ type: 'A', schemaVersion: 1, data }));
+        const given = create(CommitSchema, { commitId: 'c', decisions: [{ commandId: 'd', events }] });
+        expect(Buffer.from(encodeCommit(given))).toEqual(Buffer.from(toBinary(CommitSchema, given)));
+      }
+    }
   });
 
   it('keeps fields that this version does not know', () => {
