@@ -9,7 +9,7 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api';
-import { activeTrace, endFailed, isSampled, within } from '../eventstore/index.ts';
+import { type Around, activeTrace, endFailed, isSampled, within } from '../eventstore/index.ts';
 
 /** An outgoing request, as its span shows it. */
 export interface OutgoingRequest {
@@ -19,34 +19,54 @@ export interface OutgoingRequest {
   readonly url: string;
 }
 
-/** What is sent and what came back, with the trace going out in the headers. */
-export type Exchange = <T extends { readonly status: number }>(
+/** Told of requests to other systems, each try on its own. A plain object of functions, each of which may be absent. */
+export interface ExchangeObserver {
+  readonly aroundRequest?: Around<OutgoingRequest, { readonly status: number }>;
+  answered?(status: number, ms: number): void;
+  failed?(error: unknown, ms: number): void;
+}
+
+/** Sends a request and waits for what comes back; the trace goes out in the headers. */
+export async function exchange<T extends { readonly status: number }>(
+  observer: ExchangeObserver | undefined,
   request: OutgoingRequest,
   headers: Record<string, string>,
   send: () => Promise<T>,
-) => Promise<T>;
-
-/** Puts the active trace into the headers, and makes no span. */
-export const plainExchange: Exchange = (_request, headers, send) => {
-  propagation.inject(context.active(), headers);
-  return send();
-};
+): Promise<T> {
+  const run = (): Promise<T> => {
+    propagation.inject(context.active(), headers);
+    return send();
+  };
+  const started = performance.now();
+  try {
+    const answer = await (observer?.aroundRequest === undefined
+      ? run()
+      : observer.aroundRequest(request, run));
+    observer?.answered?.(answer.status, performance.now() - started);
+    return answer;
+  } catch (error) {
+    observer?.failed?.(error, performance.now() - started);
+    throw error;
+  }
+}
 
 /** A CLIENT span for each request, whose context goes out in `traceparent`. Answers of 400 and above show as errors. */
-export function tracedExchange(tracer: Tracer): Exchange {
-  return async (request, headers, send) => {
-    const above = activeTrace();
-    if (above === undefined || !isSampled(above)) return plainExchange(request, headers, send);
-    const parent = context.active();
-    const span = begin(tracer, request, parent);
-    try {
-      const answer = await within(parent, span, () => plainExchange(request, headers, send));
-      endAnswered(span, answer.status);
-      return answer;
-    } catch (error) {
-      endFailed(span, error, failureOf(error));
-      throw error;
-    }
+export function traceExchange(tracer: Tracer): ExchangeObserver {
+  return {
+    aroundRequest: async (request, run) => {
+      const above = activeTrace();
+      if (above === undefined || !isSampled(above)) return run(request);
+      const parent = context.active();
+      const span = begin(tracer, request, parent);
+      try {
+        const answer = await within(parent, span, () => run(request));
+        endAnswered(span, answer.status);
+        return answer;
+      } catch (error) {
+        endFailed(span, error, failureOf(error));
+        throw error;
+      }
+    },
   };
 }
 
@@ -78,32 +98,24 @@ function failureOf(error: unknown): Attributes {
   };
 }
 
-/**
- * An exchange that is timed, each try on its own. `server` is the role of who is asked, never an address.
- * @param inner what does the exchange
- */
-export function meteredExchange(inner: Exchange, meter: Meter, server: 'payment' | 'webhook'): Exchange {
+/** Times requests, each try on its own. `server` is the role of who is asked, never an address. */
+export function meterExchange(meter: Meter, server: 'payment' | 'webhook'): ExchangeObserver {
   const duration = meter.createHistogram('http.client.request.duration', {
     unit: 's',
     description: 'Of calls to other systems over HTTP, each try on its own',
   });
-  return async (request, headers, send) => {
-    const started = performance.now();
-    const done = (status: string, error: string): void =>
-      duration.record((performance.now() - started) / 1_000, {
-        server,
-        'http.response.status_code': status,
-        'error.type': error,
-      });
-    try {
-      const answer = await inner(request, headers, send);
-      done(String(answer.status), answer.status >= 400 ? String(answer.status) : '');
-      return answer;
-    } catch (error) {
+  const record = (ms: number, status: string, error: string): void =>
+    duration.record(ms / 1_000, {
+      server,
+      'http.response.status_code': status,
+      'error.type': error,
+    });
+  return {
+    answered: (status, ms) => record(ms, String(status), status >= 400 ? String(status) : ''),
+    failed: (error, ms) => {
       const status = statusOf(error);
-      done(status, status === '' ? reasonOf(error) : status);
-      throw error;
-    }
+      record(ms, status, status === '' ? reasonOf(error) : status);
+    },
   };
 }
 

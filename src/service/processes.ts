@@ -23,15 +23,12 @@ import {
   type Timers,
   traceEngine,
 } from '../processes/engine/index.ts';
-import { type Exchange, meteredExchange, plainExchange, tracedExchange } from '../processes/exchange.ts';
+import { type ExchangeObserver, meterExchange, traceExchange } from '../processes/exchange.ts';
 import { startDelivery } from '../processes/notification/adapters/delivery.ts';
 import { createLogNotifier, createWebhookNotifier } from '../processes/notification/adapters/notifiers.ts';
+import type { NotificationObserver } from '../processes/notification/adapters/observer.ts';
 import { createNatsOutbox } from '../processes/notification/adapters/outbox.ts';
-import {
-  meterNotifications,
-  traceDelivery,
-  traceOutbox,
-} from '../processes/notification/adapters/telemetry.ts';
+import { meterNotifications, traceNotifications } from '../processes/notification/adapters/telemetry.ts';
 import type { Notifier } from '../processes/notification/port.ts';
 import { sweepDeadlines } from '../processes/order/deadline.ts';
 import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
@@ -129,7 +126,7 @@ const PAYMENT_BUCKET = 'payments';
 
 /** Starts the order process and what belongs to it: consumers, timers, deliveries, the hourly sweep. */
 export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
-  const { config, nats, log, handler, logger, metering } = deps;
+  const { config, nats, log, handler, logger } = deps;
   await checkStreams(nats.requests, streamsOf(config));
   const { prefix, replicas } = config.log;
   const { requests } = nats;
@@ -154,15 +151,13 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     observer,
   });
   const fired = timers.deliver(timerHandler(deps));
-  const { tracer } = deps;
   const delivery = startDelivery({
     requests: nats.requests,
     runtime,
     prefix,
     notifier: notifierOf(deps),
     onTrouble,
-    ...(tracer && { around: traceDelivery(tracer) }),
-    ...(metering && { onOutcome: meterNotifications(metering.meter) }),
+    observer: notificationObserverOf(deps),
     onGivenUp: ({ notification, error }) =>
       logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up'),
   });
@@ -188,14 +183,14 @@ function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvide
   const runtime = systemRuntime;
   const { prefix } = config.log;
   const { requests } = nats;
-  const outbox = createNatsOutbox({ requests, prefix, timeoutMs: config.nats.requestTimeoutMs });
-  const { tracer } = deps;
-  const notifications = tracer ? traceOutbox(outbox, { tracer, prefix }) : outbox;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const observer = notificationObserverOf(deps);
+  const notifications = createNatsOutbox({ requests, prefix, timeoutMs, observer });
   const directory = createCustomerDirectory(customerQueries(views));
   const openOrders = openOrdersOf(views);
   const { staleClaimMs } = config.users;
   const { retryFirstMs: baseMs, retryLongestMs: capMs, retryAttempts: maxAttempts } = config.processes;
-  const traced = tracer && { aroundStep: traceSteps(tracer) };
+  const traced = deps.tracer && { aroundStep: traceSteps(deps.tracer) };
   const ports = { directory, openOrders, payments, timers, notifications, ...traced };
   const reactionDeps = { handler, runtime, staleClaimMs, ...ports };
   return reactions.map(({ create }) => create(reactionDeps, { baseMs, capMs, maxAttempts }));
@@ -222,8 +217,8 @@ async function paymentProvider(
     return createSimulatedProvider({ bucket: await ledger(), runtime: systemRuntime });
   const onBreaker = (state: string): void =>
     deps.logger.warn({ state }, 'circuit breaker of the payment provider');
-  const exchange = exchangeWith(deps, 'payment');
-  return createHttpProvider({ baseUrl: url, apiKey, timeoutMs, onBreaker, exchange });
+  const observer = exchangeObserverOf(deps, 'payment');
+  return createHttpProvider({ baseUrl: url, apiKey, timeoutMs, onBreaker, observer });
 }
 
 function notifierOf(deps: ProcessDeps): Notifier {
@@ -234,14 +229,24 @@ function notifierOf(deps: ProcessDeps): Notifier {
         url,
         secret,
         runtime: systemRuntime,
-        exchange: exchangeWith(deps, 'webhook'),
+        observer: exchangeObserverOf(deps, 'webhook'),
       });
 }
 
-/** How another system is asked over HTTP. */
-function exchangeWith({ metering, tracer }: ProcessDeps, server: 'payment' | 'webhook'): Exchange {
-  const exchange = tracer === undefined ? plainExchange : tracedExchange(tracer);
-  return metering === undefined ? exchange : meteredExchange(exchange, metering.meter, server);
+/** Who listens to requests to other systems. */
+function exchangeObserverOf({ metering, tracer }: ProcessDeps, server: 'payment' | 'webhook') {
+  return combineObservers<ExchangeObserver>(
+    tracer && traceExchange(tracer),
+    metering && meterExchange(metering.meter, server),
+  );
+}
+
+/** Who listens to notifications on their way. */
+function notificationObserverOf({ metering, tracer, config }: ProcessDeps): NotificationObserver {
+  return combineObservers<NotificationObserver>(
+    tracer && traceNotifications({ tracer, prefix: config.log.prefix }),
+    metering && meterNotifications(metering.meter),
+  );
 }
 
 /** Who listens to the engine and to its timers. */

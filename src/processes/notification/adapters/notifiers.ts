@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Runtime } from '../../../eventstore/index.ts';
 
-import { type Exchange, plainExchange } from '../../exchange.ts';
+import { type ExchangeObserver, exchange } from '../../exchange.ts';
 import type { Notifier } from '../port.ts';
 import { notificationJson } from './outbox.ts';
 
@@ -30,8 +30,7 @@ export interface WebhookOptions {
   readonly runtime: Pick<Runtime, 'now'>;
   /** How long the receiver may take to answer, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Around each request, for traces. */
-  readonly exchange?: Exchange;
+  readonly observer?: ExchangeObserver | undefined;
 }
 
 /** The receiver did not take it. */
@@ -59,7 +58,7 @@ export function webhookSignature(secret: string, seconds: number, body: string):
  * @throws RangeError when the URL or the secret cannot be used
  */
 export function createWebhookNotifier(options: WebhookOptions): Notifier {
-  const { url, secret, runtime, timeoutMs = 5_000, exchange = plainExchange } = options;
+  const { url, secret, runtime, timeoutMs = 5_000, observer } = options;
   // The path may hold a secret, so the trace does not show it.
   const request = { method: 'POST', template: undefined, url } as const;
   checkUrl(url);
@@ -76,7 +75,9 @@ export function createWebhookNotifier(options: WebhookOptions): Notifier {
         'jetledger-signature': `t=${seconds},v1=${webhookSignature(secret, seconds, body)}`,
         ...(notification.traceparent === '' ? {} : { traceparent: notification.traceparent }),
       };
-      const { status } = await exchange(request, headers, () => post(url, headers, body, timeoutMs));
+      const { status } = await exchange(observer, request, headers, () =>
+        post(url, headers, body, timeoutMs),
+      );
       if (status < 200 || status > 299) throw new WebhookFailed(`status ${status}`, status);
     },
   };

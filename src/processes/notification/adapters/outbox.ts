@@ -10,6 +10,7 @@ import { HEADER, InvalidId, type Requests, setTraceHeaders } from '../../../even
 import { publishOnce } from '../../engine/index.ts';
 
 import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox } from '../port.ts';
+import type { NotificationObserver } from './observer.ts';
 
 const KINDS: ReadonlySet<string> = new Set(NOTIFICATION_KINDS);
 
@@ -130,6 +131,7 @@ export interface NatsOutboxOptions {
   readonly prefix: string;
   /** How long a request may take, in milliseconds. */
   readonly timeoutMs: number;
+  readonly observer?: NotificationObserver | undefined;
 }
 
 const USER_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -138,17 +140,18 @@ const USER_ID = /^[A-Za-z0-9_-]{1,128}$/;
  * Puts notifications on their stream. One that is published again soon (an hour at the most) is stored once, by its
  * id; later than that it may be stored again, so who receives them compares ids too.
  */
-export function createNatsOutbox({ requests, prefix, timeoutMs }: NatsOutboxOptions): NotificationOutbox {
-  return {
-    publish: async (notification) => {
-      const message = headers();
-      message.set('Nats-Msg-Id', notification.id);
-      message.set(HEADER.contentType, 'application/json');
-      setTraceHeaders(message, notification);
-      const subject = subjectOf(prefix, notification);
-      await publishOnce(requests, subject, notificationJson(notification), message, timeoutMs);
-    },
+export function createNatsOutbox(options: NatsOutboxOptions): NotificationOutbox {
+  const { requests, prefix, timeoutMs, observer } = options;
+  const publish = async (notification: Notification): Promise<void> => {
+    const message = headers();
+    message.set('Nats-Msg-Id', notification.id);
+    message.set(HEADER.contentType, 'application/json');
+    setTraceHeaders(message, notification);
+    const subject = subjectOf(prefix, notification);
+    await publishOnce(requests, subject, notificationJson(notification), message, timeoutMs);
   };
+  const around = observer?.aroundPublish;
+  return { publish: around === undefined ? publish : (notification) => around(notification, publish) };
 }
 
 function subjectOf(prefix: string, { kind, userId }: Notification): string {

@@ -11,18 +11,32 @@ import {
 } from '../../../eventstore/index.ts';
 import { consume, messageTraces } from '../../engine/index.ts';
 
-import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox } from '../port.ts';
-import type { AroundDelivery, DeliveryOutcome } from './delivery.ts';
+import { NOTIFICATION_KINDS } from '../port.ts';
+import type { DeliveryOutcome, NotificationObserver } from './observer.ts';
 
 const ATTRIBUTE_OF_ACTION = { done: 'handled', retry: 'retried', drop: 'given_up' } as const;
 
-/** A CONSUMER span for each try to deliver a notification, in the trace of what it tells of. */
-export function traceDelivery(tracer: Tracer): AroundDelivery {
-  return ({ destination, attempt, trace }, deliver) => {
+interface TraceOptions {
+  readonly tracer: Tracer;
+  /** The log's prefix. */
+  readonly prefix: string;
+}
+
+/**
+ * A PRODUCER span for each notification, whose context is sent with it, and a CONSUMER span for each try to deliver
+ * one, in the trace of what it tells of.
+ */
+export function traceNotifications(options: TraceOptions): NotificationObserver {
+  return { aroundPublish: tracePublish(options), aroundDelivery: traceDelivery(options) };
+}
+
+function traceDelivery({ tracer }: TraceOptions): NonNullable<NotificationObserver['aroundDelivery']> {
+  return (tried, run) => {
+    const { destination, attempt, trace } = tried;
     const attributes = { [ATTRIBUTES.attempt]: attempt, [ATTRIBUTES.redelivered]: attempt > 1 };
     const about = { destination, attributes };
     return consume(tracer, 'process notification', messageTraces([trace]), about, async (span) => {
-      const result = await deliver();
+      const result = await run(tried);
       span?.setAttribute(ATTRIBUTES.outcome, ATTRIBUTE_OF_ACTION[result.action]);
       if (span !== undefined && result.error !== undefined) markFailed(span, result.error);
       return result;
@@ -30,31 +44,24 @@ export function traceDelivery(tracer: Tracer): AroundDelivery {
   };
 }
 
-/** An outbox that makes a PRODUCER span of each notification and sends that span's context with it. */
-export function traceOutbox(
-  outbox: NotificationOutbox,
-  { tracer, prefix }: { tracer: Tracer; prefix: string },
-): NotificationOutbox {
-  return {
-    publish: async (notification) => {
-      const above = activeTrace();
-      if (above === undefined || !isSampled(above)) return outbox.publish(notification);
-      const parent = context.active();
-      const span = tracer.startSpan('send notification', { kind: SpanKind.PRODUCER }, parent);
-      span.setAttributes(
-        messaging('publish', `${prefix}n.${notification.kind}`, {
-          'messaging.message.id': notification.id,
-        }),
-      );
-      try {
-        const { traceparent } = storedTraceOf(span.spanContext());
-        await within(parent, span, () => outbox.publish({ ...notification, traceparent }));
-        span.end();
-      } catch (error) {
-        endFailed(span, error);
-        throw error;
-      }
-    },
+function tracePublish({ tracer, prefix }: TraceOptions): NonNullable<NotificationObserver['aroundPublish']> {
+  return async (notification, run) => {
+    const above = activeTrace();
+    if (above === undefined || !isSampled(above)) return run(notification);
+    const parent = context.active();
+    const span = tracer.startSpan('send notification', { kind: SpanKind.PRODUCER }, parent);
+    span.setAttributes(
+      messaging('publish', `${prefix}n.${notification.kind}`, { 'messaging.message.id': notification.id }),
+    );
+    try {
+      const { traceparent } = storedTraceOf(span.spanContext());
+      const result = await within(parent, span, () => run({ ...notification, traceparent }));
+      span.end();
+      return result;
+    } catch (error) {
+      endFailed(span, error);
+      throw error;
+    }
   };
 }
 
@@ -63,13 +70,14 @@ const NO_KIND = 'unreadable';
 const OUTCOMES: readonly DeliveryOutcome[] = ['sent', 'retried', 'given_up'];
 
 /** Counts deliveries by kind and outcome. */
-export function meterNotifications(
-  meter: Meter,
-): (notification: Notification | undefined, outcome: DeliveryOutcome) => void {
+export function meterNotifications(meter: Meter): NotificationObserver {
   const notifications = meter.createCounter('jetledger.notifications', {
     description: 'Notifications by what came of each try to deliver them',
   });
   for (const kind of NOTIFICATION_KINDS)
     for (const outcome of OUTCOMES) notifications.add(0, { kind, outcome });
-  return (notification, outcome) => notifications.add(1, { kind: notification?.kind ?? NO_KIND, outcome });
+  return {
+    delivered: (notification, outcome) =>
+      notifications.add(1, { kind: notification?.kind ?? NO_KIND, outcome }),
+  };
 }

@@ -8,7 +8,7 @@ import {
   retry,
   wrap,
 } from 'cockatiel';
-import { type Exchange, plainExchange } from '../../exchange.ts';
+import { type ExchangeObserver, exchange } from '../../exchange.ts';
 import {
   type AuthoriseResult,
   type CancelResult,
@@ -38,8 +38,7 @@ export interface HttpExchangeOptions {
   };
   /** Told about each change of the circuit breaker. */
   readonly onBreaker?: (state: BreakerState) => void;
-  /** Around each request, for traces. */
-  readonly exchange?: Exchange;
+  readonly observer?: ExchangeObserver | undefined;
 }
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
@@ -79,7 +78,6 @@ const PRINTABLE = /^[\x21-\x7e]+$/;
  */
 export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
   const { timeoutMs = 5_000, retries = 2, retryBaseMs = 100, retryCapMs = 2_000, onBreaker } = options;
-  const { exchange = plainExchange } = options;
   const { failures, openMs } = options.breaker ?? { failures: 5, openMs: 10_000 };
   const base = checkedBase(options.baseUrl);
   // A header that cannot be sent would be quoted in the error of `fetch`, and so logged.
@@ -113,7 +111,7 @@ export function createHttpExchange(options: HttpExchangeOptions): HttpExchange {
       template: new URL(base).pathname.replace(/\/$/, '') + templateOf(path),
     };
     try {
-      return await exchange(request, headers, async () =>
+      return await exchange(options.observer, request, headers, async () =>
         // A redirect would carry the API key to somewhere else.
         answerOf(await fetch(base + path, { method, headers, body, signal, redirect: 'manual' })),
       );
@@ -203,13 +201,13 @@ const KEY = /^(?!\.+$)[-_.:=a-zA-Z0-9]{1,256}$/;
 
 /** @throws RangeError when the URL or the API key cannot be used */
 export function createHttpProvider(options: HttpExchangeOptions): HttpProvider {
-  const exchange = createHttpExchange(options);
+  const requests = createHttpExchange(options);
 
   type Read<Answer> = (what: string, answer: Fields) => Answer;
   async function ask<Answer>(key: string, verb: string, read: Read<Answer>): Promise<Answer> {
     checkKey(key);
     const what = `${verb} ${key}`;
-    const answer = await exchange.post(`/intents/${encodeURIComponent(key)}/${verb}`, `${key}/${verb}`, {});
+    const answer = await requests.post(`/intents/${encodeURIComponent(key)}/${verb}`, `${key}/${verb}`, {});
     return read(what, fieldsOf(what, answer, DECLINABLE.has(verb)));
   }
 
@@ -218,14 +216,14 @@ export function createHttpProvider(options: HttpExchangeOptions): HttpProvider {
       checkKey(key);
       const what = `create ${key}`;
       const body = { key, amount_minor: amountMinor.toString(), currency, token };
-      const answer = await exchange.post('/intents', `${key}/create`, body);
+      const answer = await requests.post('/intents', `${key}/create`, body);
       return { paymentId: text(what, fieldsOf(what, answer, false), 'payment_id') };
     },
     authorise: (key) => ask(key, 'authorise', authorised),
     capture: (key) => ask(key, 'capture', captured),
     cancel: (key) => ask(key, 'cancel', cancelled),
     refund: (key) => ask(key, 'refund', refunded),
-    breaker: exchange.breaker,
+    breaker: requests.breaker,
   };
 }
 
