@@ -49,7 +49,7 @@ export function durabilityProblem(
 }
 
 /**
- * Refuses to run in production on a log that a power cut could shorten; elsewhere `warn` hears of it.
+ * Refuses to run in production on a log that a power cut could shorten; elsewhere `warn` is told of it.
  * @throws NatsUnusable
  */
 export function guardDurability(

@@ -176,7 +176,7 @@ function monitorUrls({ nats }: Config, embedded: string | undefined): readonly s
 
 /**
  * The log of a connected server, once everything says that it can be trusted.
- * @param warn hears what production would refuse to run with
+ * @param warn is told what production would refuse to run with
  * @throws UnsafeLog, NatsUnusable, EventStoreError `log/missing`
  */
 export async function openLog(

@@ -150,7 +150,7 @@ interface Outgoing {
 const LISTEN_AGAIN_MS = 1_000;
 
 /** NATS lets nobody listen for replies. */
-interface Deaf {
+interface InboxDenied {
   readonly denied: PermissionDenied;
   readonly tryAt: number;
 }
@@ -167,7 +167,7 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
   let outbox: Outgoing[] = [];
   let counter = 0;
   let closed = false;
-  let deaf: Deaf | undefined;
+  let inboxDenied: InboxDenied | undefined;
   const watch = watchConnection(connection, {
     user,
     failUnderWay: failAll,
@@ -181,30 +181,30 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     return connection.subscribe(`${inbox}.*`, {
       callback: (error, msg) => {
         if (error === null) deliver(msg);
-        else hearNothing(error);
+        else onInboxDenied(error);
       },
     });
   }
 
   /** Replies do not come any more: what is under way may have been done, and nothing more is sent. */
-  function hearNothing(error: Error): void {
+  function onInboxDenied(error: Error): void {
     const denied = denialIn(error, user);
     if (denied === undefined) return;
-    deaf = { denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
+    inboxDenied = { denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
     for (const { token } of outbox.splice(0)) fail(token, denied);
     for (const token of [...pending.keys()]) fail(token, 'connection-lost');
   }
 
   function listenAgain(): void {
-    if (deaf === undefined || closed || !watch.connected()) return;
-    const tried: Deaf = { denied: deaf.denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
-    deaf = tried;
+    if (inboxDenied === undefined || closed || !watch.connected()) return;
+    const tried: InboxDenied = { denied: inboxDenied.denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
+    inboxDenied = tried;
     if (!subscription.isClosed()) subscription.unsubscribe();
     subscription = listen();
     // The server denies it before it answers this, if it does.
     connection.flush().then(
       () => {
-        if (deaf === tried) deaf = undefined;
+        if (inboxDenied === tried) inboxDenied = undefined;
       },
       () => undefined,
     );
@@ -216,7 +216,7 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     if (entry === undefined) return;
     entry.deadline = Date.now() + entry.timeoutMs;
     watch.allowed(entry.subject);
-    // That a message before it was denied is told first and heard a moment later, and says more than the answer.
+    // That a message before it was denied is told first and comes a moment later, and says more than the answer.
     if (entry.subjectsBefore === undefined) settle(token, entry, msg);
     else setImmediate(settle, token, entry, msg);
   }
@@ -245,12 +245,12 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
   const sweep = setInterval(() => {
     const now = Date.now();
     for (const [token, entry] of pending) if (entry.deadline <= now) fail(token, 'timeout');
-    if (deaf !== undefined && deaf.tryAt <= now) listenAgain();
+    if (inboxDenied !== undefined && inboxDenied.tryAt <= now) listenAgain();
   }, SWEEP_MS);
   sweep.unref();
 
   function cannotSend(): RequestFailure | undefined {
-    return closed || !watch.connected() ? 'not-connected' : deaf?.denied;
+    return closed || !watch.connected() ? 'not-connected' : inboxDenied?.denied;
   }
 
   function send(

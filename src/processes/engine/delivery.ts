@@ -16,7 +16,7 @@ import type { Cursor } from './cursor.ts';
 import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
 import { isRetryable } from './errors.ts';
 import type { Lanes } from './lanes.ts';
-import type { EngineObserver, Outcome, Work } from './observer.ts';
+import type { DeliveryAttempt, EngineObserver, Outcome } from './observer.ts';
 import type { ConsumedEvent, Delivery, Policy, Reaction } from './reaction.ts';
 import { pause } from './signal.ts';
 
@@ -66,14 +66,14 @@ export function timeOf(commit: RecordedCommit): number {
 }
 
 /** What came of one try: handled, try again, make a dead letter of it, or stop the consumer. */
-export type Tried =
+export type AttemptResult =
   | { readonly handled: true }
   | { readonly retryAfterMs: number; readonly error: unknown }
   | { readonly deadLetter: unknown }
   | { readonly stop: unknown };
 
 /** Tries a commit once; never rejects. */
-export type Handle = (work: Work) => Promise<Tried>;
+export type Handle = (tried: DeliveryAttempt) => Promise<AttemptResult>;
 
 /** Decodes, handles, and asks the policy when that fails. */
 export function createHandle(deps: {
@@ -85,14 +85,14 @@ export function createHandle(deps: {
   failed: (error: unknown) => void;
 }): Handle {
   const { consumer, decode, policy, observer, failed } = deps;
-  return async (work) => {
-    const { commit, attempt, redriven } = work;
+  return async (tried) => {
+    const { commit, attempt, redriven } = tried;
     const started = performance.now();
     const tell = (outcome: Outcome, error?: unknown): void =>
-      observer?.outcome?.(work, outcome, error, performance.now() - started);
+      observer?.outcome?.(tried, outcome, error, performance.now() - started);
     const handle = async (): Promise<void> => consumer.handle(decode(commit, { attempt, redriven }));
     try {
-      await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(work, handle));
+      await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));
       tell('handled');
       return { handled: true };
     } catch (error) {

@@ -9,7 +9,7 @@ export {
 } from './dead-letters/operator-port.ts';
 export { filterOf, timeOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
-export type { EngineObserver, Work } from './observer.ts';
+export type { DeliveryAttempt, EngineObserver } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
 export type { ConsumedEvent, ConsumerStatus, Delivery, Policy, Reaction } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';

@@ -3,7 +3,7 @@ import type { DeadLetter } from './dead-letters/entry.ts';
 import type { Fired, Timer } from './timers/timers.ts';
 
 /** One try of a consumer at a commit. */
-export interface Work {
+export interface DeliveryAttempt {
   readonly consumer: string;
   readonly commit: RecordedCommit;
   /** 1 for the first try in this process. */
@@ -26,9 +26,9 @@ export type Outcome = 'handled' | 'retried' | 'parked' | 'behind' | 'known' | 's
  * What they throw is not caught: they must not throw.
  */
 export interface EngineObserver {
-  readonly aroundTry?: Around<Work, void>;
+  readonly aroundTry?: Around<DeliveryAttempt, void>;
   /** What came of a commit. `ms`: how long the try took; absent for what was not tried. */
-  outcome?(work: Work, outcome: Outcome, error?: unknown, ms?: number): void;
+  outcome?(tried: DeliveryAttempt, outcome: Outcome, error?: unknown, ms?: number): void;
   discarded?(entry: DeadLetter): void;
   readonly aroundTimer?: Around<Fired, void>;
   /** A timer has fired and was handled. */

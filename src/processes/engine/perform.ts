@@ -103,8 +103,8 @@ async function handleNext(
   { attempt, givenUp, failingSince }: LaneTask,
 ): Promise<LaneResult> {
   const redelivered = commit.position <= owned.resumedAt;
-  const work = { consumer: owned.consumer.name, commit, attempt, redriven: false, redelivered };
-  const result = givenUp ? { deadLetter: givenUp.error } : await handle(work);
+  const tried = { consumer: owned.consumer.name, commit, attempt, redriven: false, redelivered };
+  const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) return { done: 1 };
   if (!('deadLetter' in result)) return result;
   await writeDeadLetters(owned, [commit], {

@@ -8,7 +8,7 @@ import {
 } from '@opentelemetry/api';
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { activeTrace, codecOf, endFailed, isSampled, within } from '../../eventstore/index.ts';
-import { boundedLabel, type EngineObserver, type Work } from '../engine/index.ts';
+import { boundedLabel, type DeliveryAttempt, type EngineObserver } from '../engine/index.ts';
 
 import type { AroundStep, EffectContext } from './effect-context.ts';
 import type { OrderEffect } from './react.ts';
@@ -119,7 +119,7 @@ export function meterOrders(meter: Meter): EngineObserver {
   };
 }
 
-function statusChangesOf(commit: Work['commit']): StatusChange[] {
+function statusChangesOf(commit: DeliveryAttempt['commit']): StatusChange[] {
   if (commit.stream.category !== order.category) return [];
   const { decode } = codecOf<OrderEvent>(order);
   return commit.decisions.flatMap(({ events }) =>

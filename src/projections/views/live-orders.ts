@@ -38,7 +38,7 @@ export interface RunningLiveOrders extends LiveOrders {
 const BEYOND_MS = 2_000;
 const LOOK_AGAIN_MS = 200;
 
-/** Nothing is read before the first client comes. `onError` hears of commits that cannot be read. */
+/** Nothing is read before the first client comes. `onError` is told of commits that cannot be read. */
 export function createLiveOrders(deps: {
   log: Log;
   runtime: Runtime;

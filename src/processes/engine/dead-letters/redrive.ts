@@ -63,8 +63,8 @@ export async function actOnDeadLetter(
   const commit = await persist({ runtime, signal }, () => log.at(position));
   if (commit === undefined) throw new RangeError(`The dead letter ${position} is not in the log.`);
   const requestedBy = entry.request?.trace;
-  const work = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
-  const result = givenUp ? { deadLetter: givenUp.error } : await handle(work);
+  const tried = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
+  const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) {
     await deadLetters.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
     return { done: 0, again: true };

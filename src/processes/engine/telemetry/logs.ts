@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts';
-import type { EngineObserver, Outcome, Work } from '../observer.ts';
+import type { DeliveryAttempt, EngineObserver, Outcome } from '../observer.ts';
 
 /** What is needed of a logger; pino fits. */
 export interface EngineLogger {
@@ -17,10 +17,10 @@ const TRACE_ID = /^[0-9a-f]{2}-([0-9a-f]{32})-/;
  */
 export function logEngine(logger: EngineLogger): EngineObserver {
   return {
-    outcome: (work, outcome, error) => {
+    outcome: (tried, outcome, error) => {
       const level = LEVELS[outcome];
       if (!logger.isLevelEnabled(level)) return;
-      const fields = { ...fieldsOf(work), outcome };
+      const fields = { ...fieldsOf(tried), outcome };
       if (level === 'debug') logger.debug(fields, 'event processed');
       else if (outcome === 'retried')
         logger.warn({ ...fields, reason: reasonOf(error) }, 'event not processed, tried again');
@@ -43,7 +43,7 @@ const LEVELS: Readonly<Record<Outcome, 'debug' | 'warn' | 'error'>> = {
   stopped: 'error',
 };
 
-function fieldsOf({ consumer, commit, attempt, redriven }: Work): object {
+function fieldsOf({ consumer, commit, attempt, redriven }: DeliveryAttempt): object {
   const { stream, position, commitId } = commit;
   const traceId = traceIdOf(commit);
   const { category, id } = stream;
@@ -60,7 +60,7 @@ function fieldsOf({ consumer, commit, attempt, redriven }: Work): object {
 }
 
 /** Of the first decision; a commit that cannot be read has none. */
-function traceIdOf(commit: Work['commit']): string | undefined {
+function traceIdOf(commit: DeliveryAttempt['commit']): string | undefined {
   try {
     return TRACE_ID.exec(commit.decisions[0]?.traceparent ?? '')?.[1];
   } catch {

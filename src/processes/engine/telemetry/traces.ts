@@ -23,7 +23,7 @@ import {
   within,
 } from '../../../eventstore/index.ts';
 
-import type { EngineObserver, Outcome, Work } from '../observer.ts';
+import type { DeliveryAttempt, EngineObserver, Outcome } from '../observer.ts';
 
 /** The traces that a message speaks of: the first is joined, all are linked to. */
 export interface MessageTraces {
@@ -105,32 +105,32 @@ export function traceEngine(options: EngineTraceOptions): EngineObserver {
 /** What was done or a dead letter already, and what goes behind a dead letter, shows as a short span. */
 function traceTries({ tracer, prefix }: EngineTraceOptions) {
   // A try ends with its outcome, which is known only after it was handled.
-  const running = new WeakMap<Work, Span>();
+  const running = new WeakMap<DeliveryAttempt, Span>();
 
-  const begin = (work: Work) => {
-    const { consumer, commit } = work;
-    const traces = messageTraces(tracesOf(work));
+  const begin = (tried: DeliveryAttempt) => {
+    const { consumer, commit } = tried;
+    const traces = messageTraces(tracesOf(tried));
     const span = beginConsumer(tracer, `${consumer} process ${commit.stream.category}`, traces);
     return { span, parent: traces.parent };
   };
-  const end = (span: Span, work: Work, outcome: Outcome, error: unknown): void => {
-    span.setAttributes(aboutOf(work, prefix));
+  const end = (span: Span, tried: DeliveryAttempt, outcome: Outcome, error: unknown): void => {
+    span.setAttributes(aboutOf(tried, prefix));
     span.setAttribute(ATTRIBUTES.outcome, outcome);
     if (error !== undefined) markFailed(span, error);
     span.end();
   };
 
   return {
-    aroundTry: (work, run) => {
-      const { span, parent } = begin(work);
-      if (span !== undefined) running.set(work, span);
+    aroundTry: (tried, run) => {
+      const { span, parent } = begin(tried);
+      if (span !== undefined) running.set(tried, span);
       const own = span === undefined ? parent : trace.setSpan(parent, span);
-      return context.with(withCommitId(own, work.commit.commitId), () => run(work));
+      return context.with(withCommitId(own, tried.commit.commitId), () => run(tried));
     },
-    outcome: (work, outcome, error) => {
-      const span = running.get(work) ?? (isShort(outcome) ? begin(work).span : undefined);
-      running.delete(work);
-      if (span !== undefined) end(span, work, outcome, error);
+    outcome: (tried, outcome, error) => {
+      const span = running.get(tried) ?? (isShort(outcome) ? begin(tried).span : undefined);
+      running.delete(tried);
+      if (span !== undefined) end(span, tried, outcome, error);
     },
   } satisfies EngineObserver;
 }
@@ -140,7 +140,7 @@ function isShort(outcome: Outcome): boolean {
 }
 
 /** Of each decision of the commit, then of whoever asked for the try. */
-function* tracesOf({ commit, requestedBy }: Work): Iterable<StoredTrace> {
+function* tracesOf({ commit, requestedBy }: DeliveryAttempt): Iterable<StoredTrace> {
   yield* decisionsOf(commit);
   if (requestedBy !== undefined) yield requestedBy;
 }
@@ -154,8 +154,8 @@ function decisionsOf(commit: RecordedCommit): Iterable<StoredTrace> {
   }
 }
 
-function aboutOf(work: Work, prefix: string): Attributes {
-  const { consumer, commit, attempt, redriven, redelivered = false } = work;
+function aboutOf(tried: DeliveryAttempt, prefix: string): Attributes {
+  const { consumer, commit, attempt, redriven, redelivered = false } = tried;
   const { category, id } = commit.stream;
   return messaging('process', `${prefix}.${category}`, {
     'messaging.consumer.group.name': consumer,

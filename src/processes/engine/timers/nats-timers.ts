@@ -180,13 +180,13 @@ export function createNatsTimers(options: NatsTimersOptions): Timers {
         filter: `${prefix}t.fire.>`,
         maxInFlight,
         ackWaitMs,
-        work: (msg, attempt) => fire(options, msg, attempt, handle),
+        handle: (msg, attempt) => handleFired(options, msg, attempt, handle),
         onTrouble: (error) => options.onTrouble?.('asking for fired timers', error),
       }),
   };
 }
 
-async function fire(
+async function handleFired(
   options: NatsTimersOptions,
   msg: JsMsg,
   attempt: number,

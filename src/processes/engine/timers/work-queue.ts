@@ -68,9 +68,9 @@ export interface WorkQueueOptions {
   readonly maxInFlight: number;
   /** After how many milliseconds the server gives a message to another instance when this one died. */
   readonly ackWaitMs: number;
-  /** Does the effect. `attempt` counts deliveries, those that a crash cut short included. */
-  work(msg: JsMsg, attempt: number): Promise<WorkResult>;
-  /** Told when the server cannot be asked for messages or `work` throws; it is tried again. Must not throw. */
+  /** Handles one message. `attempt` counts deliveries, those that a crash cut short included. */
+  handle(msg: JsMsg, attempt: number): Promise<WorkResult>;
+  /** Told when the server cannot be asked for messages or `handle` throws; it is tried again. Must not throw. */
   readonly onTrouble?: ((error: unknown) => void) | undefined;
 }
 
@@ -161,7 +161,7 @@ async function workOn(options: WorkQueueOptions, msg: JsMsg): Promise<void> {
   const alive = setInterval(() => quietly(() => msg.working()), options.ackWaitMs / SIGNS_PER_ACK_WAIT);
   alive.unref();
   try {
-    const result = await options.work(msg, msg.info.deliveryCount);
+    const result = await options.handle(msg, msg.info.deliveryCount);
     quietly(() => {
       if (result.action === 'done') msg.ack();
       else if (result.action === 'retry') msg.nak(Math.max(1, Math.round(result.afterMs)));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
-import type { Work } from '../../../../src/processes/engine/observer.ts';
+import type { DeliveryAttempt } from '../../../../src/processes/engine/observer.ts';
 import { logEngine } from '../../../../src/processes/engine/telemetry/logs.ts';
 import { meterEngine } from '../../../../src/processes/engine/telemetry/metrics.ts';
 import { testMeter } from '../../../support/meter.ts';
@@ -16,7 +16,7 @@ const commit: RecordedCommit = {
     traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
   })),
 };
-const work: Work = { consumer: 'watch', commit, attempt: 2, redriven: false };
+const tried: DeliveryAttempt = { consumer: 'watch', commit, attempt: 2, redriven: false };
 
 describe('the metrics of consumers', () => {
   it('count outcomes and time tries; what was never tried has no time', async () => {
@@ -26,8 +26,8 @@ describe('the metrics of consumers', () => {
       consumers: ['watch'],
       timers: ['deadline'],
     });
-    observer.outcome?.(work, 'handled', undefined, 5);
-    observer.outcome?.({ ...work }, 'known');
+    observer.outcome?.(tried, 'handled', undefined, 5);
+    observer.outcome?.({ ...tried }, 'known');
     observer.fired?.({ kind: 'deadline', id: 'a', at: 0 });
     const of = { consumer: 'watch', outcome: 'handled' };
     expect(await numbers.sum('jetledger_consumer_processed_total', of)).toBe(1);
@@ -49,9 +49,9 @@ describe('the lines of consumers', () => {
       error: write('error'),
     });
     const failure = new Error('the provider is away');
-    observer.outcome?.(work, 'handled');
-    observer.outcome?.(work, 'retried', failure);
-    observer.outcome?.(work, 'parked', failure);
+    observer.outcome?.(tried, 'handled');
+    observer.outcome?.(tried, 'retried', failure);
+    observer.outcome?.(tried, 'parked', failure);
     const ids = {
       position: 7,
       commit_id: 'commit-7',
