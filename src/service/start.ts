@@ -18,12 +18,14 @@ import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
+import type { Base } from './base.ts';
+import { buildHandler } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
-import { type Metering, openMetering, startGauges } from './metering.ts';
+import { openMetering, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
-import { buildHandler, buildViews } from './parts.ts';
 import type { Processes } from './processes.ts';
+import { openViews } from './read-models.ts';
 import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
 import { meterTracing, openTracing } from './tracing.ts';
@@ -55,16 +57,6 @@ function openLiveStreams({ http }: Config, log: Log, logger: Logger): RunningLiv
     },
     onError: (err) => logger.error({ err }, 'an event cannot be read; the streams that it may belong to end'),
   });
-}
-
-/** What the parts of a process are built from. */
-interface Base {
-  readonly config: Config;
-  readonly logger: Logger;
-  readonly nats: Nats;
-  readonly log: Log;
-  readonly metering: Metering | undefined;
-  readonly tracing: Tracing | undefined;
 }
 
 /** The command path of a process. */
@@ -139,7 +131,7 @@ async function startInOrder(
       closing(nats, 'those that waited, if any, were not written', commands.handler.close),
     );
 
-  const { reader: views, stop: stopViews } = buildViews(config, nats, log, logger, metering, tracing?.tracer);
+  const { reader: views, stop: stopViews } = openViews(base);
   const written = closing(nats, 'their last rows and checkpoints were not written', stopViews);
   started('views', hasRole(config, 'projections') ? written : stopViews);
 
@@ -188,8 +180,9 @@ async function startTelemetry(
   return { metering, tracing };
 }
 
-async function openCommands({ config, nats, log, logger, metering, tracing }: Base): Promise<Commands> {
-  const handler = await buildHandler(config, nats, log, logger, metering, tracing?.tracer);
+async function openCommands(base: Base): Promise<Commands> {
+  const { config, nats } = base;
+  const handler = await buildHandler(base);
   const { emailKey } = nats;
   const settings = useCaseSettings(config);
   return { handler, useCases: createUseCases({ handler, runtime: systemRuntime, emailKey, settings }) };

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
 import { CATALOGUE } from '../../src/cli/catalogue.ts';
 import { categories, reactions, timers, views } from '../../src/service/shop.ts';
@@ -8,6 +9,7 @@ import { categories, reactions, timers, views } from '../../src/service/shop.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAX_LINES = 500;
 const MAX_FILES = 22;
+const MAX_FUNCTION_LINES = 40;
 /** The doors of the kernel: the only files that pass on what others define. */
 const DOORS = /^src\/(eventstore|projections\/engine|processes\/engine)\/index\.ts$/;
 const KERNEL = /^src\/(eventstore|projections\/engine|processes\/engine)\//;
@@ -41,6 +43,37 @@ const readsVariables = ({ file, text }: Source): string | undefined => {
   const reads =
     /\bprocess\s*(\.\s*env\b|\[\s*['"`]env)|\benv\b[^;]*from\s+'(node:)?process'|\bimport\.meta\.env\b/;
   return file !== ENVIRONMENT && reads.test(text) ? 'reads environment variables' : undefined;
+};
+
+/**
+ * Functions whose own statements are too many: what stands inside of functions within them counts there, so a factory
+ * may hold several that belong together. Blank lines and comments do not count.
+ */
+const longFunctions = ({ file, text }: Source): string | undefined => {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const found: string[] = [];
+  const linesOf = (node: ts.Node): Set<number> => {
+    const first = source.getLineAndCharacterOfPosition(node.getStart()).line;
+    const last = source.getLineAndCharacterOfPosition(node.end).line;
+    return new Set(Array.from({ length: last - first + 1 }, (_, n) => first + n));
+  };
+  const code = text.split('\n').map((line) => !/^\s*($|\/\/|\/?\*)/.test(line));
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+      const own = linesOf(node as ts.Node);
+      const leaveOut = (inner: ts.Node): void => {
+        if (ts.isFunctionLike(inner)) for (const line of linesOf(inner)) own.delete(line);
+        else ts.forEachChild(inner, leaveOut);
+      };
+      ts.forEachChild(node as ts.Node, leaveOut);
+      const count = [...own].filter((line) => code[line]).length;
+      const { line } = source.getLineAndCharacterOfPosition(node.getStart());
+      if (count > MAX_FUNCTION_LINES) found.push(`${count} lines at ${line + 1}`);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found.length > 0 ? found.join(', ') : undefined;
 };
 
 const isBarrel = ({ file, text }: Source): string | undefined => {
@@ -134,6 +167,15 @@ describe('a source file', () => {
     expect(offenders(sources, tooLong)).toEqual([]);
     expect(offenders(planted('x;\n'.repeat(MAX_LINES + 1)), tooLong)).toHaveLength(1);
     expect(offenders(planted('x;\n'.repeat(MAX_LINES)), tooLong)).toEqual([]);
+  });
+
+  test(`has functions of at most ${MAX_FUNCTION_LINES} lines of their own`, () => {
+    expect(offenders(sources, longFunctions)).toEqual([]);
+    const body = 'f();\n'.repeat(MAX_FUNCTION_LINES);
+    expect(offenders(planted(`function f() {\n${body}}`), longFunctions)).toHaveLength(1);
+    expect(
+      offenders(planted(`function f() {\n const g = () => {\n${body.slice(15)}};\n}`), longFunctions),
+    ).toEqual([]);
   });
 
   test('leaves environment variables to the one file that reads them', () => {

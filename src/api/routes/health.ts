@@ -9,8 +9,14 @@ import type { TypedApp } from './app-type.ts';
 const tags = ['health'];
 
 /** Says whether the process lives, and whether it should get requests. */
-export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): void {
-  const live = {
+export function healthRoutes(app: TypedApp, deps: HealthDeps): void {
+  liveness(app, deps);
+  readiness(app, deps);
+  startup(app, deps);
+}
+
+function liveness(app: TypedApp, { settings }: HealthDeps): void {
+  const schema = {
     tags,
     operationId: 'getLiveness',
     summary: 'Is the process alive',
@@ -19,11 +25,13 @@ export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): v
     querystring: NoQuery,
     response: { ...plain(200, 'Live', 'Alive.'), ...problemsOfPlain() },
   };
-  app.get('/health/live', { schema: live, config: { access: ACCESS.public } }, async (_request, reply) =>
+  app.get('/health/live', { schema, config: { access: ACCESS.public } }, async (_request, reply) =>
     reply.send({ status: 'live', version: settings.version, environment: settings.environment }),
   );
+}
 
-  const ready = {
+function readiness(app: TypedApp, { health }: HealthDeps): void {
+  const schema = {
     tags,
     operationId: 'getReadiness',
     summary: 'Should the process get requests',
@@ -36,12 +44,14 @@ export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): v
       ...plain(503, 'Ready', 'At least one check fails.'),
     },
   };
-  app.get('/health/ready', { schema: ready, config: { access: ACCESS.public } }, async (_request, reply) => {
-    const readiness = await health.ready();
-    return reply.code(readiness.ok ? 200 : 503).send(readiness);
+  app.get('/health/ready', { schema, config: { access: ACCESS.public } }, async (_request, reply) => {
+    const found = await health.ready();
+    return reply.code(found.ok ? 200 : 503).send(found);
   });
+}
 
-  const startup = {
+function startup(app: TypedApp, { health }: HealthDeps): void {
+  const schema = {
     tags,
     operationId: 'getStartup',
     summary: 'Has the process caught up',
@@ -54,14 +64,10 @@ export function healthRoutes(app: TypedApp, { health, settings }: HealthDeps): v
       ...plain(503, 'Ready', 'It has not caught up yet; at least one check fails.'),
     },
   };
-  app.get(
-    '/health/startup',
-    { schema: startup, config: { access: ACCESS.public } },
-    async (_request, reply) => {
-      const readiness = await health.startup();
-      return reply.code(readiness.ok ? 200 : 503).send(readiness);
-    },
-  );
+  app.get('/health/startup', { schema, config: { access: ACCESS.public } }, async (_request, reply) => {
+    const found = await health.startup();
+    return reply.code(found.ok ? 200 : 503).send(found);
+  });
 }
 
 /** Answers everything measured so far in Prometheus' text format; at `/metrics`, and not in the OpenAPI document. */

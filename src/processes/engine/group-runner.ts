@@ -172,15 +172,8 @@ async function takeOver(
     lost,
   });
   const { revision } = deadLetters;
-  await loadDeadLetters({
-    ...owner,
-    bucket: buckets.parked,
-    index,
-    consumer: consumer.name,
-    group,
-    fence,
-    revision,
-  });
+  const found = { bucket: buckets.parked, index, consumer: consumer.name, group, fence, revision };
+  await loadDeadLetters({ ...owner, ...found });
   const progress = createProgress(cursor.start);
   const stored = (): number => cursor.stored;
   const resumedAt = cursor.start.high;

@@ -58,9 +58,8 @@ export interface ViewDeps {
 /** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
 export async function openView(deps: ViewDeps): Promise<View> {
   const { projection, group, bucket, log, runtime, settings } = deps;
-  const rebuildHint = settings.rebuildHint?.(projection.name);
   const checkpointDeps = {
-    rebuildHint,
+    rebuildHint: settings.rebuildHint?.(projection.name),
     view: projection.name,
     version: versionOf(projection, group.count),
     bucket,

@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { Log } from '../eventstore/index.ts';
+import type { Config } from '../platform/config/schema.ts';
+import type { Tracing } from '../platform/telemetry/tracing.ts';
+import type { Metering } from './metering.ts';
+import type { Nats } from './open.ts';
+
+/** What the parts of a process are built from. */
+export interface Base {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly nats: Nats;
+  readonly log: Log;
+  readonly metering: Metering | undefined;
+  readonly tracing: Tracing | undefined;
+}

@@ -1,0 +1,87 @@
+import { combineObservers, createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
+import { type Config, hasRole } from '../platform/config/schema.ts';
+import {
+  createMembers,
+  createViewReader,
+  defaultProjectionSettings,
+  meterProjections,
+  type ProjectionObserver,
+  type ProjectionSettings,
+  type Projections,
+  startProjections,
+  traceProjections,
+  type ViewReader,
+} from '../projections/engine/index.ts';
+import type { Base } from './base.ts';
+import { NAMESPACE } from './metering.ts';
+import { feedOfViews } from './open.ts';
+import { views } from './shop.ts';
+/** The read models of this process: what answers queries, and, where they run here, what keeps them. */
+export function openViews(base: Base): { reader: ViewReader; stop(): Promise<void> } {
+  const { config, log } = base;
+  const settings = settingsOf(config);
+  const running = hasRole(config, 'projections') ? keepViews(base, settings) : undefined;
+  const reader = createViewReader({
+    log,
+    views,
+    buckets: bucketsOf(base, false),
+    runtime: systemRuntime,
+    settings,
+    ...(running && { local: running.status, requestCheckpoint: running.requestCheckpoint }),
+  });
+  return {
+    reader,
+    stop: async () => {
+      reader.stop();
+      await running?.stop();
+    },
+  };
+}
+
+function settingsOf({ projections, log }: Config): Partial<ProjectionSettings> {
+  return {
+    prefix: log.prefix,
+    rebuildHint: (view) => `Rebuild it: jetledger rebuild ${view}`,
+    checkpointMs: projections.checkpointIntervalMs,
+    maxInFlight: projections.maxInFlight,
+    cacheRows: projections.rowCacheEntries,
+    groups: projections.groups,
+  };
+}
+
+function bucketsOf({ config, nats }: Base, announceLosses: boolean) {
+  const { replicas } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  return createNatsBuckets({
+    requests: nats.requests,
+    runtime: systemRuntime,
+    replicas,
+    timeoutMs,
+    announceLosses,
+  });
+}
+
+function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projections {
+  const { config, log, logger, metering } = base;
+  const tracer = base.tracing?.tracer;
+  const runtime = systemRuntime;
+  const buckets = bucketsOf(base, true);
+  const feed = feedOfViews(log, config.projections);
+  const memberSettings = { ...defaultProjectionSettings, ...settings };
+  return startProjections({
+    log: feed.log,
+    buckets,
+    projections: views,
+    ...(config.projections.shared && {
+      sharing: createMembers({ buckets, runtime, settings: memberSettings }),
+    }),
+    runtime,
+    settings: { ...settings, ...feed.settings },
+    onError: (view, err) => logger.error({ view, err }, 'a view has stopped'),
+    observer: combineObservers<ProjectionObserver>(
+      tracer && traceProjections({ tracer, prefix: config.log.prefix }),
+      metering &&
+        meterProjections(metering.meter, { namespace: NAMESPACE, views: views.map(({ name }) => name) }),
+    ),
+  });
+}
