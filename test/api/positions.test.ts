@@ -41,7 +41,7 @@ it('the Position of an answer is a token that any process of this log takes, now
   }
 });
 
-it('a token of another life of the log is refused by every query, whatever its number', async () => {
+it('a token of another incarnation of the log is refused by every query, whatever its number', async () => {
   const client = clientOf(service);
   await list(client, 'TEA');
   const id = await ordered(client, 'u1', 'TEA');

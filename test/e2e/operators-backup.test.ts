@@ -89,7 +89,7 @@ describe('a backup', () => {
       mismatches: [],
     });
     expect(restored.incarnation).toMatch(/^[0-9a-f-]{36}$/);
-    // What was handed out in the old life is refused and not misread.
+    // What was handed out in the old incarnation is refused and not misread.
     expect(token).toContain('@');
     expect((await ask(url, 'GET', list, undefined, { 'min-position': token })).status).toBe(412);
     expect((await ask(url, 'GET', `${list}&cursor=${String(cursor)}`)).status).toBe(400);

@@ -134,7 +134,7 @@ describe('a backup that is put back', () => {
     ).rejects.toThrow('another e-mail key');
   });
 
-  // The planted fault of protocol 15: the cursor would skip the commits that the new life gives these positions.
+  // The planted fault of protocol 15: the cursor would skip the commits that the new incarnation gives these positions.
   it('is undone when a cursor lies beyond the end of the copied log', async () => {
     const planted = join(folders, 'planted');
     await using source = await startTestServer();

@@ -178,7 +178,7 @@ describe('the delivery', () => {
     connection.publish(`${prefix}n.welcome.user-1`, 'not JSON');
     connection.publish(`${prefix}n.welcome.user-1`, JSON.stringify({ id: 'x', kind: 'unheard-of' }));
     await outbox.publish(note('good'));
-    await until('both are put aside', () => delivery.givenUp.length === 2 && delivery.seen.length === 1);
+    await until('both are given up', () => delivery.givenUp.length === 2 && delivery.seen.length === 1);
     expect(delivery.givenUp).toMatchObject([
       { notification: undefined, sequence: 1, attempts: 0 },
       { notification: undefined, sequence: 2, attempts: 0 },

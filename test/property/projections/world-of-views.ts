@@ -54,7 +54,7 @@ export const authors: Projection<ListRow<string>, CounterEvent> = {
   seal: (key, row) => sealFullPage(key, row, 3),
 };
 
-/** As `counters`, but the note `y` of two aggregates cannot be applied; they are put aside. */
+/** As `counters`, but the note `y` of two aggregates cannot be applied; they become dead letters. */
 export const fragile: Projection<CounterRow, CounterEvent> = {
   ...counters,
   name: 'fragile',

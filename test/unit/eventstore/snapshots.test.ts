@@ -49,7 +49,7 @@ describe('a snapshot', () => {
     expect((await start().load(counter, 'a')).state.total).toBe(3);
   });
 
-  it('of another life of the log is as good as none', async () => {
+  it('of another incarnation of the log is as good as none', async () => {
     const { handler, store, start } = withSnapshots();
     await fill(handler, 3);
     store.entries.set(KEY, sealSnapshot('another-life', folded(99, 3)));

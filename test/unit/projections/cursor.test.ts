@@ -24,7 +24,7 @@ test('without a cursor a list begins at its start', () => {
   expect(indexOfCursor(scope, undefined)).toBeUndefined();
 });
 
-test('anything that is not a cursor of this list and this life of the log is refused', () => {
+test('anything that is not a cursor of this list and this incarnation of the log is refused', () => {
   const refused = (cursor: string) => {
     expect(() => keyOfCursor(scope, cursor)).toThrow(InvalidCursor);
     expect(() => indexOfCursor(scope, cursor)).toThrow(InvalidCursor);

@@ -118,7 +118,7 @@ test('while a bucket is away its view waits, the others go on, and afterwards no
   });
 });
 
-test('a checkpoint of another life of the log, or beyond its end, stops the view with the way out', async () => {
+test('a checkpoint of another incarnation of the log, or beyond its end, stops the view with the way out', async () => {
   for (const wrong of [{ incarnation: 'life-0' }, { position: 99 }]) {
     const shop = createShopWorld();
     await shop.world.run(async () => {

@@ -32,8 +32,8 @@ async function withOldView(
 const startOn = (deps: Parameters<typeof rebuild>[0], errors: unknown[]) =>
   startProjections({ ...deps, projections: [users], onError: (_view, error) => errors.push(error) });
 
-// The planted fault: without a new life of the log, nobody can see that ten commits are missing from the view.
-test('a view of the old life over a log that grew past its checkpoint skips commits, if the life is the same', async () => {
+// The planted fault: without a new incarnation of the log, nobody can see that ten commits are missing from the view.
+test('a view of the old incarnation over a log that grew past its checkpoint skips commits, if it is the same one', async () => {
   await withOldView({ incarnation: 'life-1', commits: 1_010 }, async (deps) => {
     const errors: unknown[] = [];
     const views = startOn(deps, errors);
@@ -45,7 +45,7 @@ test('a view of the old life over a log that grew past its checkpoint skips comm
 });
 
 test.each([
-  ['another life of the log', { incarnation: 'life-2', commits: 1_010 }],
+  ['another incarnation of the log', { incarnation: 'life-2', commits: 1_010 }],
   ['a position beyond the end of the log', { incarnation: 'life-1', commits: 1_000 }],
 ])(
   'a view with a checkpoint of %s stops with a clear message, and a rebuild heals it',
@@ -67,7 +67,7 @@ test.each([
   },
 );
 
-test('a read never shows a row of another life of the log, whatever position is asked for', async () => {
+test('a read never shows a row of another incarnation of the log, whatever position is asked for', async () => {
   await withOldView({ incarnation: 'life-2', commits: 1_010 }, async (deps) => {
     const reads = createReadModels({ ...deps });
     await expect(reads.user('u1005', { minPosition: 1_005, waitMs: 100 })).rejects.toThrow(
@@ -78,7 +78,7 @@ test('a read never shows a row of another life of the log, whatever position is 
   });
 });
 
-test('a snapshot of the old life is not taken for a new commit with the same version', async () => {
+test('a snapshot of the old incarnation is not taken for a new commit with the same version', async () => {
   const snapshots = new Map<string, Uint8Array>();
   const store = {
     get: async (key: string) => snapshots.get(key),
@@ -86,7 +86,7 @@ test('a snapshot of the old life is not taken for a new commit with the same ver
   };
   const totals: number[] = [];
   for (const incarnation of ['life-1', 'life-1', 'life-2']) {
-    // The last commit of the first life is lost, and its version is used again.
+    // The last commit of the first incarnation is lost, and its version is used again.
     const log = createMemoryLog({ incarnation });
     for (let n = 0; n < 4; n++) await log.append(counterRef('x'), n, toyCommit(`c${n}`, [added(1)]));
     if (totals.length > 0) await log.append(counterRef('x'), 4, toyCommit('new', [added(96)]));
@@ -101,6 +101,6 @@ test('a snapshot of the old life is not taken for a new commit with the same ver
     totals.push(state.total);
     await handler.close();
   }
-  // With the same life the snapshot lies: this is the planted fault.
+  // With the same incarnation the snapshot lies: this is the planted fault.
   expect(totals).toEqual([5, 5, 100]);
 });

@@ -157,7 +157,7 @@ test('an instance that dies with the first of two commits in hand is replaced wi
 });
 
 test.each([
-  ['an incarnation of another life of the log', createMemoryStore({ incarnation: 'restored' }), 2],
+  ['another incarnation of the log', createMemoryStore({ incarnation: 'restored' }), 2],
   ['a position beyond the end of the log', createMemoryStore(), 0],
 ])('a cursor with %s stops the consumer with a clear error', async (_what, restored, commits) => {
   const world = createWorld(4, { maxSteps: 200_000 });
