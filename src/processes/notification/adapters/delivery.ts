@@ -1,14 +1,9 @@
 import type { JsMsg } from '@nats-io/jetstream';
-import {
-  backoffMs,
-  type Requests,
-  type Runtime,
-  type StoredTrace,
-  traceHeadersOf,
-} from '../../../eventstore/index.ts';
-import { startWorkQueue, type WorkResult } from '../../engine/index.ts';
+import { backoffMs, type Requests, type Runtime, traceHeadersOf } from '../../../eventstore/index.ts';
+import { startWorkQueue } from '../../engine/index.ts';
 
 import type { Notification, Notifier } from '../port.ts';
+import type { NotificationObserver, TriedDelivery } from './observer.ts';
 import { notificationStream, parseNotification } from './outbox.ts';
 
 /** One that will not be tried again. */
@@ -37,16 +32,10 @@ export interface DeliveryOptions {
   /** After how many milliseconds another instance gets what a dead one was delivering. */
   readonly ackWaitMs?: number;
   readonly onGivenUp?: (givenUp: GivenUp) => void;
-  /** Told what came of each try, for metrics; `undefined` is a message that is no notification. */
-  readonly onOutcome?: (notification: Notification | undefined, outcome: DeliveryOutcome) => void;
   /** Told what goes wrong and is tried again. */
   readonly onTrouble?: (what: string, error: unknown) => void;
-  /** Around each try, for traces. */
-  readonly around?: AroundDelivery;
+  readonly observer?: NotificationObserver | undefined;
 }
-
-/** What came of a try to deliver a notification. */
-export type DeliveryOutcome = 'sent' | 'retried' | 'given_up';
 
 const DURABLE = 'delivery';
 
@@ -66,10 +55,12 @@ export function startDelivery(options: DeliveryOptions): { stop(): Promise<void>
     ackWaitMs,
     handle: (msg, attempt) => {
       const once = () => deliver(options, msg, attempt);
-      if (options.around === undefined) return once();
+      const { observer } = options;
+      if (observer?.aroundDelivery === undefined) return once();
       // The subject's last token is the user's id.
       const destination = msg.subject.slice(0, msg.subject.lastIndexOf('.'));
-      return options.around({ destination, attempt, trace: traceHeadersOf(msg.headers) }, once);
+      const trace = traceHeadersOf(msg.headers);
+      return observer.aroundDelivery({ destination, attempt, trace }, once);
     },
     onTrouble: (error) => onTrouble?.('asking for notifications', error),
   });
@@ -83,7 +74,7 @@ async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): P
     error: unknown,
   ): TriedDelivery => {
     options.onGivenUp?.({ notification, sequence: msg.seq, attempts, error });
-    options.onOutcome?.(notification, 'given_up');
+    options.observer?.delivered?.(notification, 'given_up');
     return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up', error };
   };
   let notification: Notification;
@@ -97,29 +88,12 @@ async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): P
   }
   try {
     await notifier.deliver(notification);
-    options.onOutcome?.(notification, 'sent');
+    options.observer?.delivered?.(notification, 'sent');
     return { action: 'done' };
   } catch (error) {
     if (attempt === maxAttempts) return giveUp(notification, attempt, error);
-    options.onOutcome?.(notification, 'retried');
+    options.observer?.delivered?.(notification, 'retried');
     options.onTrouble?.(`delivering the notification ${notification.id}, attempt ${attempt}`, error);
     return { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, retryBaseMs, retryCapMs), error };
   }
 }
-
-/** One try to deliver a notification, as its telemetry needs it. */
-export interface DeliveryTry {
-  readonly destination: string;
-  readonly attempt: number;
-  /** Of the message's headers. */
-  readonly trace: StoredTrace;
-}
-
-/** What a try came to; `error` where it failed and is answered with another try or with giving up. */
-export type TriedDelivery = WorkResult & { readonly error?: unknown };
-
-/** Runs a try to deliver a notification. */
-export type AroundDelivery = (
-  about: DeliveryTry,
-  deliver: () => Promise<TriedDelivery>,
-) => Promise<WorkResult>;
