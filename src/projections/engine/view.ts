@@ -116,7 +116,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 
   const rows = createRows(
-    { ...deps, seen, rebuildHint },
+    { ...deps, seen, rebuildHint: checkpointDeps.rebuildHint },
     {
       progressed: () => {
         checkpoint.changed();
