@@ -50,6 +50,7 @@ async function build(): Promise<string> {
   const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
   await translate(sources, join(draft, 'dist'));
   await translate(programs, join(draft, 'test'));
+  await bundleTypebox(join(draft, 'node_modules/typebox'));
   // What they import as `src` is the service's own code, and the server program is the one that was fetched.
   await symlink('dist', join(draft, 'src'));
   await symlink(join(ROOT, '.jetledger'), join(draft, '.jetledger'));
@@ -85,6 +86,25 @@ async function translate(sources: readonly [string, string][], outDir: string): 
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, outputText);
   }
+}
+
+/** The same code in 16 files: to load its 680 took a third of the time of every command that a test runs. */
+async function bundleTypebox(target: string): Promise<void> {
+  const source = join(ROOT, 'node_modules/typebox');
+  const manifest = JSON.parse(await readFile(join(source, 'package.json'), 'utf8')) as TypeboxManifest;
+  const doors = Object.entries(manifest.exports).map(([door, { default: path }]) => {
+    return { door, name: door === '.' ? 'index' : door.slice(2), path: join(source, path) };
+  });
+  const { rolldown } = await import('rolldown');
+  const bundle = await rolldown({ input: Object.fromEntries(doors.map(({ name, path }) => [name, path])) });
+  await bundle.write({ dir: target, entryFileNames: '[name].mjs', chunkFileNames: '[name]-[hash].mjs' });
+  await bundle.close();
+  const exports = Object.fromEntries(doors.map(({ door, name }) => [door, `./${name}.mjs`]));
+  await writeFile(join(target, 'package.json'), JSON.stringify({ ...manifest, exports }));
+}
+
+interface TypeboxManifest {
+  readonly exports: Readonly<Record<string, { readonly default: string }>>;
 }
 
 async function removeUnused(): Promise<void> {
