@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { type EventPlace, floorOf } from '../../src/processes/engine/cursor.ts';
+import { type CursorState, floorOf } from '../../src/processes/engine/cursor.ts';
 import { bucketNames } from '../../src/processes/engine/rows.ts';
 import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
@@ -82,10 +82,10 @@ const cursorsOf = ({ requests }: LogHandle) =>
 
 /** Where every group of every consumer stands, by its key. */
 async function placesOf(truth: LogHandle): Promise<Map<string, number>> {
-  const places = new Map<string, number>();
+  const floors = new Map<string, number>();
   for await (const { key, value } of (await cursorsOf(truth)).rows())
-    places.set(key, floorOf(JSON.parse(Buffer.from(value).toString('utf8')) as EventPlace));
-  return places;
+    floors.set(key, floorOf(JSON.parse(Buffer.from(value).toString('utf8')) as CursorState));
+  return floors;
 }
 
 /** As if nothing had ever been handled: every event is delivered again. */

@@ -5,14 +5,14 @@ import { parseRow, toBytes, writeRow } from './rows.ts';
 import { pause, persist } from './signal.ts';
 
 /** Which commits of a group are done: all up to `high` but the open ones. As a cursor stores it. */
-export interface EventPlace {
+export interface CursorState {
   readonly high: number;
   /** The commits up to `high` that are not done, in order. */
   readonly open: readonly number[];
 }
 
-/** The floor of a place: everything up to here is done. */
-export function floorOf({ high, open }: EventPlace): number {
+/** The floor of a cursor: everything up to here is done. */
+export function floorOf({ high, open }: CursorState): number {
   const [first] = open;
   return first === undefined ? high : first - 1;
 }
@@ -26,7 +26,7 @@ export interface Progress {
   /** The first commit that is not done. */
   readonly first: number | undefined;
   /** What a cursor has to say now. */
-  place(): EventPlace;
+  state(): CursorState;
   /** Takes in the next position; positions come in order. True when the commit is to be handled. */
   begin(position: number): boolean;
   finish(position: number): void;
@@ -34,8 +34,8 @@ export interface Progress {
   pass(position: number): void;
 }
 
-/** Goes on from a stored place, at its floor. */
-export function createProgress(stored: EventPlace): Progress {
+/** Goes on from a stored cursor, at its floor. */
+export function createProgress(stored: CursorState): Progress {
   const openBefore = new Set(stored.open);
   // Positions are added in order, and a set keeps the order in which they came.
   const open = new Set<number>();
@@ -52,7 +52,7 @@ export function createProgress(stored: EventPlace): Progress {
     get first() {
       return first();
     },
-    place: () => {
+    state: () => {
       const notRead = stored.open.filter((position) => position > seen);
       return { high: Math.max(seen, stored.high), open: [...open, ...notRead] };
     },
@@ -72,17 +72,17 @@ export function createProgress(stored: EventPlace): Progress {
 }
 
 /** What a cursor says: every commit of the group up to `high` is handled or a dead letter, but the open ones. */
-export interface CursorValue extends EventPlace {
+export interface CursorValue extends CursorState {
   /** The incarnation of the log whose positions these are. */
   readonly incarnation: string;
   /** Whose it is: session, takeover and number of the write. */
   readonly owner: string;
 }
 
-/** A group's place in the log, owned by one instance. */
+/** A group's cursor, owned by one instance. */
 export interface Cursor {
   /** What was stored when it was claimed. */
-  readonly start: EventPlace;
+  readonly start: CursorState;
   /** The newest floor that is stored. */
   readonly stored: number;
   /** Says that there may be something to write; writes at the next due time. */
@@ -100,7 +100,7 @@ interface CursorDeps {
   readonly session: Session;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
-  readonly current: () => EventPlace;
+  readonly current: () => CursorState;
   /** Called after each write with the stored floor. */
   readonly written: (low: number) => void;
   /** Called when the group turns out to be another's. */
@@ -120,9 +120,9 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   // Unique per takeover and write, so that an unanswered one can be recognised.
   const tenure = `${session.id}/${runtime.id()}`;
   let writes = 0;
-  const rowOf = (place: EventPlace, expectedRevision: number): RowWrite => {
-    const value: CursorValue = { ...place, incarnation, owner: `${tenure}/${++writes}` };
-    return { key, value: toBytes(value), expectedRevision, position: floorOf(place) };
+  const rowOf = (state: CursorState, expectedRevision: number): RowWrite => {
+    const value: CursorValue = { ...state, incarnation, owner: `${tenure}/${++writes}` };
+    return { key, value: toBytes(value), expectedRevision, position: floorOf(state) };
   };
 
   for (;;) {
@@ -130,7 +130,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const found = parseRow<CursorValue>(row);
     if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
     checkAlive(session, key);
-    const start: EventPlace = { high: found?.high ?? 0, open: found?.open ?? [] };
+    const start: CursorState = { high: found?.high ?? 0, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, start, result.revision, rowOf);
   }
@@ -145,9 +145,9 @@ function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, 
 
 function keepCursor(
   deps: CursorDeps,
-  start: EventPlace,
+  start: CursorState,
   claimed: number,
-  rowOf: (place: EventPlace, expectedRevision: number) => RowWrite,
+  rowOf: (state: CursorState, expectedRevision: number) => RowWrite,
 ): Cursor {
   const { bucket, runtime, key, signal } = deps;
   let revision = claimed;
@@ -157,13 +157,13 @@ function keepCursor(
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
-    const place = deps.current();
-    const what = JSON.stringify(place);
+    const state = deps.current();
+    const what = JSON.stringify(state);
     if (what === last || signal.aborted) return;
-    const result = await writeRow({ runtime, signal }, bucket, rowOf(place, revision));
+    const result = await writeRow({ runtime, signal }, bucket, rowOf(state, revision));
     if (!result.written) throw new OwnershipLost(`The cursor ${key}`);
     ({ revision } = result);
-    stored = floorOf(place);
+    stored = floorOf(state);
     last = what;
     deps.written(stored);
   };

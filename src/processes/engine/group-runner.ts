@@ -167,7 +167,7 @@ async function takeOver(
     log,
     key: groupKey(consumer.name, group),
     intervalMs: settings.cursorMs,
-    current: () => progress.place(),
+    current: () => progress.state(),
     written: (low) => redrives.floor(low),
     lost,
   });

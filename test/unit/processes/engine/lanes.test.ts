@@ -186,6 +186,6 @@ describe('lanes', () => {
       await lanes.admit(commitOf('a', 2));
       await lanes.halt();
       expect(log).toEqual(['a1']);
-      expect(progress.place()).toEqual({ high: 2, open: [2] });
+      expect(progress.state()).toEqual({ high: 2, open: [2] });
     }));
 });

@@ -10,7 +10,7 @@ test('the floor stops before the first gap', () => {
   progress.finish(5);
   progress.finish(9);
   expect(progress.low).toBe(1);
-  expect(progress.place()).toEqual({ high: 9, open: [2] });
+  expect(progress.state()).toEqual({ high: 9, open: [2] });
   progress.finish(2);
   expect(progress.low).toBe(9);
 });
@@ -18,7 +18,7 @@ test('the floor stops before the first gap', () => {
 test('positions that do not concern the consumer move the floor when nothing is open', () => {
   const progress = createProgress(beginning);
   progress.pass(7);
-  expect(progress.place()).toEqual({ high: 7, open: [] });
+  expect(progress.state()).toEqual({ high: 7, open: [] });
 });
 
 test('a successor handles what was open and skips what was done', () => {
@@ -32,7 +32,7 @@ test('what a predecessor has done is not forgotten while it is read again', () =
   progress.begin(2);
   progress.finish(2);
   progress.begin(3);
-  expect(progress.place()).toEqual({ high: 9, open: [7] });
+  expect(progress.state()).toEqual({ high: 9, open: [7] });
 });
 
 test('through any number of takeovers every commit is done once it was finished, and none before', () => {
@@ -44,18 +44,18 @@ test('through any number of takeovers every commit is done once it was finished,
       let next = 1;
       for (const { finish, takeover } of steps) {
         if (takeover) {
-          progress = createProgress(progress.place());
+          progress = createProgress(progress.state());
           next = progress.seen + 1;
         }
         const handle = progress.begin(next);
         expect(handle).toBe(!finished.has(next));
         next++;
-        const { open } = progress.place();
+        const { open } = progress.state();
         const chosen = open.filter((position) => position < next)[finish % Math.max(1, open.length)];
         if (chosen === undefined) continue;
         progress.finish(chosen);
         finished.add(chosen);
-        for (let at = 1; at <= floorOf(progress.place()); at++) expect(finished.has(at)).toBe(true);
+        for (let at = 1; at <= floorOf(progress.state()); at++) expect(finished.has(at)).toBe(true);
       }
     }),
   );
