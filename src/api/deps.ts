@@ -2,7 +2,8 @@ import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler, Log, Runtime, StoredTrace } from '../eventstore/index.ts';
+import type { CommandHandler, Log, Runtime } from '../eventstore/index.ts';
+import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
@@ -44,70 +45,6 @@ export interface ApiSettings extends PreconditionSettings, BrowserSettings {
   readonly version: string;
 }
 
-/** Which parked commits are meant; nothing means all. */
-export interface ParkedFilter {
-  readonly consumer?: string;
-  readonly category?: string;
-  readonly id?: string;
-  /** Exactly this one. */
-  readonly position?: number;
-  /** This one and older ones. */
-  readonly upTo?: number;
-}
-
-/** A commit that a consumer could not handle, or that waits behind one. Times in milliseconds since the Unix epoch. */
-export interface ParkedCommit {
-  readonly consumer: string;
-  readonly category: string;
-  readonly id: string;
-  readonly position: number;
-  readonly commitId: string;
-  /** True when it was never tried, because an earlier one of its aggregate is parked. */
-  readonly behind: boolean;
-  readonly events: readonly {
-    readonly type: string;
-    readonly schemaVersion: number;
-    readonly payload: unknown;
-  }[];
-  readonly error: { readonly name: string; readonly message: string; readonly stack: string } | undefined;
-  readonly attempts: number;
-  readonly firstAt: number;
-  readonly lastAt: number;
-  /** Empty when there was none. */
-  readonly traceId: string;
-  readonly request?:
-    | { readonly requested: 'redrive' | 'discard'; readonly by: string; readonly at: number }
-    | undefined;
-}
-
-export interface ParkedOrder {
-  /** Who asks. */
-  readonly by: string;
-  readonly dryRun: boolean;
-  /** Of the request that asks. */
-  readonly trace?: StoredTrace;
-}
-
-export interface ParkedResult {
-  /** In the order of their positions. */
-  readonly marked: readonly ParkedCommit[];
-  /** Those that changed meanwhile. */
-  readonly changed: readonly ParkedCommit[];
-}
-
-/** What operators may ask of parked commits; all of it may be repeated. @throws LogUnavailable, OutcomeUnknown */
-export interface ParkedAdmin {
-  /** By position, then consumer. */
-  list(filter: ParkedFilter): Promise<readonly ParkedCommit[]>;
-  show(
-    consumer: string,
-    stream: { readonly category: string; readonly id: string },
-    position: number,
-  ): Promise<ParkedCommit | undefined>;
-  redrive(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedResult>;
-  discard(filter: ParkedFilter, order: ParkedOrder): Promise<ParkedResult>;
-}
-
 /** How a consumer stands on all instances together, and in this process. */
 export interface ConsumerReport {
   readonly consumer: string;
@@ -126,18 +63,10 @@ export interface ConsumerReport {
 }
 
 /** What only the process that runs a consumer knows. */
-export interface ConsumerHere {
-  readonly groups: readonly number[];
-  /** Commits in memory. */
-  readonly held: number;
-  readonly running: number;
-  /** Aggregates that wait for another try. */
-  readonly retrying: number;
-  /** Tries that were repeated since this process started. */
-  readonly retries: number;
-  readonly stopped: boolean;
-  readonly lastError: string | undefined;
-}
+export type ConsumerHere = Pick<
+  ConsumerStatus,
+  'groups' | 'held' | 'running' | 'retrying' | 'retries' | 'stopped' | 'lastError'
+>;
 
 /** Status and control of the consumers, on every instance. @throws LogUnavailable, OutcomeUnknown */
 export interface ConsumersAdmin {
@@ -166,7 +95,7 @@ export interface ServiceDeps {
   readonly live: LiveOrders;
   readonly runtime: Runtime;
   /** For operators. */
-  readonly admin: { readonly parked: ParkedAdmin; readonly consumers: ConsumersAdmin };
+  readonly admin: { readonly parked: DeadLetterPort; readonly consumers: ConsumersAdmin };
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }

@@ -6,6 +6,7 @@ import {
   managerOf,
   PermissionDenied,
   type Requests,
+  reasonOf,
 } from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../platform/durability.ts';
@@ -64,11 +65,6 @@ export async function guarded(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The message of anything that was thrown. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const ANSWER_MS = 2_000;

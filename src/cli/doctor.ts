@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { reasonOf } from '../eventstore/index.ts';
 import { ConfigError } from '../platform/config/errors.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { Nats } from '../service/open.ts';
@@ -11,7 +12,6 @@ import {
   ok,
   permissionChecks,
   progressChecks,
-  reasonOf,
   serverChecks,
   topologyChecks,
 } from './doctor-checks.ts';

@@ -12,6 +12,7 @@ import {
   type Log,
   type RecordedCommit,
   type Rejection,
+  reasonOf,
 } from '../eventstore/index.ts';
 import { checkInterrupted } from '../platform/backup/manifest.ts';
 import { aggregates } from '../service/shop.ts';
@@ -236,6 +237,6 @@ function payloadOf(
     const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
     return schema === undefined ? 'of an unknown type' : toJson(schema, event);
   } catch (error) {
-    return `unreadable: ${error instanceof Error ? error.message : String(error)}`;
+    return `unreadable: ${reasonOf(error)}`;
   }
 }

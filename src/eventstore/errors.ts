@@ -139,3 +139,8 @@ export class UnsafeLog extends EventStoreError {
     this.problems = problems;
   }
 }
+
+/** The message of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -19,6 +19,7 @@ export {
   mayHeal,
   OutcomeUnknown,
   PermissionDenied,
+  reasonOf,
   UnknownEventType,
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';

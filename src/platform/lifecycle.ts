@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { reasonOf } from '../eventstore/index.ts';
 
 /** Something that was started and has to be closed. */
 interface Stage {
@@ -109,8 +110,4 @@ async function closeWithin(stage: Stage, withinMs: number): Promise<Unclosed | u
 function describe({ name, open }: Stage): string {
   const detail = open();
   return detail === '' ? name : `${name} (${detail})`;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

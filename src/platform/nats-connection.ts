@@ -7,6 +7,7 @@ import {
   nkeyAuthenticator,
   nkeys,
 } from '@nats-io/transport-node';
+import { reasonOf } from '../eventstore/index.ts';
 import { maskUrl } from './config/mask.ts';
 import type { Config } from './config/schema.ts';
 import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
@@ -133,7 +134,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
       maxPingOut: 2,
     });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new NatsUnusable(`NATS at ${maskUrl(url)} cannot be used (${reason}). ${adviceFor(reason)}`, cause);
   }
   void resetOnReconnect(connection, delays.reset);

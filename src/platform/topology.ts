@@ -11,6 +11,7 @@ import {
   logStreamProblems,
   managerOf,
   type Requests,
+  reasonOf,
 } from '../eventstore/index.ts';
 
 import type { Config } from './config/schema.ts';
@@ -191,7 +192,7 @@ async function changing(name: string, change: Promise<unknown>): Promise<void> {
   try {
     await change;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new NatsUnusable(`The server does not make ${name} as configured: ${reason}.`, cause);
   }
 }

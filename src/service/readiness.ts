@@ -1,5 +1,5 @@
 import type { Readiness } from '../api/deps.ts';
-import { type Log, probeWrites, type Requests, systemRuntime } from '../eventstore/index.ts';
+import { type Log, probeWrites, type Requests, reasonOf, systemRuntime } from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
@@ -108,7 +108,7 @@ export function createHealth(sources: Sources, followers: Followers, stopping: (
 function logCheck({ log }: Sources): Promise<Check> {
   return log.head().then(
     (head) => ({ ok: true, detail: `position ${head}` }),
-    (error: unknown) => ({ ok: false, detail: messageOf(error) }),
+    (error: unknown) => ({ ok: false, detail: reasonOf(error) }),
   );
 }
 
@@ -147,7 +147,7 @@ async function viewChecks(views: Followers['views'], stalls: StallWatch): Promis
       statuses.map((status) => [`view ${status.view}`, viewCheck(status, stalls.stalled(status))]),
     );
   } catch (error) {
-    return { views: { ok: false, detail: messageOf(error) } };
+    return { views: { ok: false, detail: reasonOf(error) } };
   }
 }
 
@@ -166,8 +166,4 @@ function consumerChecks(statuses: readonly ConsumerStatus[], maxLag: number): Ch
       return [`consumer ${consumer}`, { ok: !stopped && lag <= maxLag, detail }];
     }),
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

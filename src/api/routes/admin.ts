@@ -1,15 +1,11 @@
-import { ACCESS } from '../auth/access.ts';
 import type {
-  ApiModule,
-  ConsumerHere,
-  ConsumerReport,
-  ConsumersAdmin,
-  ParkedAdmin,
-  ParkedCommit,
-  ParkedFilter,
-  ParkedResult,
-  ServiceDeps,
-} from '../deps.ts';
+  DeadLetter,
+  DeadLetterAnswer,
+  DeadLetterFilter,
+  DeadLetterPort,
+} from '../../processes/engine/index.ts';
+import { ACCESS } from '../auth/access.ts';
+import type { ApiModule, ConsumerHere, ConsumerReport, ConsumersAdmin, ServiceDeps } from '../deps.ts';
 import { principalOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext } from '../reading.ts';
@@ -34,7 +30,7 @@ import { traceContextOf } from '../tracing.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
 
 /** A parked commit as a line of a list. */
-export function parkedSummary(entry: ParkedCommit): ParkedSummaryBody {
+export function parkedSummary(entry: DeadLetter): ParkedSummaryBody {
   const { error } = entry;
   return {
     ...commonFields(entry),
@@ -44,7 +40,7 @@ export function parkedSummary(entry: ParkedCommit): ParkedSummaryBody {
 }
 
 /** A parked commit with everything that is kept of it. */
-export function parkedBody(entry: ParkedCommit): ParkedBody {
+export function parkedBody(entry: DeadLetter): ParkedBody {
   const { commitId, events, error } = entry;
   return {
     ...commonFields(entry),
@@ -55,7 +51,7 @@ export function parkedBody(entry: ParkedCommit): ParkedBody {
 }
 
 /** What was marked, by name. */
-export function markedBody({ marked, changed }: ParkedResult, dryRun: boolean): object {
+export function markedBody({ marked, changed }: DeadLetterAnswer, dryRun: boolean): object {
   return { dryRun, marked: marked.map(namesOf), changed: changed.map(namesOf) };
 }
 
@@ -80,7 +76,7 @@ function localBody({ lastError, groups, ...counts }: ConsumerHere): NonNullable<
   return { groups: [...groups], held, running, retrying, retries, stopped, ...error };
 }
 
-function commonFields(entry: ParkedCommit) {
+function commonFields(entry: DeadLetter) {
   const { behind, attempts, firstAt, lastAt, traceId, request } = entry;
   return {
     ...namesOf(entry),
@@ -92,7 +88,7 @@ function commonFields(entry: ParkedCommit) {
   };
 }
 
-function namesOf({ consumer, category, id, position }: ParkedCommit) {
+function namesOf({ consumer, category, id, position }: DeadLetter) {
   return { consumer, category, id, position };
 }
 
@@ -178,7 +174,7 @@ function parkedRoutes(app: TypedApp, { admin: { parked } }: ServiceDeps): void {
   marking(app, parked, 'discard');
 }
 
-function listing(app: TypedApp, parked: ParkedAdmin): void {
+function listing(app: TypedApp, parked: DeadLetterPort): void {
   const schema = {
     ...common,
     operationId: 'listParked',
@@ -201,17 +197,17 @@ function listing(app: TypedApp, parked: ParkedAdmin): void {
 }
 
 /** A commit has one place in the list, since it is of one aggregate. */
-function cursorOf({ position, consumer }: ParkedCommit): string {
+function cursorOf({ position, consumer }: DeadLetter): string {
   return `${position}.${consumer}`;
 }
 
-function isAfter({ position, consumer }: ParkedCommit, cursor: string): boolean {
+function isAfter({ position, consumer }: DeadLetter, cursor: string): boolean {
   const dot = cursor.indexOf('.');
   const from = Number(cursor.slice(0, dot));
   return position > from || (position === from && consumer.localeCompare(cursor.slice(dot + 1)) > 0);
 }
 
-function showing(app: TypedApp, parked: ParkedAdmin): void {
+function showing(app: TypedApp, parked: DeadLetterPort): void {
   const schema = {
     ...common,
     operationId: 'getParked',
@@ -245,7 +241,7 @@ const ACTIONS = {
   },
 } as const;
 
-function marking(app: TypedApp, parked: ParkedAdmin, action: keyof typeof ACTIONS): void {
+function marking(app: TypedApp, parked: DeadLetterPort, action: keyof typeof ACTIONS): void {
   const schema = {
     ...common,
     ...ACTIONS[action],
@@ -269,7 +265,7 @@ function marking(app: TypedApp, parked: ParkedAdmin, action: keyof typeof ACTION
 }
 
 /** Neither by accident everything, nor a filter that does not count. */
-function wrongChoice(filter: ParkedFilter | undefined, all: true | undefined) {
+function wrongChoice(filter: DeadLetterFilter | undefined, all: true | undefined) {
   if ((filter === undefined) !== (all === undefined)) return undefined;
   const detail =
     filter === undefined ? 'is required, or else `all: true`' : 'cannot be combined with all; leave one out';

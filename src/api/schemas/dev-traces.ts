@@ -1,7 +1,7 @@
 /** A trace in the list of the last ones. Times in milliseconds since the Unix epoch, with fractions. */
 export interface TraceSummary {
   readonly traceId: string;
-  /** Of the span that began it. */
+  /** Of the span without a parent here, else of the one that began first. */
   readonly name: string;
   /** How the request that began it was answered: `201`, or `404 order/not-found`. */
   readonly answer?: string;

@@ -1,4 +1,4 @@
-import { EventStoreError } from '../errors.ts';
+import { EventStoreError, reasonOf } from '../errors.ts';
 import type { CommandDone, StoreObserver } from '../observer.ts';
 import { parseTrace } from '../trace-context.ts';
 
@@ -37,8 +37,4 @@ function levelOf(outcome: CommandDone['outcome'], error: unknown): 'debug' | 'wa
   if (outcome === 'conflict') return 'warn';
   if (outcome !== 'fault') return 'debug';
   return error instanceof EventStoreError ? 'warn' : 'error';
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,12 @@
 import { join } from 'node:path';
 import { PersistMode, type StreamConfig } from '@nats-io/jetstream';
-import { INCARNATION_KEY, isStreamMissing, managerOf, type Requests } from '../../eventstore/index.ts';
+import {
+  INCARNATION_KEY,
+  isStreamMissing,
+  managerOf,
+  type Requests,
+  reasonOf,
+} from '../../eventstore/index.ts';
 
 import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
 import { restoreStream } from './stream-copy.ts';
@@ -98,7 +104,7 @@ function configFor(
 
 /** Only what this run made is removed: the server had none of it before. */
 async function undo(requests: Requests, made: readonly string[], cause: unknown): Promise<never> {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   const left: string[] = [];
   const jsm = await managerOf(requests).catch(() => undefined);
   for (const name of made) {

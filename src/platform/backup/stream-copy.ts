@@ -1,6 +1,6 @@
 import type { StreamConfig, StreamInfo, StreamState } from '@nats-io/jetstream';
 import type { Msg } from '@nats-io/transport-node';
-import { PermissionDenied, type Requests } from '../../eventstore/index.ts';
+import { PermissionDenied, type Requests, reasonOf } from '../../eventstore/index.ts';
 
 import { BackupError, checkInterrupted } from './manifest.ts';
 
@@ -86,7 +86,7 @@ export async function snapshotStream(requests: Requests, stream: string): Promis
     }
     const msg = failure === undefined ? arrived.shift() : undefined;
     if (msg !== undefined) return msg;
-    throw new BackupError(`The copy of the stream ${stream} broke off (${reasonOf(failure)}). Try again.`);
+    throw new BackupError(`The copy of the stream ${stream} broke off (${whyOf(failure)}). Try again.`);
   };
   async function* read(): AsyncGenerator<Uint8Array> {
     try {
@@ -119,9 +119,9 @@ export async function snapshotStream(requests: Requests, stream: string): Promis
   }
 }
 
-function reasonOf(failure: unknown): string {
+function whyOf(failure: unknown): string {
   if (failure === undefined) return `nothing came for ${SILENCE_MS / 1_000} s`;
-  return failure instanceof Error ? failure.message : String(failure);
+  return reasonOf(failure);
 }
 
 export interface StreamCopy {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, constants, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { reasonOf } from '../../eventstore/index.ts';
 import { readEnvironment } from '../config/environment.ts';
 import { ServerNotFound, ServerTooOld } from './errors.ts';
 import {
@@ -168,7 +169,7 @@ export async function resolveNatsServer(options: ResolveOptions): Promise<Resolv
 async function resolveExplicit(path: string): Promise<ResolvedServer> {
   const version = await readVersion(path).catch((error: unknown) => {
     throw new ServerNotFound(
-      `nats.embedded.binary (JETLEDGER_NATS__EMBEDDED__BINARY) names ${path}, which cannot be used: ${messageOf(error)}`,
+      `nats.embedded.binary (JETLEDGER_NATS__EMBEDDED__BINARY) names ${path}, which cannot be used: ${reasonOf(error)}`,
     );
   });
   if (!isAtLeast(version, MINIMUM_VERSION)) throw new ServerTooOld(path, version, MINIMUM_VERSION);
@@ -186,7 +187,7 @@ async function findOnPath(searchPath: string, attempts: Attempt[]): Promise<Serv
       if (isAtLeast(version, MINIMUM_VERSION)) return { path, version };
       attempts.push({ where: path, reason: `is version ${version}, too old` });
     } catch (error) {
-      attempts.push({ where: path, reason: messageOf(error) });
+      attempts.push({ where: path, reason: reasonOf(error) });
     }
   }
   if (attempts.length === before) attempts.push({ where: 'PATH and the sbin folders', reason: 'hold none' });
@@ -205,8 +206,8 @@ async function tryFetch(
   try {
     return await addToCache(options.cacheDir, (scratch) => fetcher.fetch(scratch, progress.report));
   } catch (error) {
-    attempts.push({ where: fetcher.title, reason: messageOf(error) });
-    progress.report(`failed, ${messageOf(error)}`);
+    attempts.push({ where: fetcher.title, reason: reasonOf(error) });
+    progress.report(`failed, ${reasonOf(error)}`);
     return undefined;
   } finally {
     progress.stop();
@@ -235,8 +236,4 @@ function isExecutable(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

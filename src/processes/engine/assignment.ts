@@ -1,6 +1,5 @@
-import { backoffMs, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
+import { backoffMs, mayHeal, reasonOf, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
 import { createDecode, createHandle } from './delivery.ts';
-import { isRetryable, reasonOf } from './errors.ts';
 import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';
 import { agreeOnGroups, type Membership, type Session, shareOf, takeLease } from './ownership.ts';
 import type { ConsumerStatus } from './reaction.ts';
@@ -69,7 +68,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
     runner.hold(membership.paused(name));
     void runner.ended.then(({ error }) => {
       runners.delete(group.index);
-      if (error !== undefined && !isRetryable(error)) fail(error);
+      if (error !== undefined && !mayHeal(error)) fail(error);
       else if (error !== undefined) failed(error);
       changed.raise();
     });
@@ -110,7 +109,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
           }
         } catch (error) {
           if (until.aborted) break;
-          if (!isRetryable(error)) fail(error);
+          if (!mayHeal(error)) fail(error);
           await pause(runtime, backoffMs(runtime, attempt++, 20, 1_000), until);
         }
       }

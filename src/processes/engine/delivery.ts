@@ -7,6 +7,7 @@ import {
   type EventSource,
   type Log,
   type LogFilter,
+  mayHeal,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
@@ -14,7 +15,6 @@ import {
 
 import type { Cursor } from './cursor.ts';
 import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
-import { isRetryable } from './errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryAttempt, EngineObserver, Outcome } from './observer.ts';
 import type { ConsumedEvent, Delivery, Policy, Reaction } from './reaction.ts';
@@ -141,7 +141,7 @@ export const orderedFeed: Feed = async function* ({ log, runtime, filter, after,
         yield { commits, pending: batch.pending };
       }
     } catch (error) {
-      if (!isRetryable(error)) throw error;
+      if (!mayHeal(error)) throw error;
     }
     await pause(runtime, backoffMs(runtime, attempt, 20, 1_000), signal);
   }

@@ -1,10 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import { backoffMs, type Log, type Runtime } from '../../eventstore/index.ts';
+import { backoffMs, type Log, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
 
 import { assignConsumer, type ConsumerAssignment } from './assignment.ts';
 import { type DeadLetterIndex, watchDeadLetters } from './dead-letters/dead-letters.ts';
 import { type Feed, orderedFeed } from './delivery.ts';
-import { isRetryable, reasonOf } from './errors.ts';
 import type { EngineObserver } from './observer.ts';
 import { beginSession, type Membership, watchMembership } from './ownership.ts';
 import type { ConsumerStatus, Reaction } from './reaction.ts';
@@ -100,7 +99,7 @@ export function startEngine(deps: EngineDeps): Engine {
         await serve(opened);
         if (opened.assignments.every(({ wanted }) => !wanted)) return;
       } catch (error) {
-        if (!signal.aborted && !isRetryable(error)) report(error);
+        if (!signal.aborted && !mayHeal(error)) report(error);
       }
       await pause(runtime, backoffMs(runtime, attempt, 20, 1_000), signal);
     }

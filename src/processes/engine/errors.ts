@@ -1,4 +1,4 @@
-import { EventStoreError, mayHeal } from '../../eventstore/index.ts';
+import { EventStoreError } from '../../eventstore/index.ts';
 /** Another instance owns the group now; whatever this one still wanted to write was refused. */
 export class OwnershipLost extends EventStoreError {
   constructor(what: string) {
@@ -34,14 +34,4 @@ export class NoBatches extends EventStoreError {
       `The bucket ${bucket} has no atomic batches; dead letters need a durable bucket with allow_atomic.`,
     );
   }
-}
-
-/** Whether waiting and trying again can help. */
-export function isRetryable(error: unknown): boolean {
-  return mayHeal(error);
-}
-
-/** The message of anything that was thrown. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,4 @@
-import { type Bucket, backoffMs, type Row, type Runtime } from '../../eventstore/index.ts';
-import { isRetryable } from './errors.ts';
+import { type Bucket, backoffMs, mayHeal, type Row, type Runtime } from '../../eventstore/index.ts';
 
 /** The longest single timer, so that a stopped engine leaves none behind for long. */
 const CHUNK_MS = 1_000;
@@ -34,7 +33,7 @@ export async function persist<T>({ runtime, signal }: Persistence, call: () => P
     try {
       return await call();
     } catch (error) {
-      if (!isRetryable(error) || signal.aborted) throw error;
+      if (!mayHeal(error) || signal.aborted) throw error;
       await pause(runtime, backoffMs(runtime, attempt, BASE_MS, CAP_MS), signal);
       if (signal.aborted) throw error;
     }

@@ -1,5 +1,13 @@
-import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup, StreamRef } from '../../eventstore/index.ts';
-import { FoldFailure, ForeignCheckpoint, reasonOf, UnappliedEvent } from './errors.ts';
+import {
+  type Bucket,
+  type Log,
+  type RecordedCommit,
+  type Runtime,
+  reasonOf,
+  type SlotGroup,
+  type StreamRef,
+} from '../../eventstore/index.ts';
+import { FoldFailure, ForeignCheckpoint, UnappliedEvent } from './errors.ts';
 import { type FactDecoder, foldRow } from './facts.ts';
 import { keyOfGroup } from './groups.ts';
 import type { Projection } from './projection.ts';

@@ -1,4 +1,4 @@
-import { EventStoreError, mayHeal, type StreamRef } from '../../eventstore/index.ts';
+import { EventStoreError, reasonOf, type StreamRef } from '../../eventstore/index.ts';
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
 export class UnappliedEvent extends EventStoreError {
   readonly view: string;
@@ -79,14 +79,4 @@ export class RowsLost extends EventStoreError {
       `The bucket ${bucket} of the read model ${view} lost acknowledged writes (seen at ${key}). ${hint}`,
     );
   }
-}
-
-/** Whether waiting and starting again can help. */
-export function isRetryable(error: unknown): boolean {
-  return mayHeal(error);
-}
-
-/** The message of anything that was thrown. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,5 @@
 export { type Buckets, createAliases, createBucketResolver } from './aliases.ts';
 export { readLowest } from './checkpoint.ts';
-export { isRetryable } from './errors.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
 export { type CursorScope, createIndexPages, encodeCursor, indexOfCursor } from './lists/index-pages.ts';

@@ -1,8 +1,7 @@
-import { type Bucket, backoffMs, LogUnavailable } from '../../eventstore/index.ts';
+import { type Bucket, backoffMs, LogUnavailable, mayHeal } from '../../eventstore/index.ts';
 import type { Buckets } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { DeadLetterRow } from './dead-letters.ts';
-import { isRetryable } from './errors.ts';
 import { allGroups, type GroupCount, settingsOfGroup } from './groups.ts';
 import type { Reader } from './reader.ts';
 import { openView, type View, type ViewDeps } from './view.ts';
@@ -60,7 +59,7 @@ export function keepView(
         lastError = error;
       }
       if (stopped) break;
-      if (lastError !== undefined && !isRetryable(lastError)) return lastError;
+      if (lastError !== undefined && !mayHeal(lastError)) return lastError;
       if (position > before) attempt = 0;
       await runtime.sleep(backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs));
     }

@@ -3,13 +3,13 @@ import {
   groupOfSlot,
   type Log,
   type LogBatch,
+  mayHeal,
   type RecordedCommit,
   type Runtime,
   SLOTS,
   type StreamRef,
   slotOf,
 } from '../../eventstore/index.ts';
-import { isRetryable } from './errors.ts';
 import type { FactCommit, FactDecoder } from './facts.ts';
 import type { ProjectionObserver } from './observer.ts';
 import type { ProjectionSettings } from './settings.ts';
@@ -135,7 +135,7 @@ export function createReader(deps: {
           await backPressure(feed);
         }
       } catch (error) {
-        if (!isRetryable(error)) return failAll(feed, error);
+        if (!mayHeal(error)) return failAll(feed, error);
       }
       if (signal.aborted) return;
       await runtime.sleep(backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs));

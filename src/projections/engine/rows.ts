@@ -3,12 +3,13 @@ import {
   backoffMs,
   createBoundedCache,
   type Log,
+  mayHeal,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
   type StreamRef,
 } from '../../eventstore/index.ts';
-import { BucketRewound, FoldFailure, foreignKey, isRetryable, RowsLost } from './errors.ts';
+import { BucketRewound, FoldFailure, foreignKey, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, foldFacts, foldRow, visitRows } from './facts.ts';
 import { checkRowKey, type Projection } from './projection.ts';
 import type { ProjectionSettings } from './settings.ts';
@@ -206,7 +207,7 @@ export function createRows(
     }
     // A fast bucket may have lost acknowledged writes in the outage that this is a sign of: its view starts again.
     const attempts = projection.crossesAggregates ? settings.rowAttempts : 1;
-    if (!isRetryable(error) || ++entry.attempts >= attempts) {
+    if (!mayHeal(error) || ++entry.attempts >= attempts) {
       events.failed(error, entry.waiting[0]);
       return;
     }

@@ -1,8 +1,7 @@
-import { backoffMs } from '../../eventstore/index.ts';
+import { backoffMs, mayHeal, reasonOf } from '../../eventstore/index.ts';
 import { type Alias, bucketName } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { EngineDeps, LiveAlias } from './engine.ts';
-import { isRetryable, reasonOf } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import type { Sharing } from './members.ts';
@@ -112,7 +111,7 @@ export function startRunner(
       } catch (error) {
         if (stopped.aborted) return;
         lastError = error;
-        if (!isRetryable(error)) {
+        if (!mayHeal(error)) {
           onError(projection.name, error);
           return;
         }

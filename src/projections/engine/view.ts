@@ -1,7 +1,14 @@
-import type { Bucket, Log, RecordedCommit, Runtime, SlotGroup } from '../../eventstore/index.ts';
+import {
+  type Bucket,
+  type Log,
+  mayHeal,
+  type RecordedCommit,
+  type Runtime,
+  type SlotGroup,
+} from '../../eventstore/index.ts';
 import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts';
 import { type DeadLetterRow, type DeadLetters, openDeadLetters } from './dead-letters.ts';
-import { BucketRewound, FoldFailure, isRetryable, RowsLost, UnappliedEvent } from './errors.ts';
+import { BucketRewound, FoldFailure, RowsLost, UnappliedEvent } from './errors.ts';
 import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
@@ -123,7 +130,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
         if (wake.length > 0) wakeAll();
       },
       failed: (error, position) => {
-        end(isRetryable(error) ? error : unappliedOf(projection.name, position, error));
+        end(mayHeal(error) ? error : unappliedOf(projection.name, position, error));
       },
       unapplied: ({ stream, position, cause }) => deadLetters?.add(stream, position, cause) ?? false,
     },

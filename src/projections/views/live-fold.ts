@@ -1,6 +1,5 @@
 import { evolveOrder, noOrder, type OrderEvent, type OrderState, order } from '../../domain/order.ts';
-import { codecOf, type Log, LogUnavailable, type RecordedCommit } from '../../eventstore/index.ts';
-import { isRetryable } from '../engine/index.ts';
+import { codecOf, type Log, LogUnavailable, mayHeal, type RecordedCommit } from '../../eventstore/index.ts';
 
 /** A commit of an order as the live streams share it. */
 export interface LiveEntry extends LiveCommit {
@@ -40,7 +39,7 @@ export function foldCommit(before: OrderAt, commit: RecordedCommit): { entry: Li
       bytes += stored.data.length + EVENT_BYTES;
     }
   } catch (error) {
-    if (isRetryable(error)) throw error;
+    if (mayHeal(error)) throw error;
     return unreadable(before, commit, error);
   }
   const entry = { commit, statuses, userId: userOf(state), bytes };

@@ -4,10 +4,10 @@ import {
   createBoundedCache,
   type Log,
   LogUnavailable,
+  mayHeal,
   type RecordedCommit,
   type Runtime,
 } from '../../eventstore/index.ts';
-import { isRetryable } from '../engine/index.ts';
 
 import type { LiveEnd } from './live-fold.ts';
 import { foldCommit, type LiveEntry, type OrderAt, orderAt } from './live-fold.ts';
@@ -287,7 +287,7 @@ export function createLiveTail(deps: {
           attempt = 0;
         });
       } catch (error) {
-        if (!isRetryable(error)) onError(error);
+        if (!mayHeal(error)) onError(error);
       }
       if (!signal.aborted) await runtime.sleep(backoffMs(runtime, attempt, BACKOFF_MS, BACKOFF_CAP_MS));
     }

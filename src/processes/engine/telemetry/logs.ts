@@ -1,4 +1,4 @@
-import { reasonOf } from '../errors.ts';
+import { reasonOf } from '../../../eventstore/index.ts';
 import type { DeliveryAttempt, EngineObserver, Outcome } from '../observer.ts';
 
 /** What is needed of a logger; pino fits. */

@@ -1,7 +1,6 @@
-import { type Bucket, LogUnavailable, type Row } from '../../../eventstore/index.ts';
+import { type Bucket, LogUnavailable, type Row, reasonOf } from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { checkpointKey, parseCheckpoint } from '../checkpoint.ts';
-import { reasonOf } from '../errors.ts';
 import { allGroups } from '../groups.ts';
 import { isRowKey } from '../projection.ts';
 
