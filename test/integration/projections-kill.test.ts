@@ -103,7 +103,7 @@ it.each([20_260_115, 4_711])(
     });
     const runners = [keepRunning(variables), keepRunning(variables)];
     try {
-      await until('both runners serve', () => runners.every((runner) => runner.serves()));
+      await until('both runners serve', () => runners.every((runner) => runner.serves()), CATCH_UP_MS);
       await using load = startLoad(log, seed);
       const kills = await underFire(createPrng(seed), server, runners);
       await load.stop();
