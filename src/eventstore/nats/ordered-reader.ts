@@ -124,9 +124,10 @@ export function pullSession(
   return {
     next: async () => {
       if (arrived.length === 0 && ended === undefined) {
-        pull();
         await new Promise<void>((resolve) => {
           wake = resolve;
+          // Asking may end it at once: then nobody else would wake the reader.
+          pull();
         });
         wake = undefined;
       }
