@@ -144,7 +144,7 @@ export async function openMetering(config: Config, version: string): Promise<Met
   const loop = meterProcess(metrics.meter);
   return {
     meter: metrics.meter,
-    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories: categories }),
+    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories }),
     scrape: enabled ? metrics.scrape : undefined,
     stop: async () => {
       loop.stop();
