@@ -2,15 +2,21 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doctorCommand } from '../../src/cli/doctor.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { ask, must, since } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
+import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
+import { startTestServer } from '../support/nats-server.ts';
 import {
   makeSecrets,
   NATS_CONFIGS,
@@ -19,6 +25,7 @@ import {
   type SecuredServer,
   startSecuredServer,
 } from '../support/secured-nats.ts';
+import { added, counterRef, toyCommit } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 
 let secrets: NatsSecrets;
@@ -189,4 +196,35 @@ it('a process that may not hear its replies does not start, and is told what it 
     operation: 'subscribe',
     message: expect.stringMatching(/to subscribe to _INBOX_processor\./),
   });
+});
+
+it('a commit that NATS denies is told so alone, also where it shares a batch with commits that are stored', async () => {
+  const permissions = { publish: { deny: ['jl.*.*.*.*.denied'] } };
+  const users = [
+    { user: 'full', password: 'full' },
+    { user: 'weak', password: 'weak', permissions },
+  ];
+  await using open = await startTestServer({
+    extraConfig: { authorization: { users }, no_auth_user: 'full' },
+  });
+  await createLogStream(open.url);
+  const connection = await connect({ servers: open.url, user: 'weak', pass: 'weak' });
+  const requests = createRequests(connection);
+  const bounds = { attemptTimeoutMs: 2_000, deadlineMs: 10_000 };
+  const { log } = await openNatsLog({
+    ...{ requests, runtime: systemRuntime, ...TEST_LOG, ...bounds, groupCommit: 'always' },
+  });
+  const append = (id: string) => log.append(counterRef(id), 0, toyCommit(id, [added(1)]));
+  const outcomes = await Promise.allSettled(['a', 'b', 'denied', 'c', 'd', 'e'].map(append));
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled'],
+  ]);
+  expect(outcomes[2]).toMatchObject({ reason: { code: 'log/permission-denied' } });
+  const both = ['f', 'denied'].map((id) => ({
+    ...{ stream: counterRef(id), expected: 0, commit: toyCommit('together', [added(1)]) },
+  }));
+  await expect(log.appendAll(both)).rejects.toMatchObject({ code: 'log/permission-denied' });
+  expect(await log.read(counterRef('f'), { after: 0, confirm: true })).toMatchObject({ commits: [] });
+  requests.close();
+  await connection.close();
 });
