@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import { LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
+import { LogUnavailable, PermissionDenied, UnknownEventType } from '../../../../src/eventstore/errors.ts';
+import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { backoffPolicy } from '../../../../src/processes/engine/reaction.ts';
+import { createOrderPolicy } from '../../../../src/processes/order/commands.ts';
 
 const policyWith = (random: number) =>
   backoffPolicy({ random: () => random, baseMs: 100, capMs: 1_000, attempts: 6 });
@@ -17,6 +19,12 @@ test('half of each delay is random, so that those who failed together do not com
 
 test('after the last attempt the commit is parked', () => {
   expect(policyWith(0.5)(new LogUnavailable('down'), 6)).toEqual({ action: 'dead-letter' });
+});
+
+test('a permission that NATS denies may be granted meanwhile: it is waited for, and nothing is given up at once', () => {
+  const denied = new PermissionDenied('publish', 'jl.order.0.0.0.o-1');
+  expect(policyWith(1)(denied, 1)).toEqual({ action: 'retry', afterMs: 100 });
+  expect(createOrderPolicy(systemRuntime)(denied, 1)).toMatchObject({ action: 'retry' });
 });
 
 test('what cannot become better is parked at once', () => {
