@@ -2,12 +2,16 @@ import { createHash, randomUUID } from 'node:crypto';
 import { access, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { until } from './until.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILDS = join(ROOT, 'node_modules/.cache/jetledger-e2e');
 /** Files that the build copies as they are. */
 const PAGE = 'src/api/dev-page';
 const UNUSED_MS = 3_600_000;
+/** Folders of what tests start as processes of their own, and of all that these import. */
+const PROGRAMS = ['audit', 'integration', 'kill-steps', 'support'];
+const TURN_MS = 60_000;
 
 let built: Promise<string> | undefined;
 
@@ -31,9 +35,13 @@ export async function testProgram(source: URL): Promise<string> {
   return join(await built, relative(ROOT, fileURLToPath(source)).replace(/\.ts$/, '.js'));
 }
 
+type Sources = readonly [path: string, text: string][];
+
 async function build(): Promise<string> {
   const sources = await readFiles('src', '.ts');
-  const programs = (await readFiles('test', '.ts')).filter(([path]) => !path.endsWith('.test.ts'));
+  const programs = (await readFiles('test', '.ts')).filter(
+    ([path]) => PROGRAMS.includes(path.split('/')[0] ?? '') && !path.endsWith('.test.ts'),
+  );
   const shared = [
     ...(await readFiles('configs', '.yaml')),
     ...(await readFiles(PAGE, '')),
@@ -47,20 +55,39 @@ async function build(): Promise<string> {
   const target = join(BUILDS, digest);
   if (await exists(target)) return target;
   await removeUnused();
-  const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
+  // One builds and the others wait for it; if it was killed, each of them builds in the end.
+  const turn = join(BUILDS, `.${digest}-turn`);
+  const mine = await isMade(turn);
+  if (!mine) await until('the service is built', () => exists(target), TURN_MS).catch(() => undefined);
+  if (!(await exists(target))) {
+    const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
+    await fill(draft, sources, programs);
+    // Whole or not at all: of two that build at once, one is taken.
+    await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
+  }
+  await rm(turn, { recursive: true, force: true });
+  return target;
+}
+
+/** Makes a folder; false when somebody else has made it. */
+function isMade(folder: string): Promise<boolean> {
+  return mkdir(folder).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function fill(draft: string, sources: Sources, programs: Sources): Promise<void> {
   await translate(sources, join(draft, 'dist'));
   await translate(programs, join(draft, 'test'));
   await bundleTypebox(join(draft, 'node_modules/typebox'));
-  // What they import as `src` is the service's own code, and the server program is the one that was fetched.
+  // What programs import as `src` is the service's own code, and the server program is the one that was fetched.
   await symlink('dist', join(draft, 'src'));
   await symlink(join(ROOT, '.jetledger'), join(draft, '.jetledger'));
   // Copies, as the sources are: what runs for minutes starts again what it started.
   for (const name of ['package.json', 'configs'])
     await cp(join(ROOT, name), join(draft, name), { recursive: true });
   await cp(join(ROOT, PAGE), join(draft, PAGE.replace('src', 'dist')), { recursive: true });
-  // Whole or not at all: of two that build at once, one is taken.
-  await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
-  return target;
 }
 
 async function readFiles(folder: string, ending: string): Promise<[path: string, text: string][]> {
@@ -73,7 +100,7 @@ async function readFiles(folder: string, ending: string): Promise<[path: string,
   );
 }
 
-async function translate(sources: readonly [string, string][], outDir: string): Promise<void> {
+async function translate(sources: Sources, outDir: string): Promise<void> {
   const { default: ts } = await import('typescript');
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, ROOT);
