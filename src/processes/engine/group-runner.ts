@@ -15,7 +15,7 @@ import { OwnershipLost } from './errors.ts';
 import { createLanes, type Lanes } from './lanes.ts';
 import type { EngineObserver } from './observer.ts';
 import { groupKey, type Session } from './ownership.ts';
-import { createLaneDelivery } from './perform.ts';
+import { createLaneDelivery } from './lane-delivery.ts';
 import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
