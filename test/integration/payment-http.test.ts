@@ -133,6 +133,35 @@ describe('an answer that means something', () => {
     expect(await caught(provider(server).refund('order-1'))).toMatchObject({ code: 'card_declined' });
   });
 
+  it('is one bounded line with a code in a safe alphabet, whatever the provider says', async () => {
+    const error = {
+      code: `card\n\u001b[31m/${'x'.repeat(3_000)}`,
+      message: `no\u0000 \u202eevil\nline ${'ü'.repeat(900)}`,
+    };
+    const respond = inTurn(status(402, { payment_id: 'p\u001b]0;1\n', error }), status(409, { error }));
+    await using server = await startHttpServer(respond);
+    const declined = await provider(server).authorise('order-1');
+    if (declined.outcome !== 'declined') throw new Error(`It is ${declined.outcome}.`);
+    expect(declined).toMatchObject({
+      paymentId: 'p ]0;1',
+      code: expect.stringMatching(/^card___31m_x{53}$/),
+    });
+    expect(declined.message).toMatch(/^no evil line ü+…$/);
+    expect(Array.from(declined.message)).toHaveLength(500);
+    const refused = await caught(provider(server).capture('order-1'));
+    expect(refused).toMatchObject({ code: declined.code, message: `capture order-1: ${declined.message}` });
+  });
+
+  it('has words of its own where the provider says nothing that can be shown', async () => {
+    await using server = await startHttpServer(
+      status(402, { payment_id: 'p-1', error: { code: '', message: '\u0000\n' } }),
+    );
+    expect(await provider(server).authorise('order-1')).toMatchObject({
+      code: 'declined',
+      message: 'The payment was declined.',
+    });
+  });
+
   it('does not follow a redirect, which would carry the secret elsewhere', async () => {
     await using other = await startHttpServer(status(200, AUTHORISED));
     await using server = await startHttpServer((_, response) => {

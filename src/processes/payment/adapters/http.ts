@@ -280,18 +280,35 @@ function fieldsOf(what: string, answer: ProviderAnswer, declinable: boolean): Fi
 
 function refusal(what: string, { status, body }: ProviderAnswer): PaymentRefused {
   const error = isRecord(body) && isRecord(body.error) ? body.error : {};
-  const code = typeof error.code === 'string' ? error.code : `http_${status}`;
-  const message = typeof error.message === 'string' ? error.message : `The provider answers ${status}.`;
-  return new PaymentRefused(code, `${what}: ${message}`);
+  const message = lineOf(error.message, MAX_MESSAGE) || `The provider answers ${status}.`;
+  return new PaymentRefused(codeFrom(error.code) || `http_${status}`, `${what}: ${message}`);
 }
 
 function errorOf(answer: Fields): { code: string; message: string } {
   const error = isRecord(answer.error) ? answer.error : {};
   return {
-    code: typeof error.code === 'string' ? error.code : 'declined',
-    message: typeof error.message === 'string' ? error.message : 'The payment was declined.',
+    code: codeFrom(error.code) || 'declined',
+    message: lineOf(error.message, MAX_MESSAGE) || 'The payment was declined.',
   };
 }
+
+const MAX_MESSAGE = 500;
+const MAX_ID = 200;
+const MAX_CODE = 64;
+/** What ends a line, moves the cursor of a terminal, or shows nothing or the rest of the line in another order. */
+const UNSHOWN = /[\s\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu;
+
+/** What the provider says, as it may be stored for ever and shown anywhere: one line, bounded; empty when it is none. */
+function lineOf(value: unknown, longest: number): string {
+  if (typeof value !== 'string') return '';
+  const line = value.replace(UNSHOWN, ' ').trim();
+  const characters = Array.from(line);
+  return characters.length <= longest ? line : `${characters.slice(0, longest - 1).join('')}…`;
+}
+
+/** A code becomes a part of problem codes and labels; what is not in their alphabet becomes `_`. */
+const codeFrom = (value: unknown): string =>
+  typeof value === 'string' ? value.slice(0, MAX_CODE).replace(/[^A-Za-z0-9_.-]/g, '_') : '';
 
 function moneyOf(what: string, answer: Fields): { paymentId: string; amountMinor: bigint; currency: string } {
   const amount = text(what, answer, 'amount_minor');
@@ -306,7 +323,7 @@ function moneyOf(what: string, answer: Fields): { paymentId: string; amountMinor
 function text(what: string, answer: Fields, field: string): string {
   const value = answer[field];
   if (typeof value !== 'string') throw unusable(what, field);
-  return value;
+  return lineOf(value, MAX_ID);
 }
 
 /** What the provider did is not known from such an answer; the next try may get a better one. */
