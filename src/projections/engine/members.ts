@@ -31,6 +31,10 @@ interface Seen {
  * group from the instances it sees alive (highest hash wins, so that one that comes or goes moves only its own share).
  * Nobody's clock is compared with another's: an instance is alive while its heartbeat changes. A group is without an
  * owner for at most `memberMs` and the pauses between two looks; two owners for a moment are refused by the fences.
+ *
+ * Reactions have sessions instead, since their leases are rights that end with a refused renewal. Here nothing hangs on
+ * a heartbeat, so it keeps its id through an outage, and needs no timers and no watch. Both on one implementation were
+ * 14 lines longer than the two, and moved every group once after an outage.
  */
 export function createMembers(deps: {
   buckets: Buckets;

@@ -14,6 +14,9 @@ function instance(shop: ShopWorld): Projections {
   return startProjections({ log, buckets, runtime, settings, sharing, projections: [wide] });
 }
 
+/** Its groups of `users` beside `old-instance`: those for which the SHA-256 of `<id>/<view>.<group>` is the higher one. */
+const NEW_INSTANCE = [0, 1, 6, 7, 9, 10, 12, 13, 14, 15];
+
 const ownedBy = (...views: Projections[]) =>
   views.map((view) => view.status()[0]?.groups?.owned ?? 0).reduce((sum, owned) => sum + owned, 0);
 
@@ -33,6 +36,35 @@ test('two instances divide the groups, and the one that stays takes over the oth
     await two.waitUntil(position);
     expect(await shop.json('s_users_v1', 'u7')).toMatchObject({ version: position });
     await two.stop();
+  });
+});
+
+test('an instance of an earlier build shares the groups, known by its stored heartbeat alone', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    const members = await shop.buckets.create('s_members', { durable: true });
+    // As builds have stored it since they share groups: the key is the id, and the value changes with each heartbeat.
+    const beat = async (expectedRevision: number) => {
+      const value = Buffer.from(JSON.stringify({ at: shop.runtime.now() }));
+      await members.write({ key: 'old-instance', value, expectedRevision, position: 0 });
+    };
+    await beat(0);
+    const runtime = { ...shop.runtime, id: () => 'new-instance' };
+    const sharing = createMembers({ ...shop, runtime, settings: { prefix: 's', memberMs: 5_000 } });
+    const mine = async () => [...(await sharing.groupsOf('users', 16))];
+    // Which of the two has which group must be the same in all builds.
+    expect(await mine()).toEqual(NEW_INSTANCE);
+    const row = await members.get('new-instance', { leader: true });
+    expect(Buffer.from(row?.value ?? []).toString()).toMatch(/^\{"at":\d+\}$/);
+    await shop.runtime.sleep(4_000);
+    await beat((await members.get('old-instance', { leader: true }))?.revision ?? 0);
+    expect(await mine()).toEqual(NEW_INSTANCE);
+    await shop.runtime.sleep(4_000);
+    expect(await mine()).toEqual(NEW_INSTANCE);
+    await shop.runtime.sleep(4_000);
+    expect(await mine()).toEqual(Array.from({ length: 16 }, (_, index) => index));
+    await sharing.leave();
+    expect(await shop.json('s_members', 'new-instance')).toBeUndefined();
   });
 });
 

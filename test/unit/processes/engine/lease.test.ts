@@ -3,6 +3,8 @@ import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
 import { systemRuntime as runtime } from '../../../../src/eventstore/runtime.ts';
 import {
+  agreeOnGroups,
+  beginSession,
   type Session,
   shareOf,
   takeLease,
@@ -95,5 +97,31 @@ test('a group whose giving back is under way is taken again by its own session, 
   expect(late.length).toBeGreaterThan(0);
   for (const write of late) expect(await write()).toEqual({ written: false });
   expect(await takeLease(deps, sessionOf('other'), 'orders', GROUP)).toBeUndefined();
+  stop.abort();
+});
+
+test('what instances store of themselves has the keys and values that earlier builds read and write', async () => {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const bucket = createMemoryBucket('shared');
+  const membership = await membershipOf(bucket, [], signal);
+  const fixed = { ...runtime, id: () => 'id' };
+  const deps = { bucket, membership, runtime: fixed };
+  const consumers = () => ['orders'];
+  const session = await beginSession({ ...deps, instance: 'host.1', ttlMs: 60_000, consumers, signal });
+  await agreeOnGroups(deps, 'orders', 4, signal);
+  const lease = await takeLease(deps, session, 'orders', GROUP);
+  const stored: Record<string, string> = {};
+  for await (const { key, value } of bucket.rows()) stored[key] = Buffer.from(value).toString();
+  expect(stored).toEqual({
+    'session.host-1-id': '{"instance":"host.1","consumers":["orders"],"beat":1}',
+    'groups.orders': '{"count":4}',
+    'lease.orders.4.1': '{"session":"host-1-id","take":"id"}',
+  });
+  await lease?.release();
+  await session.end();
+  const left = [];
+  for await (const { key } of bucket.rows()) left.push(key);
+  expect(left).toEqual(['groups.orders']);
   stop.abort();
 });
