@@ -7,7 +7,7 @@ const source = (name: string): Promise<string> =>
   readFile(new URL(`../../../src/cli/${name}`, import.meta.url), 'utf8');
 
 describe('the command line', () => {
-  it('is documented as its help texts say', async () => {
+  it('is documented as its help texts say (npm run cli:reference)', async () => {
     await expect(await cliReference()).toMatchFileSnapshot('../../../docs/cli.md');
     // Every command is loaded, which takes long on a busy machine.
   }, 60_000);

@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** What a clone does not have, and what is linked instead of copied. */
+const NOT_COPIED = new Set(['.git', '.jetledger', 'coverage', 'dist', 'node_modules', 'reports']);
+const COMMAND_MS = 120_000;
+
+/** What a command came to; its output without colours, both streams together. */
+export interface Done {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** A copy of this repository to change; removed at the end. */
+export interface Copy extends AsyncDisposable {
+  readonly root: string;
+  /** Runs a command in it, with none of this process's variables but PATH and HOME. */
+  run(command: string, ...args: string[]): Promise<Done>;
+  read(path: string): Promise<string>;
+  /** @throws Error when it changes nothing, so that a planted omission is one */
+  edit(path: string, change: (text: string) => string): Promise<void>;
+  /** Does something to files of it, and brings them back afterwards. */
+  without<T>(paths: readonly string[], change: () => Promise<void>, then: () => Promise<T>): Promise<T>;
+}
+
+/** Copies the working tree. The installed packages and the server program are linked. */
+export async function copyRepository(): Promise<Copy> {
+  const root = await mkdtemp(join(tmpdir(), 'jetledger-copy-'));
+  for (const name of await readdir(ROOT)) {
+    if (!NOT_COPIED.has(name)) await cp(join(ROOT, name), join(root, name), { recursive: true });
+  }
+  // One by one, so that what tools keep under node_modules/.cache and .vite is the copy's own.
+  await mkdir(join(root, 'node_modules'));
+  for (const name of await readdir(join(ROOT, 'node_modules'))) {
+    if (name.startsWith('.') && name !== '.bin') continue;
+    await symlink(join(ROOT, 'node_modules', name), join(root, 'node_modules', name));
+  }
+  await symlink(join(ROOT, '.jetledger'), join(root, '.jetledger'));
+  const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
+  return {
+    root,
+    run: (command, ...args) => run(root, command, args),
+    read,
+    edit: async (path, change) => {
+      const before = await read(path);
+      const after = change(before);
+      if (after === before) throw new Error(`nothing was changed in ${path}`);
+      await writeFile(join(root, path), after);
+    },
+    without: async (paths, change, then) => {
+      const kept = await Promise.all(paths.map((path) => readFile(join(root, path))));
+      try {
+        await change();
+        return await then();
+      } finally {
+        for (const [at, path] of paths.entries()) await writeFile(join(root, path), kept[at] ?? '');
+      }
+    },
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
+  };
+}
+
+/** Variables for a process of the copy. Few made-up requests are enough there: the repository's own test makes more. */
+export function plainEnvironment(): Record<string, string> {
+  const { PATH = '', HOME = '' } = process.env;
+  return { PATH, HOME, CI: 'true', NO_COLOR: '1', FUZZ_RUNS: '20' };
+}
+
+async function run(cwd: string, command: string, args: readonly string[]): Promise<Done> {
+  // A group of its own, so that a command that hangs ends with all that it started.
+  const child = spawn(command, args, { cwd, env: plainEnvironment(), detached: true, stdio: 'pipe' });
+  child.stdin.end();
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  const end = () => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL');
+  const timer = setTimeout(end, COMMAND_MS);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }).finally(() => clearTimeout(timer));
+  return { code, output };
+}
+
+/** Digests of all files of the copy, by path. */
+export async function digestsOf({ root }: Copy): Promise<Map<string, string>> {
+  const digests = new Map<string, string>();
+  for (const top of await readdir(root, { withFileTypes: true })) {
+    if (NOT_COPIED.has(top.name)) continue;
+    const inside = top.isDirectory()
+      ? await readdir(join(root, top.name), { recursive: true, withFileTypes: true })
+      : [top];
+    for (const entry of inside.filter((one) => one.isFile())) {
+      const path = join(entry.parentPath, entry.name);
+      const digest = createHash('sha256').update(await readFile(path));
+      digests.set(path.slice(root.length + 1), digest.digest('hex'));
+    }
+  }
+  return digests;
+}
+
+/** Puts a folder of files into the copy. */
+export function addFiles({ root }: Copy, folder: URL): Promise<void> {
+  return cp(fileURLToPath(folder), root, { recursive: true });
+}
+
+/** An edit that a page shows as a diff without line numbers: which file, and its hunks. */
+export function editOf(page: string): { readonly path: string; readonly apply: (text: string) => string } {
+  const [, path = '', diff = ''] = /<!-- edit: (\S+) -->\n```diff\n([\s\S]*?)```/.exec(page) ?? [];
+  const hunks = diff.split(/^@@\n/m).filter((hunk) => hunk !== '');
+  const side = (hunk: string, without: '+' | '-'): string =>
+    hunk.replaceAll(new RegExp(`^\\${without}.*\\n`, 'gm'), '').replaceAll(/^[ +-]/gm, '');
+  return {
+    path,
+    apply: (text) =>
+      hunks.reduce((edited, hunk) => {
+        const [before, after] = [side(hunk, '+'), side(hunk, '-')];
+        if (edited.split(before).length !== 2)
+          throw new Error(`${path} does not hold exactly once:\n${before}`);
+        return edited.replace(before, () => after);
+      }, text),
+  };
+}
