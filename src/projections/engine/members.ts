@@ -33,8 +33,8 @@ interface Seen {
  * owner for at most `memberMs` and the pauses between two looks; two owners for a moment are refused by the fences.
  *
  * Reactions have sessions instead, since their leases are rights that end with a refused renewal. Here nothing hangs on
- * a heartbeat, so it keeps its id through an outage, and needs no timers and no watch. Both on one implementation were
- * 14 lines longer than the two, and moved every group once after an outage.
+ * a heartbeat, so an instance keeps its id, and with it its groups, through an outage, and needs no timers and no
+ * watch. Both on one implementation were 14 lines longer than the two.
  */
 export function createMembers(deps: {
   buckets: Buckets;
