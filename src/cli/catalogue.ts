@@ -91,7 +91,8 @@ ${CATALOGUE.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('
   help       show this, or the details of a command: jetledger help rebuild
   --version  show the version
 
-Configuration: configs/*.yaml, chosen by JETLEDGER_ENV; any key by variable, such as JETLEDGER_HTTP__PORT=8080.
+Configuration: default.yaml and the file that JETLEDGER_ENV names, in configs or JETLEDGER_CONFIG_DIR; any key by
+variable, such as JETLEDGER_HTTP__PORT=8080.
 Exit codes: 0 done, 1 failed or not in order, 2 wrong usage.`;
 
 /** What `jetledger help <name>` shows. */

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readEnvironment } from '../platform/config/environment.ts';
 import { configDir, loadConfig } from '../platform/config/load.ts';
-import type { Config } from '../platform/config/schema.ts';
+import { type Config, isProduction } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
 import { logReading, readNatsServer } from '../platform/nats-monitor.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
@@ -277,8 +277,10 @@ Examples:
   JETLEDGER_HTTP__PORT=8080 jetledger cluster`,
   run: async (_args, context) => {
     const config = context.config();
-    if (config.environment === 'production')
-      throw new UsageError('A cluster on one machine is for trying things out, and this is production.');
+    if (isProduction(config))
+      throw new UsageError(
+        `A cluster on one machine is for trying things out, and this is ${config.environment}.`,
+      );
     const logger = context.logger();
     const lifecycle = createLifecycle({ logger, deadlineMs: config.service.shutdownTimeoutMs });
     try {

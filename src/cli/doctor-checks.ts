@@ -8,7 +8,7 @@ import {
   type Requests,
   reasonOf,
 } from '../eventstore/index.ts';
-import { type Config, hasRole } from '../platform/config/schema.ts';
+import { type Config, hasRole, isProduction } from '../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../platform/durability.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../platform/nats-server/version.ts';
 import { checkEmailKey, planTopology } from '../platform/topology.ts';
@@ -223,9 +223,7 @@ async function durability(config: Config, { monitorUrls }: Nats, jsm: JetStreamM
     );
   }
   const found = `acknowledged commits could be lost in a power cut (sync_interval ${evidence})`;
-  return config.environment === 'production'
-    ? fail('durability', found, problem)
-    : warn('durability', found, problem);
+  return isProduction(config) ? fail('durability', found, problem) : warn('durability', found, problem);
 }
 
 async function disk({ monitorUrls }: Nats, jsm: JetStreamManager): Promise<Finding> {
@@ -249,8 +247,8 @@ async function disk({ monitorUrls }: Nats, jsm: JetStreamManager): Promise<Findi
   return fullest >= FULL_WARN ? warn('disk', detail, advice) : ok('disk', detail);
 }
 
-async function replicas({ log, environment }: Config, jsm: JetStreamManager): Promise<Finding> {
-  const { config, cluster } = await jsm.streams.info(log.stream);
+async function replicas(settings: Config, jsm: JetStreamManager): Promise<Finding> {
+  const { config, cluster } = await jsm.streams.info(settings.log.stream);
   const { leader, replicas: others = [] } = cluster ?? {};
   const missing = others.filter((peer) => peer.offline === true || !peer.current);
   const detail = `the log has ${config.num_replicas} replica(s)${leader === undefined ? '' : `, led by ${leader}`}`;
@@ -262,7 +260,7 @@ async function replicas({ log, environment }: Config, jsm: JetStreamManager): Pr
       'Bring those servers back before another one fails.',
     );
   }
-  if (config.num_replicas === 1 && environment === 'production') {
+  if (config.num_replicas === 1 && isProduction(settings)) {
     return warn(
       'replicas',
       detail,

@@ -1,4 +1,4 @@
-import type { Config } from './config/schema.ts';
+import { type Config, isProduction } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
 
 /** What is known of how a server writes: whether it syncs before it acknowledges. */
@@ -60,7 +60,7 @@ export function guardDurability(
 ): void {
   const problem = durabilityProblem(config.log, replicas, evidence);
   if (problem === undefined) return;
-  if (config.environment === 'production') throw new NatsUnusable(problem);
+  if (isProduction(config)) throw new NatsUnusable(problem);
   warn(problem);
 }
 

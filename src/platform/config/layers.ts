@@ -77,8 +77,11 @@ export function replacementOf(name: string): string | undefined {
   return REPLACED.get(name);
 }
 
+/** What an optional file says that is not there. */
+export const NO_FILE: Layer = { settings: new Map(), problems: [], notices: [] };
+
 /** Reads one configuration file; what is wrong with it is in the layer's problems. */
-export function readFileLayer(dir: string, name: string): Layer {
+export function readFileLayer(dir: string, name: string, { optional = false } = {}): Layer {
   const origin = join(basename(dir), name);
   const path = join(dir, name);
   let source: string;
@@ -86,6 +89,7 @@ export function readFileLayer(dir: string, name: string): Layer {
     source = readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    if (optional && code === 'ENOENT') return NO_FILE;
     const problems = [{ key: path, message: `cannot be read (${code})` }];
     return { settings: new Map(), problems, notices: [] };
   }

@@ -3,9 +3,9 @@ import { Value } from 'typebox/value';
 import { packageRoot } from './environment.ts';
 import { badValue, ConfigError, type ConfigProblem } from './errors.ts';
 import { CONFIG_KEYS, setAt } from './keys.ts';
-import { type Layer, readFileLayer, readVariableLayer, type Setting } from './layers.ts';
+import { type Layer, NO_FILE, nearest, readFileLayer, readVariableLayer, type Setting } from './layers.ts';
 import { checkRules } from './rules.ts';
-import { type Config, configSchema, ENVIRONMENTS, type Environment } from './schema.ts';
+import { type Config, configSchema, ENVIRONMENTS } from './schema.ts';
 
 /** Where the configuration comes from. */
 export interface ConfigSources {
@@ -21,8 +21,8 @@ export function configDir(env: ConfigSources['env']): string {
 }
 
 /**
- * The effective configuration: `default.yaml`, over it the file of the environment (`JETLEDGER_ENV`), over it the
- * variables. A relative `nats.embedded.dataDir` is resolved against the package's folder.
+ * The effective configuration: `default.yaml`, over it the file of the environment (`JETLEDGER_ENV`) if there is one,
+ * over it the variables. A relative `nats.embedded.dataDir` is resolved against the package's folder.
  *
  * @throws ConfigError with every problem found
  */
@@ -47,25 +47,27 @@ export function settingsWithoutEffect(sources: ConfigSources): readonly string[]
 }
 
 function readLayers({ env, dir }: ConfigSources) {
-  const { environment, problems } = chooseEnvironment(env);
+  const { environment, own, problems } = chooseEnvironment(env.JETLEDGER_ENV || 'development', dir);
   const defaults = readFileLayer(dir, 'default.yaml');
-  const layers: Layer[] = [
-    defaults,
-    ...(problems.length === 0 ? [readFileLayer(dir, `${environment}.yaml`)] : []),
-    readVariableLayer(env),
-  ];
+  const layers: Layer[] = [defaults, ...own, readVariableLayer(env)];
   return { environment, problems, defaults, layers };
 }
 
-function chooseEnvironment(env: ConfigSources['env']): {
-  environment: Environment;
-  problems: ConfigProblem[];
-} {
-  const given = env.JETLEDGER_ENV || 'development';
-  const environment = ENVIRONMENTS.find((name) => name === given);
-  if (environment !== undefined) return { environment, problems: [] };
-  const message = `given ${JSON.stringify(given)} (environment); allowed: ${ENVIRONMENTS.join(', ')}`;
-  return { environment: 'development', problems: [{ key: 'JETLEDGER_ENV', message }] };
+const ENVIRONMENT_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** Any name may be an environment's; one that looks misspelt is believed only if it has a file. */
+function chooseEnvironment(name: string, dir: string) {
+  const refused = (why: string) => {
+    const message = `given ${JSON.stringify(name)} (environment); ${why}`;
+    return { environment: 'development', own: [], problems: [{ key: 'JETLEDGER_ENV', message }] };
+  };
+  if (!ENVIRONMENT_NAME.test(name)) return refused('allowed: small letters, digits and -');
+  const file = `${name}.yaml`;
+  const own = readFileLayer(dir, file, { optional: true });
+  const isSure = ENVIRONMENTS.some((known) => known === name) || own !== NO_FILE;
+  const meant = isSure ? undefined : nearest(name, ENVIRONMENTS);
+  if (meant !== undefined) return refused(`did you mean ${meant}? If not, make the file ${file}`);
+  return { environment: name, own: [own], problems: [] as ConfigProblem[] };
 }
 
 function checkValues(settings: ReadonlyMap<string, Setting>): ConfigProblem[] {
@@ -85,7 +87,7 @@ function withDefaults(settings: ReadonlyMap<string, Setting>, defaults: Layer): 
   return usable;
 }
 
-function assemble(settings: ReadonlyMap<string, Setting>, environment: Environment): Config | undefined {
+function assemble(settings: ReadonlyMap<string, Setting>, environment: string): Config | undefined {
   const tree = {};
   for (const [name, { value }] of settings) setAt(tree, name, value);
   if (!Value.Check(configSchema, tree)) return undefined;

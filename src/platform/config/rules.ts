@@ -1,7 +1,7 @@
 import { agreeOnLogin } from '../nats-connection.ts';
 import { type ConfigProblem, ruleBroken } from './errors.ts';
 import { getAt, variableFor } from './keys.ts';
-import { type Config, hasRole } from './schema.ts';
+import { type Config, hasRole, isProduction } from './schema.ts';
 
 /** A condition over several keys, told at the one to change. */
 interface Rule {
@@ -22,17 +22,17 @@ const RULES: readonly Rule[] = [
   {
     key: 'nats.url',
     message: `production needs a NATS server of its own, not the embedded one: set NATS_URL or ${variableFor('nats.url')}`,
-    broken: ({ environment, nats }) => environment === 'production' && nats.url === '',
+    broken: (config) => isProduction(config) && config.nats.url === '',
   },
   {
     key: 'users.emailKey',
     message: `production needs the key that e-mail addresses are hashed with: set ${variableFor('users.emailKey')} to 32 random bytes or more in hexadecimal, and keep it for ever`,
-    broken: ({ environment, users }) => environment === 'production' && users.emailKey === '',
+    broken: (config) => isProduction(config) && config.users.emailKey === '',
   },
   {
     key: 'auth.enabled',
     message: `production needs to know who asks: set ${variableFor('auth.enabled')} to true, with auth.issuer, auth.audience and auth.jwksUrl or auth.keyFile`,
-    broken: (config) => config.environment === 'production' && hasRole(config, 'api') && !config.auth.enabled,
+    broken: (config) => isProduction(config) && hasRole(config, 'api') && !config.auth.enabled,
   },
   {
     key: 'auth.jwksUrl',
@@ -43,7 +43,7 @@ const RULES: readonly Rule[] = [
   {
     key: 'auth.jwksUrl',
     message: 'production fetches keys over https only, since whoever changes them on the way can make tokens',
-    broken: ({ environment, auth }) => environment === 'production' && auth.jwksUrl.startsWith('http:'),
+    broken: (config) => isProduction(config) && config.auth.jwksUrl.startsWith('http:'),
   },
   {
     key: 'auth.issuer',
@@ -58,7 +58,7 @@ const RULES: readonly Rule[] = [
   {
     key: 'log.durability',
     message: 'production allows only always and replicated',
-    broken: ({ environment, log }) => environment === 'production' && log.durability === 'none',
+    broken: (config) => isProduction(config) && config.log.durability === 'none',
   },
   {
     key: 'log.durability',
@@ -102,7 +102,7 @@ const RULES: readonly Rule[] = [
   {
     key: 'payment.adapter',
     message: `production needs a real provider: set ${variableFor('payment.adapter')} to http, with payment.url and payment.apiKey`,
-    broken: ({ environment, payment }) => environment === 'production' && payment.adapter === 'simulated',
+    broken: (config) => isProduction(config) && config.payment.adapter === 'simulated',
   },
   {
     key: 'processes.retryLongestMs',
@@ -125,13 +125,14 @@ const RULES: readonly Rule[] = [
   {
     key: 'tracing.devTraces',
     message: 'production keeps no traces in memory: set it to 0, and tracing.endpoint to a collector',
-    broken: ({ environment, tracing }) => environment === 'production' && tracing.devTraces > 0,
+    broken: (config) => isProduction(config) && config.tracing.devTraces > 0,
   },
 ];
 
 /** What several keys together do wrong, though each alone is right. */
 export function checkRules(config: Config, originOf: (name: string) => string): ConfigProblem[] {
   return RULES.filter((rule) => rule.broken(config)).map(({ key, message }) =>
-    ruleBroken(key, getAt(config, key), originOf(key), message),
+    // Another environment that production's rules hold for is called by its name.
+    ruleBroken(key, getAt(config, key), originOf(key), message.replace(/^production\b/, config.environment)),
   );
 }

@@ -195,11 +195,16 @@ export const configSchema = section({
   }),
 });
 
-/** The sets of values that the service knows; each has its file in `configs/`. */
+/** The environments that the service knows; each has its file in `configs/`. */
 export const ENVIRONMENTS = ['development', 'test', 'production'] as const;
 
-/** Chosen by `JETLEDGER_ENV`. */
-export type Environment = (typeof ENVIRONMENTS)[number];
-
 /** The effective configuration. */
-export type Config = Static<typeof configSchema> & { readonly environment: Environment };
+export type Config = Static<typeof configSchema> & {
+  /** Chosen by `JETLEDGER_ENV`: one of `ENVIRONMENTS`, or a name of the user's own. */
+  readonly environment: string;
+};
+
+/** Whether the rules of production hold: everywhere but in development and test. */
+export function isProduction({ environment }: Pick<Config, 'environment'>): boolean {
+  return environment !== 'development' && environment !== 'test';
+}

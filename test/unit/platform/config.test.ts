@@ -171,9 +171,12 @@ describe('problems', () => {
     ]);
   });
 
-  it('include an environment that does not exist', () => {
-    expect(problemsOf({ JETLEDGER_ENV: 'prod' })).toEqual([
-      'JETLEDGER_ENV: given "prod" (environment); allowed: development, test, production',
+  it('include an environment that looks misspelt, or whose name is no file name', () => {
+    expect(problemsOf({ JETLEDGER_ENV: 'prodution' })).toEqual([
+      'JETLEDGER_ENV: given "prodution" (environment); did you mean production? If not, make the file prodution.yaml',
+    ]);
+    expect(problemsOf({ JETLEDGER_ENV: '../test' })).toEqual([
+      'JETLEDGER_ENV: given "../test" (environment); allowed: small letters, digits and -',
     ]);
   });
 
@@ -207,6 +210,34 @@ describe('files', () => {
   it('of the environment override the default file', async () => {
     await writeFile(join(dir, 'development.yaml'), 'http:\n  port: 4000\nnats:\n');
     expect(load({}, dir).http.port).toBe(4000);
+  });
+
+  it('of an environment of any other name are read where there are some, under the rules of production', async () => {
+    const staging = { ...PRODUCTION, JETLEDGER_ENV: 'staging', JETLEDGER_PAYMENT__ADAPTER: 'http' };
+    const signed = { ...staging, JETLEDGER_AUTH__ENABLED: 'true' };
+    expect(load(signed, dir)).toMatchObject({
+      environment: 'staging',
+      http: { requireIdempotencyKey: false },
+    });
+    await writeFile(join(dir, 'staging.yaml'), 'http:\n  requireIdempotencyKey: true\n');
+    expect(load(signed, dir).http.requireIdempotencyKey).toBe(true);
+    expect(problemsOf(staging, dir)).toEqual([
+      expect.stringMatching(/^auth\.enabled: .*staging needs to know who asks/),
+    ]);
+    const bare = problemsOf({ JETLEDGER_ENV: 'staging' }, dir).map((problem) => problem.split(':', 1)[0]);
+    expect(bare).toEqual(['nats.url', 'users.emailKey', 'auth.enabled', 'payment.adapter']);
+  });
+
+  it('make an environment of a name that looks misspelt', async () => {
+    await writeFile(join(dir, 'developmint.yaml'), 'logging:\n  level: info\n');
+    expect(problemsOf({ ...PRODUCTION, JETLEDGER_ENV: 'developmint' }, dir).join()).toContain(
+      'developmint needs',
+    );
+  });
+
+  it('are looked for in JETLEDGER_CONFIG_DIR when that is set', () => {
+    expect(configDir({ JETLEDGER_CONFIG_DIR: dir })).toBe(dir);
+    expect(configDir({ JETLEDGER_CONFIG_DIR: '' })).toBe(configDir({}));
   });
 
   it('with unknown keys, values of the wrong type or a value for a section are refused by name', async () => {
