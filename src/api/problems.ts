@@ -53,6 +53,11 @@ export const TECHNICAL = {
     title: 'Unsupported media type',
     detail: 'Send the body as application/json.',
   },
+  'request/expectation-failed': {
+    status: 417,
+    title: 'Expectation failed',
+    detail: 'Send the request without Expect, or with 100-continue.',
+  },
   'request/timeout': {
     status: 408,
     title: 'Request timeout',
@@ -246,9 +251,4 @@ export function problemOf(code: ProblemCode): ProblemKind {
 /** Whether a string is the code of a problem. */
 export function isProblemCode(code: unknown): code is ProblemCode {
   return typeof code === 'string' && known.has(code);
-}
-
-/** Every code there is by now, the technical ones first. */
-export function problemCodes(): readonly string[] {
-  return [...known.keys()];
 }

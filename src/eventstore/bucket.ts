@@ -8,6 +8,7 @@ export interface Row {
   readonly position: number;
 }
 
+/** A row as it is to be written, fenced by the revision before it. */
 export interface RowWrite {
   readonly key: string;
   /** `undefined` removes the row and leaves a tombstone that still carries the position. */
@@ -17,6 +18,7 @@ export interface RowWrite {
   readonly position: number;
 }
 
+/** What became of one write. */
 export type WriteResult =
   | { readonly written: true; readonly revision: number }
   | { readonly written: false /** Another writer was there first; read again through the leader. */ };

@@ -18,6 +18,7 @@ export interface CommandMeta {
   readonly tracestate?: string | undefined;
 }
 
+/** What a command asks for beside being executed. */
 export interface ExecuteOptions {
   /** Default `any`. */
   readonly expected?: Expectation;

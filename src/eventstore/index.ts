@@ -1,6 +1,12 @@
+/**
+ * The door of the kernel's first part: the log and the way to change it.
+ * A `Decider` says what an aggregate is; `createHandler` executes its commands on a `Log`, `openNatsLog` opens one on NATS;
+ * buckets keep what derives from the log. Errors carry a stable `code` and whether trying again may help (`retryable`).
+ */
 export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
+export { HIDDEN, hiddenNames, shownEvent } from './codec/shown-event.ts';
 export { type Decided, decidedIn } from './codec/stored-commit.ts';
 export type {
   CommandHandler,

@@ -42,6 +42,7 @@ interface LeaderAnswer {
   readonly error?: { readonly code: number; readonly description?: string };
 }
 
+/** Reads single messages of a stream, from its leader or from any copy. @param timeoutMs of each request */
 export function createGets(requests: Requests, stream: string, timeoutMs: number): Gets {
   const leaderSubject = `${requests.apiPrefix}.STREAM.MSG.GET.${stream}`;
   const directSubject = `${requests.apiPrefix}.DIRECT.GET.${stream}`;

@@ -1,3 +1,7 @@
+/**
+ * The door of the kernel's third part: reactions to events, in groups that instances share, with retries and dead letters.
+ * A `Reaction` handles commits; `startEngine` runs reactions, timers and work queues stand beside it.
+ */
 export { checkGroups, createControl } from './control.ts';
 export type { CursorValue } from './cursor.ts';
 export { type DeadLetter, parseEntryKey } from './dead-letters/entry.ts';

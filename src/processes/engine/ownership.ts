@@ -34,9 +34,13 @@ export interface ControlValue {
   readonly at: number;
 }
 
+/** What the keys of the shared bucket begin with: an instance that lives. */
 export const SESSION = 'session.';
+/** Which instance owns a group. */
 export const LEASE = 'lease.';
+/** Whether a consumer is paused. */
 export const CONTROL = 'control.';
+/** Into how many groups a consumer is shared, for ever. */
 export const GROUPS = 'groups.';
 
 /** A lease as it was last seen; `session` is undefined when it is free. */

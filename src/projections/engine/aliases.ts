@@ -49,6 +49,7 @@ export interface Aliases {
   point(view: string, alias: Alias, revision: number): Promise<boolean>;
 }
 
+/** Says which bucket of a view is the live one, and changes it by compare-and-set. @param prefix of bucket names */
 export function createAliases(buckets: Buckets, prefix: string): Aliases {
   const name = `${prefix}_views`;
   return {

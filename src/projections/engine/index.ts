@@ -1,8 +1,12 @@
-export { type Buckets, createAliases, createBucketResolver } from './aliases.ts';
+/**
+ * The door of the kernel's second part: views of the log, how they are kept, read, listed and rebuilt.
+ * A view is a `Projection`; `startProjections` keeps it, `createViewReader` reads it, `rebuild` makes it anew.
+ */
+export { type Buckets, createAliases } from './aliases.ts';
 export { readLowest } from './checkpoint.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
-export { type CursorScope, createIndexPages, encodeCursor, indexOfCursor } from './lists/index-pages.ts';
+export { type CursorScope, encodeCursor, indexOfCursor } from './lists/index-pages.ts';
 export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
 export { PART } from './lists/sorted-index.ts';
 export { createMembers } from './members.ts';

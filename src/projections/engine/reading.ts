@@ -7,6 +7,7 @@ export interface ReadRow {
   readonly position: number;
 }
 
+/** How fresh an answer has to be. */
 export interface ReadOptions {
   /** The answer must show at least this position of the log; reads through the leader. */
   readonly minPosition?: number | undefined;
@@ -14,6 +15,7 @@ export interface ReadOptions {
   readonly waitMs?: number | undefined;
 }
 
+/** Which page of a list is wanted. */
 export interface PageRequest extends ReadOptions {
   /** 1 to 200. */
   readonly limit: number;
@@ -21,6 +23,7 @@ export interface PageRequest extends ReadOptions {
   readonly cursor?: string | undefined;
 }
 
+/** A page of a list. */
 export interface Page {
   /** Rows as UTF-8 JSON, in the list's order. */
   readonly items: readonly Uint8Array[];

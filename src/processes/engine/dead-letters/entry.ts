@@ -1,4 +1,4 @@
-import { type Message, toJson } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   codecOf,
   type EventSource,
@@ -6,6 +6,7 @@ import {
   type Row,
   type StoredTrace,
   type StreamRef,
+  shownEvent,
   slotOf,
 } from '../../../eventstore/index.ts';
 
@@ -167,7 +168,7 @@ function payloadOf(
     const event = codecOf<Message>(source).decode(stored);
     const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
     if (schema === undefined) return 'of an unknown type';
-    const payload = toJson(schema, event);
+    const payload = shownEvent(schema, event);
     const length = JSON.stringify(payload).length;
     return length > PAYLOAD_CHARS ? `too large to keep here: ${length} characters` : payload;
   } catch (error) {

@@ -27,6 +27,7 @@ export interface TimersSettings {
   readonly replicas: number;
 }
 
+/** The name of the stream that holds armed and fired timers. @param prefix of the log */
 export const timersStream = (prefix: string): string => `${prefix}-timers`;
 
 /**

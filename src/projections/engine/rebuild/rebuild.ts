@@ -45,6 +45,7 @@ export function throttled(log: Log, runtime: Runtime, commitsPerSecond: number):
   };
 }
 
+/** What a rebuild came to. */
 export interface RebuildResult {
   /** The bucket that now holds the view. */
   readonly bucket: string;
@@ -56,6 +57,7 @@ export interface RebuildResult {
   readonly comparison?: Comparison;
 }
 
+/** What a rebuild works on. */
 export interface RebuildDeps {
   readonly log: Log;
   readonly buckets: Buckets;
