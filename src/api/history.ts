@@ -1,10 +1,11 @@
-import { type Message, toJson } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   codecOf,
   type EventSource,
   type Log,
   type RecordedCommit,
   type StreamRef,
+  shownEvent,
 } from '../eventstore/index.ts';
 
 import type { RecordedEvent } from './schemas/stream.ts';
@@ -71,7 +72,7 @@ export function decodeCommit(source: EventSource, commit: RecordedCommit): Recor
         actor: decision.actor,
         correlationId: decision.correlationId,
         ...(traceId !== undefined && { traceId }),
-        payload: toJson(schema, event, { alwaysEmitImplicit: true }) as RecordedEvent['payload'],
+        payload: shownEvent(schema, event, { alwaysEmitImplicit: true }),
       };
     }),
   );

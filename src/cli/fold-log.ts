@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { serialize } from 'node:v8';
-import { type Message, toJson } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   type AnyDecider,
   codecOf,
@@ -9,10 +9,13 @@ import {
   emptyFold,
   type Folded,
   foldCommit,
+  HIDDEN,
+  hiddenNames,
   type Log,
   type RecordedCommit,
   type Rejection,
   reasonOf,
+  shownEvent,
 } from '../eventstore/index.ts';
 import { checkInterrupted } from '../platform/backup/manifest.ts';
 import { aggregates } from '../service/shop.ts';
@@ -23,6 +26,15 @@ export interface Folder {
   begin(): Folded<unknown>;
   /** @throws UnknownEventType, CorruptCommit */
   fold(folded: Folded<unknown>, commit: RecordedCommit): void;
+}
+
+const HIDDEN_NAMES = hiddenNames(aggregates.flatMap(({ events }) => events));
+
+/** A state for people: what its events hide is hidden in it too. */
+export function shownState(state: unknown): unknown {
+  if (typeof state !== 'object' || state === null) return state;
+  const fields = Object.entries(state);
+  return Object.fromEntries(fields.map(([name, value]) => [name, HIDDEN_NAMES.has(name) ? HIDDEN : value]));
 }
 
 /** How the aggregates of each category are folded. */
@@ -235,7 +247,7 @@ function payloadOf(
     if (source === undefined) return 'of a category that this version does not know';
     const event = codecOf<Message>(source).decode(stored);
     const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
-    return schema === undefined ? 'of an unknown type' : toJson(schema, event);
+    return schema === undefined ? 'of an unknown type' : shownEvent(schema, event);
   } catch (error) {
     return `unreadable: ${reasonOf(error)}`;
   }

@@ -3,7 +3,7 @@ import { checkStream, history, type Log, type StreamRef } from '../eventstore/in
 
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, type CommandContext, plainJson, UsageError } from './command.ts';
-import { type CommitDescription, describeCommit, folders } from './fold-log.ts';
+import { type CommitDescription, describeCommit, folders, shownState } from './fold-log.ts';
 
 const OPTIONS = {
   at: { type: 'string' },
@@ -76,7 +76,7 @@ async function inspect(log: Log, stream: StreamRef, at: number | undefined, keep
     if (keep) commits.push(describeCommit(commit));
     count++;
   }
-  return { version: folded?.version ?? 0, state: folded?.state, count, commits };
+  return { version: folded?.version ?? 0, state: shownState(folded?.state), count, commits };
 }
 
 function showAggregate(

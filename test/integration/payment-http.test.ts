@@ -152,6 +152,14 @@ describe('an answer that means something', () => {
     expect(refused).toMatchObject({ code: declined.code, message: `capture order-1: ${declined.message}` });
   });
 
+  it('never repeats the token that it was given', async () => {
+    const error = { code: 'bad_token', message: 'tok_x is none: tok_x' };
+    await using server = await startHttpServer(status(400, { error }));
+    const intent = { key: 'order-1', amountMinor: 1n, currency: 'EUR', token: 'tok_x' };
+    const message = 'create order-1: *** is none: ***';
+    expect(await caught(provider(server).createIntent(intent))).toMatchObject({ message });
+  });
+
   it('has words of its own where the provider says nothing that can be shown', async () => {
     await using server = await startHttpServer(
       status(402, { payment_id: 'p-1', error: { code: '', message: '\u0000\n' } }),

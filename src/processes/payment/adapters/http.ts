@@ -8,6 +8,7 @@ import {
   retry,
   wrap,
 } from 'cockatiel';
+import { HIDDEN } from '../../../eventstore/index.ts';
 import { type ExchangeObserver, exchange } from '../../exchange.ts';
 import {
   type AuthoriseResult,
@@ -217,7 +218,7 @@ export function createHttpProvider(options: HttpExchangeOptions): HttpProvider {
       const what = `create ${key}`;
       const body = { key, amount_minor: amountMinor.toString(), currency, token };
       const answer = await requests.post('/intents', `${key}/create`, body);
-      return { paymentId: text(what, fieldsOf(what, answer, false), 'payment_id') };
+      return { paymentId: text(what, fieldsOf(what, answer, false, token), 'payment_id') };
     },
     authorise: (key) => ask(key, 'authorise', authorised),
     capture: (key) => ask(key, 'capture', captured),
@@ -270,17 +271,20 @@ function refunded(what: string, answer: Fields): RefundResult {
 }
 
 /** The fields of an answer that means something; 402 reads as the status `declined` where that can be. */
-function fieldsOf(what: string, answer: ProviderAnswer, declinable: boolean): Fields {
+function fieldsOf(what: string, answer: ProviderAnswer, declinable: boolean, token?: string): Fields {
   const { status, body } = answer;
   if (declinable && status === DECLINED && isRecord(body)) return { ...body, status: 'declined' };
-  if (status >= 300) throw refusal(what, answer);
+  if (status >= 300) throw refusal(what, answer, token);
   if (!isRecord(body)) throw unusable(what, 'object');
   return body;
 }
 
-function refusal(what: string, { status, body }: ProviderAnswer): PaymentRefused {
+/** @param token hidden where the provider repeats it: a refusal ends in a dead letter and in the log of the service */
+function refusal(what: string, { status, body }: ProviderAnswer, token?: string): PaymentRefused {
   const error = isRecord(body) && isRecord(body.error) ? body.error : {};
-  const message = lineOf(error.message, MAX_MESSAGE) || `The provider answers ${status}.`;
+  const said = typeof error.message === 'string' ? error.message : '';
+  const message =
+    lineOf(token ? said.replaceAll(token, HIDDEN) : said, MAX_MESSAGE) || `The provider answers ${status}.`;
   return new PaymentRefused(codeFrom(error.code) || `http_${status}`, `${what}: ${message}`);
 }
 
