@@ -41,6 +41,11 @@ export async function copyRepository(): Promise<Copy> {
     await symlink(join(ROOT, 'node_modules', name), join(root, 'node_modules', name));
   }
   await symlink(join(ROOT, '.jetledger'), join(root, '.jetledger'));
+  // What the compiler knows of the unchanged files, where it has looked at them before: half a minute less.
+  const known = 'node_modules/.cache/tsconfig.tsbuildinfo';
+  await cp(join(ROOT, known), join(root, known)).catch(() => undefined);
+  // By which make knows that everything is installed.
+  await cp(join(root, 'package-lock.json'), join(root, 'node_modules/.installed-lock'));
   const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
   return {
     root,
