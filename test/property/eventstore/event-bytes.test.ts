@@ -42,7 +42,7 @@ const placed = fc.record({
 });
 
 describe('an event that is written without reflection', () => {
-  it('has the bytes that the protobuf runtime gives it', () => {
+  it('has the bytes that the protobuf runtime gives it, or is refused where those would not come back', () => {
     const encode = encoderOf(OrderPlacedSchema);
     fc.assert(
       fc.property(placed, (given) => same(OrderPlacedSchema, encode, create(OrderPlacedSchema, given))),
@@ -70,13 +70,18 @@ describe('an event that is written without reflection', () => {
     same(schema, encoderOf(schema), event);
   });
 
-  it('is refused as the runtime refuses it', () => {
+  it('is refused with its field where the runtime refuses it', () => {
     const event = create(OrderPlacedSchema, { totalMinor: 2n ** 70n });
-    expect(() => encoderOf(OrderPlacedSchema)(event)).toThrow();
+    expect(() => encoderOf(OrderPlacedSchema)(event)).toThrow('OrderPlaced cannot be stored');
     const wrong = Object.assign(create(OrderPlacedSchema), { userId: 7 });
     same(OrderPlacedSchema, encoderOf(OrderPlacedSchema), wrong);
   });
 });
+
+const holdsHalves = (value: unknown): boolean =>
+  typeof value === 'string'
+    ? !value.isWellFormed()
+    : typeof value === 'object' && value !== null && Object.values(value).some(holdsHalves);
 
 function same<Desc extends DescMessage>(
   schema: Desc,
@@ -84,6 +89,7 @@ function same<Desc extends DescMessage>(
   message: MessageShape<Desc>,
 ): void {
   // As text, since comparing large buffers byte by byte takes most of the test's time.
+  if (holdsHalves(message)) return expect(() => encode(message)).toThrow('half of a surrogate pair');
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
   expect(hex(encode(message))).toBe(hex(toBinary(schema, message)));
 }

@@ -5,6 +5,8 @@ import { codecOf, createEventCodec } from '../../../src/eventstore/codec/event-c
 import type { Upcaster } from '../../../src/eventstore/decider.ts';
 import { CorruptCommit, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import { loadAt } from '../../../src/eventstore/fold.ts';
+import { createHandler } from '../../../src/eventstore/handler.ts';
+import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema, EventSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
@@ -35,6 +37,28 @@ describe('an event', () => {
   it('of another category cannot be written', () => {
     const codec = createEventCodec({ category: 'notes', events: [StringValueSchema] });
     expect(() => codec.encode(added(1) as never)).toThrow('notes/google.protobuf.Int32Value');
+  });
+
+  it('that would not come back as it was is refused before anything is sent, with the field that is wrong', async () => {
+    const codec = codecOf(counter);
+    const invalid = (part: string) =>
+      expect.objectContaining({ code: 'event/invalid', message: expect.stringContaining(part) });
+    expect(() => codec.encode(noted('a\ud800b'))).toThrow(
+      invalid('StringValue cannot be stored: value holds half'),
+    );
+    expect(() => codec.encode(noted('\udc00'.repeat(9_000)))).toThrow(invalid('value'));
+    for (const number of [2 ** 31, -(2 ** 31) - 1, 0.5, Number.NaN])
+      expect(() => codec.encode(added(number))).toThrow(invalid('Int32Value.value'));
+    const long = createEventCodec({ category: 'long', events: [Int64ValueSchema] });
+    expect(() => long.encode(create(Int64ValueSchema, { value: 2n ** 63n }))).toThrow(
+      invalid('Int64Value.value'),
+    );
+    const log = createMemoryLog();
+    const handler = createHandler({ log, runtime: systemRuntime });
+    const command = { kind: 'note', text: 'a\ud800b' } as const;
+    const refused = handler.execute(counter, 'c', command, { commandId: '1', actor: 'a' });
+    await expect(refused).rejects.toThrow(invalid('value holds half'));
+    expect(await log.head()).toBe(0);
   });
 
   it('that is encrypted is refused, since nobody here holds a key', () => {
