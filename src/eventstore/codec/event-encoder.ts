@@ -5,7 +5,7 @@ import {
   ScalarType,
   toBinary,
 } from '@bufbuild/protobuf';
-import { EventStoreError } from '../errors.ts';
+import { EventStoreError, reasonOf } from '../errors.ts';
 
 /**
  * Encodes one kind of message into the bytes that `toBinary` gives, at a fifth of its time: reflection on each field is

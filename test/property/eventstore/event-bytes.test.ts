@@ -89,7 +89,10 @@ function same<Desc extends DescMessage>(
   message: MessageShape<Desc>,
 ): void {
   // As text, since comparing large buffers byte by byte takes most of the test's time.
-  if (holdsHalves(message)) return expect(() => encode(message)).toThrow('half of a surrogate pair');
+  if (holdsHalves(message)) {
+    expect(() => encode(message)).toThrow('half of a surrogate pair');
+    return;
+  }
   const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
   expect(hex(encode(message))).toBe(hex(toBinary(schema, message)));
 }
