@@ -44,14 +44,8 @@ function encodeChecked<Desc extends DescMessage>(
   try {
     return toBinary(schema, message) as Uint8Array<ArrayBuffer>;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EventStoreError(
-      'event/invalid',
-      `${schema.name} cannot be stored: ${reason}. Nothing was stored.`,
-      {
-        cause,
-      },
-    );
+    const message = `${schema.name} cannot be stored: ${reasonOf(cause)}. Nothing was stored.`;
+    throw new EventStoreError('event/invalid', message, { cause });
   }
 }
 
