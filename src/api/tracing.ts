@@ -23,7 +23,7 @@ export interface TraceContext {
   readonly tracestate?: string | undefined;
 }
 
-/** The trace id of a W3C traceparent of version 00; undefined when it is not one. */
+/** The trace id of a W3C traceparent; undefined when it is not one. */
 export function traceIdOfParent(traceparent: string): string | undefined {
   return parseTrace({ traceparent })?.traceId;
 }
@@ -45,9 +45,10 @@ export function traceContextOf(request: FastifyRequest): TraceContext | undefine
   if (request.trace !== undefined) return request.trace.stored;
   const given = traceHeadersOf(request);
   const parsed = parseTrace(given);
-  if (given.traceparent === undefined || parsed === undefined) return undefined;
-  const { tracestate } = given;
-  return { traceparent: given.traceparent, ...(parsed.traceState !== undefined && { tracestate }) };
+  if (parsed === undefined) return undefined;
+  // Written anew, in the version and with the flags that are understood here; what reads the log knows no others.
+  const { traceparent } = storedTraceOf(parsed);
+  return { traceparent, ...(parsed.traceState !== undefined && { tracestate: given.tracestate }) };
 }
 
 /** The trace that a request belongs to: its own where tracing is on, else its caller's, if it has named one. */

@@ -18,10 +18,11 @@ export interface StoredTrace {
 /** Version, trace id, span id and flags. */
 const SHAPE = '00-tttttttttttttttttttttttttttttttt-ssssssssssssssss-ff';
 const [TRACE_AT, SPAN_AT, FLAGS_AT] = [SHAPE.indexOf('t'), SHAPE.indexOf('s'), SHAPE.indexOf('f')];
+const VERSION_END = TRACE_AT - 1;
 const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const COMMIT_ID = createContextKey('jetledger commit id');
 
-/** The context that a W3C traceparent of version 00 names; undefined when it is none, which is as good as absent. */
+/** The context that a W3C traceparent names; undefined when it is none, which is as good as absent. */
 export function parseTrace({ traceparent, tracestate }: StoredTrace): SpanContext | undefined {
   if (!traceparent || !isTraceparent(traceparent)) return undefined;
   const traceId = traceparent.slice(TRACE_AT, SPAN_AT - 1);
@@ -73,14 +74,25 @@ export function activeCommitId(): string | undefined {
   return typeof id === 'string' ? id : undefined;
 }
 
-/** As the specification demands: version 00, lower case, no id of zeros. By hand, since every command asks. */
+/**
+ * As the specification demands: lower case, no id of zeros; a version above 00 may have more after its flags, and ff is
+ * none. By hand, since every command asks.
+ */
 function isTraceparent(text: string): boolean {
-  if (text.length !== SHAPE.length || !text.startsWith('00-')) return false;
+  if (!isVersioned(text)) return false;
   if (text[SPAN_AT - 1] !== '-' || text[FLAGS_AT - 1] !== '-') return false;
   return (
     digitsAboveZero(text, FLAGS_AT, SHAPE.length) >= 0 &&
     digitsAboveZero(text, TRACE_AT, SPAN_AT - 1) > 0 &&
     digitsAboveZero(text, SPAN_AT, FLAGS_AT - 1) > 0
+  );
+}
+
+function isVersioned(text: string): boolean {
+  if (text.length === SHAPE.length && text.startsWith('00-')) return true;
+  const goesOn = text.length === SHAPE.length || text[SHAPE.length] === '-';
+  return (
+    goesOn && text[VERSION_END] === '-' && !text.startsWith('ff') && digitsAboveZero(text, 0, VERSION_END) > 0
   );
 }
 
@@ -98,4 +110,5 @@ function digitsAboveZero(text: string, from: number, to: number): number {
   return above;
 }
 
-const flagsOf = (traceparent: string): number => Number.parseInt(traceparent.slice(FLAGS_AT), 16);
+const flagsOf = (traceparent: string): number =>
+  Number.parseInt(traceparent.slice(FLAGS_AT, SHAPE.length), 16);
