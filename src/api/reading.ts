@@ -1,5 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { timeOf } from '../domain/values.ts';
 import {
   type Decider,
   type Loaded,
@@ -119,7 +120,7 @@ export function logQueryViolations(query: LogQuery): readonly Violation[] {
       return { in: 'query', pointer: `/${name}`, detail: `cannot be combined with ${others}` };
     });
   }
-  if (query.at !== undefined && Number.isNaN(Date.parse(query.at))) {
+  if (query.at !== undefined && timeOf(query.at) === undefined) {
     return [{ in: 'query', pointer: '/at', detail: 'is no time; write it like 2026-01-15T09:30:00Z' }];
   }
   return [];
@@ -165,5 +166,6 @@ export async function sendFromLog<State, Command, Event extends Message, R exten
 
 function untilOf({ version, at }: LogQuery): Until | undefined {
   if (version !== undefined) return { version };
-  return at === undefined ? undefined : { time: Date.parse(at) };
+  const time = at === undefined ? undefined : timeOf(at);
+  return time === undefined ? undefined : { time };
 }

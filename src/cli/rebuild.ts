@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { timeOf } from '../domain/values.ts';
 import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
 import {
   type Projection,
@@ -80,8 +81,8 @@ function checkTogether(options: readonly (readonly [string, boolean])[]): void {
 function startOf(position: string | undefined, time: string | undefined): StartFrom | undefined {
   if (position !== undefined) return { position: wholeFrom('--from-position', position, 0) };
   if (time === undefined) return undefined;
-  const at = Date.parse(time);
-  if (Number.isNaN(at))
+  const at = timeOf(time);
+  if (at === undefined)
     throw new UsageError(`--from-time takes a time like 2026-01-15T09:30:00Z, not ${time}.`);
   return { time: at };
 }

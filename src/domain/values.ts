@@ -23,8 +23,13 @@ export function isReceiptId(value: string): boolean {
   return RECEIPT_ID.test(value);
 }
 
-// Besides control characters, the two separators that end a line in some programs and not in others.
-const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+// Besides control characters, the two separators that end a line in some programs and not in others, and what turns
+// the direction of writing: it would change how the text around it reads.
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
+// Joiners and variation selectors are invisible too, and belong inside of names; alone they show nothing. So do the
+// blank of Braille and the marks of annotations, which Unicode does not count among the ignorable ones.
+const VISIBLE = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]/u;
 
 /** The longest name of a user or product, in characters (Unicode code points). */
 export const MAX_NAME_LENGTH = 200;
@@ -34,11 +39,12 @@ export const MAX_REASON_LENGTH = 500;
 
 /**
  * A name as it is stored: in Unicode form NFC, without blanks at its ends.
- * Undefined when nothing is left, when it is longer than 200 characters, or when it holds a control character.
+ * Undefined when nothing of it is visible, when it is longer than 200 characters, or when it holds a control character,
+ * of the direction of writing included.
  */
 export function normaliseName(input: string): string | undefined {
   const name = normaliseLine(input, MAX_NAME_LENGTH);
-  return name === '' ? undefined : name;
+  return name !== undefined && VISIBLE.test(name) ? name : undefined;
 }
 
 /** A reason as it is stored: like a name, but up to 500 characters and possibly empty. */
@@ -51,6 +57,21 @@ function normaliseLine(input: string, maxLength: number): string | undefined {
   if (!input.isWellFormed() || UNPRINTABLE.test(input)) return undefined;
   const line = input.normalize('NFC').trim();
   return Array.from(line).length <= maxLength ? line : undefined;
+}
+
+const TIME =
+  /^(\d{4}-\d{2}-\d{2})(?:T(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d))?$/;
+
+/**
+ * The milliseconds since the Unix epoch of an ISO 8601 time with its offset, or of the beginning of a day in UTC.
+ * Undefined for anything else, and for a day that its month does not have: `Date` takes that for one of the next month.
+ */
+export function timeOf(text: string): number | undefined {
+  const day = TIME.exec(text)?.[1];
+  if (day === undefined) return undefined;
+  const start = Date.parse(day);
+  const exists = !Number.isNaN(start) && new Date(start).toISOString().startsWith(day);
+  return exists ? Date.parse(text) : undefined;
 }
 
 const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+";

@@ -66,7 +66,8 @@ export const Name = (example: string) =>
   Type.String({
     minLength: 1,
     maxLength: 200,
-    description: 'One line of 1 to 200 characters; blanks at its ends are dropped.',
+    description:
+      'One line of 1 to 200 characters, at least one of them visible and none that turns the direction of writing; blanks at its ends are dropped.',
     examples: [example],
   });
 

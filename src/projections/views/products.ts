@@ -107,9 +107,13 @@ const BY_SKU = 'sku';
 
 const BY_NAME = 'name';
 
-/** A name as it is compared: case and composition of letters do not matter. */
+/**
+ * A name as it is compared: case and composition of letters do not matter. Upper case first, for letters that have one
+ * lower case and two upper ones (ß); a sigma is written differently where a word ends, which a prefix does anywhere.
+ */
 function folded(name: string): string {
-  return name.normalize('NFC').toLowerCase().normalize('NFC').replaceAll(PART, ' ');
+  const lower = name.normalize('NFC').toUpperCase().toLowerCase();
+  return lower.replaceAll('ς', 'σ').normalize('NFC').replaceAll(PART, ' ');
 }
 
 /** A product stands in two lists: by SKU and by name. */

@@ -1,4 +1,5 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
+import { timeOf } from '../../domain/values.ts';
 import { type Projection, parseRow, type ReadOptions, type ViewReader } from '../engine/index.ts';
 
 import { isoTime } from './json.ts';
@@ -177,7 +178,7 @@ async function readDays(views: ViewReader, request: StatisticsRequest & ReadOpti
 }
 
 function daysOf({ from, to }: StatisticsRequest): string[] {
-  const [first, last] = [timeOf(from), timeOf(to)];
+  const [first, last] = [startOf(from), startOf(to)];
   const count = (last - first) / DAY_MS + 1;
   if (!(count >= 1 && count <= MOST_DAYS)) {
     throw new InvalidPeriod(`Ask for 1 to ${MOST_DAYS} days, the last one not before the first.`);
@@ -189,9 +190,9 @@ function dayOf(time: number): string {
   return new Date(time).toISOString().slice(0, 10);
 }
 
-function timeOf(day: string): number {
-  const time = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(day) : Number.NaN;
-  if (Number.isNaN(time) || dayOf(time) !== day) {
+function startOf(day: string): number {
+  const time = timeOf(day);
+  if (time === undefined || dayOf(time) !== day) {
     throw new InvalidPeriod(`${JSON.stringify(day.slice(0, 20))} is no day; write it like 2026-01-15.`);
   }
   return time;

@@ -57,6 +57,7 @@ describe('jetledger rebuild', () => {
     [['orders', '--throttle', '0']],
     [['orders', '--from-position', '-']],
     [['orders', '--from-time', 'yesterday']],
+    [['orders', '--from-time', '2027-02-30T00:00:00Z']],
     [['orders', '--resume', '--from-position', '3']],
     [['orders', '--rollback', '--id', 'a']],
     [['orders', '--rollback', '--diff']],

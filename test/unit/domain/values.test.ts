@@ -8,6 +8,7 @@ import {
   normaliseEmail,
   normaliseName,
   normaliseReason,
+  timeOf,
 } from '../../../src/domain/values.ts';
 
 describe('an e-mail address', () => {
@@ -72,6 +73,36 @@ describe('a text', () => {
     },
   );
 
+  test.each(['\u202Eevil', 'a\u200f', 'a\u061cb', '\u2066a\u2069'])(
+    '%j is refused, because it turns the direction of the text around it',
+    (input) => {
+      expect(normaliseName(input)).toBeUndefined();
+      expect(normaliseReason(input)).toBeUndefined();
+    },
+  );
+
+  test.each([
+    '\u200b',
+    '\u200d',
+    '\u00ad',
+    '\u2060',
+    '\u2800',
+    '\u3164',
+    '\ufeff',
+    '\ufe0f',
+    '\u{e0020}',
+    ' \u200c ',
+  ])('%j is no name, because it shows nothing', (input) => {
+    expect(normaliseName(input)).toBeUndefined();
+  });
+
+  test.each(['👩\u200d🚀', 'می\u200cخواهم', '❤\ufe0f', 'Zu\u00adcker', '.'])(
+    '%j is a name as it is',
+    (input) => {
+      expect(normaliseName(input)).toBe(input);
+    },
+  );
+
   test('may be empty as a reason and not as a name', () => {
     expect(normaliseReason(' ')).toBe('');
     expect(normaliseName(' ')).toBeUndefined();
@@ -98,4 +129,37 @@ describe('money', () => {
 test('a SKU is 1 to 64 capital letters, digits and hyphens and starts with none of the latter', () => {
   expect(['A', '7', 'TEA-1', `A${'-'.repeat(63)}`].every(isSku)).toBe(true);
   expect(['', '-A', 'a', 'A_1', 'A 1', 'A.1', 'A*', 'A\n', `A${'-'.repeat(64)}`].some(isSku)).toBe(false);
+});
+
+describe('a time', () => {
+  test.each([
+    ['2026-01-15T09:30:00Z', Date.UTC(2026, 0, 15, 9, 30)],
+    ['2026-01-15T09:30+01:30', Date.UTC(2026, 0, 15, 8)],
+    ['2026-01-15T09:30:00.123456789Z', Date.UTC(2026, 0, 15, 9, 30, 0, 123)],
+    ['2028-02-29T23:59:59-00:00', Date.UTC(2028, 1, 29, 23, 59, 59)],
+    ['2026-12-31', Date.UTC(2026, 11, 31)],
+  ])('%s is read exactly', (text, time) => {
+    expect(timeOf(text)).toBe(time);
+  });
+
+  test.each([
+    '2027-02-30T00:00:00Z',
+    '2027-02-29T12:00:00Z',
+    '2026-11-31',
+    '2026-13-01',
+    '2026-00-10',
+    '2026-01-00',
+    '2026-01-15T24:00:00Z',
+    '2026-01-15T23:60:00Z',
+    '2026-01-15T23:59:60Z',
+    '2026-01-15T09:30:00+24:00',
+    '2026-01-15T09:30:00',
+    '2026-01-15 09:30:00Z',
+    '2026-1-15',
+    '15 January 2026',
+    '+002026-01-15',
+    '',
+  ])('%j is none', (text) => {
+    expect(timeOf(text)).toBeUndefined();
+  });
 });
