@@ -15,11 +15,11 @@ import { traceRequests } from './tracing.ts';
 export function buildApp(deps: AppDeps): FastifyInstance {
   const { settings } = deps;
   const app = createServer(deps);
-  answerUnknownRoutes(app);
+  const wrongMethodOf = answerUnknownRoutes(app);
   traceRequests(app, deps.tracer);
   if (deps.metrics !== undefined) meterRequests(app, deps.metrics.meter);
   logRequests(app);
-  guardRoutes(app, deps);
+  guardRoutes(app, deps, wrongMethodOf);
   guardPositions(app, positionTokens(deps.log.incarnation));
   documentRoutes(app, deps.modules, settings.version);
   app.register(async (scope) => {

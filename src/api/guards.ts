@@ -7,6 +7,7 @@ import { authoriseCallers, demandAccess, identifyCallers, withIdentity } from '.
 import { confineCallers } from './auth/ownership.ts';
 import type { AppDeps, BrowserSettings, PaceSettings, PreconditionSettings } from './deps.ts';
 import { type Problem, sendProblem } from './problem-reply.ts';
+import { problemOfHead } from './request-head.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -185,12 +186,28 @@ function problemOf(code: Problem['code'], name: string): Problem {
   return { code, errors: [{ in: 'header', pointer: `/${name}`, detail: 'is required' }] };
 }
 
+/** Refuses what no route could make sense of: a method that its path does not have, headers that contradict themselves. */
+export function refuseSenseless(
+  app: FastifyInstance,
+  wrongMethodOf: (request: FastifyRequest) => Problem | undefined = () => undefined,
+): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const problem = (request.is404 ? wrongMethodOf(request) : undefined) ?? problemOfHead(request.raw);
+    if (problem === undefined) done();
+    else sendProblem(request, reply, problem);
+  });
+}
+
 /**
- * Everything that can refuse a request before its route sees it, in this order: overload, no valid token, too many
- * requests, not allowed; after validation: somebody else's data. What is switched off costs nothing. Call before any
- * route.
+ * Everything that can refuse a request before its route sees it, in this order: senseless, overload, no valid token, too
+ * many requests, not allowed; after validation: somebody else's data. What is switched off costs nothing. Call before
+ * any route.
  */
-export function guardRoutes(app: FastifyInstance, deps: AppDeps): void {
+export function guardRoutes(
+  app: FastifyInstance,
+  deps: AppDeps,
+  wrongMethodOf: (request: FastifyRequest) => Problem | undefined,
+): void {
   const { settings, auth, handler } = deps;
   withIdentity(app);
   demandAccess(app);
@@ -198,6 +215,7 @@ export function guardRoutes(app: FastifyInstance, deps: AppDeps): void {
   allowOrigins(app, settings.cors.origins);
   // After the answers to browsers, so that a page can read why it was refused.
   app.after(() => {
+    refuseSenseless(app, wrongMethodOf);
     refuseWhenOverloaded(app, settings.overload.maxEventLoopDelayMs, deps.eventLoopDelayMs);
     if (auth !== 'off') identifyCallers(app, auth, deps.pseudonymOf);
   });

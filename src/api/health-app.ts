@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { demandAccess } from './auth/authenticate.ts';
 import type { AppDeps } from './deps.ts';
+import { refuseSenseless } from './guards.ts';
 import { sendProblem } from './problem-reply.ts';
 import { logRequests } from './request-log.ts';
 import { healthRoutes, metricsRoute } from './routes/health.ts';
@@ -27,6 +28,7 @@ export function buildHealthApp(deps: HealthAppDeps): FastifyInstance {
   );
   traceRequests(app, undefined);
   logRequests(app);
+  refuseSenseless(app);
   demandAccess(app);
   for (const schema of [Problem, Live, Ready]) app.addSchema(schema);
   app.register(async (scope) => {

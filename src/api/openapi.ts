@@ -133,7 +133,8 @@ const DESCRIPTION = `An event-sourced user, catalogue and order service.
 
 Commands answer their version in \`ETag\` and their position in the event log in \`Position\`; a query with that
 position in \`Min-Position\` shows at least what the command did. Every error is a problem detail (RFC 9457) with a
-stable \`code\`. A GET of one entity answers 304 to its ETag in \`If-None-Match\`. Amounts are integers in the currency's minor unit.`;
+stable \`code\`. Bodies are JSON in UTF-8, not compressed, with each name once in its object; a header of one value stands
+once. A GET of one entity answers 304 to its ETag in \`If-None-Match\`. Amounts are integers in the currency's minor unit.`;
 
 /** Collects the OpenAPI document from the routes that follow, and serves it at /openapi.json and /docs. */
 export function documentRoutes(app: FastifyInstance, modules: readonly ApiModule[], version: string): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -9,6 +10,7 @@ import { EventStoreError } from '../eventstore/index.ts';
 import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
 
 import { InvalidPeriod } from '../projections/views/statistics.ts';
+import { RequestRefused, readJsonBodies } from './body.ts';
 import type { AppDeps } from './deps.ts';
 import { PROBLEM_TYPE, type Problem, problemBody, sendProblem } from './problem-reply.ts';
 import { isProblemCode, problemOf, type TechnicalCode } from './problems.ts';
@@ -21,7 +23,7 @@ const BY_CODE: Readonly<Record<string, TechnicalCode>> = {
 };
 
 /** Answers what Node could not read as HTTP, straight on the socket, and closes it. */
-export function handleClientError(error: Error & { code?: string }, socket: Socket): void {
+export function handleClientError(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;
@@ -36,7 +38,6 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
 
 const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'request/malformed-json',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'request/malformed-json',
   FST_ERR_CTP_BODY_TOO_LARGE: 'request/too-large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'request/unsupported-media-type',
   FST_ERR_CTP_EMPTY_TYPE: 'request/unsupported-media-type',
@@ -44,6 +45,7 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
 
 /** The problem that any thrown thing is answered with. What is not known here is `internal` and tells nothing. */
 export function problemOfError(error: unknown): Problem {
+  if (error instanceof RequestRefused) return error.problem;
   if (error instanceof ViewBehind) {
     return { code: 'view/behind', lag: Math.max(0, error.wanted - error.reached) };
   }
@@ -151,6 +153,8 @@ export function createServer(
       requestTimeout: settings.requestTimeoutMs,
       // Node looks for late requests every 30 seconds unless told otherwise.
       connectionsCheckingInterval: Math.min(MAX_CHECK_MS, settings.requestTimeoutMs / 2),
+      // Node's own refusal is no problem document.
+      requireHostHeader: false,
     },
     genReqId: (request) => requestIdFrom(request.headers['x-request-id'], runtime),
     // Fastify's own compilers would be loaded and never used, which takes a tenth of the start.
@@ -159,13 +163,23 @@ export function createServer(
     frameworkErrors: handleError,
     clientErrorHandler: handleClientError,
   });
-  app.removeContentTypeParser('text/plain');
+  readJsonBodies(app);
+  answerWhatNodeRefuses(app);
   app.setValidatorCompiler(validatorCompiler);
   // What is sent has the types of its schema; tests hold every answer against the document.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler(handleError);
   closeConnectionsOnShutdown(app, settings.requestTimeoutMs, deps.stopping);
   return app;
+}
+
+/** Node would answer an `Expect` that it does not know without a body, and a CONNECT not at all. */
+function answerWhatNodeRefuses(app: FastifyInstance): void {
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+  app.server.on('connect', (_request, socket) => {
+    socket.on('error', () => socket.destroy());
+    handleClientError(new Error('CONNECT is for proxies'), socket);
+  });
 }
 
 function notAsked(): never {
@@ -178,23 +192,24 @@ interface KnownRoute {
 }
 
 /**
- * Answers unknown routes with 404 and wrong methods with 405 and `Allow`; Fastify itself answers 404 to both.
- * Call before any route is added.
+ * Answers unknown routes with 404, and knows the wrong methods, which Fastify takes for unknown routes. Call before any
+ * route is added.
+ * @returns the problem, with `Allow`, of a request whose path has routes and none of its method
  */
-export function answerUnknownRoutes(app: FastifyInstance): void {
+export function answerUnknownRoutes(app: FastifyInstance): (request: FastifyRequest) => Problem | undefined {
   const routes: KnownRoute[] = [];
   app.addHook('onRoute', ({ url, method }) => {
     // The route of @fastify/cors, which is for preflights of any path and none of the API's.
     if (url === '*') return;
     routes.push({ path: patternOf(url), methods: [method].flat() });
   });
-  app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
+  app.setNotFoundHandler((request, reply) => sendProblem(request, reply, { code: 'route/not-found' }));
+  return (request) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const allow = new Set(routes.filter((route) => route.path.test(path)).flatMap((route) => route.methods));
-    if (allow.size === 0 || allow.has(request.method))
-      return sendProblem(request, reply, { code: 'route/not-found' });
-    return sendProblem(request, reply, { code: 'route/method-not-allowed', allow: [...allow].sort() });
-  });
+    if (allow.size === 0 || allow.has(request.method)) return undefined;
+    return { code: 'route/method-not-allowed', allow: [...allow].sort() };
+  };
 }
 
 function patternOf(url: string): RegExp {

@@ -37,7 +37,7 @@ const CASES: readonly [string, InjectOptions, number, string][] = [
     'an empty JSON body',
     { method: 'POST', url: '/v1/users', headers: JSON_TYPE, payload: '' },
     400,
-    'request/malformed-json',
+    'request/invalid',
   ],
   [
     'a prototype key',

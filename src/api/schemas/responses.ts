@@ -71,7 +71,13 @@ export function plain(status: number, name: string, description: string): Respon
   return { [status]: json(name, description, {}) };
 }
 
-const COMMON = ['request/invalid', 'request/malformed', 'request/headers-too-large', 'internal'] as const;
+const COMMON = [
+  'request/invalid',
+  'request/malformed',
+  'request/expectation-failed',
+  'request/headers-too-large',
+  'internal',
+] as const;
 const COMMAND = [
   'request/malformed-json',
   'request/too-large',
