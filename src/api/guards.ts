@@ -7,7 +7,7 @@ import { authoriseCallers, demandAccess, identifyCallers, withIdentity } from '.
 import { confineCallers } from './auth/ownership.ts';
 import type { AppDeps, BrowserSettings, PaceSettings, PreconditionSettings } from './deps.ts';
 import { type Problem, sendProblem } from './problem-reply.ts';
-import { problemOfHead } from './request-head.ts';
+import { refuseSenseless } from './request-head.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -184,18 +184,6 @@ function lacks(request: FastifyRequest, name: string): boolean {
 
 function problemOf(code: Problem['code'], name: string): Problem {
   return { code, errors: [{ in: 'header', pointer: `/${name}`, detail: 'is required' }] };
-}
-
-/** Refuses what no route could make sense of: a method that its path does not have, headers that contradict themselves. */
-export function refuseSenseless(
-  app: FastifyInstance,
-  wrongMethodOf: (request: FastifyRequest) => Problem | undefined = () => undefined,
-): void {
-  app.addHook('onRequest', (request, reply, done) => {
-    const problem = (request.is404 ? wrongMethodOf(request) : undefined) ?? problemOfHead(request.raw);
-    if (problem === undefined) done();
-    else sendProblem(request, reply, problem);
-  });
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { Problem } from './problem-reply.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Problem, sendProblem } from './problem-reply.ts';
 
 /** Headers with one value: a second one would be joined to the first, or dropped, without a word. */
 const SINGLE: ReadonlySet<string> = new Set([
@@ -21,11 +22,23 @@ const SINGLE: ReadonlySet<string> = new Set([
 /** A name, an IPv4 address or an IPv6 address in brackets, and a port (RFC 3986); empty where there is none. */
 const HOST = /^(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d{0,5})?$/;
 
+/** Refuses what no route could make sense of: a method that its path does not have, headers that contradict themselves. */
+export function refuseSenseless(
+  app: FastifyInstance,
+  wrongMethodOf: (request: FastifyRequest) => Problem | undefined = () => undefined,
+): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const problem = (request.is404 ? wrongMethodOf(request) : undefined) ?? problemOfHead(request.raw);
+    if (problem === undefined) done();
+    else sendProblem(request, reply, problem);
+  });
+}
+
 /**
  * What is wrong with a request's headers whatever they are for. Node would answer some of this itself, without a
  * problem document, and the rest not at all.
  */
-export function problemOfHead({ headers, rawHeaders, httpVersion }: IncomingMessage): Problem | undefined {
+function problemOfHead({ headers, rawHeaders, httpVersion }: IncomingMessage): Problem | undefined {
   const doubled = doubledHeader(headers, rawHeaders);
   if (doubled !== undefined) return wrong(doubled, 'stands more than once; send it once');
   if (headers.host === undefined) return httpVersion === '1.0' ? undefined : wrong('host', 'is required');
