@@ -137,6 +137,8 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   await checkGroups({ buckets, prefix }, reactions, groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const observer = observerOf(deps);
+  // Read before requests are answered, so that a reaction that begins now misses none of them.
+  const head = await log.head();
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble, observer });
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
@@ -146,6 +148,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     buckets,
     runtime,
     consumers: consumersOf(deps, timers, payments),
+    head,
     settings: { prefix, groups, deadLetterAfterMs, instance: config.service.name },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer,

@@ -4,6 +4,7 @@ import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';
 import { user } from '../domain/user.ts';
 import type { AnyDecider } from '../eventstore/index.ts';
+import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
 import { emailBackstop, emailClaimTimeout } from '../processes/order/email-backstop.ts';
@@ -33,6 +34,7 @@ export const reactions: readonly ReactionDefinition[] = [
   stockWatch,
   customerWatch,
   emailBackstop,
+  accountNotices,
 ];
 
 /** The kinds of timers, and what each does when it fires. */

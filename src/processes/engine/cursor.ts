@@ -98,6 +98,8 @@ interface CursorDeps {
   readonly key: string;
   /** The session that holds the group. */
   readonly session: Session;
+  /** After which position the group begins that has no cursor yet. */
+  readonly begin: number;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
   readonly current: () => CursorState;
@@ -115,7 +117,7 @@ interface CursorDeps {
  * @throws ForeignCursor, OwnershipLost; LogUnavailable, OutcomeUnknown once the signal has fired
  */
 export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
-  const { bucket, log, runtime, key, session, signal } = deps;
+  const { bucket, log, runtime, key, session, begin, signal } = deps;
   const { incarnation } = log;
   // Unique per takeover and write, so that an unanswered one can be recognised.
   const tenure = `${session.id}/${runtime.id()}`;
@@ -130,7 +132,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const found = parseRow<CursorValue>(row);
     if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
     checkAlive(session, key);
-    const start: CursorState = { high: found?.high ?? 0, open: found?.open ?? [] };
+    const start: CursorState = { high: found?.high ?? begin, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, start, result.revision, rowOf);
   }

@@ -24,6 +24,8 @@ export interface EngineDeps {
   readonly buckets: Buckets;
   readonly runtime: Runtime;
   readonly consumers: readonly Reaction[];
+  /** The log's end at the start of this process, for reactions that begin there; asked for unless given. */
+  readonly head?: number;
   readonly settings?: Partial<EngineSettings>;
   /** Told when a consumer stops for good in this process; the others go on. */
   readonly onError?: (consumer: string, error: unknown) => void;
@@ -62,7 +64,9 @@ export function startEngine(deps: EngineDeps): Engine {
   const open = async (): Promise<Opened> => {
     const create = () => createEngineBuckets(deps.buckets, settings.prefix);
     const buckets = await persist({ runtime, signal }, create);
-    return assemble(deps, settings, buckets, watching.signal);
+    const isNeeded = deps.consumers.some(({ from }) => from === 'now');
+    const head = deps.head ?? (isNeeded ? await persist({ runtime, signal }, deps.log.head) : 0);
+    return assemble({ ...deps, head }, settings, buckets, watching.signal);
   };
   const serve = async ({ buckets, membership, assignments }: Opened): Promise<void> => {
     const consumers = () => assignments.filter(({ wanted }) => wanted).map(({ name }) => name);
@@ -117,7 +121,7 @@ export function startEngine(deps: EngineDeps): Engine {
 }
 
 function assemble(
-  deps: EngineDeps,
+  deps: EngineDeps & { readonly head: number },
   settings: EngineSettings,
   buckets: EngineBuckets,
   signal: AbortSignal,
@@ -131,7 +135,10 @@ function assemble(
     for (const assignment of assignments) if (assignment.name === consumer) assignment.look(stream);
   });
   const shared = { log, buckets, index, runtime, settings, feed, observer, membership, onError };
-  for (const consumer of deps.consumers) assignments.push(assignConsumer({ ...shared, consumer }));
+  for (const consumer of deps.consumers) {
+    const begin = consumer.from === 'now' ? deps.head : 0;
+    assignments.push(assignConsumer({ ...shared, consumer, begin }));
+  }
   return { buckets, membership, index, assignments };
 }
 

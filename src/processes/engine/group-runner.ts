@@ -54,6 +54,8 @@ export interface GroupDeps {
   readonly feed: Feed;
   readonly observer: EngineObserver | undefined;
   readonly consumer: Reaction;
+  /** After which position a group begins that was never read. */
+  readonly begin: number;
   readonly handle: Handle;
   readonly group: SlotGroup;
   readonly session: Session;
@@ -165,6 +167,7 @@ async function takeOver(
     ...owner,
     bucket: buckets.cursors,
     log,
+    begin: deps.begin,
     key: groupKey(consumer.name, group),
     intervalMs: settings.cursorMs,
     current: () => progress.state(),

@@ -54,6 +54,11 @@ export interface Reaction<Event extends Message = Message> {
   /** Letters, digits and `-`; part of stored keys. */
   readonly name: string;
   readonly sources: readonly EventSource[];
+  /**
+   * Where it begins when it runs for the first time: at the log's first event unless said otherwise, or with what is
+   * stored after that first start. Its cursors keep the place: a later start goes on from there.
+   */
+  readonly from?: 'beginning' | 'now' | undefined;
   handle(delivery: Delivery<Event>): Promise<void>;
   readonly policy?: Policy;
 }

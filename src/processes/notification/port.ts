@@ -1,5 +1,11 @@
 /** What customers are told of; stored with every notification. */
-export const NOTIFICATION_KINDS = ['welcome', 'order-confirmed', 'order-rejected', 'order-shipped'] as const;
+export const NOTIFICATION_KINDS = [
+  'welcome',
+  'email-changed',
+  'order-confirmed',
+  'order-rejected',
+  'order-shipped',
+] as const;
 
 /** Something a person should hear of. Holds ids, never addresses: who delivers it looks them up. */
 export interface Notification {

@@ -243,3 +243,29 @@ test('a commit that makes an earlier one of its aggregate needless ends the paus
     await engine.stop();
   });
 });
+
+test('a reaction from now on is given nothing of the past, and after a restart nothing is missing', async () => {
+  const world = createWorld(8, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  for (let n = 0; n < 20; n++) append(log, `a${n}`);
+  const handled: number[] = [];
+  const run = (actor: string) =>
+    start(world, { log, kv, actor }, async ({ position }) => void handled.push(position), { from: 'now' });
+  const settled = async ({ engine, runtime }: ReturnType<typeof run>, groups = 4) => {
+    while (engine.status()[0]?.groups.length !== groups || engine.status()[0]?.lag !== 0)
+      await runtime.sleep(100);
+  };
+  await world.run(async () => {
+    const first = run('first');
+    await settled(first);
+    expect(handled).toEqual([]);
+    await first.engine.stop();
+    const missed = Array.from({ length: 8 }, (_, n) => append(log, `b${n}`));
+    const second = run('second');
+    while (handled.length < missed.length) await second.runtime.sleep(100);
+    await settled(second);
+    expect(handled.toSorted((a, b) => a - b)).toEqual(missed);
+    await second.engine.stop();
+  });
+});

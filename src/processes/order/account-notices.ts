@@ -1,0 +1,47 @@
+import { type UserEvent, user } from '../../domain/user.ts';
+import type { Runtime } from '../../eventstore/index.ts';
+import type { Reaction } from '../engine/index.ts';
+import type { Notification, NotificationOutbox } from '../notification/port.ts';
+import { createOrderPolicy, type RetrySettings } from './commands.ts';
+import type { ReactionDefinition } from './reactions.ts';
+
+/** The entry of the service's list. A service that gets it later greets nobody who registered before. */
+export const accountNotices: ReactionDefinition = {
+  name: 'account-notices',
+  sources: [user],
+  from: 'now',
+  does: 'tells people that they are registered and that their address was changed; begins with its first start',
+  create: createAccountNotices,
+};
+
+/** Puts a notification on its stream for each registration and each changed address; its id derives from the event. */
+export function createAccountNotices(
+  deps: { readonly notifications: NotificationOutbox; readonly runtime: Runtime },
+  retries: Partial<RetrySettings> = {},
+): Reaction<UserEvent> {
+  return {
+    name: accountNotices.name,
+    sources: accountNotices.sources,
+    from: accountNotices.from,
+    policy: createOrderPolicy(deps.runtime, retries),
+    handle: async ({ events, position, stream }) => {
+      for (const { event, time, traceparent } of events) {
+        const notice = noticeOf(event);
+        if (notice === undefined) continue;
+        const id = `${position}/${notice.kind}`;
+        await deps.notifications.publish({ id, ...notice, userId: stream.id, time, traceparent });
+      }
+    },
+  };
+}
+
+function noticeOf(event: UserEvent): Pick<Notification, 'kind' | 'text'> | undefined {
+  switch (event.$typeName) {
+    case 'jetledger.user.v1.UserCreated':
+      return { kind: 'welcome', text: 'Welcome, your account is ready.' };
+    case 'jetledger.user.v1.EmailChanged':
+      return { kind: 'email-changed', text: 'The e-mail address of your account was changed.' };
+    default:
+      return undefined;
+  }
+}
