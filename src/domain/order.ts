@@ -394,7 +394,10 @@ function cancel(command: CommandOf<'cancel'>, order: KnownOrder): Outcome {
   }
   const reason = normaliseReason(command.reason);
   if (reason === undefined) {
-    return rejected('order/invalid-reason', 'Give a reason of at most 500 characters on one line.');
+    return rejected(
+      'order/invalid-reason',
+      'Give a reason of at most 500 characters on one line, none that turns the direction of writing.',
+    );
   }
   return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(command.at), by: command.by })];
 }

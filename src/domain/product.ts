@@ -357,7 +357,10 @@ function change(command: CommandOf<'change'>, product: ListedProduct): Outcome {
   return changes;
 }
 
-const INVALID_NAME = rejected('product/invalid-name', 'Give a name of 1 to 200 characters on one line.');
+const INVALID_NAME = rejected(
+  'product/invalid-name',
+  'Give a name of 1 to 200 characters on one line, some of them visible, none that turns the direction of writing.',
+);
 const INVALID_PRICE = rejected(
   'product/invalid-price',
   'Give a price in minor units, a whole number from 1 to 9,007,199,254,740,991.',

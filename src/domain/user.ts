@@ -230,11 +230,14 @@ function changePending({ attempt, startedAt }: PendingEmailChange): UserRejectio
 }
 
 const DEACTIVATED = rejected('user/deactivated', 'This user is deactivated; reactivate it first.');
-const INVALID_NAME = rejected('user/invalid-name', 'Give a name of 1 to 200 characters on one line.');
+const INVALID_NAME = rejected(
+  'user/invalid-name',
+  'Give a name of 1 to 200 characters on one line, some of them visible, none that turns the direction of writing.',
+);
 const INVALID_EMAIL = rejected('user/invalid-email', 'Give an e-mail address of the form name@example.com.');
 const INVALID_REASON = rejected(
   'user/invalid-reason',
-  'Give a reason of at most 500 characters on one line.',
+  'Give a reason of at most 500 characters on one line, none that turns the direction of writing.',
 );
 
 /** A person who may order; its address is unique together with the aggregate `email` (protocols 4 and 5). */
