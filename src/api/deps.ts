@@ -18,6 +18,10 @@ export interface Readiness {
 }
 
 export interface ApiSettings extends PreconditionSettings, BrowserSettings {
+  /** On what the service listens. */
+  readonly host: string;
+  /** Further names by which it may be called where authentication is off, separated by commas. */
+  readonly allowedHosts: string;
   /** The largest request body, in bytes. */
   readonly bodyLimitBytes: number;
   /** How long a client may take to send its request, in milliseconds. */
@@ -31,6 +35,8 @@ export interface ApiSettings extends PreconditionSettings, BrowserSettings {
   /** Proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas; empty = none. */
   readonly trustProxy: string;
   readonly rateLimit: PaceSettings;
+  /** How often a user's token may name an e-mail address. */
+  readonly addressLimit: PaceSettings;
   readonly overload: {
     /** Mean delay of the event loop from which on requests are refused, in milliseconds; 0 = never. */
     readonly maxEventLoopDelayMs: number;

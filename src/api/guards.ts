@@ -3,7 +3,15 @@ import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { accessOf } from './auth/access.ts';
-import { authoriseCallers, demandAccess, identifyCallers, withIdentity } from './auth/authenticate.ts';
+import {
+  authoriseCallers,
+  demandAccess,
+  endStreamsWithTokens,
+  identifyCallers,
+  withIdentity,
+} from './auth/authenticate.ts';
+import { confinedTo } from './auth/identity.ts';
+import { refuseForeignPages } from './auth/local-callers.ts';
 import { confineCallers } from './auth/ownership.ts';
 import type { AppDeps, BrowserSettings, PaceSettings, PreconditionSettings } from './deps.ts';
 import { type Problem, sendProblem } from './problem-reply.ts';
@@ -127,10 +135,11 @@ interface Count {
  */
 export function limitPace(app: FastifyInstance, { max, windowMs }: PaceSettings): void {
   if (max === 0) return;
-  app.register(rateLimit, { global: false, max, timeWindow: windowMs, cache: MAX_CLIENTS });
+  withCounts(app);
   app.after(() => {
-    const byAddress = app.createRateLimit();
-    const byPrincipal = app.createRateLimit({ keyGenerator: ({ identity }) => identity?.principal ?? '' });
+    const pace = { max, timeWindow: windowMs };
+    const byAddress = app.createRateLimit(pace);
+    const byPrincipal = app.createRateLimit({ ...pace, keyGenerator: principalOf });
     app.addHook('onRequest', async (request, reply) => {
       if (accessOf(request) === 'public') return;
       const count = await (request.identity === null ? byAddress : byPrincipal)(request);
@@ -138,6 +147,34 @@ export function limitPace(app: FastifyInstance, { max, windowMs }: PaceSettings)
     });
   });
 }
+
+/**
+ * Limits how often a user's token may name an e-mail address: the answer tells whether somebody else has it, and the
+ * ordinary pace would let it try a list of addresses.
+ */
+function limitAddresses(app: FastifyInstance, { max, windowMs }: PaceSettings): void {
+  if (max === 0) return;
+  withCounts(app);
+  app.after(() => {
+    const count = app.createRateLimit({ max, timeWindow: windowMs, keyGenerator: principalOf });
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.routeOptions.config?.tellsAddress !== true || confinedTo(request) === undefined) return;
+      const counted = await count(request);
+      if (!counted.isAllowed && counted.isExceeded) return answerCount(request, reply, counted);
+    });
+  });
+}
+
+const principalOf = ({ identity }: FastifyRequest): string => identity?.principal ?? '';
+
+/** What counts is loaded when the service starts, once. */
+function withCounts(app: FastifyInstance): void {
+  if (counting.has(app)) return;
+  counting.add(app);
+  app.register(rateLimit, { global: false, cache: MAX_CLIENTS });
+}
+
+const counting = new WeakSet<FastifyInstance>();
 
 function answerCount(request: FastifyRequest, reply: FastifyReply, count: Count): FastifyReply | undefined {
   const { max, remaining, ttlInSeconds, isExceeded } = count;
@@ -205,13 +242,16 @@ export function guardRoutes(
   app.after(() => {
     refuseSenseless(app, wrongMethodOf);
     refuseWhenOverloaded(app, settings.overload.maxEventLoopDelayMs, deps.eventLoopDelayMs);
-    if (auth !== 'off') identifyCallers(app, auth, deps.pseudonymOf);
+    if (auth === 'off') refuseForeignPages(app, settings);
+    else identifyCallers(app, auth, deps.pseudonymOf);
   });
   limitPace(app, settings.rateLimit);
   app.after(() => {
     if (auth !== 'off') {
       authoriseCallers(app);
+      limitAddresses(app, settings.addressLimit);
       confineCallers(app, handler);
+      endStreamsWithTokens(app);
     }
     demandPreconditions(app, settings);
   });

@@ -74,6 +74,18 @@ export const TECHNICAL = {
     detail: 'Wait for as long as Retry-After says, then go on at a slower pace.',
     retryAfter: 1,
   },
+  'request/unknown-host': {
+    status: 403,
+    title: 'Unknown host',
+    detail:
+      'Authentication is off, so the service answers to its own names only: call localhost or an address, or set http.allowedHosts to the name that you use.',
+  },
+  'request/foreign-page': {
+    status: 403,
+    title: 'Page of another origin',
+    detail:
+      'Authentication is off, so pages of other origins may not call the service: set http.cors.origins to the origin of yours.',
+  },
   'auth/token-missing': {
     status: 401,
     title: 'Token is missing',

@@ -143,6 +143,8 @@ export interface VerifierSettings {
   /** Separated by commas. */
   readonly algorithms: string;
   readonly clockSkewSeconds: number;
+  /** How long a token may be valid in all, from when it was issued to its end. */
+  readonly maxTokenSeconds: number;
   /** The claim that names the user. */
   readonly userClaim: string;
   /** The claim with the scopes: text separated by blanks, or a list. */
@@ -162,7 +164,7 @@ export type TokenVerdict =
   | { readonly outcome: 'unavailable' };
 
 export interface TokenVerifier {
-  /** Checks signature, algorithm, issuer, audience and times; a token without an end is refused. */
+  /** Checks signature, algorithm, type, issuer, audience and times; a token without an end, or with a late one, is refused. */
   verify(token: string): Promise<TokenVerdict>;
 }
 
@@ -188,8 +190,10 @@ export function createTokenVerifier(
   return {
     verify: async (token) => {
       try {
-        const { payload } = await jwtVerify(token, keys, { ...options, currentDate: now() });
-        return verdictOf(payload, settings);
+        const at = now();
+        const { payload, protectedHeader } = await jwtVerify(token, keys, { ...options, currentDate: at });
+        const why = whyUnfit(protectedHeader.typ, payload, at.getTime() / 1_000, settings);
+        return why === undefined ? verdictOf(payload, settings) : { outcome: 'refused', why };
       } catch (error) {
         if (error instanceof KeysUnavailable) return { outcome: 'unavailable' };
         if (error instanceof errors.JOSEError) return { outcome: 'refused', why: whyRefused(error) };
@@ -205,13 +209,33 @@ function keysOf({ jwksUrl, keyFile }: VerifierSettings): JWTVerifyGetKey {
   return jwksUrl === '' ? keysOfFile(keyFile) : remoteKeys({ url: jwksUrl });
 }
 
+/** Access tokens (RFC 9068) and plain JWTs; many issuers leave the type out. Logout tokens and others are none. */
+const TYPE = /^(application\/)?(at\+)?jwt$/i;
+
+function whyUnfit(
+  typ: string | undefined,
+  { exp = Number.POSITIVE_INFINITY, iat = Number.POSITIVE_INFINITY }: JWTPayload,
+  now: number,
+  { clockSkewSeconds, maxTokenSeconds }: VerifierSettings,
+): string | undefined {
+  if (typ !== undefined && !TYPE.test(typ))
+    return 'Its type (typ) is not at+jwt or JWT, so it is no access token.';
+  // What it says of its own beginning may make it older and no younger.
+  if (exp - Math.min(iat, now) > maxTokenSeconds + clockSkewSeconds)
+    return `It is valid for longer than the ${maxTokenSeconds} seconds that are allowed.`;
+  return undefined;
+}
+
 function verdictOf(payload: JWTPayload, { userClaim, scopeClaim }: VerifierSettings): TokenVerdict {
   const user = payload[userClaim];
   if (typeof user !== 'string' || user === '') {
     return { outcome: 'refused', why: `The claim ${userClaim}, which names the user, is missing.` };
   }
   const given = payload[scopeClaim];
-  const scopes = Array.isArray(given) ? given.map(String) : typeof given === 'string' ? given.split(' ') : [];
+  const scopes = typeof given === 'string' ? given.split(' ') : (given ?? []);
+  if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string')) {
+    return { outcome: 'refused', why: `The claim ${scopeClaim} is neither a text nor a list of texts.` };
+  }
   return { outcome: 'verified', user, scopes, expiresAt: (payload.exp ?? 0) * 1_000 };
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApp } from '../../src/api/app.ts';
 import { ownUserId } from '../../src/api/auth/identity.ts';
 import { user } from '../../src/domain/user.ts';
+import { type CommandHandler, LogUnavailable } from '../../src/eventstore/index.ts';
 import { createTokenVerifier, remoteKeys } from '../../src/platform/tokens.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { documentOf, type Route, routesOf } from './document.ts';
@@ -261,6 +262,37 @@ describe('a user', () => {
       expect(there?.body).toBe(missing?.body);
       expect(there?.statusCode).toBeGreaterThanOrEqual(400);
     }
+  });
+
+  it('waits as long for a foreign order as for one that there is not, and neither is told without the log', async () => {
+    const stored = { reads: 0, away: false };
+    const { deps } = service;
+    const handler: CommandHandler = {
+      ...deps.handler,
+      load: async (decider, id, options) => {
+        if (options?.maxAgeMs === undefined) stored.reads++;
+        if (options?.maxAgeMs === undefined && stored.away) throw new LogUnavailable('away');
+        return deps.handler.load(decider, id, options);
+      },
+    };
+    const app = buildApp({ ...deps, handler });
+    const asBob = async (id: string) => {
+      const since = performance.now();
+      const answer = await app.inject({ url: `/v1/orders/${id}/events`, headers: bob });
+      return { status: answer.statusCode, ms: performance.now() - since };
+    };
+    await asBob(adasOrder);
+    for (const id of [adasOrder, 'never-placed']) {
+      stored.reads = 0;
+      const refused = await asBob(id);
+      expect([refused.status, stored.reads]).toEqual([404, 1]);
+      expect(refused.ms).toBeGreaterThanOrEqual(24);
+    }
+    stored.away = true;
+    for (const id of [adasOrder, 'never-placed']) expect((await asBob(id)).status).toBe(503);
+    const own = await app.inject({ url: `/v1/orders/${adasOrder}/events`, headers: ada });
+    expect(own.statusCode).toBe(200);
+    await app.close();
   });
 
   it('with the same key as another user is not mixed up with it', async () => {

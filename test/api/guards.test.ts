@@ -103,6 +103,34 @@ describe('the pace of a client', () => {
   });
 });
 
+describe('how often a user may name an address', () => {
+  it('has a limit of its own, since the answer tells whether somebody else has it; admins have none', async () => {
+    const key = await signingKey('k1');
+    const { createLocalJWKSet } = await import('jose');
+    const keys = createLocalJWKSet(await jwkSetOf(key));
+    const auth = createTokenVerifier(VERIFIER, { keys, now: () => new Date(NOW * 1_000) });
+    await using service = await serviceWith({ addressLimit: { max: 3, windowMs: 60_000 } }, { auth });
+    const client = clientOf(service);
+    const as = async (sub: string, scope = 'users') => bearer(await tokenOf(key, { sub, scope }));
+    const [ada, bob, root] = [await as('ada'), await as('bob'), await as('root', 'admin')];
+    const body = (email: string) => ({ email: `${email}@example.com`, name: 'Any' });
+    expect((await client.post('/v1/users', body('bob'), bob)).statusCode).toBe(201);
+    expect(outcome(await client.post('/v1/users', body('bob'), ada))).toEqual([409, 'user/email-taken']);
+    expect((await client.post('/v1/users', body('ada'), ada)).statusCode).toBe(201);
+    const tried = await client.post('/v1/users/ada/email', { email: 'bob@example.com' }, ada);
+    expect(outcome(tried)).toEqual([409, 'user/email-taken']);
+    for (const url of ['/v1/users/ada/email', '/v1/users']) {
+      const refused = await client.post(url, body('eve'), ada);
+      expect(outcome(refused)).toEqual([429, 'request/rate-limited']);
+      expect(refused.headers).toMatchObject({ 'ratelimit-limit': '3', 'ratelimit-remaining': '0' });
+    }
+    expect((await client.get('/v1/users/ada', ada)).statusCode).toBe(200);
+    expect((await client.post('/v1/users/bob/email', { email: 'b@example.com' }, bob)).statusCode).toBe(200);
+    for (const n of [1, 2, 3, 4])
+      expect((await client.post('/v1/users', body(`u${n}`), root)).statusCode).toBe(201);
+  });
+});
+
 describe('an overloaded service', () => {
   it('answers 503 with Retry-After before anything is done, and health all the same', async () => {
     let delay = 0;

@@ -15,6 +15,7 @@ export const VERIFIER: VerifierSettings = {
   audience: AUDIENCE,
   algorithms: 'ES256,RS256',
   clockSkewSeconds: 30,
+  maxTokenSeconds: 86_400,
   userClaim: 'sub',
   scopeClaim: 'scope',
 };

@@ -39,6 +39,9 @@ export const TEST_EPOCH = Date.UTC(2026, 0, 15, 9, 30);
 
 /** As a test's service is set up unless it says otherwise. */
 export const TEST_SETTINGS: ApiSettings = {
+  host: '127.0.0.1',
+  // Tests on sockets call it so.
+  allowedHosts: 'a',
   bodyLimitBytes: 65_536,
   requestTimeoutMs: 5_000,
   maxStreams: 5_000,
@@ -48,6 +51,7 @@ export const TEST_SETTINGS: ApiSettings = {
   requireIdempotencyKey: false,
   requireIfMatch: false,
   rateLimit: { max: 0, windowMs: 60_000 },
+  addressLimit: { max: 0, windowMs: 60_000 },
   overload: { maxEventLoopDelayMs: 0 },
   cors: { origins: '' },
   securityHeaders: true,

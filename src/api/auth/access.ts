@@ -29,6 +29,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Every route declares it; one without stops the start. */
     access?: Access;
+    /** The answer tells whether somebody else has an e-mail address; `http.addressLimit` bounds how often. */
+    tellsAddress?: boolean;
     /** The answer goes on for as long as the caller likes; it ends with the token at the latest. */
     live?: boolean;
   }

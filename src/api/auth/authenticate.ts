@@ -69,6 +69,13 @@ export function authoriseCallers(app: FastifyInstance): void {
       sendProblem(request, reply, problem);
       return;
     }
+    done();
+  });
+}
+
+/** Streams end with the token that opened them. Call where nothing refuses a request any more. */
+export function endStreamsWithTokens(app: FastifyInstance): void {
+  app.addHook('preHandler', (request, reply, done) => {
     if (request.routeOptions.config.live === true && request.identity !== null) {
       endWithToken(reply.raw, request.identity.expiresAt);
     }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { v5 as uuidV5 } from 'uuid';
 import { order } from '../../domain/order.ts';
@@ -22,9 +23,26 @@ export function confineCallers(app: FastifyInstance, handler: CommandHandler): v
     const access = accessOf(request);
     if (request.is404 || access === 'public' || access.own === undefined) return;
     const me = confinedTo(request);
+    const since = performance.now();
     if (me === undefined || (await isOwn(request, access.own, me, handler))) return;
+    if (access.own === 'order') await hideTheDifference(request, handler, since);
     return sendProblem(request, reply, { code: ABSENT[access.own] });
   });
+}
+
+const REFUSED_AFTER_MS = 25;
+
+/**
+ * What is known of a foreign order is at hand, and that there is none has to be asked for. So both are asked for, which
+ * fails alike, and answered when the slower of the two would have been.
+ */
+async function hideTheDifference(
+  request: FastifyRequest,
+  handler: CommandHandler,
+  since: number,
+): Promise<void> {
+  await handler.load(order, textIn(request.params, 'id'));
+  await delay(Math.max(0, since + REFUSED_AFTER_MS - performance.now()));
 }
 
 const ABSENT: Readonly<Record<Own, BusinessCode>> = {

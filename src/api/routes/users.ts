@@ -115,12 +115,16 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
       ),
     },
   };
-  app.post('/v1/users/:id/email', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta } = commandOf(request, runtime);
-    const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
-  });
+  app.post(
+    '/v1/users/:id/email',
+    { schema, config: { access: ACCESS.ownUser, tellsAddress: true } },
+    async (request, reply) => {
+      const { id } = request.params;
+      const { meta } = commandOf(request, runtime);
+      const result = await useCases.changeEmail(id, request.body.email, meta, expectedOf(request));
+      return answer(request, reply, result, { body: (state) => userBody(id, state) });
+    },
+  );
 }
 
 const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
@@ -207,15 +211,19 @@ function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps
       ),
     },
   };
-  app.post('/v1/users', { schema, config: { access: ACCESS.register } }, async (request, reply) => {
-    const { userId, meta } = await registrantOf(request, handler, commandOf(request, runtime));
-    const { email, name } = request.body;
-    const result = await useCases.register({ userId, email, name }, meta);
-    return answer(request, reply, result, {
-      created: `/v1/users/${userId}`,
-      body: (state) => userBody(userId, state),
-    });
-  });
+  app.post(
+    '/v1/users',
+    { schema, config: { access: ACCESS.register, tellsAddress: true } },
+    async (request, reply) => {
+      const { userId, meta } = await registrantOf(request, handler, commandOf(request, runtime));
+      const { email, name } = request.body;
+      const result = await useCases.register({ userId, email, name }, meta);
+      return answer(request, reply, result, {
+        created: `/v1/users/${userId}`,
+        body: (state) => userBody(userId, state),
+      });
+    },
+  );
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {

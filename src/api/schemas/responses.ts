@@ -96,6 +96,8 @@ const GUARDED = [
   'auth/token-missing',
   'auth/token-invalid',
   'auth/scope-missing',
+  'request/unknown-host',
+  'request/foreign-page',
   'auth/keys-unavailable',
   'request/rate-limited',
   'service/overloaded',

@@ -52,6 +52,7 @@ const SERVER_URLS =
   '^$|^((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?(,((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?)*$';
 
 const PROXIES = '^$|^[0-9A-Za-z.:/]+(, ?[0-9A-Za-z.:/]+)*$';
+const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
 const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
@@ -80,6 +81,7 @@ export const configSchema = section({
     streamBufferBytes: whole(1_024, 1_073_741_824),
     streamReplayCommits: whole(1, 10_000_000),
     maxHeaderBytes: whole(1_024, 1_048_576),
+    allowedHosts: text(HOSTS, 'host names, several separated by commas, or empty'),
     trustProxy: text(
       PROXIES,
       'addresses, networks (10.0.0.0/8), loopback or uniquelocal, several separated by commas, or empty',
@@ -87,6 +89,7 @@ export const configSchema = section({
     requireIdempotencyKey: flag(),
     requireIfMatch: flag(),
     rateLimit: section({ max: whole(0, 1_000_000_000), windowMs: whole(100, 60 * MINUTE_MS) }),
+    addressLimit: section({ max: whole(0, 1_000_000), windowMs: whole(100, 24 * 60 * MINUTE_MS) }),
     overload: section({ maxEventLoopDelayMs: whole(0, MINUTE_MS) }),
     cors: section({
       origins: text(ORIGINS, 'https://host, several separated by commas, * for all, or empty'),
@@ -102,6 +105,7 @@ export const configSchema = section({
     audience: text('', 'text, or empty'),
     algorithms: text(LIST_OF_ALGORITHMS, `of ${ALGORITHMS.join(', ')}, several separated by commas`),
     clockSkewSeconds: whole(0, 300),
+    maxTokenSeconds: whole(60, 366 * 24 * 3_600),
     userClaim: text('^\\S{1,100}$', 'the name of a claim'),
     scopeClaim: text('^\\S{1,100}$', 'the name of a claim'),
   }),

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exportJWK, exportPKCS8, exportSPKI, generateSecret, SignJWT, UnsecuredJWT } from 'jose';
+import { CompactSign, exportJWK, exportPKCS8, exportSPKI, generateSecret, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   createTokenVerifier,
@@ -78,6 +78,50 @@ describe('a token', () => {
     const token = await tokenOf(key, { ...CLAIMS, ...claims });
     expect(await verifierOf().verify(token)).toEqual({ outcome: 'refused', why });
   });
+
+  /** Claims as text, since no JSON writer writes what is not finite. */
+  const signed = (claims: string, header: object = {}) =>
+    new CompactSign(new TextEncoder().encode(`{"iss":"${ISSUER}","aud":"${AUDIENCE}","sub":"ada",${claims}}`))
+      .setProtectedHeader({ alg: key.alg, kid: key.kid, ...header })
+      .sign(key.privateKey);
+  const until = NOW + 3_600;
+
+  it.each([
+    ['never ends', '"exp":1e400'],
+    ['ends when nothing is left', '"exp":1e308'],
+    ['ends after more than the longest time', `"exp":${NOW + 86_431}`],
+    ['was issued longer ago than that', `"iat":${until - 86_431},"exp":${until}`],
+    ['hides that behind a beginning to come', `"iat":${NOW + 86_000},"exp":${NOW + 90_000}`],
+  ])('that %s is refused', async (_name, claims) => {
+    const why = 'It is valid for longer than the 86400 seconds that are allowed.';
+    expect(await verifierOf().verify(await signed(claims))).toEqual({ outcome: 'refused', why });
+  });
+
+  it.each(['logout+jwt', 'dpop+jwt', 'JOSE', '', 'application/logout+jwt'])(
+    'of the type "%s" is refused',
+    async (typ) => {
+      const why = 'Its type (typ) is not at+jwt or JWT, so it is no access token.';
+      const verdict = await verifierOf().verify(await signed(`"exp":${until}`, { typ }));
+      expect(verdict).toEqual({ outcome: 'refused', why });
+    },
+  );
+
+  it.each(['at+jwt', 'AT+JWT', 'application/at+jwt', 'JWT', undefined])(
+    'may be of the type %s',
+    async (typ) => {
+      const token = await signed(`"exp":${until}`, typ === undefined ? {} : { typ });
+      expect(await verifierOf().verify(token)).toMatchObject({ outcome: 'verified', scopes: [] });
+    },
+  );
+
+  it.each(['[["admin"]]', '["users",1]', '{"0":"admin"}', '7', 'true'])(
+    'with the scopes %s is refused, since they are neither a text nor a list of texts',
+    async (scope) => {
+      const why = 'The claim scope is neither a text nor a list of texts.';
+      const token = await signed(`"exp":${until},"scope":${scope}`);
+      expect(await verifierOf().verify(token)).toEqual({ outcome: 'refused', why });
+    },
+  );
 
   it('may be off by as much as the clocks may differ', async () => {
     for (const claims of [{ exp: NOW - 29 }, { nbf: NOW + 29 }]) {
