@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { memoryService } from '../support/memory-service.ts';
 
 const FOLDER = fileURLToPath(new URL('../../src/api/dev-page', import.meta.url));
-const FILES = readdirSync(FOLDER);
+const FILES = readdirSync(FOLDER).filter((name) => name !== 'README.md');
 const ID = 'a'.repeat(32);
 const devTraces = { list: () => [], trace: () => undefined };
 

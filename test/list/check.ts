@@ -80,7 +80,8 @@ function withoutDecider(root: string, { aggregates }: ServiceList): string[] {
 const USERS = ['configs/nats/users.conf', 'deploy/k8s/base/nats/users.conf'] as const;
 const APPENDING = ['API', 'PROCESSOR'] as const;
 
-function notPermitted(root: string, { aggregates }: ServiceList): string[] {
+/** The categories that a user of NATS who appends may not append to. @param root of a checkout */
+export function notPermitted(root: string, { aggregates }: Pick<ServiceList, 'aggregates'>): string[] {
   return USERS.flatMap((file) => {
     const text = readFileSync(join(root, file), 'utf8');
     return APPENDING.flatMap((role) => {
