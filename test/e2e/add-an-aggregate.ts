@@ -116,20 +116,25 @@ export function addFiles({ root }: Copy, folder: URL): Promise<void> {
   return cp(fileURLToPath(folder), root, { recursive: true });
 }
 
-/** An edit that a page shows as a diff without line numbers: which file, and its hunks. */
+/** An edit that a page shows: which file, and what comes to the top of it and to the end of which of its lists. */
 export function editOf(page: string): { readonly path: string; readonly apply: (text: string) => string } {
-  const [, path = '', diff = ''] = /<!-- edit: (\S+) -->\n```diff\n([\s\S]*?)```/.exec(page) ?? [];
-  const hunks = diff.split(/^@@\n/m).filter((hunk) => hunk !== '');
-  const side = (hunk: string, without: '+' | '-'): string =>
-    hunk.replaceAll(new RegExp(`^\\${without}.*\\n`, 'gm'), '').replaceAll(/^[ +-]/gm, '');
+  const [, path = '', code = ''] = /<!-- edit: (\S+) -->\n```ts\n([\s\S]*?)```/.exec(page) ?? [];
+  const parts = code.split(/^\/\/ at the /m).slice(1);
   return {
     path,
     apply: (text) =>
-      hunks.reduce((edited, hunk) => {
-        const [before, after] = [side(hunk, '+'), side(hunk, '-')];
-        if (edited.split(before).length !== 2)
-          throw new Error(`${path} does not hold exactly once:\n${before}`);
-        return edited.replace(before, () => after);
+      parts.reduce((edited, part) => {
+        const [where = '', ...lines] = part.trim().split('\n');
+        const added = `${lines.join('\n')}\n`;
+        const list = /^end of `(\w+)`$/.exec(where)?.[1];
+        return list === undefined ? added + edited : atTheEnd(edited, list, added);
       }, text),
   };
+}
+
+function atTheEnd(text: string, list: string, lines: string): string {
+  const start = text.search(new RegExp(`^export (const|async function) ${list}\\b`, 'm'));
+  const end = text.indexOf('];', start);
+  if (start === -1 || end === -1) throw new Error(`there is no list ${list}`);
+  return `${text.slice(0, end).replace(/,?\s*$/, '')},\n${lines}${text.slice(end)}`;
 }
