@@ -15,10 +15,11 @@ import { keyOf, type StreamRef } from './stream.ts';
 export interface CommandQueueSettings {
   /** How many commands may wait for one aggregate. */
   readonly queueLimit: number;
-  /** How long a command may wait and be retried before it is given up unsent, in milliseconds. */
+  /**
+   * How long a command may wait, and be decided again after conflicts with other processes, before it is given up
+   * unstored, in milliseconds.
+   */
   readonly deadlineMs: number;
-  /** How often a decision is made again after conflicts with other processes. */
-  readonly maxAttempts: number;
   /** How many queued commands become one commit at the most. */
   readonly maxBatch: number;
 }
@@ -38,7 +39,8 @@ interface Waiting<Command, Result> extends Asked<Command> {
   readonly reject: (error: unknown) => void;
 }
 
-type Batch<State, Command, Event extends Message, R extends Rejection> = readonly Waiting<
+/** Commands that are decided together; those that have queued up meanwhile join it before it is decided again. */
+type Batch<State, Command, Event extends Message, R extends Rejection> = Waiting<
   Command,
   CommandResult<State, Event, R>
 >[];
@@ -98,60 +100,60 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#queue.length > 0) {
-      await this.#serveOrReject(takeBatch(this.#queue, this.#deps.settings.maxBatch));
+      const batch: Batch<State, Command, Event, R> = [];
+      join(batch, this.#queue, this.#deps.settings.maxBatch);
+      await this.#serveOrReject(batch, this.#deps.settings.maxBatch);
     }
     this.#running = false;
     this.#onIdle(this.#stream);
   }
 
-  async #serveOrReject(batch: Batch<State, Command, Event, R>): Promise<void> {
+  async #serveOrReject(batch: Batch<State, Command, Event, R>, maxBatch: number): Promise<void> {
     try {
-      await this.#serve(batch);
+      await this.#serve(batch, maxBatch);
     } catch (error) {
       // Too large together says nothing about each alone.
       if (error instanceof CommitTooLarge && batch.length > 1) {
-        for (const item of batch) await this.#serveOrReject([item]);
+        for (const item of batch) await this.#serveOrReject([item], 1);
         return;
       }
       for (const item of batch) item.reject(error);
     }
   }
 
-  async #serve(batch: Batch<State, Command, Event, R>): Promise<void> {
-    const { runtime, settings, states } = this.#deps;
+  async #serve(batch: Batch<State, Command, Event, R>, maxBatch: number): Promise<void> {
+    const { runtime, states } = this.#deps;
+    const { deadlineMs } = this.#deps.settings;
     let folded = states.cached(this.#decider, this.#stream) ?? (await this.#firstGuess(batch));
     let confirmed = false;
-    let conflicted = false;
-    for (let attempt = 0; attempt < settings.maxAttempts; attempt++) {
-      if (attempt > 1) await runtime.sleep(backoffMs(runtime, attempt, 2, 100));
-      const open = this.#dropExpired(batch);
-      if (open.length === 0) return;
-      if (conflicted) this.#tellOfConflict(open);
-      const plan = planCommands(this.#decider, folded, open, runtime.now());
+    for (let conflicts = 0; ; ) {
+      this.#dropExpired(batch);
+      if (batch.length === 0) return;
+      const plan = planCommands(this.#decider, folded, batch, runtime.now());
       const silent = plan.decisions.length === 0;
       const version = silent ? undefined : await this.#append(plan, folded);
       const holds = silent ? confirmed || !needsConfirmation(plan) : version !== undefined;
-      if (holds) return settle(open, answersOf(this.#decider, this.#stream, plan, open, version, this.#deps));
-      conflicted = !silent;
-      folded = await this.#onTheTail(folded, open);
+      if (holds)
+        return settle(batch, answersOf(this.#decider, this.#stream, plan, batch, version, this.#deps));
+      if (!silent) {
+        await pauseAfter(++conflicts, batch[0]?.since ?? 0, { runtime, deadlineMs });
+        this.#dropExpired(batch);
+        this.#tellOfConflict(batch);
+      }
+      // Read after the pause, and after the newest of those it is for was asked.
+      join(batch, this.#queue, maxBatch);
+      folded = await this.#onTheTail(folded, batch);
       confirmed = true;
     }
-    this.#giveUp(batch, folded.version);
   }
 
   #tellOfConflict(open: Batch<State, Command, Event, R>): void {
     const { observer } = this.#deps;
-    if (observer?.retried === undefined) return;
+    if (observer?.retried === undefined || open.length === 0) return;
     observer.retried(
       this.#stream.category,
       open.map(({ meta }) => meta),
     );
-  }
-
-  #giveUp(batch: Batch<State, Command, Event, R>, actual: number): void {
-    for (const item of batch) {
-      item.resolve({ outcome: 'conflict', ...this.#stream, expected: item.expected, actual });
-    }
   }
 
   async #onTheTail(folded: Folded<State>, batch: Batch<State, Command, Event, R>): Promise<Folded<State>> {
@@ -188,24 +190,44 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
     return result.version;
   }
 
-  #dropExpired(batch: Batch<State, Command, Event, R>): Batch<State, Command, Event, R> {
+  #dropExpired(batch: Batch<State, Command, Event, R>): void {
     const { runtime, settings } = this.#deps;
     const now = runtime.now();
-    const isInTime = ({ since }: { readonly since: number }) => now - since <= settings.deadlineMs;
-    if (batch.every(isInTime)) return batch;
-    for (const { since, reject } of batch.filter((item) => !isInTime(item))) {
-      reject(new DeadlineExceeded(`A command for ${keyOf(this.#stream)}`, now - since));
+    if (batch.every(({ since }) => now - since <= settings.deadlineMs)) return;
+    for (const item of batch.splice(0)) {
+      if (now - item.since <= settings.deadlineMs) batch.push(item);
+      else item.reject(new DeadlineExceeded(`A command for ${keyOf(this.#stream)}`, now - item.since));
     }
-    return batch.filter(isInTime);
   }
 }
 
-/** The next commands that may share a commit; one with a version of its own always stands alone. */
-function takeBatch<T extends Asked<unknown>>(queue: T[], max: number): T[] {
+/** Moves the next commands that may share the commit; one with a version of its own always stands alone. */
+function join<T extends Asked<unknown>>(batch: T[], queue: T[], max: number): void {
+  const standsAlone = (item: T | undefined): boolean => typeof item?.expected === 'number';
+  if (standsAlone(batch[0])) return;
   let count = 0;
-  while (count < queue.length && count < max && typeof queue[count]?.expected !== 'number') count++;
-  return queue.splice(0, Math.max(1, count));
+  while (count < queue.length && batch.length + count < max && !standsAlone(queue[count])) count++;
+  if (batch.length + count === 0) count = 1;
+  batch.push(...queue.splice(0, count));
 }
+
+/**
+ * The second conflict in a row says that there is a crowd. Its members then come at different moments, and who has
+ * waited longest comes most often: nobody may starve behind those who come later.
+ */
+export async function pauseAfter(
+  conflicts: number,
+  since: number,
+  { runtime, deadlineMs }: { readonly runtime: Runtime; readonly deadlineMs: number },
+): Promise<void> {
+  if (conflicts < 2) return;
+  const left = Math.max(SHORTEST_SHARE, 1 - (runtime.now() - since) / deadlineMs);
+  await runtime.sleep(Math.ceil(backoffMs(runtime, conflicts, BASE_MS, CAP_MS) * left));
+}
+
+const BASE_MS = 2;
+const CAP_MS = 100;
+const SHORTEST_SHARE = 0.05;
 
 /** Gives each caller its own answer; one that needs the log does not make the others wait. */
 function settle<Result>(

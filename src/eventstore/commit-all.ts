@@ -2,13 +2,14 @@ import { create, type Message } from '@bufbuild/protobuf';
 import { CommitSchema } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { CommandMeta, Expectation } from './command.ts';
 import { rememberCommand } from './command-log.ts';
+import { pauseAfter } from './command-queue.ts';
 import type { Decider, Rejection } from './decider.ts';
-import { EventStoreError } from './errors.ts';
+import { DeadlineExceeded, EventStoreError } from './errors.ts';
 import type { Folded } from './fold.ts';
 import type { Log } from './log.ts';
 import { observeAppend, type StoreObserver } from './observer.ts';
 import { type Plan, planCommands } from './plan.ts';
-import { backoffMs, type Runtime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 import type { States } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
@@ -77,8 +78,8 @@ export interface CommitAllDeps {
   readonly log: Log;
   readonly states: States;
   readonly runtime: Runtime;
-  /** How often everything is decided again after a conflict. */
-  readonly maxAttempts: number;
+  /** How long everything is decided again after conflicts before it is given up, in milliseconds. */
+  readonly deadlineMs: number;
   readonly observer?: StoreObserver | undefined;
 }
 
@@ -88,40 +89,37 @@ export interface CommitAllDeps {
  * @throws as `execute`
  */
 export function createCommitAll(deps: CommitAllDeps) {
-  const { log, states, runtime, maxAttempts, observer } = deps;
+  const { log, states, runtime, deadlineMs, observer } = deps;
 
   return async function commitAll(parts: readonly Part[], meta: CommandMeta): Promise<CommitAllResult> {
     refuseTwins(parts);
     const open = await Promise.all(parts.map((p) => p.open(states)));
     let confirmed = false;
     let foundEarlier = false;
-    let lost: OpenPart | undefined;
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      if (attempt > 1) await runtime.sleep(backoffMs(runtime, attempt, 2, 100));
+    const since = runtime.now();
+    for (let conflicts = 0; ; ) {
+      const waited = runtime.now() - since;
+      if (waited > deadlineMs) throw new DeadlineExceeded('An atomic commit', waited);
       const plans = open.map((p) => p.plan(meta, runtime.now()));
       const answer = answerWithoutAppend(parts, plans, open, { confirmed, foundEarlier });
       foundEarlier = plans.some(isStored);
       if (answer !== undefined && answer !== 'unconfirmed') return answer;
       if (answer === undefined) {
-        const result = await append(open, plans, meta);
-        if (Array.isArray(result)) return { outcome: 'accepted', versions: result, repeated: false };
-        lost = result;
+        const versions = await append(open, plans, meta);
+        if (versions !== undefined) return { outcome: 'accepted', versions, repeated: false };
+        await pauseAfter(++conflicts, since, { runtime, deadlineMs });
       }
       await Promise.all(open.map((p) => p.refresh()));
       confirmed = true;
     }
-    const crowded = lost ?? open[0];
-    if (crowded === undefined) return { outcome: 'unchanged' };
-    const { expected = 'any' } = parts.find((p) => keyOf(p.stream) === keyOf(crowded.stream)) ?? {};
-    return { outcome: 'conflict', ...crowded.stream, expected, actual: crowded.version() };
   };
 
-  /** The versions, or the part whose expectation did not hold. */
+  /** The versions; undefined when an expectation did not hold. */
   async function append(
     open: readonly OpenPart[],
     plans: readonly AnyPlan[],
     meta: CommandMeta,
-  ): Promise<number[] | OpenPart> {
+  ): Promise<number[] | undefined> {
     const commitId = runtime.id();
     const writing = open.flatMap((part, index) => {
       const plan = plans[index];
@@ -135,9 +133,7 @@ export function createCommitAll(deps: CommitAllDeps) {
     const result = await observeAppend(observer, entries, () => log.appendAll(entries));
     if (!result.appended) {
       observer?.retried?.(result.conflict.category, [meta]);
-      const loser = open.find((p) => keyOf(p.stream) === keyOf(result.conflict));
-      if (loser === undefined) throw new RangeError(`${keyOf(result.conflict)} is not part of the commit`);
-      return loser;
+      return undefined;
     }
     const versions = open.map(() => 0);
     for (const [i, { part, plan, index }] of writing.entries()) {

@@ -27,7 +27,6 @@ export const defaultHandlerSettings: HandlerSettings = {
   cacheEntries: 100_000,
   queueLimit: 1_000,
   deadlineMs: 1_800,
-  maxAttempts: 8,
   maxBatch: 64,
 };
 
@@ -70,7 +69,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       },
     });
   const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
-  const commitAll = createCommitAll({ log, states, runtime, maxAttempts: settings.maxAttempts, observer });
+  const commitAll = createCommitAll({ log, states, runtime, deadlineMs: settings.deadlineMs, observer });
   const queues = new Map<string, unknown>();
   const queueDeps = { log, states, runtime, settings, observer };
   const forget = (stream: StreamRef) => queues.delete(keyOf(stream));

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await createLogStream(server.url);
   handles = await Promise.all(Array.from({ length: PROCESSES }, () => openTestLog(server.url)));
   processes = handles.map(({ log }) =>
-    createHandler({ log, runtime: systemRuntime, settings: { maxAttempts: 50 } }),
+    createHandler({ log, runtime: systemRuntime, settings: { deadlineMs: 20_000 } }),
   );
 });
 

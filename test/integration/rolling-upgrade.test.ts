@@ -81,7 +81,7 @@ describe('a rolling upgrade under load', () => {
       return createHandler({
         log: handle.log,
         runtime: systemRuntime,
-        settings: { maxAttempts: 100, deadlineMs: 10_000 },
+        settings: { deadlineMs: 10_000 },
       });
     };
     const [oldest, between, newest] = [handlerOf(0), handlerOf(1), handlerOf(2)];

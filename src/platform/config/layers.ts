@@ -64,6 +64,7 @@ const REPLACED: ReadonlyMap<string, string> = new Map(
 /** Keys of earlier versions, in lower case, that are still accepted and do nothing, and why. */
 const WITHOUT_EFFECT: ReadonlyMap<string, string> = new Map([
   ['nats.leanrequests', 'requests to NATS are made in one way only; remove the setting'],
+  ['commands.maxattempts', 'a command is decided again until commands.deadlineMs; remove the setting'],
 ]);
 
 /** What to say of a key that has no effect; undefined for one that has, or never had. */

@@ -146,7 +146,6 @@ export const configSchema = section({
     cacheEntries: whole(0, 10_000_000),
     queueLimit: whole(1, 1_000_000),
     deadlineMs: whole(100, 10 * MINUTE_MS),
-    maxAttempts: whole(1, 100),
     maxBatch: whole(1, 1_000),
     groupCommit: Type.Enum(['auto', 'off']),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),

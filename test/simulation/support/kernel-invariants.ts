@@ -131,8 +131,8 @@ function holdsSomewhere(
 }
 
 function conflictHolds(log: Histories, { asked, from, to }: Attempt): boolean {
-  // Given up after many lost races; the bound is the kernel's own.
-  if (asked.op.type === 'all' || asked.op.expected === 'any') return true;
+  // Whoever expects nothing cannot be in conflict: a lost race is decided again until the deadline.
+  if (asked.op.type === 'all' || asked.op.expected === 'any') return false;
   const { id, expected } = asked.op;
   return log.within(id, from, to).some(({ version, born }) => {
     if (expected === 'none') return born;

@@ -33,7 +33,7 @@ const FAULTS: Partial<Faults> = {
   crash: 0.01,
 };
 const PROCESSES = 3;
-const SETTINGS = { cacheEntries: 1, queueLimit: 4, maxBatch: 3, maxAttempts: 20 };
+const SETTINGS = { cacheEntries: 1, queueLimit: 4, maxBatch: 3 };
 /** How long an append and each of its attempts is tried, in milliseconds. */
 const LOG = { deadlineMs: 1_200, attemptTimeoutMs: 400 };
 const LONGEST_DELAY_MS = 4_000;

@@ -98,29 +98,26 @@ describe('a commit of several aggregates', () => {
     });
   });
 
-  it('is given up after the bounded number of attempts, naming who was in the way', async () => {
-    const { handler, log } = service({ settings: { maxAttempts: 3 } });
+  it('is decided again until its deadline when others are faster, and never answered as a conflict', async () => {
+    const { handler, log } = service();
     const crowd = service({ log }).handler;
     await handler.execute(counter, 'b', add(1), meta('c0'));
     const { appendAll } = log;
     let rivals = 0;
+    let last = 20;
     Object.assign(log, {
       appendAll: async (entries: Parameters<typeof appendAll>[0]) => {
-        await crowd.execute(counter, 'b', add(1), meta(`rival-${++rivals}`));
+        if (rivals < last) await crowd.execute(counter, 'b', add(1), meta(`rival-${++rivals}`));
         return appendAll(entries);
       },
     });
     const crowded = [part(counter, 'a', add(1)), part(counter, 'b', add(1), 'exists')];
-    expect(
-      await service({ log, settings: { maxAttempts: 3 } }).handler.commitAll(crowded, meta('c1')),
-    ).toEqual({
-      outcome: 'conflict',
-      category: 'counter',
-      id: 'b',
-      expected: 'exists',
-      actual: 4,
-    });
-    expect(rivals).toBe(3);
+    const { handler: own } = service({ log, settings: { deadlineMs: 1_000 } });
+    expect(await own.commitAll(crowded, meta('c1'))).toMatchObject({ outcome: 'accepted' });
+    expect(rivals).toBe(20);
+    last = 1_000;
+    await expect(own.commitAll(crowded, meta('c2'))).rejects.toMatchObject({ code: 'command/deadline' });
+    expect(await valuesOf(log, 'a')).toEqual([[1]]);
   });
 
   it('is refused when it names an aggregate twice, or none', async () => {

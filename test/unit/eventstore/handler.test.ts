@@ -89,16 +89,45 @@ describe('an expectation', () => {
     expect(result).toMatchObject({ outcome: 'accepted', state: { total: 106 }, version: 4 });
   });
 
-  it('any is given up as a conflict after the bounded number of attempts, with pauses between them', async () => {
+  it('any is decided again for as long as its deadline allows, and then never answered as a conflict', async () => {
     const { log } = service();
-    const crowd = service({ log: overtaken(log, Array(50).fill(1)), settings: { maxAttempts: 4 } });
-    expect(await crowd.handler.execute(counter, 'a', add(100), meta('c1'))).toMatchObject({
-      outcome: 'conflict',
-      expected: 'any',
-      actual: 4,
+    const patient = service({ log: overtaken(log, Array(30).fill(1)) });
+    const result = await patient.handler.execute(counter, 'a', add(100), meta('c1'));
+    expect(result).toMatchObject({ outcome: 'accepted', state: { total: 130 }, version: 31 });
+
+    const crowd = service({ log: overtaken(log, Array(500).fill(1)), settings: { deadlineMs: 1_000 } });
+    const startedAt = crowd.runtime.now();
+    await expect(crowd.handler.execute(counter, 'a', add(100), meta('c2'))).rejects.toMatchObject({
+      code: 'command/deadline',
+      retryable: true,
     });
-    expect(crowd.log.calls.appends).toBe(4);
-    expect(crowd.runtime.slept).toHaveLength(2);
+    const took = crowd.runtime.now() - startedAt;
+    expect(took).toBeGreaterThan(1_000);
+    expect(took).toBeLessThan(1_100);
+    expect((await valuesOf(log, 'a')).flat().filter((value) => value === 100)).toHaveLength(1);
+  });
+
+  it('any is appended on what was read after the pause, not before it', async () => {
+    const { log } = service();
+    const { handler, runtime, log: own } = service({ log: overtaken(log, [1, 2, 3]) });
+    const happened: string[] = [];
+    const noting =
+      <A extends unknown[], T>(what: string, call: (...args: A) => T) =>
+      (...args: A): T => {
+        happened.push(what);
+        return call(...args);
+      };
+    Object.assign(runtime, { sleep: noting('pause', runtime.sleep) });
+    Object.assign(own, { read: noting('read', own.read), append: noting('append', own.append) });
+    await handler.execute(counter, 'a', add(100), meta('c1'));
+    const again = ['pause', 'read', 'append'];
+    expect(happened.slice(happened.indexOf('append'))).toEqual([
+      'append',
+      'read',
+      'append',
+      ...again,
+      ...again,
+    ]);
   });
 });
 

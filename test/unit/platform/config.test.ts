@@ -137,13 +137,19 @@ describe('settings of earlier versions that have no effect any more', () => {
     const dir = await mkdtemp(join(tmpdir(), 'jetledger-config-'));
     await cp(configDir({}), dir, { recursive: true });
     await writeFile(join(dir, 'test.yaml'), 'nats:\n  leanRequests: false\n');
-    const env = { JETLEDGER_ENV: 'test', JETLEDGER_NATS__LEAN_REQUESTS: 'false' };
+    const env = {
+      JETLEDGER_ENV: 'test',
+      JETLEDGER_NATS__LEAN_REQUESTS: 'false',
+      JETLEDGER_COMMANDS__MAX_ATTEMPTS: '20',
+    };
     expect(problemsOf(env, dir)).toEqual([]);
     expect(load(env, dir)).toEqual(load({ JETLEDGER_ENV: 'test' }, dir));
     const why = 'has no effect any more: requests to NATS are made in one way only; remove the setting';
     expect(settingsWithoutEffect({ env, dir })).toEqual([
       `nats.leanRequests (${basename(dir)}/test.yaml) ${why}`,
       `JETLEDGER_NATS__LEAN_REQUESTS (environment) ${why}`,
+      'JETLEDGER_COMMANDS__MAX_ATTEMPTS (environment) has no effect any more: ' +
+        'a command is decided again until commands.deadlineMs; remove the setting',
     ]);
     expect(settingsWithoutEffect({ env: {}, dir: configDir({}) })).toEqual([]);
     await rm(dir, { recursive: true });
