@@ -3,6 +3,7 @@ import type { ConsumerReport } from '../api/deps.ts';
 import { buildAdmin } from '../service/consumers-admin.ts';
 import { openLog, openNats } from '../service/open.ts';
 import { type Command, UsageError } from './command.ts';
+import { paint } from './terminal.ts';
 
 const ACTIONS = ['status', 'pause', 'resume'] as const;
 
@@ -67,8 +68,10 @@ export function consumersArguments(args: readonly string[]): {
 export function linesOf(reports: readonly ConsumerReport[]): readonly string[] {
   if (reports.length === 0) return ['No consumer has ever run.'];
   return reports.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
-    const behind = lag === 0 ? 'up to date' : `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
-    const state = paused ? '  paused' : '';
-    return `${consumer.padEnd(16)}  ${behind}, ${parked} parked, ${groups.held} of ${groups.of} groups held${state}`;
+    const late = `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
+    const behind = lag === 0 ? paint('green', 'up to date') : paint('yellow', late);
+    const state = paused ? paint('yellow', '  paused') : '';
+    const given = parked === 0 ? '0 parked' : paint('red', `${parked} parked`);
+    return `${consumer.padEnd(16)}  ${behind}, ${given}, ${groups.held} of ${groups.of} groups held${state}`;
   });
 }

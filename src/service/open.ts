@@ -15,6 +15,7 @@ import { loadEmailKey } from '../platform/email-key-file.ts';
 import { connectNats, drainAndClose, userOf } from '../platform/nats-connection.ts';
 import {
   type EmbeddedServer,
+  explainInUse,
   findRunningServer,
   startEmbeddedServer,
 } from '../platform/nats-server/embedded.ts';
@@ -103,7 +104,11 @@ export async function openNats(
   const { nats } = config;
   const running =
     nats.url === '' && mode !== 'own' ? await findRunningServer(nats.embedded.dataDir) : undefined;
-  const embedded = nats.url === '' && running === undefined ? await startEmbedded(config, logger) : undefined;
+  const start = () =>
+    startEmbedded(config, logger).catch(async (error) => {
+      throw mode === 'own' ? error : await explainInUse(error, nats.embedded.dataDir);
+    });
+  const embedded = nats.url === '' && running === undefined ? await start() : undefined;
   try {
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));

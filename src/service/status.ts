@@ -18,8 +18,11 @@ import { bucketsOf } from './with-nats.ts';
 /** How a view stands, from what it has stored. */
 export interface ViewReport {
   readonly view: string;
-  /** `never-run`; `foreign` = filled from another incarnation of the log; `other-version` = folded by another version. */
-  readonly state: 'sound' | 'never-run' | 'foreign' | 'other-version';
+  /**
+   * `never-run`; `lost` = the bucket that is said to be live is gone; `foreign` = filled from another incarnation of the
+   * log; `other-version` = folded by another version.
+   */
+  readonly state: 'sound' | 'never-run' | 'lost' | 'foreign' | 'other-version';
   readonly bucket?: string;
   readonly version?: string;
   readonly groups?: number;
@@ -41,9 +44,10 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
       const view = projection.name;
       const alias = (await aliases.read(view))?.alias;
       const bucket = alias && (await buckets.open(alias.bucket));
-      if (alias === undefined || bucket === undefined)
-        return { view, state: 'never-run', position: 0, lag: head };
+      if (alias === undefined) return { view, state: 'never-run', position: 0, lag: head };
       const { groups = 1, version } = alias;
+      if (bucket === undefined)
+        return { view, state: 'lost', bucket: alias.bucket, version, groups, position: 0, lag: head };
       const stored = await readLowest(bucket, groups);
       const isForeign =
         stored !== undefined &&

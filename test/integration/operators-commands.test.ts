@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Finding } from '../../src/cli/doctor/checks.ts';
+import { viewFinding } from '../../src/cli/doctor/progress.ts';
 import { doctorCommand } from '../../src/cli/doctor.ts';
-import { type Finding, viewFinding } from '../../src/cli/doctor-checks.ts';
 import { inspectCommand } from '../../src/cli/inspect.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
@@ -50,7 +51,7 @@ describe('topology, doctor, status, inspect', () => {
   it('doctor says what to do on a server that has nothing, and topology makes it', async () => {
     const sick = await run(server, doctorCommand, ['--json']);
     expect(sick.code).toBe(1);
-    expect(named(findingsOf(sick.json()), 'topology')).toMatchObject({ level: 'fail' });
+    expect(named(findingsOf(sick.json()), 'log')).toMatchObject({ level: 'fail' });
     expect(sick.text).toContain('jetledger topology');
 
     const plan = (await run(server, topologyCommand, ['plan', '--json'])).json() as unknown as object[];
@@ -157,6 +158,17 @@ describe('topology, doctor, status, inspect', () => {
     expect((await run(server, inspectCommand, ['position', '99'])).code).toBe(1);
   });
 
+  it('status --watch looks again until it is interrupted', async () => {
+    const seen: string[] = [];
+    const print = (line: string): void => {
+      // The first line, then a second look; Ctrl-C ends the command as it would on a terminal.
+      if (seen.push(line) === 2) process.emit('SIGINT');
+    };
+    expect((await run(server, statusCommand, ['--watch', '--json'], {}, print)).code).toBe(0);
+    expect(seen).toHaveLength(2);
+    for (const line of seen) expect(JSON.parse(line)).toMatchObject({ log: { stream: 'jetledger' } });
+  });
+
   it('topology refuses replicas that would lose what a bucket is, and says how to renew it', async () => {
     await using handle = await openTestLog(server.url);
     const jsm = await jetstreamManager(handle.connection);
@@ -179,6 +191,9 @@ describe('what doctor says of a view', () => {
     ['warn', { ...sound, lag: 5_000, checkpointAt: 19_000 }],
     ['fail', { ...sound, state: 'foreign' as const }],
     ['warn', { ...sound, state: 'other-version' as const }],
+    ['fail', { ...sound, state: 'lost' as const }],
+    ['warn', { ...sound, state: 'never-run' as const }],
+    ['fail', { ...sound, state: 'never-run' as const, lag: 3 }],
   ])('%s: %j', (level, standing) => {
     expect(viewFinding(standing, 20_000).level).toBe(level);
   });

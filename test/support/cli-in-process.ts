@@ -18,6 +18,7 @@ export async function runInProcess(
   command: Command,
   args: readonly string[],
   variables: Variables = {},
+  onLine?: (line: string) => void,
 ): Promise<RanInProcess> {
   const env = {
     JETLEDGER_ENV: 'test',
@@ -26,7 +27,7 @@ export async function runInProcess(
     JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
     ...variables,
   };
-  return run(command, args, env);
+  return run(command, args, env, onLine);
 }
 
 /** Does to the server of these variables what `jetledger topology apply` does, for tests of what comes after it. */
@@ -35,7 +36,12 @@ export async function applyTopology(variables: Variables): Promise<void> {
   if (code !== 0) throw new Error(text);
 }
 
-async function run(command: Command, args: readonly string[], variables: Variables): Promise<RanInProcess> {
+async function run(
+  command: Command,
+  args: readonly string[],
+  variables: Variables,
+  onLine?: (line: string) => void,
+): Promise<RanInProcess> {
   const env = { JETLEDGER_NATS__EMBEDDED__BINARY: (await testServerBinary()).path, ...variables };
   const lines: string[] = [];
   const code = await command.run(args, {
@@ -43,7 +49,10 @@ async function run(command: Command, args: readonly string[], variables: Variabl
     logger: () => {
       throw new Error('no command of an operator logs');
     },
-    print: (line) => lines.push(line),
+    print: (line) => {
+      lines.push(line);
+      onLine?.(line);
+    },
   });
   const text = lines.join('\n');
   return { code, text, json: () => JSON.parse(text) as Record<string, unknown> };

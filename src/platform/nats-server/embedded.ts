@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DataFolderInUse, isHealthy, ServerStartFailed, ServerTooOld } from './errors.ts';
+import { DataFolderInUse, isHealthy, ServerHung, ServerStartFailed, ServerTooOld } from './errors.ts';
 import { type LaunchedServer, launch, type ServerConfig, type ServerFiles, serverFiles } from './launch.ts';
 import { GENTLE_STOP_SECONDS, isAlive, runsWithArgument, type ServerExit, startTimeOf } from './process.ts';
 import { isAtLeast, MINIMUM_VERSION, type ServerBinary } from './version.ts';
@@ -92,6 +92,18 @@ export async function findRunningServer(dataDir: string): Promise<RunningServer 
 
 async function readRuntimeFile(dataDir: string): Promise<RunningServer | undefined> {
   try {
+/**
+ * Why a server that could neither be joined nor started is to be mended: one that runs on `dataDir` and does not answer
+ * explains that its folder is in use. Anything else stays as it is.
+ */
+export async function explainInUse(error: unknown, dataDir: string): Promise<unknown> {
+  if (!(error instanceof DataFolderInUse)) return error;
+  const noted = await readRuntimeFile(dataDir);
+  if (noted === undefined || !runsWithArgument(noted.pid, serverFiles(dataDir).config)) return error;
+  const answers = await isHealthy(noted.monitorUrl, '/healthz', HEALTH_TIMEOUT_MS);
+  return answers ? error : new ServerHung(dataDir, noted.pid);
+}
+
     const noted: unknown = JSON.parse(await readFile(runtimeFile(dataDir), 'utf8'));
     return isRunningServer(noted) ? noted : undefined;
   } catch {

@@ -22,6 +22,7 @@ export type NatsServerErrorCode =
   | 'port-taken'
   | 'server-too-old'
   | 'server-not-found'
+  | 'server-hung'
   | 'start-failed';
 
 /** Base of every error of this folder. The message says what to do; for the first three codes it is one line. */
@@ -46,6 +47,17 @@ export class DataFolderInUse extends NatsServerError {
         'with nats.embedded.dataDir (JETLEDGER_NATS__EMBEDDED__DATA_DIR)',
     );
     this.pid = pid;
+  }
+}
+
+/** The embedded server of a data folder runs and does not answer. */
+export class ServerHung extends NatsServerError {
+  constructor(dataDir: string, pid: number) {
+    super(
+      'server-hung',
+      `the embedded server of ${dataDir} (process ${pid}) runs and does not answer: let it go on (kill -CONT ${pid}), ` +
+        `or end it (kill -9 ${pid}) and start the service again`,
+    );
   }
 }
 
