@@ -38,7 +38,7 @@ discard   asks that they be given up for ever; an audit line is kept
 Asking marks them; the consumer acts on it, and the entry is gone when that has succeeded. Asking twice is safe.
 
 Which ones (redrive and discard need at least one of these, or --all):
-  --consumer NAME   of one consumer, for example order-process
+  --consumer NAME   of one consumer, for example order-process; notifications: those that nobody took
   --category NAME   of one kind of aggregate
   --id ID           of one aggregate
   --position N      exactly that commit

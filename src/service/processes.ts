@@ -11,12 +11,14 @@ import {
 import type { Config } from '../platform/config/schema.ts';
 import { checkStreams } from '../platform/topology.ts';
 import {
+  type Buckets,
   checkGroups,
   createNatsTimers,
   type Engine,
   type EngineObserver,
   logEngine,
   meterEngine,
+  openMessageDeadLetters,
   type Reaction,
   startEngine,
   type Timer,
@@ -24,12 +26,17 @@ import {
   traceEngine,
 } from '../processes/engine/index.ts';
 import { type ExchangeObserver, meterExchange, traceExchange } from '../processes/exchange.ts';
+import {
+  deadLetterOf,
+  NOTIFICATIONS,
+  notificationsOf,
+} from '../processes/notification/adapters/dead-letters.ts';
 import { startDelivery } from '../processes/notification/adapters/delivery.ts';
 import { createLogNotifier, createWebhookNotifier } from '../processes/notification/adapters/notifiers.ts';
 import type { NotificationObserver } from '../processes/notification/adapters/observer.ts';
-import { createNatsOutbox } from '../processes/notification/adapters/outbox.ts';
+import { createNatsOutbox, type NatsOutbox } from '../processes/notification/adapters/outbox.ts';
 import { meterNotifications, traceNotifications } from '../processes/notification/adapters/telemetry.ts';
-import type { Notifier } from '../processes/notification/port.ts';
+import type { NotificationOutbox, Notifier } from '../processes/notification/port.ts';
 import { sweepDeadlines } from '../processes/order/deadline.ts';
 import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
 import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
@@ -140,6 +147,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   // Read before requests are answered, so that a reaction that begins now misses none of them.
   const head = await log.head();
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble, observer });
+  const outbox = createNatsOutbox({ requests, prefix, timeoutMs, observer: notificationObserverOf(deps) });
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
@@ -147,23 +155,14 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     log,
     buckets,
     runtime,
-    consumers: consumersOf(deps, timers, payments),
+    consumers: consumersOf(deps, timers, payments, outbox),
     head,
     settings: { prefix, groups, deadLetterAfterMs, instance: config.service.name },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer,
   });
   const fired = timers.deliver(timerHandler(deps));
-  const delivery = startDelivery({
-    requests: nats.requests,
-    runtime,
-    prefix,
-    notifier: notifierOf(deps),
-    onTrouble,
-    observer: notificationObserverOf(deps),
-    onGivenUp: ({ notification, error }) =>
-      logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up'),
-  });
+  const deliveries = startDeliveries(deps, { buckets, outbox, observer });
   const openOrders = openOrdersOf(deps.views);
   const sweep = (): void => {
     sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
@@ -176,19 +175,64 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     status: engine.status,
     stop: async () => {
       clearInterval(sweeping);
-      await Promise.all([engine.stop(), fired.stop(), delivery.stop()]);
+      await Promise.all([engine.stop(), fired.stop(), deliveries.stop()]);
     },
   };
 }
 
-function consumersOf(deps: ProcessDeps, timers: Timers, payments: PaymentProvider): Reaction[] {
-  const { config, nats, handler, views } = deps;
-  const runtime = systemRuntime;
+/** Delivers notifications; those that are given up are dead letters, which operators have sent again or discarded. */
+function startDeliveries(
+  deps: ProcessDeps,
+  {
+    buckets,
+    outbox,
+    observer,
+  }: { readonly buckets: Buckets; readonly outbox: NatsOutbox; readonly observer: EngineObserver },
+): { stop(): Promise<void> } {
+  const { config, nats, logger } = deps;
   const { prefix } = config.log;
-  const { requests } = nats;
-  const timeoutMs = config.nats.requestTimeoutMs;
-  const observer = notificationObserverOf(deps);
-  const notifications = createNatsOutbox({ requests, prefix, timeoutMs, observer });
+  const runtime = systemRuntime;
+  const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
+  const deadLetters = openMessageDeadLetters({
+    buckets,
+    prefix,
+    runtime,
+    name: NOTIFICATIONS,
+    again: async (entry, { at }) => {
+      for (const notification of notificationsOf(entry))
+        await outbox.publishAgain(notification, `again-${at}`);
+    },
+    onTrouble,
+    observer,
+  });
+  const delivery = startDelivery({
+    requests: nats.requests,
+    runtime,
+    prefix,
+    notifier: notifierOf(deps),
+    onTrouble,
+    observer: notificationObserverOf(deps),
+    onGivenUp: async (givenUp) => {
+      const { notification, error } = givenUp;
+      if (notification !== undefined) await deadLetters.keep(deadLetterOf(notification, givenUp));
+      logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up');
+    },
+  });
+  return {
+    stop: async () => {
+      await Promise.all([delivery.stop(), deadLetters.stop()]);
+    },
+  };
+}
+
+function consumersOf(
+  deps: ProcessDeps,
+  timers: Timers,
+  payments: PaymentProvider,
+  notifications: NotificationOutbox,
+): Reaction[] {
+  const { config, handler, views } = deps;
+  const runtime = systemRuntime;
   const directory = createCustomerDirectory(customerQueries(views));
   const openOrders = openOrdersOf(views);
   const { staleClaimMs } = config.users;

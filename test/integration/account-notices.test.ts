@@ -1,16 +1,22 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { parkedCommand } from '../../src/cli/parked.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/messages.ts';
+import { deadLetterOf, NOTIFICATIONS } from '../../src/processes/notification/adapters/dead-letters.ts';
 import { startService } from '../../src/service/start.ts';
 import { must } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
+import { bucketsOf } from '../support/echo.ts';
+import { openTestLog } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
 
-it('a service that learns to greet greets nobody of the past, and from then on everybody once', async () => {
+it('a service that learns to greet greets nobody of the past, from then on everybody once, and again what was given up', async () => {
   await using server = await startTestServer();
   expect((await runInProcess(server, topologyCommand, ['apply'], KEY)).code).toBe(0);
   const told: string[] = [];
@@ -36,6 +42,38 @@ it('a service that learns to greet greets nobody of the past, and from then on e
   const second = await start('processes');
   await until('what happened meanwhile is told', () => told.length === 3);
   expect(told.toSorted()).toEqual([`email-changed ${ada}`, `welcome ${ada}`, `welcome ${bob}`].toSorted());
+
+  await keepGivenUp(server.url, ada);
+  const parked = (action: string) =>
+    runInProcess(server, parkedCommand, [action, '--consumer', 'notifications'], KEY);
+  expect((await parked('list')).text).toMatch(
+    new RegExp(`^notifications  user/${ada}  position 1  50 tries, away`),
+  );
+  await parked('redrive');
+  await until('it is told again', () => told.filter((line) => line === `welcome ${ada}`).length === 2);
+  await until('it is none any more', async () => (await parked('list')).text === 'Nothing is parked.');
   await second.stop();
   await api.stop();
 }, 60_000);
+
+/** Leaves a dead letter as a delivery does after seven hours of failed tries. */
+async function keepGivenUp(url: string, userId: string): Promise<void> {
+  await using log = await openTestLog(url);
+  const deadLetters = openMessageDeadLetters({
+    ...{ buckets: bucketsOf(log), prefix: 'jl', runtime: systemRuntime, name: NOTIFICATIONS },
+    again: () => Promise.reject(new Error('only the service sends again')),
+    onTrouble: () => undefined,
+  });
+  const traceparent = '';
+  const notification = {
+    id: '1/welcome',
+    kind: 'welcome',
+    userId,
+    text: 'Hello.',
+    time: 0,
+    traceparent,
+  } as const;
+  const givenUp = { notification, sequence: 1, attempts: 50, firstAt: 0, error: new Error('away') };
+  await deadLetters.keep(deadLetterOf(notification, givenUp));
+  await deadLetters.stop();
+}

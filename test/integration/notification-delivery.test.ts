@@ -3,6 +3,13 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/messages.ts';
+import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import {
+  deadLetterOf,
+  NOTIFICATIONS,
+  notificationsOf,
+} from '../../src/processes/notification/adapters/dead-letters.ts';
 import {
   type DeliveryOptions,
   type GivenUp,
@@ -10,11 +17,13 @@ import {
 } from '../../src/processes/notification/adapters/delivery.ts';
 import {
   createNatsOutbox,
+  type NatsOutbox,
   notificationStream,
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../../src/processes/notification/adapters/outbox.ts';
 import type { Notification, NotificationOutbox } from '../../src/processes/notification/port.ts';
+import { bucketsOf } from '../support/echo.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
@@ -25,6 +34,7 @@ let requests: Requests;
 let jsm: JetStreamManager;
 let prefix = '';
 let streams = 0;
+let natsOutbox: NatsOutbox;
 let outbox: NotificationOutbox;
 
 beforeAll(async () => {
@@ -46,7 +56,8 @@ afterAll(async () => {
 beforeEach(async () => {
   prefix = `p${++streams}`;
   await jsm.streams.add(notificationStreamConfig({ prefix, replicas: 1, maxAgeMs: DAY_MS }));
-  outbox = createNatsOutbox({ requests, prefix, timeoutMs: 1_000 });
+  natsOutbox = createNatsOutbox({ requests, prefix, timeoutMs: 1_000 });
+  outbox = natsOutbox;
 });
 
 const note = (id: string): Notification => ({
@@ -81,7 +92,7 @@ function delivering(fail: (id: string, nth: number) => boolean, options: Partial
     retryBaseMs: 20,
     retryCapMs: 50,
     maxAttempts: 3,
-    onGivenUp: (one) => givenUp.push(one),
+    onGivenUp: (one) => void givenUp.push(one),
     ...options,
   });
   const ids = (): string[] => seen.map(({ id }) => id);
@@ -171,6 +182,43 @@ describe('the delivery', () => {
     await using second = delivering(never);
     await until('the next one is delivered', () => second.seen.length > 0);
     expect(second.ids()).toEqual(['next']);
+  });
+
+  it('leaves one that was given up to operators, who have it sent again or discard it', async () => {
+    const buckets = bucketsOf({ requests });
+    const runtime = systemRuntime;
+    const deadLetters = openMessageDeadLetters({
+      ...{ buckets, prefix, runtime, name: NOTIFICATIONS },
+      again: async (entry, { at }) => {
+        for (const one of notificationsOf(entry)) await natsOutbox.publishAgain(one, `again-${at}`);
+      },
+      onTrouble: (what, error) => expect.fail(`${what}: ${error}`),
+    });
+    const operators = createDeadLetterPort({ buckets, prefix, runtime });
+    let isAway = true;
+    await using delivery = delivering(() => isAway, {
+      onGivenUp: (one) => one.notification && deadLetters.keep(deadLetterOf(one.notification, one)),
+    });
+    await outbox.publish(note('42/order-rejected'));
+    await outbox.publish({ ...note('43/order-shipped'), kind: 'order-shipped', orderId: 'order-2' });
+    const listed = async () =>
+      (await operators.list()).map(({ category, id, position }) => [category, id, position]);
+    await until('both are dead letters', async () => (await listed()).length === 2);
+    expect(await listed()).toEqual([
+      ['order', 'order-1', 42],
+      ['order', 'order-2', 43],
+    ]);
+    expect(await operators.show(NOTIFICATIONS, { category: 'order', id: 'order-1' }, 42)).toMatchObject({
+      ...{ attempts: 3, error: { message: 'nobody there' }, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
+      events: [{ type: 'order-rejected', payload: note('42/order-rejected') }],
+    });
+    isAway = false;
+    await operators.redrive({ position: 42 }, { by: 'ada' });
+    await operators.discard({ position: 43 }, { by: 'ada' });
+    await until('nothing is left', async () => (await listed()).length === 0);
+    await until('it is delivered', () => delivery.seen.length === 7);
+    expect(delivery.seen.at(-1)).toEqual(note('42/order-rejected'));
+    await deadLetters.stop();
   });
 
   it('puts aside what is not a notification, without trying it', async () => {

@@ -54,7 +54,7 @@ const numberIn = (event: Message | undefined): number =>
   event !== undefined && 'value' in event ? Number(event.value) : 0;
 
 /** The buckets of a test server, on the connection of an opened log. */
-export function bucketsOf({ requests }: LogHandle): Buckets {
+export function bucketsOf({ requests }: Pick<LogHandle, 'requests'>): Buckets {
   return createNatsBuckets({
     requests,
     runtime: systemRuntime,

@@ -5,6 +5,7 @@
 export { checkGroups, createControl } from './control.ts';
 export type { CursorValue } from './cursor.ts';
 export { type DeadLetter, parseEntryKey } from './dead-letters/entry.ts';
+export { type GivenUpMessage, openMessageDeadLetters } from './dead-letters/messages.ts';
 export {
   createDeadLetterPort,
   type DeadLetterAnswer,

@@ -13,6 +13,8 @@ export interface GivenUp {
   /** Sequence in the stream. */
   readonly sequence: number;
   readonly attempts: number;
+  /** When it was published, in milliseconds since the Unix epoch. */
+  readonly firstAt: number;
   readonly error: unknown;
 }
 
@@ -31,7 +33,8 @@ export interface DeliveryOptions {
   readonly retryCapMs?: number;
   /** After how many milliseconds another instance gets what a dead one was delivering. */
   readonly ackWaitMs?: number;
-  readonly onGivenUp?: (givenUp: GivenUp) => void;
+  /** Waited for before one is let go: when it throws, the notification comes again. */
+  readonly onGivenUp?: (givenUp: GivenUp) => void | Promise<void>;
   /** Told what goes wrong and is tried again. */
   readonly onTrouble?: (what: string, error: unknown) => void;
   readonly observer?: NotificationObserver | undefined;
@@ -68,12 +71,13 @@ export function startDelivery(options: DeliveryOptions): { stop(): Promise<void>
 
 async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): Promise<TriedDelivery> {
   const { runtime, notifier, maxAttempts = 50, retryBaseMs = 1_000, retryCapMs = 900_000 } = options;
-  const giveUp = (
+  const giveUp = async (
     notification: Notification | undefined,
     attempts: number,
     error: unknown,
-  ): TriedDelivery => {
-    options.onGivenUp?.({ notification, sequence: msg.seq, attempts, error });
+  ): Promise<TriedDelivery> => {
+    const firstAt = msg.time.getTime();
+    await options.onGivenUp?.({ notification, sequence: msg.seq, attempts, firstAt, error });
     options.observer?.delivered?.(notification, 'given_up');
     return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up', error };
   };

@@ -134,24 +134,34 @@ export interface NatsOutboxOptions {
   readonly observer?: NotificationObserver | undefined;
 }
 
+/** The stream of notifications as a place to publish on. */
+export interface NatsOutbox extends NotificationOutbox {
+  /** Publishes one that was published before; once for each request, which is part of the message's id. */
+  publishAgain(notification: Notification, request: string): Promise<void>;
+}
+
 const USER_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
 /**
  * Puts notifications on their stream. One that is published again soon (an hour at the most) is stored once, by its
  * id; later than that it may be stored again, so who receives them compares ids too.
  */
-export function createNatsOutbox(options: NatsOutboxOptions): NotificationOutbox {
+export function createNatsOutbox(options: NatsOutboxOptions): NatsOutbox {
   const { requests, prefix, timeoutMs, observer } = options;
-  const publish = async (notification: Notification): Promise<void> => {
+  const send = async (notification: Notification, messageId: string): Promise<void> => {
     const message = headers();
-    message.set('Nats-Msg-Id', notification.id);
+    message.set('Nats-Msg-Id', messageId);
     message.set(HEADER.contentType, 'application/json');
     setTraceHeaders(message, notification);
     const subject = subjectOf(prefix, notification);
     await publishOnce(requests, subject, notificationJson(notification), message, timeoutMs);
   };
+  const publish = (notification: Notification) => send(notification, notification.id);
   const around = observer?.aroundPublish;
-  return { publish: around === undefined ? publish : (notification) => around(notification, publish) };
+  return {
+    publish: around === undefined ? publish : (notification) => around(notification, publish),
+    publishAgain: (notification, request) => send(notification, `${notification.id}/${request}`),
+  };
 }
 
 function subjectOf(prefix: string, { kind, userId }: Notification): string {
