@@ -57,15 +57,21 @@ export function isUnmodified(request: FastifyRequest, version: number): boolean 
   return header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${version}"`);
 }
 
-/** Answers with a row of a read model, byte for byte. */
+/**
+ * Answers with a row of a read model, byte for byte.
+ * @param more fields that no version tells of, so that a client which has the version does not have them
+ */
 export function sendRow(
   request: FastifyRequest,
   reply: FastifyReply,
   row: ReadRow | undefined,
   absent: BusinessCode,
+  more?: object,
 ): FastifyReply {
   if (row === undefined) return sendProblem(request, reply, { code: absent });
   reply.header('etag', `"${row.position}"`).header('position', String(row.position));
+  if (more !== undefined)
+    return reply.send({ ...(JSON.parse(asBuffer(row.json).toString()) as object), ...more });
   if (isUnmodified(request, row.position)) return reply.code(304).send();
   return reply.header('content-type', JSON_TYPE).send(asBuffer(row.json));
 }
@@ -138,6 +144,8 @@ export interface FromLog<State, Command, Event extends Message, R extends Reject
   /** Whether there is something to show; an aggregate can have events and not exist. */
   readonly exists: (state: State) => boolean;
   readonly body: (state: State) => object;
+  /** Fields that no version tells of, of the aggregate as it is now. */
+  readonly more?: (state: State, version: number) => Promise<object | undefined>;
   readonly absent: BusinessCode;
 }
 
@@ -150,7 +158,7 @@ export async function sendFromLog<State, Command, Event extends Message, R exten
   { handler, log }: Pick<ServiceDeps, 'handler' | 'log'>,
   request: FastifyRequest,
   reply: FastifyReply,
-  { decider, id, exists, body, absent }: FromLog<State, Command, Event, R>,
+  { decider, id, exists, body, more, absent }: FromLog<State, Command, Event, R>,
 ): Promise<FastifyReply> {
   const query = request.query as LogQuery;
   const errors = logQueryViolations(query);
@@ -160,8 +168,9 @@ export async function sendFromLog<State, Command, Event extends Message, R exten
     until === undefined ? await handler.load(decider, id) : await loadAt(log, decider, id, until);
   if (version === 0 || !exists(state)) return sendProblem(request, reply, { code: absent });
   reply.header('etag', `"${version}"`).header('position', String(version));
-  if (isUnmodified(request, version)) return reply.code(304).send();
-  return reply.send(Object.assign(body(state), { version, position: version }));
+  const added = until === undefined ? await more?.(state, version) : undefined;
+  if (added === undefined && isUnmodified(request, version)) return reply.code(304).send();
+  return reply.send(Object.assign(body(state), added, { version, position: version }));
 }
 
 function untilOf({ version, at }: LogQuery): Until | undefined {

@@ -261,11 +261,37 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     if (asksTheLog(request.query)) {
       const exists = ({ status }: OrderState) => status !== 'absent';
       const body = (state: OrderState) => orderBody(id, state);
-      return sendFromLog(deps, request, reply, { decider: order, id, exists, body, absent: missing });
+      const more = ({ status }: OrderState, version: number) => waitsFor(deps, id, status, version);
+      return sendFromLog(deps, request, reply, { decider: order, id, exists, body, more, absent: missing });
     }
     const row = await orders.order(id, await readOptionsOf(request, reply, deps.log));
-    return sendRow(request, reply, row, missing);
+    const status = row && Buffer.from(row.json).includes(PLACED) ? 'placed' : '';
+    return sendRow(request, reply, row, missing, await waitsFor(deps, id, status, row?.position ?? 0));
   });
+}
+
+/** The reaction that takes an order through its steps. */
+export const ORDER_PROCESS = 'order-process';
+const PLACED = '"status":"placed"';
+
+/**
+ * Whether a placed order stands still because its last event is a dead letter, or waits behind one. No event tells, so
+ * the dead letters are asked, by their key. Who cannot be asked is not waited for: the order is shown without it.
+ */
+async function waitsFor(
+  { admin }: Pick<ServiceDeps, 'admin'>,
+  id: string,
+  status: string,
+  version: number,
+): Promise<{ readonly waitsFor: 'operator' } | undefined> {
+  if (status !== 'placed') return undefined;
+  try {
+    const found = await admin.parked.show(ORDER_PROCESS, { category: order.category, id }, version);
+    return found && { waitsFor: 'operator' };
+  } catch (error) {
+    if (error instanceof EventStoreError) return undefined;
+    throw error;
+  }
 }
 
 function history(app: TypedApp, { log }: ServiceDeps): void {

@@ -61,6 +61,12 @@ const fields = {
       examples: ['payment'],
     }),
   ),
+  waitsFor: Type.Optional(
+    Type.Literal('operator', {
+      description:
+        'Of a placed order whose next step could not be handled: it stands still until an operator redrives or discards its dead letter. Shown of a single order, not in lists.',
+    }),
+  ),
 };
 
 const WhyNot = Type.Object(
@@ -75,7 +81,7 @@ const Payment = Type.Object(
   {
     status: Type.Enum(['open', 'authorised', 'captured', 'cancelled', 'refunded']),
     id: Type.Optional(Type.String({ description: "The payment provider's.", examples: ['pay_01'] })),
-    dueAt: Time,
+    dueAt: Type.Optional(Time),
   },
   strict,
 );

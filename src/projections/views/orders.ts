@@ -36,7 +36,8 @@ export interface OrderRow {
     readonly status: 'open' | 'authorised' | 'captured' | 'cancelled' | 'refunded';
     /** The provider's. */
     readonly id?: string;
-    readonly dueAt: string;
+    /** Gone once nothing is to be paid any more. */
+    readonly dueAt?: string;
   };
   readonly lines: readonly OrderLineRow[];
   readonly total: { readonly amountMinor: number; readonly currency: string };
@@ -89,7 +90,7 @@ export const orderRowSchema = object(
         id: string,
         dueAt: time,
       },
-      ['id'],
+      ['id', 'dueAt'],
     ),
     lines: {
       type: 'array',
@@ -113,7 +114,7 @@ export const orderRowSchema = object(
 /** One row per order, by id. */
 export const orders: Projection<OrderRow, OrderEvent> = {
   name: 'orders',
-  version: 3,
+  version: 4,
   sources: [order],
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
@@ -182,12 +183,12 @@ function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<Ord
       return paid(row, 'refunded', event.paymentId);
     case 'jetledger.order.v1.OrderRejected': {
       const { step, code, reason } = event;
-      return { status: 'rejected', step, reason: { code, text: reason } };
+      return { status: 'rejected', step, reason: { code, text: reason }, payment: withoutDeadline(row) };
     }
     case 'jetledger.order.v1.OrderCancelled': {
       // Cancelled orders of the first version do not say by whom: only customers could.
       const code = `cancelled/${event.by === '' ? 'customer' : event.by}`;
-      return { status: 'cancelled', reason: { code, text: event.reason } };
+      return { status: 'cancelled', reason: { code, text: event.reason }, payment: withoutDeadline(row) };
     }
     case 'jetledger.order.v1.OrderConfirmed':
       return { status: 'confirmed' };
@@ -200,6 +201,13 @@ function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<Ord
     default:
       return event satisfies never;
   }
+}
+
+/** What is left of the payment of an order that has failed. One that was never begun is over; any other is returned. */
+function withoutDeadline({ step, payment }: OrderRow): OrderRow['payment'] {
+  const { dueAt: _dueAt, ...rest } = payment;
+  const begun = payment.status !== 'open' || step === 'payment';
+  return begun ? rest : { ...rest, status: 'cancelled' };
 }
 
 function paid(row: OrderRow, status: OrderRow['payment']['status'], paymentId: string): Partial<OrderRow> {

@@ -104,6 +104,24 @@ describe('an order', () => {
     expect(row).not.toHaveProperty('step');
   });
 
+  test.each([
+    ['rejected before it was paid', [placed, create(OrderRejectedSchema, { step: 'inventory' })]],
+    ['cancelled before it was paid', [placed, validated, create(OrderCancelledSchema)]],
+  ])('that was %s waits for no payment', (_how, events) => {
+    const row = rowAfter(orders, ...events);
+    expect(row).toHaveProperty('payment', { status: 'cancelled' });
+    expect(row).toHaveProperty('timeline.length', events.length);
+  });
+
+  test('that failed while it was paid shows no deadline, and the payment as it is until it is given back', () => {
+    const rejected = create(OrderRejectedSchema, { step: 'payment' });
+    const row = (...events: Parameters<typeof rowAfter>[1][]) =>
+      rowAfter(orders, placed, validated, reserved, ...events);
+    expect(row(rejected)).toHaveProperty('payment', { status: 'open' });
+    expect(row(authorised, rejected)).toHaveProperty('payment', { status: 'authorised', id: 'p1' });
+    expect(row(rejected, create(PaymentCancelledSchema))).toHaveProperty('payment', { status: 'cancelled' });
+  });
+
   test('that was rejected shows where and why, and what became of its payment', () => {
     const rejected = create(OrderRejectedSchema, { step: 'payment', code: 'payment/x', reason: 'No money.' });
     const compensated = [create(PaymentCancelledSchema), create(OrderStockReleasedSchema)];

@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest';
+import { ORDER_PROCESS } from '../../src/api/routes/orders.ts';
+import { LogUnavailable } from '../../src/eventstore/index.ts';
+import { orderProcess } from '../../src/processes/order/order-process.ts';
+import { memoryService } from '../support/memory-service.ts';
+import { plantParked } from './planted.ts';
+import { clientOf, confirmedOrder, list, ordered } from './requests.ts';
+
+it('a placed order whose event is a dead letter says that it waits for an operator, also to who has its version', async () => {
+  await using service = await memoryService();
+  const client = clientOf(service);
+  await list(client, 'TEA');
+  const id = await ordered(client, 'u1', 'TEA');
+  const paths = [`/v1/orders/${id}`, `/v1/orders/${id}?consistency=strong`];
+  for (const path of paths) {
+    const answer = await client.get(path);
+    expect(answer.json()).toMatchObject({ status: 'placed', step: 'customer_validation' });
+    expect(answer.json()).not.toHaveProperty('waitsFor');
+  }
+  const etag = String((await client.get(`/v1/orders/${id}`)).headers.etag);
+  const [, version = ''] = /^"(\d+)"$/.exec(etag) ?? [];
+  await plantParked(service, { id, position: Number(version) });
+  for (const path of paths) {
+    for (const headers of [{}, { 'if-none-match': etag }]) {
+      const answer = await client.get(path, headers);
+      expect(answer.statusCode).toBe(200);
+      expect(answer.headers.etag).toBe(etag);
+      expect(answer.json()).toMatchObject({
+        id,
+        status: 'placed',
+        step: 'customer_validation',
+        waitsFor: 'operator',
+      });
+    }
+  }
+  const past = await client.get(`/v1/orders/${id}?version=${version}`);
+  expect(past.json()).not.toHaveProperty('waitsFor');
+  const confirmed = await confirmedOrder(service, client, 'u1', 'TEA');
+  const shown = await client.get(`/v1/orders/${confirmed}`);
+  const [, last = ''] = /^"(\d+)"$/.exec(String(shown.headers.etag)) ?? [];
+  await plantParked(service, { id: confirmed, position: Number(last) });
+  expect((await client.get(`/v1/orders/${confirmed}`)).json()).not.toHaveProperty('waitsFor');
+});
+
+it('an order is shown without it while dead letters cannot be read', async () => {
+  await using service = await memoryService();
+  const { admin } = service.deps;
+  admin.parked.show = () => Promise.reject(new LogUnavailable('away'));
+  const client = clientOf(service);
+  await list(client, 'TEA');
+  const answer = await client.get(`/v1/orders/${await ordered(client, 'u1', 'TEA')}`);
+  expect([answer.statusCode, answer.json()]).toMatchObject([200, { status: 'placed' }]);
+});
+
+it('the order process is asked for by the name that it has', () => {
+  expect(orderProcess.name).toBe(ORDER_PROCESS);
+});
