@@ -140,9 +140,9 @@ const OMISSIONS: readonly Omission[] = [
   },
 ];
 
-it.each(OMISSIONS)(
-  '$left, left out, is found, and the cure is named',
-  async (omission) => {
+it.each(OMISSIONS.map((omission) => [omission.left, omission] as const))(
+  '%s, left out, is found, and the cure is named',
+  async (_left, omission) => {
     const { path, without, foundBy, cure } = omission;
     const [command = '', ...args] = foundBy;
     const leaveOut = async (): Promise<void> => {
