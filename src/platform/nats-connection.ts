@@ -156,6 +156,24 @@ const LOGIN =
   'Log in by one of nats.nkeySeedFile, nats.credsFile, nats.token, or nats.user and nats.password, as one whom the server knows.';
 const START = 'Start it, or set NATS_URL (empty = embedded server).';
 
+const HANGS =
+  'Nothing answers there: restart a server that hangs, open the way to it, or set NATS_URL to another.';
+const EXPIRED =
+  'Renew the certificate of the server and reload it (nats-server --signal reload); if the certificate is new, set the clock of this machine right.';
+const UNKNOWN_AUTHORITY = 'Name the authority that has signed its certificate: nats.tls.caFile.';
+const NO_TLS = 'Give it a certificate (configs/nats/common.conf), or name it without tls:// and nats.tls.';
+const OTHER_HOST = 'Use an address that its certificate names, or make a certificate that names this one.';
+
+/** What cures a failure to connect, by what its reason says. */
+const CURES: readonly (readonly [RegExp, string])[] = [
+  [/authorization|authentication/i, LOGIN],
+  [/certificate has expired|certificate is not yet valid/i, EXPIRED],
+  [/self.signed|issuer certificate|verify the first certificate/i, UNKNOWN_AUTHORITY],
+  [/altnames/i, OTHER_HOST],
+  [/does not support 'tls'/i, NO_TLS],
+  [/timeout/i, HANGS],
+];
+
 function adviceFor(reason: string): string {
   return CURES.find(([pattern]) => pattern.test(reason))?.[1] ?? START;
 }
@@ -184,22 +202,6 @@ export async function userOf(url: string, nats: Config['nats']): Promise<string 
   const user = named === undefined ? nats.user : named.user;
   if (user) return `the user ${user}`;
   if (named !== undefined || nats.nkeySeedFile === '') return undefined;
-const HANGS =
-  'Nothing answers there: restart a server that hangs, open the way to it, or set NATS_URL to another.';
-const EXPIRED =
-  'Renew the certificate of the server and reload it (nats-server --signal reload); if the certificate is new, set the clock of this machine right.';
-const UNKNOWN_AUTHORITY = 'Name the authority that has signed its certificate: nats.tls.caFile.';
-const OTHER_HOST = 'Use an address that its certificate names, or make a certificate that names this one.';
-
-/** What cures a failure to connect, by what its reason says. */
-const CURES: readonly (readonly [RegExp, string])[] = [
-  [/authorization|authentication/i, LOGIN],
-  [/certificate has expired|certificate is not yet valid/i, EXPIRED],
-  [/self.signed|issuer certificate|verify the first certificate/i, UNKNOWN_AUTHORITY],
-  [/altnames/i, OTHER_HOST],
-  [/timeout/i, HANGS],
-];
-
   return `the user with the NKEY ${nkeys.fromSeed(await readSeed(nats.nkeySeedFile)).getPublicKey()}`;
 }
 

@@ -90,8 +90,6 @@ export async function findRunningServer(dataDir: string): Promise<RunningServer 
   return (await isHealthy(noted.monitorUrl, '/healthz', HEALTH_TIMEOUT_MS)) ? noted : undefined;
 }
 
-async function readRuntimeFile(dataDir: string): Promise<RunningServer | undefined> {
-  try {
 /**
  * Why a server that could neither be joined nor started is to be mended: one that runs on `dataDir` and does not answer
  * explains that its folder is in use. Anything else stays as it is.
@@ -104,6 +102,8 @@ export async function explainInUse(error: unknown, dataDir: string): Promise<unk
   return answers ? error : new ServerHung(dataDir, noted.pid);
 }
 
+async function readRuntimeFile(dataDir: string): Promise<RunningServer | undefined> {
+  try {
     const noted: unknown = JSON.parse(await readFile(runtimeFile(dataDir), 'utf8'));
     return isRunningServer(noted) ? noted : undefined;
   } catch {
