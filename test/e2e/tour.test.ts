@@ -97,6 +97,16 @@ const TOLD: readonly (readonly [number, object, RegExp?])[] = [
   ],
 ];
 
+/** What the README says of `make demo`, in its order. */
+const SHOWN_BY_DEMO = [
+  /A user registers/,
+  /Products are listed/,
+  /ok {3}it is confirmed/,
+  /rejected at the step customer_validation[\s\S]*step inventory[\s\S]*step payment/,
+  /What is wrong is refused/,
+  /What is stored: events/,
+];
+
 describe('the tour', () => {
   it.skipIf(!hasCurl)(
     'of the README shows what it says, word for word, on an empty log',
@@ -178,6 +188,7 @@ describe('the tour', () => {
     for (const { code, stdout, stderr } of [joined, alone]) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(stdout).toContain('Everything came out as expected.');
+      for (const shown of SHOWN_BY_DEMO) expect(stdout).toMatch(shown);
     }
     expect(joined.stdout).toContain(`JetLedger at ${started.url}\n`);
     expect(alone.stdout).toContain('(started for this demo)');
