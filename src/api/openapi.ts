@@ -192,7 +192,7 @@ function refuseUnknownReferences(app: FastifyInstance): void {
   const named = new Map<string, string>();
   app.addHook('onRoute', ({ method, url, schema }) => {
     for (const [, name = ''] of JSON.stringify(schema ?? {}).matchAll(/"\$ref":"([^"#]+)#/g)) {
-      named.set(name, `${[method].flat().join(' ')} ${url}`);
+      if (method !== 'HEAD') named.set(name, `${[method].flat().join(' ')} ${url}`);
     }
   });
   app.addHook('onReady', async () => {
