@@ -255,9 +255,9 @@ export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Deliv
     if ('reason' in session) {
       restart(String(session.reason), denialIn(session.reason, options.requests.user));
     } else {
-      if (first && session.initialPending === 0) yield [];
+      const nothingYet = first && session.initialPending === 0;
       first = false;
-      for await (const batch of drain(session)) {
+      for await (const batch of drain(session, nothingYet)) {
         yield batch;
         failures = 0;
         after = batch.at(-1)?.seq ?? after;
@@ -269,8 +269,10 @@ export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Deliv
   }
 }
 
-async function* drain(session: Session): AsyncGenerator<Delivered[]> {
+/** Whoever leaves at any batch, the empty one too, closes the session. */
+async function* drain(session: Session, nothingYet: boolean): AsyncGenerator<Delivered[]> {
   try {
+    if (nothingYet) yield [];
     for (;;) {
       const batch = await session.next();
       if (!Array.isArray(batch)) return;

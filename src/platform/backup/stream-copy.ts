@@ -77,13 +77,17 @@ export async function snapshotStream(requests: Requests, stream: string): Promis
     subscription.unsubscribe();
   };
   const next = async (): Promise<Msg> => {
-    const deadline = AbortSignal.timeout(SILENCE_MS);
-    while (arrived.length === 0 && failure === undefined && !deadline.aborted) {
+    let silent = false;
+    const deadline = setTimeout(() => {
+      silent = true;
+      wake();
+    }, SILENCE_MS);
+    while (arrived.length === 0 && failure === undefined && !silent) {
       await new Promise<void>((resolve) => {
         wake = resolve;
-        deadline.addEventListener('abort', () => resolve(), { once: true });
       });
     }
+    clearTimeout(deadline);
     const msg = failure === undefined ? arrived.shift() : undefined;
     if (msg !== undefined) return msg;
     throw new BackupError(`The copy of the stream ${stream} broke off (${whyOf(failure)}). Try again.`);
