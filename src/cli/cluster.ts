@@ -7,12 +7,13 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readEnvironment } from '../platform/config/environment.ts';
 import { configDir, loadConfig } from '../platform/config/load.ts';
+import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, isProduction } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
 import { logReading, readNatsServer } from '../platform/nats-monitor.ts';
-import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
+import { type EmbeddedServer, newPassword, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
 import { isHealthy, ServerStartFailed } from '../platform/nats-server/errors.ts';
-import { serverFiles } from '../platform/nats-server/launch.ts';
+import { authorizationOf, serverFiles, withLogin } from '../platform/nats-server/launch.ts';
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import type { ServerBinary } from '../platform/nats-server/version.ts';
 import { ServiceEnded } from '../service/errors.ts';
@@ -48,7 +49,7 @@ export function guideOf(
     'Three nats-servers and three services run; Ctrl-C ends all of them and keeps the data.',
     ...servers.map(
       ({ name, server }) =>
-        `  ${name}    ${server.url}  pid ${server.pid}${name === leading?.name ? '  leads the log' : ''}`,
+        `  ${name}    ${maskUrl(server.url)}  pid ${server.pid}${name === leading?.name ? '  leads the log' : ''}`,
     ),
     ...services.map((service, index) => `  app${index + 1}  ${service.url}  pid ${service.pid}`),
     '',
@@ -134,6 +135,7 @@ const LOOK_TIMEOUT_MS = 1_000;
  */
 export async function startServers(binary: ServerBinary, dataDir: string): Promise<readonly ClusterServer[]> {
   const [client = [], routes = [], monitor = []] = await freePorts(NAMES.length);
+  const password = newPassword();
   const outcomes = await Promise.allSettled(
     NAMES.map((name, index) =>
       startEmbeddedServer({
@@ -143,11 +145,13 @@ export async function startServers(binary: ServerBinary, dataDir: string): Promi
         monitorPort: monitor[index] ?? -1,
         syncAlways: true,
         serverName: name,
+        password,
         extraConfig: {
           cluster: {
             name: 'jetledger',
             listen: `127.0.0.1:${routes[index]}`,
-            routes: routes.map((port) => `nats://127.0.0.1:${port}`),
+            routes: routes.map((port) => withLogin(`nats://127.0.0.1:${port}`, password)),
+            ...authorizationOf(password),
           },
         },
         // One alone has no leader: it is ready when it listens.

@@ -151,7 +151,7 @@ function withFolderLog<T>(
   });
 }
 
-/** A server on loopback of our own asks nobody who they are. */
+/** The address of a server of our own says as whom to log in. */
 const withoutLogin = ({ nats }: Config): Config['nats'] => ({
   ...nats,
   credsFile: '',

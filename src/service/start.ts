@@ -10,6 +10,7 @@ import { openConnections } from '../api/server.ts';
 import { createUseCases } from '../app/create-use-cases.ts';
 import type { UseCaseSettings, UseCases } from '../app/use-cases.ts';
 import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
+import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
 import { startNatsMonitor } from '../platform/nats-monitor.ts';
@@ -262,7 +263,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
 }
 
 function welcome(url: string, config: Config, { embedded }: Nats): string {
-  const server = embedded === undefined ? '' : ` (embedded NATS at ${embedded.url})`;
+  const server = embedded === undefined ? '' : ` (embedded NATS at ${maskUrl(embedded.url)})`;
   const traces = config.tracing.devTraces > 0 ? `, the last traces are at ${url}/dev/traces` : '';
   const documentation = `its documentation is at ${url}/docs${traces}`;
   const roles = `about health and metrics only (roles: ${rolesOf(config.service.roles).join(', ')})`;

@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { access, chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { readAddresses } from '../../src/platform/nats-connection.ts';
 import {
   type EmbeddedServerOptions,
   findRunningServer,
@@ -21,6 +24,7 @@ import {
   ServerTooOld,
 } from '../../src/platform/nats-server/errors.ts';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
+import { openNats } from '../../src/service/open.ts';
 import { startTestServer, testServerBinary } from '../support/nats-server.ts';
 import { testProgram } from '../support/service-build.ts';
 
@@ -65,6 +69,14 @@ async function startChild() {
   return { child, nextLine, serverPid: Number(pid), url: String(url), error };
 }
 
+/** Ends the guard of a server and the guard's watcher, so that nothing ends the server with its service. */
+function orphan(serverPid: number): void {
+  const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, 'utf8');
+  const guard = Number(/^PPid:\t(\d+)/m.exec(statusOf(serverPid))?.[1]);
+  const children = readFileSync(`/proc/${guard}/task/${guard}/children`, 'utf8').trim().split(' ');
+  for (const pid of [guard, ...children.map(Number)]) if (pid !== serverPid) process.kill(pid, 'SIGKILL');
+}
+
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + BOUND_MS;
   while (!(await condition())) {
@@ -73,8 +85,14 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
 }
 
+/** A connection as the user that the address names. */
+function clientOf(url: string): Promise<NatsConnection> {
+  const { servers, logins } = readAddresses(url);
+  return connect({ ...logins[0], servers: [...servers] });
+}
+
 async function store(url: string, text: string): Promise<void> {
-  const connection = await connect({ servers: url });
+  const connection = await clientOf(url);
   const manager = await jetstreamManager(connection);
   await manager.streams.add({ name: 'kept', subjects: ['kept.*'] });
   await jetstream(connection).publish('kept.a', text);
@@ -82,7 +100,7 @@ async function store(url: string, text: string): Promise<void> {
 }
 
 async function stored(url: string): Promise<string | undefined> {
-  const connection = await connect({ servers: url });
+  const connection = await clientOf(url);
   const manager = await jetstreamManager(connection);
   const message = await manager.streams.getMessage('kept', { last_by_subj: 'kept.a' });
   await connection.close();
@@ -168,6 +186,113 @@ describe('the embedded server', { timeout: 30_000 }, () => {
   });
 });
 
+/** What a server answers to a client that sends `lines` without logging in, until it closes the connection. */
+async function answerTo(url: string, lines: readonly string[]): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = dial(Number(port), hostname);
+  let answer = '';
+  socket.on('data', (bytes) => {
+    answer += bytes.toString();
+  });
+  socket.write(lines.map((line) => `${line}\r\n`).join(''));
+  await once(socket, 'close');
+  return answer.split('\r\n').slice(1).join(' ').trim();
+}
+
+async function modeOf(name: string): Promise<string> {
+  return ((await stat(join(dataDir, name))).mode & 0o777).toString(8);
+}
+
+/** The configuration of a service or command on the folder. */
+async function configOfFolder() {
+  return loadConfig({
+    env: {
+      JETLEDGER_ENV: 'test',
+      JETLEDGER_NATS__EMBEDDED__DATA_DIR: dataDir,
+      JETLEDGER_NATS__EMBEDDED__BINARY: (await testServerBinary()).path,
+    },
+    dir: configDir({}),
+  });
+}
+
+describe('who may use the embedded server', { timeout: 30_000 }, () => {
+  it('nobody without its password: neither publish nor read nor any call of the JetStream API', async () => {
+    await using server = await start();
+    await store(server.url, 'mine');
+    const { host } = new URL(server.url);
+    await expect(connect({ servers: host })).rejects.toThrow(/Authorization Violation/);
+    const wrong = connect({ servers: host, user: 'jetledger', pass: 'x', token: 'x' });
+    await expect(wrong).rejects.toThrow(/Authorization Violation/);
+    const attempts = [
+      ['PUB kept.a 5', 'yours'],
+      ['SUB > 1'],
+      ['SUB _INBOX.x 1', 'PUB $JS.API.STREAM.MSG.GET.kept _INBOX.x 25', '{"last_by_subj":"kept.a"}'],
+      ['PUB $JS.API.STREAM.DELETE.kept 0', ''],
+    ];
+    for (const lines of attempts) {
+      for (const first of ['CONNECT {}', 'CONNECT {"user":"jetledger","pass":""}', undefined]) {
+        const sent = first === undefined ? lines : [first, ...lines];
+        expect(await answerTo(server.url, sent)).toMatch(/^-ERR 'Authorization Violation'/);
+      }
+    }
+    expect(await stored(server.url)).toBe('mine');
+  });
+
+  it('it has another password after each start; only its user can read the files that hold it', async () => {
+    const first = await start();
+    await first.stop();
+    await chmod(join(dataDir, 'nats-server.conf'), 0o644);
+    await using second = await start();
+    const password = new URL(second.url).password;
+    expect(password).toMatch(/^[0-9a-f]{64}$/);
+    expect(password).not.toBe(new URL(first.url).password);
+    const names = (await readdir(dataDir)).filter((name) => !['data', 'ports'].includes(name));
+    const holding = await Promise.all(
+      names.map(async (name) =>
+        (await readFile(join(dataDir, name), 'utf8')).includes(password) ? [name, await modeOf(name)] : [],
+      ),
+    );
+    expect(holding.filter(({ length }) => length > 0)).toEqual([
+      ['nats-server.conf', '600'],
+      ['server.json', '600'],
+    ]);
+    expect(await modeOf('.')).toBe('700');
+    expect(await modeOf('data')).toBe('700');
+  });
+
+  it('a command on the same folder joins it, and so does one beside a server whose service is gone', async () => {
+    const config = await configOfFolder();
+    const { child, serverPid } = await startChild();
+    const joins = async (): Promise<boolean> => {
+      const nats = await openNats(config, 'bare');
+      await nats.connection.flush();
+      await nats.close();
+      return nats.embedded === undefined;
+    };
+    expect(await joins()).toBe(true);
+    orphan(serverPid);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(await joins()).toBe(true);
+    process.kill(serverPid, 'SIGTERM');
+    await until(() => !isAlive(serverPid));
+    await using again = await start();
+    expect(again.pid).not.toBe(serverPid);
+    expect(await joins()).toBe(true);
+  });
+
+  it('a server that an older build has started without a login is joined as before', async () => {
+    await using old = await start({ password: '' });
+    const { url, monitorUrl, pid } = old;
+    expect(url).not.toContain('@');
+    await writeFile(join(dataDir, 'server.json'), JSON.stringify({ url, monitorUrl, pid }));
+    const nats = await openNats(await configOfFolder(), 'bare');
+    expect(nats.connection.info?.auth_required).toBeUndefined();
+    expect(nats.embedded).toBeUndefined();
+    await nats.close();
+  });
+});
+
 describe('a data folder', { timeout: 30_000 }, () => {
   it('in use by this process is refused', async () => {
     await using _running = await start();
@@ -237,7 +362,7 @@ describe('a server that cannot start', { timeout: 30_000 }, () => {
     expect(error).toBeInstanceOf(PortTaken);
     expect(error.message).toMatch(new RegExp(`^port ${port} .*nats\\.embedded\\.port.*$`));
     await using server = await start({ port });
-    expect(server.url).toBe(`nats://127.0.0.1:${port}`);
+    expect(new URL(server.url).port).toBe(String(port));
   });
 
   it('because it is too old is refused before it touches the data', async () => {

@@ -29,7 +29,14 @@ const SETTLE_MS = 50;
 export async function startScaleServer(dataDir: string): Promise<ScaleServer> {
   const binary = await testServerBinary();
   const start = (syncAlways: boolean): Promise<EmbeddedServer> =>
-    startEmbeddedServer({ binary, dataDir, port: -1, syncAlways, readyTimeoutMs: READY_TIMEOUT_MS });
+    startEmbeddedServer({
+      binary,
+      dataDir,
+      port: -1,
+      syncAlways,
+      password: '',
+      readyTimeoutMs: READY_TIMEOUT_MS,
+    });
   let server = await start(false);
   return {
     url: () => server.url,

@@ -42,6 +42,7 @@ export async function startNode(options: ClusterNodeOptions): Promise<ClusterNod
       port,
       monitorPort,
       syncAlways,
+      password: '',
       serverName: name,
       extraConfig: config,
       // A node alone has no quorum: it is ready when it listens.

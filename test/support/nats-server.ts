@@ -14,7 +14,7 @@ export interface TestServerOptions {
   readonly serverName?: string;
 }
 
-/** A real nats-server of a test's own, on loopback, with data of its own. */
+/** A real nats-server of a test's own, on loopback, with data of its own and without a login. */
 export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly monitorUrl: string;
@@ -45,7 +45,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const binary = await testServerBinary();
   const dataDir = await mkdtemp(join(tmpdir(), 'jetledger-test-'));
   const start = (port: number, monitorPort: number): Promise<EmbeddedServer> =>
-    startEmbeddedServer({ syncAlways: false, ...options, binary, dataDir, port, monitorPort });
+    startEmbeddedServer({ syncAlways: false, password: '', ...options, binary, dataDir, port, monitorPort });
   let server = await start(-1, -1);
   const { url, monitorUrl } = server;
   const stop = async (): Promise<void> => {

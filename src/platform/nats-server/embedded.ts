@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -64,6 +65,7 @@ async function otherMarks(
 
 /** Where a running embedded server is reached. */
 export interface RunningServer {
+  /** With user and password, where it asks for them: a secret. */
   readonly url: string;
   readonly monitorUrl: string;
   readonly pid: number;
@@ -133,6 +135,8 @@ export interface EmbeddedServerOptions {
   /** True: acknowledged means on disk. */
   readonly syncAlways: boolean;
   readonly serverName?: string;
+  /** Of the one user who may log in: made for this start unless given, and in `url`. Empty = everybody may do everything. */
+  readonly password?: string;
   /** Laid over the generated configuration (a cluster section, limits). */
   readonly extraConfig?: ServerConfig;
   /** What must answer 200 before the server counts as ready; `/healthz` unless given. */
@@ -143,6 +147,7 @@ export interface EmbeddedServerOptions {
 
 /** A running nats-server that ends with this process at the latest. */
 export interface EmbeddedServer {
+  /** With user and password, where it asks for them: a secret. */
   readonly url: string;
   readonly monitorUrl: string;
   /** Process id of nats-server itself. */
@@ -154,6 +159,9 @@ export interface EmbeddedServer {
   /** Sends a signal to nats-server itself. False when it is gone. */
   kill(signal: NodeJS.Signals): boolean;
 }
+
+/** A password that nobody guesses. */
+export const newPassword = (): string => randomBytes(32).toString('hex');
 
 const READY_TIMEOUT_MS = 10_000;
 const FORMER_SERVER_TIMEOUT_MS = (GENTLE_STOP_SECONDS + 5) * 1_000;
@@ -182,6 +190,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
       monitorPort: options.monitorPort ?? -1,
       syncAlways: options.syncAlways,
       serverName: options.serverName,
+      password: options.password ?? newPassword(),
       extraConfig: options.extraConfig ?? {},
       healthPath: options.healthPath ?? '/healthz',
       readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,

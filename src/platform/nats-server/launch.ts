@@ -48,6 +48,21 @@ export interface LoopbackOptions {
   /** True: every write is synced to disk before it is acknowledged. False: every two minutes. */
   readonly syncAlways: boolean;
   readonly serverName?: string;
+  /** Of `SERVER_USER`; empty = no login. */
+  readonly password: string;
+}
+
+/** The one user of the embedded server. */
+export const SERVER_USER = 'jetledger';
+
+/** A section `authorization` that lets in one user only; none for an empty password. */
+export function authorizationOf(password: string): ServerConfig {
+  return password === '' ? {} : { authorization: { user: SERVER_USER, password } };
+}
+
+/** A server's address with the login of its user; the address as it is for an empty password. */
+export function withLogin(url: string, password: string): string {
+  return password === '' ? url : url.replace('://', `://${SERVER_USER}:${password}@`);
 }
 
 /**
@@ -59,6 +74,7 @@ export function loopbackConfig(options: LoopbackOptions): ServerConfig {
     ...(options.serverName === undefined ? {} : { server_name: options.serverName }),
     listen: `127.0.0.1:${options.port}`,
     http: `127.0.0.1:${options.monitorPort}`,
+    ...authorizationOf(options.password),
     ports_file_dir: options.portsDir,
     jetstream: {
       store_dir: options.storeDir,
@@ -79,6 +95,8 @@ export function mergeConfig(base: ServerConfig, extra: ServerConfig): ServerConf
 
 /** Writes the configuration to `path`. The server's own format takes JSON, so nothing needs quoting rules of ours. */
 export async function writeConfigFile(path: string, config: ServerConfig): Promise<void> {
+  // The mode counts for a new file only.
+  await rm(path, { force: true });
   await writeFile(path, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
 }
 
@@ -140,6 +158,7 @@ export interface LaunchOptions {
   readonly monitorPort: number;
   readonly syncAlways: boolean;
   readonly serverName?: string | undefined;
+  readonly password: string;
   readonly extraConfig: ServerConfig;
   readonly healthPath: string;
   readonly readyTimeoutMs: number;
@@ -170,7 +189,8 @@ export async function launch(files: ServerFiles, options: LaunchOptions): Promis
       guarded.exited.then((exit) => ({ exit })),
     ]);
     if (outcome !== undefined && 'url' in outcome) {
-      return { ...outcome, guarded, pid: Number(await readFile(files.pid, 'utf8')) };
+      const url = withLogin(outcome.url, options.password);
+      return { ...outcome, url, guarded, pid: Number(await readFile(files.pid, 'utf8')) };
     }
     guarded.release();
     await guarded.exited;
@@ -182,13 +202,14 @@ export async function launch(files: ServerFiles, options: LaunchOptions): Promis
 }
 
 async function prepareFolder(files: ServerFiles, options: LaunchOptions): Promise<void> {
-  const { port, monitorPort, syncAlways, serverName } = options;
+  const { port, monitorPort, syncAlways, serverName, password } = options;
   await rm(files.ports, { recursive: true, force: true });
   await mkdir(files.ports, { recursive: true });
   const config = loopbackConfig({
     port,
     monitorPort,
     syncAlways,
+    password,
     storeDir: files.store,
     portsDir: files.ports,
     ...(serverName === undefined ? {} : { serverName }),

@@ -82,7 +82,8 @@ export async function addToCache(
   await removeAbandoned(cacheDir);
   const scratch = join(cacheDir, `${TEMPORARY}${randomBytes(6).toString('hex')}`);
   const complete = join(scratch, 'complete');
-  await mkdir(complete, { recursive: true });
+  // Often the first to make the data folder, which is nobody else's.
+  await mkdir(complete, { recursive: true, mode: 0o700 });
   try {
     const program = await fetch(scratch);
     const version = await readVersion(program);
