@@ -8,8 +8,9 @@ import {
   nkeys,
 } from '@nats-io/transport-node';
 import { reasonOf } from '../eventstore/index.ts';
+import { variableFor } from './config/keys.ts';
 import { maskUrl } from './config/mask.ts';
-import type { Config } from './config/schema.ts';
+import { type Config, isProduction } from './config/schema.ts';
 import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
 
 /** How to log in, where addresses say it. */
@@ -41,6 +42,19 @@ export function readAddresses(url: string): NatsAddresses {
 export function agreeOnLogin(url: string): boolean {
   const logins = readAddresses(url).logins.map((login) => JSON.stringify(login));
   return new Set(logins).size <= 1;
+}
+
+/** Whether a client with these settings talks over TLS or not at all: an address or a file of `nats.tls` says so. */
+export function demandsTls({ url, tls }: Pick<Config['nats'], 'url' | 'tls'>): boolean {
+  const schemes = readAddresses(url).servers.map((server) => server.split('://', 1)[0]?.toLowerCase());
+  return schemes.includes('tls') || Object.values(tls).some((path) => path !== '');
+}
+
+/** Whether a client with these settings says who it is. */
+export function hasLogin(nats: Config['nats']): boolean {
+  const { url, credsFile, nkeySeedFile, token, user, tls } = nats;
+  const named = [credsFile, nkeySeedFile, token, user, tls.certFile].some((value) => value !== '');
+  return named || readAddresses(url).logins.length > 0;
 }
 
 function loginOf(credentials: string): AddressLogin {
@@ -117,11 +131,12 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
   const delays = reconnectDelays(Math.random);
   const { servers, logins } = readAddresses(url);
   const [named] = logins;
-  const login = named === undefined ? await loginOptions(nats) : { ...named, ...tlsOptions(nats) };
+  const login = named === undefined ? await loginOptions(nats) : named;
   let connection: NatsConnection;
   try {
     connection = await connect({
       ...login,
+      ...tlsOptions(url, nats),
       inboxPrefix: nats.inboxPrefix,
       servers: [...servers],
       name,
@@ -146,6 +161,19 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
     );
   }
   return connection;
+}
+
+/**
+ * Production uses no server that anybody may write to, unless `nats.allowInsecure` says that it is meant.
+ * @throws NatsUnusable
+ */
+export function refuseOpenServer({ info }: NatsConnection, url: string, config: Config): void {
+  const asks = info?.auth_required === true || info?.tls_verify === true;
+  if (asks || config.nats.allowInsecure || !isProduction(config)) return;
+  throw new NatsUnusable(
+    `NATS at ${maskUrl(url)} lets everybody in, whatever they log in with. Give it users (configs/nats/users.conf), or, ` +
+      `if this is meant, set ${variableFor('nats.allowInsecure')} to true.`,
+  );
 }
 
 async function resetOnReconnect(connection: NatsConnection, reset: () => void): Promise<void> {
@@ -178,9 +206,10 @@ function adviceFor(reason: string): string {
   return CURES.find(([pattern]) => pattern.test(reason))?.[1] ?? START;
 }
 
-function tlsOptions({ tls }: Config['nats']): NodeConnectionOptions {
+// With `tls`, even empty, the client library refuses a server without; the scheme of an address means nothing to it.
+function tlsOptions(url: string, { tls }: Config['nats']): NodeConnectionOptions {
   const files = Object.entries(tls).filter(([, path]) => path !== '');
-  return files.length === 0 ? {} : { tls: Object.fromEntries(files) };
+  return demandsTls({ url, tls }) ? { tls: Object.fromEntries(files) } : {};
 }
 
 async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions> {
@@ -192,7 +221,6 @@ async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions
     ...(nkeySeedFile === '' ? {} : { authenticator: nkeyAuthenticator(await readSeed(nkeySeedFile)) }),
     ...(token === '' ? {} : { token }),
     ...(user === '' ? {} : { user, pass: password }),
-    ...tlsOptions(nats),
   };
 }
 

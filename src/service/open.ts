@@ -12,7 +12,7 @@ import {
 import type { Config } from '../platform/config/schema.ts';
 import { groupCommitMode, guardDurability, readSyncEvidence } from '../platform/durability.ts';
 import { loadEmailKey } from '../platform/email-key-file.ts';
-import { connectNats, drainAndClose, userOf } from '../platform/nats-connection.ts';
+import { connectNats, drainAndClose, refuseOpenServer, userOf } from '../platform/nats-connection.ts';
 import {
   type EmbeddedServer,
   explainInUse,
@@ -112,7 +112,7 @@ export async function openNats(
   try {
     const url = nats.url || (embedded ?? running)?.url || '';
     const emailKey = createEmailKey(await loadEmailKey(config));
-    const connection = await connectNats(url, nats, config.service.name);
+    const connection = await connectTrusted(url, config);
     const requests = await openRequests(connection, url, nats);
     if (logger !== undefined) tellDenials(requests, logger);
     if (embedded !== undefined && mode !== 'bare') {
@@ -140,6 +140,17 @@ export async function openNats(
     };
   } catch (error) {
     await embedded?.stop();
+    throw error;
+  }
+}
+
+async function connectTrusted(url: string, config: Config): Promise<NatsConnection> {
+  const connection = await connectNats(url, config.nats, config.service.name);
+  try {
+    refuseOpenServer(connection, url, config);
+    return connection;
+  } catch (error) {
+    await connection.close();
     throw error;
   }
 }

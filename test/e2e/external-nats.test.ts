@@ -18,6 +18,7 @@ const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
 const OTHER_KEY = { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) };
 const PRODUCTION = {
   JETLEDGER_ENV: 'production',
+  JETLEDGER_NATS__ALLOW_INSECURE: 'true',
   JETLEDGER_HTTP__HOST: '127.0.0.1',
   JETLEDGER_PAYMENT__URL: 'http://127.0.0.1:9',
   JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
@@ -93,6 +94,15 @@ describe('in production', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/nats\.url: .*NATS_URL/);
     expect(stderr).toMatch(/users\.emailKey: .*JETLEDGER_USERS__EMAIL_KEY/);
+  });
+
+  it('a server without TLS and login is refused, unless a setting says that it is meant', async () => {
+    const strict = { ...variables, ...PRODUCTION, JETLEDGER_NATS__ALLOW_INSECURE: 'false' };
+    const { code, stderr } = await runCommand(['serve'], strict);
+    expect(code).toBe(1);
+    for (const key of ['nats.url', 'nats.nkeySeedFile']) {
+      expect(stderr).toMatch(new RegExp(`${key}: .*set JETLEDGER_NATS__ALLOW_INSECURE to true`));
+    }
   });
 
   it('a server that acknowledges before data is on disk, or does not show, is refused', async () => {

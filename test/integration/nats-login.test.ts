@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
+import { openNats } from '../../src/service/open.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { makeSecrets, type NatsSecrets } from '../support/secured-nats.ts';
 import type { Variables } from '../support/service-process.ts';
@@ -106,6 +107,72 @@ describe('the service logs in to NATS', () => {
     expect(await login(url, { ...trust, ...own })).toBe('in');
     expect(await login(url, trust)).toMatch(/cannot be used/);
     expect(await login(url, own)).toMatch(/cannot be used \(.*(certificate|self.signed)/i);
+  });
+});
+
+describe('in production', () => {
+  const at = (name: string): string => join(secrets.folder, name);
+  const tls = () => ({ cert_file: at('server.pem'), key_file: at('server.key'), ca_file: at('ca.pem') });
+
+  /** What comes of a command's connection in production, over TLS unless a variable says otherwise. */
+  async function opened(url: string, variables: Variables): Promise<string> {
+    const env = {
+      JETLEDGER_ENV: 'production',
+      JETLEDGER_SERVICE__ROLES: 'projections',
+      JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+      JETLEDGER_NATS__TLS__CA_FILE: at('ca.pem'),
+      NATS_URL: url,
+      ...variables,
+    };
+    try {
+      const nats = await openNats(loadConfig({ env, dir: configDir({}) }), 'bare');
+      await nats.close();
+      return 'in';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
+  it('a server that lets everybody in is refused, whatever the service logs in with, unless a setting says that it is meant', async () => {
+    const { url } = await serverWith({ tls: tls() });
+    const token = { JETLEDGER_NATS__TOKEN: 'nobody-asks' };
+    const refused = await opened(url, token);
+    expect(refused).toMatch(/lets everybody in.*users\.conf.*set JETLEDGER_NATS__ALLOW_INSECURE to true/);
+    expect(await opened(url, { ...token, JETLEDGER_NATS__ALLOW_INSECURE: 'true' })).toBe('in');
+  });
+
+  it('a server that asks who is there is used, in whichever way it asks', async () => {
+    const user = nkeys.createUser();
+    const [seed, credsFile] = [join(folder, 'user.nk'), join(folder, 'production.creds')];
+    await writeFile(seed, user.getSeed());
+    const { config, credentials } = operatorMode();
+    await writeFile(credsFile, credentials);
+    const own = {
+      JETLEDGER_NATS__TLS__CERT_FILE: at('server.pem'),
+      JETLEDGER_NATS__TLS__KEY_FILE: at('server.key'),
+    };
+    const ways: readonly (readonly [ServerConfig, Variables])[] = [
+      [{ authorization: { token: 'sesame' } }, { JETLEDGER_NATS__TOKEN: 'sesame' }],
+      [
+        { authorization: { users: [{ nkey: user.getPublicKey() }] } },
+        { JETLEDGER_NATS__NKEY_SEED_FILE: seed },
+      ],
+      [config, { JETLEDGER_NATS__CREDS_FILE: credsFile }],
+      [{ tls: { verify: true } }, own],
+    ];
+    for (const [extra, variables] of ways) {
+      const { url } = await serverWith({ ...extra, tls: { ...tls(), ...(extra.tls as ServerConfig) } });
+      expect(await opened(url, variables)).toBe('in');
+    }
+  });
+
+  it('an address that begins with tls:// is never used without TLS', async () => {
+    const { url } = await serverWith({ authorization: { token: 'sesame' } });
+    const token = { JETLEDGER_NATS__TOKEN: 'sesame', JETLEDGER_NATS__TLS__CA_FILE: '' };
+    const plain = await opened(url.replace('nats:', 'tls:'), token);
+    expect(plain).toMatch(/cannot be used \(server does not support 'tls'\)\. Give it a certificate/);
+    expect(await opened(url, token)).toMatch(/nats\.url.*tls:\/\//s);
+    expect(await opened(url, { ...token, JETLEDGER_NATS__ALLOW_INSECURE: 'true' })).toBe('in');
   });
 });
 

@@ -1,4 +1,4 @@
-import { agreeOnLogin } from '../nats-connection.ts';
+import { agreeOnLogin, demandsTls, hasLogin } from '../nats-connection.ts';
 import { type ConfigProblem, ruleBroken } from './errors.ts';
 import { getAt, variableFor } from './keys.ts';
 import { type Config, hasRole, isProduction } from './schema.ts';
@@ -12,6 +12,11 @@ interface Rule {
 
 /** Only a process that answers requests looks at tokens. */
 const verifiesTokens = (config: Config): boolean => config.auth.enabled && hasRole(config, 'api');
+
+/** Whether NATS has to be one that only its users reach; an address on this machine is not safe by itself. */
+const isProtected = (config: Config): boolean =>
+  isProduction(config) && config.nats.url !== '' && !config.nats.allowInsecure;
+const MEANT = `if it is meant to be without, set ${variableFor('nats.allowInsecure')} to true`;
 
 const RULES: readonly Rule[] = [
   {
@@ -85,6 +90,16 @@ const RULES: readonly Rule[] = [
     key: 'nats.url',
     message: 'each address must name the same user: a process has one, whichever server it is connected to',
     broken: ({ nats }) => !agreeOnLogin(nats.url),
+  },
+  {
+    key: 'nats.url',
+    message: `production reaches NATS over TLS: name tls:// addresses, or the authority in ${variableFor('nats.tls.caFile')}; ${MEANT}`,
+    broken: (config) => isProtected(config) && !demandsTls(config.nats),
+  },
+  {
+    key: 'nats.nkeySeedFile',
+    message: `production logs in to NATS, where whoever need not could delete the log: set ${variableFor('nats.nkeySeedFile')}, or another login of nats.*; ${MEANT}`,
+    broken: (config) => isProtected(config) && !hasLogin(config.nats),
   },
   {
     key: 'nats.tls.keyFile',

@@ -121,6 +121,7 @@ export const configSchema = section({
     user: text('', 'text, or empty'),
     password: anySecret(),
     tls: section({ caFile: file(), certFile: file(), keyFile: file() }),
+    allowInsecure: flag(),
     embedded: section({
       dataDir: text('\\S', 'the path of a folder'),
       port: whole(-1, 65_535),

@@ -12,7 +12,8 @@ type Env = Record<string, string | undefined>;
 const EMAIL_KEY = '0123456789abcdef'.repeat(4);
 const PRODUCTION: Env = {
   JETLEDGER_ENV: 'production',
-  NATS_URL: 'nats://nats.internal:4222',
+  NATS_URL: 'tls://nats.internal:4222',
+  JETLEDGER_NATS__NKEY_SEED_FILE: '/run/secrets/user',
   JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
   JETLEDGER_PAYMENT__URL: 'https://payments.internal/v1',
   JETLEDGER_PAYMENT__API_KEY: 'key-of-a-test',
@@ -81,6 +82,27 @@ describe('the checked-in configuration', () => {
       expect(problems).toEqual([expect.stringMatching(/^auth\.algorithms: .*allowed: of RS256/)]);
     }
     expect(load({ JETLEDGER_AUTH__ALGORITHMS: 'ES256, EdDSA' }).auth.algorithms).toBe('ES256, EdDSA');
+  });
+
+  it('reaches NATS in production over TLS and with a login, unless a setting says that neither is meant', () => {
+    const keysOf = (env: Env) =>
+      problemsOf({ ...PRODUCTION, ...env }).map((problem) => problem.split(':', 1)[0]);
+    const plain = { NATS_URL: 'nats://127.0.0.1:4222', JETLEDGER_NATS__NKEY_SEED_FILE: '' };
+    expect(keysOf(plain)).toEqual(['nats.url', 'nats.nkeySeedFile']);
+    for (const problem of problemsOf({ ...PRODUCTION, ...plain })) {
+      expect(problem).toContain('if it is meant to be without, set JETLEDGER_NATS__ALLOW_INSECURE to true');
+    }
+    expect(keysOf({ ...plain, JETLEDGER_ENV: 'staging' })).toEqual(
+      expect.arrayContaining(['nats.url', 'nats.nkeySeedFile']),
+    );
+    expect(keysOf({ ...plain, JETLEDGER_NATS__ALLOW_INSECURE: 'true' })).toEqual([]);
+    expect(keysOf({ ...plain, JETLEDGER_NATS__TLS__CA_FILE: '/ca.pem' })).toEqual(['nats.nkeySeedFile']);
+    expect(keysOf({ ...plain, NATS_URL: 'nats://ada:pass@nats:4222' })).toEqual(['nats.url']);
+    const certificate = {
+      JETLEDGER_NATS__TLS__CERT_FILE: '/me.pem',
+      JETLEDGER_NATS__TLS__KEY_FILE: '/me.key',
+    };
+    expect(keysOf({ ...plain, ...certificate })).toEqual([]);
   });
 
   it('takes no simulated payments in production', () => {
@@ -278,12 +300,13 @@ describe('maskSecrets', () => {
   it('hides every secret that is set and credentials in server addresses, and nothing else', () => {
     const config = load({
       ...PRODUCTION,
-      NATS_URL: 'nats://me:hunter2@a:4222,nats://me:hunter2@b:4222',
+      NATS_URL: 'tls://me:hunter2@a:4222,tls://me:hunter2@b:4222',
+      JETLEDGER_NATS__NKEY_SEED_FILE: '',
       JETLEDGER_NATS__TOKEN: 'hunter2',
     });
     const masked = maskSecrets(config);
     expect(JSON.stringify(masked)).not.toMatch(/hunter2|0123456789abcdef/);
-    expect(masked.nats).toMatchObject({ url: 'nats://***@b:4222', token: '***', password: '' });
+    expect(masked.nats).toMatchObject({ url: 'tls://***@b:4222', token: '***', password: '' });
     expect(masked.users.emailKey).toBe('***');
     expect(masked.http).toEqual(config.http);
     expect(config.users.emailKey).toBe(EMAIL_KEY);

@@ -32,7 +32,8 @@ describe('roles', () => {
   it('that need no secret of another role start without it in production', () => {
     const env = {
       JETLEDGER_ENV: 'production',
-      NATS_URL: 'nats://nats:4222',
+      NATS_URL: 'tls://nats:4222',
+      JETLEDGER_NATS__NKEY_SEED_FILE: '/run/secrets/user',
       JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
     };
     expect(() => load({ ...env, JETLEDGER_SERVICE__ROLES: 'projections' })).not.toThrow();
