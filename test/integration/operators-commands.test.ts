@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/cli/doctor/checks.ts';
-import { viewFinding } from '../../src/cli/doctor/progress.ts';
+import { consumerFinding, viewFinding } from '../../src/cli/doctor/progress.ts';
 import { doctorCommand } from '../../src/cli/doctor.ts';
 import { inspectCommand } from '../../src/cli/inspect.ts';
 import { statusCommand } from '../../src/cli/status.ts';
@@ -96,7 +96,10 @@ describe('topology, doctor, status, inspect', () => {
       expect(named(findings, check)).toMatchObject({ level: 'ok' });
     // The test server does not sync, and the test environment does not ask for it.
     expect(named(findings, 'durability')).toMatchObject({ level: 'warn' });
-    expect(named(findings, 'view orders')).toMatchObject({ level: 'warn', detail: 'it was never run' });
+    expect(named(findings, 'views')).toMatchObject({
+      level: 'warn',
+      detail: expect.stringContaining('view orders: it was never run'),
+    });
     await using handle = await openTestLog(server.url);
     expect(await handle.log.head()).toBe(0);
     const other = { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) };
@@ -196,5 +199,20 @@ describe('what doctor says of a view', () => {
     ['fail', { ...sound, state: 'never-run' as const, lag: 3 }],
   ])('%s: %j', (level, standing) => {
     expect(viewFinding(standing, 20_000).level).toBe(level);
+  });
+});
+
+describe('what doctor says of a consumer', () => {
+  const groups = { of: 4, held: 4 };
+  const sound = { consumer: 'order-process', lag: 0, lagSeconds: 0, parked: 0, paused: false, groups };
+  it.each([
+    ['ok', sound],
+    ['ok', { ...sound, groups: { of: 4, held: 0 } }],
+    ['fail', { ...sound, lag: 1, groups: { of: 4, held: 0 } }],
+    ['fail', { ...sound, parked: 1 }],
+    ['fail', { ...sound, paused: true }],
+    ['warn', { ...sound, lag: 9, lagSeconds: 61 }],
+  ])('%s: %j', (level, report) => {
+    expect(consumerFinding(report).level).toBe(level);
   });
 });

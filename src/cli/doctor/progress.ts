@@ -20,19 +20,19 @@ export async function viewFindings(config: Config, nats: Nats, log: Log): Promis
   );
 }
 
-/** Failures with one cure are one finding: nobody has to read six times that no service runs. */
+/** What has one cure is one finding: nobody has to read six times that no service runs. */
 function byCure(check: string, findings: readonly Finding[]): readonly Finding[] {
-  const failed = new Map<string, Finding[]>();
+  const groups = new Map<string, Finding[]>();
   for (const finding of findings) {
-    if (finding.level !== 'fail' || finding.advice === undefined) continue;
-    failed.set(finding.advice, [...(failed.get(finding.advice) ?? []), finding]);
+    const cure = finding.advice === undefined ? '' : finding.level + finding.advice;
+    groups.set(cure, [...(groups.get(cure) ?? []), finding]);
   }
-  const merged = [...failed].map(([advice, group]) => {
+  return [...groups.values()].flatMap((group) => {
     const [first] = group;
-    if (first !== undefined && group.length === 1) return first;
-    return fail(check, group.map((one) => `${one.check}: ${one.detail}`).join('; '), advice);
+    if (first?.advice === undefined || group.length === 1) return group;
+    const detail = group.map((one) => `${one.check}: ${one.detail}`).join('; ');
+    return [{ check, level: first.level, detail, advice: first.advice }];
   });
-  return [...merged, ...findings.filter(({ level }) => level !== 'fail')];
 }
 
 /** @param now milliseconds since the Unix epoch */
@@ -70,7 +70,14 @@ export async function consumerFindings(config: Config, nats: Nats, log: Log): Pr
   return byCure('consumers', reports.map(consumerFinding));
 }
 
-function consumerFinding({ consumer, lag, lagSeconds, parked, paused, groups }: ConsumerReport): Finding {
+export function consumerFinding({
+  consumer,
+  lag,
+  lagSeconds,
+  parked,
+  paused,
+  groups,
+}: ConsumerReport): Finding {
   const check = `consumer ${consumer}`;
   const detail = `${lag} behind, ${parked} parked, ${groups.held} of ${groups.of} groups held`;
   if (paused) return fail(check, `${detail}, paused`, `Run: jetledger consumers resume ${consumer}`);
