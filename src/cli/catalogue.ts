@@ -80,6 +80,11 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     summary: 'Print the effective configuration, secrets masked.',
     load: async () => (await import('./config.ts')).configCommand,
   },
+  {
+    name: 'completion',
+    summary: 'Print a script that completes commands, options and names in a shell.',
+    load: async () => (await import('./shell/completion.ts')).createCompletion(() => CATALOGUE),
+  },
 ];
 
 /** What `jetledger help` shows. */

@@ -95,7 +95,7 @@ function wholeFrom(option: string, text: string, least: number): number {
 
 export const rebuildCommand: Command = {
   name: 'rebuild',
-  usage: '<view> | --all [options]',
+  usage: '<view>... | --all [options]',
   summary: 'Replay the log into a fresh bucket of a view and switch to it.',
   help: `Views: ${VIEW_NAMES}.
 The live view answers until the new one has caught up; a running service switches by itself. Ctrl-C cancels: the

@@ -13,9 +13,9 @@ the configured data folder, or starts it for as long as it needs it.
 | 1 | failed, refused, interrupted, or not in order: one line on standard error says why |
 | 2 | wrong usage: an unknown command or option, a missing argument |
 
-Every command that prints something takes \`--json\`: one JSON value on standard output (\`rebuild\`: one line for each
-view), nothing else. Times are milliseconds since 1970 or ISO 8601, sizes bytes. Waiting is bounded everywhere; Ctrl-C
-ends a command cleanly, a second one at once.
+Every command that prints something, scripts aside, takes \`--json\`: one JSON value on standard output (\`rebuild\`: one
+line for each view), nothing else. Times are milliseconds since 1970 or ISO 8601, sizes bytes. Waiting is bounded
+everywhere; Ctrl-C ends a command cleanly, a second one at once.
 `;
 
 /** The page of the command line, from the commands themselves. */

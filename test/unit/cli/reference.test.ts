@@ -32,7 +32,7 @@ describe('the command line', () => {
     },
   );
 
-  test.each(CATALOGUE.filter(({ name }) => !['serve', 'cluster', 'demo'].includes(name)))(
+  test.each(CATALOGUE.filter(({ name }) => !['serve', 'cluster', 'demo', 'completion'].includes(name)))(
     '$name prints JSON on demand, and refuses options that it does not know',
     async (entry) => {
       const { usage, run } = await entry.load();
