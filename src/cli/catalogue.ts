@@ -6,6 +6,8 @@ export interface CatalogueEntry {
   /** The command's own summary, word for word. */
   readonly summary: string;
   readonly load: () => Promise<Command>;
+  /** It goes on when nobody reads what it prints any more. */
+  readonly works?: true;
 }
 
 /** Every command, in the order of the overview. */
@@ -14,21 +16,25 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     name: 'serve',
     summary: 'Run the service until Ctrl-C or SIGTERM.',
     load: async () => (await import('./serve.ts')).serveCommand,
+    works: true,
   },
   {
     name: 'cluster',
     summary: 'Run three nats-servers and three services on this machine, for trying fail-over by hand.',
     load: async () => (await import('./cluster.ts')).clusterCommand,
+    works: true,
   },
   {
     name: 'demo',
     summary: 'Register users, list products, place orders that succeed and fail, show what was stored.',
     load: async () => (await import('./demo.ts')).demoCommand,
+    works: true,
   },
   {
     name: 'topology',
     summary: 'Show or create what JetLedger needs on the NATS server.',
     load: async () => (await import('./topology.ts')).topologyCommand,
+    works: true,
   },
   {
     name: 'doctor',
@@ -49,26 +55,31 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     name: 'rebuild',
     summary: 'Replay the log into a fresh bucket of a view and switch to it.',
     load: async () => (await import('./rebuild.ts')).rebuildCommand,
+    works: true,
   },
   {
     name: 'consumers',
     summary: 'See how the consumers of events stand; pause and resume them.',
     load: async () => (await import('./consumers.ts')).consumersCommand,
+    works: true,
   },
   {
     name: 'parked',
     summary: 'Look at events that a consumer could not handle, try them again, or give them up.',
     load: async () => (await import('./parked.ts')).parkedCommand,
+    works: true,
   },
   {
     name: 'backup',
     summary: 'Copy the log, and what cannot be folded from it, into a new folder.',
     load: async () => (await import('./backup.ts')).backupCommand,
+    works: true,
   },
   {
     name: 'restore',
     summary: 'Bring a backup back on a server that has no log.',
     load: async () => (await import('./restore.ts')).restoreCommand,
+    works: true,
   },
   {
     name: 'verify',
@@ -98,7 +109,7 @@ ${CATALOGUE.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('
 
 Configuration: default.yaml and the file that JETLEDGER_ENV names, in configs or JETLEDGER_CONFIG_DIR; any key by
 variable, such as JETLEDGER_HTTP__PORT=8080.
-Exit codes: 0 done, 1 failed or not in order, 2 wrong usage.`;
+Exit codes: 0 done, also when the reader of a pipe has enough; 1 failed or not in order; 2 wrong usage.`;
 
 /** What `jetledger help <name>` shows. */
 export function helpOf({ name, usage, summary, help }: Command): string {

@@ -10,6 +10,8 @@ export interface CommandContext {
    */
   readonly config: (variables?: Readonly<Record<string, string>>) => Config;
   readonly logger: () => Logger;
+  /** Asks whoever sits at the terminal; absent where nobody does. */
+  readonly ask?: (question: string) => Promise<string>;
   /** A line for people, on standard output. */
   readonly print: (line: string) => void;
 }

@@ -3,33 +3,34 @@ import type { ConsumerReport } from '../api/deps.ts';
 import { buildAdmin } from '../service/consumers-admin.ts';
 import { openLog, openNats } from '../service/open.ts';
 import { type Command, UsageError } from './command.ts';
-import { paint } from './terminal.ts';
+import { ACTOR_HELP, ACTOR_OPTION, actorOf, paint } from './terminal.ts';
 
 const ACTIONS = ['status', 'pause', 'resume'] as const;
 
 export const consumersCommand: Command = {
   name: 'consumers',
-  usage: 'status | pause <name> | resume <name> [--json]',
+  usage: 'status | pause <name> | resume <name> [--actor NAME] [--json]',
   summary: 'See how the consumers of events stand; pause and resume them.',
   help: `status    lag, oldest event, parked events, pauses and groups of each consumer, over all instances
 pause     nothing new is begun, on every instance and over restarts; what runs is finished
 resume    goes on where it was
 
 --json prints JSON.
+${ACTOR_HELP}
 
 Examples:
   jetledger consumers status
   jetledger consumers pause order-process
   jetledger consumers resume order-process`,
   run: async (args, { config, print }) => {
-    const { action, name, json } = consumersArguments(args);
+    const { action, name, json, actor } = consumersArguments(args);
     const nats = await openNats(config(), 'join');
     try {
       // What is said of an unsafe log belongs to `serve`; here it would spoil the JSON.
       const log = await openLog(config(), nats, () => undefined);
       const { consumers: admin } = buildAdmin(config(), nats, log);
       if (name !== undefined && action !== 'status') {
-        const known = await admin[action](name, 'jetledger consumers');
+        const known = await admin[action](name, actor);
         const told = known ? `${name}: ${action}d` : `There is no consumer ${name}.`;
         print(json ? JSON.stringify({ consumer: name, known, paused: action === 'pause' }) : told);
         return known ? 0 : 1;
@@ -49,8 +50,10 @@ export function consumersArguments(args: readonly string[]): {
   readonly action: (typeof ACTIONS)[number];
   readonly name: string | undefined;
   readonly json: boolean;
+  /** Who asks. */
+  readonly actor: string;
 } {
-  const options = { json: { type: 'boolean', default: false } } as const;
+  const options = { ...ACTOR_OPTION, json: { type: 'boolean', default: false } } as const;
   const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options });
   const [asked, name, ...rest] = positionals;
   const action = ACTIONS.find((known) => known === asked);
@@ -61,7 +64,7 @@ export function consumersArguments(args: readonly string[]): {
     const right = action === 'status' ? 'status' : `${action} order-process`;
     throw new UsageError(`Write it like this: jetledger consumers ${right}`);
   }
-  return { action, name, json: values.json };
+  return { action, name, json: values.json, actor: actorOf(values.actor) };
 }
 
 /** One line for each consumer. */

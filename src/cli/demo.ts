@@ -45,7 +45,7 @@ export function tellStory(baseUrl: string, print: (line: string) => void): Story
     get failures() {
       return failures;
     },
-    chapter: (title) => print(`\n${styleText(['bold', 'cyan'], title)}`),
+    chapter: (title) => print(`\n${styleText('bold', styleText('cyan', title))}`),
     note: (text) => print(styleText('gray', `    ${text}`)),
     ask: async (method, path, body, headers = {}, quiet = false) => {
       const response = await fetch(`${baseUrl}${path}`, {
@@ -68,7 +68,11 @@ export function tellStory(baseUrl: string, print: (line: string) => void): Story
     },
     expect: (what, holds) => {
       if (!holds) failures++;
-      print(holds ? styleText('green', `    ok   ${what}`) : styleText(['bold', 'red'], `    FAIL ${what}`));
+      print(
+        holds
+          ? styleText('green', `    ok   ${what}`)
+          : styleText('bold', styleText('red', `    FAIL ${what}`)),
+      );
     },
   };
 }

@@ -11,7 +11,8 @@ import {
 
 import { openNats } from '../service/open.ts';
 import { openCommandTracing } from '../service/tracing.ts';
-import { type Command, UsageError } from './command.ts';
+import { type Command, type CommandContext, UsageError } from './command.ts';
+import { ACTOR_HELP, ACTOR_OPTION, actorOf } from './terminal.ts';
 
 const OPTIONS = {
   consumer: { type: 'string' },
@@ -21,6 +22,8 @@ const OPTIONS = {
   'up-to': { type: 'string' },
   'dry-run': { type: 'boolean', default: false },
   all: { type: 'boolean', default: false },
+  yes: { type: 'boolean', default: false },
+  ...ACTOR_OPTION,
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -43,7 +46,9 @@ Which ones (redrive and discard need at least one of these, or --all):
   --id ID           of one aggregate
   --position N      exactly that commit
   --up-to N         that commit and older ones
+discard --all asks first; where there is no terminal to ask, it wants --yes.
 Further options: --dry-run says what would be marked; --json prints JSON.
+${ACTOR_HELP}
 
 Examples:
   jetledger parked list
@@ -53,7 +58,7 @@ Examples:
   jetledger parked redrive --consumer order-process           all of a consumer
   jetledger parked redrive --up-to 4711                       up to a point of the log
   jetledger parked discard --category order --id 4abe501a     an aggregate's`,
-  run: async (args, { config, logger, print }) => {
+  run: async (args, { config, logger, print, ask }) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     const action = ACTIONS.find((name) => name === positionals[0]);
     if (action === undefined)
@@ -62,6 +67,8 @@ Examples:
     if ((action === 'redrive' || action === 'discard') && Object.keys(filter).length === 0 && !values.all) {
       throw new UsageError(`Say which ones to ${action}, for example --consumer order-process, or --all.`);
     }
+    const how = { by: actorOf(values.actor), dryRun: values['dry-run'] };
+    const isSure = sureOf(action, filter, { ...values, ask });
     const nats = await openNats(config(), 'join');
     const tracing = action === 'redrive' ? await openCommandTracing(config(), logger) : undefined;
     try {
@@ -73,10 +80,10 @@ Examples:
       const tracer = tracing?.tracer;
       const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
       const port = createDeadLetterPort({ buckets, prefix, runtime, observer });
-      const dryRun = values['dry-run'];
-      const { marked, changed } = await act(port, action, filter, dryRun);
+      if (!(await isSure(port))) return 1;
+      const { marked, changed } = await act(port, action, filter, how);
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
-      else for (const line of linesOf(marked, action, dryRun)) print(line);
+      else for (const line of linesOf(marked, action, how.dryRun)) print(line);
       if (changed.length === 0) return 0;
       console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
       return 1;
@@ -115,10 +122,32 @@ async function act(
   port: DeadLetterPort,
   action: (typeof ACTIONS)[number],
   filter: DeadLetterFilter,
-  dryRun: boolean,
+  how: { readonly by: string; readonly dryRun: boolean },
 ): Promise<DeadLetterAnswer> {
   if (action === 'list' || action === 'show') return { marked: await port.list(filter), changed: [] };
-  return port[action](filter, { by: 'jetledger parked', dryRun });
+  return port[action](filter, how);
+}
+
+/**
+ * What makes sure that everything is to be given up for ever.
+ * @throws UsageError where nobody said so and nobody can be asked
+ */
+function sureOf(
+  action: (typeof ACTIONS)[number],
+  filter: DeadLetterFilter,
+  { yes, 'dry-run': dryRun, ask }: { yes: boolean; 'dry-run': boolean; ask: CommandContext['ask'] },
+): (port: DeadLetterPort) => Promise<boolean> {
+  if (action !== 'discard' || Object.keys(filter).length > 0 || yes || dryRun) return async () => true;
+  if (ask === undefined)
+    throw new UsageError('discard --all gives up everything for ever: say --yes as well, or which ones.');
+  return async (port) => {
+    const { marked } = await port.discard(filter, { by: '', dryRun: true });
+    if (marked.length === 0) return true;
+    const answer = await ask(`Give up ${marked.length} dead letter(s) for ever? Type yes: `);
+    if (answer.trim().toLowerCase() === 'yes') return true;
+    console.error('jetledger: nothing was marked');
+    return false;
+  };
 }
 
 /** One line for each, and a last one that says what they are. */

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { timeOf } from '../domain/values.ts';
 import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
+import { nearest } from '../platform/config/layers.ts';
 import {
   type Projection,
   type RebuildDeps,
@@ -50,8 +51,13 @@ export function rebuildRequest(args: readonly string[]): RebuildRequest {
   const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
   const { all, diff, resume, rollback, throttle, id, json } = values;
   const unknown = positionals.filter((name) => !views.some((p) => p.name === name));
-  if (unknown.length > 0)
-    throw new UsageError(`There is no view ${unknown.join(', ')}. Views: ${VIEW_NAMES}.`);
+  if (unknown.length > 0) {
+    const near = nearest(unknown.join(', '), VIEW_NAMES.split(', '));
+    const hint = near === undefined ? '.' : `; did you mean ${near}?`;
+    throw new UsageError(`There is no view ${unknown.join(', ')}${hint} Views: ${VIEW_NAMES}.`);
+  }
+  if (all && positionals.length > 0)
+    throw new UsageError(`Name views or say --all, not both: --all is ${VIEW_NAMES}.`);
   const chosen = views.filter((p) => all || positionals.includes(p.name));
   if (chosen.length === 0) throw new UsageError(`Name a view, or --all. Views: ${VIEW_NAMES}.`);
   const position = values['from-position'];

@@ -3,6 +3,7 @@ import { UsageError } from '../../src/cli/command.ts';
 import { parkedCommand } from '../../src/cli/parked.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { auditKey } from '../../src/processes/engine/dead-letters/entry.ts';
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
 import type { EngineObserver } from '../../src/processes/engine/observer.ts';
 import { startHttpServer } from '../contract/payment-server.ts';
@@ -10,6 +11,7 @@ import { runInProcess } from '../support/cli-in-process.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { counterRef } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 
 const POISON = 13;
@@ -87,6 +89,25 @@ describe('jetledger parked, beside a running consumer', () => {
     expect(await counted(4)).toBe(true);
   });
 
+  it('gives up everything only where somebody is sure', async () => {
+    const wants = 'say --yes as well';
+    await expect(parked('discard', '--all')).rejects.toThrow(wants);
+    await expect(parked('discard', '--all', '--json')).rejects.toThrow(UsageError);
+    const questions: string[] = [];
+    const ask = async (question: string) => {
+      questions.push(question);
+      return 'no';
+    };
+    const asked = await runInProcess(
+      server,
+      { ...parkedCommand, run: (args, context) => parkedCommand.run(args, { ...context, ask }) },
+      ['discard', '--all'],
+    );
+    expect([asked.code, asked.text, questions.length]).toEqual([1, '', 1]);
+    expect(questions[0]).toBe('Give up 3 dead letter(s) for ever? Type yes: ');
+    expect(await counted(4)).toBe(true);
+  });
+
   it('redrives up to a point, with what waits behind it and in order, and discards what is given up', async () => {
     const [first, behind, other] = positions;
     expect((await parked('redrive', '--up-to', String(first))).text).toContain('1 marked for redrive.');
@@ -96,8 +117,14 @@ describe('jetledger parked, beside a running consumer', () => {
     // Asking twice is safe.
     expect((await parked('redrive', '--up-to', String(first))).text).toBe('Nothing that is parked fits.');
 
-    expect((await parked('discard', '--position', String(other))).text).toContain('1 marked for discard.');
+    const discarded = await parked('discard', '--position', String(other), '--actor', 'Ada L.');
+    expect(discarded.text).toContain('1 marked for discard.');
     await until('it is given up', () => counted(1));
+    const bucket = await bucketsOf(handle).open('jl_parked');
+    const audit = await bucket?.get(auditKey('echo', counterRef('q'), other ?? 0));
+    expect(JSON.parse(Buffer.from(audit?.value ?? []).toString())).toMatchObject({
+      request: { requested: 'discard', by: 'Ada L.' },
+    });
   });
 
   it('redrives all, shows in the collector, and the try knows the trace of who asked', async () => {

@@ -98,14 +98,28 @@ export function readFileLayer(dir: string, name: string, { optional = false } = 
   if (document.errors.length > 0) {
     const problems = document.errors.map(({ message }) => ({
       key: path,
-      message: `is not valid YAML: ${message.split('\n')[0]}`,
+      message: `is not valid YAML: ${firstLineOf(message)}`,
     }));
     return { settings: new Map(), problems, notices: [] };
   }
   const found = { settings: new Map<string, Setting>(), problems: [], notices: [] };
-  collect(document.toJS(), '', origin, found);
+  let tree: unknown;
+  try {
+    tree = document.toJS();
+    // Whatever is wrong with a value is said with the value.
+    JSON.stringify(tree);
+  } catch (error) {
+    // Aliases are looked up only now: one that stands for nothing, as the * of all origins, for too much, or for itself.
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `is not valid YAML: ${firstLineOf(why)}; a text that begins with * needs quotes`;
+    return { settings: new Map(), problems: [{ key: path, message }], notices: [] };
+  }
+  collect(tree, '', origin, found);
   return found;
 }
+
+/** The rest of it shows the place, below a colon. */
+const firstLineOf = (message: string): string => (message.split('\n')[0] ?? '').replace(/:\s*$/, '');
 
 interface Found {
   readonly settings: Map<string, Setting>;

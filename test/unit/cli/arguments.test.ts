@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { interruptible, UsageError } from '../../../src/cli/command.ts';
 import { consumersArguments, linesOf } from '../../../src/cli/consumers.ts';
@@ -5,13 +6,21 @@ import { rebuildRequest } from '../../../src/cli/rebuild.ts';
 
 describe('jetledger consumers', () => {
   it('takes an action, a name where it needs one, and --json', () => {
+    const actor = userInfo().username;
     expect(consumersArguments(['status', '--json'])).toEqual({
       action: 'status',
       name: undefined,
       json: true,
+      actor,
     });
-    const pause = { action: 'pause', name: 'order-process', json: false };
+    const pause = { action: 'pause', name: 'order-process', json: false, actor };
     expect(consumersArguments(['pause', 'order-process'])).toEqual(pause);
+  });
+
+  it('names the person who asks: the one that is given, else the login name', () => {
+    expect(consumersArguments(['status', '--actor', ' Ada L. '])).toMatchObject({ actor: 'Ada L.' });
+    for (const name of ['', ' ', 'two\nlines', '\u001b[31m', '\u202eevil', 'x'.repeat(101)])
+      expect(() => consumersArguments(['status', '--actor', name])).toThrow(UsageError);
   });
 
   it.each([[[]], [['stop']], [['pause']], [['status', 'x']], [['resume', 'a', 'b']]])(
@@ -54,6 +63,7 @@ describe('jetledger rebuild', () => {
   it.each([
     [[]],
     [['nonsense']],
+    [['orders', '--all']],
     [['orders', '--throttle', '0']],
     [['orders', '--from-position', '-']],
     [['orders', '--from-time', 'yesterday']],
