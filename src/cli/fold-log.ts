@@ -9,16 +9,15 @@ import {
   emptyFold,
   type Folded,
   foldCommit,
-  HIDDEN,
-  hiddenNames,
   type Log,
   type RecordedCommit,
   type Rejection,
   reasonOf,
   shownEvent,
+  withoutHidden,
 } from '../eventstore/index.ts';
 import { checkInterrupted } from '../platform/backup/manifest.ts';
-import { aggregates } from '../service/shop.ts';
+import { aggregates, hiddenFields } from '../service/shop.ts';
 
 /** Folds commits of one category, whatever its types are. */
 export interface Folder {
@@ -28,14 +27,8 @@ export interface Folder {
   fold(folded: Folded<unknown>, commit: RecordedCommit): void;
 }
 
-const HIDDEN_NAMES = hiddenNames(aggregates.flatMap(({ events }) => events));
-
 /** A state for people: what its events hide is hidden in it too. */
-export function shownState(state: unknown): unknown {
-  if (typeof state !== 'object' || state === null) return state;
-  const fields = Object.entries(state);
-  return Object.fromEntries(fields.map(([name, value]) => [name, HIDDEN_NAMES.has(name) ? HIDDEN : value]));
-}
+export const shownState = (state: unknown): unknown => withoutHidden(state, hiddenFields);
 
 /** How the aggregates of each category are folded. */
 export const folders: ReadonlyMap<string, Folder> = new Map(
@@ -89,6 +82,8 @@ export interface FoldOptions {
   /** Stop behind this position; default: the log's end as it is now. */
   readonly through?: number;
   readonly signal?: AbortSignal;
+  /** How far it is, and to where it goes. */
+  readonly onPosition?: (position: number, through: number) => void;
 }
 
 /**
@@ -107,6 +102,7 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
       count(tallies, commit);
       last = commit.position;
     }
+    options.onPosition?.(last, through);
     if (last >= through || (commits.at(-1)?.position ?? 0) > through) break;
   }
   // A scan that is interrupted ends like one that is through.

@@ -10,6 +10,7 @@ import {
 } from '../processes/engine/index.ts';
 
 import { openNats } from '../service/open.ts';
+import { hiddenFields } from '../service/shop.ts';
 import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
 import { ACTOR_HELP, ACTOR_OPTION, actorOf } from './terminal.ts';
@@ -79,7 +80,7 @@ Examples:
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
       const tracer = tracing?.tracer;
       const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
-      const port = createDeadLetterPort({ buckets, prefix, runtime, observer });
+      const port = createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields });
       if (!(await isSure(port))) return 1;
       const { marked, changed } = await act(port, action, filter, how);
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));

@@ -6,7 +6,7 @@
 export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
-export { HIDDEN, hiddenNames, shownEvent } from './codec/shown-event.ts';
+export { HIDDEN, hiddenNames, shownEvent, withoutHidden } from './codec/shown-event.ts';
 export { type Decided, decidedIn } from './codec/stored-commit.ts';
 export type {
   CommandHandler,

@@ -33,7 +33,7 @@ import {
 
 import type { ReactionDefinition } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
-import { reactions } from './shop.ts';
+import { hiddenFields, reactions } from './shop.ts';
 
 /** Where every instance leaves its traces. */
 export interface ReportDeps {
@@ -167,7 +167,7 @@ export function buildAdmin(
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
   const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
   return {
-    parked: createDeadLetterPort({ buckets, prefix, runtime, observer }),
+    parked: createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields }),
     consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
   };
 }

@@ -3,7 +3,7 @@ import { email } from '../domain/email.ts';
 import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';
 import { user } from '../domain/user.ts';
-import type { AnyDecider } from '../eventstore/index.ts';
+import { type AnyDecider, hiddenNames } from '../eventstore/index.ts';
 import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
@@ -51,6 +51,9 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
     (await import('../api/routes/admin.ts')).adminApi,
   ];
 }
+
+/** Fields of events and states that are shown to nobody. */
+export const hiddenFields = hiddenNames(aggregates.flatMap(({ events }) => events));
 
 /** The categories of the aggregates, for messages and labels. */
 export const categories: readonly string[] = aggregates.map(({ category }) => category);

@@ -8,6 +8,7 @@ import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { openSse } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';
+import { plantParked } from './planted.ts';
 import { clientOf, field, list } from './requests.ts';
 
 const TOKEN = 'tok_of-a-card-4711';
@@ -41,6 +42,12 @@ it('the token that pays for an order is stored for the provider and shown to nob
   const dead = describeDeadLetter(reaction, commit, reason);
   expect(dead.events[0]?.payload).toMatchObject({ orderId: id, paymentToken: '***' });
 
+  // As an earlier version kept it.
+  const payload = { orderId: id, paymentToken: TOKEN };
+  await plantParked(service, { id, events: [{ type: 'OrderPlaced', schemaVersion: 1, payload }] });
+  const kept = await client.get(`/v1/admin/parked/order-process/order/${id}/42`);
+  expect(kept.json()).toMatchObject({ events: [{ payload: { paymentToken: '***' } }] });
+
   const folder = folders.get('order');
   const folded = folder?.begin();
   if (folded !== undefined) folder?.fold(folded, commit);
@@ -49,6 +56,7 @@ it('the token that pays for an order is stored for the provider and shown to nob
 
   const shown = [
     placed.body,
+    kept.body,
     (await client.get(`/v1/orders/${id}`)).body,
     JSON.stringify(describeCommit(commit)),
     ...lines,

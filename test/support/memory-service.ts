@@ -11,7 +11,7 @@ import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { createViewReader, startProjections } from '../../src/projections/engine/index.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
-import { views as allViews, apiModules } from '../../src/service/shop.ts';
+import { views as allViews, apiModules, hiddenFields } from '../../src/service/shop.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -107,7 +107,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     live,
     runtime,
     admin: {
-      parked: createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime }),
+      parked: createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime, hidden: hiddenFields }),
       consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
     },
     health: {

@@ -37,4 +37,11 @@ export function hiddenNames(events: readonly DescMessage[]): ReadonlySet<string>
   return new Set(hidden.map(({ localName }) => localName));
 }
 
+/** Something that was stored as JSON before its fields were hidden, or a state: fields of these names are masked. */
+export function withoutHidden(value: unknown, hidden: ReadonlySet<string>): unknown {
+  if (!isObject(value) || !Object.keys(value).some((name) => hidden.has(name))) return value;
+  const fields = Object.entries(value);
+  return Object.fromEntries(fields.map(([name, field]) => [name, hidden.has(name) ? HIDDEN : field]));
+}
+
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null;

@@ -4,6 +4,7 @@ import {
   type Runtime,
   type StoredTrace,
   type StreamRef,
+  withoutHidden,
 } from '../../../eventstore/index.ts';
 import type { EngineObserver } from '../observer.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
@@ -38,6 +39,8 @@ export interface DeadLetterAction {
   readonly dryRun?: boolean;
   /** Of the request; kept with the mark, so that the try can link to it. */
   readonly trace?: StoredTrace;
+  /** Told while they are marked: how many by now, of how many. */
+  readonly onMarked?: (done: number, total: number) => void;
 }
 
 /**
@@ -67,8 +70,10 @@ export function createDeadLetterPort(deps: {
   prefix: string;
   runtime: Runtime;
   observer?: EngineObserver | undefined;
+  /** Fields of events that are shown to nobody; what earlier versions kept holds them. */
+  hidden?: ReadonlySet<string>;
 }): DeadLetterPort {
-  const { buckets, prefix, runtime, observer } = deps;
+  const { buckets, prefix, runtime, observer, hidden = new Set() } = deps;
   let opened: Bucket | undefined;
   const open = async (): Promise<Bucket> => {
     opened ??= await buckets.create(bucketNames(prefix).parked, { durable: true });
@@ -81,7 +86,7 @@ export function createDeadLetterPort(deps: {
     const from = filter.consumer === undefined ? {} : { prefix: `${filter.consumer}.` };
     for await (const row of bucket.rows(from)) {
       const entry = keyMatches(row.key, filter) ? entryOf(row) : undefined;
-      if (entry !== undefined) found.push(entry);
+      if (entry !== undefined) found.push(shownEntry(entry, hidden));
     }
     return found.sort((a, b) => a.position - b.position || a.consumer.localeCompare(b.consumer));
   };
@@ -103,7 +108,7 @@ export function createDeadLetterPort(deps: {
   const ask = async (
     requested: DeadLetterRequest['requested'],
     filter: DeadLetterFilter,
-    { by, dryRun = false, trace }: DeadLetterAction,
+    { by, dryRun = false, trace, onMarked }: DeadLetterAction,
   ): Promise<DeadLetterAnswer> => {
     const { position, upTo, ...where } = filter;
     const chosen = choose(await list(where), filter, requested);
@@ -113,14 +118,18 @@ export function createDeadLetterPort(deps: {
     for (const entry of chosen) {
       const result = await mark(entry, { requested, by, at: runtime.now(), ...(trace && { trace }) });
       (result === 'marked' ? marked : changed).push(entry);
+      onMarked?.(marked.length + changed.length, chosen.length);
     }
     return { marked, changed };
   };
 
   return {
     list,
-    show: async (consumer, stream, position) =>
-      entryOf(await (await open()).get(entryKey(consumer, stream, position), { leader: true })),
+    show: async (consumer, stream, position) => {
+      const row = await (await open()).get(entryKey(consumer, stream, position), { leader: true });
+      const entry = entryOf(row);
+      return entry && shownEntry(entry, hidden);
+    },
     redrive: (filter, order) => {
       // Marks nothing: there is nothing to trace.
       if (observer?.aroundRedrive === undefined || order.dryRun) return ask('redrive', filter, order);
@@ -130,6 +139,11 @@ export function createDeadLetterPort(deps: {
     },
     discard: (filter, order) => ask('discard', filter, order),
   };
+}
+
+function shownEntry(entry: DeadLetter, hidden: ReadonlySet<string>): DeadLetter {
+  const events = entry.events.map((event) => ({ ...event, payload: withoutHidden(event.payload, hidden) }));
+  return { ...entry, events };
 }
 
 function keyMatches(key: string, { consumer, category, id, position, upTo }: DeadLetterFilter): boolean {
