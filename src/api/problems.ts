@@ -157,6 +157,10 @@ export const TECHNICAL = {
     detail: 'The position asked for is not visible yet: try again, or ask without Min-Position.',
     retryAfter: 1,
   },
+  'view/lost': unavailable(
+    'Read model is lost',
+    'What was stored is safe and commands go on; this query waits until the read model is made anew. Try again later.',
+  ),
   'log/unavailable': unavailable('Event log is unavailable', 'Nothing was stored; try again in a moment.'),
   'log/outcome-unknown': unavailable(
     'Outcome unknown',

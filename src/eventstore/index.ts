@@ -40,6 +40,7 @@ export {
   logStreamProblems,
   openNatsLog,
   probeWrites,
+  readIncarnation,
 } from './nats/log-stream.ts';
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';

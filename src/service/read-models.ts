@@ -13,6 +13,7 @@ import {
   type ViewReader,
 } from '../projections/engine/index.ts';
 import type { Base } from './base.ts';
+import { isSameLog } from './losses.ts';
 import { NAMESPACE } from './metering.ts';
 import { feedOfViews } from './open.ts';
 import { views } from './shop.ts';
@@ -76,6 +77,7 @@ function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projectio
       sharing: createMembers({ buckets, runtime, settings: memberSettings }),
     }),
     runtime,
+    sameLog: () => isSameLog(base),
     settings: { ...settings, ...feed.settings },
     onError: (view, err) => logger.error({ view, err }, 'a view has stopped'),
     observer: combineObservers<ProjectionObserver>(

@@ -4,6 +4,7 @@ import { type Config, hasRole } from '../platform/config/schema.ts';
 import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
 import type { ViewReader, ViewStatus } from '../projections/engine/index.ts';
+import type { Losses, LossWatch } from './losses.ts';
 import { categories } from './shop.ts';
 
 /** A view this many commits behind still serves; further behind, readiness says no. */
@@ -53,6 +54,7 @@ interface Followers {
   /** The consumers of this process. */
   readonly consumers: () => readonly ConsumerStatus[];
   readonly monitor: Pick<NatsMonitor, 'latest'>;
+  readonly losses: Pick<LossWatch, 'latest'>;
 }
 
 /** How a process stands, for load balancers and orchestrators. */
@@ -88,6 +90,7 @@ export function createHealth(sources: Sources, followers: Followers, stopping: (
       ...(natsServers && { 'nats server': natsServers }),
       ...views,
       ...consumerChecks(followers.consumers(), maxConsumerLag),
+      ...lossChecks(followers.losses.latest()),
     };
     return { ok: Object.values(checks).every((check) => check.ok), checks };
   };
@@ -156,6 +159,11 @@ function viewCheck({ running, lag, position, lastError }: ViewStatus, stalled: b
   const still = stalled ? ', standing still' : '';
   const detail = `position ${position}, ${lag} behind${still}${error}`;
   return { ok: running && !stalled && lag <= READY_LAG, detail };
+}
+
+/** Each takes the place of the check that it fails, whose own detail would name no cure. */
+function lossChecks(losses: Losses): Checks {
+  return Object.fromEntries([...losses].map(([check, detail]) => [check, { ok: false, detail }]));
 }
 
 function consumerChecks(statuses: readonly ConsumerStatus[], maxLag: number): Checks {

@@ -13,7 +13,7 @@ import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
 import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
-import { startNatsMonitor } from '../platform/nats-monitor.ts';
+import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
@@ -23,6 +23,7 @@ import type { Base } from './base.ts';
 import { buildHandler } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
+import { type LossWatch, startLossWatch } from './losses.ts';
 import { openMetering, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
@@ -143,13 +144,12 @@ async function startInOrder(
   }
   const consumers = processes?.status ?? (() => []);
 
-  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
-  started('NATS monitor', monitor.stop);
+  const { monitor, losses } = startWatches(base, lifecycle);
   if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
 
   const live = answers ? openLiveStreams(config, log, logger) : undefined;
   if (live !== undefined) started('live streams', live.stop);
-  const health = createHealth({ config, nats, log }, { views, consumers, monitor }, stopping);
+  const health = createHealth({ config, nats, log }, { views, consumers, monitor, losses }, stopping);
   const app = await buildHttp(base, { auth, commands, views, consumers, live, health, stopping });
   started(
     'requests',
@@ -179,6 +179,16 @@ async function startTelemetry(
   const tracing = given.tracing ?? own;
   if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
   return { metering, tracing };
+}
+
+/** What looks after others from now on: the NATS servers, and what may be lost on them. */
+function startWatches(base: Base, { started }: Lifecycle): { monitor: NatsMonitor; losses: LossWatch } {
+  const { config, nats } = base;
+  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
+  started('NATS monitor', monitor.stop);
+  const losses = startLossWatch(base);
+  started('loss watch', losses.stop);
+  return { monitor, losses };
 }
 
 async function openCommands(base: Base): Promise<Commands> {

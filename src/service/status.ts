@@ -51,7 +51,8 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
       const stored = await readLowest(bucket, groups);
       const isForeign =
         stored !== undefined &&
-        (stored.value.incarnation !== log.incarnation || stored.position > (await log.head()));
+        (stored.value.incarnation !== log.incarnation ||
+          (stored.position > head && stored.position > (await log.head())));
       const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
       const position = stored?.position ?? 0;
       return {

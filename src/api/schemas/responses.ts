@@ -110,7 +110,7 @@ export function problemsOfRead(...codes: ProblemCode[]): Responses {
 
 /** The problems of a query of a read model, besides the given ones. */
 export function problemsOfQuery(...codes: ProblemCode[]): Responses {
-  return problemsOfRead('view/behind', 'position/not-in-log', ...codes);
+  return problemsOfRead('view/behind', 'view/lost', 'position/not-in-log', ...codes);
 }
 
 /** The problems of what an operator asks for, besides the given ones. */

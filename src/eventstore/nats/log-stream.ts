@@ -152,12 +152,27 @@ export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   return { log: createNatsLog({ ...options, incarnation, group }), config };
 }
 
+/**
+ * The incarnation of the log that the server has now; undefined when it has no such stream.
+ * @throws LogUnavailable, PermissionDenied
+ */
+export async function readIncarnation(
+  options: Pick<OpenLogOptions, 'requests' | 'stream' | 'attemptTimeoutMs'>,
+): Promise<string | undefined> {
+  try {
+    return (await readStreamConfig(options)).metadata?.[INCARNATION_KEY] ?? '';
+  } catch (error) {
+    if (error instanceof EventStoreError && error.code === 'log/missing') return undefined;
+    throw error;
+  }
+}
+
 async function readStreamConfig({
   requests,
   stream,
   attemptTimeoutMs,
   howToCreate = 'Create it first.',
-}: OpenLogOptions): Promise<StreamConfig> {
+}: Pick<OpenLogOptions, 'requests' | 'stream' | 'attemptTimeoutMs' | 'howToCreate'>): Promise<StreamConfig> {
   try {
     const jsm = await managerOf(requests, attemptTimeoutMs);
     return (await jsm.streams.info(stream)).config;

@@ -1,6 +1,8 @@
-import { type Bucket, LogUnavailable, type Runtime } from '../../eventstore/index.ts';
+import type { Bucket, Runtime } from '../../eventstore/index.ts';
 import { readCheckpoint } from './checkpoint.ts';
+import { bucketGone, ViewLost } from './errors.ts';
 import type { GroupCount } from './groups.ts';
+import type { ProjectionSettings } from './settings.ts';
 
 export interface BucketTraits {
   /**
@@ -74,6 +76,11 @@ export function bucketName(prefix: string, view: string, n: number): string {
   return `${prefix}_${view}_v${n}`;
 }
 
+/** Which bucket of its view a name stands for; 0 for a name of another form. */
+export function numberOf(name: string): number {
+  return Number(NUMBER.exec(name)?.[1] ?? 0);
+}
+
 /** The buckets of one view, oldest first. */
 export async function bucketsOf(
   buckets: Buckets,
@@ -83,13 +90,13 @@ export async function bucketsOf(
   const start = `${prefix}_${view}_v`;
   return (await buckets.list(start))
     .filter((name) => NUMBER.exec(name)?.index === start.length - 2)
-    .map((name) => ({ name, n: Number(NUMBER.exec(name)?.[1]) }))
+    .map((name) => ({ name, n: numberOf(name) }))
     .sort((a, b) => a.n - b.n);
 }
 
 /** Finds the live bucket of a view, looking again at most every `resolveMs`. */
 export interface BucketResolver {
-  /** Undefined while the view has none. @throws LogUnavailable, also when its bucket is of another incarnation */
+  /** Undefined while the view has none. @throws LogUnavailable; ViewLost when it is gone or of another incarnation */
   current(view: string): Promise<LiveBucket | undefined>;
 }
 
@@ -97,20 +104,25 @@ export function createBucketResolver(deps: {
   buckets: Buckets;
   aliases: Aliases;
   runtime: Runtime;
-  resolveMs: number;
+  settings: Pick<ProjectionSettings, 'resolveMs' | 'rebuildHint'>;
   /** Of the log; what was folded from another one is not shown (protocol 15). */
   incarnation: string;
 }): BucketResolver {
-  const { buckets, aliases, runtime, resolveMs, incarnation } = deps;
+  const { buckets, aliases, runtime, incarnation } = deps;
+  const { resolveMs, rebuildHint } = deps.settings;
   const known = new Map<string, { live: LiveBucket | undefined; until: number }>();
-  const open = async ({ bucket: name, groups = 1 }: Alias): Promise<LiveBucket | undefined> => {
+  const open = async (
+    view: string,
+    { bucket: name, groups = 1 }: Alias,
+    last: LiveBucket | undefined,
+  ): Promise<LiveBucket> => {
     const bucket = await buckets.open(name);
-    if (bucket === undefined) return undefined;
+    if (bucket === undefined) throw bucketGone(view, name);
+    if (last?.bucket.name === name) return last;
     const checkpoint = await readCheckpoint(bucket, { count: groups, index: 0 });
     if (checkpoint !== undefined && checkpoint.value.incarnation !== incarnation) {
-      throw new LogUnavailable(
-        `the bucket ${name} was filled from another incarnation of the log; rebuild its view`,
-      );
+      const why = `its bucket ${name} was filled from another incarnation of the log`;
+      throw new ViewLost(view, why, rebuildHint?.(view));
     }
     return { bucket, groups };
   };
@@ -119,8 +131,7 @@ export function createBucketResolver(deps: {
       const last = known.get(view);
       if (last?.live !== undefined && runtime.now() < last.until) return last.live;
       const found = await aliases.read(view);
-      const same = last?.live !== undefined && last.live.bucket.name === found?.alias.bucket;
-      const live = same ? last.live : found && (await open(found.alias));
+      const live = found && (await open(view, found.alias, last?.live));
       known.set(view, { live, until: runtime.now() + resolveMs });
       return live;
     },

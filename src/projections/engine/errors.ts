@@ -62,6 +62,22 @@ export class ForeignCheckpoint extends EventStoreError {
   }
 }
 
+/**
+ * The rows of a view are not to be had: its bucket is gone, or was filled from another log (protocols 15 and 23). A new
+ * bucket heals it, which readers and runners notice by themselves.
+ */
+export class ViewLost extends EventStoreError {
+  constructor(view: string, why: string, hint = REBUILD) {
+    super('view/lost', `The read model ${view} is lost: ${why}. ${hint}`, { retryable: true });
+  }
+}
+
+/** The live bucket of a view is not there. */
+export function bucketGone(view: string, bucket: string): ViewLost {
+  const cure = 'A service that keeps it (role projections) fills a new one from the log by itself.';
+  return new ViewLost(view, `its bucket ${bucket} is gone`, cure);
+}
+
 /** The bucket no longer holds writes that it had acknowledged; the view starts again from its stored checkpoint. */
 export class BucketRewound extends EventStoreError {
   constructor(bucket: string, key: string) {

@@ -1,7 +1,8 @@
-import { type Bucket, backoffMs, LogUnavailable, mayHeal } from '../../eventstore/index.ts';
+import { type Bucket, backoffMs, mayHeal } from '../../eventstore/index.ts';
 import type { Buckets } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { DeadLetterRow } from './dead-letters.ts';
+import { bucketGone } from './errors.ts';
 import { allGroups, type GroupCount, settingsOfGroup } from './groups.ts';
 import type { Reader } from './reader.ts';
 import { openView, type View, type ViewDeps } from './view.ts';
@@ -132,7 +133,7 @@ export function keepGroups(
 
   const open = async (): Promise<Bucket> => {
     const bucket = await buckets.open(name);
-    if (bucket === undefined) throw new LogUnavailable(`the bucket ${name} is not there`);
+    if (bucket === undefined) throw bucketGone(deps.projection.name, name);
     return bucket;
   };
 

@@ -2,11 +2,13 @@ import { backoffMs, mayHeal, reasonOf } from '../../eventstore/index.ts';
 import { type Alias, bucketName } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { EngineDeps, LiveAlias } from './engine.ts';
+import { bucketGone, type ViewLost } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import type { Sharing } from './members.ts';
 import { type Projection, versionOf } from './projection.ts';
 import type { ViewStatus } from './reading.ts';
+import { createBucketWatch } from './rebuild/lost-bucket.ts';
 import { dropSpare, observedNewBucket } from './rebuild/new-bucket.ts';
 
 /** Keeps one projection running on whichever bucket its alias names. */
@@ -26,13 +28,17 @@ interface Live {
 /**
  * Starts a projection. Without a bucket it makes the first one; a bucket of another version is left to its readers
  * until a new one is filled. A switch by another process is followed; the bucket left behind is fed for `graceMs`,
- * for readers that have not noticed yet.
+ * for readers that have not noticed yet. A bucket that is lost is filled anew beside itself (protocol 23).
  */
 export function startRunner(
-  deps: EngineDeps & { sharing: Sharing | undefined; onError: (view: string, error: unknown) => void },
+  deps: EngineDeps & {
+    sharing: Sharing | undefined;
+    sameLog: () => Promise<boolean>;
+    onError: (view: string, error: unknown) => void;
+  },
   projection: Projection,
 ): Runner {
-  const { aliases, buckets, runtime, settings, reader, sharing, onError } = deps;
+  const { aliases, buckets, runtime, settings, reader, sharing, sameLog, onError } = deps;
   const count = groupCountOf(projection, settings);
   const version = versionOf(projection, count);
   const retired = new Set<KeptGroups>();
@@ -41,8 +47,10 @@ export function startRunner(
     stopping.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   const stopped = stopping.signal;
+  const stateOf = createBucketWatch(deps);
   let live: Live | undefined;
   let lastError: unknown;
+  let gone: ViewLost | undefined;
 
   const retire = async (kept: KeptGroups): Promise<void> => {
     retired.add(kept);
@@ -87,6 +95,24 @@ export function startRunner(
     }
   };
 
+  /** Sees to it that the live bucket is there. True when it is not, or was not: nothing else is to be done now. */
+  const healed = async (found: LiveAlias): Promise<boolean> => {
+    const isAtWork = live?.bucket === found.alias.bucket && live.kept.running;
+    const state = await stateOf(found, isAtWork);
+    if (state === 'there') {
+      gone = undefined;
+      return false;
+    }
+    gone ??= bucketGone(projection.name, found.alias.bucket);
+    // A log that was made anew would be folded as if it were this one; whoever starts again opens that one.
+    if (state === 'missing' || !(await sameLog())) return true;
+    const { kept } = live ?? {};
+    live = undefined;
+    await kept?.stop();
+    await build(found);
+    return true;
+  };
+
   const look = async (): Promise<void> => {
     const found = await aliases.read(projection.name);
     if (found === undefined) {
@@ -94,6 +120,7 @@ export function startRunner(
       return look();
     }
     if (found.alias.version === version) {
+      if (await healed(found)) return;
       if (found.alias.bucket !== live?.bucket) return serve(found.alias.bucket);
       live.kept.own(await share());
       return live.kept.verify();
@@ -125,7 +152,7 @@ export function startRunner(
   return {
     projection,
     status: () => {
-      const error = live?.kept.lastError ?? lastError;
+      const error = gone ?? live?.kept.lastError ?? lastError;
       const idle = live?.kept.owned === 0;
       const position = live?.kept.position ?? (idle ? reader.head() : 0);
       return {

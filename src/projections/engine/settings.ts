@@ -23,6 +23,8 @@ export interface ProjectionSettings {
   readonly joinDistance: number;
   /** How often runners and readers look which bucket is the live one. */
   readonly resolveMs: number;
+  /** Two answers so far apart that a view's bucket is gone make it lost; it is then filled anew (protocol 23). */
+  readonly lostMs: number;
   /** Repeated failures of one row before its view starts again from its checkpoint. */
   readonly rowAttempts: number;
   readonly backoffBaseMs: number;
@@ -47,6 +49,7 @@ export const defaultProjectionSettings: ProjectionSettings = {
   checkpointMs: 100,
   joinDistance: 10_000,
   resolveMs: 1_000,
+  lostMs: 5_000,
   rowAttempts: 4,
   backoffBaseMs: 50,
   backoffCapMs: 5_000,

@@ -43,6 +43,8 @@ export function startProjections(deps: {
   runtime: Runtime;
   settings?: Partial<ProjectionSettings>;
   sharing?: Sharing;
+  /** Whether the server still has the log that was opened; without it, yes. A lost bucket is filled anew only then. */
+  sameLog?: () => Promise<boolean>;
   onError?: (view: string, error: unknown) => void;
   observer?: ProjectionObserver | undefined;
 }): Projections {
@@ -57,8 +59,8 @@ export function startProjections(deps: {
     deps.onError?.(view, error);
   };
   const engine = { log, buckets, aliases, decode, runtime, settings, reader, observer, onError };
-  const { sharing } = deps;
-  const runners = projections.map((projection) => startRunner({ ...engine, sharing }, projection));
+  const { sharing, sameLog = async () => true } = deps;
+  const runners = projections.map((projection) => startRunner({ ...engine, sharing, sameLog }, projection));
   const status = () => runners.map((runner) => runner.status());
 
   return {

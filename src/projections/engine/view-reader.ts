@@ -1,6 +1,7 @@
 import type { Log, Runtime } from '../../eventstore/index.ts';
 import { type Buckets, createAliases, createBucketResolver, type LiveBucket } from './aliases.ts';
 import { readLowest } from './checkpoint.ts';
+import { ViewLost } from './errors.ts';
 import { createIndexPages, type IndexedList, type IndexPages } from './lists/index-pages.ts';
 import type { PlacesOf } from './lists/sorted-index.ts';
 import type { Projection } from './projection.ts';
@@ -62,13 +63,13 @@ const STALLED_MS = 10_000;
 /** Makes a reader of views; nothing is read before it is asked. */
 export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const { log, buckets, runtime, requestCheckpoint } = deps;
-  const { prefix, resolveMs } = { ...defaultProjectionSettings, ...deps.settings };
-  const aliases = createAliases(buckets, prefix);
+  const settings = { ...defaultProjectionSettings, ...deps.settings };
+  const aliases = createAliases(buckets, settings.prefix);
   const resolver = createBucketResolver({
     buckets,
     aliases,
     runtime,
-    resolveMs,
+    settings,
     incarnation: log.incarnation,
   });
   const access = new Map<Projection, ViewAccess>();
@@ -116,10 +117,17 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
     },
     status: async () => {
       const head = await log.head();
-      return Promise.all(deps.views.map(({ name }) => statusOf(name, head)));
+      const status = ({ name }: Projection) =>
+        statusOf(name, head).catch((error: unknown) => statusOfLost(name, head, error));
+      return Promise.all(deps.views.map(status));
     },
     stop: () => {
       for (const pages of indexes.values()) pages.stop();
     },
   };
+}
+
+function statusOfLost(view: string, head: number, error: unknown): ViewStatus {
+  if (!(error instanceof ViewLost)) throw error;
+  return { view, position: 0, lag: head, running: false, lastError: error.message };
 }

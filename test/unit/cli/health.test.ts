@@ -24,6 +24,7 @@ const consumer = (lag: number): ConsumerStatus => ({
 /** A process whose state is changed by the tests. */
 function processWith(roles: string) {
   const denials: PermissionDenied[] = [];
+  const losses = new Map<string, string>();
   const state = { connected: true, away: false, viewLag: 0, consumerLag: 0, stopping: false, probes: 0 };
   const request = async (): Promise<Reply> => {
     state.probes++;
@@ -45,6 +46,7 @@ function processWith(roles: string) {
       },
       consumers: () => (roles.includes('processes') ? [consumer(state.consumerLag)] : []),
       monitor: { latest: () => [] },
+      losses: { latest: () => losses },
     },
     () => state.stopping,
   );
@@ -54,7 +56,7 @@ function processWith(roles: string) {
     expect(ok).toBe(names.length === 0);
     return names;
   };
-  return { state, health, failing, denials };
+  return { state, health, failing, denials, losses };
 }
 
 describe('readiness', () => {
@@ -73,6 +75,16 @@ describe('readiness', () => {
     const api = processWith('api');
     api.state.viewLag = 5_000;
     expect(await api.failing()).toEqual(['log writable']);
+  });
+
+  it('says what is lost, with its cure, in the place of the check that it fails', async () => {
+    const { health, losses } = processWith('projections');
+    losses.set('view orders', 'its bucket is gone. Run: jetledger rebuild orders');
+    losses.set('log', 'it is another one. Restart the service');
+    const { ok, checks } = await health.ready();
+    expect(ok).toBe(false);
+    expect(checks['view orders']).toEqual({ ok: false, detail: losses.get('view orders') });
+    expect(checks.log).toEqual({ ok: false, detail: losses.get('log') });
   });
 
   it('fails with what NATS denied, but for snapshots, which cost time only, and appends, which are asked for anew', async () => {

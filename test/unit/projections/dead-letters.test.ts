@@ -31,7 +31,7 @@ function accessTo(shop: ShopWorld, projection: Projection) {
     buckets,
     aliases,
     runtime,
-    resolveMs: 100,
+    settings: { resolveMs: 100 },
     incarnation: log.incarnation,
   });
   return createViewAccess({ projection, log, resolver, runtime });

@@ -1,5 +1,5 @@
 import type { Bucket, Runtime } from '../../../eventstore/index.ts';
-import { type Alias, bucketName, bucketsOf } from '../aliases.ts';
+import { type Alias, bucketName, bucketsOf, numberOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
@@ -8,11 +8,16 @@ import { allOf, type KeptGroups, keepGroups } from '../kept-groups.ts';
 import type { RebuildProgress } from '../observer.ts';
 import { type Projection, versionOf } from '../projection.ts';
 
-/** The name that no bucket of the view has had yet. */
-export async function nextName(deps: EngineDeps, projection: Projection): Promise<string> {
+/** The name that no bucket of the view has had yet, the live one included, which may be gone. */
+export async function nextName(
+  deps: EngineDeps,
+  projection: Projection,
+  live: Alias | undefined,
+): Promise<string> {
   const { buckets, settings } = deps;
   const all = await bucketsOf(buckets, settings.prefix, projection.name);
-  return bucketName(settings.prefix, projection.name, (all.at(-1)?.n ?? 0) + 1);
+  const last = Math.max(all.at(-1)?.n ?? 0, live === undefined ? 0 : numberOf(live.bucket));
+  return bucketName(settings.prefix, projection.name, last + 1);
 }
 
 /**
@@ -120,7 +125,7 @@ export async function buildNewBucket(
     const why = 'no earlier bucket holds this version of it; a service of another version switches by itself';
     throw new RebuildRefused(projection.name, why);
   }
-  const name = reusable ?? (await nextName(deps, projection));
+  const name = reusable ?? (await nextName(deps, projection, live?.alias));
   const bucket = await deps.buckets.create(name, { durable: projection.crossesAggregates });
   if (reusable === undefined) await options.seed?.(bucket);
   const count = groupCountOf(projection, deps.settings);

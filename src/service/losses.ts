@@ -1,0 +1,110 @@
+import type { Logger } from 'pino';
+import { readIncarnation } from '../eventstore/index.ts';
+import { hasRole } from '../platform/config/schema.ts';
+import type { Base } from './base.ts';
+import { type ViewReport, viewReports } from './status.ts';
+
+/** What is lost, each with its one cure, by the name of the check of readiness that fails for it. */
+export type Losses = ReadonlyMap<string, string>;
+
+/** Notices what was lost under a running service: the log itself, and views (protocol 23). */
+export interface LossWatch {
+  latest(): Losses;
+  stop(): void;
+}
+
+/** Looks so often, and believes what two looks say: within 10 s it is told, and an election's confusion is not. */
+const EVERY_MS = 2_000;
+
+/** Takes one look after the other, and logs each loss once, with its cure, and its end. */
+export function createLossJudge(logger: Pick<Logger, 'error' | 'info'>): {
+  take(found: Losses): void;
+  latest(): Losses;
+} {
+  let before: Losses = new Map();
+  let known: Losses = new Map();
+  return {
+    latest: () => known,
+    take: (found) => {
+      const now = new Map([...found].filter(([check]) => before.has(check)));
+      for (const [check, loss] of now) if (known.get(check) !== loss) logger.error({ check }, loss);
+      for (const check of known.keys()) if (!now.has(check)) logger.info({ check }, 'what was lost is back');
+      [before, known] = [found, now];
+    },
+  };
+}
+
+/** Whether the server still has the log that this process opened. @throws LogUnavailable */
+export async function isSameLog({
+  config,
+  nats,
+  log,
+}: Pick<Base, 'config' | 'nats' | 'log'>): Promise<boolean> {
+  return (await incarnationOnServer({ config, nats })) === log.incarnation;
+}
+
+function incarnationOnServer({ config, nats }: Pick<Base, 'config' | 'nats'>): Promise<string | undefined> {
+  const { stream } = config.log;
+  return readIncarnation({
+    requests: nats.requests,
+    stream,
+    attemptTimeoutMs: config.nats.requestTimeoutMs,
+  });
+}
+
+/** The cure of a log that is not the one that this process opened; undefined when it is. */
+export function lossOfLog(stream: string, opened: string, onServer: string | undefined): string | undefined {
+  if (onServer === opened) return undefined;
+  if (onServer === undefined)
+    return `the server has no stream ${stream} any more. Run: jetledger restore <folder>; then restart the service`;
+  return (
+    `the server has the incarnation ${onServer} of the log, and this process opened ${opened}: the log was made anew ` +
+    'or restored under it. Restart the service'
+  );
+}
+
+/** What is wrong with a view that its service does not get over, and the cure; undefined when nothing is. */
+export function lossOfView({ view, state, bucket }: ViewReport): string | undefined {
+  if (state === 'lost')
+    return `its bucket ${bucket} is gone. The service fills a new one by itself; if this stays, run: jetledger rebuild ${view}`;
+  if (state === 'foreign')
+    return `its bucket ${bucket} is of another incarnation of the log, or ahead of its end. Run: jetledger rebuild ${view}`;
+  return undefined;
+}
+
+async function look({ config, nats, log }: Base): Promise<Losses> {
+  const ofLog = lossOfLog(config.log.stream, log.incarnation, await incarnationOnServer({ config, nats }));
+  // What the views lack then only follows from it.
+  if (ofLog !== undefined) return new Map([['log', ofLog]]);
+  if (!hasRole(config, 'projections')) return new Map();
+  const reports = await viewReports(config, nats, log);
+  return new Map(
+    reports.flatMap((report) => {
+      const loss = lossOfView(report);
+      return loss === undefined ? [] : [[`view ${report.view}`, loss] as const];
+    }),
+  );
+}
+
+/** Looks until it is stopped. While NATS is away nothing new can be said, and readiness tells that by itself. */
+export function startLossWatch(base: Base): LossWatch {
+  const judge = createLossJudge(base.logger);
+  let looking = false;
+  let stopped = false;
+  const lookOnce = async (): Promise<void> => {
+    if (looking) return;
+    looking = true;
+    const found = await look(base).catch(() => undefined);
+    if (found !== undefined && !stopped) judge.take(found);
+    looking = false;
+  };
+  const timer = setInterval(() => void lookOnce(), EVERY_MS);
+  timer.unref();
+  return {
+    latest: judge.latest,
+    stop: () => {
+      stopped = true;
+      clearInterval(timer);
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest';
+import { createLossJudge, type Losses, lossOfLog, lossOfView } from '../../../src/service/losses.ts';
+
+/** A judge, and the lines that it wrote. */
+function judgeWithLines() {
+  const lines: string[] = [];
+  const write =
+    (level: string) =>
+    ({ check }: { check: string }, line: string): void =>
+      void lines.push(`${level} ${check}: ${line}`);
+  // Only these two of its logger are called, each with fields and a sentence.
+  const logger = { error: write('error'), info: write('info') } as Parameters<typeof createLossJudge>[0];
+  return { lines, ...createLossJudge(logger) };
+}
+
+const nothing: Losses = new Map();
+const gone: Losses = new Map([['view orders', 'its bucket is gone']]);
+
+it('a loss counts and is logged once when two looks in a row found it, and so is its end', () => {
+  const { take, latest, lines } = judgeWithLines();
+  take(gone);
+  expect([latest().size, lines.length]).toEqual([0, 0]);
+  for (const _ of [1, 2, 3]) take(gone);
+  expect(latest()).toEqual(gone);
+  expect(lines).toEqual(['error view orders: its bucket is gone']);
+  take(nothing);
+  expect(latest().size).toBe(0);
+  expect(lines).toHaveLength(2);
+});
+
+it('what one look found and the next did not is no loss', () => {
+  const { take, latest, lines } = judgeWithLines();
+  for (const found of [gone, nothing, gone, nothing]) {
+    take(found);
+    expect(latest().size).toBe(0);
+  }
+  expect(lines).toEqual([]);
+});
+
+it('a loss that turns into another one of the same check is told anew', () => {
+  const { take, lines } = judgeWithLines();
+  for (const _ of [1, 2]) take(new Map([['log', 'no stream']]));
+  for (const _ of [1, 2]) take(new Map([['log', 'another incarnation']]));
+  expect(lines).toEqual(['error log: no stream', 'error log: another incarnation']);
+});
+
+it('each loss names one cure: a command, or to restart', () => {
+  expect(lossOfLog('LOG', 'life-1', 'life-1')).toBeUndefined();
+  expect(lossOfLog('LOG', 'life-1', 'life-2')).toMatch(/life-2.*life-1.*Restart the service$/);
+  expect(lossOfLog('LOG', 'life-1', undefined)).toContain('jetledger restore');
+  const report = { view: 'orders', bucket: 'jl_orders_v1', position: 0, lag: 0 };
+  expect(lossOfView({ ...report, state: 'lost' })).toMatch(/jl_orders_v1 is gone.*jetledger rebuild orders$/);
+  expect(lossOfView({ ...report, state: 'foreign' })).toMatch(/Run: jetledger rebuild orders$/);
+  for (const state of ['sound', 'never-run', 'other-version'] as const)
+    expect(lossOfView({ ...report, state })).toBeUndefined();
+});
