@@ -74,7 +74,7 @@ describe('a service with a local key', () => {
       JETLEDGER_AUTH__AUDIENCE: AUDIENCE,
     });
     const exp = Math.floor(Date.now() / 1_000) + 600;
-    const token = await tokenOf(key, { sub: 'ada', scope: 'users orders', exp });
+    const token = await tokenOf(key, { sub: 'ada', scope: 'users orders', iat: exp - 600, exp });
     expect((await ask(service.url, 'GET', '/v1/products')).status).toBe(401);
     expect((await ask(service.url, 'GET', '/v1/products', undefined, bearer(token))).status).toBe(200);
     const user = { email: 'own@example.com', name: 'Ada' };

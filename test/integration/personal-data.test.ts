@@ -87,7 +87,7 @@ beforeAll(async () => {
   const { url } = service;
   const exp = Math.floor(Date.now() / 1_000) + 600;
   const scope = 'users orders catalogue';
-  const headers = bearer(await tokenOf(key, { sub: SUBJECT, scope, exp }));
+  const headers = bearer(await tokenOf(key, { sub: SUBJECT, scope, iat: exp - 600, exp }));
   const keyed = (name: string) => ({ ...headers, 'idempotency-key': `${name} ${EMAIL}` });
   const user = await must(201, url, 'POST', '/v1/users', { email: EMAIL, name: NAME }, keyed('register'));
   const path = `/v1/users/${user.field('id')}`;

@@ -106,13 +106,16 @@ describe('a stored trace context', () => {
       undefined,
       '',
       'x',
-      `01-${traceId}-${spanId}-01`,
       `00-${'0'.repeat(32)}-${spanId}-01`,
       `00-${traceId}-${'0'.repeat(16)}-01`,
       `00-${traceId?.toUpperCase()}-${spanId}-01`,
       `${SAMPLED}-more`,
     ];
     for (const traceparent of wrong) expect(parseTrace({ traceparent })).toBeUndefined();
+    // A later version may have more fields; it is gone on with as what is known of it.
+    for (const later of [`01-${traceId}-${spanId}-01`, `cc-${traceId}-${spanId}-01-more`])
+      expect(parseTrace({ traceparent: later })).toEqual(parseTrace({ traceparent: SAMPLED }));
+    expect(parseTrace({ traceparent: `ff-${traceId}-${spanId}-01` })).toBeUndefined();
   });
 });
 
