@@ -125,7 +125,11 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
     const { runtime, states } = this.#deps;
     const { deadlineMs } = this.#deps.settings;
     let folded = states.cached(this.#decider, this.#stream) ?? (await this.#firstGuess(batch));
-    let confirmed = false;
+    let confirmed = await this.#letOthersIn(folded);
+    if (confirmed) {
+      join(batch, this.#queue, maxBatch);
+      folded = await this.#onTheTail(folded, batch);
+    }
     for (let conflicts = 0; ; ) {
       this.#dropExpired(batch);
       if (batch.length === 0) return;
@@ -136,6 +140,7 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       if (holds)
         return settle(batch, answersOf(this.#decider, this.#stream, plan, batch, version, this.#deps));
       if (!silent) {
+        folded.crowd = { at: runtime.now(), commits: 0, appendMs: 0 };
         await pauseAfter(++conflicts, batch[0]?.since ?? 0, { runtime, deadlineMs });
         this.#dropExpired(batch);
         this.#tellOfConflict(batch);
@@ -145,6 +150,19 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       folded = await this.#onTheTail(folded, batch);
       confirmed = true;
     }
+  }
+
+  /**
+   * Who stores knows the newest version and is first again: without a pause now and then, others in the crowd, who have
+   * to read it first, would wait until this process has nothing more to store.
+   * @returns whether it has paused, so that the tail is to be read
+   */
+  async #letOthersIn({ crowd }: Folded<State>): Promise<boolean> {
+    const { runtime } = this.#deps;
+    if (crowd === undefined || crowd.commits < TURN || runtime.now() - crowd.at > CROWD_MS) return false;
+    crowd.commits = 0;
+    await runtime.sleep(Math.min(LONGEST_YIELD_MS, SHORTEST_YIELD_MS + 2 * crowd.appendMs));
+    return true;
   }
 
   #tellOfConflict(open: Batch<State, Command, Event, R>): void {
@@ -184,6 +202,10 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       for (const decision of plan.decisions) rememberCommand(folded.commands, decision, result.version);
       folded.state = plan.state;
       folded.version = result.version;
+    }
+    if (folded.crowd !== undefined) {
+      folded.crowd.commits++;
+      folded.crowd.appendMs = runtime.now() - startedAt;
     }
     folded.confirmedAt = Math.max(folded.confirmedAt, startedAt);
     states.keep(this.#decider, this.#stream, folded);
@@ -226,8 +248,16 @@ export async function pauseAfter(
 }
 
 const BASE_MS = 2;
-const CAP_MS = 100;
-const SHORTEST_SHARE = 0.05;
+const CAP_MS = 20;
+const SHORTEST_SHARE = 0.1;
+
+/** How many commits in a row a process may store in a crowd. */
+const TURN = 2;
+/** Long enough for one of the others to read and append, which takes it as long as it takes this process. */
+const SHORTEST_YIELD_MS = 4;
+const LONGEST_YIELD_MS = 60;
+/** A crowd of which nothing was seen for so long is gone. */
+const CROWD_MS = 1_000;
 
 /** Gives each caller its own answer; one that needs the log does not make the others wait. */
 function settle<Result>(

@@ -25,6 +25,11 @@ export interface Folded<State> {
   snapshotPause?: number;
   /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */
   untrusted?: boolean;
+  /**
+   * Set when another process was faster: when that was last, how many commits of this process followed it, and how long
+   * the last of these took, in milliseconds.
+   */
+  crowd?: { at: number; commits: number; appendMs: number };
 }
 
 /** An aggregate before its first event. */

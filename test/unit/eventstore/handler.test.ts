@@ -131,6 +131,22 @@ describe('an expectation', () => {
   });
 });
 
+describe('a process in a crowd', () => {
+  it('pauses after each few commits, so that those who must read first get in, and no more once nobody came', async () => {
+    const { log } = service();
+    const { handler, runtime } = service({ log: overtaken(log, [7]) });
+    const store = async (id: string) => handler.execute(counter, 'a', add(1), meta(id));
+    for (let i = 0; i < 2; i++) await store(`c${i}`);
+    expect(runtime.slept).toEqual([]);
+    await log.append(counterRef('a'), await log.head(), toyCommit('late', [added(10)]));
+    expect(await store('c4')).toMatchObject({ outcome: 'accepted', state: { total: 20 } });
+    expect(runtime.slept).toEqual([4]);
+    runtime.advance(2_000);
+    for (let i = 5; i < 20; i++) await store(`c${i}`);
+    expect(runtime.slept).toEqual([4]);
+  });
+});
+
 describe('only an append validates state (protocol 1)', () => {
   /** Two processes; the second has cached a total of 5 when the first makes something else of it. */
   async function story(change: (first: CommandHandler) => Promise<unknown>) {
