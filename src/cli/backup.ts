@@ -4,6 +4,7 @@ import { toolVersion } from '../service/version.ts';
 import { ownStreams, withNats } from '../service/with-nats.ts';
 import { planBackup } from './backup-plan.ts';
 import { type Command, interruptible, size, UsageError } from './command.ts';
+import { type Progress, withProgress } from './shell/progress.ts';
 
 export const backupCommand: Command = {
   name: 'backup',
@@ -30,7 +31,7 @@ Examples:
     if (folder === undefined || positionals.length > 1)
       throw new UsageError('Name the folder to write: jetledger backup <folder>');
     const { json } = values;
-    const manifest = await interruptible((signal) =>
+    const copy = (signal: AbortSignal, progress: Progress) =>
       withNats(config(), async (nats) =>
         takeBackup({
           requests: nats.requests,
@@ -40,12 +41,16 @@ Examples:
           toolVersion: toolVersion(),
           now: Date.now,
           signal,
+          onBytes: (what, done, total) => progress.show({ what, done, total, unit: 'bytes', about: true }),
           onStream: ({ name, what, state, bytes }) => {
+            progress.clear();
             if (!json)
               print(`copied  ${name.padEnd(20)} ${state.messages} messages, ${size(bytes)}  (${what})`);
           },
         }),
-      ),
+      );
+    const manifest = await interruptible((signal) =>
+      withProgress(json, (progress) => copy(signal, progress)),
     );
     if (json) print(JSON.stringify({ folder, ...manifest }, null, 2));
     else {

@@ -65,6 +65,14 @@ export function size(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** A span of time for people, in one unit: `90 s`, `3 h`. */
+export function duration(milliseconds: number): string {
+  const minutes = milliseconds / 60_000;
+  if (minutes < 2) return `${Math.round(minutes * 60)} s`;
+  if (minutes < 120) return `${Math.round(minutes)} min`;
+  return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1_440)} days`;
+}
+
 /** JSON of anything that a state or an event holds: large integers as strings, bytes in base64. */
 export function plainJson(value: unknown, indent?: number): string {
   const plain = (_key: string, inner: unknown): unknown => {

@@ -13,6 +13,7 @@ import { openNats } from '../service/open.ts';
 import { hiddenFields } from '../service/shop.ts';
 import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, type CommandContext, UsageError } from './command.ts';
+import { withProgress } from './shell/progress.ts';
 import { ACTOR_HELP, ACTOR_OPTION, actorOf } from './terminal.ts';
 
 const OPTIONS = {
@@ -82,7 +83,12 @@ Examples:
       const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
       const port = createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields });
       if (!(await isSure(port))) return 1;
-      const { marked, changed } = await act(port, action, filter, how);
+      const { marked, changed } = await withProgress(values.json, ({ show }) =>
+        act(port, action, filter, {
+          ...how,
+          onMarked: (done, total) => show({ what: action, done, total, unit: 'dead letters' }),
+        }),
+      );
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
       else for (const line of linesOf(marked, action, how.dryRun)) print(line);
       if (changed.length === 0) return 0;
@@ -123,7 +129,7 @@ async function act(
   port: DeadLetterPort,
   action: (typeof ACTIONS)[number],
   filter: DeadLetterFilter,
-  how: { readonly by: string; readonly dryRun: boolean },
+  how: Parameters<DeadLetterPort['redrive']>[1],
 ): Promise<DeadLetterAnswer> {
   if (action === 'list' || action === 'show') return { marked: await port.list(filter), changed: [] };
   return port[action](filter, how);

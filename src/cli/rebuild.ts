@@ -17,6 +17,7 @@ import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
 import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
+import { type Progress, withProgress } from './shell/progress.ts';
 
 export const VIEW_NAMES = views.map((projection) => projection.name).join(', ');
 
@@ -138,11 +139,13 @@ Examples:
       const tracer = tracing?.tracer;
       const observer = tracer && traceProjections({ tracer, prefix });
       const deps = { log: feed.log, buckets, runtime, settings, observer };
-      await interruptible(async (signal) => {
-        for (const projection of request.chosen) {
-          await rebuildAsAsked({ ...deps, projection }, request, { signal, print });
-        }
-      });
+      await interruptible((signal) =>
+        withProgress(request.json, async (progress) => {
+          for (const projection of request.chosen) {
+            await rebuildAsAsked({ ...deps, projection }, request, { signal, print, progress });
+          }
+        }),
+      );
       return 0;
     } finally {
       await tracing?.stop(config().tracing.exportTimeoutMs);
@@ -152,6 +155,7 @@ Examples:
 };
 
 interface Terminal {
+  readonly progress: Progress;
   readonly signal: AbortSignal;
   readonly print: (line: string) => void;
 }
@@ -159,10 +163,14 @@ interface Terminal {
 async function rebuildAsAsked(
   deps: RebuildDeps,
   { mode, id, json, ...request }: RebuildRequest,
-  { signal, print }: Terminal,
+  { signal, print: write, progress }: Terminal,
 ): Promise<void> {
   const { projection } = deps;
   const view = projection.name;
+  const print: Terminal['print'] = (line) => {
+    progress.clear();
+    write(line);
+  };
   if (id !== undefined) {
     const { position } = await refoldOne({ ...deps, id });
     print(
@@ -172,20 +180,14 @@ async function rebuildAsAsked(
     );
     return;
   }
-  const bar = json ? NO_BAR : progressBar(view, print);
-  const onProgress = bar.show;
-  try {
-    const result =
-      mode === 'rollback'
-        ? await rollback({ ...deps, signal, onProgress })
-        : await rebuild({ ...deps, ...optionsOf(request, json, print), signal, onProgress });
-    bar.end();
-    if (json) print(JSON.stringify({ view, ...result }));
-    else report(projection, result, print);
-  } catch (error) {
-    bar.end();
-    throw error;
-  }
+  const onProgress = ({ applied: done, total }: RebuildProgress): void =>
+    progress.show({ what: view, done, total, unit: 'commits' });
+  const result =
+    mode === 'rollback'
+      ? await rollback({ ...deps, signal, onProgress })
+      : await rebuild({ ...deps, ...optionsOf(request, json, print), signal, onProgress });
+  if (json) print(JSON.stringify({ view, ...result }));
+  else report(projection, result, print);
 }
 
 function optionsOf(
@@ -215,32 +217,4 @@ function report(
   }
   print(switched ? `${name}: now in ${bucket}` : `${name}: another rebuild was faster`);
   for (const old of dropped) print(`${name}: dropped ${old}`);
-}
-
-const WIDTH = 30;
-
-const NO_BAR = { show: () => undefined, end: () => undefined };
-
-/** A bar that is drawn over itself on a terminal, and a line now and then elsewhere. */
-function progressBar(
-  name: string,
-  print: (line: string) => void,
-): { show(p: RebuildProgress): void; end(): void } {
-  const live = process.stdout.isTTY === true;
-  let lastLine = 0;
-  return {
-    show: ({ applied, total, eventsPerSecond, etaSeconds }) => {
-      const share = total === 0 ? 1 : Math.min(1, applied / total);
-      const bar = '#'.repeat(Math.round(share * WIDTH)).padEnd(WIDTH, '.');
-      const line = `${name} [${bar}] ${applied}/${total}, ${Math.round(eventsPerSecond)} events/s, ${Math.ceil(etaSeconds ?? 0)} s left`;
-      if (live) process.stdout.write(`\r${line}\u001b[K`);
-      else if (Date.now() - lastLine > 2_000) {
-        lastLine = Date.now();
-        print(line);
-      }
-    },
-    end: () => {
-      if (live) process.stdout.write('\n');
-    },
-  };
 }

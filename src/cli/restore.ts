@@ -8,6 +8,7 @@ import type { Nats } from '../service/open.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
 import { bucketsOf, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
+import { type Progress, withProgress } from './shell/progress.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',
@@ -32,16 +33,19 @@ Examples:
     const [folder] = positionals;
     if (folder === undefined || positionals.length > 1)
       throw new UsageError('Name the backup: jetledger restore <folder>');
-    const manifest = await soundManifest(folder, config().log);
     const incarnation = randomUUID();
-    await interruptible((signal) =>
-      withNats(config(), async (nats) => {
-        await checkTarget(nats, manifest);
-        await restoreAll(config(), nats, { folder, manifest, incarnation, signal }, (line) => {
-          if (!values.json) print(line);
-        });
-      }),
-    );
+    const say = values.json ? () => undefined : print;
+    const manifest = await withProgress(values.json, async (progress) => {
+      const sound = await soundManifest(folder, config().log, progress);
+      await interruptible((signal) =>
+        withNats(config(), async (nats) => {
+          await checkTarget(nats, sound);
+          const restore = { folder, manifest: sound, incarnation, signal, progress };
+          await restoreAll(config(), nats, restore, say);
+        }),
+      );
+      return sound;
+    });
     const { last } = manifest.log;
     const restored = { folder, incarnation, last, streams: manifest.streams.map(({ name }) => name) };
     if (values.json) print(JSON.stringify(restored, null, 2));
@@ -54,8 +58,14 @@ Examples:
 };
 
 /** @throws BackupError naming every file that is not what was written */
-async function soundManifest(folder: string, { stream, prefix }: Config['log']): Promise<Manifest> {
-  const problems = await checkFiles(folder);
+async function soundManifest(
+  folder: string,
+  { stream, prefix }: Config['log'],
+  progress: Progress,
+): Promise<Manifest> {
+  const problems = await checkFiles(folder, (done, total) =>
+    progress.show({ what: 'checksums', done, total, unit: 'bytes' }),
+  );
   if (problems.length > 0) {
     const list = problems.map(({ file, problem }) => `${file} ${problem}`).join('; ');
     throw new BackupError(
@@ -89,7 +99,8 @@ async function restoreAll(
     manifest,
     incarnation,
     signal,
-  }: { folder: string; manifest: Manifest; incarnation: string; signal: AbortSignal },
+    progress,
+  }: { folder: string; manifest: Manifest; incarnation: string; signal: AbortSignal; progress: Progress },
   say: (line: string) => void,
 ): Promise<void> {
   const { prefix, replicas } = config.log;
@@ -102,7 +113,10 @@ async function restoreAll(
     incarnation,
     translate: () => translateEngine(bucketsOf(config, nats), prefix, incarnations),
     signal,
-    onStream: ({ name, what, state }) =>
-      say(`restored  ${name.padEnd(20)} ${state.messages} messages  (${what})`),
+    onBytes: (what, done, total) => progress.show({ what, done, total, unit: 'bytes' }),
+    onStream: ({ name, what, state }) => {
+      progress.clear();
+      say(`restored  ${name.padEnd(20)} ${state.messages} messages  (${what})`);
+    },
   });
 }

@@ -8,7 +8,7 @@ import {
   checkFiles,
   type FileProblem,
   logOf,
-  type Manifest,
+  type OnBytes,
   readManifest,
 } from '../platform/backup/manifest.ts';
 import { putBackOne } from '../platform/backup/put-back.ts';
@@ -20,6 +20,7 @@ import { openRequests } from '../service/open.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { compareSummaries, type LogSummary, type Mismatch, summarise } from './fold-log.ts';
+import { type Progress, withProgress } from './shell/progress.ts';
 
 /** Work with a nats-server of its own on loopback, gone afterwards with its data. */
 export async function withThrowawayServer<T>(
@@ -89,7 +90,9 @@ Examples:
       throw new UsageError('Say what to look at: jetledger verify <folder>, or jetledger verify --live');
     if (folder !== undefined && live && against !== undefined)
       throw new UsageError('A folder is compared with --live or with --against URL, not with both.');
-    const found = await interruptible((signal) => verify(config(), { folder, live, against, signal }));
+    const found = await interruptible((signal) =>
+      withProgress(json, (progress) => verify(config(), { folder, live, against, signal, progress })),
+    );
     if (json) print(JSON.stringify(found, null, 2));
     else for (const line of linesOf(found)) print(line);
     return found.ok ? 0 : 1;
@@ -101,15 +104,19 @@ interface Sides {
   readonly live: boolean;
   readonly against: string | undefined;
   readonly signal: AbortSignal;
+  readonly progress: Progress;
 }
 
-async function verify(config: Config, { folder, live, against, signal }: Sides): Promise<Verification> {
-  const files = folder === undefined ? [] : await checkFiles(folder);
+async function verify(config: Config, sides: Sides): Promise<Verification> {
+  const { folder, live, against, signal, progress } = sides;
+  const shown = (what: string, unit: string) => (done: number, total: number) =>
+    progress.show({ what, done, total, unit });
+  const files = folder === undefined ? [] : await checkFiles(folder, shown('checksums', 'bytes'));
   if (files.length > 0) return { ok: false, files, mismatches: [] };
   const onFirst = async <T>(work: (log: Log) => Promise<T>): Promise<T> =>
     folder === undefined
       ? withNats(config, async (nats) => work(await quietLog(config, nats)))
-      : withFolderLog(config, folder, await readManifest(folder), signal, work);
+      : withFolderLog(config, folder, { signal, onBytes: shown('bringing it up', 'bytes') }, work);
   const onSecond = async <T>(work: (log: Log) => Promise<T>): Promise<T | undefined> => {
     if (against !== undefined) return withLogAt(config, against, work);
     if (folder === undefined || !live) return undefined;
@@ -117,12 +124,11 @@ async function verify(config: Config, { folder, live, against, signal }: Sides):
   };
   return onFirst(async (log) => {
     const first = await log.head();
-    const there = await onSecond(async (other) => {
-      const summary = await summarise(other, { through: first, signal });
-      return summary;
-    });
+    const there = await onSecond((other) =>
+      summarise(other, { through: first, signal, onPosition: shown('folding there', 'commits') }),
+    );
     const through = Math.min(first, there?.last ?? first);
-    const here = await summarise(log, { through, signal });
+    const here = await summarise(log, { through, signal, onPosition: shown('folding here', 'commits') });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
     const ok = mismatches.length === 0 && here.unknown.length === 0;
     return { ok, files, here, ...(there && { there }), mismatches };
@@ -133,16 +139,17 @@ async function verify(config: Config, { folder, live, against, signal }: Sides):
 function withFolderLog<T>(
   config: Config,
   folder: string,
-  manifest: Manifest,
-  signal: AbortSignal,
+  { signal, onBytes }: { readonly signal: AbortSignal; readonly onBytes: OnBytes },
   work: (log: Log) => Promise<T>,
 ): Promise<T> {
   return withThrowawayServer(config, async (url) => {
     const connection = await connectNats(url, withoutLogin(config), config.service.name);
     const requests = await openRequests(connection, url, withoutLogin(config));
     try {
-      const stored = logOf(manifest);
-      if (stored !== undefined) await putBackOne({ requests, folder, replicas: 1, signal }, stored, {});
+      const stored = logOf(await readManifest(folder));
+      const how = { requests, folder, replicas: 1, signal };
+      if (stored !== undefined)
+        await putBackOne({ ...how, onBytes: (_, ...bytes) => onBytes(...bytes) }, stored, {});
     } finally {
       requests.close();
       await connection.close();

@@ -22,6 +22,7 @@ import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.
 import { runInProcess as run } from '../support/cli-in-process.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { toldOnTerminal } from '../support/told-on-terminal.ts';
 import { until } from '../support/until.ts';
 
 const COMMITS = 120;
@@ -153,6 +154,23 @@ describe('a backup that is put back', () => {
     expect(await streamsOf({ connection })).toEqual([]);
     await connection.close();
   });
+});
+
+describe('how far it is', () => {
+  it('is told on a terminal while it is copied, proven and put back, and is gone at the end', async () => {
+    const shown = join(folders, 'shown');
+    await using fresh = await startTestServer();
+    const copied = await toldOnTerminal(() => run(origin, backupCommand, [shown]));
+    expect(copied).toMatch(/jetledger \[[#.]{20}\] .* of about \d+\.\d MB/);
+    const proven = await toldOnTerminal(() => run(origin, verifyCommand, [shown, '--live']));
+    for (const what of ['checksums', 'bringing it up', 'folding there', 'folding here'])
+      expect(proven).toContain(`${what} [`);
+    expect(proven).toContain(`of ${COMMITS} commits`);
+    const back = await toldOnTerminal(() => run(fresh, restoreCommand, [shown]));
+    expect(back).toMatch(/checksums \[.*jetledger \[[#.]{20}\] .* of \d+\.\d MB/s);
+    for (const told of [copied, proven, back]) expect(told.endsWith('\r\u001b[K')).toBe(true);
+    expect(await toldOnTerminal(() => run(origin, verifyCommand, [shown, '--json']))).toBe('');
+  }, 60_000);
 });
 
 describe('a damaged backup', () => {

@@ -11,6 +11,7 @@ import { runInProcess } from '../support/cli-in-process.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { toldOnTerminal } from '../support/told-on-terminal.ts';
 import { counterRef } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 
@@ -110,7 +111,10 @@ describe('jetledger parked, beside a running consumer', () => {
 
   it('redrives up to a point, with what waits behind it and in order, and discards what is given up', async () => {
     const [first, behind, other] = positions;
-    expect((await parked('redrive', '--up-to', String(first))).text).toContain('1 marked for redrive.');
+    const told = await toldOnTerminal(async () => {
+      expect((await parked('redrive', '--up-to', String(first))).text).toContain('1 marked for redrive.');
+    });
+    expect(told).toContain('redrive [####################] 1 of 1 dead letters');
     await until('both of p are handled', () => counted(2));
     expect(await echoesOf(handle.log, 'p')).toEqual([first, behind]);
     expect(await echoesOf(handle.log, 'q')).toEqual([]);

@@ -11,6 +11,7 @@ import { UserCreatedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { toldOnTerminal } from '../support/told-on-terminal.ts';
 
 const IDS = ['ada', 'grace', 'hedy'];
 
@@ -56,4 +57,9 @@ it('--diff prints each key that differs before it switches; with --json every li
   expect(lines.sort()).toEqual(['changed  ada', 'only-new hedy']);
   expect(text).toContain('users: 3 rows compared, 2 differ, 0 changed too fast to tell');
   expect(text).toContain('users: now in jl_users_v2');
+}, 30_000);
+
+it('tells on a terminal how far it is, and nothing there with --json', async () => {
+  expect(await toldOnTerminal(() => rebuild('users'))).toMatch(/users \[[#.]{20}\] \d+ of 3 commits/);
+  expect(await toldOnTerminal(() => rebuild('users', '--json'))).toBe('');
 }, 30_000);

@@ -16,6 +16,9 @@ the configured data folder, or starts it for as long as it needs it.
 Every command that prints something, scripts aside, takes \`--json\`: one JSON value on standard output (\`rebuild\`: one
 line for each view), nothing else. Times are milliseconds since 1970 or ISO 8601, sizes bytes. Waiting is bounded
 everywhere; Ctrl-C ends a command cleanly, a second one at once.
+
+What takes long (\`rebuild\`, \`backup\`, \`restore\`, \`verify\`, \`parked redrive\`) tells on standard error how far it is, how
+fast, and what is left: one line on a terminal, a line every 5 s elsewhere, nothing with \`--json\`.
 `;
 
 /** The page of the command line, from the commands themselves. */

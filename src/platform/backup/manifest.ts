@@ -56,12 +56,28 @@ export function readChunks(path: string): AsyncIterable<Uint8Array> {
   return createReadStream(path, { highWaterMark: READ_BYTES });
 }
 
+/** Told while bytes are read or written: how many by now, and how many there will be. */
+export type OnBytes = (done: number, total: number) => void;
+
+/** The same chunks; tells how many bytes went by, each time when whoever reads them has dealt with them. */
+export async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (done: number) => void = () => undefined,
+): AsyncGenerator<Uint8Array> {
+  let done = 0;
+  for await (const chunk of chunks) {
+    yield chunk;
+    done += chunk.length;
+    onBytes(done);
+  }
+}
+
 /** What a file holds now; undefined when it cannot be read. */
-export async function hashFile(path: string): Promise<Written | undefined> {
+export async function hashFile(path: string, onBytes?: (done: number) => void): Promise<Written | undefined> {
   const hash = createHash('sha256');
   let bytes = 0;
   try {
-    for await (const chunk of readChunks(path)) {
+    for await (const chunk of counted(readChunks(path), onBytes)) {
       hash.update(chunk);
       bytes += chunk.length;
     }
@@ -152,7 +168,7 @@ const LINE = /^([0-9a-f]{64}) {2}(\S+)$/;
  * @returns nothing for a sound backup
  * @throws BackupError when there is no usable manifest although its checksum holds
  */
-export async function checkFiles(folder: string): Promise<readonly FileProblem[]> {
+export async function checkFiles(folder: string, onBytes?: OnBytes): Promise<readonly FileProblem[]> {
   const sums = await readChecksums(folder);
   const expectedManifest = sums.get(MANIFEST);
   const manifestNow = await hashFile(join(folder, MANIFEST));
@@ -162,8 +178,11 @@ export async function checkFiles(folder: string): Promise<readonly FileProblem[]
   }
   const { streams } = await readManifest(folder);
   const problems: FileProblem[] = [];
+  const total = streams.reduce((sum, { bytes }) => sum + bytes, 0);
+  let before = 0;
   for (const { file, bytes, sha256 } of streams) {
-    const now = await hashFile(join(folder, file));
+    const now = await hashFile(join(folder, file), (done) => onBytes?.(before + done, total));
+    before += bytes;
     if (now === undefined) problems.push({ file, problem: 'is missing' });
     else if (now.bytes !== bytes) problems.push({ file, problem: `has ${now.bytes} bytes, not ${bytes}` });
     else if (now.sha256 !== sha256) problems.push({ file, problem: 'was changed: its checksum differs' });

@@ -8,7 +8,15 @@ import {
   reasonOf,
 } from '../../eventstore/index.ts';
 
-import { type BackedUpStream, BackupError, logOf, type Manifest, readChunks } from './manifest.ts';
+import {
+  type BackedUpStream,
+  BackupError,
+  counted,
+  logOf,
+  type Manifest,
+  type OnBytes,
+  readChunks,
+} from './manifest.ts';
 import { restoreStream } from './stream-copy.ts';
 
 /** Where the log's metadata says which incarnation it was restored from. */
@@ -26,6 +34,7 @@ export interface PutBackOptions {
   readonly translate: () => Promise<void>;
   readonly signal?: AbortSignal;
   readonly onStream?: (stream: BackedUpStream) => void;
+  readonly onBytes?: (stream: string, ...bytes: Parameters<OnBytes>) => void;
 }
 
 /** The streams on a server that a restore would collide with. @throws BackupError */
@@ -72,16 +81,18 @@ export async function putBack(options: PutBackOptions): Promise<void> {
   }
 }
 
+type PutBackOneOptions = Pick<PutBackOptions, 'requests' | 'folder' | 'replicas' | 'signal' | 'onBytes'>;
+
 /** A stream of the backup with additions to its metadata. */
 export async function putBackOne(
-  { requests, folder, replicas, signal }: Pick<PutBackOptions, 'requests' | 'folder' | 'replicas' | 'signal'>,
-  { config, state, file }: BackedUpStream,
+  { requests, folder, replicas, signal, onBytes }: PutBackOneOptions,
+  { name, config, state, file, bytes }: BackedUpStream,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
   const copy = {
     config: configFor(config, replicas, metadata),
     state,
-    chunks: readChunks(join(folder, file)),
+    chunks: counted(readChunks(join(folder, file)), (done) => onBytes?.(name, done, bytes)),
   };
   await restoreStream(requests, copy, signal);
 }

@@ -7,10 +7,12 @@ import {
   BackupError,
   CHECKSUMS,
   checkInterrupted,
+  counted,
   type LeftOut,
   MANIFEST,
   type Manifest,
   newManifest,
+  type OnBytes,
   writeHashed,
 } from './manifest.ts';
 import { snapshotStream } from './stream-copy.ts';
@@ -32,6 +34,8 @@ export interface TakeOptions {
   readonly now: () => number;
   readonly signal?: AbortSignal;
   readonly onStream?: (stream: BackedUpStream) => void;
+  /** The total is about what the server says that it holds: it copies in another form. */
+  readonly onBytes?: (stream: string, ...bytes: Parameters<OnBytes>) => void;
 }
 
 /**
@@ -66,7 +70,8 @@ async function fill(draft: string, options: TakeOptions): Promise<Manifest> {
     checkInterrupted(signal);
     const { config, state, chunks } = await snapshotStream(requests, name);
     const file = `${name}.snapshot`;
-    const written = await writeHashed(join(draft, file), chunks, signal);
+    const watched = counted(chunks, (done) => options.onBytes?.(name, done, state.bytes));
+    const written = await writeHashed(join(draft, file), watched, signal);
     const stream = { name, file, what, ...written, config, state };
     streams.push(stream);
     options.onStream?.(stream);
