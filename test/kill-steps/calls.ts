@@ -52,7 +52,9 @@ export function watchedCalls(
     notifications: {
       publish: (notification) => {
         const call = `notifications ${notification.kind}`;
-        return around(notification.orderId ?? '', call, () => notifications.publish(notification));
+        return around(notification.orderId ?? orderOf(notification.userId), call, () =>
+          notifications.publish(notification),
+        );
       },
     },
   };
