@@ -12,7 +12,7 @@ import {
 import { openNats } from '../service/open.ts';
 import { hiddenFields } from '../service/shop.ts';
 import { openCommandTracing } from '../service/tracing.ts';
-import { type Command, type CommandContext, UsageError } from './command.ts';
+import { type Command, type CommandContext, duration, UsageError } from './command.ts';
 import { withProgress } from './shell/progress.ts';
 import { ACTOR_HELP, ACTOR_OPTION, actorOf } from './terminal.ts';
 
@@ -35,7 +35,7 @@ export const parkedCommand: Command = {
   name: 'parked',
   usage: 'list | show | redrive | discard [options]',
   summary: 'Look at events that a consumer could not handle, try them again, or give them up.',
-  help: `list      shows them, oldest first
+  help: `list      shows them, oldest first: tries, error, age since the first try, trace id
 show      shows them whole, as JSON: events, error with its stack, tries, times, trace id
 redrive   asks that they be handled again, in the order of their aggregate; what waits behind follows by itself
 discard   asks that they be given up for ever; an audit line is kept
@@ -90,7 +90,7 @@ Examples:
         }),
       );
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
-      else for (const line of linesOf(marked, action, how.dryRun)) print(line);
+      else for (const line of linesOf(marked, action, how.dryRun, Date.now())) print(line);
       if (changed.length === 0) return 0;
       console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
       return 1;
@@ -159,16 +159,19 @@ function sureOf(
 
 /** One line for each, and a last one that says what they are. */
 export function linesOf(
-  entries: readonly Pick<
-    DeadLetter,
-    'consumer' | 'category' | 'id' | 'position' | 'attempts' | 'error' | 'behind'
-  >[],
+  entries: readonly Omit<DeadLetter, 'commitId' | 'events' | 'write'>[],
   action: (typeof ACTIONS)[number],
   dryRun: boolean,
+  now: number,
 ): readonly string[] {
-  const lines = entries.map(({ consumer, category, id, position, attempts, error, behind }) => {
+  const lines = entries.map((entry) => {
+    const { consumer, category, id, position, attempts, error, behind, firstAt, lastAt, traceId } = entry;
     const why = behind ? 'waits behind an earlier one' : `${attempts} tries, ${error?.message ?? ''}`;
-    return `${consumer}  ${category}/${id}  position ${position}  ${why}`;
+    // What waits was never tried.
+    const since = firstAt === 0 ? lastAt : firstAt;
+    const age = `${duration(Math.max(0, now - since))} old`;
+    const trace = traceId === '' ? 'no trace' : `trace ${traceId}`;
+    return `${consumer}  ${category}/${id}  position ${position}  ${why}  ${age}, ${trace}`;
   });
   const count = entries.length;
   if (action === 'list' || action === 'show')
