@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { NOTIFICATIONS } from '../../processes/notification/adapters/dead-letters.ts';
 import { categories, reactions, views } from '../../service/shop.ts';
 import { type Command, UsageError } from '../command.ts';
 import { type CompletionModel, FOLDER, SCRIPTS, SHELLS } from './scripts.ts';
@@ -8,7 +9,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   '<view>': views.map(({ name }) => name),
   '<name>': reactions.map(({ name }) => name),
   '<category>': categories,
-  '--consumer': reactions.map(({ name }) => name),
+  '--consumer': [...reactions.map(({ name }) => name), NOTIFICATIONS],
   '--category': categories,
 };
 

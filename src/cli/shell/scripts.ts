@@ -15,7 +15,10 @@ export interface CompletionModel {
   readonly valued: readonly string[];
 }
 
-/** The script of each shell; all of them look up what may come next in the same way. */
+/**
+ * The script of each shell; all of them look up what may come next in the same way. They hold every word themselves,
+ * because starting Node.js at each Tab would be felt.
+ */
 export const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], (model: CompletionModel) => string>> = {
   bash: (model) => `# Completes jetledger in bash.
 _jetledger() {

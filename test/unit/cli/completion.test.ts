@@ -20,6 +20,7 @@ const CASES: readonly (readonly [typed: string, expected: readonly string[]])[] 
   ['parked ', ['list', 'show', 'redrive', 'discard']],
   ['parked redrive --con', ['--consumer']],
   ['parked redrive --consumer order-p', ['order-process']],
+  ['parked list --consumer no', ['notifications']],
   ['parked --category order ', ['list', 'show', 'redrive', 'discard']],
   ['rebuild --throttle 100 orders ', VIEWS],
   ['rebuild --throttle ', []],
