@@ -33,6 +33,8 @@ const REDRAW_MS = 100;
 /** Where there is no terminal, lines add up: what takes less than this tells nothing. */
 const LINE_MS = 5_000;
 const BAR = 20;
+/** A terminal may say that it has no columns. */
+const UNKNOWN_WIDTH = 80;
 const START_OF_LINE = '\r\u001b[K';
 
 const STANDARD_ERROR: Screen = { stream: process.stderr, now: () => performance.now() };
@@ -76,7 +78,9 @@ function createProgress({ stream, now }: Screen): Progress {
       const seconds = began === undefined ? 0 : (at - began.at) / 1_000;
       const rate = seconds > 0 ? (step.done - (began?.done ?? 0)) / seconds : 0;
       if (live)
-        stream.write(`${START_OF_LINE}${lineOf(step, rate, true).slice(0, (stream.columns ?? 80) - 1)}`);
+        stream.write(
+          `${START_OF_LINE}${lineOf(step, rate, true).slice(0, (stream.columns || UNKNOWN_WIDTH) - 1)}`,
+        );
       else stream.write(`${lineOf(step, rate, false)}\n`);
       drawn = live;
     },

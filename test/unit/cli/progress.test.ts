@@ -73,6 +73,8 @@ describe('progress on a terminal', () => {
     });
     expect(lines).toHaveLength(11);
     for (const line of lines) expect(line.slice(CLEARED.length).length).toBeLessThanOrEqual(29);
+    const [unknown] = await written({ isTTY: true, columns: 0 }, ({ show }) => show(orders(1)));
+    expect(unknown).toMatch(/1 of 1000 commits$/);
   });
 
   it('begins anew with other work, and does not count what was done before it was taken up again', async () => {
