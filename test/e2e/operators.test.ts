@@ -47,7 +47,7 @@ describe('operators', () => {
     await until('it is confirmed', async () => (await strong()).field('status') === 'confirmed');
 
     await using slow = await startCommand(['rebuild', 'orders', '--throttle', '1'], data.variables);
-    await until('the rebuild is under way', async () => /orders \[/.test(slow.output().stdout));
+    await until('the rebuild is under way', async () => /orders.*left/.test(slow.output().stderr));
     slow.signal('SIGINT');
     expect((await slow.ended()).code).toBe(1);
     expect(slow.output().stderr).toContain('jetledger: The rebuild was cancelled.');

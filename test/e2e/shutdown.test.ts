@@ -87,6 +87,7 @@ describe.concurrent('a service that is stopped', () => {
       'load balancers',
       'requests',
       'live streams',
+      'loss watch',
       'NATS monitor',
       'processes',
       'views',

@@ -74,7 +74,9 @@ function orphan(serverPid: number): void {
   const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, 'utf8');
   const guard = Number(/^PPid:\t(\d+)/m.exec(statusOf(serverPid))?.[1]);
   const children = readFileSync(`/proc/${guard}/task/${guard}/children`, 'utf8').trim().split(' ');
-  for (const pid of [guard, ...children.map(Number)]) if (pid !== serverPid) process.kill(pid, 'SIGKILL');
+  const watching = [guard, ...children.map(Number)].filter((pid) => pid !== serverPid);
+  // Stopped first: one that still runs would see the other die, and end the server.
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const pid of watching) process.kill(pid, signal);
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

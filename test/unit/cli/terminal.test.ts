@@ -10,7 +10,8 @@ afterEach(() => {
 
 /** Standard output as a terminal with colours, which asks the variables as a real one does. */
 function onTerminal(variables: Readonly<Record<string, string | undefined>>): void {
-  const settings = { TERM: 'xterm-256color', NO_COLOR: undefined, FORCE_COLOR: undefined, ...variables };
+  const none = { NO_COLOR: undefined, FORCE_COLOR: undefined, CI: undefined };
+  const settings = { TERM: 'xterm-256color', ...none, ...variables };
   for (const [name, value] of Object.entries(settings)) vi.stubEnv(name, value);
   Object.assign(process.stdout, { isTTY: true, getColorDepth: WriteStream.prototype.getColorDepth });
 }
