@@ -2,12 +2,16 @@ import { expect, it } from 'vitest';
 import { ORDER_PROCESS } from '../../src/api/routes/orders.ts';
 import { LogUnavailable } from '../../src/eventstore/index.ts';
 import { orderProcess } from '../../src/processes/order/order-process.ts';
-import { memoryService } from '../support/memory-service.ts';
+import { fixedRuntime, memoryService } from '../support/memory-service.ts';
 import { plantParked } from './planted.ts';
 import { clientOf, confirmedOrder, list, ordered } from './requests.ts';
 
 it('a placed order whose event is a dead letter says that it waits for an operator, also to who has its version', async () => {
-  await using service = await memoryService();
+  // Dead letters are looked at once a second.
+  const clock = fixedRuntime();
+  let seconds = 0;
+  const runtime = { ...clock, now: () => clock.now() + 1_000 * seconds };
+  await using service = await memoryService({ override: { runtime } });
   const client = clientOf(service);
   await list(client, 'TEA');
   const id = await ordered(client, 'u1', 'TEA');
@@ -20,6 +24,7 @@ it('a placed order whose event is a dead letter says that it waits for an operat
   const etag = String((await client.get(`/v1/orders/${id}`)).headers.etag);
   const [, version = ''] = /^"(\d+)"$/.exec(etag) ?? [];
   await plantParked(service, { id, position: Number(version) });
+  seconds++;
   for (const path of paths) {
     for (const headers of [{}, { 'if-none-match': etag }]) {
       const answer = await client.get(path, headers);
@@ -39,13 +44,14 @@ it('a placed order whose event is a dead letter says that it waits for an operat
   const shown = await client.get(`/v1/orders/${confirmed}`);
   const [, last = ''] = /^"(\d+)"$/.exec(String(shown.headers.etag)) ?? [];
   await plantParked(service, { id: confirmed, position: Number(last) });
+  seconds++;
   expect((await client.get(`/v1/orders/${confirmed}`)).json()).not.toHaveProperty('waitsFor');
 });
 
 it('an order is shown without it while dead letters cannot be read', async () => {
   await using service = await memoryService();
   const { admin } = service.deps;
-  admin.parked.show = () => Promise.reject(new LogUnavailable('away'));
+  admin.parked.list = () => Promise.reject(new LogUnavailable('away'));
   const client = clientOf(service);
   await list(client, 'TEA');
   const answer = await client.get(`/v1/orders/${await ordered(client, 'u1', 'TEA')}`);

@@ -244,6 +244,7 @@ function listing(app: TypedApp, { views, log }: ServiceDeps): void {
 
 function showing(app: TypedApp, deps: ServiceDeps): void {
   const orders = orderQueries(deps.views);
+  const waitsFor = whatOrdersWaitFor(deps);
   const schema = {
     tags,
     operationId: 'getOrder',
@@ -261,12 +262,12 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     if (asksTheLog(request.query)) {
       const exists = ({ status }: OrderState) => status !== 'absent';
       const body = (state: OrderState) => orderBody(id, state);
-      const more = ({ status }: OrderState, version: number) => waitsFor(deps, id, status, version);
+      const more = ({ status }: OrderState, version: number) => waitsFor(id, status, version);
       return sendFromLog(deps, request, reply, { decider: order, id, exists, body, more, absent: missing });
     }
     const row = await orders.order(id, await readOptionsOf(request, reply, deps.log));
     const status = row && Buffer.from(row.json).includes(PLACED) ? 'placed' : '';
-    return sendRow(request, reply, row, missing, await waitsFor(deps, id, status, row?.position ?? 0));
+    return sendRow(request, reply, row, missing, await waitsFor(id, status, row?.position ?? 0));
   });
 }
 
@@ -274,24 +275,42 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
 export const ORDER_PROCESS = 'order-process';
 const PLACED = '"status":"placed"';
 
-/**
- * Whether a placed order stands still because its last event is a dead letter, or waits behind one. No event tells, so
- * the dead letters are asked, by their key. Who cannot be asked is not waited for: the order is shown without it.
- */
-async function waitsFor(
-  { admin }: Pick<ServiceDeps, 'admin'>,
+/** How long what was read of the dead letters is good enough, in milliseconds. */
+const LOOK_AGAIN_MS = 1_000;
+
+/** Says what an order waits for, beside what its row says. */
+type WaitsFor = (
   id: string,
   status: string,
   version: number,
-): Promise<{ readonly waitsFor: 'operator' } | undefined> {
-  if (status !== 'placed') return undefined;
-  try {
-    const found = await admin.parked.show(ORDER_PROCESS, { category: order.category, id }, version);
-    return found && { waitsFor: 'operator' };
-  } catch (error) {
-    if (error instanceof EventStoreError) return undefined;
-    throw error;
-  }
+) => Promise<{ readonly waitsFor: 'operator' } | undefined>;
+
+/**
+ * Whether a placed order stands still because its last event is a dead letter, or waits behind one. No event tells, so
+ * the dead letters are asked, at most once a second for all orders. Who cannot be asked is not waited for: the order is
+ * shown without it.
+ */
+function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>): WaitsFor {
+  let readAt = Number.NEGATIVE_INFINITY;
+  let standing: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
+  const read = async (): Promise<ReadonlySet<string>> => {
+    try {
+      const found = await admin.parked.list({ consumer: ORDER_PROCESS });
+      return new Set(found.map(({ id, position }) => `${id}/${position}`));
+    } catch (error) {
+      if (error instanceof EventStoreError) return new Set();
+      throw error;
+    }
+  };
+  return async (id, status, version) => {
+    if (status !== 'placed') return undefined;
+    const now = runtime.now();
+    if (now - readAt >= LOOK_AGAIN_MS) {
+      readAt = now;
+      standing = read();
+    }
+    return (await standing).has(`${id}/${version}`) ? { waitsFor: 'operator' } : undefined;
+  };
 }
 
 function history(app: TypedApp, { log }: ServiceDeps): void {
