@@ -292,7 +292,7 @@ type WaitsFor = (
  */
 function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>): WaitsFor {
   let readAt = Number.NEGATIVE_INFINITY;
-  let standing: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
+  let stuck: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
   const read = async (): Promise<ReadonlySet<string>> => {
     try {
       const found = await admin.parked.list({ consumer: ORDER_PROCESS });
@@ -307,9 +307,9 @@ function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runt
     const now = runtime.now();
     if (now - readAt >= LOOK_AGAIN_MS) {
       readAt = now;
-      standing = read();
+      stuck = read();
     }
-    return (await standing).has(`${id}/${version}`) ? { waitsFor: 'operator' } : undefined;
+    return (await stuck).has(`${id}/${version}`) ? { waitsFor: 'operator' } : undefined;
   };
 }
 
