@@ -58,6 +58,15 @@ it('an order is shown without it while dead letters cannot be read', async () =>
   expect([answer.statusCode, answer.json()]).toMatchObject([200, { status: 'placed' }]);
 });
 
+it('an order is shown without it, soon, while dead letters give no answer', async () => {
+  await using service = await memoryService();
+  service.deps.admin.parked.list = () => new Promise(() => undefined);
+  const client = clientOf(service);
+  await list(client, 'TEA');
+  const answer = await client.get(`/v1/orders/${await ordered(client, 'u1', 'TEA')}`);
+  expect([answer.statusCode, answer.json()]).toMatchObject([200, { status: 'placed' }]);
+});
+
 it('the order process is asked for by the name that it has', () => {
   expect(orderProcess.name).toBe(ORDER_PROCESS);
 });

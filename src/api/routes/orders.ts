@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
 import { type CommandHandler, EventStoreError, type Loaded, type Runtime } from '../../eventstore/index.ts';
@@ -275,8 +276,9 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
 export const ORDER_PROCESS = 'order-process';
 const PLACED = '"status":"placed"';
 
-/** How long what was read of the dead letters is good enough, in milliseconds. */
+/** How long what was read of the dead letters is good enough, and how long it is waited for, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
+const NONE: ReadonlySet<string> = new Set();
 
 /** Says what an order waits for, beside what its row says. */
 type WaitsFor = (
@@ -292,13 +294,13 @@ type WaitsFor = (
  */
 function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>): WaitsFor {
   let readAt = Number.NEGATIVE_INFINITY;
-  let stuck: Promise<ReadonlySet<string>> = Promise.resolve(new Set());
+  let stuck: Promise<ReadonlySet<string>> = Promise.resolve(NONE);
   const read = async (): Promise<ReadonlySet<string>> => {
     try {
       const found = await admin.parked.list({ consumer: ORDER_PROCESS });
       return new Set(found.map(({ id, position }) => `${id}/${position}`));
     } catch (error) {
-      if (error instanceof EventStoreError) return new Set();
+      if (error instanceof EventStoreError) return NONE;
       throw error;
     }
   };
@@ -307,7 +309,7 @@ function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runt
     const now = runtime.now();
     if (now - readAt >= LOOK_AGAIN_MS) {
       readAt = now;
-      stuck = read();
+      stuck = Promise.race([read(), delay(LOOK_AGAIN_MS, NONE, { ref: false })]);
     }
     return (await stuck).has(`${id}/${version}`) ? { waitsFor: 'operator' } : undefined;
   };
