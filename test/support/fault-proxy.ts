@@ -1,6 +1,6 @@
 import { createConnection, createServer, type Server } from 'node:net';
 import { type Frame, isPublishAck } from './nats-frames.ts';
-import { type Direction, joinSockets, type Pipe, type Rules } from './proxy-pipe.ts';
+import { BOTH_WAYS, type Direction, joinSockets, type Pipe, type Rules } from './proxy-pipe.ts';
 
 /** A TCP proxy of ours in front of one nats-server. Without a fault everything passes unchanged but the server's hints at other servers. */
 export interface FaultProxy extends AsyncDisposable {
@@ -16,8 +16,8 @@ export interface FaultProxy extends AsyncDisposable {
   delay(ms: number): void;
   /** Keeps what flows in these directions until `heal`, which delivers it late. */
   hold(...directions: Direction[]): void;
-  /** Nothing passes and nothing is answered; what was sent is lost: `heal` cuts the connections it was lost on. */
-  blackHole(): void;
+  /** Nothing passes in these directions, both unless named; what was sent is lost: `heal` cuts the connections it was lost on. */
+  blackHole(...directions: Direction[]): void;
   /** Cuts all connections now; new ones are let in. */
   cut(): void;
   /** Cuts all connections and closes every new one at once. */
@@ -27,10 +27,23 @@ export interface FaultProxy extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Starts a proxy on a free port of the loopback in front of `target`, a `nats://` address of one server. */
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
+/**
+ * Starts a proxy on a free port of the loopback in front of `target`, a `nats://` address of one server.
+ * @param speaks `route`: what passes is between servers and is not read, so that `drop` does nothing
+ */
+export async function startFaultProxy(
+  target: string,
+  speaks: 'client' | 'route' = 'client',
+): Promise<FaultProxy> {
   const { hostname, port } = new URL(target);
-  const rules: Rules = { drops: undefined, delayMs: 0, held: new Set(), swallowing: false, refusing: false };
+  const rules: Rules = {
+    speaks,
+    drops: undefined,
+    delayMs: 0,
+    held: new Set(),
+    swallowing: new Set(),
+    refusing: false,
+  };
   const pipes = new Set<Pipe>();
   const drops = dropCounter();
 
@@ -67,8 +80,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     hold: (...directions) => {
       for (const direction of directions) rules.held.add(direction);
     },
-    blackHole: () => {
-      rules.swallowing = true;
+    blackHole: (...directions) => {
+      for (const direction of directions.length > 0 ? directions : BOTH_WAYS) rules.swallowing.add(direction);
     },
     cut,
     refuse: () => {
@@ -76,7 +89,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       cut();
     },
     heal: () => {
-      Object.assign(rules, { drops: undefined, delayMs: 0, swallowing: false, refusing: false });
+      Object.assign(rules, { drops: undefined, delayMs: 0, refusing: false });
+      rules.swallowing.clear();
       rules.held.clear();
       for (const pipe of pipes) pipe.damaged() ? pipe.cut() : pipe.release();
     },

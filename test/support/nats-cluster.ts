@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,17 +6,20 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { type ClusterNode, startNode } from './cluster-node.ts';
+import { type ClusterRoutes, freePorts } from './cluster-routes.ts';
 
 /** Three real servers on loopback that replicate. They end with this process at the latest. */
 export interface TestCluster extends AsyncDisposable {
   readonly nodes: readonly ClusterNode[];
   readonly urls: readonly string[];
-  /** Who leads a stream as the servers that are up report it; undefined while nobody does. */
+  /** Who leads a stream as the servers that are up report it; undefined while nobody does or they disagree. */
   leaderOf(stream: string): Promise<ClusterNode | undefined>;
+  /** Likewise who leads the cluster itself. */
+  metaLeader(): Promise<ClusterNode | undefined>;
   /** Waits until there is a meta leader, and a leader of every stream named. @throws Error after the bound */
   settled(streams: readonly string[], timeoutMs?: number): Promise<void>;
-  /** Asks a stream's leader to step down. False when nobody answered. */
-  stepDown(stream: string): Promise<boolean>;
+  /** Asks a stream's leader to step down, for `to` if it can. False when nobody answered. */
+  stepDown(stream: string, to?: ClusterNode): Promise<boolean>;
   /** Ends all servers and removes their data. */
   stop(): Promise<void>;
 }
@@ -26,6 +28,8 @@ export interface TestClusterOptions {
   /** True: every write is synced before it is acknowledged, as in production. False unless given: faster. */
   readonly syncAlways?: boolean;
   readonly extraConfig?: ServerConfig;
+  /** Routes that can be cut. Without them the servers reach each other directly. */
+  readonly routes?: ClusterRoutes;
 }
 
 const READY_TIMEOUT_MS = 30_000;
@@ -44,9 +48,10 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
     await rm(root, { recursive: true, force: true });
   };
   try {
-    const routePorts = await freePorts(NAMES.length);
+    const { routes } = options;
+    const ports = routes?.ports ?? (await freePorts(NAMES.length));
     const starting = NAMES.map(async (name, index) => {
-      const cluster = clusterConfig(routePorts, index);
+      const cluster = { ...clusterConfig(ports, index), ...(routes && cuttable(routes, index)) };
       const config = mergeConfig({ cluster }, options.extraConfig ?? {});
       const syncAlways = options.syncAlways ?? false;
       started.push(await startNode({ name, dataDir: join(root, name), syncAlways, config }));
@@ -67,25 +72,27 @@ export async function startTestCluster(options: TestClusterOptions = {}): Promis
 }
 
 function clusterOf(nodes: readonly ClusterNode[], stop: () => Promise<void>): TestCluster {
-  const leaderOf = async (stream: string): Promise<ClusterNode | undefined> => {
-    for (const node of nodes.filter((n) => n.up())) {
-      const leader = await streamLeader(node, stream);
-      const found = nodes.find((n) => n.name === leader);
-      if (found?.up()) return found;
-    }
-    return undefined;
+  const agreed = async (
+    ask: (node: ClusterNode) => Promise<string | undefined>,
+  ): Promise<ClusterNode | undefined> => {
+    const named = await Promise.all(nodes.filter((node) => node.up()).map(ask));
+    const [leader, ...others] = new Set(named.filter((name) => name !== undefined));
+    const found = nodes.find((node) => node.name === leader);
+    return others.length === 0 && found?.up() ? found : undefined;
   };
+  const leaderOf = (stream: string) => agreed((node) => streamLeader(node, stream));
   return {
     nodes,
     urls: nodes.map((node) => node.url),
     leaderOf,
+    metaLeader: () => agreed(async (node) => (await report(node, '')).meta_cluster?.leader || undefined),
     settled: async (streams, timeoutMs = READY_TIMEOUT_MS) => {
       await until('a meta leader', timeoutMs, () => hasMetaLeader(nodes));
       for (const stream of streams) {
         await until(`a leader of ${stream}`, timeoutMs, async () => (await leaderOf(stream)) !== undefined);
       }
     },
-    stepDown: (stream) => stepDown(nodes, stream),
+    stepDown: (stream, to) => stepDown(nodes, stream, to),
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -100,21 +107,12 @@ function clusterConfig(ports: readonly number[], index: number): ServerConfig {
   };
 }
 
-/** Ports that were free a moment ago: routes must be known before any server starts. */
-async function freePorts(count: number): Promise<number[]> {
-  const holders = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const holder = createServer();
-      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
-      return holder;
-    }),
-  );
-  const ports = holders.map((holder) => {
-    const address = holder.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
-  return ports;
+/**
+ * A server tells the others where it can be reached, and they connect past the proxies if they can: it tells them a
+ * port where nobody listens.
+ */
+function cuttable(routes: ClusterRoutes, index: number): ServerConfig {
+  return { routes: routes.dialledBy(index), advertise: '127.0.0.1:1' };
 }
 
 interface JetStreamReport {
@@ -169,12 +167,17 @@ async function proveReplication(nodes: readonly ClusterNode[]): Promise<void> {
   }
 }
 
-async function stepDown(nodes: readonly ClusterNode[], stream: string): Promise<boolean> {
+async function stepDown(
+  nodes: readonly ClusterNode[],
+  stream: string,
+  to: ClusterNode | undefined,
+): Promise<boolean> {
   const servers = nodes.filter((node) => node.up()).map((node) => node.url);
   const connection = await connect({ servers, timeout: 2_000 }).catch(() => undefined);
   if (connection === undefined) return false;
   try {
-    await connection.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, '', { timeout: 2_000 });
+    const wish = to === undefined ? '' : JSON.stringify({ placement: { preferred: to.name } });
+    await connection.request(`$JS.API.STREAM.LEADER.STEPDOWN.${stream}`, wish, { timeout: 2_000 });
     return true;
   } catch {
     return false;

@@ -3,13 +3,16 @@ import { type Frame, frameReader, withoutServerAddresses } from './nats-frames.t
 
 /** Which way bytes flow. */
 export type Direction = 'to-server' | 'to-client';
+export const BOTH_WAYS: readonly Direction[] = ['to-server', 'to-client'];
 
 /** What a proxy does at the moment; read for every chunk. */
 export interface Rules {
+  /** What passes between servers is not cut into frames. */
+  readonly speaks: 'client' | 'route';
   drops: ((frame: Frame) => boolean) | undefined;
   delayMs: number;
   readonly held: Set<Direction>;
-  swallowing: boolean;
+  readonly swallowing: Set<Direction>;
   refusing: boolean;
 }
 
@@ -78,6 +81,10 @@ function oneWay(from: Socket, to: Socket, direction: Direction, rules: Rules, on
     onDrop();
     return undefined;
   };
+  const framesOf = (chunk: Buffer): Buffer[] =>
+    read(chunk)
+      .map(pass)
+      .filter((bytes) => bytes !== undefined);
   const flush = (): void => {
     clearTimeout(timer);
     timer = undefined;
@@ -94,13 +101,11 @@ function oneWay(from: Socket, to: Socket, direction: Direction, rules: Rules, on
     onEmpty?.();
   };
   from.on('data', (chunk: Buffer) => {
-    if (rules.swallowing) {
+    if (rules.swallowing.has(direction)) {
       damaged = true;
       return;
     }
-    const passed = read(chunk)
-      .map(pass)
-      .filter((bytes) => bytes !== undefined);
+    const passed = rules.speaks === 'route' ? [chunk] : framesOf(chunk);
     if (passed.length === 0) return;
     waiting.push({ bytes: Buffer.concat(passed), due: Date.now() + rules.delayMs });
     if (timer === undefined) flush();
