@@ -96,14 +96,14 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
   const through = Math.min(options.through ?? Number.POSITIVE_INFINITY, await log.head());
   const tallies = new Map<string, Tally>();
   let last = 0;
-  for await (const { commits } of log.scan({ after: 0, ...(signal && { signal }) })) {
-    for (const commit of commits) {
+  for await (const batch of log.scan({ after: 0, ...(signal && { signal }) })) {
+    for (const commit of batch.commits) {
       if (commit.position > through) break;
       count(tallies, commit);
-      last = commit.position;
     }
+    last = Math.min(batch.through, through);
     options.onPosition?.(last, through);
-    if (last >= through || (commits.at(-1)?.position ?? 0) > through) break;
+    if (last === through) break;
   }
   // A scan that is interrupted ends like one that is through.
   checkInterrupted(signal);

@@ -30,7 +30,7 @@ export {
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler } from './handler.ts';
-export type { Log, LogBatch, RecordedCommit } from './log.ts';
+export { type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
 export { createGets } from './nats/gets.ts';
 export {
   addStream,
@@ -49,8 +49,11 @@ export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
 export {
+  type Control,
   checkStream,
+  controlSubject,
   groupOfSlot,
+  isControl,
   keyOf,
   type LogFilter,
   SLOTS,

@@ -59,8 +59,20 @@ export interface ReadOptions {
 /** Commits of the whole log in order. */
 export interface LogBatch {
   readonly commits: readonly RecordedCommit[];
-  /** How many more commits matched the filter when the last one was delivered; 0 = at the end of the log. */
+  /** Nothing that matches is missing up to here: the last commit, or a message of the log's own behind it. */
+  readonly through: number;
+  /** How many more messages matched the filter when the last one was delivered; 0 = at the end of the log. */
   readonly pending: number;
+}
+
+/** A batch in parts of so many commits at the most; one without commits is one part. */
+export function* smallerBatches({ commits, through, pending }: LogBatch, most: number): Generator<LogBatch> {
+  for (let from = 0; from === 0 || from < commits.length; from += most) {
+    const part = commits.slice(from, from + most);
+    const left = commits.length - from - part.length;
+    const end = left === 0 ? through : (part.at(-1)?.position ?? through);
+    yield { commits: part, through: end, pending: pending + left };
+  }
 }
 
 export interface ScanOptions {
@@ -96,10 +108,13 @@ export interface Log {
   /** A page of an aggregate's history. @throws LogUnavailable */
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
 
-  /** The commit at a position, through the leader. @throws LogUnavailable */
+  /** The commit at a position, through the leader; nothing where the log's own messages are. @throws LogUnavailable */
   at(position: number): Promise<RecordedCommit | undefined>;
 
-  /** The position of the newest commit, through the leader; 0 for an empty log. @throws LogUnavailable */
+  /** The first commit at a position or behind it, through the leader. @throws LogUnavailable */
+  next(position: number): Promise<RecordedCommit | undefined>;
+
+  /** The log's last position, through the leader; 0 for an empty log. @throws LogUnavailable */
   head(): Promise<number>;
 
   /** The log in order, in batches as they arrive. @throws LogUnavailable when it stays away. */

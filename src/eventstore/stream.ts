@@ -70,6 +70,26 @@ export function streamOfSubject(subject: string): StreamRef {
   return { category: subject.slice(first + 1, second), id: subject.slice(subject.lastIndexOf('.') + 1) };
 }
 
+/** The log's own messages, which belong to no aggregate: proofs of reads, and marks of operators. Stored for ever. */
+export type Control = 'fence' | 'marks';
+
+/** Where the log's own messages of a kind lie: shorter than the subject of any aggregate, under the same prefix. */
+export function controlSubject(prefix: string, control: Control): string {
+  return `${prefix}.${control}`;
+}
+
+const TOKENS_OF_AGGREGATE = 6;
+
+/** Whether a message of the log is its own: every reader passes it, as a position without a commit. */
+export function isControl(subject: string): boolean {
+  let dot = -1;
+  for (let tokens = 1; tokens < TOKENS_OF_AGGREGATE; tokens++) {
+    dot = subject.indexOf('.', dot + 1);
+    if (dot < 0) return true;
+  }
+  return false;
+}
+
 /** A share of the slots: group `index` of `count`. */
 export interface SlotGroup {
   readonly count: 1 | 4 | 16 | 64;
@@ -92,6 +112,11 @@ export function matchesFilter(filter: LogFilter, stream: StreamRef): boolean {
   if (filter.category !== undefined && filter.category !== stream.category) return false;
   const group = filter.group;
   return group === undefined || groupOfSlot(slotOf(stream.id), group.count) === group.index;
+}
+
+/** Every aggregate and nothing of the log's own. Slower to read than the whole log. */
+export function aggregatesFilter(prefix: string): string {
+  return `${prefix}.*.*.*.*.>`;
 }
 
 /** A filter as the one wildcard subject that the server understands. */

@@ -68,7 +68,7 @@ export function meterViews(
 }
 
 async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number): Promise<number> {
-  const next = lag === 0 ? undefined : await log.at(position + 1);
+  const next = lag === 0 ? undefined : await log.next(position + 1);
   return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
 }
 

@@ -7,6 +7,7 @@ import {
   openNatsLog,
   type Requests,
   type StoreObserver,
+  smallerBatches,
   systemRuntime,
 } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
@@ -68,12 +69,7 @@ function oneByOne(log: Log): Log {
   return {
     ...log,
     scan: async function* (options) {
-      for await (const { commits, pending } of log.scan(options)) {
-        if (commits.length === 0) yield { commits, pending };
-        for (const [index, commit] of commits.entries()) {
-          yield { commits: [commit], pending: pending + commits.length - index - 1 };
-        }
-      }
+      for await (const batch of log.scan(options)) yield* smallerBatches(batch, 1);
     },
   };
 }

@@ -98,7 +98,9 @@ export async function serverReport(
 ): Promise<ServerReport> {
   const { stream, prefix } = config.log;
   const jsm = await managerOf(requests);
-  const info = await jsm.streams.info(stream);
+  // The log's own messages are no commits.
+  const info = await jsm.streams.info(stream, { subjects_filter: `${prefix}.*` });
+  const own = Object.values(info.state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
   const timers = await streamWithBacklog(jsm, timersStream(prefix));
   const notifications = await streamWithBacklog(jsm, notificationStream(prefix));
   const snapshots = (await infoOf(jsm, `KV_${prefix}_snapshots`))?.state;
@@ -114,7 +116,7 @@ export async function serverReport(
       incarnation: log.incarnation,
       restoredFrom: info.config.metadata?.[RESTORED_FROM_KEY],
       position: info.state.last_seq,
-      commits: info.state.messages,
+      commits: info.state.messages - own,
       bytes: info.state.bytes,
       replicas: info.config.num_replicas,
       leader,

@@ -12,6 +12,7 @@ import {
 } from '../eventstore/resolve-append.ts';
 import { type Runtime, systemRuntime } from '../eventstore/runtime.ts';
 import {
+  type Control,
   checkStream,
   keyOf,
   type LogFilter,
@@ -24,7 +25,7 @@ import { createWake, type Wake, type World } from './world.ts';
 /** What a server would hold: the bytes of every commit, shared by all the handles ("processes") that open it. */
 export interface MemoryStore {
   readonly incarnation: string;
-  /** Position of the newest commit; 0 for an empty log. */
+  /** The last position; 0 for an empty log. */
   head(): number;
   /** The aggregate's last version; 0 = it does not exist. */
   version(stream: StreamRef): number;
@@ -32,7 +33,9 @@ export interface MemoryStore {
   put(stream: StreamRef, expected: number, bytes: Uint8Array, commitId?: string): number | undefined;
   /** Stores one commit each, all or none. Returns the position of the first, or `undefined` on a conflict. */
   putAll(entries: readonly OutgoingCommit[]): number | undefined;
-  /** The commit at a position, still undecoded. */
+  /** Stores a message of the log's own. Returns its position. */
+  putControl(control: Control): number;
+  /** The commit at a position, still undecoded; nothing where the log's own messages are. */
   at(position: number): RecordedCommit | undefined;
   /** Up to `limit` commits of an aggregate with a version above `after` and up to `until`. */
   ofStream(stream: StreamRef, after: number, until: number, limit: number): RecordedCommit[];
@@ -57,7 +60,7 @@ export interface MemoryStoreOptions {
 /** An empty log in memory. */
 export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   const { prefix = 'memory', incarnation = 'memory-1' } = options;
-  const entries: Entry[] = [];
+  const entries: (Entry | Control)[] = [];
   const streams = new Map<string, Entry[]>();
   const grown = createWake();
 
@@ -92,9 +95,14 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       return positions[0];
     },
     put,
+    putControl: (control) => {
+      entries.push(control);
+      grown.all();
+      return entries.length;
+    },
     at: (position) => {
       const entry = entries[position - 1];
-      return entry === undefined ? undefined : recorded(entry);
+      return typeof entry === 'object' ? recorded(entry) : undefined;
     },
     ofStream: (stream, after, until, limit) => {
       const own = history(stream);
@@ -224,7 +232,7 @@ export async function* scanStore(
   // As on the server: a reader for whom nothing is there learns at once that it is at the end.
   if (after < end && remaining(after) === 0) {
     await arrive(sender, `scan after ${after}`);
-    yield { commits: [], pending: 0 };
+    yield { commits: [], through: after, pending: 0 };
   }
   while (!signal?.aborted && position < end) {
     if (position >= store.head()) {
@@ -233,9 +241,9 @@ export async function* scanStore(
     }
     await arrive(sender, `scan after ${position}`);
     if (signal?.aborted) return;
-    const commits = readBatch(store, filter, disturbed(sender, after, position), end);
-    position = commits.upTo;
-    if (commits.matching.length > 0) yield { commits: commits.matching, pending: remaining(position) };
+    const { matching, through, upTo } = readBatch(store, filter, disturbed(sender, after, position), end);
+    position = upTo;
+    if (through > 0) yield { commits: matching, through, pending: remaining(position) };
   }
 }
 
@@ -250,15 +258,24 @@ function readBatch(
   filter: LogFilter,
   after: number,
   end: number,
-): { matching: RecordedCommit[]; upTo: number } {
+): { matching: RecordedCommit[]; through: number; upTo: number } {
   const matching: RecordedCommit[] = [];
   const last = Math.min(end, store.head());
   let upTo = after;
+  let through = 0;
   while (upTo < last && matching.length < BATCH) {
     const commit = store.at(++upTo);
-    if (commit !== undefined && matchesFilter(filter, commit.stream)) matching.push(commit);
+    if (!delivers(filter, commit)) continue;
+    through = upTo;
+    if (commit !== undefined) matching.push(commit);
   }
-  return { matching, upTo };
+  return { matching, through, upTo };
+}
+
+/** As on the server: only who reads everything meets the log's own messages. */
+function delivers(filter: LogFilter, commit: RecordedCommit | undefined): boolean {
+  if (commit !== undefined) return matchesFilter(filter, commit.stream);
+  return filter.category === undefined && (filter.group?.count ?? 1) === 1;
 }
 
 /** Counts how many matching commits lie behind a position; looks at each commit of the log only once. */
@@ -268,8 +285,7 @@ function createCounter(store: MemoryStore, filter: LogFilter, after: number): (p
   return (position) => {
     while (matching.length <= store.head() - after) {
       const commit = store.at(after + matching.length);
-      const match = commit !== undefined && matchesFilter(filter, commit.stream);
-      matching.push((matching.at(-1) ?? 0) + (match ? 1 : 0));
+      matching.push((matching.at(-1) ?? 0) + (delivers(filter, commit) ? 1 : 0));
     }
     return (matching.at(-1) ?? 0) - (matching[position - after] ?? 0);
   };
@@ -332,6 +348,14 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
       await arrive(sender, `read position ${position}`);
       const commit = store.at(position);
       await answer(sender, 'position read');
+      return commit;
+    },
+    next: async (position) => {
+      await arrive(sender, `read from position ${position}`);
+      let at = position;
+      while (at < store.head() && store.at(at) === undefined) at++;
+      const commit = store.at(at);
+      await answer(sender, 'commit read');
       return commit;
     },
     head: async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { appending } from './log-appending.ts';
 import { concurrency } from './log-concurrency.ts';
+import { controls } from './log-controls.ts';
 import { longHistories, reading } from './log-reading.ts';
 import { scanning } from './log-scanning.ts';
 import type { LogUnderTest } from './log-support.ts';
@@ -26,5 +27,6 @@ export function logContract(name: string, makeLog: () => Promise<LogUnderTest>):
   withLog('reading', reading);
   withLog('long histories', longHistories);
   withLog('scanning', scanning);
+  withLog('messages of its own', controls);
   withLog('concurrency', concurrency);
 }

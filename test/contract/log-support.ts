@@ -1,11 +1,13 @@
 import type { AppendResult, Log, RecordedCommit, ScanOptions } from '../../src/eventstore/log.ts';
-import type { StreamRef } from '../../src/eventstore/stream.ts';
+import type { Control, StreamRef } from '../../src/eventstore/stream.ts';
 import { added, toyCommit } from '../support/toy.ts';
 
 /** A fresh, empty log to test, and the way to open it as another process would. */
 export interface LogUnderTest {
   readonly log: Log;
   openSecond(): Promise<Log>;
+  /** Stores a message of the log's own; returns its position. */
+  putControl(control: Control): Promise<number>;
   stop(): Promise<void>;
 }
 

@@ -1,22 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptCommit } from '../../src/eventstore/errors.ts';
+import type { Log } from '../../src/eventstore/log.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
-import { createMemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
+import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
 import { counterRef } from '../support/toy.ts';
 import { bucketContract } from './bucket-contract.ts';
 import { logContract } from './log-contract.ts';
+import type { LogUnderTest } from './log-support.ts';
 
 const nothingToStop = async (): Promise<void> => {};
+const underTest = (store: MemoryStore, open: () => Log): LogUnderTest => ({
+  log: open(),
+  openSecond: async () => open(),
+  putControl: async (control) => store.putControl(control),
+  stop: nothingToStop,
+});
 
 logContract('the log in memory', async () => {
   const store = createMemoryStore();
-  return { log: openMemoryLog(store), openSecond: async () => openMemoryLog(store), stop: nothingToStop };
+  return underTest(store, () => openMemoryLog(store));
 });
 
 logContract('the log in memory, with batches of whatever is under way at once', async () => {
   const store = createMemoryStore();
-  const open = () => openMemoryLog(store, { groupCommit: true });
-  return { log: open(), openSecond: async () => open(), stop: nothingToStop };
+  return underTest(store, () => openMemoryLog(store, { groupCommit: true }));
 });
 
 bucketContract('the bucket in memory', async () => {

@@ -5,10 +5,12 @@ import { afterAll, beforeAll } from 'vitest';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import type { Control } from '../../src/eventstore/stream.ts';
 import {
   createLogStream,
   type LogHandle,
   openTestLog,
+  publishControl,
   TEST_LOG,
   WAYS_OF_REQUESTS,
   type WayOfRequests,
@@ -47,7 +49,8 @@ const openLogs = (groupCommit: 'off' | 'always', way: WayOfRequests) => async ()
   const stop = async (): Promise<void> => {
     for (const handle of handles) await handle.close();
   };
-  return { log: await open(), openSecond: open, stop };
+  const putControl = (control: Control) => publishControl(urlOf(), names.prefix, control);
+  return { log: await open(), openSecond: open, putControl, stop };
 };
 
 const kinds = [

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
 import {
@@ -11,6 +11,7 @@ import {
 } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { type Control, controlSubject } from '../../src/eventstore/stream.ts';
 import { createPlainRequests } from './plain-requests.ts';
 
 /** A connection of its own, as another process would have, with the log opened on it. */
@@ -40,6 +41,16 @@ export async function createLogStream(url: string, names: LogNames = TEST_LOG, r
   const jsm = await jetstreamManager(connection);
   await addStream(jsm, logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() }));
   await connection.close();
+}
+
+/** Stores a message of the log's own; returns its position. */
+export async function publishControl(url: string, prefix: string, control: Control): Promise<number> {
+  const connection = await connect({ servers: url });
+  try {
+    return (await jetstream(connection).publish(controlSubject(prefix, control))).seq;
+  } finally {
+    await connection.close();
+  }
 }
 
 /** Opens the log of a test server; `createLogStream` comes first. */

@@ -3,9 +3,9 @@ import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../
 import type { StoreObserver } from '../observer.ts';
 import { appendOne, appendResolved, type ResolveOptions } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
-import { subjectFilter, subjectOf } from '../stream.ts';
+import { aggregatesFilter, isControl, subjectFilter, subjectOf } from '../stream.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
-import { readOrdered } from './ordered-reader.ts';
+import { type Delivered, readOrdered } from './ordered-reader.ts';
 import type { Requests } from './requests.ts';
 import { createTransport, type GroupSettings } from './transport.ts';
 import { commitOf } from './wire.ts';
@@ -91,6 +91,10 @@ async function walkBack(
   return tail.reverse();
 }
 
+/** The commit that was asked for, unless it is a message of the log's own. */
+const commitIn = (found: StoredMessage | undefined): RecordedCommit | undefined =>
+  found === undefined || isControl(found.subject) ? undefined : toCommit(found);
+
 /** A message of the log as a commit. */
 export function toCommit(message: StoredMessage): RecordedCommit {
   return commitOf(message.subject, message.seq, message.headers, message.data);
@@ -137,10 +141,10 @@ export function createNatsLog(options: NatsLogOptions): Log {
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
     appendAll: (entries) => appendResolved(transport, entries, resolve()),
     read: async (ref, { after, confirm }) => readPage(gets, subjectOf(prefix, ref), after, confirm),
-    at: async (position) => {
-      const found = await gets.leader({ seq: position });
-      return found === undefined ? undefined : toCommit(found);
-    },
+    at: async (position) => commitIn(await gets.leader({ seq: position })),
+    next: async (position) =>
+      commitIn(await gets.leader({ seq: position })) ??
+      commitIn(await gets.leader({ next_by_subj: aggregatesFilter(prefix), seq: position })),
     head: () => headOf(gets),
     scan: (scan) => scanLog(options, gets, scan),
   };
@@ -162,11 +166,20 @@ async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions):
   for await (const delivered of reader) {
     const last = delivered.at(-1);
     const within = last !== undefined && last.seq > end ? delivered.filter((d) => d.seq <= end) : delivered;
-    const commits = within.map(({ msg, seq }) => commitOf(msg.subject, seq, msg.headers, msg.data));
-    if (commits.length > 0 || last === undefined) yield { commits, pending: last?.pending ?? 0 };
+    const through = within.at(-1)?.seq ?? scan.after;
+    const commits = commitsOf(within);
+    if (within.length > 0 || last === undefined) yield { commits, through, pending: last?.pending ?? 0 };
     const atEnd = last === undefined || last.pending === 0 || last.seq >= end;
     if (scan.follow !== true && atEnd) return;
   }
+}
+
+function commitsOf(delivered: readonly Delivered[]): RecordedCommit[] {
+  const commits: RecordedCommit[] = [];
+  for (const { msg, seq } of delivered) {
+    if (!isControl(msg.subject)) commits.push(commitOf(msg.subject, seq, msg.headers, msg.data));
+  }
+  return commits;
 }
 
 /** The stream's last message. Of any narrower wildcard a server looks through all subjects: 11 ms for 100,000 of them. */

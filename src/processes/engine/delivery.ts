@@ -115,6 +115,8 @@ export function createHandle(deps: {
 /** What a group is fed with, in the log's order. */
 export interface Fed {
   readonly commits: readonly RecordedCommit[];
+  /** Nothing of the group is missing up to here. */
+  readonly through: number;
   /** How many more there were when the last of them came. */
   readonly pending: number;
 }
@@ -137,8 +139,8 @@ export const orderedFeed: Feed = async function* ({ log, runtime, filter, after,
       for await (const batch of log.scan({ after: seen, filter, follow: true, signal })) {
         attempt = 0;
         const commits = batch.commits.filter(({ position }) => position > seen);
-        seen = commits.at(-1)?.position ?? seen;
-        yield { commits, pending: batch.pending };
+        seen = Math.max(seen, batch.through);
+        yield { commits, through: seen, pending: batch.pending };
       }
     } catch (error) {
       if (!mayHeal(error)) throw error;
@@ -162,13 +164,14 @@ export async function readGroup(
 ): Promise<void> {
   const { log, runtime, feed, consumer, group } = deps;
   const filter = filterOf(consumer, group);
-  for await (const { commits, pending } of feed({ log, runtime, filter, after, signal })) {
+  for await (const { commits, through, pending } of feed({ log, runtime, filter, after, signal })) {
     for (const [at, commit] of commits.entries()) {
       told(pending + commits.length - at - 1);
       if (concerns(consumer, commit)) await lanes.admit(commit);
       else lanes.pass(commit.position);
       if (signal.aborted) return;
     }
+    if (through > (commits.at(-1)?.position ?? 0)) lanes.pass(through);
     told(pending);
     cursor.changed();
   }

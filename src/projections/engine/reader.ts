@@ -182,6 +182,7 @@ function deliver(
     else aroundCommit({ commit, views }, () => deliverCommit(views, commit, decode));
     if (applied !== undefined) for (const { projection } of views) applied(projection.name);
   }
+  feed.position = Math.max(feed.position, batch.through);
   for (const view of feed.views) view.reached(feed.position, batch.pending === 0);
 }
 

@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { BatchResult, Bucket, RowWrite } from '../../../src/eventstore/bucket.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
-import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
+import { type Log, type RecordedCommit, smallerBatches } from '../../../src/eventstore/log.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { GroupCount } from '../../../src/projections/engine/groups.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
@@ -208,14 +208,12 @@ function inSmallBatches(log: Log, world: World, actor: string): Log {
   return {
     ...log,
     scan: async function* (options) {
-      for await (const { commits, pending } of log.scan(options)) {
-        let rest = commits;
-        do {
-          const part = rest.slice(0, 1 + Math.floor(world.random() * 6));
-          rest = rest.slice(part.length);
-          yield { commits: part, pending: pending + rest.length };
-          if (rest.length > 0) await world.step('next part of a batch', actor);
-        } while (rest.length > 0 && !options.signal?.aborted);
+      for await (const batch of log.scan(options)) {
+        for (const part of smallerBatches(batch, 1 + Math.floor(world.random() * 6))) {
+          yield part;
+          if (options.signal?.aborted) break;
+          if (part.through < batch.through) await world.step('next part of a batch', actor);
+        }
       }
     },
   };

@@ -36,10 +36,11 @@ function withBucket(deps: EngineDeps, name: string, spoil: (bucket: Bucket) => B
 
 /** As a durable consumer does after `ack_wait`: what came last is at hand, what was in flight comes again later. */
 const newestFirst: Feed = async function* (options) {
-  for await (const { commits, pending } of orderedFeed(options)) {
+  for await (const { commits, through, pending } of orderedFeed(options)) {
     const half = Math.ceil(commits.length / 2);
-    yield { commits: commits.slice(half), pending };
-    yield { commits: commits.slice(0, half), pending };
+    const first = commits[half - 1]?.position ?? through;
+    yield { commits: commits.slice(half), through, pending };
+    yield { commits: commits.slice(0, half), through: first, pending };
   }
 };
 

@@ -5,6 +5,7 @@ import {
   type Runtime,
   type StreamRef,
   slotOf,
+  smallerBatches,
 } from '../../../eventstore/index.ts';
 import { type Buckets, createAliases } from '../aliases.ts';
 import { refoldRow, setMark } from '../dead-letters.ts';
@@ -30,15 +31,14 @@ export function throttled(log: Log, runtime: Runtime, commitsPerSecond: number):
     ...log,
     scan: async function* (options) {
       let due = runtime.now();
-      for await (const { commits, pending } of log.scan(options)) {
-        for (let from = 0; from === 0 || from < commits.length; from += most) {
-          const part = commits.slice(from, from + most);
+      for await (const batch of log.scan(options)) {
+        for (const part of smallerBatches(batch, most)) {
           const left = due - runtime.now();
           if (left > 0) await runtime.sleep(left);
           if (options.signal?.aborted) return;
           // Time in which nothing came is not made up for.
-          due = Math.max(due, runtime.now()) + (part.length / commitsPerSecond) * 1_000;
-          yield { commits: part, pending: pending + commits.length - from - part.length };
+          due = Math.max(due, runtime.now()) + (part.commits.length / commitsPerSecond) * 1_000;
+          yield part;
         }
       }
     },

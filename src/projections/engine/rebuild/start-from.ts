@@ -88,7 +88,8 @@ async function positionBefore(log: Log, time: number): Promise<number> {
   let high = await log.head();
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    const decided = Number((await log.at(middle))?.decisions[0]?.time ?? 0);
+    const next = await log.next(middle);
+    const decided = next === undefined ? Number.POSITIVE_INFINITY : Number(next.decisions[0]?.time ?? 0);
     if (decided < time - CLOCKS_DIFFER_MS) low = middle;
     else high = middle - 1;
   }
