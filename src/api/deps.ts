@@ -17,7 +17,7 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail?: string | undefined }>>;
 }
 
-export interface ApiSettings extends PreconditionSettings, BrowserSettings {
+export interface ApiSettings extends PreconditionSettings, BrowserSettings, ShareSettings {
   /** On what the service listens. */
   readonly host: string;
   /** Further names by which it may be called where authentication is off, separated by commas. */
@@ -26,8 +26,8 @@ export interface ApiSettings extends PreconditionSettings, BrowserSettings {
   readonly bodyLimitBytes: number;
   /** How long a client may take to send its request, in milliseconds. */
   readonly requestTimeoutMs: number;
-  /** Live streams that may be open at once. */
-  readonly maxStreams: number;
+  /** A client that takes nothing of its answer for this long is cut off, in milliseconds. */
+  readonly slowReaderMs: number;
   /** How often an idle stream is kept alive, in milliseconds. */
   readonly streamHeartbeatMs: number;
   /** The largest head of a request, in bytes. */
@@ -133,6 +133,19 @@ export interface BrowserSettings {
   readonly securityHeaders: boolean;
   /** For how long browsers use TLS only; 0 = the header is not sent. */
   readonly hstsSeconds: number;
+}
+
+/** What may go on at once, in all and of one caller: a user where a token tells who it is, else an address. */
+export interface ShareSettings {
+  /** Live streams. */
+  readonly maxStreams: number;
+  readonly maxStreamsPerCaller: number;
+  /** Answers that wait for a position or for the end of an order. */
+  readonly maxWaits: number;
+  readonly maxWaitsPerCaller: number;
+  /** Lists that are read, or sent and not yet taken. */
+  readonly maxLists: number;
+  readonly maxListsPerCaller: number;
 }
 
 export interface PaceSettings {

@@ -2,18 +2,21 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import cors from '@fastify/cors';
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { createBoundedCache } from '../eventstore/index.ts';
 import { accessOf } from './auth/access.ts';
 import {
   authoriseCallers,
   demandAccess,
   endStreamsWithTokens,
   identifyCallers,
+  rememberVerified,
   withIdentity,
 } from './auth/authenticate.ts';
 import { confinedTo } from './auth/identity.ts';
 import { refuseForeignPages } from './auth/local-callers.ts';
 import { confineCallers } from './auth/ownership.ts';
 import type { AppDeps, BrowserSettings, PaceSettings, PreconditionSettings } from './deps.ts';
+import { shareFairly } from './fairness.ts';
 import { type Problem, sendProblem } from './problem-reply.ts';
 import { refuseSenseless } from './request-head.ts';
 
@@ -132,8 +135,13 @@ interface Count {
 /**
  * Limits the pace of each client: of a user where a token tells who it is, else of an address. Public routes are not
  * counted. Call where the hooks belong in the order of all; the counting itself is loaded when the service starts.
+ * @param exceeded told of an address that is over its limit, and for how long
  */
-export function limitPace(app: FastifyInstance, { max, windowMs }: PaceSettings): void {
+export function limitPace(
+  app: FastifyInstance,
+  { max, windowMs }: PaceSettings,
+  exceeded: (address: string, seconds: number) => void = () => undefined,
+): void {
   if (max === 0) return;
   withCounts(app);
   app.after(() => {
@@ -142,8 +150,11 @@ export function limitPace(app: FastifyInstance, { max, windowMs }: PaceSettings)
     const byPrincipal = app.createRateLimit({ ...pace, keyGenerator: principalOf });
     app.addHook('onRequest', async (request, reply) => {
       if (accessOf(request) === 'public') return;
-      const count = await (request.identity === null ? byAddress : byPrincipal)(request);
-      if (!count.isAllowed) return answerCount(request, reply, count);
+      const unknown = request.identity === null;
+      const count = await (unknown ? byAddress : byPrincipal)(request);
+      if (count.isAllowed) return;
+      if (unknown && count.isExceeded) exceeded(request.ip, count.ttlInSeconds);
+      return answerCount(request, reply, count);
     });
   });
 }
@@ -225,7 +236,7 @@ function problemOf(code: Problem['code'], name: string): Problem {
 
 /**
  * Everything that can refuse a request before its route sees it, in this order: senseless, overload, no valid token, too
- * many requests, not allowed; after validation: somebody else's data. What is switched off costs nothing. Call before
+ * many requests, not allowed; after validation: somebody else's data, too much at once. What is switched off costs nothing. Call before
  * any route.
  */
 export function guardRoutes(
@@ -233,7 +244,9 @@ export function guardRoutes(
   deps: AppDeps,
   wrongMethodOf: (request: FastifyRequest) => Problem | undefined,
 ): void {
-  const { settings, auth, handler } = deps;
+  const { settings, auth, handler, runtime } = deps;
+  const over = createBoundedCache<number>(MAX_CLIENTS);
+  const refusedFor = (address: string) => Math.ceil(((over.get(address) ?? 0) - performance.now()) / 1_000);
   withIdentity(app);
   demandAccess(app);
   sendSecurityHeaders(app, settings);
@@ -243,9 +256,11 @@ export function guardRoutes(
     refuseSenseless(app, wrongMethodOf);
     refuseWhenOverloaded(app, settings.overload.maxEventLoopDelayMs, deps.eventLoopDelayMs);
     if (auth === 'off') refuseForeignPages(app, settings);
-    else identifyCallers(app, auth, deps.pseudonymOf);
+    else identifyCallers(app, rememberVerified(auth, runtime.now), deps.pseudonymOf, refusedFor);
   });
-  limitPace(app, settings.rateLimit);
+  limitPace(app, settings.rateLimit, (address, seconds) => {
+    over.set(address, performance.now() + seconds * 1_000);
+  });
   app.after(() => {
     if (auth !== 'off') {
       authoriseCallers(app);
@@ -254,5 +269,6 @@ export function guardRoutes(
       endStreamsWithTokens(app);
     }
     demandPreconditions(app, settings);
+    shareFairly(app, settings);
   });
 }

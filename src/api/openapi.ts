@@ -176,9 +176,9 @@ export function documentRoutes(app: FastifyInstance, modules: readonly ApiModule
   });
   app.register(async (scope) => {
     allPublic(scope);
-    let document: string | undefined;
+    let document: Buffer | undefined;
     scope.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
-      document ??= JSON.stringify(scope.swagger());
+      document ??= Buffer.from(JSON.stringify(scope.swagger()));
       return reply.header('content-type', 'application/json; charset=utf-8').send(document);
     });
   });

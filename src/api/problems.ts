@@ -74,6 +74,13 @@ export const TECHNICAL = {
     detail: 'Wait for as long as Retry-After says, then go on at a slower pace.',
     retryAfter: 1,
   },
+  'request/too-many-open': {
+    status: 429,
+    title: 'Too many open requests',
+    detail:
+      'You have as many of this kind open as one caller may: read their answers or close them, then send it again.',
+    retryAfter: 1,
+  },
   'request/unknown-host': {
     status: 403,
     title: 'Unknown host',

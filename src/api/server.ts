@@ -12,6 +12,7 @@ import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
 import { InvalidPeriod } from '../projections/views/statistics.ts';
 import { RequestRefused, readJsonBodies } from './body.ts';
 import type { AppDeps } from './deps.ts';
+import { cutSlowReaders } from './fairness.ts';
 import { PROBLEM_TYPE, type Problem, problemBody, sendProblem } from './problem-reply.ts';
 import { isProblemCode, problemOf, type TechnicalCode } from './problems.ts';
 import { quietLogController, requestIdFrom, requestLogger } from './request-log.ts';
@@ -170,6 +171,7 @@ export function createServer(
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler(handleError);
   closeConnectionsOnShutdown(app, settings.requestTimeoutMs, deps.stopping);
+  cutSlowReaders(app, settings.slowReaderMs);
   return app;
 }
 

@@ -4,6 +4,7 @@ import { order } from '../domain/order.ts';
 import { EventStoreError, type Runtime } from '../eventstore/index.ts';
 
 import type { LiveCommit, LivePlace, LiveStream } from '../projections/views/live-fold.ts';
+import { type Bounds, createShare, type Leave, type Share } from './fairness.ts';
 import { decodeCommit } from './history.ts';
 import type { PositionTokens } from './position-token.ts';
 
@@ -90,10 +91,10 @@ export interface StreamContent {
 
 /** The open streams of a process. */
 export interface Streams {
-  /** A place among them, given back by `leave`; undefined when all are taken or the service stops. */
-  enter(): { leave(): void } | undefined;
+  /** A place among them; without one, whose bound is reached, and `all` also when the service stops. */
+  enter: Share['enter'];
   /** Takes the reply over and sends until either side ends; `leave` is called then. */
-  serve(reply: FastifyReply, content: StreamContent, leave: () => void): void;
+  serve(reply: FastifyReply, content: StreamContent, leave: Leave): void;
 }
 
 interface Open {
@@ -104,11 +105,11 @@ interface Open {
 /** Closes all streams when the app closes, before it waits for its requests. */
 export function createStreams(
   app: FastifyInstance,
-  options: { maxStreams: number; heartbeatMs: number; runtime: Runtime },
+  options: { bounds: Bounds; heartbeatMs: number; runtime: Runtime },
 ): Streams {
-  const { maxStreams, heartbeatMs, runtime } = options;
+  const { bounds, heartbeatMs, runtime } = options;
   const open = new Set<Open>();
-  let entered = 0;
+  const share = createShare(bounds);
   let closing = false;
   const beats = setInterval(() => {
     for (const one of open) one.beat();
@@ -121,16 +122,7 @@ export function createStreams(
   });
 
   return {
-    enter: () => {
-      if (closing || entered >= maxStreams) return undefined;
-      entered++;
-      let left = false;
-      const leave = (): void => {
-        if (!left) entered--;
-        left = true;
-      };
-      return { leave };
-    },
+    enter: (caller) => (closing ? 'all' : share.enter(caller)),
     serve: (reply, content, leave) => {
       const { raw } = reply.hijack();
       // The client may have left, or its token ended, while the stream was opened.

@@ -140,18 +140,17 @@ describe('placing with Prefer: wait', () => {
   } as const;
 
   it('answers with how the order ended, and says that it waited', async () => {
-    const { handler } = service.deps;
-    /** The process rejects the order while the client waits: at the second look. */
-    let looks = 0;
-    const watched: typeof handler = {
-      ...handler,
-      load: async (decider, id, options) => {
-        if (decider.category === 'order' && ++looks === 2)
-          await handler.execute(order, id, reject, { commandId: 'r', actor: 'order-process' });
-        return handler.load(decider, id, options);
+    const { handler, live } = service.deps;
+    /** The process rejects the order while the client waits. */
+    const watched: typeof live = {
+      ...live,
+      order: async (id, after) => {
+        const opening = await live.order(id, after);
+        await handler.execute(order, id, reject, { commandId: 'r', actor: 'order-process' });
+        return opening;
       },
     };
-    await using waiting = await memoryService({ override: { ...service.deps, handler: watched } });
+    await using waiting = await memoryService({ override: { ...service.deps, live: watched } });
     const response = await clientOf(waiting).post('/v1/orders', body, { prefer: 'wait=99' });
     expect([response.statusCode, response.headers['preference-applied']]).toEqual([201, 'wait=10']);
     const { step, code, reason: text } = reject;
@@ -160,9 +159,8 @@ describe('placing with Prefer: wait', () => {
   });
 
   it('answers with the placed order when it does not end in time, cannot be looked at, or the wait is 0', async () => {
-    const load = () => Promise.reject(new LogUnavailable('looking'));
-    const handler = { ...service.deps.handler, load };
-    await using blind = await memoryService({ override: { ...service.deps, handler } });
+    const live = { ...service.deps.live, order: () => Promise.reject(new LogUnavailable('looking')) };
+    await using blind = await memoryService({ override: { ...service.deps, live } });
     for (const [where, prefer] of [
       [client, 'wait=1'],
       [client, 'wait=0'],

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { createBoundedCache } from '../../eventstore/index.ts';
 import { type Problem, sendProblem } from '../problem-reply.ts';
 import { type Access, accessOf, isScope, type Scope, scopesOf } from './access.ts';
-import { type Authenticator, encodeUser, type Identity } from './identity.ts';
+import { type Authenticator, encodeUser, type Identity, type Verdict } from './identity.ts';
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
@@ -10,18 +12,58 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 /** A request without a valid token, and what it is answered with. */
 const refusals = new WeakMap<FastifyRequest, Problem>();
 
+/** How many verified tokens are remembered, and for how long: a key that its issuer takes back is refused by then. */
+const REMEMBERED = 10_000;
+const REMEMBER_MS = 60_000;
+
+/** Remembers the tokens that were verified, so that the next request with one costs a digest and no signature. */
+export interface VerifiedTokens extends Authenticator {
+  /** What is remembered of a token. */
+  recall(token: string): Verdict | undefined;
+}
+
+/** @param now milliseconds since the Unix epoch */
+export function rememberVerified(authenticator: Authenticator, now: () => number): VerifiedTokens {
+  const known = createBoundedCache<{ readonly verdict: Verdict; readonly until: number }>(REMEMBERED);
+  const nameOf = (token: string): string => createHash('sha256').update(token).digest('base64');
+  const recall = (token: string): Verdict | undefined => {
+    const found = known.get(nameOf(token));
+    return found !== undefined && now() < found.until ? found.verdict : undefined;
+  };
+  return {
+    recall,
+    verify: async (token) => {
+      const recalled = recall(token);
+      if (recalled !== undefined) return recalled;
+      const verdict = await authenticator.verify(token);
+      if (verdict.outcome === 'verified') {
+        const until = Math.min(verdict.expiresAt, now() + REMEMBER_MS);
+        known.set(nameOf(token), { verdict, until });
+      }
+      return verdict;
+    },
+  };
+}
+
 /**
  * Finds out who asks, on every route that is not public. It refuses nobody yet, so that limits of pace also count
  * those who have no valid token.
+ * @param refusedFor for how many seconds an address is over its limit; then its unknown tokens are not looked at
  */
 export function identifyCallers(
   app: FastifyInstance,
-  authenticator: Authenticator,
+  authenticator: VerifiedTokens,
   pseudonymOf: (user: string) => string,
+  refusedFor: (address: string) => number,
 ): void {
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (!needsToken(request)) return;
-    const found = await identify(authenticator, request.headers.authorization);
+    const { authorization } = request.headers;
+    const seconds = refusedFor(request.ip);
+    // Whoever sends invalid tokens at a pace would have each one verified.
+    if (seconds > 0 && authenticator.recall(tokenIn(authorization) ?? '') === undefined)
+      return sendProblem(request, reply, { code: 'request/rate-limited', retryAfter: seconds });
+    const found = await identify(authenticator, authorization);
     if (!('user' in found)) refusals.set(request, found);
     else {
       const { user, scopes, expiresAt } = found;
@@ -37,7 +79,7 @@ interface Known extends Omit<Identity, 'principal'> {
 
 async function identify(authenticator: Authenticator, header: string | undefined): Promise<Known | Problem> {
   if (header === undefined) return { code: 'auth/token-missing', challenge: '' };
-  const token = BEARER.exec(header)?.[1];
+  const token = tokenIn(header);
   if (token === undefined) return refused('The header Authorization does not hold a bearer token.');
   const verdict = await authenticator.verify(token);
   switch (verdict.outcome) {
@@ -50,6 +92,10 @@ async function identify(authenticator: Authenticator, header: string | undefined
       return { user, scopes: new Set(scopes.filter(isScope)), expiresAt };
     }
   }
+}
+
+function tokenIn(header: string | undefined): string | undefined {
+  return header === undefined ? undefined : BEARER.exec(header)?.[1];
 }
 
 function refused(why: string): Problem {

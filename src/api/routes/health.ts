@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { ACCESS } from '../auth/access.ts';
 import type { HealthDeps } from '../deps.ts';
@@ -44,8 +45,9 @@ function readiness(app: TypedApp, { health }: HealthDeps): void {
       ...plain(503, 'Ready', 'At least one check fails.'),
     },
   };
+  const ready = madeForAll(health.ready);
   app.get('/health/ready', { schema, config: { access: ACCESS.public } }, async (_request, reply) => {
-    const found = await health.ready();
+    const found = await ready();
     return reply.code(found.ok ? 200 : 503).send(found);
   });
 }
@@ -64,17 +66,42 @@ function startup(app: TypedApp, { health }: HealthDeps): void {
       ...plain(503, 'Ready', 'It has not caught up yet; at least one check fails.'),
     },
   };
+  const started = madeForAll(health.startup);
   app.get('/health/startup', { schema, config: { access: ACCESS.public } }, async (_request, reply) => {
-    const found = await health.startup();
+    const found = await started();
     return reply.code(found.ok ? 200 : 503).send(found);
   });
 }
 
+/** How often at most what many ask for is made, in milliseconds. */
+const MADE_EVERY_MS = 100;
+
+/**
+ * Makes something for all who ask meanwhile. Nobody gets what was begun before they asked; so whoever asks too early
+ * waits, and those who ask often cost no more than those who ask now and then.
+ */
+export function madeForAll<T>(make: () => Promise<T>): () => Promise<T> {
+  let lastAt = Number.NEGATIVE_INFINITY;
+  let next: Promise<T> | undefined;
+  const makeNext = async (): Promise<T> => {
+    await delay(Math.max(0, lastAt + MADE_EVERY_MS - performance.now()));
+    lastAt = performance.now();
+    next = undefined;
+    return make();
+  };
+  return () => {
+    next ??= makeNext();
+    return next;
+  };
+}
+
 /** Answers everything measured so far in Prometheus' text format; at `/metrics`, and not in the OpenAPI document. */
 export function metricsRoute(app: FastifyInstance, scrape: () => Promise<string>): void {
+  const scrapeForAll = madeForAll(scrape);
   app.get(
     '/metrics',
     { schema: { hide: true }, config: { access: ACCESS.public } },
-    async (_request, reply) => reply.type('text/plain; version=0.0.4; charset=utf-8').send(await scrape()),
+    async (_request, reply) =>
+      reply.type('text/plain; version=0.0.4; charset=utf-8').send(await scrapeForAll()),
   );
 }

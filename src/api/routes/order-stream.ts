@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
+import { callerOf } from '../fairness.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { ProblemCode } from '../problems.ts';
@@ -33,9 +34,9 @@ interface Parts {
 export const orderStreamApi: ApiModule = { components: [], routes: orderStreams };
 
 function orderStreams(app: TypedApp, { live, log, settings, runtime }: ServiceDeps): void {
-  const { maxStreams, streamHeartbeatMs: heartbeatMs } = settings;
+  const { maxStreams: all, maxStreamsPerCaller: each, streamHeartbeatMs: heartbeatMs } = settings;
   const tokens = positionTokens(log.incarnation);
-  const streams = createStreams(app, { maxStreams, heartbeatMs, runtime });
+  const streams = createStreams(app, { bounds: { all, each }, heartbeatMs, runtime });
   const parts: Parts = { live, tokens, frames: createFrames(tokens), streams };
   ofOrder(app, parts);
   ofUser(app, parts);
@@ -93,8 +94,11 @@ async function follow(
   const after = token === undefined ? undefined : tokens.read(token);
   if (token !== undefined && after === undefined)
     return sendProblem(request, reply, { code: 'position/not-in-log' });
-  const place = streams.enter();
-  if (place === undefined) return sendProblem(request, reply, { code: 'stream/too-many' });
+  const leave = streams.enter(callerOf(request));
+  if (typeof leave !== 'function') {
+    const code = leave === 'each' ? 'request/too-many-open' : 'stream/too-many';
+    return sendProblem(request, reply, { code });
+  }
   let served = false;
   try {
     const opening = await open(after);
@@ -107,10 +111,10 @@ async function follow(
       heartbeat: frames.heartbeat,
     };
     served = true;
-    streams.serve(reply, content, place.leave);
+    streams.serve(reply, content, leave);
     return reply;
   } finally {
-    if (!served) place.leave();
+    if (!served) leave();
   }
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyReply } from 'fastify';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
-import { type CommandHandler, EventStoreError, type Loaded, type Runtime } from '../../eventstore/index.ts';
+import { EventStoreError, type Loaded } from '../../eventstore/index.ts';
 import { orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
@@ -83,44 +84,37 @@ export function orderBody(id: string, state: OrderState): OrderBody {
   return { id, userId, status, ...step, ...reason, lines, total };
 }
 
-const FIRST_PAUSE_MS = 10;
-const LONGEST_PAUSE_MS = 100;
-
 /**
- * Looks at an order until its process has ended one way or the other.
- * @param waitMs how long at most
- * @param stopped asked after each look: the client has left, or the service stops
+ * Follows an order until its process has ended one way or the other. All who wait share the reader of the live streams,
+ * so that waiting asks the server nothing.
+ * @param wait how long at most, in milliseconds; aborted when the client has left or the service stops
  * @returns the order, or undefined when it has not ended by then, or cannot be looked at: it is placed all the same
  */
 export async function settledOrder(
-  { handler, runtime }: { readonly handler: CommandHandler; readonly runtime: Runtime },
+  { handler, live }: Pick<ServiceDeps, 'handler' | 'live'>,
   orderId: string,
-  waitMs: number,
-  stopped: () => boolean,
+  wait: { readonly ms: number; readonly signal: AbortSignal },
 ): Promise<Loaded<OrderState> | undefined> {
-  const end = runtime.now() + waitMs;
-  for (let pause = FIRST_PAUSE_MS; !stopped(); pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    const loaded = await lookAt(handler, orderId);
-    if (loaded === undefined || hasEnded(loaded.state)) return loaded;
-    const left = end - runtime.now();
-    if (left <= 0) return undefined;
-    await runtime.sleep(Math.min(pause, left));
+  const { signal } = wait;
+  const over = AbortSignal.any([signal, AbortSignal.timeout(wait.ms)]);
+  try {
+    const opening = await live.order(orderId);
+    if (!opening.opened) return undefined;
+    const { stream } = opening;
+    over.addEventListener('abort', () => stream.close(), { once: true });
+    if (over.aborted) stream.close();
+    for (let next = await stream.next(); typeof next !== 'string'; next = await stream.next()) {
+      if (!next.statuses.some(isFinal)) continue;
+      stream.close();
+      return await handler.load(order, orderId);
+    }
+  } catch (error) {
+    if (!(error instanceof EventStoreError)) throw error;
   }
   return undefined;
 }
 
-function hasEnded({ status }: OrderState): boolean {
-  return status !== 'absent' && status !== 'placed';
-}
-
-async function lookAt(handler: CommandHandler, orderId: string): Promise<Loaded<OrderState> | undefined> {
-  try {
-    return await handler.load(order, orderId);
-  } catch (error) {
-    if (error instanceof EventStoreError) return undefined;
-    throw error;
-  }
-}
+const isFinal = (status: OrderState['status']): boolean => status !== 'absent' && status !== 'placed';
 
 const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: IdParams };
 
@@ -351,12 +345,18 @@ export const orderApi: ApiModule = {
   },
 };
 
+/** Aborted when the client has left, or the other signal is. */
+function leftOr(reply: FastifyReply, signal: AbortSignal): AbortSignal {
+  const left = new AbortController();
+  reply.raw.once('close', () => left.abort());
+  if (reply.raw.destroyed) left.abort();
+  return AbortSignal.any([left.signal, signal]);
+}
+
 function placing(app: TypedApp, deps: ServiceDeps): void {
   const { useCases, runtime } = deps;
-  let closing = false;
-  app.addHook('preClose', async () => {
-    closing = true;
-  });
+  const closing = new AbortController();
+  app.addHook('preClose', async () => closing.abort());
   const schema = {
     tags,
     operationId: 'placeOrder',
@@ -391,10 +391,9 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
     const { userId, lines, payment } = request.body;
     const result = await useCases.placeOrder({ orderId, userId, lines, paymentToken: payment?.token }, meta);
     const wait = waitSecondsOf(request.headers.prefer) ?? 0;
-    const stopped = () => closing || reply.raw.destroyed;
     const ended =
       wait > 0 && (result.outcome === 'accepted' || result.outcome === 'unchanged')
-        ? await settledOrder(deps, orderId, wait * 1_000, stopped)
+        ? await settledOrder(deps, orderId, { ms: wait * 1_000, signal: leftOr(reply, closing.signal) })
         : undefined;
     if (ended !== undefined) reply.header('preference-applied', `wait=${wait}`);
     return answer(request, reply, ended === undefined ? result : { ...result, ...ended }, {

@@ -100,6 +100,7 @@ const GUARDED = [
   'request/foreign-page',
   'auth/keys-unavailable',
   'request/rate-limited',
+  'request/too-many-open',
   'service/overloaded',
 ] as const;
 

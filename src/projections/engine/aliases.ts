@@ -126,14 +126,25 @@ export function createBucketResolver(deps: {
     }
     return { bucket, groups };
   };
+  const looks = new Map<string, Promise<LiveBucket | undefined>>();
+  const look = async (view: string, last: LiveBucket | undefined): Promise<LiveBucket | undefined> => {
+    try {
+      const found = await aliases.read(view);
+      const live = found && (await open(view, found.alias, last));
+      known.set(view, { live, until: runtime.now() + resolveMs });
+      return live;
+    } finally {
+      looks.delete(view);
+    }
+  };
   return {
     current: async (view) => {
       const last = known.get(view);
       if (last?.live !== undefined && runtime.now() < last.until) return last.live;
-      const found = await aliases.read(view);
-      const live = found && (await open(view, found.alias, last?.live));
-      known.set(view, { live, until: runtime.now() + resolveMs });
-      return live;
+      // Those who come while it is looked up wait for the same look.
+      const under = looks.get(view) ?? look(view, last?.live);
+      looks.set(view, under);
+      return under;
     },
   };
 }

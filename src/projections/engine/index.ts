@@ -6,7 +6,7 @@ export { type Buckets, createAliases } from './aliases.ts';
 export { readLowest } from './checkpoint.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
-export { type CursorScope, encodeCursor, indexOfCursor } from './lists/index-pages.ts';
+export { type CursorScope, encodeCursor, indexOfCursor, readRows } from './lists/index-pages.ts';
 export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
 export { PART } from './lists/sorted-index.ts';
 export { createMembers } from './members.ts';

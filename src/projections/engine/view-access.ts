@@ -1,6 +1,13 @@
-import { type Bucket, groupOfSlot, type Log, type Runtime, slotOf } from '../../eventstore/index.ts';
+import {
+  type Bucket,
+  groupOfSlot,
+  type Log,
+  type Runtime,
+  type SlotGroup,
+  slotOf,
+} from '../../eventstore/index.ts';
 import type { BucketResolver, LiveBucket } from './aliases.ts';
-import { readCheckpoint, type Waiting } from './checkpoint.ts';
+import { checkpointKey, readCheckpoint, type Waiting } from './checkpoint.ts';
 import { readMarks } from './dead-letters.ts';
 import { FoldFailure } from './errors.ts';
 import { createFactDecoder, foldRow } from './facts.ts';
@@ -13,23 +20,72 @@ export const DEFAULT_WAIT_MS = 2_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 80;
 
+/** Above so many waits in a process they share what they look at, so that more of them cost the server no more. */
+const FEW_WAITS = 8;
+/** How old a shared checkpoint may be, and the pause between two looks of one wait, in milliseconds. */
+const SHARED_MS = 50;
+const SHARED_PAUSE_MS = 150;
+
+/** What the waits of a process have in common. */
+export interface Waits {
+  /** Runs a wait, which counts until it ends. */
+  within<T>(wait: () => Promise<T>): Promise<T>;
+  /** Whether each may look at what it likes. */
+  few(): boolean;
+  /** How far a group is stored: read now, or while there are many waits a moment ago. @throws LogUnavailable */
+  reached(bucket: Bucket, group: SlotGroup): Promise<number>;
+}
+
+/** Counts the waits of a process. */
+export function createWaits(runtime: Runtime): Waits {
+  const looks = new Map<string, { readonly at: number; readonly reached: Promise<number> }>();
+  let under = 0;
+  const few = () => under <= FEW_WAITS;
+  return {
+    few,
+    within: async (wait) => {
+      under++;
+      try {
+        return await wait();
+      } finally {
+        under--;
+        if (under === 0) looks.clear();
+      }
+    },
+    reached: (bucket, group) => {
+      const key = `${bucket.name}/${checkpointKey(group)}`;
+      const last = looks.get(key);
+      if (!few() && last !== undefined && runtime.now() - last.at < SHARED_MS) return last.reached;
+      const reached = readCheckpoint(bucket, group).then((stored) => stored?.position ?? 0);
+      looks.set(key, { at: runtime.now(), reached });
+      return reached;
+    },
+  };
+}
+
 /** What a look at a bucket found: the answer, or which group has only come how far. */
 export type Look<T> = { readonly answer: T } | { readonly reached: number; readonly index: number };
 
 /**
  * Looks at the live bucket until it has the answer or the time is up. A group that runs in this process is asked for
- * its checkpoint, and wakes the query; others are looked at again after pauses that grow to 80 ms.
+ * its checkpoint, and wakes the query; others are looked at again after pauses that grow to 80 ms, or together where
+ * many wait.
  */
 export function createWaiting(deps: {
   projection: { readonly name: string };
   resolver: BucketResolver;
   runtime: Runtime;
+  waits: Waits;
   requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
 }) {
-  const { resolver, runtime, requestCheckpoint } = deps;
+  const { resolver, runtime, waits, requestCheckpoint } = deps;
   const view = deps.projection.name;
 
-  return async <T>(
+  const rest = async (ms: number, local: Waiting | undefined): Promise<void> => {
+    if (ms > 0) await Promise.race([runtime.sleep(ms), ...(local ? [local.reached] : [])]);
+    local?.cancel();
+  };
+  const until = async <T>(
     minPosition: number,
     options: ReadOptions,
     look: (live: LiveBucket) => Promise<Look<T>>,
@@ -46,12 +102,12 @@ export function createWaiting(deps: {
         local = requestCheckpoint?.(view, live.bucket.name, seen.index, minPosition);
       }
       const left = end - runtime.now();
-      if (left > 0)
-        await Promise.race([runtime.sleep(Math.min(pause, left)), ...(local ? [local.reached] : [])]);
-      local?.cancel();
+      await rest(Math.min(waits.few() ? pause : SHARED_PAUSE_MS, left), local);
       if (left <= 0) throw new ViewBehind(view, minPosition, reached);
     }
   };
+  return <T>(minPosition: number, options: ReadOptions, look: (live: LiveBucket) => Promise<Look<T>>) =>
+    waits.within(() => until(minPosition, options, look));
 }
 
 /** Reads of one view that may demand a position. Each look at the view asks anew which bucket is the live one. */
@@ -67,6 +123,8 @@ export interface AccessDeps {
   readonly log: Log;
   readonly resolver: BucketResolver;
   readonly runtime: Runtime;
+  /** Those of all views of the process. */
+  readonly waits: Waits;
   /** Of the views that run in this process. */
   readonly requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
 }
@@ -79,7 +137,7 @@ export function isRowId(key: string): boolean {
 }
 
 export function createViewAccess(deps: AccessDeps): ViewAccess {
-  const { projection, resolver } = deps;
+  const { projection, resolver, waits } = deps;
   const view = projection.name;
   const until = createWaiting(deps);
 
@@ -101,10 +159,11 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
       }
       const slot = slotOf(key);
       return until(minPosition, options, async ({ bucket, groups }) => {
-        const row = await readRow(bucket, key, true);
+        // The row itself may be there before the checkpoint that covers it.
+        const row = waits.few() ? await readRow(bucket, key, true) : undefined;
         if (row !== undefined && row.position >= minPosition) return { answer: row };
         const index = groupOfSlot(slot, groups);
-        const reached = (await readCheckpoint(bucket, { count: groups, index }))?.position ?? 0;
+        const reached = await waits.reached(bucket, { count: groups, index });
         if (reached < minPosition) return { reached, index };
         const mark = await markOf(bucket, index, groups, key);
         if (mark !== undefined) return { answer: await fromLog(mark.stream, row, minPosition) };
@@ -121,7 +180,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
         if (done?.live.bucket !== live.bucket) done = { live, groups: 0 };
         for (; done.groups < live.groups; done.groups++) {
           const index = done.groups;
-          const reached = (await readCheckpoint(live.bucket, { count: live.groups, index }))?.position ?? 0;
+          const reached = await waits.reached(live.bucket, { count: live.groups, index });
           if (reached < minPosition) return { reached, index };
         }
         return { answer: live };

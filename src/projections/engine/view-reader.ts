@@ -8,7 +8,7 @@ import type { Projection } from './projection.ts';
 import type { Page, PageRequest, ReadOptions, ReadRow, ViewStatus } from './reading.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 import type { Projections } from './start.ts';
-import { createViewAccess, type ViewAccess } from './view-access.ts';
+import { createViewAccess, createWaits, type ViewAccess } from './view-access.ts';
 
 /** A sorted index over the rows of a view; the lists of the view are parts of it. One object per index. */
 export interface ViewIndex {
@@ -72,13 +72,14 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
     settings,
     incarnation: log.incarnation,
   });
+  const waits = createWaits(runtime);
   const access = new Map<Projection, ViewAccess>();
   const indexes = new Map<ViewIndex, IndexPages>();
 
   const accessTo = (projection: Projection): ViewAccess => {
     const known = access.get(projection);
     if (known !== undefined) return known;
-    const made = createViewAccess({ projection, log, resolver, runtime, requestCheckpoint });
+    const made = createViewAccess({ projection, log, resolver, runtime, waits, requestCheckpoint });
     access.set(projection, made);
     return made;
   };

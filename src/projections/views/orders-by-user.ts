@@ -13,6 +13,7 @@ import {
   type PageRequest,
   type Projection,
   readList,
+  readRows,
   sealFullPage,
   type ViewReader,
 } from '../engine/index.ts';
@@ -75,7 +76,7 @@ export function ordersByUserQueries(views: ViewReader): OrdersByUserQueries {
 /**
  * A page of a user's orders, newest first: the list names them, `orders` holds them. The two views advance apart; an
  * order that is in the list and not yet in `orders` is folded from the log, so a page never has holes and never waits.
- * Reads the list's head, at most two of its pages, and one row per order.
+ * Reads the list's head, at most two of its pages, and one row per order, up to a page's bytes.
  * @throws InvalidCursor, ViewBehind, LogUnavailable
  */
 async function ordersOfUser(views: ViewReader, userId: string, request: PageRequest): Promise<Page> {
@@ -91,13 +92,16 @@ async function ordersOfUser(views: ViewReader, userId: string, request: PageRequ
   ]);
   if (lists === undefined) return { items: [] };
   const part = await readList<OrderEntry>(lists.bucket, userId, { limit, before, leader });
-  const items = await Promise.all(
-    part.entries.map(async ({ orderId }) => {
+  const items = await readRows(
+    part.entries,
+    async ({ orderId }) => {
       const row = await rows?.bucket.get(orderId, { leader });
       return row === undefined || row.value.length === 0 ? fromLog(log, orderId) : row.value;
-    }),
+    },
+    (row) => row.length,
   );
-  return part.before === undefined ? { items } : { items, next: encodeCursor(scope, part.before) };
+  const older = (part.before ?? 0) + part.entries.length - items.length;
+  return older === 0 ? { items } : { items, next: encodeCursor(scope, older) };
 }
 
 const decode = createFactDecoder(orders.sources);

@@ -5,7 +5,7 @@ import { createAliases, createBucketResolver } from '../../../src/projections/en
 import { MOST_MARKS } from '../../../src/projections/engine/dead-letters.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { refoldOne } from '../../../src/projections/engine/rebuild/rebuild.ts';
-import { createViewAccess } from '../../../src/projections/engine/view-access.ts';
+import { createViewAccess, createWaits } from '../../../src/projections/engine/view-access.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, type ShopWorld, userCreated } from './shop-world.ts';
 
@@ -34,7 +34,7 @@ function accessTo(shop: ShopWorld, projection: Projection) {
     settings: { resolveMs: 100 },
     incarnation: log.incarnation,
   });
-  return createViewAccess({ projection, log, resolver, runtime });
+  return createViewAccess({ projection, log, resolver, runtime, waits: createWaits(runtime) });
 }
 
 test('an event that cannot be applied makes a dead letter of its aggregate only, and the others flow on', async () => {

@@ -47,6 +47,33 @@ function decode(scope: CursorScope, cursor: string | undefined): unknown {
   return place;
 }
 
+/** The most that a page holds, in bytes of its rows; the rest is for the next page. One row always fits. */
+export const PAGE_BYTES = 1_048_576;
+/** Rows that are read at once before anything is known of their size. */
+const FIRST_ROWS = 32;
+
+/**
+ * Reads the rows of a page, in order, until it is full: as many at once as will probably fit.
+ * @returns a row for each of the first keys, as many as there is room for
+ */
+export async function readRows<Key, Found>(
+  keys: readonly Key[],
+  read: (key: Key) => Promise<Found>,
+  bytesOf: (row: Found) => number,
+): Promise<Found[]> {
+  const rows: Found[] = [];
+  let bytes = 0;
+  for (let count = FIRST_ROWS; rows.length < keys.length; ) {
+    for (const row of await Promise.all(keys.slice(rows.length, rows.length + count).map(read))) {
+      bytes += bytesOf(row);
+      if (bytes > PAGE_BYTES && rows.length > 0) return rows;
+      rows.push(row);
+    }
+    count = Math.max(1, Math.floor(((PAGE_BYTES - bytes) * rows.length) / Math.max(1, bytes)));
+  }
+  return rows;
+}
+
 /** Pages over the rows of a view in the order of a sorted index, which is built at the first page and after each switch. */
 export interface IndexPages {
   /**
@@ -104,11 +131,14 @@ export function createIndexPages(deps: {
       const found = descending
         ? places.before(prefix, behind, limit + 1)
         : places.after(prefix, behind, limit + 1);
-      const shown = found.slice(0, limit);
-      const rows = await Promise.all(shown.map((place) => live.bucket.get(rowKeyOf(place), { leader })));
-      const items = rows.flatMap((row, i) => (isAt(row, shown[i] ?? '', placesOf) ? [row.value] : []));
-      const last = shown.at(-1);
-      return found.length > limit && last !== undefined
+      const rows = await readRows(
+        found.slice(0, limit),
+        (place) => live.bucket.get(rowKeyOf(place), { leader }),
+        (row) => row?.value.length ?? 0,
+      );
+      const items = rows.flatMap((row, i) => (isAt(row, found[i] ?? '', placesOf) ? [row.value] : []));
+      const last = found[rows.length - 1];
+      return found.length > rows.length && last !== undefined
         ? { items, next: encodeCursor(scope, last) }
         : { items };
     },
