@@ -11,10 +11,11 @@ import {
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
-import type { ViewReader, ViewStatus } from '../projections/engine/index.ts';
+import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';
 import { categories } from './shop.ts';
+import { bucketsOf } from './with-nats.ts';
 
 interface MeteredView extends ViewStatus {
   readonly lagSeconds: number;
@@ -70,6 +71,19 @@ export function meterViews(
 async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number): Promise<number> {
   const next = lag === 0 ? undefined : await log.next(position + 1);
   return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
+}
+
+/** How many foreign messages readers of the log have met, on any instance. */
+export function meterForeign(meter: Meter, count: () => Promise<number>): void {
+  const reading = cachedReading(count, { maxAgeMs: 10_000 });
+  meter
+    .createObservableGauge('jetledger.log.foreign_messages', {
+      description: 'Messages of somebody else that readers of the log have met',
+    })
+    .addCallback(async (result) => {
+      const known = await reading.get();
+      if (known !== undefined) result.observe(known);
+    });
 }
 
 /** How the consumers stand on all instances together, from the shared buckets; tries and stops only of this instance. */
@@ -173,6 +187,10 @@ export function startGauges(
   meterConnection(meter, nats.connection, requests.connected);
   meterNatsServers(meter, monitor);
   meterViews(meter, { log, views, now: systemRuntime.now });
+  meterForeign(meter, async () => {
+    const buckets = bucketsOf(config, nats);
+    return (await readForeign(buckets, prefix, log.incarnation)).count;
+  });
   meterConsumers(meter, { reports: buildAdmin(config, nats, log).consumers.status, local: consumers });
   meterOverdueTimers(meter, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.

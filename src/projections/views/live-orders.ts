@@ -130,7 +130,7 @@ async function openOrder(
 }
 
 async function* entriesOf(log: Log, id: string): AsyncGenerator<LiveEntry, undefined> {
-  for await (const { entry } of readOrder(log, id)) yield entry;
+  for await (const { entry } of readOrder(log, id)) if (entry.commit.foreign === undefined) yield entry;
 }
 
 async function* followOrder(
@@ -153,7 +153,8 @@ async function* followOrder(
     const next = await queue.next();
     if (typeof next === 'string') return next;
     const { previous, position } = next.commit;
-    yield* unseen(previous > last ? entriesOf(log, id) : [next]);
+    const follows = previous !== undefined && previous <= last;
+    yield* unseen(follows ? [next] : entriesOf(log, id));
     if (position > last) throw new LogUnavailable(`the order ${id} has a gap before ${position}`);
   }
 }
