@@ -33,24 +33,11 @@ export interface RecordedCommit {
   readonly stream: StreamRef;
   /** Sequence in the log; also the aggregate's version after this commit. */
   readonly position: number;
-  /**
-   * The aggregate's version before this commit, 0 for its first; undefined when the message does not say, as one that
-   * was not stored by an append.
-   */
-  readonly previous: number | undefined;
-  /** Empty for a foreign message. */
+  /** The aggregate's version before this commit; 0 for its first. */
+  readonly previous: number;
   readonly commitId: string;
-  /** Decoded at first use; none in a foreign message. @throws CorruptCommit */
+  /** Decoded at first use. @throws CorruptCommit */
   readonly decisions: readonly Decision[];
-  /** Set when it is no commit of ours but a message of somebody else (protocol 20): a version without events. */
-  readonly foreign?: ForeignMessage | undefined;
-}
-
-/** A message on an aggregate's subject that has no header of ours, and bytes that are no commit. */
-export interface ForeignMessage {
-  readonly subject: string;
-  /** How many it has. */
-  readonly bytes: number;
 }
 
 /** One page of an aggregate's commits, oldest first. */

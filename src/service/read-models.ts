@@ -81,7 +81,6 @@ function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projectio
     settings: { ...settings, ...feed.settings },
     onError: (view, err) => logger.error({ view, err }, 'a view has stopped'),
     observer: combineObservers<ProjectionObserver>(
-      { foreign: (met) => logger.warn(met, 'a message of somebody else lies in the log') },
       tracer && traceProjections({ tracer, prefix: config.log.prefix }),
       metering &&
         meterProjections(metering.meter, { namespace: NAMESPACE, views: views.map(({ name }) => name) }),

@@ -212,8 +212,6 @@ export interface World {
   random(): number;
   /** Rolls whether a fault strikes here. */
   strikes(fault: keyof Faults): boolean;
-  /** No fault strikes any more. */
-  calm(): void;
   /** How long something delayed takes: 1 to `longestDelayMs` milliseconds. */
   delayMs(): number;
   /** A point at which others may go first, or the actor may die. Every operation of a port awaits it. */
@@ -255,7 +253,7 @@ const DEFAULTS = { maxSteps: 50_000, startMs: Date.UTC(2030, 0, 1), longestDelay
  */
 export function createWorld(seed: number, options: WorldOptions = {}): World {
   const { maxSteps, startMs, longestDelayMs } = { ...DEFAULTS, ...options };
-  let faults: Faults = { ...NO_FAULTS, ...options.faults };
+  const faults: Faults = { ...NO_FAULTS, ...options.faults };
   const prng = createPrng(seed);
   const queue = createStepQueue(startMs, prng);
   const done: (string | undefined)[] = [];
@@ -310,9 +308,6 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
     now: queue.now,
     random: prng,
     strikes,
-    calm: () => {
-      faults = NO_FAULTS;
-    },
     delayMs,
     step: (label, actor) => wait(label, actor, strikes('delay') ? delayMs() : 0),
     later: (label, ms, action) => queue.add({ label, actor: undefined, resume: action }, queue.now() + ms),

@@ -13,7 +13,6 @@ const underTest = (store: MemoryStore, open: () => Log): LogUnderTest => ({
   log: open(),
   openSecond: async () => open(),
   putControl: async (control) => store.putControl(control),
-  intrude: async (stream, bytes) => store.put(stream, store.version(stream), bytes) ?? 0,
   stop: nothingToStop,
 });
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { type Control, subjectOf } from '../../src/eventstore/stream.ts';
+import type { Control } from '../../src/eventstore/stream.ts';
 import {
   createLogStream,
   type LogHandle,
@@ -18,7 +18,6 @@ import {
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { bucketContract } from './bucket-contract.ts';
 import { logContract } from './log-contract.ts';
-import type { LogUnderTest } from './log-support.ts';
 
 let server: TestServer | undefined;
 
@@ -51,11 +50,7 @@ const openLogs = (groupCommit: 'off' | 'always', way: WayOfRequests) => async ()
     for (const handle of handles) await handle.close();
   };
   const putControl = (control: Control) => publishControl(urlOf(), names.prefix, control);
-  const intrude: LogUnderTest['intrude'] = async (stream, bytes) => {
-    const js = jetstream((handles[0] as LogHandle).connection);
-    return (await js.publish(subjectOf(names.prefix, stream), bytes)).seq;
-  };
-  return { log: await open(), openSecond: open, putControl, intrude, stop };
+  return { log: await open(), openSecond: open, putControl, stop };
 };
 
 const kinds = [

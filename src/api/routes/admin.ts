@@ -151,10 +151,7 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
     params: ConsumerParams,
     body: NoFields,
     response: {
-      ...plain(200, 'ConsumerControl', 'How it is now.', {
-        consumer: 'order-process',
-        paused: action === 'pause',
-      }),
+      ...plain(200, 'ConsumerControl', 'How it is now.'),
       ...problemsOfAdmin('consumer/not-found'),
     },
   };

@@ -9,8 +9,7 @@ import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
-import { NoFields, NoQuery, UserParams } from '../schemas/common.ts';
-import { ada } from '../schemas/examples.ts';
+import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
@@ -22,9 +21,9 @@ import {
 import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
 import {
   ChangeEmail,
-  CreateUser,
   DeactivateUser,
-  UpdateUser,
+  PatchUser,
+  RegisterUser,
   User,
   UserAnswer,
   type UserBody,
@@ -70,10 +69,10 @@ function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'Changes the fields that are given.',
     headers: PatchHeaders,
     querystring: NoQuery,
-    params: UserParams,
-    body: UpdateUser,
+    params: IdParams,
+    body: PatchUser,
     response: {
-      ...changed('UserAnswer', { ...ada, name: 'Ada King' }),
+      ...changed('UserAnswer'),
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
@@ -99,10 +98,10 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     description: 'Claims the new address, switches to it and frees the old one.',
     headers: ActionHeaders,
     querystring: NoQuery,
-    params: UserParams,
+    params: IdParams,
     body: ChangeEmail,
     response: {
-      ...changed('UserAnswer', { ...ada, email: 'king@example.com' }),
+      ...changed('UserAnswer'),
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
@@ -128,7 +127,7 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
   );
 }
 
-const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: UserParams };
+const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
 
 function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   const schema = {
@@ -138,7 +137,7 @@ function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'The user keeps its address and orders nothing until it is reactivated.',
     body: DeactivateUser,
     response: {
-      ...changed('UserAnswer', { ...ada, status: 'deactivated' }),
+      ...changed('UserAnswer'),
       ...problemsOfCommand(
         'user/not-found',
         'user/invalid-reason',
@@ -193,13 +192,13 @@ export const userApi: ApiModule = {
 function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps): void {
   const schema = {
     tags,
-    operationId: 'createUser',
+    operationId: 'registerUser',
     summary: 'Register a user',
     description:
       "Claims the e-mail address and creates the user. An address belongs to one user at a time. A user's token registers itself: the id is the token's user; an admin registers others.",
     headers: CreateHeaders,
     querystring: NoQuery,
-    body: CreateUser,
+    body: RegisterUser,
     response: {
       ...created('UserAnswer'),
       ...problemsOfCommand(
@@ -237,7 +236,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       'From the read model, which follows the commands within a moment; with `consistency=strong` from the event log.',
     headers: EntityHeaders,
     querystring: ReadQuery,
-    params: UserParams,
+    params: IdParams,
     response: { ...found('User', 'UserAnswer'), ...problemsOfQuery('user/not-found') },
   };
   app.get('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
@@ -268,7 +267,7 @@ function ordersOfUser(app: TypedApp, { views, log }: ServiceDeps): void {
       "Newest first. A user without orders has an empty list; for an admin an unknown one too. A user's token is answered 404 for everybody else's.",
     headers: ReadHeaders,
     querystring: PageQuery,
-    params: UserParams,
+    params: IdParams,
     response: { ...listed('OrderPage'), ...problemsOfQuery('user/not-found', 'request/invalid-cursor') },
   };
   app.get(

@@ -1,6 +1,5 @@
 import Type from 'typebox';
-import { Next, Position, Time } from './common.ts';
-import { EXAMPLE_TIME, ORDER_ID, USER_ID } from './examples.ts';
+import { Position, Time } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -17,7 +16,7 @@ const Category = Type.String({
 const Id = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,128}$',
   description: "The aggregate's id.",
-  examples: [ORDER_ID],
+  examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
 });
 const At = { ...Position, minimum: 1 };
 const Count = Type.Integer({ minimum: 0 });
@@ -65,7 +64,7 @@ export const ParkedAction = Type.Object(
     ),
     dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would be marked.', examples: [true] })),
   },
-  { ...strict, $id: 'ParkedAction', examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
+  { ...strict, examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
 );
 
 const names = { consumer: ConsumerName, category: Category, id: Id, position: Position };
@@ -89,32 +88,22 @@ const summary = {
   request: Type.Optional(Asked),
 };
 
-const place = { consumer: 'order-process', category: 'order', id: ORDER_ID, position: 42 };
-const deadLetter = {
-  ...place,
-  behind: false,
-  attempts: 8,
-  firstAt: EXAMPLE_TIME,
-  lastAt: EXAMPLE_TIME,
-  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
-};
-const error = { name: 'Error', message: 'The payment provider answered 500.' };
-const placed = 'jetledger.order.v1.OrderPlaced';
-
 const ParkedSummary = Type.Object(
   {
     ...summary,
-    eventTypes: Type.Array(Type.String()),
+    eventTypes: Type.Array(Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] })),
     error: Type.Optional(Type.Object({ name: ErrorName, message: ErrorMessage }, strict)),
   },
-  { ...strict, examples: [{ ...deadLetter, eventTypes: [placed], error }] },
+  strict,
 );
 export type ParkedSummaryBody = Type.Static<typeof ParkedSummary>;
 
 export const ParkedPage = Type.Object(
   {
     items: Type.Array(ParkedSummary),
-    next: Type.Optional(Next),
+    next: Type.Optional(
+      Type.String({ description: 'The cursor of the next page.', examples: ['42.order-process'] }),
+    ),
   },
   { ...strict, $id: 'ParkedPage', title: 'Page of parked commits, oldest first' },
 );
@@ -126,30 +115,21 @@ export const Parked = Type.Object(
     events: Type.Array(
       Type.Object(
         {
-          type: Type.String(),
+          type: Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] }),
           schemaVersion: Count,
-          payload: Type.Unknown(),
+          payload: Type.Unknown({ examples: [{ userId: 'u1' }] }),
         },
         strict,
       ),
     ),
     error: Type.Optional(
-      Type.Object({ name: ErrorName, message: ErrorMessage, stack: Type.String() }, strict),
+      Type.Object(
+        { name: ErrorName, message: ErrorMessage, stack: Type.String({ examples: ['Error: ...'] }) },
+        strict,
+      ),
     ),
   },
-  {
-    ...strict,
-    $id: 'Parked',
-    title: 'Parked commit, whole',
-    examples: [
-      {
-        ...deadLetter,
-        commitId: 'c1',
-        events: [{ type: placed, schemaVersion: 1, payload: { userId: USER_ID } }],
-        error: { ...error, stack: 'Error: The payment provider answered 500.' },
-      },
-    ],
-  },
+  { ...strict, $id: 'Parked', title: 'Parked commit, whole' },
 );
 export type ParkedBody = Type.Static<typeof Parked>;
 
@@ -164,12 +144,7 @@ export const ParkedMarked = Type.Object(
     }),
     changed: Type.Array(Named, { description: 'Changed while they were being marked; ask again.' }),
   },
-  {
-    ...strict,
-    $id: 'ParkedMarked',
-    title: 'Parked commits that were marked',
-    examples: [{ dryRun: true, marked: [place], changed: [] }],
-  },
+  { ...strict, $id: 'ParkedMarked', title: 'Parked commits that were marked' },
 );
 
 const Here = Type.Object(
@@ -203,25 +178,7 @@ export const Consumers = Type.Object(
       ),
     ),
   },
-  {
-    ...strict,
-    $id: 'Consumers',
-    title: 'How the consumers stand',
-    examples: [
-      {
-        items: [
-          {
-            consumer: 'order-process',
-            lag: 0,
-            lagSeconds: 0,
-            parked: 1,
-            paused: false,
-            groups: { of: 1, held: 0 },
-          },
-        ],
-      },
-    ],
-  },
+  { ...strict, $id: 'Consumers', title: 'How the consumers stand' },
 );
 export type ConsumerBody = Type.Static<typeof Consumers>['items'][number];
 

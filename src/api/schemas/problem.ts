@@ -52,12 +52,7 @@ export const Problem = Type.Object(
 
 export const Live = Type.Object(
   { status: Type.Literal('live'), version: Type.String(), environment: Type.String() },
-  {
-    $id: 'Live',
-    additionalProperties: false,
-    title: 'Liveness',
-    examples: [{ status: 'live', version: '0.1.0', environment: 'production' }],
-  },
+  { $id: 'Live', additionalProperties: false, title: 'Liveness' },
 );
 
 export const Ready = Type.Object(
@@ -71,10 +66,5 @@ export const Ready = Type.Object(
       ),
     ),
   },
-  {
-    $id: 'Ready',
-    additionalProperties: false,
-    title: 'Readiness: every check and why it fails',
-    examples: [{ ok: true, checks: { log: { ok: true } } }],
-  },
+  { $id: 'Ready', additionalProperties: false, title: 'Readiness: every check and why it fails' },
 );

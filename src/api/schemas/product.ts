@@ -1,34 +1,24 @@
 import Type from 'typebox';
-import { Currency, commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
-import { tea } from './examples.ts';
+import { commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
-export const CreateProduct = Type.Object(
-  { sku: Sku, name: Name(tea.name), price: Price },
-  { ...strict, $id: 'CreateProduct' },
-);
+export const ListProduct = Type.Object({ sku: Sku, name: Name('Earl Grey, 100 g'), price: Price }, strict);
 
-export const UpdateProduct = Type.Object(
+export const PatchProduct = Type.Object(
   {
     name: Type.Optional(Name('Earl Grey, loose, 100 g')),
     price: Type.Optional(
       Type.Object(
-        { amountMinor: PriceMinor, currency: Type.Optional(Currency) },
-        { ...strict, description: 'The currency, where it is given, is that of the listing.' },
+        { amountMinor: PriceMinor },
+        { ...strict, description: 'The currency is fixed when listed.' },
       ),
     ),
     discontinued: Type.Optional(
       Type.Literal(true, { description: 'For ever; other fields apply before it.' }),
     ),
   },
-  {
-    ...strict,
-    $id: 'UpdateProduct',
-    minProperties: 1,
-    description: 'All of it in one step, or nothing.',
-    examples: [{ name: 'Earl Grey, loose, 100 g', price: { amountMinor: 1390 } }],
-  },
+  { ...strict, minProperties: 1, description: 'All of it in one step, or nothing.' },
 );
 
 export const ReceiveStock = Type.Object(
@@ -40,17 +30,17 @@ export const ReceiveStock = Type.Object(
     }),
     quantity: Type.Integer({ minimum: 1, maximum: 1_000_000_000, examples: [50] }),
   },
-  { ...strict, $id: 'ReceiveStock' },
+  strict,
 );
 
 const fields = {
   sku: Sku,
-  name: Type.String({ examples: [tea.name] }),
+  name: Type.String({ examples: ['Earl Grey, 100 g'] }),
   price: Money,
   status: Type.Enum(['listed', 'discontinued']),
   onHand: Type.Integer({ minimum: 0, description: 'Pieces in the warehouse.', examples: [50] }),
-  reserved: Type.Integer({ minimum: 0, description: 'Pieces promised to orders.', examples: [0] }),
-  available: Type.Integer({ minimum: 0, description: 'On hand and not reserved.', examples: [50] }),
+  reserved: Type.Integer({ minimum: 0, description: 'Pieces promised to orders.', examples: [3] }),
+  available: Type.Integer({ minimum: 0, description: 'On hand and not reserved.', examples: [47] }),
 };
 
 /** As the read model shows it. */

@@ -1,35 +1,24 @@
 import Type from 'typebox';
-import { commandFields, Name, Reason, Time, UserId, Version } from './common.ts';
-import { ada } from './examples.ts';
+import { commandFields, Id, Name, Reason, Time, Version } from './common.ts';
 
 const strict = { additionalProperties: false } as const;
 
-const Email = (example: string) =>
-  Type.String({
-    minLength: 3,
-    maxLength: 254,
-    description: 'Of the form name@example.com; stored in lower case; one user per address.',
-    examples: [example],
-  });
+const Email = Type.String({
+  minLength: 3,
+  maxLength: 254,
+  description: 'Of the form name@example.com; stored in lower case; one user per address.',
+  examples: ['ada@example.com'],
+});
 
-export const CreateUser = Type.Object(
-  { email: Email(ada.email), name: Name(ada.name) },
-  { ...strict, $id: 'CreateUser' },
-);
-export const UpdateUser = Type.Object({ name: Name('Ada King') }, { ...strict, $id: 'UpdateUser' });
-export const ChangeEmail = Type.Object(
-  { email: Email('king@example.com') },
-  { ...strict, $id: 'ChangeEmail' },
-);
-export const DeactivateUser = Type.Object(
-  { reason: Type.Optional(Reason('Asked to leave')) },
-  { ...strict, $id: 'DeactivateUser' },
-);
+export const RegisterUser = Type.Object({ email: Email, name: Name('Ada Lovelace') }, strict);
+export const PatchUser = Type.Object({ name: Name('Ada King') }, strict);
+export const ChangeEmail = Type.Object({ email: Email }, strict);
+export const DeactivateUser = Type.Object({ reason: Type.Optional(Reason('Asked to leave')) }, strict);
 
 const fields = {
-  id: UserId,
-  email: Type.String({ examples: [ada.email] }),
-  name: Type.String({ examples: [ada.name] }),
+  id: Id,
+  email: Type.String({ examples: ['ada@example.com'] }),
+  name: Type.String({ examples: ['Ada Lovelace'] }),
   status: Type.Enum(['active', 'deactivated']),
 };
 
@@ -46,6 +35,7 @@ export const UserAnswer = Type.Object(
     pendingEmail: Type.Optional(
       Type.String({
         description: 'The address of a change that is not complete.',
+        examples: ['king@example.com'],
       }),
     ),
     ...commandFields,

@@ -1,16 +1,9 @@
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
-import {
-  EventStoreError,
-  isStreamMissing,
-  type Log,
-  logStreamProblems,
-  reasonOf,
-} from '../../eventstore/index.ts';
+import { EventStoreError, isStreamMissing, logStreamProblems, reasonOf } from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import { NatsUnusable } from '../../platform/nats-connection.ts';
 import { checkEmailKey, planTopology } from '../../platform/topology.ts';
 import { checkGroups } from '../../processes/engine/index.ts';
-import { readForeign } from '../../projections/engine/index.ts';
 import type { Nats } from '../../service/open.ts';
 import { reactions, views } from '../../service/shop.ts';
 import { plannedBuckets, streamsOf } from '../../service/topology.ts';
@@ -51,25 +44,6 @@ async function missingLog(config: Config, nats: Nats, jsm: JetStreamManager): Pr
     'log',
     `the stream ${stream} is gone, and views that were folded from it are still there`,
     'Bring back the disk that held it, or put a backup back: jetledger restore <folder>',
-  );
-}
-
-const MOST_NAMED = 5;
-
-/** Messages of somebody else on the log's subjects, as far as readers have met them: they are passed, and stay. */
-export async function foreignMessages(config: Config, nats: Nats, log: Log): Promise<Finding> {
-  const { prefix } = config.log;
-  const { count, newest } = await readForeign(bucketsOf(config, nats), prefix, log.incarnation);
-  if (count === 0) return ok('foreign messages', 'none was met');
-  const named = newest
-    .slice(-MOST_NAMED)
-    .map(({ position, subject }) => `position ${position} on ${subject}`);
-  const rest = count > named.length ? `, the newest of ${count}` : '';
-  return warn(
-    'foreign messages',
-    `somebody else has written to the log: ${named.join(', ')}${rest}`,
-    `Find out who may publish to ${prefix}.> besides JetLedger, and take that away. They are versions without events: ` +
-      'nothing is to be repaired.',
   );
 }
 

@@ -130,7 +130,7 @@ async function openOrder(
 }
 
 async function* entriesOf(log: Log, id: string): AsyncGenerator<LiveEntry, undefined> {
-  for await (const { entry } of readOrder(log, id)) if (entry.commit.foreign === undefined) yield entry;
+  for await (const { entry } of readOrder(log, id)) yield entry;
 }
 
 async function* followOrder(
@@ -153,8 +153,7 @@ async function* followOrder(
     const next = await queue.next();
     if (typeof next === 'string') return next;
     const { previous, position } = next.commit;
-    const follows = previous !== undefined && previous <= last;
-    yield* unseen(follows ? [next] : entriesOf(log, id));
+    yield* unseen(previous > last ? entriesOf(log, id) : [next]);
     if (position > last) throw new LogUnavailable(`the order ${id} has a gap before ${position}`);
   }
 }

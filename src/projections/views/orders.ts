@@ -15,19 +15,10 @@ import {
 
 import { exactNumber, isoTime } from './json.ts';
 
-interface Money {
-  readonly amountMinor: number;
-  /** ISO 4217. */
-  readonly currency: string;
-}
-
 interface OrderLineRow {
   readonly sku: string;
   readonly name: string;
   readonly quantity: number;
-  readonly unitPrice: Money;
-  readonly lineTotal: Money;
-  /** As in the two above; clients have known these first. */
   readonly unitPriceMinor: number;
   readonly lineTotalMinor: number;
 }
@@ -49,7 +40,7 @@ export interface OrderRow {
     readonly dueAt?: string;
   };
   readonly lines: readonly OrderLineRow[];
-  readonly total: Money;
+  readonly total: { readonly amountMinor: number; readonly currency: string };
   readonly tracking?: string;
   readonly placedAt: string;
   /** `traceId` is of the request or message that made it happen, where that was traced. */
@@ -58,20 +49,22 @@ export interface OrderRow {
 }
 
 /** The lines of an `OrderPlaced` as JSON. @throws RangeError for an amount that JSON cannot hold exactly */
-function linesOf({ lines, currency }: Placed): readonly OrderLineRow[] {
-  return lines.map((line) => {
-    const unitPriceMinor = exactNumber(line.unitPriceMinor);
-    const lineTotalMinor = exactNumber(line.lineTotalMinor);
-    return {
-      sku: line.sku,
-      name: line.name,
-      quantity: exactNumber(line.quantity),
-      unitPrice: { amountMinor: unitPriceMinor, currency },
-      lineTotal: { amountMinor: lineTotalMinor, currency },
-      unitPriceMinor,
-      lineTotalMinor,
-    };
-  });
+export function linesOf(
+  lines: readonly {
+    sku: string;
+    name: string;
+    quantity: bigint;
+    unitPriceMinor: bigint;
+    lineTotalMinor: bigint;
+  }[],
+): readonly OrderLineRow[] {
+  return lines.map(({ sku, name, quantity, unitPriceMinor, lineTotalMinor }) => ({
+    sku,
+    name,
+    quantity: exactNumber(quantity),
+    unitPriceMinor: exactNumber(unitPriceMinor),
+    lineTotalMinor: exactNumber(lineTotalMinor),
+  }));
 }
 
 const string = { type: 'string' };
@@ -82,8 +75,6 @@ function object(properties: Readonly<Record<string, object>>, optional: readonly
   const required = Object.keys(properties).filter((name) => !optional.includes(name));
   return { type: 'object', required, additionalProperties: false, properties };
 }
-
-const money = object({ amountMinor: integer, currency: string });
 
 /** JSON schema of `OrderRow`. */
 export const orderRowSchema = object(
@@ -107,13 +98,11 @@ export const orderRowSchema = object(
         sku: string,
         name: string,
         quantity: integer,
-        unitPrice: money,
-        lineTotal: money,
         unitPriceMinor: integer,
         lineTotalMinor: integer,
       }),
     },
-    total: money,
+    total: object({ amountMinor: integer, currency: string }),
     tracking: string,
     placedAt: time,
     timeline: { type: 'array', items: object({ type: string, at: time, traceId: string }, ['traceId']) },
@@ -125,7 +114,7 @@ export const orderRowSchema = object(
 /** One row per order, by id. */
 export const orders: Projection<OrderRow, OrderEvent> = {
   name: 'orders',
-  version: 5,
+  version: 4,
   sources: [order],
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
@@ -169,7 +158,7 @@ function placed(id: string, event: Placed): OrderRow {
     status: 'placed',
     step: 'customer_validation',
     payment: { status: 'open', dueAt: isoTime(event.paymentDueAt) },
-    lines: linesOf(event),
+    lines: linesOf(event.lines),
     total: { amountMinor: exactNumber(event.totalMinor), currency: event.currency },
     placedAt: isoTime(event.placedAt),
     timeline: [],

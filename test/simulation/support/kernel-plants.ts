@@ -30,17 +30,6 @@ function askingReplicas(log: Log): Log {
   };
 }
 
-/** What is no commit of ours is left out, and with it the version that it is. */
-function passingOver(log: Log): Log {
-  return {
-    ...log,
-    read: async (stream, options) => {
-      const page = await log.read(stream, options);
-      return { ...page, commits: page.commits.filter(({ foreign }) => foreign === undefined) };
-    },
-  };
-}
-
 type Planted = NonNullable<KernelPlant['log']>;
 
 /** Publishes once; what the plant makes of a missing answer is its fault. */
@@ -218,7 +207,6 @@ export const plants: Readonly<Record<string, KernelPlant>> = {
   'one conflict that mixes the outcomes of a batch (16)': { transport: mixingOutcomes },
   'a batch without an answer that is judged by its first commit (16)': { transport: firstForAll },
   'answers of two callers that are mixed (17)': { handler: (handler) => mixingAnswers(handler) },
-  'a foreign message that is passed over (20)': { log: (log) => passingOver(log) },
   'an append without its expectation': { log: expectingNothing },
   'a commit of several aggregates that is stored one by one': { log: (log) => oneByOne(log) },
   'a snapshot that is not the fold of the log': {

@@ -41,9 +41,6 @@ const LONGEST_PAUSE_MS = 500;
 /** Longer than anything that is under way when the last client has its answer. */
 const QUIET_MS = 60_000;
 const MAX_TRIES = 5;
-/** In one of so many schedules somebody writes garbage to the accounts (protocol 20), so many times. */
-const INTRUDED_EVERY = 5;
-const INTRUSIONS = 3;
 
 /** A process of the service; its successor after a crash is another one. */
 interface Process {
@@ -153,38 +150,10 @@ export async function runKernelSchedule(
     await Promise.all(beside);
   }
 
-  const isIntruded = seed % INTRUDED_EVERY === 3;
-
-  async function intrude(): Promise<void> {
-    const intruder = world.runtime('intruder');
-    for (let i = 0; i < INTRUSIONS; i++) {
-      await intruder.sleep(intruder.random() * LONGEST_PAUSE_MS);
-      const stream = { category: account.category, id: pick(intruder.random, 2) === 0 ? 'a' : 'b' };
-      store.put(stream, store.version(stream), Uint8Array.of(0x78));
-    }
-  }
-
-  /** Where nothing is in the way any more, every account can be changed. */
-  async function stillServes(): Promise<void> {
-    world.calm();
-    for (const id of ['a', 'b']) {
-      const op = {
-        type: 'one',
-        id,
-        command: { kind: 'add', by: 1 },
-        expected: 'any',
-        beside: false,
-      } as const;
-      const answered = await send({ op, commandId: `last.${id}`, version: undefined, body: id });
-      if (!answered) unexpected.push(`nobody can change ${id} any more`);
-    }
-  }
-
   return world.run(async () => {
     for (let place = 0; place < PROCESSES; place++) startProcess(place);
-    await Promise.all([...scenario.clients.map(runClient), ...(isIntruded ? [intrude()] : [])]);
+    await Promise.all(scenario.clients.map(runClient));
     await world.runtime('quiet').sleep(QUIET_MS);
-    if (isIntruded) await stillServes();
     const violations = [...unexpected, ...violationsOf(store, attempts)];
     const commits = Array.from({ length: store.head() }, (_, i) => store.at(i + 1)?.decisions.length ?? 0);
     return { violations, attempts, commits, trace: world.trace() };

@@ -135,7 +135,7 @@ test('an order shows its lines, total and, when cancelled, when and why', () => 
     id: 'o1',
     userId: 'u1',
     status: 'placed',
-    lines: [{ sku: 'TEA-1', name: 'Tea', quantity: 2, lineTotal: { amountMinor: 900, currency: 'EUR' } }],
+    lines: [{ sku: 'TEA-1', name: 'Tea', quantity: 2, unitPriceMinor: 450, lineTotalMinor: 900 }],
     total: { amountMinor: 900, currency: 'EUR' },
     placedAt: iso,
     version: 10,
