@@ -160,6 +160,9 @@ export const configSchema = section({
     groupCommit: Type.Enum(['auto', 'off']),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
   }),
+  reads: section({
+    confirm: Type.Enum(['leader', 'quorum']),
+  }),
   snapshots: section({
     enabled: flag(),
     maxPerSecond: whole(1, 1_000_000),
