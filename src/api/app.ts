@@ -1,9 +1,9 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from './deps.ts';
+import { documentRoutes } from './document/openapi.ts';
 import { guardRoutes } from './guards.ts';
 import { meterRequests } from './metrics.ts';
-import { documentRoutes } from './openapi.ts';
 import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
 import { devTracesPage, devTracesRoutes } from './routes/dev-traces.ts';

@@ -35,7 +35,7 @@ export async function readHistory(
   const last = commits.at(-1);
   return {
     items: commits.flatMap((commit) => decodeCommit(source, commit)),
-    absent: range.after === 0 && commits.length === 0,
+    absent: range.after === 0 && !more && commits.every(({ foreign }) => foreign !== undefined),
     ...(more && last !== undefined && { next: last.position }),
   };
 }

@@ -37,7 +37,7 @@ Examples:
           requests: nats.requests,
           folder,
           log: config().log,
-          plan: planBackup(config().log, await ownStreams(config(), nats)),
+          plan: planBackup(config().log, await ownStreams(config(), nats.requests)),
           toolVersion: toolVersion(),
           now: Date.now,
           signal,

@@ -18,7 +18,7 @@ import {
   serversEnough,
   serverVersion,
 } from './doctor/server.ts';
-import { emailKey, groups, logStream, topology } from './doctor/stored.ts';
+import { emailKey, foreignMessages, groups, logStream, topology } from './doctor/stored.ts';
 import { isExpected } from './expected-errors.ts';
 import { paint } from './terminal.ts';
 
@@ -29,9 +29,10 @@ export function createDoctor(now: () => number): Command {
     usage: '[--fix] [--json]',
     summary: 'Check server, configuration and state, and say what to do.',
     help: `Checks, in the order of what rests on what, and changes nothing: Node.js, configuration, collectors, server,
-permissions (with requests that cannot store anything), JetStream, disk, the log, the e-mail key, streams and buckets,
-clocks, durability, replicas, groups, views, consumers and timers. The first line names the cause and its cure; what only
-follows from it is told as that, and not looked at. Each further line says ok, warn, fail or skip.
+permissions (with requests that cannot store anything), JetStream, disk, the log, foreign messages in it, the e-mail
+key, streams and buckets, clocks, durability, replicas, groups, views, consumers and timers. The first line names the
+cause and its cure; what only follows from it is told as that, and not looked at. Each further line says ok, warn, fail
+or skip.
 
   --fix    do what can lose nothing: topology apply, and the rebuild of a view whose bucket is gone; then look again
   --json   print the findings as JSON
@@ -145,6 +146,7 @@ async function checksOf(config: Config, nats: Nats, now: () => number): Promise<
     check('disk', ['jetstream'], server, () => disk(nats, jsm)),
     check('servers', ['jetstream'], server, () => serversEnough(config, nats)),
     check('log', ['jetstream', 'servers'], server, () => logStream(config, nats, jsm)),
+    check('foreign messages', ['log'], server, async () => foreignMessages(config, nats, await log())),
     check('e-mail key', ['log'], server, async () => emailKey(await info(), nats)),
     check('topology', ['e-mail key'], 'Run: jetledger topology plan', async () =>
       topology(config, nats, (await info()).state.last_seq),

@@ -3,11 +3,13 @@ import { serialize } from 'node:v8';
 import type { Message } from '@bufbuild/protobuf';
 import {
   type AnyDecider,
+  CorruptCommit,
   codecOf,
   type Decider,
   type EventSource,
   emptyFold,
   type Folded,
+  type ForeignMessage,
   foldCommit,
   type Log,
   type RecordedCommit,
@@ -66,6 +68,23 @@ export interface LogSummary {
   readonly categories: readonly CategorySummary[];
   /** Categories that this version does not know: their commits were counted and not folded. */
   readonly unknown: readonly string[];
+  /** Messages of somebody else, each a version without events. */
+  readonly foreign: Told;
+  /** Commits whose bytes are damaged; their aggregates are folded up to there. */
+  readonly damaged: Told;
+}
+
+/** How many there are, and where the first of them lie. */
+interface Told {
+  count: number;
+  readonly first: { readonly position: number; readonly detail: string }[];
+}
+
+const MOST_TOLD = 100;
+
+function tell(told: Told, position: number, detail: string): void {
+  told.count++;
+  if (told.first.length < MOST_TOLD) told.first.push({ position, detail });
 }
 
 interface Tally {
@@ -73,6 +92,8 @@ interface Tally {
   readonly states: Map<string, Folded<unknown>>;
   readonly history: Hash;
   readonly ids: Set<string>;
+  /** Aggregates with a damaged commit: nothing after it can be folded. */
+  readonly broken: Set<string>;
   commits: number;
   events: number;
   lastPosition: number;
@@ -88,18 +109,22 @@ export interface FoldOptions {
 
 /**
  * Folds every aggregate from the log alone; holds all states in memory, a few kilobytes each.
- * @throws UnknownEventType, CorruptCommit: the log holds what this version cannot fold; LogUnavailable; BackupError
- *   once the signal has fired
+ * @throws UnknownEventType: the log holds what this version cannot fold; LogUnavailable; BackupError once the signal has
+ *   fired
  */
 export async function summarise(log: Log, options: FoldOptions = {}): Promise<LogSummary> {
   const { signal } = options;
   const through = Math.min(options.through ?? Number.POSITIVE_INFINITY, await log.head());
   const tallies = new Map<string, Tally>();
+  const foreign: Told = { count: 0, first: [] };
+  const damaged: Told = { count: 0, first: [] };
   let last = 0;
   for await (const batch of log.scan({ after: 0, ...(signal && { signal }) })) {
     for (const commit of batch.commits) {
       if (commit.position > through) break;
-      count(tallies, commit);
+      if (commit.foreign !== undefined) tell(foreign, commit.position, `on ${commit.foreign.subject}`);
+      const damage = count(tallies, commit);
+      if (damage !== undefined) tell(damaged, commit.position, damage);
     }
     last = Math.min(batch.through, through);
     options.onPosition?.(last, through);
@@ -113,29 +138,51 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
     last,
     categories: names.map(([name, tally]) => close(name, tally)),
     unknown: names.flatMap(([name, { folder }]) => (folder === undefined ? [name] : [])),
+    foreign,
+    damaged,
   };
 }
 
-function count(tallies: Map<string, Tally>, commit: RecordedCommit): void {
+/** @returns why it cannot be read, if it cannot */
+function count(tallies: Map<string, Tally>, commit: RecordedCommit): string | undefined {
   const { category, id } = commit.stream;
   let tally = tallies.get(category);
   if (tally === undefined) {
-    const empty = { commits: 0, events: 0, lastPosition: 0, ids: new Set<string>() };
+    // Whoever wrote it may have made up the category, too.
+    if (commit.foreign !== undefined && !folders.has(category)) return undefined;
+    const empty = {
+      commits: 0,
+      events: 0,
+      lastPosition: 0,
+      ids: new Set<string>(),
+      broken: new Set<string>(),
+    };
     const history = createHash('sha256');
     tally = { ...empty, folder: folders.get(category), states: new Map(), history };
     tallies.set(category, tally);
   }
-  const { folder, states } = tally;
-  tally.ids.add(id);
-  if (folder !== undefined) {
-    const folded = states.get(id) ?? folder.begin();
-    folder.fold(folded, commit);
-    states.set(id, folded);
-  }
+  if (commit.foreign === undefined) tally.ids.add(id);
   tally.commits++;
-  for (const { events } of commit.decisions) tally.events += events.length;
   tally.lastPosition = commit.position;
-  tally.history.update(`${commit.position} ${id} ${commit.commitId}\n`);
+  try {
+    fold(tally, commit);
+    for (const { events } of commit.decisions) tally.events += events.length;
+    tally.history.update(`${commit.position} ${id} ${commit.commitId}\n`);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CorruptCommit)) throw error;
+    tally.broken.add(id);
+    tally.history.update(`${commit.position} ${id} damaged\n`);
+    return reasonOf(error);
+  }
+}
+
+function fold({ folder, states, broken }: Tally, commit: RecordedCommit): void {
+  const { id } = commit.stream;
+  if (folder === undefined || broken.has(id)) return;
+  const folded = states.get(id) ?? folder.begin();
+  folder.fold(folded, commit);
+  states.set(id, folded);
 }
 
 function close(
@@ -192,9 +239,11 @@ export interface CommitDescription {
   readonly position: number;
   readonly category: string;
   readonly id: string;
-  /** The aggregate's version before it. */
-  readonly previous: number;
+  /** The aggregate's version before it; missing where the message does not say. */
+  readonly previous: number | undefined;
   readonly commitId: string;
+  /** Set when it is no commit but a message of somebody else: a version without events. */
+  readonly foreign?: ForeignMessage;
   readonly decisions: readonly {
     /** ISO 8601. */
     readonly time: string;
@@ -214,7 +263,7 @@ export interface CommitDescription {
 
 /** Everything that a commit says, its events decoded. @throws CorruptCommit when the envelope cannot be read */
 export function describeCommit(commit: RecordedCommit): CommitDescription {
-  const { position, previous, commitId, stream } = commit;
+  const { position, previous, commitId, stream, foreign } = commit;
   const source = aggregates.find(({ category }) => category === stream.category);
   const decisions = commit.decisions.map((decision) => {
     const { actor, commandId, correlationId, causationId, traceparent, time, events } = decision;
@@ -231,7 +280,8 @@ export function describeCommit(commit: RecordedCommit): CommitDescription {
       }),
     };
   });
-  return { position, category: stream.category, id: stream.id, previous, commitId, decisions };
+  const { category, id } = stream;
+  return { position, category, id, previous, commitId, ...(foreign && { foreign }), decisions };
 }
 
 /** What cannot be read says so: the rest of the commit is worth seeing. */

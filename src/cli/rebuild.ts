@@ -15,7 +15,7 @@ import {
 } from '../projections/engine/index.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
-import { openCommandTelemetry } from '../service/telemetry.ts';
+import { openCommandTracing } from '../service/tracing.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
 
@@ -125,18 +125,18 @@ Examples:
   run: async (args, { config, logger, print }) => {
     const request = rebuildRequest(args);
     const nats = await openNats(config(), 'join');
-    const telemetry = await openCommandTelemetry(config(), logger);
+    const tracing = await openCommandTracing(config(), logger);
     try {
       // With --json every line of the output is JSON.
       const log = await openLog(config(), nats, request.json ? () => undefined : print);
-      const { requests } = nats;
+      const { viewRequests: requests } = nats;
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;
       const runtime = systemRuntime;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
       const feed = feedOfViews(log, config().projections);
       const settings = { prefix, groups: config().projections.groups, ...feed.settings };
-      const tracer = telemetry?.tracing?.tracer;
+      const tracer = tracing?.tracer;
       const observer = tracer && traceProjections({ tracer, prefix });
       const deps = { log: feed.log, buckets, runtime, settings, observer };
       await interruptible((signal) =>
@@ -148,7 +148,7 @@ Examples:
       );
       return 0;
     } finally {
-      await telemetry?.stop(config().tracing.exportTimeoutMs);
+      await tracing?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
     }
   },

@@ -111,7 +111,7 @@ async function restoreAll(
     manifest,
     replicas,
     incarnation,
-    translate: () => translateEngine(bucketsOf(config, nats), prefix, incarnations),
+    translate: () => translateEngine(bucketsOf(config, nats.requests), prefix, incarnations),
     signal,
     onBytes: (what, done, total) => progress.show({ what, done, total, unit: 'bytes' }),
     onStream: ({ name, what, state }) => {

@@ -1,12 +1,18 @@
 import { parseArgs } from 'node:util';
-import { applyTopology, planTopology, type TopologyDeps } from '../platform/topology.ts';
-import { plannedBuckets, streamsOf } from '../service/topology.ts';
+import {
+  applyBuckets,
+  applyTopology,
+  planBuckets,
+  planTopology,
+  type TopologyDeps,
+} from '../platform/topology.ts';
+import { plannedBuckets, plannedViews, streamsOf } from '../service/topology.ts';
 import { ownStreams, withNats } from '../service/with-nats.ts';
 import { type Command, UsageError } from './command.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',
-  usage: 'plan | apply [--json]',
+  usage: 'plan | apply [--views] [--json]',
   summary: 'Show or create what JetLedger needs on the NATS server.',
   help: `plan   shows what apply would do, field by field, and changes nothing
 apply  creates the streams and buckets that are missing, and brings what differs to the configuration: replicas, and
@@ -15,6 +21,7 @@ apply  creates the streams and buckets that are missing, and brings what differs
 Kept for ever: the log. Kept for a while: notifications (notifications.keepMs). Kept until they are done: timers, parked
 events. It refuses whatever could lose history, and removes nothing. Buckets of views are made with their views.
 
+  --views  the buckets of the views instead, where they are in an account of their own; apply with the projector's key
   --json   print the steps as JSON
 
 Exit code 1 when something is refused.
@@ -26,18 +33,23 @@ Examples:
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false } },
+      options: { json: { type: 'boolean', default: false }, views: { type: 'boolean', default: false } },
     });
     const [action] = positionals;
     if ((action !== 'plan' && action !== 'apply') || positionals.length > 1)
       throw new UsageError('Say what to do: jetledger topology plan | apply');
     const steps = await withNats(config(), async (nats) => {
+      if (values.views) {
+        const { viewRequests } = nats;
+        const planned = plannedViews(config(), await ownStreams(config(), viewRequests));
+        return await (action === 'plan' ? planBuckets : applyBuckets)(viewRequests, planned);
+      }
       const deps: TopologyDeps = {
         requests: nats.requests,
         log: config().log,
         emailKeyCheck: nats.emailKey.check,
         streams: streamsOf(config()),
-        buckets: plannedBuckets(config(), await ownStreams(config(), nats)),
+        buckets: plannedBuckets(config(), await ownStreams(config(), nats.requests)),
       };
       return action === 'plan' ? planTopology(deps) : applyTopology(deps);
     });

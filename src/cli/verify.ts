@@ -76,6 +76,9 @@ of the states. All states are held in memory. Nothing is changed anywhere.
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
   --json          print the findings as JSON
 
+Told, too: commits whose bytes are damaged, and foreign messages, which are versions without events and no fault of the
+log: who may write to it besides JetLedger is to be found out (jetledger doctor).
+
 Exit code 0: whole and equal; 1: it is not, holds a category that this version cannot fold, or could not be looked at.
 
 Examples:
@@ -130,7 +133,7 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
     const through = Math.min(first, there?.last ?? first);
     const here = await summarise(log, { through, signal, onPosition: shown('folding here', 'commits') });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
-    const ok = mismatches.length === 0 && here.unknown.length === 0;
+    const ok = mismatches.length === 0 && here.unknown.length === 0 && here.damaged.count === 0;
     return { ok, files, here, ...(there && { there }), mismatches };
   });
 }
@@ -158,9 +161,11 @@ function withFolderLog<T>(
   });
 }
 
-/** The address of a server of our own says as whom to log in. */
+/** The address of a server of our own says as whom to log in, and JetStream is in that user's account. */
 const withoutLogin = ({ nats }: Config): Config['nats'] => ({
   ...nats,
+  apiPrefix: '$JS.API',
+  viewsApiPrefix: '',
   credsFile: '',
   nkeySeedFile: '',
   token: '',
@@ -184,6 +189,13 @@ async function withLogAt<T>(config: Config, url: string, work: (log: Log) => Pro
   }
 }
 
+/** The first of them, and how many there are. */
+function toldLines(word: string, told: LogSummary['foreign'] | undefined): string[] {
+  if (told === undefined || told.count === 0) return [];
+  const lines = told.first.map(({ position, detail }) => `${word}  position ${position}: ${detail}`);
+  return told.count === lines.length ? lines : [...lines, `${word}  ${told.count} in all`];
+}
+
 function linesOf({ ok, files, here, there, mismatches }: Verification): string[] {
   if (files.length > 0) return files.map(({ file, problem }) => `damaged  ${file} ${problem}`);
   const lines = (here?.categories ?? []).map(
@@ -193,6 +205,7 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
   for (const { category, figure, here: a, there: b } of mismatches) {
     lines.push(`differs  ${category} ${figure}: ${a} here, ${b} there`);
   }
+  lines.push(...toldLines('foreign', here?.foreign), ...toldLines('damaged', here?.damaged));
   for (const category of here?.unknown ?? []) {
     lines.push(
       `unknown  ${category}: this version cannot fold it. Verify with the version that wrote it, or add it to the list of aggregates.`,
@@ -200,6 +213,7 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
   }
   if ((here?.unknown.length ?? 0) > 0)
     return [...lines, 'Not whole: what could not be folded is not proven.'];
+  if ((here?.damaged.count ?? 0) > 0) return [...lines, 'Not whole: commits are damaged.'];
   const sides = there === undefined ? 'Whole' : 'Equal on both sides';
   lines.push(ok ? `${sides} up to position ${here?.last ?? 0}.` : 'The two sides are not the same.');
   return lines;

@@ -286,8 +286,8 @@ const INVALID_QUANTITY = rejected(
 /** What can be asked of a product. Prices are minor units of the currency, which is fixed by the listing. */
 export type ProductCommand =
   | Timed<{ type: 'list'; sku: string; name: string; priceMinor: bigint; currency: string }>
-  /** What is given changes, all at once or not at all. */
-  | Timed<{ type: 'change'; name?: string; priceMinor?: bigint; discontinue?: boolean }>
+  /** What is given changes, all at once or not at all. A currency says in which the price is meant: the listing's. */
+  | Timed<{ type: 'change'; name?: string; priceMinor?: bigint; currency?: string; discontinue?: boolean }>
   | StockCommand;
 
 type CommandOf<Type extends ProductCommand['type']> = Extract<ProductCommand, { type: Type }>;
@@ -338,6 +338,7 @@ function change(command: CommandOf<'change'>, product: ListedProduct): Outcome {
   const priceMinor = command.priceMinor ?? product.priceMinor;
   if (name === undefined) return INVALID_NAME;
   if (!isPrice(priceMinor)) return INVALID_PRICE;
+  if ((command.currency ?? product.currency) !== product.currency) return OTHER_CURRENCY;
   const renamed = name !== product.name;
   const repriced = priceMinor !== product.priceMinor;
   const discontinued = product.status === 'discontinued';
@@ -364,6 +365,10 @@ const INVALID_NAME = rejected(
 const INVALID_PRICE = rejected(
   'product/invalid-price',
   'Give a price in minor units, a whole number from 1 to 9,007,199,254,740,991.',
+);
+const OTHER_CURRENCY = rejected(
+  'product/invalid-price',
+  'Give the price in the currency of the product, which was fixed when it was listed.',
 );
 
 /** An article for sale, its price and its stock. Its id is the SKU, and a SKU is never used for a second article. */

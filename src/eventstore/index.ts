@@ -30,7 +30,7 @@ export {
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler } from './handler.ts';
-export { type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
+export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
 export { createGets } from './nats/gets.ts';
 export {
   addStream,

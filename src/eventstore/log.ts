@@ -33,20 +33,31 @@ export interface RecordedCommit {
   readonly stream: StreamRef;
   /** Sequence in the log; also the aggregate's version after this commit. */
   readonly position: number;
-  /** The aggregate's version before this commit; 0 for its first. */
-  readonly previous: number;
+  /**
+   * The aggregate's version before this commit, 0 for its first; undefined when the message does not say, as one that
+   * was not stored by an append.
+   */
+  readonly previous: number | undefined;
+  /** Empty for a foreign message. */
   readonly commitId: string;
-  /** Decoded at first use. @throws CorruptCommit */
+  /** Decoded at first use; none in a foreign message. @throws CorruptCommit */
   readonly decisions: readonly Decision[];
+  /** Set when it is no commit of ours but a message of somebody else (protocol 20): a version without events. */
+  readonly foreign?: ForeignMessage | undefined;
+}
+
+/** A message on an aggregate's subject that has no header of ours, and bytes that are no commit. */
+export interface ForeignMessage {
+  readonly subject: string;
+  /** How many it has. */
+  readonly bytes: number;
 }
 
 /** One page of an aggregate's commits, oldest first. */
 export interface StreamPage {
   readonly commits: readonly RecordedCommit[];
-  /** True when the page reaches the aggregate's end as it was during this call, for whom was asked. */
+  /** True when the page reaches the aggregate's end as the leader saw it during this call. */
   readonly confirmedEnd: boolean;
-  /** Where a majority was asked: a position that it holds. Below a version that was read before, it is another log. */
-  readonly witnessed?: number | undefined;
   /** True when there may be more after this page. */
   readonly more: boolean;
 }
@@ -54,11 +65,8 @@ export interface StreamPage {
 export interface ReadOptions {
   /** Only commits with a higher version than this; 0 = from the first. */
   readonly after: number;
-  /**
-   * `true`: everything that was acknowledged before this call is seen, as `confirm` of the log says. `leader`: what its
-   * leader has, for whom it does no harm to be late. Slower for long histories.
-   */
-  readonly confirm: boolean | 'leader';
+  /** Ask the leader, so that everything that was acknowledged before this call is seen. Slower for long histories. */
+  readonly confirm: boolean;
 }
 
 /** Commits of the whole log in order. */
@@ -113,7 +121,7 @@ export interface Log {
   /** A page of an aggregate's history. @throws LogUnavailable */
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
 
-  /** The commit at a position, confirmed; nothing where the log's own messages are. @throws LogUnavailable */
+  /** The commit at a position, through the leader; nothing where the log's own messages are. @throws LogUnavailable */
   at(position: number): Promise<RecordedCommit | undefined>;
 
   /** The first commit at a position or behind it, through the leader. @throws LogUnavailable */
@@ -121,12 +129,6 @@ export interface Log {
 
   /** The log's last position, through the leader; 0 for an empty log. @throws LogUnavailable */
   head(): Promise<number>;
-
-  /**
-   * A position at or below which everything lies that was acknowledged before this call: as the leader says, or, where
-   * the log is opened so, as a majority does by storing something (protocol 19). @throws LogUnavailable, PermissionDenied
-   */
-  confirm(): Promise<number>;
 
   /** The log in order, in batches as they arrive. @throws LogUnavailable when it stays away. */
   scan(options: ScanOptions): AsyncIterable<LogBatch>;

@@ -71,7 +71,7 @@ export function planCommands<State, Command, Event extends Message, R extends Re
       decider,
       folded,
       ask,
-      { state, exists: decisions.length > 0 || folded.version > 0, now },
+      { state, exists: decisions.length > 0 || folded.commands.count > 0, now },
       inThisCommit,
       asked,
     );
@@ -201,7 +201,7 @@ export async function repeatedAnswer<State, Command, Event extends Message, R ex
   const codec = codecOf<Event>(decider);
   const events = decision.events.map(codec.decode);
   // Decisions of other callers in the same commit came before or after it.
-  let { state } = await deps.states.at(decider, stream, commit.previous);
+  let { state } = await deps.states.at(decider, stream, version - 1);
   for (const each of commit.decisions.slice(0, commit.decisions.indexOf(decision) + 1)) {
     state = each.events.map((event) => codec.decode(event)).reduce(decider.evolve, state);
   }

@@ -109,31 +109,17 @@ const RECONNECT_LONGEST_MS = 2_000;
  */
 const PING_MS = 700;
 
-/** How long to wait between attempts to reconnect. */
-export interface ReconnectDelays {
-  /** Since the last attempt, in milliseconds. The client asks again and again while it waits: the answer stays the same. */
-  current(): number;
-  /** An attempt begins. */
-  attempted(): void;
-  /** One succeeded. */
-  reset(): void;
-}
-
-/** Doubled with each attempt up to 2 s, with jitter in the upper half, so that clients do not come back all at once. */
-export function reconnectDelays(random: () => number): ReconnectDelays {
-  let ceiling = RECONNECT_FIRST_MS;
-  let delay: number | undefined;
-  const startFrom = (next: number): void => {
-    ceiling = Math.min(RECONNECT_LONGEST_MS, next);
-    delay = undefined;
-  };
+/** Delays between attempts to reconnect: doubled each time up to 2 s, with jitter; starts over after `reset`. */
+export function reconnectDelays(random: () => number): { next(): number; reset(): void } {
+  let attempt = 0;
   return {
-    current: () => {
-      delay ??= ceiling / 2 + (ceiling / 2) * random();
-      return delay;
+    next: () => {
+      const ceiling = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** Math.min(attempt++, 10));
+      return ceiling / 2 + (ceiling / 2) * random();
     },
-    attempted: () => startFrom(ceiling * 2),
-    reset: () => startFrom(RECONNECT_FIRST_MS),
+    reset: () => {
+      attempt = 0;
+    },
   };
 }
 
@@ -157,7 +143,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
       timeout: nats.connectTimeoutMs,
       noAsyncTraces: true,
       maxReconnectAttempts: -1,
-      reconnectDelayHandler: delays.current,
+      reconnectDelayHandler: delays.next,
       ignoreAuthErrorAbort: true,
       pingInterval: PING_MS,
       maxPingOut: 2,
@@ -166,7 +152,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
     const reason = reasonOf(cause);
     throw new NatsUnusable(`NATS at ${maskUrl(url)} cannot be used (${reason}). ${adviceFor(reason)}`, cause);
   }
-  void followAttempts(connection, delays);
+  void resetOnReconnect(connection, delays.reset);
   const version = connection.info?.version ?? '0.0.0';
   if (!isAtLeast(version, MINIMUM_VERSION)) {
     await connection.close();
@@ -190,13 +176,13 @@ export function refuseOpenServer({ info }: NatsConnection, url: string, config: 
   );
 }
 
-async function followAttempts(connection: NatsConnection, delays: ReconnectDelays): Promise<void> {
-  for await (const { type } of connection.status()) {
-    if (type === 'reconnecting') delays.attempted();
-    if (type === 'reconnect') delays.reset();
-  }
+async function resetOnReconnect(connection: NatsConnection, reset: () => void): Promise<void> {
+  for await (const status of connection.status()) if (status.type === 'reconnect') reset();
 }
 
+/** Why nobody may answer a call that changes the log. */
+export const GUARDED =
+  'If configs/nats guards the log, take the guard off first: docs/operations.md, "Break glass".';
 const LOGIN =
   'Log in by one of nats.nkeySeedFile, nats.credsFile, nats.token, or nats.user and nats.password, as one whom the server knows.';
 const START = 'Start it, or set NATS_URL (empty = embedded server).';

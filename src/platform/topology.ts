@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type JetStreamManager, PersistMode, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
+import { errors } from '@nats-io/transport-node';
 import {
   addStream,
   type BucketKind,
@@ -15,7 +16,7 @@ import {
 } from '../eventstore/index.ts';
 
 import type { Config } from './config/schema.ts';
-import { NatsUnusable } from './nats-connection.ts';
+import { GUARDED, NatsUnusable } from './nats-connection.ts';
 
 /** What the calls on JetStream's API need. */
 type Manageable = Pick<Requests, 'connection' | 'apiPrefix'>;
@@ -93,17 +94,23 @@ export async function planBuckets(
   return Promise.all(buckets.map(async (bucket) => planBucket(bucket, await readBucket(jsm, bucket.name))));
 }
 
-/** Makes what is missing and brings replicas to the configuration; never removes anything. */
+/**
+ * Makes what is missing and brings replicas to the configuration; never removes anything.
+ * @throws NatsUnusable with the server's reason, when it refuses
+ */
 export async function applyBuckets(
-  jsm: JetStreamManager,
+  requests: Manageable,
   buckets: readonly PlannedBucket[],
-  steps: readonly TopologyStep[],
-): Promise<void> {
+): Promise<readonly TopologyStep[]> {
+  const steps = await planBuckets(requests, buckets);
+  const jsm = await managerOf(requests);
   for (const [index, { name, kind }] of buckets.entries()) {
     const { action } = steps[index] ?? {};
-    if (action === 'create') await addStream(jsm, bucketConfig(name, kind));
-    if (action === 'update') await jsm.streams.update(bucketStream(name), { num_replicas: kind.replicas });
+    const update = () => jsm.streams.update(bucketStream(name), { num_replicas: kind.replicas });
+    if (action === 'create') await changing('buckets', addStream(jsm, bucketConfig(name, kind)));
+    if (action === 'update') await changing('buckets', update());
   }
+  return steps;
 }
 
 async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
@@ -166,7 +173,7 @@ export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> 
 export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
   const { requests, log, emailKeyCheck } = deps;
   const jsm = await managerOf(requests);
-  const [step, ...others] = await planTopology(deps);
+  const [step, ...others] = await planTopology({ ...deps, buckets: [] });
   if (step === undefined) return [];
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
@@ -182,9 +189,7 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     if (action === 'create') await changing(config.name, addStream(jsm, config));
     if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
   }
-  const steps = others.slice(deps.streams.length);
-  await changing('buckets', applyBuckets(jsm, deps.buckets ?? [], steps));
-  return [step, ...others];
+  return [step, ...others, ...(await applyBuckets(requests, deps.buckets ?? []))];
 }
 
 /** @throws NatsUnusable with the server's reason, when it refuses */
@@ -193,7 +198,9 @@ async function changing(name: string, change: Promise<unknown>): Promise<void> {
     await change;
   } catch (cause) {
     const reason = reasonOf(cause);
-    throw new NatsUnusable(`The server does not make ${name} as configured: ${reason}.`, cause);
+    const said = cause instanceof Error ? cause.cause : undefined;
+    const guarded = said instanceof errors.RequestError && said.isNoResponders() ? ` ${GUARDED}` : '';
+    throw new NatsUnusable(`The server does not make ${name} as configured: ${reason}.${guarded}`, cause);
   }
 }
 

@@ -9,12 +9,13 @@ import {
   meterNatsServers,
   meterProcess,
 } from '../platform/telemetry/gauges.ts';
-import type { Metrics } from '../platform/telemetry/start.ts';
+import type { Metrics } from '../platform/telemetry/metrics.ts';
 import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
-import type { ViewReader, ViewStatus } from '../projections/engine/index.ts';
+import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';
 import { categories } from './shop.ts';
+import { bucketsOf } from './with-nats.ts';
 
 interface MeteredView extends ViewStatus {
   readonly lagSeconds: number;
@@ -72,6 +73,19 @@ async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number)
   return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
 }
 
+/** How many foreign messages readers of the log have met, on any instance. */
+export function meterForeign(meter: Meter, count: () => Promise<number>): void {
+  const reading = cachedReading(count, { maxAgeMs: 10_000 });
+  meter
+    .createObservableGauge('jetledger.log.foreign_messages', {
+      description: 'Messages of somebody else that readers of the log have met',
+    })
+    .addCallback(async (result) => {
+      const known = await reading.get();
+      if (known !== undefined) result.observe(known);
+    });
+}
+
 /** How the consumers stand on all instances together, from the shared buckets; tries and stops only of this instance. */
 export function meterConsumers(
   meter: Meter,
@@ -127,20 +141,29 @@ export interface Metering {
   readonly store: StoreObserver;
   /** For GET /metrics; absent where that is off. */
   readonly scrape: Metrics['scrape'] | undefined;
-  /** Ends what looks at this process by itself. */
-  stop(): void;
+  /** Sends what waits and stops. Never rejects. */
+  stop(): Promise<void>;
 }
 
 /** First word of the name of every metric. */
 export const NAMESPACE = 'jetledger';
-
-/** Begins to measure this process and its event store. */
-export function meteringOf({ meter, scrape }: Metrics, { metrics }: Pick<Config, 'metrics'>): Metering {
+/** Starts measuring as configured; undefined when nobody wants to know. */
+export async function openMetering(config: Config, version: string): Promise<Metering | undefined> {
+  const { enabled, otlpEndpoint, intervalMs } = config.metrics;
+  if (!enabled && otlpEndpoint === '') return undefined;
+  const service = { name: config.service.name, version };
+  // Loaded only where somebody wants to know.
+  const { startMetrics } = await import('../platform/telemetry/metrics.ts');
+  const metrics = await startMetrics({ service, otlpEndpoint, intervalMs });
+  const loop = meterProcess(metrics.meter);
   return {
-    meter,
-    store: meterStore(meter, { namespace: NAMESPACE, categories }),
-    scrape: metrics.enabled ? scrape : undefined,
-    stop: meterProcess(meter).stop,
+    meter: metrics.meter,
+    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories }),
+    scrape: enabled ? metrics.scrape : undefined,
+    stop: async () => {
+      loop.stop();
+      await metrics.stop();
+    },
   };
 }
 
@@ -164,6 +187,10 @@ export function startGauges(
   meterConnection(meter, nats.connection, requests.connected);
   meterNatsServers(meter, monitor);
   meterViews(meter, { log, views, now: systemRuntime.now });
+  meterForeign(meter, async () => {
+    const buckets = bucketsOf(config, nats.viewRequests);
+    return (await readForeign(buckets, prefix, log.incarnation)).count;
+  });
   meterConsumers(meter, { reports: buildAdmin(config, nats, log).consumers.status, local: consumers });
   meterOverdueTimers(meter, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.

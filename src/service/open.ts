@@ -32,7 +32,13 @@ export async function openRequests(
   url: string,
   nats: Config['nats'],
 ): Promise<Requests> {
-  return createRequests(connection, { inboxPrefix: nats.inboxPrefix, user: await userOf(url, nats) });
+  const { inboxPrefix, apiPrefix } = nats;
+  return createRequests(connection, { inboxPrefix, apiPrefix, user: await userOf(url, nats) });
+}
+
+/** The same requests, for the buckets of views, which may be in another account. */
+export function requestsForViews(requests: Requests, { viewsApiPrefix }: Config['nats']): Requests {
+  return viewsApiPrefix === '' ? requests : { ...requests, apiPrefix: viewsApiPrefix };
 }
 
 const TELL_AGAIN_MS = 60_000;
@@ -53,7 +59,7 @@ function tellDenials(requests: Requests, logger: Logger): void {
 function kindOf(operation: 'publish' | 'subscribe', subject: string): string {
   const tokens = subject.split('.');
   if (operation === 'subscribe') return tokens[0] ?? '';
-  return tokens.slice(0, tokens[0] === '$JS' ? 5 : 2).join('.');
+  return tokens.slice(0, tokens[1] === 'API' ? 5 : 2).join('.');
 }
 
 /** How the views are fed: as fast as they can, or, with `coalesceRows: false`, one commit at a time until it is stored. */
@@ -78,6 +84,8 @@ function oneByOne(log: Log): Log {
 export interface Nats {
   readonly connection: NatsConnection;
   readonly requests: Requests;
+  /** For the buckets of views. */
+  readonly viewRequests: Requests;
   readonly emailKey: EmailKey;
   /** Where the servers' monitoring answers, as far as it is known. */
   readonly monitorUrls: readonly string[];
@@ -122,6 +130,7 @@ export async function openNats(
     return {
       connection,
       requests,
+      viewRequests: requestsForViews(requests, nats),
       emailKey,
       embedded,
       monitorUrls: monitorUrls(config, (embedded ?? running)?.monitorUrl),
@@ -209,7 +218,6 @@ export async function openLog(
     deadlineMs,
     attemptTimeoutMs: Math.ceil(deadlineMs / 2),
     groupCommit: groupCommitMode(config, evidence),
-    confirm: config.reads.confirm,
     observer,
     howToCreate: 'Create it with: jetledger topology apply',
   });

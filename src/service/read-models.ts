@@ -54,7 +54,7 @@ function bucketsOf({ config, nats }: Base, announceLosses: boolean) {
   const { replicas } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;
   return createNatsBuckets({
-    requests: nats.requests,
+    requests: nats.viewRequests,
     runtime: systemRuntime,
     replicas,
     timeoutMs,
@@ -81,6 +81,7 @@ function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projectio
     settings: { ...settings, ...feed.settings },
     onError: (view, err) => logger.error({ view, err }, 'a view has stopped'),
     observer: combineObservers<ProjectionObserver>(
+      { foreign: (met) => logger.warn(met, 'a message of somebody else lies in the log') },
       tracer && traceProjections({ tracer, prefix: config.log.prefix }),
       metering &&
         meterProjections(metering.meter, { namespace: NAMESPACE, views: views.map(({ name }) => name) }),

@@ -35,7 +35,7 @@ export interface ViewReport {
 /** Every view of the product. @throws LogUnavailable */
 export async function viewReports(config: Config, nats: Nats, log: Log): Promise<readonly ViewReport[]> {
   const { prefix } = config.log;
-  const buckets = bucketsOf(config, nats);
+  const buckets = bucketsOf(config, nats.viewRequests);
   const aliases = createAliases(buckets, prefix);
   const settings = { ...defaultProjectionSettings, prefix, groups: config.projections.groups };
   const head = await log.head();
@@ -52,7 +52,7 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
       const isForeign =
         stored !== undefined &&
         (stored.value.incarnation !== log.incarnation ||
-          (stored.position > head && stored.position > (await log.confirm())));
+          (stored.position > head && stored.position > (await log.head())));
       const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
       const position = stored?.position ?? 0;
       return {

@@ -27,10 +27,16 @@ export function streamsOf({ log, notifications }: Config): readonly PlannedStrea
 const MEGABYTE = 1_048_576;
 
 /**
- * The buckets of the product as the configuration wants them: those that the service needs from its start, and the
- * buckets of views that exist; new ones of those are made with their views.
+ * The buckets of the product as the configuration wants them; those of views only where they are beside the log and not
+ * in another account.
  */
 export function plannedBuckets(config: Config, existing: readonly string[]): readonly PlannedBucket[] {
+  const { apiPrefix, viewsApiPrefix } = config.nats;
+  const areHere = viewsApiPrefix === '' || viewsApiPrefix === apiPrefix;
+  return [...serviceBuckets(config), ...(areHere ? plannedViews(config, existing) : [])];
+}
+
+function serviceBuckets(config: Config): readonly PlannedBucket[] {
   const { prefix, replicas } = config.log;
   const { shared, cursors, parked } = bucketNames(prefix);
   const durable = { replicas, persist: 'sync', storage: 'file' } as const;
@@ -38,11 +44,7 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
     { name: shared, what: 'instances, leases and pauses; kept for ever', kind: durable },
     { name: cursors, what: 'places of the consumers; kept for ever', kind: durable },
     { name: parked, what: 'parked events; kept until they are handled or discarded', kind: durable },
-    { name: `${prefix}_views`, what: 'which bucket of a view is live; kept for ever', kind: durable },
   ];
-  if (config.projections.shared) {
-    fixed.push({ name: `${prefix}_members`, what: 'instances that share views', kind: durable });
-  }
   if (config.payment.adapter === 'simulated') {
     fixed.push({ name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind: durable });
   }
@@ -51,12 +53,23 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
     const kind = { replicas: 1, persist: 'async', storage: 'file', maxBytes } as const;
     fixed.push({ name: `${prefix}_snapshots`, what: 'snapshots, a cache; the oldest go first', kind });
   }
-  return [...fixed, ...viewBuckets(config, existing)];
+  return fixed;
 }
 
-function viewBuckets({ log }: Config, existing: readonly string[]): PlannedBucket[] {
+/** What the views need from their start, and the buckets of those that exist; new ones are made with their views. */
+export function plannedViews(
+  { log, projections }: Config,
+  existing: readonly string[],
+): readonly PlannedBucket[] {
   const { prefix, replicas } = log;
-  return views.flatMap(({ name: view, crossesAggregates }) =>
+  const durable = { replicas, persist: 'sync', storage: 'file' } as const;
+  const fixed: PlannedBucket[] = [
+    { name: `${prefix}_views`, what: 'which bucket of a view is live; kept for ever', kind: durable },
+  ];
+  if (projections.shared) {
+    fixed.push({ name: `${prefix}_members`, what: 'instances that share views', kind: durable });
+  }
+  const made = views.flatMap(({ name: view, crossesAggregates }) =>
     existing
       .filter((stream) => stream.startsWith(`KV_${prefix}_${view}_v`))
       .map((stream) => ({
@@ -66,6 +79,7 @@ function viewBuckets({ log }: Config, existing: readonly string[]): PlannedBucke
         renew: `make a new one: jetledger rebuild ${view}`,
       })),
   );
+  return [...fixed, ...made];
 }
 
 /** Names of JetLedger's streams on a server. */

@@ -41,11 +41,6 @@ export interface Faults {
   readonly brokenScan: number;
   /** A scan goes back and delivers commits again, in order, as a restart from an older checkpoint would. */
   readonly redelivery: number;
-  /**
-   * The servers that a process talks to are cut off for up to `longestDelayMs`: their leader answers from the past, and
-   * they store nothing.
-   */
-  readonly partition: number;
   /** An operation takes up to `longestDelayMs`, so that timers of others go first. */
   readonly delay: number;
   /** A spawned actor stops for ever at the operation it has just asked for. */
@@ -61,7 +56,6 @@ export const NO_FAULTS: Faults = {
   unavailable: 0,
   brokenScan: 0,
   redelivery: 0,
-  partition: 0,
   delay: 0,
   crash: 0,
 };
@@ -218,6 +212,8 @@ export interface World {
   random(): number;
   /** Rolls whether a fault strikes here. */
   strikes(fault: keyof Faults): boolean;
+  /** No fault strikes any more. */
+  calm(): void;
   /** How long something delayed takes: 1 to `longestDelayMs` milliseconds. */
   delayMs(): number;
   /** A point at which others may go first, or the actor may die. Every operation of a port awaits it. */
@@ -259,7 +255,7 @@ const DEFAULTS = { maxSteps: 50_000, startMs: Date.UTC(2030, 0, 1), longestDelay
  */
 export function createWorld(seed: number, options: WorldOptions = {}): World {
   const { maxSteps, startMs, longestDelayMs } = { ...DEFAULTS, ...options };
-  const faults: Faults = { ...NO_FAULTS, ...options.faults };
+  let faults: Faults = { ...NO_FAULTS, ...options.faults };
   const prng = createPrng(seed);
   const queue = createStepQueue(startMs, prng);
   const done: (string | undefined)[] = [];
@@ -314,6 +310,9 @@ export function createWorld(seed: number, options: WorldOptions = {}): World {
     now: queue.now,
     random: prng,
     strikes,
+    calm: () => {
+      faults = NO_FAULTS;
+    },
     delayMs,
     step: (label, actor) => wait(label, actor, strikes('delay') ? delayMs() : 0),
     later: (label, ms, action) => queue.add({ label, actor: undefined, resume: action }, queue.now() + ms),

@@ -7,6 +7,8 @@ export interface Schema {
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  readonly allOf?: readonly Schema[];
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
@@ -78,4 +80,16 @@ export function routesOf({ paths }: OpenApi): Route[] {
       operation,
     })),
   );
+}
+
+/** A schema with what its references name in their place, for what cannot follow them. */
+export function inlined({ components }: OpenApi, schema: Schema): Schema {
+  const inside = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(inside);
+    if (typeof value !== 'object' || value === null) return value;
+    const { $ref, ...rest } = value as { $ref?: string };
+    const named = $ref === undefined ? {} : components.schemas[$ref.slice($ref.lastIndexOf('/') + 1)];
+    return Object.fromEntries(Object.entries({ ...named, ...rest }).map(([key, one]) => [key, inside(one)]));
+  };
+  return inside(schema) as Schema;
 }

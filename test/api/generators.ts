@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Route, Schema } from './document.ts';
+import { inlined, type OpenApi, type Route, type Schema } from './document.ts';
 
 /** What a request of the fuzz test looks like. */
 export interface FuzzRequest {
@@ -216,7 +216,7 @@ const oddQuery = fc.oneof(
 );
 
 /** Requests to one operation. */
-export function requestTo(route: Route, known: Known): fc.Arbitrary<FuzzRequest> {
+export function requestTo(document: OpenApi, route: Route, known: Known): fc.Arbitrary<FuzzRequest> {
   const { requestBody } = route.operation;
   // The document moves the example of a parameter's schema to the parameter.
   const parameters = (route.operation.parameters ?? []).map((parameter) => {
@@ -249,7 +249,7 @@ export function requestTo(route: Route, known: Known): fc.Arbitrary<FuzzRequest>
   const body =
     schema === undefined
       ? fc.constant(undefined)
-      : fc.option(bodyOf(schema, known), { freq: 15, nil: undefined });
+      : fc.option(bodyOf(inlined(document, schema), known), { freq: 15, nil: undefined });
   const type = fc.oneof(
     { weight: 15, arbitrary: fc.constant('application/json') },
     fc.constantFrom(

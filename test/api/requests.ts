@@ -43,17 +43,11 @@ export function field(response: LightMyRequestResponse, name: string): unknown {
   return response.json<Record<string, unknown>>()[name];
 }
 
-/** Places an order and takes it through the steps of the order process. */
-export async function confirmedOrder(
-  { deps }: Pick<MemoryService, 'deps'>,
-  client: Client,
-  userId: string,
-  sku: string,
-): Promise<string> {
-  const response = await client.post('/v1/orders', { userId, lines: [{ sku, quantity: 2 }] });
-  const { id, total } = response.json<{ id: string; total: { amountMinor: number; currency: string } }>();
-  const { currency } = total;
-  const money = { paymentId: 'pay-1', amountMinor: BigInt(total.amountMinor), currency };
+/** Takes an order through the steps of the order process. */
+export async function confirm({ deps }: Pick<MemoryService, 'deps'>, id: string): Promise<void> {
+  const { state } = await deps.handler.load(order, id);
+  if (state.status !== 'placed') throw new Error(`the order is ${state.status}`);
+  const money = { paymentId: 'pay-1', amountMinor: state.totalMinor, currency: state.currency };
   const at = deps.runtime.now();
   const steps: OrderCommand[] = [
     { type: 'recordCustomerValidated', directoryPosition: 1, at },
@@ -66,5 +60,16 @@ export async function confirmedOrder(
     const { outcome } = await deps.handler.execute(order, id, step, meta);
     if (outcome !== 'accepted') throw new Error(`${step.type}: ${outcome}`);
   }
+}
+
+/** Places an order and takes it through the steps of the order process. */
+export async function confirmedOrder(
+  service: Pick<MemoryService, 'deps'>,
+  client: Client,
+  userId: string,
+  sku: string,
+): Promise<string> {
+  const id = await ordered(client, userId, sku);
+  await confirm(service, id);
   return id;
 }

@@ -104,6 +104,15 @@ describe('products', () => {
     expect(await service.log.head()).toBe(before + 1);
   });
 
+  it('a price may name its currency, which is that of the listing', async () => {
+    await list(client, 'TEA');
+    const priced = (currency: string) =>
+      client.patch('/v1/products/TEA', { price: { amountMinor: 990, currency } });
+    expect(field(await priced('EUR'), 'price')).toEqual({ amountMinor: 990, currency: 'EUR' });
+    const other = await priced('USD');
+    expect([other.statusCode, field(other, 'code')]).toEqual([422, 'product/invalid-price']);
+  });
+
   it('pages follow each other through next and Link until the last one', async () => {
     for (const sku of ['C', 'A', 'B']) await list(client, sku);
     const skus: string[] = [];
@@ -244,6 +253,16 @@ describe('health and documents', () => {
       const response = await failing.app.inject(path);
       expect([response.statusCode, response.json()]).toEqual([503, readiness]);
     }
+  });
+
+  it('the root leads to the documentation, as a page for browsers and as JSON for programs', async () => {
+    const json = await client.get('/');
+    expect(json.json()).toMatchObject({ name: 'JetLedger', links: { documentation: '/docs' } });
+    for (const link of Object.values(json.json<{ links: Record<string, string> }>().links))
+      expect([link, (await client.get(link)).statusCode]).toEqual([link, 200]);
+    const page = await client.get('/', { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' });
+    expect(page.headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', vary: 'Accept' });
+    expect(page.body).toContain('<a href="/docs">');
   });
 
   it('the documentation page is served', async () => {

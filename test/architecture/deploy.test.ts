@@ -11,7 +11,8 @@ import { parse, parseAllDocuments } from 'yaml';
 import { KEYS_BY_NAME } from '../../src/platform/config/keys.ts';
 import { readVariableLayer } from '../../src/platform/config/layers.ts';
 import { loadConfig } from '../../src/platform/config/load.ts';
-import { checkServerConfig, makeSecrets } from '../support/secured-nats.ts';
+import type { Config } from '../../src/platform/config/schema.ts';
+import { checkServerConfig, copyOfConfigs, makeSecrets } from '../support/secured-nats.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const K8S = join(ROOT, 'deploy/k8s');
@@ -130,7 +131,7 @@ describe('the manifests of Kubernetes', () => {
         'production',
         3,
       ]);
-      const user = config.nats.inboxPrefix.replace('_INBOX_', '');
+      const user = await userOf(config);
       expect([...valuesOf(workload, 'secretName')]).toEqual([`nats-user-${user}`]);
     }
     expect(workloads).toHaveLength(4);
@@ -244,13 +245,20 @@ describe('the configuration of NATS', () => {
     }
   });
 
+  it('is what its table makes', async () => {
+    await using made = await copyOfConfigs();
+    expect(await read('configs/nats/users.conf')).toBe(await readFile(join(made.dir, 'users.conf'), 'utf8'));
+  });
+
   it('is given every variable that it asks for', async () => {
     const texts = await Promise.all(
       ['cluster', 'common', 'users'].map((name) => read(`configs/nats/${name}.conf`)),
     );
     const code = texts.join('\n').replaceAll(/^\s*#.*$/gm, '');
-    const asked = new Set([...code.matchAll(/(?<=[\s[:])\$([A-Z][A-Z0-9_]+)/g)].map(([, name]) => name));
-    expect(asked.size).toBe(14);
+    const asked = new Set(
+      [...code.matchAll(/(?<=[\s[:])\$(?!SYS\b)([A-Z][A-Z0-9_]+)/g)].map(([, name]) => name),
+    );
+    expect(asked.size).toBe(15);
     const users = await readFile(join(EXAMPLE, 'users.env'), 'utf8');
     const [nats] = await byKind('StatefulSet');
     const compose = await read('deploy/compose.yaml');
@@ -319,21 +327,30 @@ describe('deploy/compose.yaml', () => {
         }),
       };
       const filled = (value: unknown): string =>
-        String(value).replace(
-          /^\$\{(\w+)(?::-([^}]*)|:\?.*)?\}$/,
-          (_all, name: string, otherwise = '') => filledIn[name] ?? otherwise,
-        );
+        String(value)
+          .replace(/\$\$/g, '$')
+          .replace(
+            /^\$\{(\w+)(?::-([^}]*)|:\?.*)?\}$/,
+            (_all, name: string, otherwise = '') => filledIn[name] ?? otherwise,
+          );
       const ours = Object.entries(services).filter(([, { image }]) => image === 'jetledger');
-      expect(ours.map(([name]) => name)).toEqual(['topology', 'operator', 'api', 'projections', 'processes']);
+      expect(ours.map(([name]) => name)).toEqual([
+        'topology',
+        'owner',
+        'operator',
+        'api',
+        'projections',
+        'processes',
+      ]);
       for (const [name, { environment: given, command, secrets }] of ours) {
         const [, , roles] = command as string[];
         const env = Object.fromEntries(
-          Object.entries(given as Tree).map(([key, value]) => [key, filled(value)]),
+          Object.entries(given as Tree).map(([key, value]) => [key, filled(value).replace('$$', '$')]),
         );
         const named = roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: roles };
         const config = loadConfig({ env: { ...env, ...named }, dir: join(ROOT, 'configs') });
         expect([name, config.environment, config.http.host]).toEqual([name, environment, '0.0.0.0']);
-        const user = config.nats.inboxPrefix.replace('_INBOX_', '');
+        const user = await userOf(config);
         expect([name, config.nats.nkeySeedFile, secrets]).toEqual([
           name,
           `/run/secrets/${user}`,
@@ -349,6 +366,18 @@ describe('deploy/compose.yaml', () => {
     for (const [, name] of asked) expect(example).toContain(`\n${name}=`);
   });
 });
+
+/** The user that a process logs in as, where JetStream is set to answer for that one. */
+async function userOf({ nats }: Config): Promise<string> {
+  const user = nats.inboxPrefix.replace('_INBOX_', '');
+  const { variablesOf } = (await import(new URL('../../deploy/nats-roles.mjs', import.meta.url).href)) as {
+    variablesOf: (name: string) => Record<string, string>;
+  };
+  const env = { JETLEDGER_ENV: 'test', ...variablesOf(user) };
+  const { apiPrefix, viewsApiPrefix } = loadConfig({ env, dir: join(ROOT, 'configs') }).nats;
+  expect([user, nats.apiPrefix, nats.viewsApiPrefix]).toEqual([user, apiPrefix, viewsApiPrefix]);
+  return user;
+}
 
 describe('deploy/Dockerfile', () => {
   it('is a valid Dockerfile', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { appending } from './log-appending.ts';
 import { concurrency } from './log-concurrency.ts';
 import { controls } from './log-controls.ts';
+import { foreignMessages } from './log-foreign.ts';
 import { longHistories, reading } from './log-reading.ts';
 import { scanning } from './log-scanning.ts';
 import type { LogUnderTest } from './log-support.ts';
@@ -29,4 +30,5 @@ export function logContract(name: string, makeLog: () => Promise<LogUnderTest>):
   withLog('scanning', scanning);
   withLog('messages of its own', controls);
   withLog('concurrency', concurrency);
+  withLog('foreign messages', foreignMessages);
 }

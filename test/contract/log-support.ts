@@ -8,6 +8,8 @@ export interface LogUnderTest {
   openSecond(): Promise<Log>;
   /** Stores a message of the log's own; returns its position. */
   putControl(control: Control): Promise<number>;
+  /** Stores bytes on an aggregate's subject, as somebody who is not of the service would. Returns the position. */
+  intrude(stream: StreamRef, bytes: Uint8Array): Promise<number>;
   stop(): Promise<void>;
 }
 

@@ -67,6 +67,7 @@ describe('GET /metrics of a service with traffic', () => {
     ['jetledger_snapshot_age_commits_count', ''],
     ['jetledger_cached_aggregates', ''],
     ['jetledger_log_position', ''],
+    ['jetledger_log_foreign_messages', ''],
     ['jetledger_view_position', 'view'],
     ['jetledger_view_lag_events', 'view'],
     ['jetledger_view_lag_seconds', 'view'],

@@ -54,7 +54,7 @@ it('three nodes with configs/nats/cluster.conf know each other by TLS, and keep 
   const replicated = { JETLEDGER_LOG__REPLICAS: '3', JETLEDGER_LOG__DURABILITY: 'always' };
   const applied = await runInProcess(addresses, topologyCommand, ['apply'], {
     ...replicated,
-    ...secrets.variablesOf('operator'),
+    ...secrets.variablesOf('owner'),
   });
   expect([applied.code, applied.text]).toEqual([0, applied.text]);
 

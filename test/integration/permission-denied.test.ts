@@ -41,8 +41,7 @@ beforeAll(async () => {
   await cp(NATS_CONFIGS, dir, { recursive: true });
   shipped = await readFile(join(dir, 'users.conf'), 'utf8');
   server = await startSecuredServer('server.conf', secrets, { dir });
-  const operator = { ...secrets.variablesOf('operator'), JETLEDGER_PROJECTIONS__SHARED: 'true' };
-  expect((await runInProcess(server, topologyCommand, ['apply'], operator)).code).toBe(0);
+  expect((await runInProcess(server, topologyCommand, ['apply'], secrets.variablesOf('owner'))).code).toBe(0);
 }, 60_000);
 afterAll(async () => {
   for (const service of services) await service.stop();
@@ -56,7 +55,9 @@ async function deny(role: NatsRole, ...subjects: string[]): Promise<void> {
   const user = `nkey: $JETLEDGER_NKEY_${role.toUpperCase()}`;
   const [before = '', ...own] = shipped.split(user);
   const quoted = subjects.map((subject) => `"${subject}"`).join(', ');
-  const denied = own.join(user).replace('deny: [', `deny: [ ${quoted},`);
+  const [first, instead] =
+    role === 'projector' ? ['deny: [', `deny: [ ${quoted},`] : ['allow: [', `deny: [ ${quoted} ]\nallow: [`];
+  const denied = own.join(user).replace(first, instead);
   await writeFile(join(dir, 'users.conf'), [before, denied].join(user));
   await server.reload();
 }
@@ -93,8 +94,9 @@ async function publicKeyOf(role: NatsRole): Promise<string> {
 /** How many commits the log holds of a product. */
 async function commitsOf(sku: string): Promise<number> {
   const env = { JETLEDGER_ENV: 'test', ...secrets.variablesOf('operator') };
-  const connection = await connectNats(server.url, loadConfig({ env, dir: configDir(env) }).nats, 'test');
-  const jsm = await jetstreamManager(connection);
+  const { nats } = loadConfig({ env, dir: configDir(env) });
+  const connection = await connectNats(server.url, nats, 'test');
+  const jsm = await jetstreamManager(connection, { apiPrefix: nats.apiPrefix, checkAPI: false });
   const { state } = await jsm.streams.info('jetledger', { subjects_filter: `jl.product.*.*.*.${sku}` });
   await connection.close();
   return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
@@ -177,10 +179,10 @@ describe('a view that NATS does not let the projector write', () => {
 
 describe('a log that NATS does not let the projector follow', () => {
   it('fails readiness, and the views go on once it is granted', async () => {
-    await deny('projector', '$JS.API.CONSUMER.CREATE.jetledger');
+    await deny('projector', 'LOG.API.CONSUMER.CREATE.jetledger');
     const projector = await start('projector', 'projections');
     await until('readiness says why', async () =>
-      /publish to \$JS\.API\.CONSUMER\.CREATE\.jetledger/.test(
+      /publish to LOG\.API\.CONSUMER\.CREATE\.jetledger/.test(
         (await checksOf(projector))['nats permissions']?.detail ?? '',
       ),
     );

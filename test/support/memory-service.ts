@@ -32,6 +32,8 @@ export interface MemoryServiceOptions {
   /** Replaces parts, for example a handler that fails. */
   readonly override?: Partial<AppDeps>;
   readonly logger?: FastifyBaseLogger;
+  /** A clock and ids other than `fixedRuntime`'s. */
+  readonly runtime?: Runtime;
 }
 
 /** Milliseconds at which every test begins. */
@@ -83,7 +85,7 @@ export function fixedRuntime(): Runtime {
 
 /** Builds the service as production does, on parts in memory. */
 export async function memoryService(options: MemoryServiceOptions = {}): Promise<MemoryService> {
-  const runtime = fixedRuntime();
+  const { runtime = fixedRuntime() } = options;
   const log = createMemoryLog();
   const handler = createHandler({ log, runtime });
   const emailKey = createEmailKey(new Uint8Array(32).fill(7));

@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
 import { waitUntilReady } from '../../src/platform/nats-server/launch.ts';
 import { spawnGuarded } from '../../src/platform/nats-server/process.ts';
 import { testServerBinary } from './nats-server.ts';
@@ -10,7 +12,7 @@ import type { Variables } from './service-process.ts';
 import { until } from './until.ts';
 
 /** The users of configs/nats/users.conf. */
-export type NatsRole = 'api' | 'projector' | 'processor' | 'operator';
+export type NatsRole = 'api' | 'projector' | 'processor' | 'operator' | 'owner';
 
 /** Keys and certificates, made by the script that operators use. */
 export interface NatsSecrets extends AsyncDisposable {
@@ -19,6 +21,10 @@ export interface NatsSecrets extends AsyncDisposable {
   readonly serverVariables: Variables;
   /** For a process of the service that logs in as a role. */
   variablesOf(role: NatsRole): Variables;
+  /** A client of its own, as a role. */
+  connectAs(role: NatsRole, server: Pick<SecuredServer, 'url'>): Promise<NatsConnection>;
+  /** The same server, with other users. */
+  withCertificatesOf(other: NatsSecrets): NatsSecrets;
 }
 
 /** A server that runs with a file of configs/nats. */
@@ -45,28 +51,73 @@ export async function makeSecrets(): Promise<NatsSecrets> {
     encoding: 'utf8',
   });
   if (made.status !== 0) throw new Error(`no keys were made: ${made.stderr}`);
-  const users = await readFile(join(folder, 'users.env'), 'utf8');
-  const keys = users
-    .trim()
-    .split('\n')
-    .map((line) => line.split('='));
-  return {
+  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const keys = pairsOf(read('users.env'));
+  const secretsWith = (certificates: string): NatsSecrets => ({
     folder,
     serverVariables: {
-      ...(Object.fromEntries(keys) as Variables),
-      NATS_TLS_CERT: join(folder, 'server.pem'),
-      NATS_TLS_KEY: join(folder, 'server.key'),
-      NATS_TLS_CA: join(folder, 'ca.pem'),
+      ...keys,
+      NATS_TLS_CERT: join(certificates, 'server.pem'),
+      NATS_TLS_KEY: join(certificates, 'server.key'),
+      NATS_TLS_CA: join(certificates, 'ca.pem'),
       NATS_MAX_FILE_STORE: '10GB',
       NATS_MONITOR: '127.0.0.1:-1',
     },
     variablesOf: (role) => ({
-      JETLEDGER_NATS__NKEY_SEED_FILE: join(folder, `${role}.nk`),
-      JETLEDGER_NATS__INBOX_PREFIX: `_INBOX_${role}`,
-      JETLEDGER_NATS__TLS__CA_FILE: join(folder, 'ca.pem'),
+      ...pairsOf(read(`${role}.env`)),
+      JETLEDGER_NATS__TLS__CA_FILE: join(certificates, 'ca.pem'),
     }),
+    connectAs: (role, server) =>
+      connect({
+        servers: server.url,
+        authenticator: nkeyAuthenticator(Buffer.from(read(`${role}.nk`).trim())),
+        tls: { caFile: join(certificates, 'ca.pem') },
+        inboxPrefix: `_INBOX_${role}`,
+        reconnect: false,
+      }),
+    withCertificatesOf: (other) => secretsWith(other.folder),
     [Symbol.asyncDispose]: () => rm(parent, { recursive: true, force: true }),
+  });
+  return secretsWith(folder);
+}
+
+/** For a server whose users.conf has the users of before as well (`--before`). */
+export function withUsersBefore(
+  secrets: NatsSecrets,
+  before: NatsSecrets,
+): Pick<NatsSecrets, 'serverVariables'> {
+  const old = Object.entries(before.serverVariables).filter(([name]) => name.startsWith('JETLEDGER_NKEY_'));
+  const renamed = old.map(([name, key]) => [name.replace('NKEY_', 'NKEY_BEFORE_'), key]);
+  return { serverVariables: { ...secrets.serverVariables, ...Object.fromEntries(renamed) } };
+}
+
+/** The variables of a file that a shell reads. */
+function pairsOf(text: string): Variables {
+  return Object.fromEntries(
+    [...text.matchAll(/^(\w+)='?(.*?)'?$/gm)].map(([, name, value]) => [name, value]),
+  );
+}
+
+/**
+ * A copy of configs/nats whose users.conf is made anew, as operators make it.
+ * @param options of `npm run nats:users -- --config`
+ */
+export async function copyOfConfigs(...options: readonly string[]): Promise<ConfigCopy> {
+  const dir = await mkdtemp(join(tmpdir(), 'jetledger-configs-'));
+  await cp(NATS_CONFIGS, dir, { recursive: true });
+  const make = (...given: readonly string[]): void => {
+    const args = [join(ROOT, 'deploy/nats-users.mjs'), '--config', '--to', join(dir, 'users.conf'), ...given];
+    const made = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    if (made.status !== 0) throw new Error(`no users.conf was made: ${made.stderr}`);
   };
+  make(...options);
+  return { dir, make, [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }) };
+}
+
+export interface ConfigCopy extends AsyncDisposable {
+  readonly dir: string;
+  /** Makes users.conf again; the server that runs with it is to be told. */
+  make(...options: readonly string[]): void;
 }
 
 /** What `nats-server -t` says of a file of configs/nats. */

@@ -151,7 +151,10 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
     params: ConsumerParams,
     body: NoFields,
     response: {
-      ...plain(200, 'ConsumerControl', 'How it is now.'),
+      ...plain(200, 'ConsumerControl', 'How it is now.', {
+        consumer: 'order-process',
+        paused: action === 'pause',
+      }),
       ...problemsOfAdmin('consumer/not-found'),
     },
   };

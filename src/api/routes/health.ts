@@ -8,6 +8,7 @@ import { plain, problemsOfPlain } from '../schemas/responses.ts';
 import type { TypedApp } from './app-type.ts';
 
 const tags = ['health'];
+const NOT_READY = { ok: false, checks: { log: { ok: false, detail: 'NATS is not connected' } } };
 
 /** Says whether the process lives, and whether it should get requests. */
 export function healthRoutes(app: TypedApp, deps: HealthDeps): void {
@@ -42,7 +43,7 @@ function readiness(app: TypedApp, { health }: HealthDeps): void {
     response: {
       ...plain(200, 'Ready', 'Every check passes.'),
       ...problemsOfPlain(),
-      ...plain(503, 'Ready', 'At least one check fails.'),
+      ...plain(503, 'Ready', 'At least one check fails.', NOT_READY),
     },
   };
   const ready = madeForAll(health.ready);
@@ -63,7 +64,7 @@ function startup(app: TypedApp, { health }: HealthDeps): void {
     response: {
       ...plain(200, 'Ready', 'It has caught up.'),
       ...problemsOfPlain(),
-      ...plain(503, 'Ready', 'It has not caught up yet; at least one check fails.'),
+      ...plain(503, 'Ready', 'It has not caught up yet; at least one check fails.', NOT_READY),
     },
   };
   const started = madeForAll(health.startup);

@@ -6,7 +6,7 @@ import { callerOf } from '../fairness.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { ProblemCode } from '../problems.ts';
-import { IdParams } from '../schemas/common.ts';
+import { OrderParams } from '../schemas/common.ts';
 import { problemsOfRead } from '../schemas/responses.ts';
 import { OrderStreamQuery, StreamHeaders, streamed, UserStreamQuery } from '../schemas/stream.ts';
 import { createFrames, createStreams, type Frames, type Streams } from '../sse.ts';
@@ -51,7 +51,7 @@ function ofOrder(app: TypedApp, parts: Parts): void {
       'Its events as they happen. Without Last-Event-ID its whole history comes first, so nothing can be missed. Stays open after a final status, since a confirmed order is still shipped and delivered.',
     headers: StreamHeaders,
     querystring: OrderStreamQuery,
-    params: IdParams,
+    params: OrderParams,
     response: responses('order/not-found'),
   };
   // A HEAD would have to answer for a body that never ends.

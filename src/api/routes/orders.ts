@@ -20,14 +20,15 @@ import {
   sendRow,
   waitSecondsOf,
 } from '../reading.ts';
-import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
+import { NoFields, NoQuery, OrderParams } from '../schemas/common.ts';
+import { orderIs } from '../schemas/examples.ts';
 import {
   CancelOrder,
+  CreateOrder,
   Order,
   OrderAnswer,
   type OrderBody,
   OrderPage,
-  PlaceOrder,
   ShipOrder,
 } from '../schemas/order.ts';
 import { DEFAULT_LIMIT, HistoryQuery, OrdersQuery, PastQuery } from '../schemas/queries.ts';
@@ -116,7 +117,7 @@ export async function settledOrder(
 
 const isFinal = (status: OrderState['status']): boolean => status !== 'absent' && status !== 'placed';
 
-const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: IdParams };
+const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: OrderParams };
 
 /** Cancels, ships and delivers orders. */
 function orderActions(app: TypedApp, deps: ServiceDeps): void {
@@ -134,7 +135,7 @@ function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       'Before it is shipped. Its stock is released and its payment given back. Cancelling a cancelled order changes nothing.',
     body: CancelOrder,
     response: {
-      ...changed('OrderAnswer'),
+      ...changed('OrderAnswer', orderIs('cancelled')),
       ...problemsOfCommand(
         'order/not-found',
         'order/invalid-reason',
@@ -163,7 +164,7 @@ function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'Once it is confirmed. Shipping a shipped order changes nothing.',
     body: ShipOrder,
     response: {
-      ...changed('OrderAnswer'),
+      ...changed('OrderAnswer', orderIs('shipped')),
       ...problemsOfCommand(
         'order/not-found',
         'order/not-confirmed',
@@ -191,7 +192,7 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'Once it is shipped. Delivering a delivered order changes nothing.',
     body: NoFields,
     response: {
-      ...changed('OrderAnswer'),
+      ...changed('OrderAnswer', orderIs('delivered')),
       ...problemsOfCommand(
         'order/not-found',
         'order/not-shipped',
@@ -248,7 +249,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       'From the read model, which follows the commands within a moment. With `consistency=strong` as it is now, with `version` or `at` as it was then (404 when it did not exist yet): folded from the event log, in the shape in which commands answer.',
     headers: EntityHeaders,
     querystring: PastQuery,
-    params: IdParams,
+    params: OrderParams,
     response: { ...found('Order', 'OrderAnswer'), ...problemsOfQuery('order/not-found') },
   };
   app.get('/v1/orders/:id', { schema, config: { access: ACCESS.ownOrder } }, async (request, reply) => {
@@ -318,7 +319,7 @@ function history(app: TypedApp, { log }: ServiceDeps): void {
       'Its whole history from the event log, oldest first, always up to date. Events of one commit share a position and are never split, so a page can hold more events than `limit`, which counts commits.',
     headers: PlainHeaders,
     querystring: HistoryQuery,
-    params: IdParams,
+    params: OrderParams,
     response: { ...listed('History'), ...problemsOfRead('order/not-found') },
   };
   app.get(
@@ -359,15 +360,15 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
   app.addHook('preClose', async () => closing.abort());
   const schema = {
     tags,
-    operationId: 'placeOrder',
+    operationId: 'createOrder',
     summary: 'Place an order',
     description:
       "Names and prices are those of the products at this moment. Customer, stock and payment are checked afterwards: the order shows how far it is, and where and why it failed; with `Prefer: wait=N` the answer waits for that. A user's token orders for itself only: any other `userId` is answered like an unknown one (404).",
     headers: PlaceHeaders,
     querystring: NoQuery,
-    body: PlaceOrder,
+    body: CreateOrder,
     response: {
-      ...created('OrderAnswer'),
+      ...created('OrderAnswer', { ...orderIs('placed'), step: 'customer_validation' }),
       ...problemsOfCommand(
         'user/not-found',
         'order/exists',

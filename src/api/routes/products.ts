@@ -7,14 +7,15 @@ import { commandOf, expectedOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
+import { tea } from '../schemas/examples.ts';
 import {
-  ListProduct,
-  PatchProduct,
+  CreateProduct,
   Product,
   ProductAnswer,
   type ProductBody,
   ProductPage,
   ReceiveStock,
+  UpdateProduct,
 } from '../schemas/product.ts';
 import { DEFAULT_LIMIT, ProductsQuery, ReadQuery } from '../schemas/queries.ts';
 import {
@@ -71,14 +72,14 @@ export const productApi: ApiModule = {
 function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   const schema = {
     tags,
-    operationId: 'listProduct',
+    operationId: 'createProduct',
     summary: 'List a product for sale',
     description: 'Its SKU is its id, for ever. The same listing again changes nothing.',
     headers: CreateHeaders,
     querystring: NoQuery,
-    body: ListProduct,
+    body: CreateProduct,
     response: {
-      ...created('ProductAnswer'),
+      ...created('ProductAnswer', tea),
       ...problemsOfCommand(
         'product/exists',
         'product/invalid-sku',
@@ -165,9 +166,13 @@ function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     headers: PatchHeaders,
     querystring: NoQuery,
     params: SkuParams,
-    body: PatchProduct,
+    body: UpdateProduct,
     response: {
-      ...changed('ProductAnswer'),
+      ...changed('ProductAnswer', {
+        ...tea,
+        name: 'Earl Grey, loose, 100 g',
+        price: { amountMinor: 1390, currency: 'EUR' },
+      }),
       ...problemsOfCommand(
         'product/not-found',
         'product/discontinued',
@@ -189,6 +194,7 @@ function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
         at,
         ...(name !== undefined && { name }),
         ...(price !== undefined && { priceMinor: BigInt(price.amountMinor) }),
+        ...(price?.currency !== undefined && { currency: price.currency }),
         ...(discontinued === true && { discontinue: true }),
       } as const;
       const result = await handler.execute(product, sku, command, meta, expectedOf(request));
@@ -208,7 +214,7 @@ function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     params: SkuParams,
     body: ReceiveStock,
     response: {
-      ...changed('ProductAnswer'),
+      ...changed('ProductAnswer', { ...tea, onHand: 50, available: 50 }),
       ...problemsOfCommand(
         'product/not-found',
         'product/discontinued',

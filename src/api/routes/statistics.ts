@@ -1,4 +1,4 @@
-import { statisticsQueries } from '../../projections/views/statistics.ts';
+import { type CurrencyFigures, statisticsQueries } from '../../projections/views/statistics.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { readOptionsOf } from '../reading.ts';
@@ -29,6 +29,24 @@ function perDay(app: TypedApp, { views, log }: ServiceDeps): void {
   app.get('/v1/statistics', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { from, to } = request.query;
     const options = await readOptionsOf(request, reply, log);
-    return reply.send(await statistics({ from, to, ...options }));
+    const { days } = await statistics({ from, to, ...options });
+    return reply.send({ days: days.map((day) => ({ ...day, currencies: day.currencies.map(withMoney) })) });
   });
+}
+
+/** The sums as money too, where a JSON number holds them exactly. */
+function withMoney(figures: CurrencyFigures): object {
+  const { currency, ordersPlaced, placedMinor, capturedMinor, refundedMinor } = figures;
+  const money = (sum: string) =>
+    Number.isSafeInteger(Number(sum)) ? { amountMinor: Number(sum), currency } : undefined;
+  return {
+    currency,
+    ordersPlaced,
+    placed: money(placedMinor),
+    captured: money(capturedMinor),
+    refunded: money(refundedMinor),
+    placedMinor,
+    capturedMinor,
+    refundedMinor,
+  };
 }

@@ -9,7 +9,8 @@ import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
-import { IdParams, NoFields, NoQuery } from '../schemas/common.ts';
+import { NoFields, NoQuery, UserParams } from '../schemas/common.ts';
+import { ada } from '../schemas/examples.ts';
 import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
@@ -21,9 +22,9 @@ import {
 import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
 import {
   ChangeEmail,
+  CreateUser,
   DeactivateUser,
-  PatchUser,
-  RegisterUser,
+  UpdateUser,
   User,
   UserAnswer,
   type UserBody,
@@ -69,10 +70,10 @@ function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'Changes the fields that are given.',
     headers: PatchHeaders,
     querystring: NoQuery,
-    params: IdParams,
-    body: PatchUser,
+    params: UserParams,
+    body: UpdateUser,
     response: {
-      ...changed('UserAnswer'),
+      ...changed('UserAnswer', { ...ada, name: 'Ada King' }),
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
@@ -98,10 +99,10 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     description: 'Claims the new address, switches to it and frees the old one.',
     headers: ActionHeaders,
     querystring: NoQuery,
-    params: IdParams,
+    params: UserParams,
     body: ChangeEmail,
     response: {
-      ...changed('UserAnswer'),
+      ...changed('UserAnswer', { ...ada, email: 'king@example.com' }),
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
@@ -127,7 +128,7 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
   );
 }
 
-const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: IdParams };
+const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: UserParams };
 
 function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   const schema = {
@@ -137,7 +138,7 @@ function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     description: 'The user keeps its address and orders nothing until it is reactivated.',
     body: DeactivateUser,
     response: {
-      ...changed('UserAnswer'),
+      ...changed('UserAnswer', { ...ada, status: 'deactivated' }),
       ...problemsOfCommand(
         'user/not-found',
         'user/invalid-reason',
@@ -192,13 +193,13 @@ export const userApi: ApiModule = {
 function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps): void {
   const schema = {
     tags,
-    operationId: 'registerUser',
+    operationId: 'createUser',
     summary: 'Register a user',
     description:
       "Claims the e-mail address and creates the user. An address belongs to one user at a time. A user's token registers itself: the id is the token's user; an admin registers others.",
     headers: CreateHeaders,
     querystring: NoQuery,
-    body: RegisterUser,
+    body: CreateUser,
     response: {
       ...created('UserAnswer'),
       ...problemsOfCommand(
@@ -236,7 +237,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       'From the read model, which follows the commands within a moment; with `consistency=strong` from the event log.',
     headers: EntityHeaders,
     querystring: ReadQuery,
-    params: IdParams,
+    params: UserParams,
     response: { ...found('User', 'UserAnswer'), ...problemsOfQuery('user/not-found') },
   };
   app.get('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
@@ -267,7 +268,7 @@ function ordersOfUser(app: TypedApp, { views, log }: ServiceDeps): void {
       "Newest first. A user without orders has an empty list; for an admin an unknown one too. A user's token is answered 404 for everybody else's.",
     headers: ReadHeaders,
     querystring: PageQuery,
-    params: IdParams,
+    params: UserParams,
     response: { ...listed('OrderPage'), ...problemsOfQuery('user/not-found', 'request/invalid-cursor') },
   };
   app.get(

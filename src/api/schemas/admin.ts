@@ -1,5 +1,6 @@
 import Type from 'typebox';
-import { Position, Time } from './common.ts';
+import { Next, Position, Time } from './common.ts';
+import { EXAMPLE_TIME, ORDER_ID, USER_ID } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -16,7 +17,7 @@ const Category = Type.String({
 const Id = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,128}$',
   description: "The aggregate's id.",
-  examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
+  examples: [ORDER_ID],
 });
 const At = { ...Position, minimum: 1 };
 const Count = Type.Integer({ minimum: 0 });
@@ -64,7 +65,7 @@ export const ParkedAction = Type.Object(
     ),
     dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would be marked.', examples: [true] })),
   },
-  { ...strict, examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
+  { ...strict, $id: 'ParkedAction', examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
 );
 
 const names = { consumer: ConsumerName, category: Category, id: Id, position: Position };
@@ -88,22 +89,32 @@ const summary = {
   request: Type.Optional(Asked),
 };
 
+const place = { consumer: 'order-process', category: 'order', id: ORDER_ID, position: 42 };
+const deadLetter = {
+  ...place,
+  behind: false,
+  attempts: 8,
+  firstAt: EXAMPLE_TIME,
+  lastAt: EXAMPLE_TIME,
+  traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+};
+const error = { name: 'Error', message: 'The payment provider answered 500.' };
+const placed = 'jetledger.order.v1.OrderPlaced';
+
 const ParkedSummary = Type.Object(
   {
     ...summary,
-    eventTypes: Type.Array(Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] })),
+    eventTypes: Type.Array(Type.String()),
     error: Type.Optional(Type.Object({ name: ErrorName, message: ErrorMessage }, strict)),
   },
-  strict,
+  { ...strict, examples: [{ ...deadLetter, eventTypes: [placed], error }] },
 );
 export type ParkedSummaryBody = Type.Static<typeof ParkedSummary>;
 
 export const ParkedPage = Type.Object(
   {
     items: Type.Array(ParkedSummary),
-    next: Type.Optional(
-      Type.String({ description: 'The cursor of the next page.', examples: ['42.order-process'] }),
-    ),
+    next: Type.Optional(Next),
   },
   { ...strict, $id: 'ParkedPage', title: 'Page of parked commits, oldest first' },
 );
@@ -115,21 +126,30 @@ export const Parked = Type.Object(
     events: Type.Array(
       Type.Object(
         {
-          type: Type.String({ examples: ['jetledger.order.v1.OrderPlaced'] }),
+          type: Type.String(),
           schemaVersion: Count,
-          payload: Type.Unknown({ examples: [{ userId: 'u1' }] }),
+          payload: Type.Unknown(),
         },
         strict,
       ),
     ),
     error: Type.Optional(
-      Type.Object(
-        { name: ErrorName, message: ErrorMessage, stack: Type.String({ examples: ['Error: ...'] }) },
-        strict,
-      ),
+      Type.Object({ name: ErrorName, message: ErrorMessage, stack: Type.String() }, strict),
     ),
   },
-  { ...strict, $id: 'Parked', title: 'Parked commit, whole' },
+  {
+    ...strict,
+    $id: 'Parked',
+    title: 'Parked commit, whole',
+    examples: [
+      {
+        ...deadLetter,
+        commitId: 'c1',
+        events: [{ type: placed, schemaVersion: 1, payload: { userId: USER_ID } }],
+        error: { ...error, stack: 'Error: The payment provider answered 500.' },
+      },
+    ],
+  },
 );
 export type ParkedBody = Type.Static<typeof Parked>;
 
@@ -144,7 +164,12 @@ export const ParkedMarked = Type.Object(
     }),
     changed: Type.Array(Named, { description: 'Changed while they were being marked; ask again.' }),
   },
-  { ...strict, $id: 'ParkedMarked', title: 'Parked commits that were marked' },
+  {
+    ...strict,
+    $id: 'ParkedMarked',
+    title: 'Parked commits that were marked',
+    examples: [{ dryRun: true, marked: [place], changed: [] }],
+  },
 );
 
 const Here = Type.Object(
@@ -178,7 +203,25 @@ export const Consumers = Type.Object(
       ),
     ),
   },
-  { ...strict, $id: 'Consumers', title: 'How the consumers stand' },
+  {
+    ...strict,
+    $id: 'Consumers',
+    title: 'How the consumers stand',
+    examples: [
+      {
+        items: [
+          {
+            consumer: 'order-process',
+            lag: 0,
+            lagSeconds: 0,
+            parked: 1,
+            paused: false,
+            groups: { of: 1, held: 0 },
+          },
+        ],
+      },
+    ],
+  },
 );
 export type ConsumerBody = Type.Static<typeof Consumers>['items'][number];
 

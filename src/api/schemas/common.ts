@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { EXAMPLE_TIME, ORDER_ID, tea, USER_ID } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
@@ -6,32 +7,34 @@ const strict = { additionalProperties: false } as const;
 export const NoQuery = Type.Object({}, strict);
 
 /** The body of an action without parameters. */
-export const NoFields = Type.Object({}, strict);
+export const NoFields = Type.Object({}, { ...strict, $id: 'NoFields' });
 
-/** The id of a user or an order. */
-export const Id = Type.String({ examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'] });
+/** The id of a user. */
+export const UserId = Type.String({ examples: [USER_ID] });
+/** The id of an order. */
+export const OrderId = Type.String({ examples: [ORDER_ID] });
 
 /** Where a list goes on. */
-export const Next = Type.String({
-  description: 'The cursor of the next page; absent on the last one.',
-  examples: ['eyJrIjoiVEVBIn0'],
-});
+export const Next = Type.String({ description: 'The cursor of the next page; absent on the last one.' });
 
-export const IdParams = Type.Object(
-  {
-    id: Type.String({
-      pattern: '^[A-Za-z0-9_-]{1,128}$',
-      description: 'The id from the answer that created it.',
-      examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
-    }),
-  },
-  strict,
-);
+const idParams = (example: string) =>
+  Type.Object(
+    {
+      id: Type.String({
+        pattern: '^[A-Za-z0-9_-]{1,128}$',
+        description: 'The id from the answer that created it.',
+        examples: [example],
+      }),
+    },
+    strict,
+  );
+export const UserParams = idParams(USER_ID);
+export const OrderParams = idParams(ORDER_ID);
 
 export const Sku = Type.String({
   pattern: '^[A-Z0-9][A-Z0-9-]{0,63}$',
   description: 'Stock keeping unit: 1 to 64 capital letters, digits and hyphens.',
-  examples: ['TEA-EARL-GREY-100'],
+  examples: [tea.sku],
 });
 
 export const SkuParams = Type.Object({ sku: Sku }, strict);
@@ -59,8 +62,16 @@ export const Currency = Type.String({
   examples: ['EUR'],
 });
 
-export const Money = Type.Object({ amountMinor: AmountMinor, currency: Currency }, strict);
-export const Price = Type.Object({ amountMinor: PriceMinor, currency: Currency }, strict);
+const money = { ...strict, $id: 'Money', title: 'An amount of money' };
+
+/** Every amount that is shown. */
+export const Money = Type.Object({ amountMinor: AmountMinor, currency: Currency }, money);
+
+/** Money that a request names: checked more narrowly than the document's `Money`, and told to be. */
+export const Price = Type.Object(
+  { amountMinor: PriceMinor, currency: Currency },
+  { ...money, description: 'From 1 to 1,000,000,000,000 minor units.' },
+);
 
 export const Name = (example: string) =>
   Type.String({
@@ -78,7 +89,7 @@ export const Reason = (example: string) =>
 export const Time = Type.String({
   format: 'date-time',
   description: 'ISO 8601, UTC.',
-  examples: ['2026-01-15T09:30:00.000Z'],
+  examples: [EXAMPLE_TIME],
 });
 
 export const Position = Type.Integer({

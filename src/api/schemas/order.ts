@@ -1,23 +1,34 @@
 import Type from 'typebox';
-import { AmountMinor, commandFields, Id, Money, Next, Reason, Sku, Time, Version } from './common.ts';
+import {
+  AmountMinor,
+  commandFields,
+  Money,
+  Next,
+  OrderId,
+  Reason,
+  Sku,
+  Time,
+  UserId,
+  Version,
+} from './common.ts';
+import { confirmed, orderIs, toOrder, USER_ID } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
 const Quantity = Type.Integer({ minimum: 1, maximum: 1_000_000, examples: [2] });
 const Item = Type.Object({ sku: Sku, quantity: Quantity }, strict);
 
-export const PlaceOrder = Type.Object(
+export const CreateOrder = Type.Object(
   {
     userId: Type.String({
       pattern: '^[A-Za-z0-9_-]{1,128}$',
       description: 'Who orders.',
-      examples: ['0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e'],
+      examples: [USER_ID],
     }),
     lines: Type.Array(Item, {
       minItems: 1,
       maxItems: 100,
       description: 'Each SKU once, all in one currency; prices are looked up by the service.',
-      examples: [[{ sku: 'TEA-EARL-GREY-100', quantity: 2 }]],
     }),
     payment: Type.Optional(
       Type.Object(
@@ -32,10 +43,13 @@ export const PlaceOrder = Type.Object(
       ),
     ),
   },
-  strict,
+  { ...strict, $id: 'CreateOrder', examples: [toOrder] },
 );
 
-export const CancelOrder = Type.Object({ reason: Type.Optional(Reason('Changed my mind')) }, strict);
+export const CancelOrder = Type.Object(
+  { reason: Type.Optional(Reason('Changed my mind')) },
+  { ...strict, $id: 'CancelOrder' },
+);
 
 export const ShipOrder = Type.Object(
   {
@@ -47,12 +61,12 @@ export const ShipOrder = Type.Object(
       }),
     ),
   },
-  strict,
+  { ...strict, $id: 'ShipOrder' },
 );
 
 const fields = {
-  id: Id,
-  userId: Id,
+  id: OrderId,
+  userId: UserId,
   status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered']),
   step: Type.Optional(
     Type.String({
@@ -105,8 +119,10 @@ const Line = Type.Object(
     sku: Sku,
     name: Type.String({ examples: ['Earl Grey, 100 g'] }),
     quantity: Quantity,
-    unitPriceMinor: AmountMinor,
-    lineTotalMinor: AmountMinor,
+    unitPrice: Money,
+    lineTotal: Money,
+    unitPriceMinor: Type.Integer({ ...AmountMinor, deprecated: true }),
+    lineTotalMinor: Type.Integer({ ...AmountMinor, deprecated: true }),
   },
   strict,
 );
@@ -124,7 +140,7 @@ export const Order = Type.Object(
     timeline: Type.Array(Moment, { description: 'Everything that happened, oldest first.' }),
     version: Version,
   },
-  { ...strict, $id: 'Order', title: 'Order' },
+  { ...strict, $id: 'Order', title: 'Order', examples: [confirmed] },
 );
 
 export const OrderPage = Type.Object(
@@ -144,6 +160,6 @@ export const OrderAnswer = Type.Object(
     total: Money,
     ...commandFields,
   },
-  { ...strict, $id: 'OrderAnswer', title: 'Order after a command' },
+  { ...strict, $id: 'OrderAnswer', title: 'Order after a command', examples: [orderIs('confirmed')] },
 );
 export type OrderBody = Omit<Type.Static<typeof OrderAnswer>, keyof typeof commandFields>;

@@ -52,7 +52,12 @@ export const Problem = Type.Object(
 
 export const Live = Type.Object(
   { status: Type.Literal('live'), version: Type.String(), environment: Type.String() },
-  { $id: 'Live', additionalProperties: false, title: 'Liveness' },
+  {
+    $id: 'Live',
+    additionalProperties: false,
+    title: 'Liveness',
+    examples: [{ status: 'live', version: '0.1.0', environment: 'production' }],
+  },
 );
 
 export const Ready = Type.Object(
@@ -66,5 +71,10 @@ export const Ready = Type.Object(
       ),
     ),
   },
-  { $id: 'Ready', additionalProperties: false, title: 'Readiness: every check and why it fails' },
+  {
+    $id: 'Ready',
+    additionalProperties: false,
+    title: 'Readiness: every check and why it fails',
+    examples: [{ ok: true, checks: { log: { ok: true } } }],
+  },
 );

@@ -1,24 +1,34 @@
 import Type from 'typebox';
-import { commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
+import { Currency, commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
+import { tea } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
-export const ListProduct = Type.Object({ sku: Sku, name: Name('Earl Grey, 100 g'), price: Price }, strict);
+export const CreateProduct = Type.Object(
+  { sku: Sku, name: Name(tea.name), price: Price },
+  { ...strict, $id: 'CreateProduct' },
+);
 
-export const PatchProduct = Type.Object(
+export const UpdateProduct = Type.Object(
   {
     name: Type.Optional(Name('Earl Grey, loose, 100 g')),
     price: Type.Optional(
       Type.Object(
-        { amountMinor: PriceMinor },
-        { ...strict, description: 'The currency is fixed when listed.' },
+        { amountMinor: PriceMinor, currency: Type.Optional(Currency) },
+        { ...strict, description: 'The currency, where it is given, is that of the listing.' },
       ),
     ),
     discontinued: Type.Optional(
       Type.Literal(true, { description: 'For ever; other fields apply before it.' }),
     ),
   },
-  { ...strict, minProperties: 1, description: 'All of it in one step, or nothing.' },
+  {
+    ...strict,
+    $id: 'UpdateProduct',
+    minProperties: 1,
+    description: 'All of it in one step, or nothing.',
+    examples: [{ name: 'Earl Grey, loose, 100 g', price: { amountMinor: 1390 } }],
+  },
 );
 
 export const ReceiveStock = Type.Object(
@@ -30,17 +40,17 @@ export const ReceiveStock = Type.Object(
     }),
     quantity: Type.Integer({ minimum: 1, maximum: 1_000_000_000, examples: [50] }),
   },
-  strict,
+  { ...strict, $id: 'ReceiveStock' },
 );
 
 const fields = {
   sku: Sku,
-  name: Type.String({ examples: ['Earl Grey, 100 g'] }),
+  name: Type.String({ examples: [tea.name] }),
   price: Money,
   status: Type.Enum(['listed', 'discontinued']),
   onHand: Type.Integer({ minimum: 0, description: 'Pieces in the warehouse.', examples: [50] }),
-  reserved: Type.Integer({ minimum: 0, description: 'Pieces promised to orders.', examples: [3] }),
-  available: Type.Integer({ minimum: 0, description: 'On hand and not reserved.', examples: [47] }),
+  reserved: Type.Integer({ minimum: 0, description: 'Pieces promised to orders.', examples: [0] }),
+  available: Type.Integer({ minimum: 0, description: 'On hand and not reserved.', examples: [50] }),
 };
 
 /** As the read model shows it. */

@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { POSITION_PATTERN } from '../position-token.ts';
 import { parkedFilter } from './admin.ts';
 import { Position } from './common.ts';
+import { EXAMPLE_TIME } from './examples.ts';
 
 const freshness = {
   minPosition: Type.Optional(
@@ -43,7 +44,7 @@ export const PastQuery = Type.Object(
         pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-]\\d{2}:\\d{2})$',
         description:
           'As it was at this time, ISO 8601 with its offset. Not together with `version` or `consistency=strong`.',
-        examples: ['2026-01-15T09:30:00Z'],
+        examples: [EXAMPLE_TIME],
       }),
     ),
   },
@@ -90,6 +91,7 @@ export const OrdersQuery = Type.Object(
     ...paging,
     status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered'], {
       description: 'Only orders that are here now.',
+      examples: ['confirmed'],
     }),
   },
   { additionalProperties: false },
@@ -112,7 +114,7 @@ export const ParkedQuery = Type.Object(
 );
 
 const day = (description: string) =>
-  Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description, examples: ['2026-01-15'] });
+  Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description, examples: [EXAMPLE_TIME.slice(0, 10)] });
 
 /** A period of whole days. */
 export const PeriodQuery = Type.Object(

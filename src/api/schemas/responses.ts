@@ -32,22 +32,23 @@ const VERSION_MATCH = {
   ETag: { type: 'string', description: 'The current version, which If-Match should have named.' },
 };
 
-function json(name: string, description: string, headers: object) {
-  return { description, headers, content: { 'application/json': { schema: { $ref: `${name}#` } } } };
+function json(name: string, description: string, headers: object, example?: object) {
+  const media = { schema: { $ref: `${name}#` }, ...(example && { example }) };
+  return { description, headers, content: { 'application/json': media } };
 }
 
-/** An accepted creation (201), or one that was there before (200). */
-export function created(name: string): Responses {
+/** An accepted creation (201), or one that was there before (200). @param example where it is not the component's */
+export function created(name: string, example?: object): Responses {
   const headers = { ...ETAG, ...POSITION, ...LOCATION };
   return {
-    201: json(name, 'Created; with the state after the command.', headers),
-    200: json(name, 'It existed just like this before; nothing was changed.', headers),
+    201: json(name, 'Created; with the state after the command.', headers, example),
+    200: json(name, 'It existed just like this before; nothing was changed.', headers, example),
   };
 }
 
-/** An accepted change, or one that had nothing to do. */
-export function changed(name: string): Responses {
-  return { 200: json(name, 'The state after the command.', { ...ETAG, ...POSITION }) };
+/** An accepted change, or one that had nothing to do. @param example where it is not the component's */
+export function changed(name: string, example?: object): Responses {
+  return { 200: json(name, 'The state after the command.', { ...ETAG, ...POSITION }, example) };
 }
 
 /** One entity: a row of a read model, or, from the log, in the shape in which commands answer; or nothing new. */
@@ -67,8 +68,8 @@ export function listed(name: string): Responses {
 }
 
 /** Any other answer without special headers. */
-export function plain(status: number, name: string, description: string): Responses {
-  return { [status]: json(name, description, {}) };
+export function plain(status: number, name: string, description: string, example?: object): Responses {
+  return { [status]: json(name, description, {}, example) };
 }
 
 const COMMON = [
@@ -156,11 +157,12 @@ function problems(codes: readonly ProblemCode[]): Responses {
 
 function problemResponse(status: number, codes: readonly ProblemCode[]) {
   const lines = codes.map((code) => `\`${code}\`: ${problemOf(code).title}.`);
+  const named = { type: 'object', required: ['code'], properties: { code: { enum: codes } } };
   const retryable = codes.some((code) => problemOf(code).retryAfter !== undefined);
   return {
     description: lines.join('\n'),
     headers: { ...(retryable && RETRY_AFTER), ...HEADERS_BY_STATUS[status] },
-    content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
+    content: { 'application/problem+json': { schema: { allOf: [{ $ref: 'Problem#' }, named] } } },
   };
 }
 

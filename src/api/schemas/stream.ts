@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { PLACE_PATTERN } from '../position-token.ts';
 import { Position, Time } from './common.ts';
+import { placedPayload } from './examples.ts';
 import { PlainHeaders } from './requests.ts';
 
 const RecordedEventSchema = Type.Object(
@@ -9,11 +10,14 @@ const RecordedEventSchema = Type.Object(
     time: Time,
     type: Type.String({ examples: ['OrderPlaced'] }),
     actor: Type.String({ description: 'Who asked for it.', examples: ['anonymous'] }),
-    correlationId: Type.String({ description: 'The X-Request-Id at the start of the chain.' }),
+    correlationId: Type.String({
+      description: 'The X-Request-Id at the start of the chain.',
+      examples: ['6f1c2f1e-4d0e-4c0b-8f0e-6a3c2f7e41d9'],
+    }),
     traceId: Type.Optional(Type.String({ pattern: '^[0-9a-f]{32}$' })),
     payload: Type.Record(Type.String(), Type.Unknown(), {
       description: 'The stored event as protobuf writes it in JSON; 64-bit integers are strings.',
-      examples: [{ reason: 'Changed my mind', cancelledAt: '1768469400000' }],
+      examples: [placedPayload],
     }),
   },
   { additionalProperties: false },

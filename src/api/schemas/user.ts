@@ -1,24 +1,35 @@
 import Type from 'typebox';
-import { commandFields, Id, Name, Reason, Time, Version } from './common.ts';
+import { commandFields, Name, Reason, Time, UserId, Version } from './common.ts';
+import { ada } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
-const Email = Type.String({
-  minLength: 3,
-  maxLength: 254,
-  description: 'Of the form name@example.com; stored in lower case; one user per address.',
-  examples: ['ada@example.com'],
-});
+const Email = (example: string) =>
+  Type.String({
+    minLength: 3,
+    maxLength: 254,
+    description: 'Of the form name@example.com; stored in lower case; one user per address.',
+    examples: [example],
+  });
 
-export const RegisterUser = Type.Object({ email: Email, name: Name('Ada Lovelace') }, strict);
-export const PatchUser = Type.Object({ name: Name('Ada King') }, strict);
-export const ChangeEmail = Type.Object({ email: Email }, strict);
-export const DeactivateUser = Type.Object({ reason: Type.Optional(Reason('Asked to leave')) }, strict);
+export const CreateUser = Type.Object(
+  { email: Email(ada.email), name: Name(ada.name) },
+  { ...strict, $id: 'CreateUser' },
+);
+export const UpdateUser = Type.Object({ name: Name('Ada King') }, { ...strict, $id: 'UpdateUser' });
+export const ChangeEmail = Type.Object(
+  { email: Email('king@example.com') },
+  { ...strict, $id: 'ChangeEmail' },
+);
+export const DeactivateUser = Type.Object(
+  { reason: Type.Optional(Reason('Asked to leave')) },
+  { ...strict, $id: 'DeactivateUser' },
+);
 
 const fields = {
-  id: Id,
-  email: Type.String({ examples: ['ada@example.com'] }),
-  name: Type.String({ examples: ['Ada Lovelace'] }),
+  id: UserId,
+  email: Type.String({ examples: [ada.email] }),
+  name: Type.String({ examples: [ada.name] }),
   status: Type.Enum(['active', 'deactivated']),
 };
 
@@ -35,7 +46,6 @@ export const UserAnswer = Type.Object(
     pendingEmail: Type.Optional(
       Type.String({
         description: 'The address of a change that is not complete.',
-        examples: ['king@example.com'],
       }),
     ),
     ...commandFields,

@@ -31,16 +31,18 @@ interface Probed {
  * Tries a request for each thing that a process with the configured roles does, none of which changes data: writes carry
  * an expectation that cannot hold. An answer of any kind proves the permission.
  */
-export function probeAll(config: Config, { requests }: Nats): Promise<readonly Probed[]> {
+export function probeAll(config: Config, { requests, viewRequests }: Nats): Promise<readonly Probed[]> {
   return Promise.all(
-    probes(config, requests.apiPrefix).map(async ({ what, subject, try: ask }): Promise<Probed> => {
-      try {
-        const unanswered = await ask(requests);
-        return { what, subject, ...(unanswered !== undefined && { unanswered }) };
-      } catch (error) {
-        return { what, subject, [isDenial(error) ? 'denied' : 'unanswered']: reasonOf(error) };
-      }
-    }),
+    probes(config, requests.apiPrefix, viewRequests.apiPrefix).map(
+      async ({ what, subject, try: ask }): Promise<Probed> => {
+        try {
+          const unanswered = await ask(requests);
+          return { what, subject, ...(unanswered !== undefined && { unanswered }) };
+        } catch (error) {
+          return { what, subject, [isDenial(error) ? 'denied' : 'unanswered']: reasonOf(error) };
+        }
+      },
+    ),
   );
 }
 
@@ -74,7 +76,7 @@ export function answerFindings(probed: readonly Probed[]): readonly Finding[] {
   ];
 }
 
-function probes(config: Config, api: string): readonly Probe[] {
+function probes(config: Config, api: string, viewsApi: string): readonly Probe[] {
   const { stream, prefix } = config.log;
   const reacts = hasRole(config, 'processes');
   const appends = reacts || hasRole(config, 'api') ? categories : [];
@@ -83,6 +85,7 @@ function probes(config: Config, api: string): readonly Probe[] {
     question(`${api}.STREAM.INFO.${stream}`, {}, 'look at the log'),
     question(`${api}.STREAM.MSG.GET.${stream}`, { seq: 1 }, 'read the log through its leader'),
     question(`${api}.DIRECT.GET.${stream}`, { seq: 1 }, 'read the log from a replica'),
+    question(`${viewsApi}.STREAM.INFO.KV_${prefix}_views`, {}, 'look at the views'),
     ...appends.map((category) => refusedWrite(`${prefix}.${category}.0.0.0.doctor`, `append to ${category}`)),
     ...(reacts ? [refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets')] : []),
     {

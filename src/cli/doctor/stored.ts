@@ -1,9 +1,16 @@
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
-import { EventStoreError, isStreamMissing, logStreamProblems, reasonOf } from '../../eventstore/index.ts';
+import {
+  EventStoreError,
+  isStreamMissing,
+  type Log,
+  logStreamProblems,
+  reasonOf,
+} from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import { NatsUnusable } from '../../platform/nats-connection.ts';
 import { checkEmailKey, planTopology } from '../../platform/topology.ts';
 import { checkGroups } from '../../processes/engine/index.ts';
+import { readForeign } from '../../projections/engine/index.ts';
 import type { Nats } from '../../service/open.ts';
 import { reactions, views } from '../../service/shop.ts';
 import { plannedBuckets, streamsOf } from '../../service/topology.ts';
@@ -37,13 +44,32 @@ async function missingLog(config: Config, nats: Nats, jsm: JetStreamManager): Pr
     const detail = `there is no stream ${stream}; the stream ${holder} has its subjects`;
     return fail('log', detail, `Set log.stream to ${holder} (JETLEDGER_LOG__STREAM=${holder}).`);
   }
-  const left = await ownStreams(config, nats);
+  const left = await ownStreams(config, nats.viewRequests);
   const isLost = views.some(({ name }) => left.some((own) => own.startsWith(`KV_${prefix}_${name}_v`)));
   if (!isLost) return { ...fail('log', `there is no stream ${stream}`, APPLY), fix: ['topology', 'apply'] };
   return fail(
     'log',
     `the stream ${stream} is gone, and views that were folded from it are still there`,
     'Bring back the disk that held it, or put a backup back: jetledger restore <folder>',
+  );
+}
+
+const MOST_NAMED = 5;
+
+/** Messages of somebody else on the log's subjects, as far as readers have met them: they are passed, and stay. */
+export async function foreignMessages(config: Config, nats: Nats, log: Log): Promise<Finding> {
+  const { prefix } = config.log;
+  const { count, newest } = await readForeign(bucketsOf(config, nats.viewRequests), prefix, log.incarnation);
+  if (count === 0) return ok('foreign messages', 'none was met');
+  const named = newest
+    .slice(-MOST_NAMED)
+    .map(({ position, subject }) => `position ${position} on ${subject}`);
+  const rest = count > named.length ? `, the newest of ${count}` : '';
+  return warn(
+    'foreign messages',
+    `somebody else has written to the log: ${named.join(', ')}${rest}`,
+    `Find out who may publish to ${prefix}.> besides JetLedger, and take that away. They are versions without events: ` +
+      'nothing is to be repaired.',
   );
 }
 
@@ -66,7 +92,7 @@ export async function topology(config: Config, nats: Nats, head: number): Promis
     log: config.log,
     emailKeyCheck: nats.emailKey.check,
     streams: streamsOf(config),
-    buckets: plannedBuckets(config, await ownStreams(config, nats)),
+    buckets: plannedBuckets(config, await ownStreams(config, nats.requests)),
   });
   const open = steps.filter(({ action }) => action !== 'none');
   if (open.length === 0) return ok('topology', `${steps.length} streams and buckets are as configured`);
@@ -84,7 +110,7 @@ export async function topology(config: Config, nats: Nats, head: number): Promis
 /** The number of groups is fixed by the first start of a consumer. */
 export async function groups(config: Config, nats: Nats): Promise<Finding> {
   const count = config.processes.groups;
-  const shared = { buckets: bucketsOf(config, nats), prefix: config.log.prefix };
+  const shared = { buckets: bucketsOf(config, nats.requests), prefix: config.log.prefix };
   try {
     await checkGroups(shared, reactions, count);
     return ok('groups', `processes.groups is ${count}, as the consumers are shared`);

@@ -6,7 +6,7 @@ import {
 } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { CommandMeta } from '../command.ts';
 import { CorruptCommit } from '../errors.ts';
-import type { RecordedCommit } from '../log.ts';
+import type { ForeignMessage, RecordedCommit } from '../log.ts';
 import { type StreamRef, streamOfSubject } from '../stream.ts';
 import { type BytesAt, type Cursor, decoderOf, isAscii, readVarint, wholeBuffer } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
@@ -215,16 +215,18 @@ export interface StoredCommit {
   readonly subject: string;
   /** Sequence in the log. */
   readonly position: number;
-  /** The aggregate's version before it: the expectation that it was stored with. */
-  readonly previous: number;
+  /** The aggregate's version before it: the expectation that it was stored with; undefined when it was stored without. */
+  readonly previous: number | undefined;
   readonly bytes: Uint8Array;
   /** From the message's header; without it the id is decoded from the bytes. */
   readonly commitId?: string | undefined;
+  /** Whether it has any header of ours: then damaged bytes are a damaged commit, and not a foreign message. */
+  readonly isOurs?: boolean;
 }
 
 /**
  * A commit that decodes its bytes when they are first looked at, so that a reader pays only for what it folds.
- * `decisions` (and `commitId` without a header) throw CorruptCommit, naming subject and position.
+ * `decisions` (and `commitId` without a header) throw CorruptCommit, naming subject and position, unless it is foreign.
  */
 export function recordedCommit(stored: StoredCommit): RecordedCommit {
   return new LazyCommit(stored);
@@ -248,7 +250,7 @@ function decidedOf({ time, traceparent, events }: Decision): Decided {
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
 class LazyCommit implements RecordedCommit {
   readonly position: number;
-  readonly previous: number;
+  readonly previous: number | undefined;
   readonly #stored: StoredCommit;
   #stream: StreamRef | undefined;
   #commit: Commit | undefined;
@@ -268,6 +270,12 @@ class LazyCommit implements RecordedCommit {
     return this.#stored.commitId || this.#decoded().commitId;
   }
 
+  get foreign(): ForeignMessage | undefined {
+    const { commitId, isOurs, subject, bytes } = this.#stored;
+    if (commitId || isOurs || this.#decoded() !== NOTHING) return undefined;
+    return { subject, bytes: bytes.length };
+  }
+
   get decisions(): readonly Decision[] {
     return this.#decoded().decisions;
   }
@@ -285,15 +293,21 @@ class LazyCommit implements RecordedCommit {
   }
 }
 
+/** What a foreign message says: no commit of ours is so empty. */
+const NOTHING = commitOf('', []);
+
 function checked(stored: StoredCommit): Commit {
-  const { subject, position, bytes, commitId } = stored;
+  const { subject, position, bytes, commitId, isOurs } = stored;
+  const isForeign = !commitId && !isOurs;
   let commit: Commit;
   try {
     commit = decodeEnvelope(bytes);
   } catch (cause) {
+    if (isForeign) return NOTHING;
     throw new CorruptCommit(subject, position, cause);
   }
   if (commit.commitId === '' || commit.decisions.length === 0) {
+    if (isForeign) return NOTHING;
     throw new CorruptCommit(subject, position, new Error('no commit id or no decision'));
   }
   if (commitId && commitId !== commit.commitId) {

@@ -55,11 +55,14 @@ export function commitOf(
   hdrs: MsgHdrs | undefined,
   bytes: Uint8Array,
 ): RecordedCommit {
+  const previous = hdrs?.get(HEADER.expectedSubjectSequence) || undefined;
+  const commitId = hdrs?.get(HEADER.commitId) || undefined;
   return recordedCommit({
     subject,
     position,
-    previous: Number(hdrs?.get(HEADER.expectedSubjectSequence) ?? 0),
-    commitId: hdrs?.get(HEADER.commitId),
+    previous: previous === undefined ? undefined : Number(previous),
+    commitId,
+    isOurs: commitId !== undefined || Boolean(hdrs?.get(HEADER.eventTypes)),
     bytes,
   });
 }

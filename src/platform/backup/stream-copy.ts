@@ -2,6 +2,7 @@ import type { StreamConfig, StreamInfo, StreamState } from '@nats-io/jetstream';
 import type { Msg } from '@nats-io/transport-node';
 import { PermissionDenied, type Requests, reasonOf } from '../../eventstore/index.ts';
 
+import { GUARDED } from '../nats-connection.ts';
 import { BackupError, checkInterrupted } from './manifest.ts';
 
 const ANSWER_MS = 15_000;
@@ -25,7 +26,8 @@ async function ask(
   if (reply.failed === undefined) return reply.msg;
   const { failed } = reply;
   if (failed instanceof PermissionDenied) throw new BackupError(failed.message, failed);
-  throw new BackupError(`The server does not answer ${subject} (${failed}).`);
+  const guarded = failed === 'no-responders' ? ` ${GUARDED}` : '';
+  throw new BackupError(`The server does not answer ${subject} (${failed}).${guarded}`);
 }
 
 /** The JSON of an answer. @throws BackupError when it says no */

@@ -48,6 +48,7 @@ const section = <P extends Record<string, Type.TSchema>>(properties: P) =>
 
 const NAME = '^[A-Za-z0-9_-]{1,32}$';
 const NAME_ALLOWED = '1 to 32 letters, digits, - or _';
+const API_PREFIX = '[^\\s.*>]+([.][^\\s.*>]+)*';
 const SERVER_URLS =
   '^$|^((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?(,((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?)*$';
 
@@ -56,8 +57,6 @@ const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
 const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
-const COLLECTOR = '^$|^https?://\\S+$';
-const COLLECTOR_ALLOWED = 'http://host:port or https://host:port, or empty';
 const ONE_ALGORITHM = `(${ALGORITHMS.join('|')})`;
 const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
 
@@ -67,7 +66,7 @@ const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
  */
 export const configSchema = section({
   service: section({
-    name: text('^[A-Za-z0-9_.-]{1,64}$', '1 to 64 letters, digits, -, _ or .'),
+    name: text(NAME, NAME_ALLOWED),
     roles: text(LIST_OF_ROLES, `of ${ROLES.join(', ')}, several separated by commas`),
     drainMs: whole(0, 10 * MINUTE_MS),
     shutdownTimeoutMs: whole(1_000, 10 * MINUTE_MS),
@@ -122,6 +121,8 @@ export const configSchema = section({
     connectTimeoutMs: whole(100, MINUTE_MS),
     requestTimeoutMs: whole(50, MINUTE_MS),
     inboxPrefix: text('^[A-Za-z0-9_-]{1,64}$', '1 to 64 letters, digits, - or _'),
+    apiPrefix: text(`^${API_PREFIX}$`, 'tokens of a subject, such as $JS.API'),
+    viewsApiPrefix: text(`^(${API_PREFIX})?$`, 'tokens of a subject, such as $JS.API, or empty'),
     monitorUrls: text('^$|^https?://\\S+$', 'http://host:port, several separated by commas, or empty'),
     credsFile: file(),
     nkeySeedFile: file(),
@@ -139,7 +140,6 @@ export const configSchema = section({
   logging: section({
     level: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     pretty: Type.Enum(['auto', 'always', 'never']),
-    otlpEndpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
   }),
   log: section({
     stream: text(NAME, NAME_ALLOWED),
@@ -159,9 +159,6 @@ export const configSchema = section({
     maxBatch: whole(1, 1_000),
     groupCommit: Type.Enum(['auto', 'off']),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
-  }),
-  reads: section({
-    confirm: Type.Enum(['leader', 'quorum']),
   }),
   snapshots: section({
     enabled: flag(),
@@ -199,16 +196,15 @@ export const configSchema = section({
   }),
   tracing: section({
     enabled: flag(),
-    endpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
+    endpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
     sampleRatio: Type.Number({ minimum: 0, maximum: 1 }),
-    followCaller: flag(),
     exportTimeoutMs: whole(100, MINUTE_MS),
     devTraces: whole(0, 10_000),
   }),
   metrics: section({
     enabled: flag(),
-    otlpEndpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
-    intervalMs: whole(100, 10 * MINUTE_MS),
+    otlpEndpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    intervalMs: whole(1_000, 10 * MINUTE_MS),
   }),
 });
 

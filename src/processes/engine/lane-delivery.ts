@@ -72,9 +72,10 @@ export function createLaneDelivery(
     }
     const [commit] = commits;
     if (commit === undefined) return { done: 0 };
+    if (isPassed(commit)) return { done: 1 };
     const last = marks.at(-1);
     if (last === undefined) return handleNext(owned, handle, commit, task);
-    if (last.position < commit.position) return writeBehind(owned, commits.slice(0, BEHIND_AT_ONCE));
+    if (last.position < commit.position) return writeBehind(owned, untilPassed(commits));
     tell(owned, commit, attempt, 'known');
     return { done: 1 };
   };
@@ -94,6 +95,18 @@ export function createLaneDelivery(
       return { done: 0 };
     }
   };
+}
+
+/** Whether there is nothing to handle in a commit: it is a foreign message. */
+function isPassed({ foreign }: RecordedCommit): boolean {
+  return foreign !== undefined;
+}
+
+/** The commits up to the first that is passed, as many as are written at once. */
+function untilPassed(commits: readonly RecordedCommit[]): readonly RecordedCommit[] {
+  const some = commits.slice(0, BEHIND_AT_ONCE);
+  const end = some.findIndex(isPassed);
+  return end < 0 ? some : some.slice(0, end);
 }
 
 async function handleNext(

@@ -11,6 +11,7 @@ export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.
 export { PART } from './lists/sorted-index.ts';
 export { createMembers } from './members.ts';
 export type { ProjectionObserver, RebuildProgress } from './observer.ts';
+export { type ForeignRecord, readForeign } from './passed/foreign.ts';
 export { type EventContext, type Projection, versionOf } from './projection.ts';
 export {
   InvalidCursor,

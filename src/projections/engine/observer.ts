@@ -1,4 +1,5 @@
 import type { Around, RecordedCommit } from '../../eventstore/index.ts';
+import type { MetForeign } from './passed/foreign.ts';
 
 /** A commit that is handed to views. */
 export interface Handed {
@@ -36,5 +37,7 @@ export interface ProjectionObserver {
   aroundCommit?(handed: Handed, run: (handed: Handed) => void): void;
   /** A view was handed a commit. */
   applied?(view: string): void;
+  /** A message of somebody else was met in the log, by this process first of all. */
+  foreign?(met: MetForeign): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
 }

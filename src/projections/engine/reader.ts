@@ -73,8 +73,10 @@ export function createReader(deps: {
   runtime: Runtime;
   settings: ProjectionSettings;
   observer?: ProjectionObserver | undefined;
+  /** Told of foreign messages; of the same one again when it is read again. */
+  foreign?: ((commit: RecordedCommit) => void) | undefined;
 }): Reader {
-  const { log, decode, runtime, settings, observer } = deps;
+  const { log, decode, runtime, settings, observer, foreign } = deps;
   // What lies far behind belongs to traces that nobody looks at any more.
   const { aroundCommit: _, ...catchingUp } = observer ?? {};
   const feeds = new Set<Feed>();
@@ -120,6 +122,7 @@ export function createReader(deps: {
 
   /** True when the scan has done its part: it was ended, or another one goes on for it. */
   const take = (feed: Feed, batch: LogBatch): boolean => {
+    for (const commit of batch.commits) if (commit.foreign !== undefined) foreign?.(commit);
     deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : observer);
     head = Math.max(head, feed.position + batch.pending);
     return feed.controller.signal.aborted || merge(feed);

@@ -4,6 +4,7 @@ import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';
 import type { Sharing } from './members.ts';
 import type { ProjectionObserver } from './observer.ts';
+import { createForeignNotes, type MetForeign } from './passed/foreign.ts';
 import type { Projection } from './projection.ts';
 import { createReader } from './reader.ts';
 import type { ViewStatus } from './reading.ts';
@@ -51,7 +52,9 @@ export function startProjections(deps: {
   const { log, buckets, projections, runtime, observer } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const decode = createFactDecoder(projections.flatMap((projection) => projection.sources));
-  const reader = createReader({ log, decode, runtime, settings, observer });
+  const told = (met: MetForeign) => observer?.foreign?.(met);
+  const notes = createForeignNotes({ log, buckets, prefix: settings.prefix, runtime, told });
+  const reader = createReader({ log, decode, runtime, settings, observer, foreign: notes.met });
   const aliases = createAliases(buckets, settings.prefix);
   const failures = new Map<string, unknown>();
   const onError = (view: string, error: unknown) => {
@@ -71,6 +74,7 @@ export function startProjections(deps: {
     stop: async () => {
       await Promise.all(runners.map((runner) => runner.stop()));
       reader.stop();
+      notes.stop();
       // Another instance notices a silent one too, only later.
       await sharing?.leave().catch(() => undefined);
     },

@@ -79,6 +79,16 @@ export async function orderAt(log: Log, id: string, position: number): Promise<O
   throw new LogUnavailable(`the order ${id} at position ${position} is not visible`);
 }
 
+/** An order as it was before a position: all of it that the log shows below. @throws LogUnavailable */
+export async function orderBefore(log: Log, id: string, position: number): Promise<OrderAt> {
+  let before = NOWHERE;
+  for await (const { after } of readOrder(log, id)) {
+    if (after.position >= position) break;
+    before = after;
+  }
+  return before;
+}
+
 /** How far a client has come in the log. */
 export interface LivePlace {
   readonly position: number;

@@ -52,7 +52,7 @@ export function createLiveOrders(deps: {
   const inLog = async ({ position }: LivePlace): Promise<boolean> => {
     for (const end = runtime.now() + BEYOND_MS; ; ) {
       if (position <= tail.reached() || position <= (await log.head())) return true;
-      if (runtime.now() >= end) return position <= (await log.confirm());
+      if (runtime.now() >= end) return false;
       await runtime.sleep(LOOK_AGAIN_MS);
     }
   };
@@ -130,7 +130,7 @@ async function openOrder(
 }
 
 async function* entriesOf(log: Log, id: string): AsyncGenerator<LiveEntry, undefined> {
-  for await (const { entry } of readOrder(log, id)) yield entry;
+  for await (const { entry } of readOrder(log, id)) if (entry.commit.foreign === undefined) yield entry;
 }
 
 async function* followOrder(
@@ -153,7 +153,8 @@ async function* followOrder(
     const next = await queue.next();
     if (typeof next === 'string') return next;
     const { previous, position } = next.commit;
-    yield* unseen(previous > last ? entriesOf(log, id) : [next]);
+    const follows = previous !== undefined && previous <= last;
+    yield* unseen(follows ? [next] : entriesOf(log, id));
     if (position > last) throw new LogUnavailable(`the order ${id} has a gap before ${position}`);
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '../../eventstore/index.ts';
 
 import type { LiveEnd } from './live-fold.ts';
-import { foldCommit, type LiveEntry, type OrderAt, orderAt } from './live-fold.ts';
+import { foldCommit, type LiveEntry, type OrderAt, orderAt, orderBefore } from './live-fold.ts';
 
 /** What one client may have waiting. */
 export interface QueueBounds {
@@ -228,13 +228,14 @@ export function createLiveTail(deps: {
   let running = false;
 
   const begin = async (): Promise<LiveRing> => {
-    target = await log.confirm();
+    target = await log.head();
     reached = Math.max(0, target - settings.replayCommits);
     return createLiveRing(settings.replayCommits, reached);
   };
 
-  const before = async ({ stream, previous }: RecordedCommit): Promise<OrderAt> => {
+  const before = async ({ stream, previous, position }: RecordedCommit): Promise<OrderAt> => {
     const at = known.get(stream.id);
+    if (previous === undefined) return at ?? orderBefore(log, stream.id, position);
     return at?.position === previous ? at : orderAt(log, stream.id, previous);
   };
 
@@ -245,7 +246,9 @@ export function createLiveTail(deps: {
       const { id } = commit.stream;
       if (commit.position > reached && !first.has(id)) first.set(id, commit);
     }
-    const cold = [...first.values()].filter((commit) => !known.has(commit.stream.id) && commit.previous > 0);
+    const cold = [...first.values()].filter(
+      (commit) => !known.has(commit.stream.id) && commit.previous !== 0,
+    );
     for (let i = 0; i < cold.length && !signal.aborted; i += LOADS_AT_ONCE) {
       const loads = cold.slice(i, i + LOADS_AT_ONCE).map(async (commit) => {
         known.set(commit.stream.id, await before(commit));
@@ -259,8 +262,9 @@ export function createLiveTail(deps: {
     if (entry.fault !== undefined) onError(entry.fault);
     // From here to the end nothing waits, so a client sees a commit in the ring or in its queue.
     known.set(commit.stream.id, after);
-    into.push(entry);
     reached = commit.position;
+    if (commit.foreign !== undefined) return;
+    into.push(entry);
     subscribers.deliver(entry);
   };
 

@@ -15,10 +15,19 @@ import {
 
 import { exactNumber, isoTime } from './json.ts';
 
+interface Money {
+  readonly amountMinor: number;
+  /** ISO 4217. */
+  readonly currency: string;
+}
+
 interface OrderLineRow {
   readonly sku: string;
   readonly name: string;
   readonly quantity: number;
+  readonly unitPrice: Money;
+  readonly lineTotal: Money;
+  /** As in the two above; clients have known these first. */
   readonly unitPriceMinor: number;
   readonly lineTotalMinor: number;
 }
@@ -40,7 +49,7 @@ export interface OrderRow {
     readonly dueAt?: string;
   };
   readonly lines: readonly OrderLineRow[];
-  readonly total: { readonly amountMinor: number; readonly currency: string };
+  readonly total: Money;
   readonly tracking?: string;
   readonly placedAt: string;
   /** `traceId` is of the request or message that made it happen, where that was traced. */
@@ -49,22 +58,20 @@ export interface OrderRow {
 }
 
 /** The lines of an `OrderPlaced` as JSON. @throws RangeError for an amount that JSON cannot hold exactly */
-export function linesOf(
-  lines: readonly {
-    sku: string;
-    name: string;
-    quantity: bigint;
-    unitPriceMinor: bigint;
-    lineTotalMinor: bigint;
-  }[],
-): readonly OrderLineRow[] {
-  return lines.map(({ sku, name, quantity, unitPriceMinor, lineTotalMinor }) => ({
-    sku,
-    name,
-    quantity: exactNumber(quantity),
-    unitPriceMinor: exactNumber(unitPriceMinor),
-    lineTotalMinor: exactNumber(lineTotalMinor),
-  }));
+function linesOf({ lines, currency }: Placed): readonly OrderLineRow[] {
+  return lines.map((line) => {
+    const unitPriceMinor = exactNumber(line.unitPriceMinor);
+    const lineTotalMinor = exactNumber(line.lineTotalMinor);
+    return {
+      sku: line.sku,
+      name: line.name,
+      quantity: exactNumber(line.quantity),
+      unitPrice: { amountMinor: unitPriceMinor, currency },
+      lineTotal: { amountMinor: lineTotalMinor, currency },
+      unitPriceMinor,
+      lineTotalMinor,
+    };
+  });
 }
 
 const string = { type: 'string' };
@@ -75,6 +82,8 @@ function object(properties: Readonly<Record<string, object>>, optional: readonly
   const required = Object.keys(properties).filter((name) => !optional.includes(name));
   return { type: 'object', required, additionalProperties: false, properties };
 }
+
+const money = object({ amountMinor: integer, currency: string });
 
 /** JSON schema of `OrderRow`. */
 export const orderRowSchema = object(
@@ -98,11 +107,13 @@ export const orderRowSchema = object(
         sku: string,
         name: string,
         quantity: integer,
+        unitPrice: money,
+        lineTotal: money,
         unitPriceMinor: integer,
         lineTotalMinor: integer,
       }),
     },
-    total: object({ amountMinor: integer, currency: string }),
+    total: money,
     tracking: string,
     placedAt: time,
     timeline: { type: 'array', items: object({ type: string, at: time, traceId: string }, ['traceId']) },
@@ -114,7 +125,7 @@ export const orderRowSchema = object(
 /** One row per order, by id. */
 export const orders: Projection<OrderRow, OrderEvent> = {
   name: 'orders',
-  version: 4,
+  version: 5,
   sources: [order],
   crossesAggregates: false,
   keyOf: (_event, { stream }) => stream.id,
@@ -158,7 +169,7 @@ function placed(id: string, event: Placed): OrderRow {
     status: 'placed',
     step: 'customer_validation',
     payment: { status: 'open', dueAt: isoTime(event.paymentDueAt) },
-    lines: linesOf(event.lines),
+    lines: linesOf(event),
     total: { amountMinor: exactNumber(event.totalMinor), currency: event.currency },
     placedAt: isoTime(event.placedAt),
     timeline: [],

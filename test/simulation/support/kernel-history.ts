@@ -39,36 +39,39 @@ export interface Histories {
 /** Folds the whole log of a store. */
 export function historiesOf(store: MemoryStore): Histories {
   const decisions: StoredDecision[] = [];
+  const moments: (Moment & { readonly id: string })[] = [];
   const balances = new Map<string, number>();
   const codec = codecOf<Int32Value>(account);
   for (let position = 1; position <= store.head(); position++) {
     const commit = store.at(position);
     if (commit === undefined) continue;
     const { id } = commit.stream;
+    const born = balances.has(id);
     for (const [index, { commandId, events, fingerprint }] of commit.decisions.entries()) {
       const before = balances.get(id) ?? account.initial;
       const decoded = events.map((event) => codec.decode(event));
       const after = decoded.reduce(account.evolve, before);
       balances.set(id, after);
-      const { commitId, previous } = commit;
+      const { commitId, previous = 0 } = commit;
       const body = new TextDecoder().decode(fingerprint);
       const place = { commandId, commitId, id, position, previous, before, after, body };
       const alone = commit.decisions.length === 1;
       decisions.push({
         ...place,
-        born: previous > 0 || index > 0,
+        born: born || index > 0,
         by: decoded.map((e) => (e as { value: number }).value),
         alone,
       });
+      moments.push({ id, balance: after, version: position, born: true });
     }
+    if (commit.foreign === undefined) continue;
+    moments.push({ id, balance: balances.get(id) ?? account.initial, version: position, born });
   }
   const within: Histories['within'] = (id, from, to) => {
-    const own = decisions.filter((d) => d.id === id && d.position <= to);
-    const start = own.findLastIndex((d) => d.position <= from);
-    const moments = own.slice(Math.max(0, start)).map(momentAfter);
-    return start < 0 ? [{ balance: account.initial, version: 0, born: false }, ...moments] : moments;
+    const own = moments.filter((moment) => moment.id === id && moment.version <= to);
+    const start = own.findLastIndex(({ version }) => version <= from);
+    const rest = own.slice(Math.max(0, start));
+    return start < 0 ? [{ balance: account.initial, version: 0, born: false }, ...rest] : rest;
   };
   return { decisions, within };
 }
-
-const momentAfter = (d: StoredDecision): Moment => ({ balance: d.after, version: d.position, born: true });

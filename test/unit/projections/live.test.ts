@@ -218,3 +218,21 @@ test('nothing is read before the first client, then one reader serves all; its e
     for (const stream of streams.slice(100)) expect(await stream.next()).toBe('closed');
     await expect(live.user('u1')).rejects.toThrow('cannot be reached');
   }));
+
+test('a foreign message is a version without events: streams pass it, and miss nothing behind it', () =>
+  withLive({}, async ({ live, append, store }) => {
+    const intrude = (id: string) => {
+      const of = { category: 'order', id };
+      store.put(of, store.version(of), Uint8Array.of(0x78));
+    };
+    intrude('o1');
+    append('order', 'o1', orderPlaced('o1', 'u1'));
+    intrude('o1');
+    const [one, all] = [opened(await live.order('o1')), opened(await live.user('u1', { position: 0 }))];
+    expect([one.userId, await take(one, 1), await take(all, 1)]).toEqual(['u1', ['2 placed'], ['2 placed']]);
+    intrude('o1');
+    append('order', 'o1', validated());
+    intrude('o2');
+    expect([await take(one, 1), await take(all, 1)]).toEqual([['5 placed'], ['5 placed']]);
+    expect(await live.order('o2')).toEqual({ opened: false, why: 'absent' });
+  }));

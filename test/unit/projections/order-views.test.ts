@@ -80,7 +80,17 @@ describe('an order', () => {
       status: 'placed',
       step: 'customer_validation',
       payment: { status: 'open', dueAt: iso },
-      lines: [{ sku: 'TEA', name: 'Tea', quantity: 2, unitPriceMinor: 450, lineTotalMinor: 900 }],
+      lines: [
+        {
+          sku: 'TEA',
+          name: 'Tea',
+          quantity: 2,
+          unitPrice: { amountMinor: 450, currency: 'EUR' },
+          lineTotal: { amountMinor: 900, currency: 'EUR' },
+          unitPriceMinor: 450,
+          lineTotalMinor: 900,
+        },
+      ],
       total: { amountMinor: 900, currency: 'EUR' },
       placedAt: iso,
       timeline: [{ type: 'OrderPlaced', at: iso }],

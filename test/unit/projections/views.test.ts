@@ -135,7 +135,7 @@ test('an order shows its lines, total and, when cancelled, when and why', () => 
     id: 'o1',
     userId: 'u1',
     status: 'placed',
-    lines: [{ sku: 'TEA-1', name: 'Tea', quantity: 2, unitPriceMinor: 450, lineTotalMinor: 900 }],
+    lines: [{ sku: 'TEA-1', name: 'Tea', quantity: 2, lineTotal: { amountMinor: 900, currency: 'EUR' } }],
     total: { amountMinor: 900, currency: 'EUR' },
     placedAt: iso,
     version: 10,

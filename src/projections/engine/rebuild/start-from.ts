@@ -82,15 +82,23 @@ async function copyRows(
   return highest;
 }
 
+/** When the first commit at a position or behind it was decided; a foreign message does not say. @throws LogUnavailable */
+async function decidedFrom(log: Log, position: number): Promise<number> {
+  for (let at = position; ; ) {
+    const next = await log.next(at);
+    if (next === undefined) return Number.POSITIVE_INFINITY;
+    if (next.foreign === undefined) return Number(next.decisions[0]?.time ?? 0);
+    at = next.position + 1;
+  }
+}
+
 /** The last position whose commit is surely older than `time`, by halving. @throws LogUnavailable */
 async function positionBefore(log: Log, time: number): Promise<number> {
   let low = 0;
   let high = await log.head();
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    const next = await log.next(middle);
-    const decided = next === undefined ? Number.POSITIVE_INFINITY : Number(next.decisions[0]?.time ?? 0);
-    if (decided < time - CLOCKS_DIFFER_MS) low = middle;
+    if ((await decidedFrom(log, middle)) < time - CLOCKS_DIFFER_MS) low = middle;
     else high = middle - 1;
   }
   return low;

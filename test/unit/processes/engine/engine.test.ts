@@ -269,3 +269,30 @@ test('a reaction from now on is given nothing of the past, and after a restart n
     await second.engine.stop();
   });
 });
+
+test('a foreign message is passed in its lane, handled by nobody, also behind a dead letter', async () => {
+  const world = createWorld(1, { maxSteps: 1_000_000 });
+  const log = createMemoryStore();
+  const intrude = (id: string) => log.put(counterRef(id), log.version(counterRef(id)), Uint8Array.of(0x78));
+  intrude('a');
+  append(log, 'a');
+  intrude('a');
+  append(log, 'b');
+  intrude('b');
+  append(log, 'b');
+  const handled: string[] = [];
+  await world.run(async () => {
+    const shared = { log, kv: stores(), actor: 'one' };
+    const { engine, buckets, runtime } = start(world, shared, async ({ stream, position, events }) => {
+      if (stream.id === 'b') throw Object.assign(new Error('poison'), { retryable: false });
+      handled.push(`${stream.id} ${position} ${events.length}`);
+    });
+    while ((engine.status()[0]?.parked ?? 0) < 2 || engine.status()[0]?.lag !== 0) await runtime.sleep(100);
+    append(log, 'a');
+    while (handled.length < 2) await runtime.sleep(100);
+    expect(handled).toEqual(['a 2 1', 'a 7 1']);
+    const parked = await createDeadLetterPort({ buckets, prefix: 't', runtime }).list();
+    expect(parked.map(({ position }) => position)).toEqual([4, 6]);
+    await engine.stop();
+  });
+});
