@@ -22,12 +22,12 @@ const WAIT = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])/i;
 
 /**
  * How fresh the client wants its answer: `Min-Position` or `minPosition`, and `Prefer: wait=N`. The preference alone
- * asks for everything that is stored by now; the log's end is looked up only then.
+ * asks for everything that is stored by now; the log's end is asked for only then.
  */
 export function readOptionsOf(
   request: FastifyRequest,
   reply: FastifyReply,
-  log: Pick<Log, 'head'>,
+  log: Pick<Log, 'confirm'>,
 ): ReadOptions | Promise<ReadOptions> {
   const token = minPositionOf(request);
   // Its incarnation was checked before the route was called.
@@ -35,7 +35,7 @@ export function readOptionsOf(
   const wait = waitSecondsOf(request.headers.prefer);
   if (wait !== undefined) reply.header('preference-applied', `wait=${wait}`);
   if (minPosition === undefined && wait !== undefined && wait > 0)
-    return log.head().then((head) => ({ minPosition: head, waitMs: wait * 1000 }));
+    return log.confirm().then((end) => ({ minPosition: end, waitMs: wait * 1000 }));
   return {
     ...(minPosition !== undefined && { minPosition }),
     ...(wait !== undefined && { waitMs: wait * 1000 }),

@@ -1,4 +1,12 @@
-import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import {
+  type Context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+} from '@opentelemetry/api';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { contextOf, isSampled, parseTrace, type StoredTrace, storedTraceOf } from '../eventstore/index.ts';
 
@@ -79,9 +87,10 @@ export function traceRequests(app: FastifyInstance, tracer: Tracer | undefined):
     });
     return;
   }
+  const callerOf = createCallerOf();
   app.addHook('onRequest', (request, reply, done) => {
     if (UNTRACED.test(request.routeOptions.url ?? pathOf(request))) return done();
-    const { stored, traceId, spanId } = begin(request, tracer);
+    const { stored, traceId, spanId } = begin(request, tracer, callerOf(request));
     reply.header('traceparent', stored.traceparent);
     logWith(request, reply, { trace_id: traceId, span_id: spanId });
     done();
@@ -113,9 +122,21 @@ export function traceProblem(request: FastifyRequest, code: string): void {
   request.trace?.span?.setAttribute('jetledger.problem.code', code);
 }
 
-function begin(request: FastifyRequest, tracer: Tracer): RequestTrace & { readonly spanId: string } {
-  const parent =
+const W3C: readonly string[] = ['traceparent', 'tracestate'];
+
+/** Reads the caller's trace in what headers `OTEL_PROPAGATORS` names; the W3C's, unless it does, by hand. */
+function createCallerOf(): (request: FastifyRequest) => Context {
+  const others = propagation.fields().some((field) => !W3C.includes(field));
+  if (others) return ({ headers }) => propagation.extract(ROOT_CONTEXT, headers);
+  return (request) =>
     request.headers.traceparent === undefined ? ROOT_CONTEXT : contextOf(parseTrace(traceHeadersOf(request)));
+}
+
+function begin(
+  request: FastifyRequest,
+  tracer: Tracer,
+  parent: Context,
+): RequestTrace & { readonly spanId: string } {
   const route = request.routeOptions.url;
   const name = route === undefined ? request.method : `${request.method} ${route}`;
   const span = tracer.startSpan(name, { kind: SpanKind.SERVER }, parent);

@@ -11,7 +11,7 @@ import {
 
 import { openNats } from '../service/open.ts';
 import { hiddenFields } from '../service/shop.ts';
-import { openCommandTracing } from '../service/tracing.ts';
+import { openCommandTelemetry } from '../service/telemetry.ts';
 import { type Command, type CommandContext, duration, UsageError } from './command.ts';
 import { withProgress } from './shell/progress.ts';
 import { ACTOR_HELP, ACTOR_OPTION, actorOf } from './terminal.ts';
@@ -72,14 +72,14 @@ Examples:
     const how = { by: actorOf(values.actor), dryRun: values['dry-run'] };
     const isSure = sureOf(action, filter, { ...values, ask });
     const nats = await openNats(config(), 'join');
-    const tracing = action === 'redrive' ? await openCommandTracing(config(), logger) : undefined;
+    const telemetry = action === 'redrive' ? await openCommandTelemetry(config(), logger) : undefined;
     try {
       const { prefix, replicas } = config().log;
       const timeoutMs = config().nats.requestTimeoutMs;
       const runtime = systemRuntime;
       const { requests } = nats;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-      const tracer = tracing?.tracer;
+      const tracer = telemetry?.tracing?.tracer;
       const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
       const port = createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields });
       if (!(await isSure(port))) return 1;
@@ -95,7 +95,7 @@ Examples:
       console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
       return 1;
     } finally {
-      await tracing?.stop(config().tracing.exportTimeoutMs);
+      await telemetry?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
     }
   },

@@ -15,7 +15,7 @@ import {
 } from '../projections/engine/index.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
-import { openCommandTracing } from '../service/tracing.ts';
+import { openCommandTelemetry } from '../service/telemetry.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
 
@@ -125,7 +125,7 @@ Examples:
   run: async (args, { config, logger, print }) => {
     const request = rebuildRequest(args);
     const nats = await openNats(config(), 'join');
-    const tracing = await openCommandTracing(config(), logger);
+    const telemetry = await openCommandTelemetry(config(), logger);
     try {
       // With --json every line of the output is JSON.
       const log = await openLog(config(), nats, request.json ? () => undefined : print);
@@ -136,7 +136,7 @@ Examples:
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
       const feed = feedOfViews(log, config().projections);
       const settings = { prefix, groups: config().projections.groups, ...feed.settings };
-      const tracer = tracing?.tracer;
+      const tracer = telemetry?.tracing?.tracer;
       const observer = tracer && traceProjections({ tracer, prefix });
       const deps = { log: feed.log, buckets, runtime, settings, observer };
       await interruptible((signal) =>
@@ -148,7 +148,7 @@ Examples:
       );
       return 0;
     } finally {
-      await tracing?.stop(config().tracing.exportTimeoutMs);
+      await telemetry?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
     }
   },

@@ -56,8 +56,10 @@ export interface ForeignMessage {
 /** One page of an aggregate's commits, oldest first. */
 export interface StreamPage {
   readonly commits: readonly RecordedCommit[];
-  /** True when the page reaches the aggregate's end as the leader saw it during this call. */
+  /** True when the page reaches the aggregate's end as it was during this call, for whom was asked. */
   readonly confirmedEnd: boolean;
+  /** Where a majority was asked: a position that it holds. Below a version that was read before, it is another log. */
+  readonly witnessed?: number | undefined;
   /** True when there may be more after this page. */
   readonly more: boolean;
 }
@@ -65,8 +67,11 @@ export interface StreamPage {
 export interface ReadOptions {
   /** Only commits with a higher version than this; 0 = from the first. */
   readonly after: number;
-  /** Ask the leader, so that everything that was acknowledged before this call is seen. Slower for long histories. */
-  readonly confirm: boolean;
+  /**
+   * `true`: everything that was acknowledged before this call is seen, as `confirm` of the log says. `leader`: what its
+   * leader has, for whom it does no harm to be late. Slower for long histories.
+   */
+  readonly confirm: boolean | 'leader';
 }
 
 /** Commits of the whole log in order. */
@@ -121,7 +126,7 @@ export interface Log {
   /** A page of an aggregate's history. @throws LogUnavailable */
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
 
-  /** The commit at a position, through the leader; nothing where the log's own messages are. @throws LogUnavailable */
+  /** The commit at a position, confirmed; nothing where the log's own messages are. @throws LogUnavailable */
   at(position: number): Promise<RecordedCommit | undefined>;
 
   /** The first commit at a position or behind it, through the leader. @throws LogUnavailable */
@@ -129,6 +134,12 @@ export interface Log {
 
   /** The log's last position, through the leader; 0 for an empty log. @throws LogUnavailable */
   head(): Promise<number>;
+
+  /**
+   * A position at or below which everything lies that was acknowledged before this call: as the leader says, or, where
+   * the log is opened so, as a majority does by storing something (protocol 19). @throws LogUnavailable, PermissionDenied
+   */
+  confirm(): Promise<number>;
 
   /** The log in order, in batches as they arrive. @throws LogUnavailable when it stays away. */
   scan(options: ScanOptions): AsyncIterable<LogBatch>;

@@ -2,6 +2,7 @@ import type { Message } from '@bufbuild/protobuf';
 import { createBoundedCache } from './bounded-cache.ts';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
+import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
 import type { Log } from './log.ts';
 import type { StoreObserver } from './observer.ts';
@@ -142,6 +143,11 @@ export function createStates(deps: StatesDeps): States {
     let read = 0;
     for (;;) {
       const page = await log.read(stream, { after: folded.version, confirm });
+      // What it lacks would be taken for absence.
+      if (page.witnessed !== undefined && page.witnessed < folded.version)
+        throw new LogUnavailable(
+          `reading ${keyOf(stream)}: the log ends before its version, so it is another log`,
+        );
       for (const commit of page.commits) foldCommit(decider, folded, commit);
       read += page.commits.length;
       if (page.confirmedEnd) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);

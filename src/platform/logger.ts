@@ -2,6 +2,7 @@ import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'p
 import { activeCommitId, activeTrace } from '../eventstore/index.ts';
 
 import type { Config } from './config/schema.ts';
+import { INSTANCE_ID } from './instance.ts';
 
 /** What a line of the log says of the trace and the message that it was written in; a new object each time, since pino writes into it. */
 export function traceFields(): object {
@@ -49,15 +50,45 @@ export function createLogger(config: Config, deps: LoggerDeps = {}): Logger {
   const { destination, mixin } = deps;
   const options: LoggerOptions = {
     level: config.logging.level,
-    base: { service: config.service.name, pid: process.pid },
+    base: { service: config.service.name, instance: INSTANCE_ID, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: HIDDEN_PATHS, censor: HIDDEN },
     ...(mixin === undefined ? {} : { mixin }),
   };
-  if (destination !== undefined) return pino(options, destination);
-  return wantsPretty(config, process.stdout.isTTY === true)
-    ? pino({ ...options, ...pretty() })
-    : pino(options, pino.destination(FLUSHABLE));
+  const to =
+    destination ??
+    (wantsPretty(config, process.stdout.isTTY === true) ? pretty() : pino.destination(FLUSHABLE));
+  return pino(options, config.logging.otlpEndpoint === '' ? to : alsoTaken(to));
+}
+
+/** Lines that nobody has taken yet: telemetry starts after the first of them. */
+const MAX_EARLY = 1_000;
+const early: string[] = [];
+let taker: ((line: string) => void) | undefined;
+
+/** Hands each line to somebody beside its destination, those so far included. @returns ends it */
+export function takeLines(take: (line: string) => void): () => void {
+  taker = take;
+  for (const line of early.splice(0)) take(line);
+  return () => {
+    taker = undefined;
+  };
+}
+
+/** A destination whose lines are taken, too. */
+function alsoTaken(
+  to: DestinationStream & { flush?(done: (error?: Error) => void): void },
+): DestinationStream & {
+  flush(done: (error?: Error) => void): void;
+} {
+  return {
+    write: (line) => {
+      to.write(line);
+      if (taker !== undefined) taker(line);
+      else if (early.length < MAX_EARLY) early.push(line);
+    },
+    flush: (done) => (to.flush === undefined ? done() : to.flush(done)),
+  };
 }
 
 const FLUSHED_WITHIN_MS = 1_000;
@@ -82,11 +113,9 @@ export function wantsPretty(config: Config, isTerminal: boolean): boolean {
   return config.environment === 'development' && isTerminal;
 }
 
-function pretty(): Pick<LoggerOptions, 'transport'> {
-  return {
-    transport: {
-      target: 'pino-pretty',
-      options: { ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' },
-    },
-  };
+function pretty(): DestinationStream {
+  return pino.transport({
+    target: 'pino-pretty',
+    options: { ignore: 'pid,hostname,service,instance', translateTime: 'SYS:HH:MM:ss.l' },
+  });
 }

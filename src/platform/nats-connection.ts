@@ -109,17 +109,31 @@ const RECONNECT_LONGEST_MS = 2_000;
  */
 const PING_MS = 700;
 
-/** Delays between attempts to reconnect: doubled each time up to 2 s, with jitter; starts over after `reset`. */
-export function reconnectDelays(random: () => number): { next(): number; reset(): void } {
-  let attempt = 0;
+/** How long to wait between attempts to reconnect. */
+export interface ReconnectDelays {
+  /** Since the last attempt, in milliseconds. The client asks again and again while it waits: the answer stays the same. */
+  current(): number;
+  /** An attempt begins. */
+  attempted(): void;
+  /** One succeeded. */
+  reset(): void;
+}
+
+/** Doubled with each attempt up to 2 s, with jitter in the upper half, so that clients do not come back all at once. */
+export function reconnectDelays(random: () => number): ReconnectDelays {
+  let ceiling = RECONNECT_FIRST_MS;
+  let delay: number | undefined;
+  const startFrom = (next: number): void => {
+    ceiling = Math.min(RECONNECT_LONGEST_MS, next);
+    delay = undefined;
+  };
   return {
-    next: () => {
-      const ceiling = Math.min(RECONNECT_LONGEST_MS, RECONNECT_FIRST_MS * 2 ** Math.min(attempt++, 10));
-      return ceiling / 2 + (ceiling / 2) * random();
+    current: () => {
+      delay ??= ceiling / 2 + (ceiling / 2) * random();
+      return delay;
     },
-    reset: () => {
-      attempt = 0;
-    },
+    attempted: () => startFrom(ceiling * 2),
+    reset: () => startFrom(RECONNECT_FIRST_MS),
   };
 }
 
@@ -143,7 +157,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
       timeout: nats.connectTimeoutMs,
       noAsyncTraces: true,
       maxReconnectAttempts: -1,
-      reconnectDelayHandler: delays.next,
+      reconnectDelayHandler: delays.current,
       ignoreAuthErrorAbort: true,
       pingInterval: PING_MS,
       maxPingOut: 2,
@@ -152,7 +166,7 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
     const reason = reasonOf(cause);
     throw new NatsUnusable(`NATS at ${maskUrl(url)} cannot be used (${reason}). ${adviceFor(reason)}`, cause);
   }
-  void resetOnReconnect(connection, delays.reset);
+  void followAttempts(connection, delays);
   const version = connection.info?.version ?? '0.0.0';
   if (!isAtLeast(version, MINIMUM_VERSION)) {
     await connection.close();
@@ -176,8 +190,11 @@ export function refuseOpenServer({ info }: NatsConnection, url: string, config: 
   );
 }
 
-async function resetOnReconnect(connection: NatsConnection, reset: () => void): Promise<void> {
-  for await (const status of connection.status()) if (status.type === 'reconnect') reset();
+async function followAttempts(connection: NatsConnection, delays: ReconnectDelays): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === 'reconnecting') delays.attempted();
+    if (type === 'reconnect') delays.reset();
+  }
 }
 
 /** Why nobody may answer a call that changes the log. */

@@ -9,7 +9,7 @@ import {
   meterNatsServers,
   meterProcess,
 } from '../platform/telemetry/gauges.ts';
-import type { Metrics } from '../platform/telemetry/metrics.ts';
+import type { Metrics } from '../platform/telemetry/start.ts';
 import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
 import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
@@ -141,29 +141,20 @@ export interface Metering {
   readonly store: StoreObserver;
   /** For GET /metrics; absent where that is off. */
   readonly scrape: Metrics['scrape'] | undefined;
-  /** Sends what waits and stops. Never rejects. */
-  stop(): Promise<void>;
+  /** Ends what looks at this process by itself. */
+  stop(): void;
 }
 
 /** First word of the name of every metric. */
 export const NAMESPACE = 'jetledger';
-/** Starts measuring as configured; undefined when nobody wants to know. */
-export async function openMetering(config: Config, version: string): Promise<Metering | undefined> {
-  const { enabled, otlpEndpoint, intervalMs } = config.metrics;
-  if (!enabled && otlpEndpoint === '') return undefined;
-  const service = { name: config.service.name, version };
-  // Loaded only where somebody wants to know.
-  const { startMetrics } = await import('../platform/telemetry/metrics.ts');
-  const metrics = await startMetrics({ service, otlpEndpoint, intervalMs });
-  const loop = meterProcess(metrics.meter);
+
+/** Begins to measure this process and its event store. */
+export function meteringOf({ meter, scrape }: Metrics, { metrics }: Pick<Config, 'metrics'>): Metering {
   return {
-    meter: metrics.meter,
-    store: meterStore(metrics.meter, { namespace: NAMESPACE, categories }),
-    scrape: enabled ? metrics.scrape : undefined,
-    stop: async () => {
-      loop.stop();
-      await metrics.stop();
-    },
+    meter,
+    store: meterStore(meter, { namespace: NAMESPACE, categories }),
+    scrape: metrics.enabled ? scrape : undefined,
+    stop: meterProcess(meter).stop,
   };
 }
 

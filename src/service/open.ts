@@ -218,6 +218,7 @@ export async function openLog(
     deadlineMs,
     attemptTimeoutMs: Math.ceil(deadlineMs / 2),
     groupCommit: groupCommitMode(config, evidence),
+    confirm: config.reads.confirm,
     observer,
     howToCreate: 'Create it with: jetledger topology apply',
   });

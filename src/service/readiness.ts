@@ -45,7 +45,7 @@ export function createStallWatch(now: () => number): StallWatch {
 interface Sources {
   readonly config: Config;
   readonly nats: { readonly requests: Pick<Requests, 'connected' | 'request' | 'denials'> };
-  readonly log: Pick<Log, 'head'>;
+  readonly log: Pick<Log, 'confirm'>;
 }
 
 /** What a process does that can fall behind. */
@@ -109,7 +109,7 @@ export function createHealth(sources: Sources, followers: Followers, stopping: (
 }
 
 function logCheck({ log }: Sources): Promise<Check> {
-  return log.head().then(
+  return log.confirm().then(
     (head) => ({ ok: true, detail: `position ${head}` }),
     (error: unknown) => ({ ok: false, detail: reasonOf(error) }),
   );

@@ -24,13 +24,13 @@ import { buildHandler } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
 import { type LossWatch, startLossWatch } from './losses.ts';
-import { openMetering, startGauges } from './metering.ts';
+import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
 import { openViews } from './read-models.ts';
 import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
-import { meterTracing, openTracing } from './tracing.ts';
+import { meterTracing, openTelemetry } from './telemetry.ts';
 import { toolVersion } from './version.ts';
 
 const OFF =
@@ -171,12 +171,16 @@ async function startTelemetry(
   { started }: Lifecycle,
   given: ServiceOptions,
 ): Promise<Pick<Base, 'metering' | 'tracing'>> {
-  const metering = await openMetering(config, toolVersion());
-  if (metering !== undefined) started('metrics', metering.stop);
-  const own =
-    given.tracing === undefined ? await openTracing(config, toolVersion(), () => logger) : undefined;
-  if (own !== undefined) started('traces', () => own.stop(config.tracing.exportTimeoutMs));
-  const tracing = given.tracing ?? own;
+  const { tracing: own } = config;
+  const traced = given.tracing === undefined ? own : { ...own, enabled: false, devTraces: 0 };
+  const telemetry = await openTelemetry({ ...config, tracing: traced }, () => logger);
+  const tracing = given.tracing ?? telemetry?.tracing;
+  const metering = telemetry?.metrics && meteringOf(telemetry.metrics, config);
+  if (telemetry !== undefined)
+    started('telemetry', async () => {
+      metering?.stop();
+      await telemetry.stop(own.exportTimeoutMs);
+    });
   if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
   return { metering, tracing };
 }

@@ -52,7 +52,7 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
       const isForeign =
         stored !== undefined &&
         (stored.value.incarnation !== log.incarnation ||
-          (stored.position > head && stored.position > (await log.head())));
+          (stored.position > head && stored.position > (await log.confirm())));
       const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
       const position = stored?.position ?? 0;
       return {

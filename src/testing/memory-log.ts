@@ -1,8 +1,22 @@
 import { recordedCommit } from '../eventstore/codec/stored-commit.ts';
+import {
+  type ConfirmationDeps,
+  type Confirmations,
+  createConfirmations,
+  servingReads,
+  untilShown,
+} from '../eventstore/confirm/confirmations.ts';
 import { LogUnavailable } from '../eventstore/errors.ts';
 import { createGroupCommit, type GroupTransport } from '../eventstore/group-commit.ts';
 import { fixedPolicy } from '../eventstore/group-commit-policy.ts';
-import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../eventstore/log.ts';
+import type {
+  Log,
+  LogBatch,
+  ReadOptions,
+  RecordedCommit,
+  ScanOptions,
+  StreamPage,
+} from '../eventstore/log.ts';
 import {
   type AppendTransport,
   appendOne,
@@ -135,6 +149,18 @@ export interface Sender {
   /** Name of the process that the handle belongs to. */
   readonly actor: string;
   readonly runtime: Runtime;
+  /** Set while the servers that it talks to are cut off from the majority: up to when, and what they had by then. */
+  cut?: { readonly until: number; readonly end: number } | undefined;
+}
+
+/** The end of the log as whoever leads for this handle sees it: a leader that is cut off answers from the past. */
+function leaderEnd(store: MemoryStore, sender: Sender): number {
+  const { world } = sender;
+  if (world === undefined) return store.head();
+  if (sender.cut !== undefined && sender.cut.until <= world.now()) sender.cut = undefined;
+  if (sender.cut === undefined && world.strikes('partition'))
+    sender.cut = { until: world.now() + world.delayMs(), end: store.head() };
+  return sender.cut?.end ?? store.head();
 }
 
 /** The way to the store and back; the faults of a network happen here. */
@@ -143,13 +169,13 @@ export function createMemoryTransport(store: MemoryStore, sender: Sender): Group
     publish: (outgoing, timeoutMs) => publish(store, sender, outgoing, timeoutMs),
     commitsAfter: async (stream, version) => {
       await arrive(sender, 'read tail');
-      const next = store.ofStream(stream, version, Infinity, 1)[0];
+      const next = store.ofStream(stream, version, leaderEnd(store, sender), 1)[0];
       await answer(sender, 'tail read');
       return next === undefined ? undefined : { commitId: next.commitId, version: next.position };
     },
     lastVersions: async (streams) => {
       await arrive(sender, 'read last versions');
-      const until = lagging(sender.world, store.head());
+      const until = lagging(sender.world, leaderEnd(store, sender));
       const found = streams.flatMap((stream) => {
         const last = store.ofStream(stream, 0, until, Infinity).at(-1);
         return last === undefined ? [] : [[keyOf(stream), last.position] as const];
@@ -178,14 +204,26 @@ async function publish(
   outgoing: readonly OutgoingCommit[],
   timeoutMs: number,
 ): Promise<PublishOutcome> {
-  const { world, actor, runtime } = sender;
   const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
-  const put = (): number | undefined => store.putAll(outgoing);
+  const label = `${name} after ${outgoing.map(({ expected }) => expected)}`;
+  return send(store, sender, { label, name, timeoutMs, put: () => store.putAll(outgoing) });
+}
+
+/** One attempt to store something; the faults of the network happen here. */
+async function send(
+  store: MemoryStore,
+  sender: Sender,
+  what: { label: string; name: string; timeoutMs: number; put: () => number | undefined },
+): Promise<PublishOutcome> {
+  const { world, actor, runtime } = sender;
+  const { label, name, timeoutMs, put } = what;
   if (world === undefined) return outcomeOf(put());
 
-  await world.step(`publish ${name} after ${outgoing.map(({ expected }) => expected)}`, actor);
+  await world.step(`publish ${label}`, actor);
   if (world.strikes('unavailable')) return { refused: 'no responders, simulated', retryable: true };
-  const lost = loseMessage(world, timeoutMs, put);
+  leaderEnd(store, sender);
+  // A minority commits nothing, and what it was sent is dropped when it meets the others again.
+  const lost = sender.cut === undefined ? loseMessage(world, timeoutMs, put) : 'no majority, simulated';
   if (lost !== undefined) {
     await runtime.sleep(timeoutMs);
     return { noAnswer: true, cause: new Error(lost) };
@@ -305,6 +343,8 @@ export interface MemoryLogOptions {
   readonly pageSize?: number;
   /** Packs appends that are under way at once into batches, whatever they cost (protocol 16). */
   readonly groupCommit?: boolean;
+  /** Whose word a confirmed read takes (protocol 19); the leader's by default. */
+  readonly confirm?: 'leader' | 'quorum';
   /** Replaces the way to the store; a test spoils it here. */
   readonly spoil?: (transport: GroupTransport) => GroupTransport;
 }
@@ -324,29 +364,47 @@ export function createMemoryLog(options: MemoryLogOptions & MemoryStoreOptions =
 
 /** Another process's handle on a shared log in memory. */
 export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}): Log {
-  const { world, actor, pageSize, groupCommit, spoil, ...limits } = { ...DEFAULTS, ...options };
+  const { world, actor, pageSize, groupCommit, confirm, spoil, ...limits } = { ...DEFAULTS, ...options };
   const sender: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
-  const honest = createMemoryTransport(store, sender);
+  const bounds = { ...limits, runtime: sender.runtime };
+  const confirmations = confirm === 'quorum' ? confirmationsOf(store, sender, bounds) : undefined;
+  const straight = createMemoryTransport(store, sender);
+  const honest = confirmations === undefined ? straight : servingReads(straight, confirmations, keyOf);
   const single = spoil?.(honest) ?? honest;
   const transport = groupCommit === true ? grouped(single, sender) : single;
-  const resolve = { ...limits, runtime: sender.runtime };
+  /** Up to where a read sees the log. */
+  const seenEnd = async (
+    how: ReadOptions['confirm'],
+    what: string,
+  ): Promise<{ readonly end: number; readonly witnessed?: number }> => {
+    if (how === true && confirmations !== undefined) {
+      const { position: witnessed } = await confirmations.next();
+      return untilShown(bounds, what, async () => {
+        await arrive(sender, what);
+        const end = lagging(world, leaderEnd(store, sender));
+        return end < witnessed ? undefined : { end, witnessed };
+      });
+    }
+    await arrive(sender, what);
+    const end = leaderEnd(store, sender);
+    return { end: how === false ? lagging(world, end) : end };
+  };
 
   return {
     incarnation: store.incarnation,
-    append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve),
-    appendAll: (entries) => appendResolved(transport, entries, resolve),
+    append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, bounds),
+    appendAll: (entries) => appendResolved(transport, entries, bounds),
     read: async (stream, { after, confirm }): Promise<StreamPage> => {
       checkStream(stream);
-      await arrive(sender, `read ${stream.category}/${stream.id} after ${after}`);
-      const until = confirm ? store.head() : lagging(world, store.head());
-      const commits = store.ofStream(stream, after, until, pageSize);
+      const { end, witnessed } = await seenEnd(confirm, `read ${keyOf(stream)} after ${after}`);
+      const commits = store.ofStream(stream, after, end, pageSize);
       const more = commits.length === pageSize;
       await answer(sender, `page of ${commits.length}`);
-      return { commits, confirmedEnd: confirm && !more, more };
+      return { commits, confirmedEnd: confirm !== false && !more, witnessed, more };
     },
     at: async (position) => {
-      await arrive(sender, `read position ${position}`);
-      const commit = store.at(position);
+      const { end } = await seenEnd(true, `read position ${position}`);
+      const commit = position > end ? undefined : store.at(position);
       await answer(sender, 'position read');
       return commit;
     },
@@ -359,13 +417,28 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
       return commit;
     },
     head: async () => {
-      await arrive(sender, 'read head');
-      const head = store.head();
+      const { end: head } = await seenEnd('leader', 'read head');
       await answer(sender, `head ${head}`);
       return head;
     },
+    confirm: async () => {
+      if (confirmations !== undefined) return (await confirmations.next()).position;
+      return (await seenEnd('leader', 'read head')).end;
+    },
     scan: (options) => scanStore(store, sender, options),
   };
+}
+
+/** The fences of one handle, which are messages like others. */
+function confirmationsOf(
+  store: MemoryStore,
+  sender: Sender,
+  bounds: Pick<ConfirmationDeps, 'runtime' | 'deadlineMs' | 'attemptTimeoutMs'>,
+): Confirmations {
+  const put = () => store.putControl('fence');
+  const sendFence = (timeoutMs: number) =>
+    send(store, sender, { label: 'fence', name: 'fence', timeoutMs, put });
+  return createConfirmations({ ...bounds, sendFence, fenceSubject: 'fence' });
 }
 
 /** Everything that may wait waits for company, so that the simulation meets batches at every load. */

@@ -41,6 +41,11 @@ export interface Faults {
   readonly brokenScan: number;
   /** A scan goes back and delivers commits again, in order, as a restart from an older checkpoint would. */
   readonly redelivery: number;
+  /**
+   * The servers that a process talks to are cut off for up to `longestDelayMs`: their leader answers from the past, and
+   * they store nothing.
+   */
+  readonly partition: number;
   /** An operation takes up to `longestDelayMs`, so that timers of others go first. */
   readonly delay: number;
   /** A spawned actor stops for ever at the operation it has just asked for. */
@@ -56,6 +61,7 @@ export const NO_FAULTS: Faults = {
   unavailable: 0,
   brokenScan: 0,
   redelivery: 0,
+  partition: 0,
   delay: 0,
   crash: 0,
 };

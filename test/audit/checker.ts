@@ -1,26 +1,26 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
-import type { RecordedCommit } from '../../src/eventstore/log.ts';
-import type { Operation } from './history.ts';
+import type { History, Operation } from './history.ts';
 import { type Evidence, type Finding, judgeAccepted, judgeReused, judgeSilent } from './judge.ts';
-import { type Replay, replayLog } from './replay.ts';
+import { judgeReads } from './reads.ts';
+import { type Replay, replayLog, type StoredLog } from './replay.ts';
 import { type AuditReport, addViolation, emptyReport } from './report.ts';
 import { windowsOf } from './windows.ts';
 
 /**
  * Judges what writers were told against the log that is there at the end. Pure.
- * @param operations every call of every writer, in any order
- * @param commits the whole log in order
+ * @param history every call and read of every writer, in any order
  */
 export function checkHistory<State, Command, Event extends Message, R extends Rejection>(
   decider: Decider<State, Command, Event, R>,
-  operations: readonly Operation<Command>[],
-  commits: readonly RecordedCommit[],
+  history: History<Command>,
+  log: StoredLog,
 ): AuditReport {
+  const { operations } = history;
   const report = emptyReport();
   const byCommandId = groupByCommand(operations);
-  const replay = replayLog({ decider, byCommandId }, commits, report);
-  const evidence = { decider, byCommandId, replay, windows: windowsOf(replay, operations, report) };
+  const replay = replayLog({ decider, byCommandId }, log, report);
+  const evidence = { decider, byCommandId, replay, windows: windowsOf(replay, history) };
   for (const operation of operations) {
     countAnswer(report, operation);
     for (const { fault, what } of findingsOf(evidence, operation)) {
@@ -30,6 +30,7 @@ export function checkHistory<State, Command, Event extends Message, R extends Re
     }
   }
   for (const [commandId, calls] of byCommandId) checkCommand(replay, commandId, calls, report);
+  judgeReads(evidence, history, report);
   return report;
 }
 

@@ -1,4 +1,5 @@
 import type { ClusterNode } from '../support/cluster-node.ts';
+import type { ClusterRoutes, Cut } from '../support/cluster-routes.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
 import type { TestCluster } from '../support/nats-cluster.ts';
 import { isPublishTo } from '../support/nats-frames.ts';
@@ -56,8 +57,7 @@ export function serverFaults(server: TestServer): Record<string, Fault> {
 
 /** What can happen to servers that replicate. Pauses last longer than an election. */
 export function clusterFaults(cluster: TestCluster): Record<string, Fault> {
-  const leader = async (chaos: Chaos): Promise<ClusterNode> =>
-    (await cluster.leaderOf(TEST_LOG.stream)) ?? oneOf(cluster.nodes, chaos);
+  const leader = (chaos: Chaos) => leaderOrAny(cluster, chaos);
   const killed = async (nodes: readonly ClusterNode[], chaos: Chaos): Promise<void> => {
     await Promise.all(nodes.map((node) => node.kill9()));
     await chaos.lasting(0, 6);
@@ -80,6 +80,46 @@ export function clusterFaults(cluster: TestCluster): Record<string, Fault> {
       await cluster.stepDown(TEST_LOG.stream);
     },
   };
+}
+
+/**
+ * What can happen between servers that replicate, while their clients stay with them. A leader that is cut off both
+ * ways goes on to believe that it leads, when it leads the servers' own group too for much longer than the others need
+ * to elect another (4 to 9 s).
+ */
+export function partitionFaults(cluster: TestCluster, routes: ClusterRoutes): Record<string, Fault> {
+  const parted =
+    (choose: (chaos: Chaos) => Promise<ClusterNode>, cut: (chaos: Chaos) => Cut): Fault =>
+    async (chaos) => {
+      const node = await choose(chaos);
+      routes.cut(cluster.nodes.indexOf(node), cut(chaos));
+      await chaos.lasting(11, 16);
+      routes.heal();
+      await cluster.settled([TEST_LOG.stream], 60_000);
+    };
+  const leader = (chaos: Chaos) => leaderOrAny(cluster, chaos);
+  const leaderOfBoth = async (chaos: Chaos): Promise<ClusterNode> => {
+    const meta = await cluster.metaLeader();
+    if (meta !== undefined && (await cluster.leaderOf(TEST_LOG.stream)) !== meta) {
+      await cluster.stepDown(TEST_LOG.stream, meta);
+      await cluster.settled([TEST_LOG.stream], 60_000);
+    }
+    return leader(chaos);
+  };
+  const anyNode = async (chaos: Chaos) => oneOf(cluster.nodes, chaos);
+  return {
+    partition: parted(leaderOfBoth, () => ({})),
+    'partition-leader': parted(leader, ({ random }) => ({ late: random() < 0.5 })),
+    'partition-one-way': parted(leader, (chaos) => ({
+      ways: [oneOf(['to-others', 'from-others'], chaos)],
+      late: chaos.random() < 0.3,
+    })),
+    'partition-node': parted(anyNode, () => ({})),
+  };
+}
+
+async function leaderOrAny(cluster: TestCluster, chaos: Chaos): Promise<ClusterNode> {
+  return (await cluster.leaderOf(TEST_LOG.stream)) ?? oneOf(cluster.nodes, chaos);
 }
 
 function oneOf<T>(all: readonly T[], { random }: Chaos): T {

@@ -36,6 +36,43 @@ export interface Operation<Command> extends Invocation<Command> {
   readonly outcome?: Outcome;
 }
 
+/**
+ * A confirmed read that has ended: of an aggregate's state, or of where the log ends (`head`, as the version).
+ * One that has not can have told nobody anything.
+ */
+export type Read = ReadOfState | ReadOfHead | FailedRead;
+
+export interface ReadOfState extends Period {
+  readonly read: 'state';
+  readonly aggregate: string;
+  /** 0: it does not exist. */
+  readonly version: number;
+  readonly state: unknown;
+}
+
+export interface ReadOfHead extends Period {
+  readonly read: 'head';
+  readonly version: number;
+}
+
+export interface FailedRead extends Period {
+  readonly read: 'failed';
+  readonly code: string;
+}
+
+interface Period {
+  /** Whose it is. */
+  readonly reader: string;
+  readonly invokedAt: number;
+  readonly completedAt: number;
+}
+
+/** All that a writer did. */
+export interface History<Command> {
+  readonly operations: readonly Operation<Command>[];
+  readonly reads: readonly Read[];
+}
+
 /** Microseconds of the machine's monotonic clock, which all processes share. */
 export function clockMicros(): number {
   return Number(process.hrtime.bigint() / 1_000n);
@@ -50,6 +87,7 @@ export function fingerprintOf(command: unknown): Uint8Array {
 export interface Recorder<Command> {
   invoked(invocation: Invocation<Command>): void;
   completed(call: string, completedAt: number, outcome: Outcome): void;
+  read(read: Read): void;
   close(): void;
 }
 
@@ -62,20 +100,26 @@ export function recordTo<Command>(path: string): Recorder<Command> {
   return {
     invoked: (invocation) => write(invocation),
     completed: (call, completedAt, outcome) => write({ call, completedAt, outcome }),
+    read: write,
     close: () => closeSync(file),
   };
 }
 
 /** Reads what `recordTo` wrote; nothing when its writer died before that. The last line may be torn by the writer's death. */
-export function readHistory<Command>(path: string): Operation<Command>[] {
-  if (!existsSync(path)) return [];
+export function readHistory<Command>(path: string): History<Command> {
+  if (!existsSync(path)) return { operations: [], reads: [] };
   const operations = new Map<string, Operation<Command>>();
+  const reads: Read[] = [];
   const lines = readFileSync(path, 'utf8').split('\n');
   // Behind the last line break is nothing, or a torn line.
   for (const line of lines.slice(0, -1)) {
-    const read = JSON.parse(line) as Operation<Command>;
-    const invoked = operations.get(read.call);
-    operations.set(read.call, invoked === undefined ? read : { ...invoked, ...read });
+    const entry = JSON.parse(line) as Operation<Command> | Read;
+    if ('read' in entry) {
+      reads.push(entry);
+      continue;
+    }
+    const invoked = operations.get(entry.call);
+    operations.set(entry.call, invoked === undefined ? entry : { ...invoked, ...entry });
   }
-  return [...operations.values()];
+  return { operations: [...operations.values()], reads };
 }

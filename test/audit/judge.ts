@@ -5,7 +5,7 @@ import type { Rejection } from '../../src/eventstore/decider.ts';
 import { fingerprintOf, type Operation, type Outcome } from './history.ts';
 import { type Asked, mayBeForgotten, type Replay, type Step } from './replay.ts';
 import type { Fault } from './report.ts';
-import { existsDuring, type Window, type Windows } from './windows.ts';
+import { countWhile, existsDuring, type Window, type Windows } from './windows.ts';
 
 /** What a call is judged by. */
 export interface Evidence<State, Command, Event extends Message, R extends Rejection>
@@ -73,7 +73,7 @@ export function judgeSilent<S, C, E extends Message, R extends Rejection>(
     { state: it.decider.initial, version: 0, commandId: '' },
   ];
   const windows = it.windows.get(op.aggregate) ?? [{ from: 0, until: Number.POSITIVE_INFINITY }];
-  const first = firstStep(steps, version);
+  const first = countWhile(steps, (step) => step.version < version);
   if (steps[first]?.version !== version) {
     return [{ fault: 'stale', what: `names version ${version}, which does not exist` }];
   }
@@ -123,16 +123,4 @@ function judgeMemory<S, C, E extends Message, R extends Rejection>(
     fault: 'repeat',
     what: `although it was already stored at version ${version}`,
   }));
-}
-
-/** Index of the first step with at least this version; steps are in the order of versions. */
-function firstStep(steps: readonly Step<unknown>[], version: number): number {
-  let low = 0;
-  let high = steps.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((steps[middle]?.version ?? 0) < version) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -3,7 +3,7 @@ import type { Breakage, GroupCommit } from './open-log.ts';
 import { formatReport, isClean } from './report.ts';
 import { type AuditResult, runAudit } from './run.ts';
 
-const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults kill-leader,drop-acks] [--broken no-expectation|early-acks] [--group auto|always|off]`;
+const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults all|kill-leader,partition] [--broken no-expectation|early-acks] [--group auto|always|off]`;
 
 const values = toolOptions(USAGE, {
   topology: { type: 'string', default: 'r1' },
@@ -36,7 +36,7 @@ const result = await runAudit({
   seconds: minutes * 60,
   seed,
   writers,
-  faults: values.faults?.split(','),
+  faults: values.faults === 'all' ? undefined : values.faults?.split(','),
   broken,
   groupCommit: group,
   onProgress: (line) => console.log(line),

@@ -1,3 +1,4 @@
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { Log } from '../../src/eventstore/log.ts';
 import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
@@ -34,6 +35,8 @@ export interface AuditLog extends AsyncDisposable {
   readonly log: Log;
   /** In `AUDIT_SNAPSHOTS`, which need not be there. */
   readonly snapshots: SnapshotStore;
+  /** How many messages of its own the log holds. */
+  controls(): Promise<number>;
 }
 
 /** The bucket of the writers' snapshots: as in the product one copy, which a dead server takes with it. */
@@ -43,6 +46,7 @@ export const AUDIT_SNAPSHOTS = 'audit_snapshots';
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const connection = await connect({
     servers: [...options.urls],
+    noRandomize: true,
     noAsyncTraces: true,
     ignoreClusterUpdates: true,
     waitOnFirstConnect: true,
@@ -66,7 +70,16 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       groupCommit: options.groupCommit ?? 'auto',
     });
     const snapshots = createNatsSnapshotStore({ requests, bucket: AUDIT_SNAPSHOTS, timeoutMs: 700 });
-    return { log: broken(log, options.broken), snapshots, [Symbol.asyncDispose]: close };
+    return {
+      log: broken(log, options.broken),
+      snapshots,
+      controls: async () => {
+        const jsm = await jetstreamManager(connection, { checkAPI: false });
+        const info = await jsm.streams.info(TEST_LOG.stream, { subjects_filter: `${TEST_LOG.prefix}.*` });
+        return Object.values(info.state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+      },
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;

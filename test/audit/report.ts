@@ -14,6 +14,8 @@ export type Fault =
   | 'refused-stored'
   /** A refusal or no-op was right for no state that existed during its call. */
   | 'stale'
+  /** A confirmed read told a state that was not the current one at any moment of the read. */
+  | 'stale-read'
   /** A command that was stored before was answered as if it were not. */
   | 'repeat'
   /** The log's order contradicts the order of calls that did not overlap. */
@@ -48,6 +50,11 @@ export interface AuditReport {
   forgotten: number;
   commits: number;
   decisions: number;
+  /** Confirmed reads that were answered, and that were not. */
+  reads: number;
+  failedReads: number;
+  /** Of those answered; violations too. */
+  staleReads: number;
   lost: number;
   duplicated: number;
   violated: number;
@@ -73,6 +80,9 @@ export function emptyReport(): AuditReport {
     forgotten: 0,
     commits: 0,
     decisions: 0,
+    reads: 0,
+    failedReads: 0,
+    staleReads: 0,
     lost: 0,
     duplicated: 0,
     violated: 0,
@@ -85,6 +95,7 @@ export function addViolation(report: AuditReport, fault: Fault, message: string)
   if (fault === 'lost') report.lost++;
   else if (fault === 'duplicated') report.duplicated++;
   else report.violated++;
+  if (fault === 'stale-read') report.staleReads++;
   const alike = report.violations.filter((violation) => violation.fault === fault).length;
   if (alike < EXPLAINED) report.violations.push({ fault, message });
 }

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { type AccountCommand, account } from './account.ts';
@@ -10,6 +9,7 @@ import { checkHistory } from './checker.ts';
 import type { Chaos, Fault } from './faults.ts';
 import { type Operation, readHistory } from './history.ts';
 import { type Breakage, type GroupCommit, openAuditLog } from './open-log.ts';
+import type { StoredLog } from './replay.ts';
 import { type AuditReport, addViolation, isClean } from './report.ts';
 import { startTopology, type Topology, type TopologyName } from './topology.ts';
 import type { Load } from './writer.ts';
@@ -40,7 +40,7 @@ export interface AuditResult {
   readonly kept: string | undefined;
 }
 
-export const defaultLoad: Load = { hot: 6, cold: 2_000, callers: 6, pauseMs: 40 };
+export const defaultLoad: Load = { hot: 6, cold: 2_000, callers: 6, readers: 1, pauseMs: 40 };
 
 const STOP_MS = 20_000;
 const READ_PATIENCE_MS = 120_000;
@@ -71,10 +71,13 @@ export async function runAudit(options: AuditOptions): Promise<AuditResult> {
     await writers.stop(STOP_MS);
   }
   progress('reading the log back');
-  const { commits, head } = await readBack(topology.urls);
-  const operations = writers.histories.flatMap((file) => readHistory<AccountCommand>(file));
-  const report = checkHistory(account, operations, commits);
-  if (commits.length !== head) addViolation(report, 'log', `${commits.length} commits were read of ${head}`);
+  const { head, ...log } = await readBack(topology.urls);
+  const histories = writers.histories.map((file) => readHistory<AccountCommand>(file));
+  const operations = histories.flatMap((history) => history.operations);
+  const reads = histories.flatMap((history) => history.reads);
+  const report = checkHistory(account, { operations, reads }, log);
+  const found = log.commits.length + log.controls;
+  if (found !== head) addViolation(report, 'log', `${found} messages were found of ${head}`);
   for (const wrong of writers.wrongSnapshots) addViolation(report, 'snapshot', wrong);
   const clean = isClean(report);
   if (clean) await rm(folder, { recursive: true, force: true });
@@ -119,18 +122,18 @@ async function injectFaults(
  * The whole log, past the proxies. A cluster that has just healed may need some attempts, and a replica that cannot
  * read its own files delivers nothing for ever: then what there is is judged.
  */
-async function readBack(urls: readonly string[]): Promise<{ commits: RecordedCommit[]; head: number }> {
+async function readBack(urls: readonly string[]): Promise<StoredLog & { readonly head: number }> {
   const giveUpAt = Date.now() + READ_PATIENCE_MS;
   for (;;) {
     try {
       await using opened = await openAuditLog({ urls });
-      const head = await opened.log.head();
+      const [head, controls] = [await opened.log.head(), await opened.controls()];
       const commits: RecordedCommit[] = [];
       const signal = AbortSignal.timeout(READ_ATTEMPT_MS);
       for await (const batch of opened.log.scan({ after: 0, signal })) commits.push(...batch.commits);
-      if (commits.length === head || Date.now() > giveUpAt) return { commits, head };
+      if (commits.length + controls === head || Date.now() > giveUpAt) return { commits, controls, head };
     } catch (error) {
-      if (!(error instanceof LogUnavailable) || Date.now() > giveUpAt) throw error;
+      if (Date.now() > giveUpAt) throw error;
     }
     await delay(200);
   }

@@ -1,11 +1,12 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
+import { type ClusterRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
-import { clusterFaults, type Fault, networkFaults, serverFaults } from './faults.ts';
+import { clusterFaults, type Fault, networkFaults, partitionFaults, serverFaults } from './faults.ts';
 import { AUDIT_SNAPSHOTS } from './open-log.ts';
 
 export type TopologyName = 'r1' | 'r3';
@@ -20,14 +21,22 @@ export interface Topology extends AsyncDisposable {
   heal(): Promise<void>;
 }
 
-/** One durable server (`r1`), or a cluster of three with the log on all of them (`r3`). */
+/** One durable server (`r1`), or a cluster of three with the log on all of them, whose routes can be cut (`r3`). */
 export async function startTopology(name: TopologyName): Promise<Topology> {
   if (name === 'r1') {
     const server = await startTestServer({ syncAlways: true });
     return dressed(server, [server.url], 1, serverFaults(server), () => healServer(server));
   }
-  const cluster = await startTestCluster({ syncAlways: true });
-  return dressed(cluster, cluster.urls, 3, clusterFaults(cluster), () => healCluster(cluster));
+  const routes = await startClusterRoutes();
+  const cluster = await startTestCluster({ syncAlways: true, routes });
+  const faults = { ...clusterFaults(cluster), ...partitionFaults(cluster, routes) };
+  const servers = {
+    [Symbol.asyncDispose]: async () => {
+      await cluster.stop();
+      await routes[Symbol.asyncDispose]();
+    },
+  };
+  return dressed(servers, cluster.urls, 3, faults, () => healCluster(cluster, routes));
 }
 
 async function dressed(
@@ -74,7 +83,8 @@ async function healServer(server: TestServer): Promise<void> {
   server.signal('SIGCONT');
 }
 
-async function healCluster(cluster: TestCluster): Promise<void> {
+async function healCluster(cluster: TestCluster, routes: ClusterRoutes): Promise<void> {
+  routes.heal();
   for (const node of cluster.nodes) if (!node.up() && !node.signal('SIGCONT')) await node.restart();
   await cluster.settled([TEST_LOG.stream], 60_000);
 }

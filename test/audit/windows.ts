@@ -1,6 +1,5 @@
-import type { Operation, Outcome } from './history.ts';
+import type { History, Operation, Outcome } from './history.ts';
 import type { Replay, Step } from './replay.ts';
-import { type AuditReport, addViolation } from './report.ts';
 
 /** When the state that a step left can have been the current one, in microseconds. */
 export interface Window {
@@ -17,49 +16,48 @@ export function claimedVersion(outcome: Outcome): number | undefined {
   return outcome.kind === 'not-sent' || outcome.kind === 'unknown' ? undefined : outcome.version;
 }
 
+/** When each command was first asked for. */
+export function askedAt(operations: readonly Operation<unknown>[]): ReadonlyMap<string, number> {
+  const asked = new Map<string, number>();
+  for (const { commandId, invokedAt } of operations) {
+    asked.set(commandId, Math.min(asked.get(commandId) ?? Number.POSITIVE_INFINITY, invokedAt));
+  }
+  return asked;
+}
+
 /**
  * Bounds when each state was current, from the calls alone: a decision is not stored before its command was first
- * asked for, nor before its predecessor; it is stored when somebody is told of it or of a later one.
- * Reports where both bounds contradict each other.
+ * asked for, nor before its predecessor; it is stored when somebody is told of it or of a later one, also by a read.
  */
-export function windowsOf<State>(
-  replay: Replay<State>,
-  operations: readonly Operation<unknown>[],
-  report: AuditReport,
-): Windows {
-  const asked = new Map<string, number>();
+export function windowsOf<State>(replay: Replay<State>, { operations, reads }: History<unknown>): Windows {
   const told = new Map<string, Map<number, number>>();
-  for (const { commandId, invokedAt, aggregate, completedAt, outcome } of operations) {
-    asked.set(commandId, Math.min(asked.get(commandId) ?? Number.POSITIVE_INFINITY, invokedAt));
-    const version = outcome === undefined ? undefined : claimedVersion(outcome);
-    if (version === undefined || completedAt === undefined) continue;
+  const tell = (aggregate: string, version: number, at: number): void => {
     const versions = told.get(aggregate) ?? new Map<number, number>();
-    versions.set(version, Math.min(versions.get(version) ?? Number.POSITIVE_INFINITY, completedAt));
+    versions.set(version, Math.min(versions.get(version) ?? Number.POSITIVE_INFINITY, at));
     told.set(aggregate, versions);
+  };
+  for (const { aggregate, completedAt, outcome } of operations) {
+    const version = outcome === undefined ? undefined : claimedVersion(outcome);
+    if (version !== undefined && completedAt !== undefined) tell(aggregate, version, completedAt);
   }
+  for (const read of reads) {
+    if (read.read === 'state') tell(read.aggregate, read.version, read.completedAt);
+  }
+  const asked = askedAt(operations);
   const windows = new Map<string, Window[]>();
   for (const [aggregate, steps] of replay.steps) {
-    windows.set(aggregate, stepWindows(aggregate, steps, asked, told.get(aggregate) ?? new Map(), report));
+    windows.set(aggregate, stepWindows(steps, asked, told.get(aggregate) ?? new Map()));
   }
   return windows;
 }
 
 function stepWindows<State>(
-  aggregate: string,
   steps: readonly Step<State>[],
   asked: ReadonlyMap<string, number>,
   told: ReadonlyMap<number, number>,
-  report: AuditReport,
 ): Window[] {
   const earliest = earliestStored(steps, asked);
   const latest = latestStored(steps, told);
-  // Every later step inherits the contradiction, so it is told once.
-  const wrong = steps.findIndex((_, i) => (earliest[i] ?? 0) > (latest[i] ?? Number.POSITIVE_INFINITY));
-  if (wrong > 0) {
-    const { commandId, version } = steps[wrong] ?? { commandId: '', version: 0 };
-    const message = `${commandId} at version ${version} of ${aggregate}, or one before it, was asked for only after a caller had been told of that version or a later one`;
-    addViolation(report, 'order', message);
-  }
   return steps.map((_, i) => ({ from: earliest[i] ?? 0, until: latest[i + 1] ?? Number.POSITIVE_INFINITY }));
 }
 
@@ -97,4 +95,17 @@ function latestStored(steps: readonly Step<unknown>[], told: ReadonlyMap<number,
 /** Whether a state was possibly the current one at some moment of a call. */
 export function existsDuring(window: Window | undefined, invokedAt: number, completedAt: number): boolean {
   return window !== undefined && window.from <= completedAt && window.until >= invokedAt;
+}
+
+/** How many entries `holds` is true of, where it is true of none behind the first that it is false of. */
+export function countWhile<T>(entries: readonly T[], holds: (entry: T) => boolean): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const entry = entries[middle];
+    if (entry !== undefined && holds(entry)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -5,6 +5,7 @@ import { createPrng } from '../../src/testing/world.ts';
 import type { AccountCommand } from './account.ts';
 import { readHistory, recordTo } from './history.ts';
 import { type AuditLog, type AuditLogOptions, openAuditLog } from './open-log.ts';
+import { runReader } from './reader.ts';
 import { type Load, runWriter } from './writer.ts';
 
 /** What the parent tells a writer, as JSON in its first argument. */
@@ -27,25 +28,30 @@ process.on('disconnect', () => process.exit(1));
 const options = JSON.parse(process.argv[2] ?? '') as WriterProcessOptions;
 const opened = await openWhenThere(options);
 process.send?.('ready');
-const unfinished = options.predecessor === undefined ? [] : readHistory<AccountCommand>(options.predecessor);
-await runWriter({
-  handler: createHandler({
-    log: opened.log,
-    runtime: systemRuntime,
-    settings: { cacheEntries: options.cacheEntries },
-    snapshots: {
-      store: opened.snapshots,
-      settings: { verifyShare: 0.2 },
-      onWrong: (wrong) => process.send?.({ wrongSnapshot: JSON.stringify(wrong) }),
-    },
-  }),
-  record: recordTo(options.history),
-  name: options.name,
-  random: createPrng(options.seed),
-  load: options.load,
-  signal: stopping.signal,
-  unfinished: unfinished.filter((op) => op.outcome === undefined),
+const unfinished =
+  options.predecessor === undefined ? [] : readHistory<AccountCommand>(options.predecessor).operations;
+const { name, load, cacheEntries } = options;
+const { log } = opened;
+const handler = createHandler({
+  log,
+  runtime: systemRuntime,
+  settings: { cacheEntries },
+  snapshots: {
+    store: opened.snapshots,
+    settings: { verifyShare: 0.2 },
+    onWrong: (wrong) => process.send?.({ wrongSnapshot: JSON.stringify(wrong) }),
+  },
 });
+// Knows what it has read and nothing else. It asks of what others change, so that nothing cold holds it up.
+const onlooker = { handler: createHandler({ log, runtime: systemRuntime }), load: { ...load, cold: 0 } };
+const record = recordTo<AccountCommand>(options.history);
+const random = createPrng(options.seed);
+const common = { log, record, name, random, load, signal: stopping.signal };
+await Promise.all([
+  runWriter({ ...common, handler, unfinished: unfinished.filter((op) => op.outcome === undefined) }),
+  ...Array.from({ length: load.readers }, () => runReader({ ...common, handler })),
+  ...Array.from({ length: load.readers }, () => runReader({ ...common, ...onlooker })),
+]);
 // Whatever still hangs on a connection that a fault has damaged is of no interest any more.
 process.exit(0);
 

@@ -12,12 +12,14 @@ import { clockMicros, fingerprintOf, type Operation, type Outcome, type Recorder
 
 /** How hard a writer works. */
 export interface Load {
-  /** Aggregates that all writers fight for, and aggregates that are rarely met twice. */
+  /** Aggregates that all writers fight for, and aggregates that are rarely met twice; there may be none of these. */
   readonly hot: number;
   readonly cold: number;
   /** Calls under way at once in one writer. */
   readonly callers: number;
-  /** Longest pause between two calls of a caller, in milliseconds. */
+  /** Reads of each kind under way at once beside them. */
+  readonly readers: number;
+  /** Longest pause between two calls of a caller or reader, in milliseconds. */
   readonly pauseMs: number;
 }
 
@@ -110,16 +112,20 @@ function randomJob(
   load: Load,
   seen: ReadonlyMap<string, number>,
 ): Job {
-  const hot = random() < 0.6;
-  const aggregate = hot
-    ? `hot-${Math.floor(random() * load.hot)}`
-    : `cold-${Math.floor(random() * load.cold)}`;
+  const aggregate = randomAggregate(random, load);
   return {
     aggregate,
     commandId,
     command: randomCommand(random),
     expected: randomExpectation(random, seen.get(aggregate)),
   };
+}
+
+/** Mostly one that others are changing. */
+export function randomAggregate(random: () => number, { hot, cold }: Load): string {
+  return cold === 0 || random() < 0.6
+    ? `hot-${Math.floor(random() * hot)}`
+    : `cold-${Math.floor(random() * cold)}`;
 }
 
 function randomCommand(random: () => number): AccountCommand {
@@ -162,6 +168,10 @@ const NOT_SENT = new Set([
 ]);
 
 function faultOf(error: unknown): Outcome {
-  if (!(error instanceof EventStoreError)) return { kind: 'unknown', code: String(error) };
-  return { kind: NOT_SENT.has(error.code) ? 'not-sent' : 'unknown', code: error.code };
+  const code = codeOf(error);
+  return { kind: NOT_SENT.has(code) ? 'not-sent' : 'unknown', code };
+}
+
+export function codeOf(error: unknown): string {
+  return error instanceof EventStoreError ? error.code : String(error);
 }

@@ -51,7 +51,8 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
     const history = join(options.folder, `${name}.jsonl`);
     histories.push(history);
     const given: WriterProcessOptions = {
-      urls: options.urls,
+      // Some client is on each server, so that whichever is cut off has one to lead astray.
+      urls: options.urls.map((_, i) => options.urls[(i + index) % options.urls.length] ?? ''),
       broken: options.broken,
       groupCommit: options.groupCommit,
       name,

@@ -14,7 +14,7 @@ export function reading(under: () => LogUnderTest): void {
   it('reads an aggregate that does not exist as an empty page, confirmed or not', async () => {
     const { log } = under();
     const confirmed = await log.read(counterRef('nobody'), { after: 0, confirm: true });
-    expect(confirmed).toEqual({ commits: [], confirmedEnd: true, more: false });
+    expect(confirmed).toMatchObject({ commits: [], confirmedEnd: true, more: false });
     const page = await log.read(counterRef('nobody'), { after: 0, confirm: false });
     expect([page.commits, page.more]).toEqual([[], false]);
   });
@@ -43,7 +43,8 @@ export function reading(under: () => LogUnderTest): void {
       version = versionOf(await writer.append(stream, version, toyCommit(`two-${i}`, [added(i)])));
       const page = await reader.read(stream, { after: previous, confirm: true });
       expect(page.commits.map((c) => c.commitId)).toEqual([`two-${i}`]);
-      expect(await reader.head()).toBe(version);
+      expect(await reader.head()).toBeGreaterThanOrEqual(version);
+      expect(await reader.confirm()).toBeGreaterThanOrEqual(version);
       expect((await reader.at(version))?.commitId).toBe(`two-${i}`);
     }
   });

@@ -27,6 +27,11 @@ logContract('the log in memory, with batches of whatever is under way at once', 
   return underTest(store, () => openMemoryLog(store, { groupCommit: true }));
 });
 
+logContract('the log in memory, read as a majority confirms', async () => {
+  const store = createMemoryStore();
+  return underTest(store, () => openMemoryLog(store, { confirm: 'quorum' }));
+});
+
 bucketContract('the bucket in memory', async () => {
   const store = createMemoryBucketStore('rows');
   return {

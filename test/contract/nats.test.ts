@@ -12,6 +12,7 @@ import {
   openTestLog,
   publishControl,
   TEST_LOG,
+  type TestLogBounds,
   WAYS_OF_REQUESTS,
   type WayOfRequests,
 } from '../support/nats-log.ts';
@@ -36,14 +37,14 @@ const urlOf = (): string => {
   return server.url;
 };
 
-const openLogs = (groupCommit: 'off' | 'always', way: WayOfRequests) => async () => {
+const openLogs = (how: Partial<TestLogBounds>, way: WayOfRequests) => async () => {
   // A stream of its own for each part of the contract, since a log is never emptied.
   const suffix = randomUUID().slice(0, 8);
   const names = { stream: `${TEST_LOG.stream}-${suffix}`, prefix: `${TEST_LOG.prefix}${suffix}` };
   await createLogStream(urlOf(), names);
   const handles: LogHandle[] = [];
   const open = async () => {
-    const handle = await openTestLog(urlOf(), names, { ...BOUNDS, groupCommit }, way);
+    const handle = await openTestLog(urlOf(), names, { ...BOUNDS, ...how }, way);
     handles.push(handle);
     return handle.log;
   };
@@ -88,7 +89,10 @@ const openBuckets = (kind: Omit<(typeof kinds)[number], 'what'>, way: WayOfReque
 
 for (const way of ['lean', 'plain'] as const) {
   const on = `on one server, ${way} requests`;
-  logContract(`the log ${on}`, openLogs('off', way));
-  logContract(`the log ${on}, with batches of whatever is under way at once`, openLogs('always', way));
+  const [off, always] = [{ groupCommit: 'off' }, { groupCommit: 'always' }] as const;
+  logContract(`the log ${on}`, openLogs(off, way));
+  logContract(`the log ${on}, with batches of whatever is under way at once`, openLogs(always, way));
+  const confirmed = openLogs({ ...always, alwaysConfirm: true }, way);
+  logContract(`the log ${on}, read as a majority confirms`, confirmed);
   for (const { what, ...kind } of kinds) bucketContract(`the bucket ${on}, ${what}`, openBuckets(kind, way));
 }

@@ -9,17 +9,17 @@ import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { traceStore } from '../../src/eventstore/telemetry/traces.ts';
-import { startTracing, type Tracing } from '../../src/platform/telemetry/tracing.ts';
 import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
 import { traceProjections } from '../../src/projections/engine/telemetry/traces.ts';
 import { users } from '../../src/projections/views/users.ts';
 import { createMemoryLog } from '../../src/testing/memory-log.ts';
 import { memoryService } from '../support/memory-service.ts';
+import { startedTracing, type TestTracing } from '../support/telemetry.ts';
 import { until } from '../support/until.ts';
 import { createShopWorld, userCreated } from '../unit/projections/shop-world.ts';
 import { tracedConfig } from './tracing-support.ts';
 
-let tracing: Tracing | undefined;
+let tracing: TestTracing | undefined;
 let collector: Server | undefined;
 afterEach(async () => {
   await tracing?.stop(1_000);
@@ -46,10 +46,14 @@ async function startCollector(answer: (length: number) => number | undefined): P
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function traceTo(endpoint: string, told: string[] = [], more: Record<string, string> = {}): Tracing {
+async function traceTo(
+  endpoint: string,
+  told: string[] = [],
+  more: Record<string, string> = {},
+): Promise<TestTracing> {
   const variables = { JETLEDGER_TRACING__ENABLED: 'true', JETLEDGER_TRACING__ENDPOINT: endpoint, ...more };
   const onCollector = (state: string): void => void told.push(state);
-  tracing = startTracing(tracedConfig('nats://127.0.0.1:4222', variables), { version: 'test', onCollector });
+  tracing = await startedTracing(tracedConfig('nats://127.0.0.1:4222', variables), { onCollector });
   return tracing;
 }
 
@@ -59,7 +63,7 @@ it('spans arrive at a collector as OTLP', async () => {
     exports.push(length);
     return 200;
   });
-  const { tracer, flush, dropped } = traceTo(endpoint);
+  const { tracer, flush, dropped } = await traceTo(endpoint);
   await using service = await memoryService({ override: { tracer } });
   await service.app.inject({ method: 'GET', url: '/v1/orders/nothing' });
   await flush();
@@ -71,7 +75,7 @@ it('spans arrive at a collector as OTLP', async () => {
 it('requests do not notice a collector that is away or never answers, and stopping keeps its bound', async () => {
   for (const endpoint of ['http://127.0.0.1:1', await startCollector(() => undefined)]) {
     const told: string[] = [];
-    const own = traceTo(endpoint, told, { JETLEDGER_TRACING__EXPORT_TIMEOUT_MS: '200' });
+    const own = await traceTo(endpoint, told, { JETLEDGER_TRACING__EXPORT_TIMEOUT_MS: '200' });
     await using service = await memoryService({ override: { tracer: own.tracer } });
     for (let i = 0; i < 50; i++) {
       const answer = await service.app.inject({ method: 'GET', url: '/v1/orders/nothing' });
@@ -90,14 +94,13 @@ it('requests do not notice a collector that is away or never answers, and stoppi
 });
 
 /** A handler with tracing into memory, on a log of which a test may change parts. */
-function traced(change: (log: Log) => Partial<Log> = () => ({})): {
+async function traced(change: (log: Log) => Partial<Log> = () => ({})): Promise<{
   handler: Handler;
   spans(): Promise<ReadableSpan[]>;
-} {
+}> {
   const exporter = new InMemorySpanExporter();
-  tracing = startTracing(tracedConfig('nats://127.0.0.1:4222'), { version: 'test', exporter });
+  tracing = await startedTracing(tracedConfig('nats://127.0.0.1:4222'), { exporter });
   const { tracer, flush } = tracing;
-  if (tracer === undefined) throw new Error('tracing is off');
   const memory = createMemoryLog();
   const log = { ...memory, ...change(memory) };
   return {
@@ -116,7 +119,7 @@ const TAKE = { type: 'receiveStock', receiptId: 'r1', quantity: 5, at: AT } as c
 
 it('a command shows what became of it, and how often it was decided', async () => {
   let losing = 1;
-  const { handler, spans } = traced((log) => ({
+  const { handler, spans } = await traced((log) => ({
     append: async (stream, expected, commit) =>
       commit.decisions[0]?.commandId === 'c2' && losing-- > 0
         ? { appended: false, conflict: stream }
@@ -139,7 +142,7 @@ it('a command shows what became of it, and how often it was decided', async () =
 });
 
 it('a command that the infrastructure prevents is shown as failed', async () => {
-  const { handler, spans } = traced(() => ({
+  const { handler, spans } = await traced(() => ({
     append: async () => {
       throw new LogUnavailable('no server');
     },
@@ -152,7 +155,7 @@ it('a command that the infrastructure prevents is shown as failed', async () => 
 });
 
 it('a command that comes with a stored trace and no active one joins it', async () => {
-  const { handler, spans } = traced();
+  const { handler, spans } = await traced();
   const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
   await handler.execute(product, 'TEA', LIST, { ...meta('c1'), traceparent });
   const [span] = await spans();
@@ -162,9 +165,9 @@ it('a command that comes with a stored trace and no active one joins it', async 
 
 it('a rebuild is a trace of its own, with what went through it', async () => {
   const exporter = new InMemorySpanExporter();
-  tracing = startTracing(tracedConfig('nats://127.0.0.1:4222'), { version: 'test', exporter });
+  tracing = await startedTracing(tracedConfig('nats://127.0.0.1:4222'), { exporter });
   const { tracer } = tracing;
-  const observer = tracer && traceProjections({ tracer, prefix: 'jl' });
+  const observer = traceProjections({ tracer, prefix: 'jl' });
   const shop = createShopWorld();
   await shop.world.run(async () => {
     for (let i = 0; i < 3; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));

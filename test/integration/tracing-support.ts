@@ -7,12 +7,13 @@ import type { Config } from '../../src/platform/config/schema.ts';
 import { loadEmailKey } from '../../src/platform/email-key-file.ts';
 import { createLogger, traceFields } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
-import { startTracing, type Tracing } from '../../src/platform/telemetry/tracing.ts';
+import type { Tracing } from '../../src/platform/telemetry/tracing.ts';
 import { applyTopology } from '../../src/platform/topology.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { streamsOf } from '../../src/service/topology.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startedTracing } from '../support/telemetry.ts';
 import { until } from '../support/until.ts';
 
 /** Variables of the configuration. */
@@ -67,7 +68,7 @@ export async function tracedWorld(variables: Variables = {}): Promise<TracedWorl
   });
   await connection.close();
   const exporter = new InMemorySpanExporter();
-  const tracing = startTracing(config, { version: 'test', exporter });
+  const tracing = await startedTracing(config, { exporter });
   const services: TracedService[] = [];
   const spans = async (): Promise<readonly ReadableSpan[]> => {
     await tracing.flush();

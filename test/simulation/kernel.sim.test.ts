@@ -65,6 +65,25 @@ describe('the kernel (protocols 1, 2, 3 and 17) on a bad network, with processes
     expect(shared).toBeGreaterThan(10);
   });
 
+  it(
+    'reads on a cluster that falls apart tell nothing that was not true, confirmed by a majority (protocol 19)',
+    async () => {
+      const run = (seed: number, scenario: KernelScenario) =>
+        violationsIn(seed, scenario, { cluster: 'quorum' });
+      const found = await findViolation({ ...search, schedules: SCHEDULES, run });
+      expect(found && describeFinding(found)).toBeUndefined();
+      let [reads, fences] = [0, 0];
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + 100; seed++) {
+        const schedule = await runKernelSchedule(seed, scenarioOf(seed), { cluster: 'quorum' });
+        reads += schedule.reads.length;
+        fences += schedule.commits.filter((decisions) => decisions === 0).length;
+      }
+      expect(reads).toBeGreaterThan(500);
+      expect(fences).toBeGreaterThan(100);
+    },
+    TIMEOUT_MS,
+  );
+
   it.each(Object.entries(plants))(
     'is found to be broken by %s',
     async (fault, plant) => {

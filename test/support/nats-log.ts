@@ -9,6 +9,7 @@ import {
   type OpenLogOptions,
   openNatsLog,
 } from '../../src/eventstore/nats/log-stream.ts';
+import { createNatsLog } from '../../src/eventstore/nats/nats-log.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Control, controlSubject } from '../../src/eventstore/stream.ts';
@@ -53,11 +54,22 @@ export async function publishControl(url: string, prefix: string, control: Contr
   }
 }
 
+export interface TestLogBounds
+  extends Pick<OpenLogOptions, 'attemptTimeoutMs' | 'deadlineMs' | 'groupCommit' | 'confirm'> {
+  /** A majority confirms reads, also where one server is that majority. */
+  readonly alwaysConfirm?: boolean;
+}
+
+function confirming({ incarnation }: Log, options: OpenLogOptions): Log {
+  const group = { mode: options.groupCommit ?? 'auto', replicated: false };
+  return createNatsLog({ ...options, incarnation, group, confirm: 'quorum' });
+}
+
 /** Opens the log of a test server; `createLogStream` comes first. */
 export async function openTestLog(
   url: string,
   names: LogNames = TEST_LOG,
-  bounds: Pick<OpenLogOptions, 'attemptTimeoutMs' | 'deadlineMs' | 'groupCommit'> = DEFAULT_BOUNDS,
+  bounds: TestLogBounds = DEFAULT_BOUNDS,
   way: WayOfRequests = 'lean',
 ): Promise<LogHandle> {
   const connection = await connect({
@@ -67,7 +79,9 @@ export async function openTestLog(
     reconnectTimeWait: 50,
   });
   const requests = WAYS_OF_REQUESTS[way](connection);
-  const { log } = await openNatsLog({ requests, runtime: systemRuntime, ...names, ...bounds });
+  const options = { requests, runtime: systemRuntime, ...names, ...bounds };
+  const opened = await openNatsLog(options);
+  const log = bounds.alwaysConfirm === true ? confirming(opened.log, options) : opened.log;
   const close = async (): Promise<void> => {
     requests.close();
     await connection.close();

@@ -30,7 +30,11 @@ export interface Gets {
 }
 
 const NOT_FOUND = 404;
+/** What the server calls a message that is not there; a stream that is not there has another number. */
+const NO_MESSAGE = 10037;
 const END_OF_BATCH = 204;
+
+const PREVIOUS = 'Nats-Last-Sequence';
 
 interface LeaderAnswer {
   readonly message?: {
@@ -39,7 +43,7 @@ interface LeaderAnswer {
     readonly hdrs?: string;
     readonly data?: string;
   };
-  readonly error?: { readonly code: number; readonly description?: string };
+  readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
 /** Reads single messages of a stream, from its leader or from any copy. @param timeoutMs of each request */
@@ -51,9 +55,16 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   const collect = async (query: object): Promise<StoredMessage[]> => {
     const found: StoredMessage[] = [];
     let problem: unknown;
+    const whole = (msg: Msg): void => {
+      // Each message, and the end, names the one before: over a route one may get lost.
+      const before = readMessage(msg).headers?.get(PREVIOUS) ?? '';
+      if (before !== '' && Number(before) !== (found.at(-1)?.seq ?? 0))
+        throw new LogUnavailable(`reading ${stream}: the message ${before} got lost on the way`);
+    };
     const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
       try {
         const message = directAnswer(stream, msg);
+        whole(msg);
         if (message === undefined) return true;
         found.push(message);
         return false;
@@ -72,7 +83,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
       const reply = await requests.request(leaderSubject, JSON.stringify(query), options);
       if (reply.failed !== undefined) throw readFault(`reading ${stream}`, reply.failed);
       const answer = JSON.parse(reply.msg.string()) as LeaderAnswer;
-      if (answer.error?.code === NOT_FOUND) return undefined;
+      if (answer.error?.err_code === NO_MESSAGE) return undefined;
       if (answer.message === undefined) {
         throw new LogUnavailable(
           `reading ${stream}: ${answer.error?.description ?? 'an answer without a message'}`,

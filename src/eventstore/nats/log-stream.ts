@@ -131,6 +131,11 @@ export interface OpenLogOptions extends Pick<LogStreamSettings, 'stream' | 'pref
    * `always` shares one whenever two are under way, whatever it costs: for tests.
    */
   readonly groupCommit?: 'auto' | 'off' | 'always' | undefined;
+  /**
+   * Whose word a confirmed read takes (protocol 19): the leader's, which is the default, or a majority's, where several
+   * servers keep the log. One server is its own majority.
+   */
+  readonly confirm?: 'leader' | 'quorum' | undefined;
 }
 
 /** The log of a running server and what its stream says about it. */
@@ -149,7 +154,8 @@ export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   if (problems.length > 0) throw new UnsafeLog(options.stream, problems);
   const incarnation = config.metadata?.[INCARNATION_KEY] ?? '';
   const group = { mode: options.groupCommit ?? 'auto', replicated: config.num_replicas > 1 } as const;
-  return { log: createNatsLog({ ...options, incarnation, group }), config };
+  const confirm = group.replicated ? (options.confirm ?? 'leader') : 'leader';
+  return { log: createNatsLog({ ...options, incarnation, group, confirm }), config };
 }
 
 /**

@@ -1,119 +1,19 @@
-import { LogUnavailable } from '../errors.ts';
-import type { Log, LogBatch, RecordedCommit, ScanOptions, StreamPage } from '../log.ts';
+import { type Confirmations, createConfirmations } from '../confirm/confirmations.ts';
+import type { Log, LogBatch, RecordedCommit, ScanOptions } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import { appendOne, appendResolved, type ResolveOptions } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
-import { aggregatesFilter, isControl, subjectFilter, subjectOf } from '../stream.ts';
+import { aggregatesFilter, controlSubject, isControl, subjectFilter, subjectOf } from '../stream.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
 import { type Delivered, readOrdered } from './ordered-reader.ts';
+import { messageAt, type PageDeps, readPage, toCommit } from './page.ts';
 import type { Requests } from './requests.ts';
-import { createTransport, type GroupSettings } from './transport.ts';
+import { createTransport, type GroupSettings, outcomeOf } from './transport.ts';
 import { commitOf } from './wire.ts';
-
-/** Commits in a page of a long history. */
-const PAGE = 256;
-/**
- * A server looks through everything that lies between two commits of an aggregate, 0.1 us a commit and more where it is
- * not in memory, and finds a commit by its position at once. Below this distance looking through it is cheaper.
- */
-const NEAR = 1_000;
-/** How far a tail is walked back, commit by commit; a longer one is read in batches. */
-const MOST_STEPS_BACK = 16;
-
-/**
- * A page of an aggregate's commits, oldest first.
- *
- * A tail is nearly always empty or one commit long, so the leader is asked for the aggregate's last commit first. What
- * lies between is fetched from any replica: commits that are stored do not change.
- * @param after the version behind which the page begins
- * @param confirm whether everything that was acknowledged before must be seen
- * @throws LogUnavailable
- */
-export async function readPage(
-  gets: Gets,
-  subject: string,
-  after: number,
-  confirm: boolean,
-): Promise<StreamPage> {
-  const commits: RecordedCommit[] = [];
-  const take = (message: StoredMessage): void => {
-    const commit = toCommit(message);
-    const last = commits.at(-1)?.position ?? after;
-    // A batch of another server comes over a route, which may lose messages out of its middle.
-    if (commit.previous !== undefined && commit.previous > last) {
-      throw new LogUnavailable(`reading ${subject}: the commit ${commit.previous} got lost on the way`);
-    }
-    commits.push(commit);
-  };
-  /** Of a message that does not name the one before it the leader says whether it is the next one. */
-  const prove = async (message: StoredMessage): Promise<void> => {
-    if (toCommit(message).previous !== undefined) return;
-    const last = commits.at(-1)?.position ?? after;
-    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
-    if (next?.seq !== message.seq) {
-      throw new LogUnavailable(`reading ${subject}: something before ${message.seq} got lost on the way`);
-    }
-  };
-  const takeBatch = async (): Promise<number> => {
-    const seq = (commits.at(-1)?.position ?? after) + 1;
-    const batch = await gets.directBatch({ next_by_subj: subject, seq, batch: PAGE });
-    for (const message of batch) {
-      await prove(message);
-      take(message);
-    }
-    return batch.length;
-  };
-  if (!confirm || after === 0) {
-    const more = (await takeBatch()) === PAGE;
-    if (more || !confirm) return { commits, confirmedEnd: false, more };
-  }
-  const last = commits.at(-1)?.position ?? after;
-  const newest = await gets.leader({ last_by_subj: subject });
-  if (newest === undefined || newest.seq <= last) return { commits, confirmedEnd: true, more: false };
-  const tail = await walkBack(gets, newest, last);
-  if (tail !== undefined) {
-    for (const message of tail) take(message);
-  } else if ((await takeBatch()) === 0) {
-    // A replica that lags: the leader has the next one.
-    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
-    // Another leader, which has not caught up: whoever asks for page after page would ask for ever.
-    if (next === undefined)
-      throw new LogUnavailable(`reading ${subject}: the commit ${newest.seq} is not there`);
-    take(next);
-  }
-  const ended = (commits.at(-1)?.position ?? after) >= newest.seq;
-  return { commits, confirmedEnd: ended, more: !ended };
-}
-
-/**
- * The commits between a version and an aggregate's last one, oldest first; nothing where a batch is the better way, or
- * where one does not name the commit before it.
- */
-async function walkBack(
-  gets: Gets,
-  newest: StoredMessage,
-  last: number,
-): Promise<readonly StoredMessage[] | undefined> {
-  const tail = [newest];
-  let { previous } = toCommit(newest);
-  if (previous !== undefined && previous > last && newest.seq - last < NEAR) return undefined;
-  while (previous !== undefined && previous > last) {
-    const message = tail.length < MOST_STEPS_BACK ? await gets.direct({ seq: previous }) : undefined;
-    if (message === undefined) return undefined;
-    tail.push(message);
-    ({ previous } = toCommit(message));
-  }
-  return previous === undefined ? undefined : tail.reverse();
-}
 
 /** The commit that was asked for, unless it is a message of the log's own. */
 const commitIn = (found: StoredMessage | undefined): RecordedCommit | undefined =>
   found === undefined || isControl(found.subject) ? undefined : toCommit(found);
-
-/** A message of the log as a commit. */
-export function toCommit(message: StoredMessage): RecordedCommit {
-  return commitOf(message.subject, message.seq, message.headers, message.data);
-}
 
 export interface NatsLogOptions {
   readonly requests: Requests;
@@ -130,6 +30,8 @@ export interface NatsLogOptions {
   readonly deadlineMs: number;
   readonly observer?: StoreObserver | undefined;
   readonly group: GroupSettings;
+  /** Whose word a confirmed read takes: the leader's, or a majority's (protocol 19). */
+  readonly confirm: 'leader' | 'quorum';
 }
 
 /** How long a scan that does not follow waits for a server that is away, in milliseconds. */
@@ -141,7 +43,9 @@ const HEADER_RESERVE = 4_096;
 export function createNatsLog(options: NatsLogOptions): Log {
   const { requests, runtime, stream, prefix, incarnation } = options;
   const gets = createGets(requests, stream, options.attemptTimeoutMs);
-  const transport = createTransport({ ...options, gets });
+  const confirmations = options.confirm === 'quorum' ? confirmationsOf(options) : undefined;
+  const transport = createTransport({ ...options, gets, confirmations });
+  const pages: PageDeps = { gets, runtime, deadlineMs: options.deadlineMs, confirmations };
   // Asked anew each time: another server may take more or less.
   const resolve = (): ResolveOptions => ({
     runtime,
@@ -155,14 +59,23 @@ export function createNatsLog(options: NatsLogOptions): Log {
     incarnation,
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
     appendAll: (entries) => appendResolved(transport, entries, resolve()),
-    read: async (ref, { after, confirm }) => readPage(gets, subjectOf(prefix, ref), after, confirm),
-    at: async (position) => commitIn(await gets.leader({ seq: position })),
+    read: async (ref, how) => readPage(pages, subjectOf(prefix, ref), how),
+    at: async (position) => commitIn(await messageAt(pages, position)),
     next: async (position) =>
       commitIn(await gets.leader({ seq: position })) ??
       commitIn(await gets.leader({ next_by_subj: aggregatesFilter(prefix), seq: position })),
     head: () => headOf(gets),
+    confirm: async () => (confirmations === undefined ? headOf(gets) : (await confirmations.next()).position),
     scan: (scan) => scanLog(options, gets, scan),
   };
+}
+
+/** Fences go by themselves: they wait for no company, and expect nothing. */
+function confirmationsOf({ requests, prefix, ...options }: NatsLogOptions): Confirmations {
+  const fenceSubject = controlSubject(prefix, 'fence');
+  const sendFence = async (timeoutMs: number) =>
+    outcomeOf(await requests.request(fenceSubject, '', { timeoutMs }), 1);
+  return createConfirmations({ ...options, sendFence, fenceSubject });
 }
 
 async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions): AsyncGenerator<LogBatch> {

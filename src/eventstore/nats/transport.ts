@@ -1,9 +1,10 @@
+import { type Confirmations, servingReads } from '../confirm/confirmations.ts';
 import { PermissionDenied } from '../errors.ts';
 import { createGroupCommit, type GroupTransport } from '../group-commit.ts';
 import { fixedPolicy, measuringPolicy } from '../group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
-import { keyOf, streamOfSubject, subjectOf } from '../stream.ts';
+import { keyOf, type StreamRef, streamOfSubject, subjectOf } from '../stream.ts';
 import { publishBatch } from './batch.ts';
 import type { Gets } from './gets.ts';
 import type { Reply, Requests } from './requests.ts';
@@ -34,6 +35,8 @@ export interface TransportOptions {
   /** First token of every subject. */
   readonly prefix: string;
   readonly group: GroupSettings;
+  /** Served by what is appended, where there are any. */
+  readonly confirmations: Confirmations | undefined;
 }
 
 /** Whether commits of different aggregates share batches (protocol 16), and how many servers keep the log. */
@@ -51,7 +54,10 @@ const AT_ONCE = 8;
 
 /** The way of a commit to the server and back. */
 export function createTransport(options: TransportOptions): AppendTransport {
-  const transport = direct(options);
+  const { confirmations, prefix } = options;
+  const subject = (stream: StreamRef) => subjectOf(prefix, stream);
+  const straight = direct(options);
+  const transport = confirmations === undefined ? straight : servingReads(straight, confirmations, subject);
   const { mode, replicated } = options.group;
   if (mode === 'off') return transport;
   const now = () => performance.now();
@@ -96,7 +102,8 @@ function direct({ requests, gets, prefix, runtime }: TransportOptions): GroupTra
 
 const outcomeOfOne = (reply: Reply): PublishOutcome => outcomeOf(reply, 1);
 
-function outcomeOf(reply: Reply, commits: number): PublishOutcome {
+/** What an attempt to store so many messages came to. */
+export function outcomeOf(reply: Reply, commits: number): PublishOutcome {
   if (reply.failed !== undefined) {
     if (reply.failed === 'timeout' || reply.failed === 'connection-lost') {
       return { noAnswer: true, cause: reply.failed };

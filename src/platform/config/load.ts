@@ -6,6 +6,7 @@ import { CONFIG_KEYS, setAt } from './keys.ts';
 import { type Layer, NO_FILE, nearest, readFileLayer, readVariableLayer, type Setting } from './layers.ts';
 import { checkRules } from './rules.ts';
 import { type Config, configSchema, ENVIRONMENTS } from './schema.ts';
+import { readStandardLayer, switchedOff } from './standard-variables.ts';
 
 /** Where the configuration comes from. */
 export interface ConfigSources {
@@ -22,7 +23,7 @@ export function configDir(env: ConfigSources['env']): string {
 
 /**
  * The effective configuration: `default.yaml`, over it the file of the environment (`JETLEDGER_ENV`) if there is one,
- * over it the variables. A relative `nats.embedded.dataDir` is resolved against the package's folder.
+ * over it OpenTelemetry's variables, over these JetLedger's. A relative `nats.embedded.dataDir` is resolved against the package's folder.
  *
  * @throws ConfigError with every problem found
  */
@@ -49,7 +50,13 @@ export function settingsWithoutEffect(sources: ConfigSources): readonly string[]
 function readLayers({ env, dir }: ConfigSources) {
   const { environment, own, problems } = chooseEnvironment(env.JETLEDGER_ENV || 'development', dir);
   const defaults = readFileLayer(dir, 'default.yaml');
-  const layers: Layer[] = [defaults, ...own, readVariableLayer(env)];
+  const layers: Layer[] = [
+    defaults,
+    ...own,
+    readStandardLayer(env),
+    readVariableLayer(env),
+    switchedOff(env),
+  ];
   return { environment, problems, defaults, layers };
 }
 

@@ -57,6 +57,8 @@ const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
 const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
+const COLLECTOR = '^$|^https?://\\S+$';
+const COLLECTOR_ALLOWED = 'http://host:port or https://host:port, or empty';
 const ONE_ALGORITHM = `(${ALGORITHMS.join('|')})`;
 const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
 
@@ -66,7 +68,7 @@ const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
  */
 export const configSchema = section({
   service: section({
-    name: text(NAME, NAME_ALLOWED),
+    name: text('^[A-Za-z0-9_.-]{1,64}$', '1 to 64 letters, digits, -, _ or .'),
     roles: text(LIST_OF_ROLES, `of ${ROLES.join(', ')}, several separated by commas`),
     drainMs: whole(0, 10 * MINUTE_MS),
     shutdownTimeoutMs: whole(1_000, 10 * MINUTE_MS),
@@ -140,6 +142,7 @@ export const configSchema = section({
   logging: section({
     level: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     pretty: Type.Enum(['auto', 'always', 'never']),
+    otlpEndpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
   }),
   log: section({
     stream: text(NAME, NAME_ALLOWED),
@@ -159,6 +162,9 @@ export const configSchema = section({
     maxBatch: whole(1, 1_000),
     groupCommit: Type.Enum(['auto', 'off']),
     priceMaxAgeMs: whole(0, 10 * MINUTE_MS),
+  }),
+  reads: section({
+    confirm: Type.Enum(['leader', 'quorum']),
   }),
   snapshots: section({
     enabled: flag(),
@@ -196,15 +202,16 @@ export const configSchema = section({
   }),
   tracing: section({
     enabled: flag(),
-    endpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
+    endpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
     sampleRatio: Type.Number({ minimum: 0, maximum: 1 }),
+    followCaller: flag(),
     exportTimeoutMs: whole(100, MINUTE_MS),
     devTraces: whole(0, 10_000),
   }),
   metrics: section({
     enabled: flag(),
-    otlpEndpoint: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
-    intervalMs: whole(1_000, 10 * MINUTE_MS),
+    otlpEndpoint: text(COLLECTOR, COLLECTOR_ALLOWED),
+    intervalMs: whole(100, 10 * MINUTE_MS),
   }),
 });
 

@@ -1,16 +1,17 @@
 import type { Meter } from '@opentelemetry/api';
+import { getNumberFromEnv } from '@opentelemetry/core';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
   type IMetricReader,
   InstrumentType,
-  MeterProvider,
   type MetricData,
   type MetricProducer,
   PeriodicExportingMetricReader,
   type ResourceMetrics,
   type ViewOptions,
 } from '@opentelemetry/sdk-metrics';
+import type { Config } from '../config/schema.ts';
+import { metricExporter } from './exporters.ts';
 import { createInstruments } from './instruments.ts';
 
 /** Units that Prometheus wants in the name, as collectors also put them there; other units are not shown. */
@@ -44,24 +45,6 @@ function withUnitInName(metric: MetricData): MetricData {
   return { ...metric, descriptor };
 }
 
-/** Where the numbers of this process go. */
-export interface Metrics {
-  /** Makes instruments; what they measure is exported. */
-  readonly meter: Meter;
-  /** Everything measured so far in Prometheus' text format. */
-  scrape(): Promise<string>;
-  /** Sends what waits and stops; at most `EXPORT_TIMEOUT_MS`. Never rejects. */
-  stop(): Promise<void>;
-}
-
-export interface MetricsOptions {
-  readonly service: { readonly name: string; readonly version: string };
-  /** Address of a collector that takes OTLP over HTTP, such as `http://localhost:4318`; empty = none. */
-  readonly otlpEndpoint: string;
-  /** How often the collector is told, in milliseconds. */
-  readonly intervalMs: number;
-}
-
 /** Upper bounds in seconds of the buckets of every duration. */
 export const DURATION_BUCKETS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
@@ -76,20 +59,31 @@ const COLLECT_TIMEOUT_MS = 1_000;
 /** What a loaded snapshot may lack, in commits. */
 const COMMIT_BUCKETS = [0, 1, 2, 5, 10, 25, 50, 100, 250, 1_000];
 
-const SCOPE = 'jetledger';
-
 /**
  * Gauges and counters that are asked for; the others are our own. Exactly one fits each instrument: its numbers are then
  * kept once, however many readers there are.
  */
-const VIEWS: ViewOptions[] = [InstrumentType.OBSERVABLE_COUNTER, InstrumentType.OBSERVABLE_GAUGE].map(
+export const VIEWS: ViewOptions[] = [InstrumentType.OBSERVABLE_COUNTER, InstrumentType.OBSERVABLE_GAUGE].map(
   (instrumentType) => ({ instrumentType, aggregationCardinalityLimit: MAX_SERIES }),
 );
 
-/** Starts measuring, and tells a collector where one is configured. */
-export async function startMetrics({ service, otlpEndpoint, intervalMs }: MetricsOptions): Promise<Metrics> {
+/** What measures for the SDK, and what reads it. */
+export interface MetricParts {
+  /** In the order in which they are asked. */
+  readonly readers: IMetricReader[];
+  /** The SDK's meter, with counters and histograms of our own. */
+  over(sdk: Meter): Meter;
+  /** Everything measured so far in Prometheus' text format. */
+  scrape(): Promise<string>;
+}
+
+/** Readers are given to the SDK and not made by it from variables: those would not ask for what we count ourselves. */
+export async function metricParts(
+  scope: string,
+  { otlpEndpoint, intervalMs }: Config['metrics'],
+): Promise<MetricParts> {
   const own = createInstruments({
-    scope: SCOPE,
+    scope,
     maxSeries: MAX_SERIES,
     boundariesOf: (name) => (name === 'jetledger.snapshot.age.commits' ? COMMIT_BUCKETS : DURATION_BUCKETS),
   });
@@ -97,24 +91,12 @@ export async function startMetrics({ service, otlpEndpoint, intervalMs }: Metric
   const prometheus = new PrometheusExporter({ preventServerStart: true, metricProducers });
   const readers: IMetricReader[] = [prometheus];
   if (otlpEndpoint !== '') readers.push(await otlpReader(otlpEndpoint, intervalMs, metricProducers));
-  const provider = new MeterProvider({
-    resource: resourceFromAttributes({
-      'service.name': service.name,
-      'service.version': service.version,
-      'process.pid': process.pid,
-    }),
-    readers,
-    views: VIEWS,
-  });
   return {
-    meter: own.over(provider.getMeter(SCOPE)),
+    readers,
+    over: own.over,
     scrape: async () => {
       const { resourceMetrics } = await prometheus.collect({ timeoutMillis: COLLECT_TIMEOUT_MS });
       return prometheusText(resourceMetrics);
-    },
-    stop: async () => {
-      // A collector that is away costs its own data and this much time.
-      await provider.shutdown({ timeoutMillis: EXPORT_TIMEOUT_MS }).catch(() => undefined);
     },
   };
 }
@@ -124,15 +106,11 @@ async function otlpReader(
   intervalMs: number,
   metricProducers: MetricProducer[],
 ): Promise<IMetricReader> {
-  // Takes long to load, and most services are scraped.
-  const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-proto');
+  const timeoutMs = getNumberFromEnv('OTEL_METRIC_EXPORT_TIMEOUT') ?? EXPORT_TIMEOUT_MS;
   return new PeriodicExportingMetricReader({
-    exporter: new OTLPMetricExporter({
-      url: `${endpoint.replace(/\/+$/, '')}/v1/metrics`,
-      timeoutMillis: EXPORT_TIMEOUT_MS,
-    }),
+    exporter: await metricExporter(endpoint, timeoutMs),
     metricProducers,
     exportIntervalMillis: intervalMs,
-    exportTimeoutMillis: Math.min(EXPORT_TIMEOUT_MS, intervalMs),
+    exportTimeoutMillis: Math.min(timeoutMs, intervalMs),
   });
 }

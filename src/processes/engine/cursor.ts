@@ -130,7 +130,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   for (;;) {
     const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
     const found = parseRow<CursorValue>(row);
-    if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.head));
+    if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.confirm));
     checkAlive(session, key);
     const start: CursorState = { high: found?.high ?? begin, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));

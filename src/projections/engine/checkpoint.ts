@@ -79,11 +79,11 @@ export interface CheckpointDeps {
 
 /**
  * Reads where a group is, or writes that it is at the beginning, before any row is.
- * @throws ForeignCheckpoint of another incarnation or version, or beyond `head`, the log's end (protocol 15)
+ * @throws ForeignCheckpoint of another incarnation or version, or beyond the log's confirmed end (protocol 15)
  */
 export async function openCheckpoint(
   deps: CheckpointDeps,
-  head: () => Promise<number>,
+  confirmedEnd: () => Promise<number>,
 ): Promise<{ position: number; revision: number }> {
   const { bucket, view, group } = deps;
   for (;;) {
@@ -98,7 +98,7 @@ export async function openCheckpoint(
       }
       if (version !== deps.version) throw refuse(`it holds version ${version}, and this is ${deps.version}`);
       // Asked after the checkpoint was read: another process may move both on in between.
-      const end = await head();
+      const end = await confirmedEnd();
       if (stored.value.position > end) {
         throw refuse(`its checkpoint ${stored.value.position} lies beyond the log's end ${end}`);
       }

@@ -137,7 +137,7 @@ export async function foldRow(
   let folded = from;
   let after = from.position;
   for (;;) {
-    const page = await log.read(stream, { after, confirm: true });
+    const page = await log.read(stream, { after, confirm: 'leader' });
     for (const commit of page.commits) {
       if (commit.position > through) break;
       try {

@@ -75,7 +75,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     runtime,
     intervalMs: settings.checkpointMs,
   };
-  const opened = await openCheckpoint(checkpointDeps, log.head);
+  const opened = await openCheckpoint(checkpointDeps, log.confirm);
   const seen = { highest: opened.revision };
   let delivered = opened.position;
   let events = 0;

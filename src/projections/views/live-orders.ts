@@ -52,7 +52,7 @@ export function createLiveOrders(deps: {
   const inLog = async ({ position }: LivePlace): Promise<boolean> => {
     for (const end = runtime.now() + BEYOND_MS; ; ) {
       if (position <= tail.reached() || position <= (await log.head())) return true;
-      if (runtime.now() >= end) return false;
+      if (runtime.now() >= end) return position <= (await log.confirm());
       await runtime.sleep(LOOK_AGAIN_MS);
     }
   };

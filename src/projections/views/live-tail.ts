@@ -228,7 +228,7 @@ export function createLiveTail(deps: {
   let running = false;
 
   const begin = async (): Promise<LiveRing> => {
-    target = await log.head();
+    target = await log.confirm();
     reached = Math.max(0, target - settings.replayCommits);
     return createLiveRing(settings.replayCommits, reached);
   };

@@ -41,6 +41,29 @@ export function violationsOf(store: MemoryStore, attempts: readonly Attempt[]): 
   ];
 }
 
+/** A read that must see everything that was acknowledged before it. The window is the part of the log that grew meanwhile. */
+export interface ConfirmedRead {
+  readonly id: string;
+  readonly from: number;
+  readonly to: number;
+  readonly version: number;
+  readonly balance: number;
+}
+
+/** Confirmed reads that were told what was true at no moment of their call. */
+export function untrueReads(store: MemoryStore, reads: readonly ConfirmedRead[]): string[] {
+  const log = historiesOf(store);
+  return reads
+    .filter(
+      ({ id, from, to, version, balance }) =>
+        !log.within(id, from, to).some((moment) => moment.version === version && moment.balance === balance),
+    )
+    .map(
+      ({ id, from, to, version }) =>
+        `${id} was read at ${version}, which it was not between ${from} and ${to}`,
+    );
+}
+
 /** A decision that is not what its command comes to on the state that it was appended on. */
 function illegal(decision: StoredDecision, asked: Asked | undefined): string[] {
   const { id, position, previous, before, born, by, alone } = decision;
@@ -153,7 +176,7 @@ const mayBeStored = (end: Attempt['end']): boolean =>
   ('failed' in end && end.failed === 'log/outcome-unknown') ||
   ('answer' in end && end.answer.outcome === 'accepted');
 
-const placesOf = (op: KernelOp): string[] => (op.type === 'all' ? [op.from, op.to] : [op.id]);
+export const placesOf = (op: KernelOp): string[] => (op.type === 'all' ? [op.from, op.to] : [op.id]);
 
 function commandOn(op: KernelOp, id: string): AccountCommand {
   if (op.type === 'one') return op.command;

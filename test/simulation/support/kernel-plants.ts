@@ -25,7 +25,20 @@ function askingReplicas(log: Log): Log {
     ...log,
     read: async (stream, options) => {
       const page = await log.read(stream, { ...options, confirm: false });
-      return { ...page, confirmedEnd: options.confirm };
+      return { ...page, confirmedEnd: options.confirm !== false };
+    },
+  };
+}
+
+/** Whatever a replica shows is taken for confirmed once a fence was sent. */
+function hasty(log: Log): Log {
+  return {
+    ...log,
+    read: async (stream, options) => {
+      if (options.confirm !== true) return log.read(stream, options);
+      void log.confirm().catch(() => undefined);
+      const page = await log.read(stream, { ...options, confirm: 'leader' });
+      return { ...page, confirmedEnd: !page.more };
     },
   };
 }
@@ -221,6 +234,8 @@ export const plants: Readonly<Record<string, KernelPlant>> = {
   'a foreign message that is passed over (20)': { log: (log) => passingOver(log) },
   'an append without its expectation': { log: expectingNothing },
   'a commit of several aggregates that is stored one by one': { log: (log) => oneByOne(log) },
+  'a read that believes whoever leads (19)': { cluster: 'leader' },
+  'a fence that is believed before it is acknowledged (19)': { cluster: 'quorum', log: (log) => hasty(log) },
   'a snapshot that is not the fold of the log': {
     snapshots: (store) => ({ ...store, put: wrongly(store.put) }),
   },

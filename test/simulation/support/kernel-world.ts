@@ -8,7 +8,14 @@ import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../../src/eventstore/snapshots.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
-import { type Asked, type Attempt, violationsOf } from './kernel-invariants.ts';
+import {
+  type Asked,
+  type Attempt,
+  type ConfirmedRead,
+  placesOf,
+  untrueReads,
+  violationsOf,
+} from './kernel-invariants.ts';
 import { account, type KernelOp, type KernelScenario, pick, scenarioOf } from './kernel-scenario.ts';
 
 /** What a process is made of; a plant replaces a part and so switches a fence off. */
@@ -21,6 +28,8 @@ export interface KernelPlant {
   readonly handler?: (handler: Handler) => Handler;
   readonly transport?: (transport: GroupTransport) => GroupTransport;
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
+  /** The log is kept by a cluster that falls apart now and then; who is asked whether a read is confirmed (protocol 19). */
+  readonly cluster?: 'leader' | 'quorum';
 }
 
 const FAULTS: Partial<Faults> = {
@@ -32,6 +41,8 @@ const FAULTS: Partial<Faults> = {
   delay: 0.03,
   crash: 0.01,
 };
+/** Rolled at each request, for servers that are cut off for up to four seconds. */
+const FALLING_APART: Partial<Faults> = { ...FAULTS, partition: 0.03 };
 const PROCESSES = 3;
 const SETTINGS = { cacheEntries: 1, queueLimit: 4, maxBatch: 3 };
 /** How long an append and each of its attempts is tried, in milliseconds. */
@@ -60,6 +71,8 @@ export interface KernelRun {
   readonly violations: readonly string[];
   /** What every attempt came to, in the order of the answers. */
   readonly attempts: readonly Attempt[];
+  /** Confirmed reads. */
+  readonly reads: readonly ConfirmedRead[];
   /** How many decisions each commit of the log holds. */
   readonly commits: readonly number[];
   /** What went on in which order. */
@@ -72,16 +85,19 @@ export async function runKernelSchedule(
   scenario: KernelScenario = scenarioOf(seed),
   plant: KernelPlant = {},
 ): Promise<KernelRun> {
-  const world = createWorld(seed, { faults: FAULTS, longestDelayMs: LONGEST_DELAY_MS });
+  const faults = plant.cluster === undefined ? FAULTS : FALLING_APART;
+  const world = createWorld(seed, { faults, longestDelayMs: LONGEST_DELAY_MS });
   const store = createMemoryStore();
   const values = new Map<string, Uint8Array>();
   const attempts: Attempt[] = [];
+  const reads: ConfirmedRead[] = [];
   const unexpected: string[] = [];
   const processes: Process[] = [];
   let lives = 0;
   // Half of the schedules pack the appends of different aggregates into batches (protocol 16).
   const groups = {
     groupCommit: seed % 2 === 0,
+    ...(plant.cluster && { confirm: plant.cluster }),
     ...(plant.transport === undefined ? {} : { spoil: plant.transport }),
   };
 
@@ -125,6 +141,20 @@ export async function runKernelSchedule(
     }
   }
 
+  /** Reads an account as it is now, from any process, and notes what it was told. */
+  async function read(id: string): Promise<void> {
+    const process = processes[pick(world.random, PROCESSES)];
+    if (process === undefined) throw new RangeError('no process');
+    const from = store.head();
+    try {
+      const loaded = await Promise.race([process.handler.load(account, id), process.crashed]);
+      reads.push({ id, from, to: store.head(), version: loaded.version, balance: loaded.state });
+    } catch (error) {
+      const isFault = error instanceof EventStoreError && error.retryable;
+      if (!isFault && !(error instanceof ConnectionLost)) unexpected.push(String(error));
+    }
+  }
+
   /** Repeats a request until it is answered; sometimes an impatient proxy sends it twice, or a client reuses its key. */
   async function request(client: Runtime, op: KernelOp, commandId: string): Promise<void> {
     const known = op.type === 'one' && op.expected === 'version' ? op.id : undefined;
@@ -142,11 +172,15 @@ export async function runKernelSchedule(
     if (client.random() < 0.1) await send({ ...asked, body: 'another body' });
   }
 
+  const readAfter = async (op: KernelOp): Promise<void> => {
+    if (plant.cluster !== undefined) for (const id of placesOf(op)) await read(id);
+  };
+
   async function runClient(ops: readonly KernelOp[], index: number): Promise<void> {
     const client = world.runtime(`client${index}`);
     const beside: Promise<void>[] = [];
     for (const [step, op] of ops.entries()) {
-      const done = request(client, op, `c${index}.${step}`);
+      const done = request(client, op, `c${index}.${step}`).then(() => readAfter(op));
       if (op.beside) beside.push(done);
       else await done;
     }
@@ -185,9 +219,9 @@ export async function runKernelSchedule(
     await Promise.all([...scenario.clients.map(runClient), ...(isIntruded ? [intrude()] : [])]);
     await world.runtime('quiet').sleep(QUIET_MS);
     if (isIntruded) await stillServes();
-    const violations = [...unexpected, ...violationsOf(store, attempts)];
+    const violations = [...unexpected, ...violationsOf(store, attempts), ...untrueReads(store, reads)];
     const commits = Array.from({ length: store.head() }, (_, i) => store.at(i + 1)?.decisions.length ?? 0);
-    return { violations, attempts, commits, trace: world.trace() };
+    return { violations, attempts, reads, commits, trace: world.trace() };
   });
 }
 

@@ -6,7 +6,7 @@ import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import { type Decision, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type AccountCommand, type AccountEvent, account } from '../../audit/account.ts';
 import { checkHistory } from '../../audit/checker.ts';
-import { fingerprintOf, type Operation, type Outcome } from '../../audit/history.ts';
+import { fingerprintOf, type Operation, type Outcome, type Read } from '../../audit/history.ts';
 import type { AuditReport, Fault } from '../../audit/report.ts';
 
 type Op = Operation<AccountCommand>;
@@ -58,8 +58,28 @@ const accepted = (version: number, balance: number, label = '', repeated = false
   state: { balance, label },
 });
 
-const check = (operations: readonly Op[], commits: readonly RecordedCommit[]): AuditReport =>
-  checkHistory(account, operations, commits);
+const check = (
+  operations: readonly Op[],
+  commits: readonly RecordedCommit[],
+  reads: readonly Read[] = [],
+  controls = 0,
+): AuditReport => checkHistory(account, { operations, reads }, { commits, controls });
+
+/** Somebody reads the state of `a`. */
+function read(
+  [invokedAt, completedAt]: [number, number],
+  version: number,
+  balance: number,
+  label = '',
+): Read {
+  const state = { balance, label };
+  return { read: 'state', reader: 'r', aggregate: 'a', invokedAt, completedAt, version, state };
+}
+
+/** Somebody asks where the log ends. */
+function head([invokedAt, completedAt]: [number, number], version: number): Read {
+  return { read: 'head', reader: 'r', invokedAt, completedAt, version };
+}
 
 const faults = (report: AuditReport): Fault[] => report.violations.map((violation) => violation.fault);
 
@@ -182,6 +202,8 @@ describe('a planted fault is found:', () => {
       i < 2 || op.outcome?.kind !== 'accepted' ? op : { ...op, outcome: { ...op.outcome, version: 4 } },
     );
     expect(faults(check(moved, gap as RecordedCommit[]))).toEqual(['log', 'log']);
+    // Unless a message of the log's own is there.
+    expect(faults(check(moved, gap as RecordedCommit[], [], 1))).toEqual(['log']);
   });
 
   it.each<Outcome>([
@@ -247,6 +269,119 @@ describe('a planted fault is found:', () => {
       call('w1', put(5), [10, 20], accepted(2, 9)),
       call('w2', put(4), [30, 40], accepted(1, 4)),
     ];
+    expect(faults(check(calls, swapped))).toEqual(['order']);
+  });
+});
+
+describe('a confirmed read', () => {
+  const faultsOf = (...reads: Read[]) => faults(check(operations, commits, reads));
+
+  it('is right when its state was current at any moment of the read', () => {
+    const reads = [
+      read([1, 9], 0, 0),
+      read([22, 24], 1, 5),
+      // While w2 is stored: before it or after it.
+      read([32, 34], 1, 5),
+      read([35, 36], 2, 9),
+      read([39, 70], 3, 6, 'y'),
+      read([90, 95], 3, 6, 'y'),
+    ];
+    const report = check(operations, commits, reads);
+    expect(report).toMatchObject({ violations: [], reads: 6, staleReads: 0 });
+  });
+
+  it('may find a command whose outcome nobody was told', () => {
+    const open = [...operations.slice(0, 3), call('w4', { kind: 'label', label: 'y' }, [51])];
+    expect(check(open, commits, [read([70, 80], 3, 6, 'y')]).violations).toEqual([]);
+  });
+
+  it('of what nobody has written finds nothing', () => {
+    const absent: Read = { ...read([70, 80], 0, 0), aggregate: 'b' } as Read;
+    expect(faultsOf(absent)).toEqual([]);
+    expect(faultsOf({ ...absent, version: 2 } as Read)).toEqual(['answer']);
+  });
+
+  it('that failed is counted and says nothing', () => {
+    const failed: Read = {
+      read: 'failed',
+      reader: 'r',
+      invokedAt: 1,
+      completedAt: 2,
+      code: 'log/unavailable',
+    };
+    expect(check(operations, commits, [failed])).toMatchObject({ violations: [], failedReads: 1, reads: 0 });
+  });
+
+  it('is stale when a newer version was acknowledged before it began', () => {
+    const report = check(operations, commits, [read([41, 42], 1, 5), read([70, 80], 2, 9)]);
+    expect(faults(report)).toEqual(['stale-read', 'stale-read']);
+    expect(report).toMatchObject({ reads: 2, staleReads: 2, violated: 2 });
+  });
+
+  it('is stale when it does not find what was there before it', () => {
+    expect(faultsOf(read([21, 25], 0, 0))).toEqual(['stale-read']);
+  });
+
+  it('is stale when another read was told of a newer version before it began, although no writer was', () => {
+    const open = [operations[0] as Op, call('w2', put(4), [30])];
+    const one = [read([31, 33], 2, 9), read([34, 36], 1, 5)];
+    expect(faults(check(open, commits.slice(0, 2), one))).toEqual(['stale-read']);
+    // At the same time each may have its own.
+    const both = [read([31, 35], 2, 9), read([34, 36], 1, 5)];
+    expect(faults(check(open, commits.slice(0, 2), both))).toEqual([]);
+  });
+
+  it('is stale when a refusal named a newer version before it began', () => {
+    const open = [operations[0] as Op, call('w2', put(4), [30])];
+    const refused = call('w5', put(9), [31, 33], { kind: 'rejected', version: 2, code: 'account/full' });
+    const report = check([...open, refused], commits.slice(0, 2), [read([34, 36], 1, 5)]);
+    expect(faults(report)).toEqual(['stale-read']);
+  });
+
+  it('is impossible when its state was asked for only after it had ended', () => {
+    expect(faultsOf(read([22, 28], 2, 9))).toContain('order');
+  });
+
+  it('is wrong with a state that its version did not leave, or that nobody else may see', () => {
+    expect(faultsOf(read([70, 80], 3, 7, 'y'))).toEqual(['answer']);
+    // Between the two decisions of one commit.
+    expect(faultsOf(read([70, 80], 3, 6, 'x'))).toEqual(['answer']);
+  });
+});
+
+describe('where the log ends', () => {
+  it('is somewhere between what was told before the read and what was asked for before its answer', () => {
+    const reads = [
+      head([1, 9], 0),
+      head([15, 16], 0),
+      head([32, 34], 1),
+      head([35, 36], 2),
+      head([62, 70], 3),
+    ];
+    expect(check(operations, commits, reads)).toMatchObject({ violations: [], reads: 5 });
+  });
+
+  it('is stale when somebody had been told of more', () => {
+    expect(faults(check(operations, commits, [head([62, 70], 2)]))).toEqual(['stale-read']);
+    expect(faults(check(operations, commits, [head([62, 70], 3), head([71, 72], 2)]))).toEqual([
+      'stale-read',
+    ]);
+  });
+
+  it('is impossible behind what nobody had asked for', () => {
+    expect(faults(check(operations, commits, [head([22, 25], 2)]))).toContain('order');
+  });
+});
+
+describe('the order of the log', () => {
+  it('is that of calls that did not overlap, also on several aggregates', () => {
+    const on = (op: Op, aggregate: string): Op => ({ ...op, aggregate });
+    const other = (c: RecordedCommit, id: string): RecordedCommit => ({ ...c, stream: { ...c.stream, id } });
+    const calls = [
+      on(call('w1', put(5), [10, 20], accepted(2, 5)), 'a'),
+      on(call('w2', put(4), [30, 40], accepted(1, 4)), 'b'),
+    ];
+    const swapped = [other(commit(1, 0, decided('w2', put(4))), 'b'), commit(2, 0, decided('w1', put(5)))];
     expect(faults(check(calls, swapped))).toEqual(['order']);
   });
 });

@@ -38,7 +38,7 @@ function processWith(roles: string) {
     {
       config: loadConfig({ env: { JETLEDGER_SERVICE__ROLES: roles }, dir: configDir({}) }),
       nats: { requests: { connected: () => state.connected, request, denials: () => denials } },
-      log: { head },
+      log: { confirm: head },
     },
     {
       views: {

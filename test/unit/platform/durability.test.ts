@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/platform/config/schema.ts';
 import { durabilityProblem, groupCommitMode } from '../../../src/platform/durability.ts';
-import { reconnectDelays } from '../../../src/platform/nats-connection.ts';
 
 const always = { durability: 'always', assertSyncAlways: false } as const;
 const replicated = { durability: 'replicated', assertSyncAlways: false } as const;
@@ -50,23 +49,5 @@ describe('commits that share a batch', () => {
 
   it('are not tried where that is switched off', () => {
     expect(groupCommitMode(config({}, 'off'), 'always')).toBe('off');
-  });
-});
-
-describe('the delays between attempts to reconnect', () => {
-  it('double up to two seconds, with jitter in the upper half', () => {
-    const delays = reconnectDelays(() => 0);
-    const lowest = Array.from({ length: 8 }, delays.next);
-    expect(lowest).toEqual([25, 50, 100, 200, 400, 800, 1_000, 1_000]);
-    const highest = reconnectDelays(() => 1);
-    expect(Array.from({ length: 8 }, highest.next).at(-1)).toBe(2_000);
-  });
-
-  it('begin anew once it is connected', () => {
-    const delays = reconnectDelays(() => 0);
-    delays.next();
-    delays.next();
-    delays.reset();
-    expect(delays.next()).toBe(25);
   });
 });

@@ -41,7 +41,7 @@ describe('the logger', () => {
   });
 
   it('makes lines for people at a terminal in development, or when asked to', () => {
-    const always = { ...TEST, logging: { level: 'info', pretty: 'always' } } as const;
+    const always = { ...TEST, logging: { ...TEST.logging, pretty: 'always' } } as const;
     expect(wantsPretty(DEVELOPMENT, true)).toBe(true);
     expect(wantsPretty(DEVELOPMENT, false)).toBe(false);
     expect(wantsPretty({ ...DEVELOPMENT, environment: 'production' }, true)).toBe(false);

@@ -1,11 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { cachedReading } from '../../../src/platform/telemetry/gauges.ts';
-import { startMetrics } from '../../../src/platform/telemetry/metrics.ts';
 import { startHttpServer } from '../../contract/payment-server.ts';
 import { testMeter } from '../../support/meter.ts';
 import { parseScrape } from '../../support/prometheus-text.ts';
-
-const service = { name: 'jetledger', version: '1.2.3' };
 
 describe('metrics', () => {
   it('are scraped under their names with the unit once, and counters with _total once', async () => {
@@ -65,9 +62,9 @@ describe('metrics', () => {
     await using collector = await startHttpServer((_request, response) => {
       response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     });
-    const metrics = await startMetrics({ service, otlpEndpoint: `${collector.url}/`, intervalMs: 60_000 });
-    metrics.meter.createCounter('jetledger.told').add(3, { category: 'order' });
-    await metrics.stop();
+    const numbers = await testMeter({ JETLEDGER_METRICS__OTLP_ENDPOINT: `${collector.url}/` });
+    numbers.meter.createCounter('jetledger.told').add(3, { category: 'order' });
+    await numbers[Symbol.asyncDispose]();
     expect(collector.received.map(({ method, path }) => [method, path])).toEqual([['POST', '/v1/metrics']]);
     const body = collector.received[0]?.body ?? '';
     for (const part of ['jetledger.told', 'category', 'order', 'service.name', '1.2.3'])
@@ -75,10 +72,9 @@ describe('metrics', () => {
   });
 
   it('stop without an error when the collector is away', async () => {
-    const away = { service, otlpEndpoint: 'http://127.0.0.1:9', intervalMs: 60_000 };
-    const metrics = await startMetrics(away);
-    metrics.meter.createCounter('jetledger.lost').add(1);
-    await expect(metrics.stop()).resolves.toBeUndefined();
+    const numbers = await testMeter({ JETLEDGER_METRICS__OTLP_ENDPOINT: 'http://127.0.0.1:9' });
+    numbers.meter.createCounter('jetledger.lost').add(1);
+    await expect(numbers[Symbol.asyncDispose]()).resolves.toBeUndefined();
   });
 });
 

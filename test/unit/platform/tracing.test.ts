@@ -6,54 +6,57 @@ import { parseTrace, storedTraceOf, withCommitId } from '../../../src/eventstore
 import { ConfigError } from '../../../src/platform/config/errors.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
 import { traceFields } from '../../../src/platform/logger.ts';
-import { createSpanExport, startTracing, type Tracing } from '../../../src/platform/telemetry/tracing.ts';
+import { createSpanExport } from '../../../src/platform/telemetry/tracing.ts';
+import { startTracing, type TestTracing } from '../../support/telemetry.ts';
 
 const configOf = (variables: Record<string, string>) =>
   loadConfig({ env: { JETLEDGER_ENV: 'test', ...variables }, dir: configDir({}) });
 const SAMPLED = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
 const UNSAMPLED = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-00`;
 
-let started: Tracing | undefined;
+let started: TestTracing | undefined;
 afterEach(async () => {
   await started?.stop(1_000);
   started = undefined;
 });
-const start = (variables: Record<string, string>, exporter?: SpanExporter): Tracing => {
-  started = startTracing(configOf(variables), { version: 'test', ...(exporter && { exporter }) });
+const start = async (
+  variables: Record<string, string>,
+  exporter?: SpanExporter,
+): Promise<TestTracing | undefined> => {
+  started = await startTracing(configOf(variables), { exporter });
   return started;
 };
 
 describe('tracing', () => {
-  it('registers nothing while it is off', () => {
-    const { tracer, devTraces } = start({});
-    expect([tracer, devTraces]).toEqual([undefined, undefined]);
+  it('registers nothing while it is off', async () => {
+    expect(await start({})).toBeUndefined();
     const span = trace.getTracer('jetledger').startSpan('x');
     expect(span.isRecording()).toBe(false);
     context.with(trace.setSpan(context.active(), span), () => expect(trace.getActiveSpan()).toBeUndefined());
   });
 
   it('works without a collector where traces are kept in memory, and is gone after it was stopped', async () => {
-    const { tracer, devTraces } = start({
-      JETLEDGER_TRACING__DEV_TRACES: '5',
-      JETLEDGER_TRACING__SAMPLE_RATIO: '1',
-    });
+    const { tracer, devTraces } =
+      (await start({
+        JETLEDGER_TRACING__DEV_TRACES: '5',
+        JETLEDGER_TRACING__SAMPLE_RATIO: '1',
+      })) ?? {};
     tracer?.startSpan('seen').end();
     expect(devTraces?.list(5)).toMatchObject([{ name: 'seen', spans: 1 }]);
     await started?.stop(1_000);
     expect(trace.getTracer('jetledger').startSpan('unseen').isRecording()).toBe(false);
-    expect(start({ JETLEDGER_TRACING__DEV_TRACES: '5' }).tracer).toBeDefined();
+    expect(await start({ JETLEDGER_TRACING__DEV_TRACES: '5' })).toBeDefined();
   });
 
-  it('is there once in a process', () => {
-    start({ JETLEDGER_TRACING__DEV_TRACES: '1' });
-    expect(() => startTracing(configOf({ JETLEDGER_TRACING__DEV_TRACES: '1' }), { version: 'x' })).toThrow(
-      'already',
-    );
+  it('is there once in a process', async () => {
+    await start({ JETLEDGER_TRACING__DEV_TRACES: '1' });
+    const again = startTracing(configOf({ JETLEDGER_TRACING__DEV_TRACES: '1' }), {});
+    await expect(again).rejects.toThrow('already');
   });
 
   it('follows the decision of whoever began the trace, and otherwise samples its share', async () => {
     const exporter = new InMemorySpanExporter();
-    const { tracer } = start({ JETLEDGER_TRACING__SAMPLE_RATIO: '0.25' }, exporter);
+    const { tracer } = (await start({ JETLEDGER_TRACING__SAMPLE_RATIO: '0.25' }, exporter)) ?? {};
     const recording = (traceparent: string): boolean => inTrace(tracer, traceparent).isRecording();
     expect([recording(SAMPLED), recording(UNSAMPLED)]).toEqual([true, false]);
     const roots = Array.from({ length: 4_000 }, () => tracer?.startSpan('root', { root: true }));
@@ -62,8 +65,8 @@ describe('tracing', () => {
     expect(share).toBeLessThan(0.3);
   });
 
-  it('carries W3C headers out', () => {
-    start({}, new InMemorySpanExporter());
+  it('carries W3C headers out', async () => {
+    await start({}, new InMemorySpanExporter());
     const parsed = parseTrace({ traceparent: SAMPLED, tracestate: 'vendor=1' });
     if (parsed === undefined) throw new Error('not parsed');
     const headers: Record<string, string> = {};
@@ -71,8 +74,8 @@ describe('tracing', () => {
     expect(headers).toEqual({ traceparent: SAMPLED, tracestate: 'vendor=1' });
   });
 
-  it('puts trace and commit into each line of the log that is written inside', () => {
-    start({}, new InMemorySpanExporter());
+  it('puts trace and commit into each line of the log that is written inside', async () => {
+    await start({}, new InMemorySpanExporter());
     expect(traceFields()).toEqual({});
     const parsed = parseTrace({ traceparent: UNSAMPLED });
     if (parsed === undefined) throw new Error('not parsed');

@@ -63,7 +63,7 @@ export async function checkpointOf(deps: EngineDeps, name: string, count: GroupC
 
 /** Whether a checkpoint that was read before covers more than there is; a sound one never does. */
 async function liesBeyond({ log }: EngineDeps, position: number): Promise<boolean> {
-  return position > 0 && position > (await log.head());
+  return position > 0 && position > (await log.head()) && position > (await log.confirm());
 }
 
 /**
