@@ -3,7 +3,8 @@ export interface NatsServerReading {
   /** The server's name, never its address. */
   readonly server: string;
   readonly version: string;
-  readonly healthy: boolean;
+  /** What its health endpoint complains of; undefined when it is well. */
+  readonly illness: string | undefined;
   readonly storageBytes: number;
   readonly storageLimitBytes: number;
   /** Of the process. */
@@ -56,7 +57,7 @@ interface Jsz {
 }
 
 const READ_TIMEOUT_MS = 1_500;
-const EVERY_MS = 10_000;
+const EVERY_MS = 4_000;
 const MIB = 1024 * 1024;
 
 /** Looks at once, and then every `everyMs`. Without endpoints it does nothing. */
@@ -68,12 +69,19 @@ export function startNatsMonitor(options: {
 }): NatsMonitor {
   const { urls, stream, everyMs = EVERY_MS } = options;
   let readings: readonly NatsServerReading[] = [];
+  let illBefore: readonly string[] = [];
   let looking = false;
   const look = async (): Promise<void> => {
     if (looking) return;
     looking = true;
     const found = await Promise.all(urls.map((url) => readNatsServer(url, stream)));
-    readings = found.filter((reading) => reading !== undefined);
+    const next = found.filter((reading) => reading !== undefined);
+    // A server that makes a stream, or follows another, may say so once.
+    const wasIll = new Set(illBefore);
+    illBefore = next.filter(({ illness }) => illness !== undefined).map(({ server }) => server);
+    readings = next.map((reading) =>
+      wasIll.has(reading.server) ? reading : { ...reading, illness: undefined },
+    );
     looking = false;
   };
   if (urls.length === 0) return { latest: () => [], endpoints: 0, stop: () => undefined };
@@ -87,18 +95,15 @@ export function startNatsMonitor(options: {
 export async function readNatsServer(url: string, stream: string): Promise<NatsServerReading | undefined> {
   const base = url.replace(/\/$/, '');
   try {
-    const [varz, jsz, healthy] = await Promise.all([
+    const [varz, jsz, illness] = await Promise.all([
       readJson<Varz>(`${base}/varz`),
       readJson<Jsz>(`${base}/jsz?accounts=true&streams=true`),
-      fetch(`${base}/healthz`, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) }).then(({ ok, body }) => {
-        void body?.cancel();
-        return ok;
-      }),
+      readIllness(base),
     ]);
     return {
       server: varz.server_name ?? 'nats',
       version: varz.version ?? '',
-      healthy,
+      illness,
       storageBytes: jsz.storage ?? 0,
       storageLimitBytes: jsz.config?.max_storage ?? 0,
       memoryBytes: varz.mem ?? 0,
@@ -111,6 +116,21 @@ export async function readNatsServer(url: string, stream: string): Promise<NatsS
     return undefined;
   }
 }
+
+/**
+ * What a server's health endpoint complains of: one sentence, or undefined when it is well.
+ * @throws Error when it does not answer
+ */
+export async function readIllness(base: string): Promise<string | undefined> {
+  const response = await fetch(`${base}/healthz`, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
+  const { error } = (await response.json().catch(() => ({}))) as { error?: unknown };
+  if (response.ok) return undefined;
+  return typeof error === 'string' && error !== '' ? error : `status ${response.status}`;
+}
+
+/** What helps a server that is not well, for people. */
+export const HEAL_SERVER =
+  'mend what it says (no space left: make room), then restart that nats-server: a stream that could not write stays stopped until then';
 
 async function readJson<T>(url: string): Promise<T> {
   const response = await fetch(url, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
@@ -137,22 +157,27 @@ export function logReading(readings: readonly NatsServerReading[]): LogReading |
   return (own ?? seen.find(({ log }) => log?.leader !== undefined) ?? seen[0])?.log;
 }
 
-/** For readiness: what the servers say, in words; wrong only when the log has no leader. */
+/** For readiness: what the servers say, in words; wrong when the log has no leader, or one that is not well. */
 export function natsServerCheck(
   readings: readonly NatsServerReading[],
 ): { readonly ok: boolean; readonly detail: string } | undefined {
   if (readings.length === 0) return undefined;
   const log = logReading(readings);
   const servers = readings.map(
-    ({ server, version, storageBytes, storageLimitBytes, memoryBytes, slowConsumers, syncAlways, healthy }) =>
-      `${server} ${version}${healthy ? '' : ' unhealthy'}, ${percentOf(storageBytes, storageLimitBytes)} of its storage used, ` +
+    ({ server, version, storageBytes, storageLimitBytes, memoryBytes, slowConsumers, syncAlways, illness }) =>
+      `${server} ${version}${illness === undefined ? '' : ` unhealthy (${illness})`}, ${percentOf(storageBytes, storageLimitBytes)} of its storage used, ` +
       `${(memoryBytes / MIB).toFixed(0)} MiB of memory, ${slowConsumers} slow consumers, sync ${syncAlways ? 'always' : 'delayed'}`,
   );
   const leader =
     log === undefined
       ? 'log not seen'
       : `log led by ${log.leader ?? 'nobody'}, ${log.current} of ${log.replicas} copies current`;
-  return { ok: log === undefined || log.leader !== undefined, detail: [leader, ...servers].join('; ') };
+  const ill = readings.find(({ server, illness }) => illness !== undefined && server === log?.leader);
+  const cure = ill === undefined ? [] : [`nothing can be stored: ${HEAL_SERVER}`];
+  return {
+    ok: ill === undefined && (log === undefined || log.leader !== undefined),
+    detail: [...cure, leader, ...servers].join('; '),
+  };
 }
 
 function percentOf(part: number, whole: number): string {

@@ -47,6 +47,7 @@ function settingsOf({ projections, log }: Config): Partial<ProjectionSettings> {
     maxInFlight: projections.maxInFlight,
     cacheRows: projections.rowCacheEntries,
     groups: projections.groups,
+    sweepPerSecond: projections.sweepPerSecond,
   };
 }
 
@@ -83,6 +84,7 @@ function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projectio
     observer: combineObservers<ProjectionObserver>(
       { foreign: (met) => logger.warn(met, 'a message of somebody else lies in the log') },
       tracer && traceProjections({ tracer, prefix: config.log.prefix }),
+      { rowHealed: (row) => logger.warn(row, 'a row that was lost was folded again from the log') },
       metering &&
         meterProjections(metering.meter, { namespace: NAMESPACE, views: views.map(({ name }) => name) }),
     ),

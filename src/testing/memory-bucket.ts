@@ -148,6 +148,13 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
       await answer(sender, `got ${key} of ${store.name}`);
       return row;
     },
+    getAll: async (keys) => {
+      for (const key of keys) checkKey(store.name, key);
+      await arrive(sender, `get ${keys.length} of ${store.name}`);
+      const end = lagging(world, store.writes.length);
+      await answer(sender, `got ${keys.length} of ${store.name}`);
+      return keys.flatMap((key) => lastUntil(store, key, end) ?? []);
+    },
     write,
     writeAll: batches ? writeAll : undefined,
     rows: (options) => liveRows(store, sender, options),

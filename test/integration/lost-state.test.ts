@@ -1,7 +1,8 @@
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
-import type { NatsConnection } from '@nats-io/transport-node';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectNats } from '../../src/platform/nats-connection.ts';
+import { views } from '../../src/service/shop.ts';
 import { type Answer, ask, must } from '../e2e/client.ts';
 import { until } from '../support/until.ts';
 import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
@@ -64,6 +65,71 @@ it('a view whose bucket is deleted says so with a code of its own, in readiness 
   expect(JSON.stringify(body)).toContain('"TEA"');
   await until('readiness is, too', async () => (await readiness(service)).status === 200);
   expect(errorLines(service, 'view products')).toHaveLength(1);
+});
+
+it('rows that are purged, removed or put back by another client come back by themselves, and the log names each', async () => {
+  const { url } = service;
+  await until('the service is ready', async () => (await readiness(service)).status === 200);
+  const ids: string[] = [];
+  for (const name of ['Ada', 'Bea', 'Cleo', 'Dora']) {
+    const email = `${name.toLowerCase()}@example.com`;
+    const user = await must(201, url, 'POST', '/v1/users', { email, name });
+    ids.push(String(user.field('id')));
+    await must(200, url, 'PATCH', `/v1/users/${ids.at(-1)}`, { name: `${name} Second` });
+  }
+  const [purged = '', removed = '', older = ''] = ids;
+  const shown = (id: string) => ask(url, 'GET', `/v1/users/${id}`);
+  await until('all are shown', async () =>
+    (await Promise.all(ids.map(shown))).every(({ body }) => JSON.stringify(body).includes('Second')),
+  );
+  const before = (await Promise.all(ids.map(shown))).map(({ body }) => body);
+
+  const { prefix } = service.config.log;
+  const subjectOf = (id: string) => `$KV.${prefix}_users_v1.${id}`;
+  await jsm.streams.purge(`KV_${prefix}_users_v1`, { filter: subjectOf(purged) });
+  const marker = headers();
+  marker.set('KV-Operation', 'DEL');
+  connection.publish(subjectOf(removed), '', { headers: marker });
+  connection.publish(subjectOf(older), JSON.stringify({ id: older, name: 'Cleo' }));
+  await connection.flush();
+  await until('one is missing', async () => (await shown(purged)).status === 404);
+
+  await until(
+    'all are back',
+    async () => {
+      const now = (await Promise.all(ids.map(shown))).map(({ body }) => body);
+      return JSON.stringify(now) === JSON.stringify(before);
+    },
+    40_000,
+  );
+  const healed = service.lines.filter(({ msg }) => String(msg).startsWith('a row that was lost'));
+  expect(healed.map(({ key }) => key).sort()).toEqual([purged, removed, older].sort());
+});
+
+it('a view whose rows are all purged fills its bucket again by itself', async () => {
+  const { url } = service;
+  const { prefix } = service.config.log;
+  const shown = async () => (await ask(url, 'GET', '/v1/products')).body;
+  const before = JSON.stringify(await shown());
+  expect(before).toContain('TEA');
+  await jsm.streams.purge(`KV_${prefix}_products_v2`);
+  await until('they are back', async () => JSON.stringify(await shown()) === before, 40_000);
+});
+
+it('views whose aliases are deleted go on with the buckets that they have', async () => {
+  const { url } = service;
+  const { prefix } = service.config.log;
+  const before = JSON.stringify((await ask(url, 'GET', '/v1/products')).body);
+  await jsm.streams.delete(`KV_${prefix}_views`);
+  await until('the aliases are back', async () => {
+    const info = await jsm.streams.info(`KV_${prefix}_views`).catch(() => undefined);
+    return info?.state.num_subjects === views.length;
+  });
+  expect(JSON.stringify((await ask(url, 'GET', '/v1/products')).body)).toBe(before);
+  await until('the service is ready', async () => (await readiness(service)).status === 200);
+  const names: string[] = [];
+  for await (const name of jsm.streams.names(`$KV.${prefix}_products_v1.>`)) names.push(name);
+  expect(names).toEqual([]);
 });
 
 it('a log that is deleted and made anew under a service fails its readiness until it is started again; then its old views name the rebuild', async () => {

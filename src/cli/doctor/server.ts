@@ -1,6 +1,7 @@
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import { type Config, isProduction } from '../../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../../platform/durability.ts';
+import { HEAL_SERVER, readIllness } from '../../platform/nats-monitor.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../../platform/nats-server/version.ts';
 import type { Nats } from '../../service/open.ts';
 import { size } from '../command.ts';
@@ -106,6 +107,18 @@ export async function durability(config: Config, { monitorUrls }: Nats, copies: 
   }
   const found = `acknowledged commits could be lost in a power cut (sync_interval ${evidence})`;
   return isProduction(config) ? fail('durability', found, problem) : warn('durability', found, problem);
+}
+
+/** Whether each server whose monitoring endpoint is known calls itself well. */
+export async function health({ monitorUrls }: Nats): Promise<Finding> {
+  if (monitorUrls.length === 0) return ok('health', 'not asked: nats.monitorUrls is empty');
+  const ill: string[] = [];
+  for (const url of monitorUrls) {
+    const illness = await readIllness(url.replace(/\/$/, '')).catch(() => undefined);
+    if (illness !== undefined) ill.push(`${url} says: ${illness}`);
+  }
+  if (ill.length === 0) return ok('health', `${monitorUrls.length} server(s) call themselves well`);
+  return fail('health', ill.join('; '), `On that server, ${HEAL_SERVER}.`);
 }
 
 /** Told as `disk full` where commits are refused by now, as `disk` before. */

@@ -120,6 +120,11 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
         : gets.direct(query));
       return found === undefined ? undefined : rowOf(found.subject, found.seq, found.headers, found.data);
     },
+    getAll: async (keys) => {
+      announceLoss();
+      const found = keys.length === 0 ? [] : await gets.directLast(keys.map(subjectOf));
+      return found.map(({ subject, seq, headers, data }) => rowOf(subject, seq, headers, data));
+    },
     write,
     writeAll: options.batches ? writeAll : undefined,
     rows: async function* ({ prefix = '', signal } = {}) {

@@ -179,6 +179,7 @@ export const configSchema = section({
     checkpointIntervalMs: whole(10, MINUTE_MS),
     maxInFlight: whole(1, 10_000),
     rowCacheEntries: whole(0, 10_000_000),
+    sweepPerSecond: whole(0, 1_000_000),
   }),
   processes: section({
     groups: Type.Enum([1, 4, 16, 64]),

@@ -130,7 +130,8 @@ export function createBucketResolver(deps: {
   const look = async (view: string, last: LiveBucket | undefined): Promise<LiveBucket | undefined> => {
     try {
       const found = await aliases.read(view);
-      const live = found && (await open(view, found.alias, last));
+      // No alias is ever taken back: one that was deleted is made anew by those who keep the view.
+      const live = found === undefined ? last : await open(view, found.alias, last);
       known.set(view, { live, until: runtime.now() + resolveMs });
       return live;
     } finally {

@@ -105,6 +105,8 @@ export interface KeptGroups {
   /** Resolves when one of them has stopped for good: with its error, or with undefined after `stop`. */
   readonly ended: Promise<unknown>;
   deadLetters(): readonly DeadLetterRow[];
+  /** Its groups that are open now. */
+  views(): readonly View[];
   /** Waits for a group's checkpoint; undefined when this process does not run that group now. */
   requestCheckpoint(index: number, position: number): Waiting | undefined;
   /** Looks after the checkpoints and released rows of its groups. @throws LogUnavailable */
@@ -185,6 +187,7 @@ export function keepGroups(
       return undefined;
     },
     deadLetters: () => [...kept.values()].flatMap(({ view }) => view?.deadLetters() ?? []),
+    views: () => [...kept.values()].flatMap(({ view }) => view ?? []),
     requestCheckpoint: (index, position) => kept.get(index)?.view?.requestCheckpoint(position),
     verify: async () => {
       await Promise.all([...kept.values()].map(({ view }) => view?.verify()));

@@ -39,5 +39,7 @@ export interface ProjectionObserver {
   applied?(view: string): void;
   /** A message of somebody else was met in the log, by this process first of all. */
   foreign?(met: MetForeign): void;
+  /** A row that its bucket had lost was folded again from the log. */
+  rowHealed?(row: { readonly view: string; readonly key: string; readonly position: number }): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
 }

@@ -2,14 +2,15 @@ import { backoffMs, mayHeal, reasonOf } from '../../eventstore/index.ts';
 import { type Alias, bucketName } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { EngineDeps, LiveAlias } from './engine.ts';
-import { bucketGone, type ViewLost } from './errors.ts';
+import { bucketGone, RowsLost } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
 import type { Sharing } from './members.ts';
 import { type Projection, versionOf } from './projection.ts';
 import type { ViewStatus } from './reading.ts';
 import { createBucketWatch } from './rebuild/lost-bucket.ts';
-import { dropSpare, observedNewBucket } from './rebuild/new-bucket.ts';
+import { dropSpare, observedNewBucket, reusableName } from './rebuild/new-bucket.ts';
+import type { View } from './view.ts';
 
 /** Keeps one projection running on whichever bucket its alias names. */
 export interface Runner {
@@ -17,6 +18,8 @@ export interface Runner {
   status(): ViewStatus;
   /** Waits for the checkpoint of a group of a bucket; undefined when it does not run here. */
   requestCheckpoint(bucket: string, index: number, position: number): Waiting | undefined;
+  /** Its groups on the live bucket that are at work now. */
+  views(): readonly View[];
   stop(): Promise<void>;
 }
 
@@ -50,7 +53,9 @@ export function startRunner(
   const stateOf = createBucketWatch(deps);
   let live: Live | undefined;
   let lastError: unknown;
-  let gone: ViewLost | undefined;
+  let gone: unknown;
+  /** The bucket that lost rows which cannot be folded one by one: it is filled anew as if it were gone. */
+  let rowsLost: string | undefined;
 
   const retire = async (kept: KeptGroups): Promise<void> => {
     retired.add(kept);
@@ -70,12 +75,16 @@ export function startRunner(
     live = { bucket: name, kept };
     lastError = undefined;
     void kept.ended.then((error) => {
-      if (error !== undefined) onError(projection.name, error);
+      if (error === undefined) return;
+      if (error instanceof RowsLost) [rowsLost, lastError] = [name, error];
+      onError(projection.name, error);
     });
   };
 
   const begin = async (): Promise<void> => {
-    const bucket = bucketName(settings.prefix, projection.name, 1);
+    // Where the alias was lost, its bucket may be there yet.
+    const reusable = await reusableName(deps, projection, undefined);
+    const bucket = reusable ?? bucketName(settings.prefix, projection.name, 1);
     await buckets.create(bucket, { durable: projection.crossesAggregates });
     const alias: Alias = { bucket, version, ...(count > 1 && { groups: count }) };
     await aliases.point(projection.name, alias, 0);
@@ -98,12 +107,12 @@ export function startRunner(
   /** Sees to it that the live bucket is there. True when it is not, or was not: nothing else is to be done now. */
   const healed = async (found: LiveAlias): Promise<boolean> => {
     const isAtWork = live?.bucket === found.alias.bucket && live.kept.running;
-    const state = await stateOf(found, isAtWork);
+    const state = rowsLost === found.alias.bucket ? 'lost' : await stateOf(found, isAtWork);
     if (state === 'there') {
       gone = undefined;
       return false;
     }
-    gone ??= bucketGone(projection.name, found.alias.bucket);
+    gone ??= rowsLost === undefined ? bucketGone(projection.name, found.alias.bucket) : lastError;
     // A log that was made anew would be folded as if it were this one; whoever starts again opens that one.
     if (state === 'missing' || !(await sameLog())) return true;
     const { kept } = live ?? {};
@@ -167,6 +176,7 @@ export function startRunner(
     },
     requestCheckpoint: (bucket, index, position) =>
       live?.bucket === bucket ? live.kept.requestCheckpoint(index, position) : undefined,
+    views: () => live?.kept.views() ?? [],
     stop: async () => {
       stopping.abort();
       await Promise.all([live?.kept.stop(), ...[...retired].map((kept) => kept.stop()), running]);

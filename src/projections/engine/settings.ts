@@ -33,6 +33,8 @@ export interface ProjectionSettings {
   readonly stopMs: number;
   /** An instance that was not seen alive for this long has its groups taken over. */
   readonly memberMs: number;
+  /** Commits per second whose rows are looked at again, so that a lost one comes back; 0 = none. */
+  readonly sweepPerSecond: number;
   /** How long the previous bucket is still fed after a switch; longer than `resolveMs`. */
   readonly graceMs: number;
 }
@@ -55,5 +57,6 @@ export const defaultProjectionSettings: ProjectionSettings = {
   backoffCapMs: 5_000,
   stopMs: 5_000,
   memberMs: 5_000,
+  sweepPerSecond: 200,
   graceMs: 5_000,
 };

@@ -8,6 +8,7 @@ import { createForeignNotes, type MetForeign } from './passed/foreign.ts';
 import type { Projection } from './projection.ts';
 import { createReader } from './reader.ts';
 import type { ViewStatus } from './reading.ts';
+import { startSweep } from './rebuild/sweep.ts';
 import { startRunner } from './runner.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 
@@ -64,6 +65,7 @@ export function startProjections(deps: {
   const engine = { log, buckets, aliases, decode, runtime, settings, reader, observer, onError };
   const { sharing, sameLog = async () => true } = deps;
   const runners = projections.map((projection) => startRunner({ ...engine, sharing, sameLog }, projection));
+  const sweep = startSweep(engine, () => runners.flatMap((runner) => runner.views()));
   const status = () => runners.map((runner) => runner.status());
 
   return {
@@ -72,6 +74,7 @@ export function startProjections(deps: {
     requestCheckpoint: (view, bucket, index, position) =>
       runners.find(({ projection }) => projection.name === view)?.requestCheckpoint(bucket, index, position),
     stop: async () => {
+      sweep.stop();
       await Promise.all(runners.map((runner) => runner.stop()));
       reader.stop();
       notes.stop();

@@ -11,7 +11,7 @@ import { startTestServer } from '../../support/nats-server.ts';
 const reading: NatsServerReading = {
   server: 'n1',
   version: '2.15.1',
-  healthy: true,
+  illness: undefined,
   storageBytes: 250,
   storageLimitBytes: 1_000,
   memoryBytes: 20 * 1024 * 1024,
@@ -27,7 +27,7 @@ describe('the monitoring endpoint of NATS', () => {
     const found = await readNatsServer(server.monitorUrl, 'jetledger');
     expect(found).toMatchObject({
       server: 'n1',
-      healthy: true,
+      illness: undefined,
       syncAlways: true,
       slowConsumers: 0,
       log: undefined,
@@ -51,16 +51,22 @@ describe('the log as servers see it', () => {
     expect(logReading([reading, leader])?.current).toBe(3);
   });
 
-  it('without a leader anywhere fails readiness, and nothing else does', () => {
+  it('without a leader anywhere, or with one that is not well, fails readiness, and nothing else does', () => {
     const lost = { ...reading, log: { leader: undefined, current: 0, replicas: 3 } };
     expect(natsServerCheck([lost])).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/^log led by nobody/),
     });
     expect(natsServerCheck([lost, reading])?.ok).toBe(true);
-    expect(natsServerCheck([{ ...reading, healthy: false, syncAlways: false, log: undefined }])?.ok).toBe(
-      true,
-    );
+    const elsewhere = { ...reading, illness: 'no space left on device', syncAlways: false, log: undefined };
+    expect(natsServerCheck([elsewhere])?.ok).toBe(true);
+    const ill = { ...reading, server: 'n2', illness: 'no space left on device' };
+    expect(natsServerCheck([reading, ill])).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(
+        /make room\), then restart .*n2 2.15.1 unhealthy \(no space left on device\)/,
+      ),
+    });
     expect(natsServerCheck([])).toBeUndefined();
   });
 

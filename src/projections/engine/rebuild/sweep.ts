@@ -1,0 +1,115 @@
+import {
+  type Bucket,
+  backoffMs,
+  groupOfSlot,
+  type LogBatch,
+  mayHeal,
+  type RecordedCommit,
+  slotOf,
+  smallerBatches,
+} from '../../../eventstore/index.ts';
+import type { EngineDeps } from '../engine.ts';
+import { RowsLost } from '../errors.ts';
+import { foldRow, visitRows } from '../facts.ts';
+import type { View } from '../view.ts';
+
+/** Commits that are looked at together: one request for all rows of a view. */
+const AT_ONCE = 100;
+/** One pass over the log takes at least so long, in milliseconds. */
+const SHORTEST_PASS_MS = 10_000;
+
+/**
+ * Goes through the log again and again, slowly, and looks whether each commit is in the rows that it belongs to. A row
+ * that somebody removed or put back to an older value is folded again from the log; nothing else would notice before
+ * the aggregate's next commit. Rows that cross aggregates cannot be folded one by one: their view stops and says so.
+ * @param views those at work in this process now
+ */
+export function startSweep(deps: EngineDeps, views: () => readonly View[]): { stop(): void } {
+  const { log, runtime, settings } = deps;
+  const { sweepPerSecond } = settings;
+  const controller = new AbortController();
+  const { signal } = controller;
+
+  const look = async (batch: LogBatch): Promise<void> => {
+    for (const part of smallerBatches(batch, AT_ONCE)) {
+      if (signal.aborted) return;
+      for (const view of views()) await checkRows(deps, view, part.commits);
+      await runtime.sleep((part.commits.length * 1_000) / sweepPerSecond);
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    // Somewhere: a service that starts often would never come to the end.
+    let after = Math.floor(runtime.random() * (await log.head().catch(() => 0)));
+    for (let attempt = 0; !signal.aborted; after = 0) {
+      const due = runtime.now() + SHORTEST_PASS_MS;
+      let pause = 0;
+      try {
+        for await (const batch of log.scan({ after, signal })) await look(batch);
+        attempt = 0;
+      } catch (error) {
+        if (!mayHeal(error)) return;
+        pause = backoffMs(runtime, attempt++, settings.backoffBaseMs, settings.backoffCapMs);
+      }
+      if (!signal.aborted) await runtime.sleep(Math.max(pause, due - runtime.now()));
+    }
+  };
+
+  if (sweepPerSecond > 0) void run();
+  return { stop: () => controller.abort() };
+}
+
+/** Handles of the sweep's own: one tells only one of its users that its bucket may have lost rows. */
+const handles = new WeakMap<View, Bucket>();
+
+/** The row that a commit belongs to, with the last of its commits so far. */
+interface Expected {
+  readonly key: string;
+  readonly commit: RecordedCommit;
+}
+
+async function checkRows(deps: EngineDeps, view: View, commits: readonly RecordedCommit[]): Promise<void> {
+  const expected = [...expectedRows(deps, view, commits).values()];
+  if (expected.length === 0) return;
+  const bucket = handles.get(view) ?? (await deps.buckets.open(view.bucket.name));
+  if (bucket === undefined) return;
+  handles.set(view, bucket);
+  const found = new Map((await bucket.getAll(expected.map(({ key }) => key))).map((row) => [row.key, row]));
+  for (const { key, commit } of expected) {
+    if ((found.get(key)?.position ?? 0) >= commit.position) continue;
+    const stored = await bucket.get(key, { leader: true });
+    if ((stored?.position ?? 0) >= commit.position) continue;
+    const { name, crossesAggregates } = view.projection;
+    if (crossesAggregates) {
+      view.fail(new RowsLost(name, bucket.name, key, deps.settings.rebuildHint?.(name)));
+      return;
+    }
+    const { row, position } = await foldRow({ ...deps, projection: view.projection }, commit.stream, key);
+    const value = row === undefined ? undefined : Buffer.from(JSON.stringify(row));
+    // Whoever was there first has seen more.
+    const { written } = await bucket.write({ key, value, expectedRevision: stored?.revision ?? 0, position });
+    if (written) deps.observer?.rowHealed?.({ view: name, key, position });
+  }
+}
+
+/** What the view has stored of these commits, by row. */
+function expectedRows(
+  { decode }: EngineDeps,
+  { projection, group, checkpoint, deadLetters }: View,
+  commits: readonly RecordedCommit[],
+): Map<string, Expected> {
+  const expected = new Map<string, Expected>();
+  const categories = new Set(projection.sources.map(({ category }) => category));
+  const dead = new Set(deadLetters().map(({ key }) => key));
+  for (const commit of commits) {
+    const { stream, position } = commit;
+    if (position > checkpoint || !categories.has(stream.category) || dead.has(stream.id)) continue;
+    if (groupOfSlot(slotOf(stream.id), group.count) !== group.index) continue;
+    try {
+      visitRows(projection, decode(commit), (key) => expected.set(key, { key, commit }));
+    } catch {
+      // The view's own policy says what becomes of a commit that cannot be read.
+    }
+  }
+  return expected;
+}
