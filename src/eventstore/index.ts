@@ -36,11 +36,12 @@ export {
   addStream,
   INCARNATION_KEY,
   isStreamMissing,
+  type LogStreamSettings,
   logStreamConfig,
   logStreamProblems,
   openNatsLog,
   probeWrites,
-  readIncarnation,
+  readLogConfig,
 } from './nats/log-stream.ts';
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';

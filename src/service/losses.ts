@@ -1,6 +1,13 @@
+import type { StreamConfig } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
-import { readIncarnation } from '../eventstore/index.ts';
+import {
+  INCARNATION_KEY,
+  type LogStreamSettings,
+  logStreamProblems,
+  readLogConfig,
+} from '../eventstore/index.ts';
 import { hasRole } from '../platform/config/schema.ts';
+import { isAtLeast, MINIMUM_VERSION } from '../platform/nats-server/version.ts';
 import type { Base } from './base.ts';
 import { type ViewReport, viewReports } from './status.ts';
 
@@ -35,32 +42,43 @@ export function createLossJudge(logger: Pick<Logger, 'error' | 'info'>): {
 }
 
 /** Whether the server still has the log that this process opened. @throws LogUnavailable */
-export async function isSameLog({
-  config,
-  nats,
-  log,
-}: Pick<Base, 'config' | 'nats' | 'log'>): Promise<boolean> {
-  return (await incarnationOnServer({ config, nats })) === log.incarnation;
+export async function isSameLog(base: Pick<Base, 'config' | 'nats' | 'log'>): Promise<boolean> {
+  return (await configOnServer(base))?.metadata?.[INCARNATION_KEY] === base.log.incarnation;
 }
 
-function incarnationOnServer({ config, nats }: Pick<Base, 'config' | 'nats'>): Promise<string | undefined> {
+function configOnServer({ config, nats }: Pick<Base, 'config' | 'nats'>) {
   const { stream } = config.log;
-  return readIncarnation({
+  return readLogConfig({
     requests: nats.requests,
     stream,
     attemptTimeoutMs: config.nats.requestTimeoutMs,
   });
 }
 
-/** The cure of a log that is not the one that this process opened; undefined when it is. */
-export function lossOfLog(stream: string, opened: string, onServer: string | undefined): string | undefined {
-  if (onServer === opened) return undefined;
+/** What is wrong with the log, and the cure; undefined when it is the one that this process opened, as it must be. */
+export function lossOfLog(
+  settings: LogStreamSettings,
+  opened: string,
+  onServer: StreamConfig | undefined,
+): string | undefined {
+  const { stream } = settings;
   if (onServer === undefined)
     return `the server has no stream ${stream} any more. Run: jetledger restore <folder>; then restart the service`;
-  return (
-    `the server has the incarnation ${onServer} of the log, and this process opened ${opened}: the log was made anew ` +
-    'or restored under it. Restart the service'
-  );
+  const incarnation = onServer.metadata?.[INCARNATION_KEY] ?? '';
+  if (incarnation !== opened)
+    return (
+      `the server has the incarnation ${incarnation} of the log, and this process opened ${opened}: the log was made anew ` +
+      'or restored under it. Restart the service'
+    );
+  const problems = logStreamProblems(onServer, settings);
+  if (problems.length === 0) return undefined;
+  return `the configuration of ${stream} was changed: ${problems.join('; ')}. Put it back as jetledger topology plan shows it`;
+}
+
+/** What is wrong with the server that the process is connected to now; undefined when it is new enough. */
+export function lossOfServer(version: string | undefined): string | undefined {
+  if (version === undefined || isAtLeast(version, MINIMUM_VERSION)) return undefined;
+  return `connected to nats-server ${version}, and ${MINIMUM_VERSION} or later is needed: an older one drops settings of the log. Update it`;
 }
 
 /** What is wrong with a view that its service does not get over, and the cure; undefined when nothing is. */
@@ -73,7 +91,9 @@ export function lossOfView({ view, state, bucket }: ViewReport): string | undefi
 }
 
 async function look({ config, nats, log }: Base): Promise<Losses> {
-  const ofLog = lossOfLog(config.log.stream, log.incarnation, await incarnationOnServer({ config, nats }));
+  const ofServer = lossOfServer(nats.requests.connection.info?.version);
+  if (ofServer !== undefined) return new Map([['nats', ofServer]]);
+  const ofLog = lossOfLog(config.log, log.incarnation, await configOnServer({ config, nats }));
   // What the views lack then only follows from it.
   if (ofLog !== undefined) return new Map([['log', ofLog]]);
   if (!hasRole(config, 'projections')) return new Map();

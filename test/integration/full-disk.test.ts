@@ -41,7 +41,8 @@ class SmallDisk {
     const config = { listen: `127.0.0.1:${port}`, http: `127.0.0.1:${monitor}` };
     const jetstream = { store_dir: join(folder, 'disk', 'data'), max_file_store: 10 ** 11 };
     await writeFile(join(folder, 'nats.json'), JSON.stringify({ ...config, jetstream }));
-    const mount = 'mkdir "$0/disk" && mount -t tmpfs -o size=24m tmpfs "$0/disk" && echo ready && exec sleep 600';
+    const mount =
+      'mkdir "$0/disk" && mount -t tmpfs -o size=24m tmpfs "$0/disk" && echo ready && exec sleep 600';
     disk.#keeper = spawn('unshare', ['-rm', 'sh', '-c', mount, folder], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

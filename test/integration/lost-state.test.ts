@@ -132,6 +132,34 @@ it('views whose aliases are deleted go on with the buckets that they have', asyn
   expect(names).toEqual([]);
 });
 
+it('readers whose consumers are deleted go on where they were', async () => {
+  const { url } = service;
+  const { stream } = service.config.log;
+  const names: string[] = [];
+  for await (const { name } of jsm.consumers.list(stream)) names.push(name);
+  expect(names.length).toBeGreaterThan(0);
+  for (const name of names) await jsm.consumers.delete(stream, name);
+  const price = { amountMinor: 450, currency: 'EUR' };
+  await must(201, url, 'POST', '/v1/products', { sku: 'CUP', name: 'Cup', price });
+  await until(
+    'the view goes on',
+    async () => (await ask(url, 'GET', '/v1/products/CUP')).status === 200,
+    30_000,
+  );
+});
+
+it('a log whose configuration was changed under a service fails readiness with what was changed, until it is put back', async () => {
+  const { stream } = service.config.log;
+  const { config } = await jsm.streams.info(stream);
+  const limited = { ...config, max_msgs_per_subject: 5 };
+  await jsm.streams.update(stream, limited);
+  expect(await failing(service, 'log', /was changed/)).toMatch(
+    /limit on messages per subject.*topology plan/,
+  );
+  await jsm.streams.update(stream, config);
+  await until('the service is ready', async () => (await readiness(service)).status === 200);
+});
+
 it('a log that is deleted and made anew under a service fails its readiness until it is started again; then its old views name the rebuild', async () => {
   const { stream } = service.config.log;
   const { config } = await jsm.streams.info(stream);
@@ -143,5 +171,5 @@ it('a log that is deleted and made anew under a service fails its readiness unti
   const next = await started;
   expect(await failing(next, 'view products', /incarnation/)).toContain('jetledger rebuild products');
   expect((await readiness(next)).field('checks', 'log', 'ok')).toBe(true);
-  expect(errorLines(service, 'log')).toHaveLength(1);
+  expect(errorLines(service, 'log').filter((line) => line.includes('made-anew'))).toHaveLength(1);
 });

@@ -43,6 +43,7 @@ export async function addStream(
 export const INCARNATION_KEY = 'jetledger.incarnation';
 const NO_INFO = 404;
 
+/** What decides the log's stream. */
 export interface LogStreamSettings {
   readonly stream: string;
   readonly prefix: string;
@@ -158,15 +159,12 @@ export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   return { log: createNatsLog({ ...options, incarnation, group, confirm }), config };
 }
 
-/**
- * The incarnation of the log that the server has now; undefined when it has no such stream.
- * @throws LogUnavailable, PermissionDenied
- */
-export async function readIncarnation(
+/** The configuration of the log's stream as the server has it now; undefined when it has none. @throws LogUnavailable */
+export async function readLogConfig(
   options: Pick<OpenLogOptions, 'requests' | 'stream' | 'attemptTimeoutMs'>,
-): Promise<string | undefined> {
+): Promise<StreamConfig | undefined> {
   try {
-    return (await readStreamConfig(options)).metadata?.[INCARNATION_KEY] ?? '';
+    return await readStreamConfig(options);
   } catch (error) {
     if (error instanceof EventStoreError && error.code === 'log/missing') return undefined;
     throw error;

@@ -1,5 +1,13 @@
+import type { StreamConfig } from '@nats-io/jetstream';
 import { expect, it } from 'vitest';
-import { createLossJudge, type Losses, lossOfLog, lossOfView } from '../../../src/service/losses.ts';
+import { INCARNATION_KEY, logStreamConfig } from '../../../src/eventstore/index.ts';
+import {
+  createLossJudge,
+  type Losses,
+  lossOfLog,
+  lossOfServer,
+  lossOfView,
+} from '../../../src/service/losses.ts';
 
 /** A judge, and the lines that it wrote. */
 function judgeWithLines() {
@@ -45,9 +53,17 @@ it('a loss that turns into another one of the same check is told anew', () => {
 });
 
 it('each loss names one cure: a command, or to restart', () => {
-  expect(lossOfLog('LOG', 'life-1', 'life-1')).toBeUndefined();
-  expect(lossOfLog('LOG', 'life-1', 'life-2')).toMatch(/life-2.*life-1.*Restart the service$/);
-  expect(lossOfLog('LOG', 'life-1', undefined)).toContain('jetledger restore');
+  const settings = { stream: 'LOG', prefix: 'jl', replicas: 1 };
+  const made = (incarnation: string, more = {}) =>
+    ({ ...logStreamConfig(settings, { [INCARNATION_KEY]: incarnation }), ...more }) as StreamConfig;
+  expect(lossOfLog(settings, 'life-1', made('life-1'))).toBeUndefined();
+  expect(lossOfLog(settings, 'life-1', made('life-2'))).toMatch(/life-2.*life-1.*Restart the service$/);
+  expect(lossOfLog(settings, 'life-1', undefined)).toContain('jetledger restore');
+  expect(lossOfLog(settings, 'life-1', made('life-1', { max_age: 1 }))).toMatch(
+    /was changed: it has a limit on messages, bytes or age\. Put it back as jetledger topology plan shows it$/,
+  );
+  expect(lossOfServer('2.11.9')).toMatch(/2\.11\.9, and 2\.12\.0 or later.*Update it$/);
+  expect([lossOfServer('2.12.0'), lossOfServer(undefined)]).toEqual([undefined, undefined]);
   const report = { view: 'orders', bucket: 'jl_orders_v1', position: 0, lag: 0 };
   expect(lossOfView({ ...report, state: 'lost' })).toMatch(/jl_orders_v1 is gone.*jetledger rebuild orders$/);
   expect(lossOfView({ ...report, state: 'foreign' })).toMatch(/Run: jetledger rebuild orders$/);
