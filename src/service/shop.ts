@@ -46,7 +46,7 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
     (await import('../api/routes/users.ts')).userApi,
     (await import('../api/routes/products.ts')).productApi,
     (await import('../api/routes/orders.ts')).orderApi,
-    (await import('../api/routes/order-stream.ts')).orderStreamApi,
+    (await import('../api/events/orders-of-user.ts')).ordersOfUserApi,
     (await import('../api/routes/statistics.ts')).statisticsApi,
     (await import('../api/routes/admin.ts')).adminApi,
   ];

@@ -55,7 +55,7 @@ const STREAM = 'text/event-stream';
 /** The whole answer; of a stream, which never ends, only its head. */
 async function answerOf(app: FastifyInstance, request: InjectOptions): Promise<Answer> {
   // Only there can a stream be; reading an answer as one costs time.
-  if (request.method !== 'GET' || !String(request.url).startsWith('/v1/orders')) return app.inject(request);
+  if (request.method !== 'GET' || !/^\/v1\/.*stream/.test(String(request.url))) return app.inject(request);
   const response = await app.inject({ ...request, payloadAsStream: true });
   const { statusCode, headers } = response;
   if (String(headers['content-type']).startsWith(STREAM)) {

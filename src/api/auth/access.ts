@@ -45,6 +45,8 @@ export const ACCESS = {
   ordersOfOwnUser: { scopes: ['orders'], own: 'user' },
   readCatalogue: { scopes: ['catalogue', 'orders'] },
   changeCatalogue: { scopes: ['catalogue'] },
+  /** What happened to a product names orders. */
+  catalogueHistory: { scopes: ['catalogue'] },
   placeOrder: { scopes: ['orders'], own: 'user in body' },
   ownOrder: { scopes: ['orders'], own: 'order' },
   ordersOfUserInQuery: { scopes: ['orders'], own: 'user in query' },

@@ -1,7 +1,9 @@
 type Node = Readonly<Record<string, unknown>>;
 
 const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null;
-const nameOf = ({ $id }: Node): string | undefined => (typeof $id === 'string' ? $id : undefined);
+/** The name of a schema that has one. */
+export const nameOf = ({ $id }: { readonly $id?: unknown }): string | undefined =>
+  typeof $id === 'string' ? $id : undefined;
 
 /** How a part is referred to: where Fastify resolves it, or in the finished document. */
 type Reference = (name: string) => string;
@@ -10,7 +12,7 @@ const inDocument: Reference = (name) => `#/components/schemas/${name}`;
 
 /**
  * A copy of a schema in which a part that has a name (`$id`) is a reference, so that the document says it once. What
- * checks requests keeps the part itself. A description of its own stays beside the reference.
+ * checks requests keeps the part itself. A description and an example of its own stay beside the reference.
  */
 export function referring(schema: object, reference: Reference = toBeResolved): object {
   const parts = Object.entries(schema).map(([key, value]) => [key, partOf(value, reference)]);
@@ -20,10 +22,21 @@ export function referring(schema: object, reference: Reference = toBeResolved): 
 function partOf(value: unknown, reference: Reference): unknown {
   if (Array.isArray(value)) return value.map((one) => partOf(one, reference));
   if (!isNode(value)) return value;
+  const { $ref } = value;
+  if (typeof $ref === 'string' && $ref.endsWith('#')) return { ...value, $ref: reference($ref.slice(0, -1)) };
   const name = nameOf(value);
   if (name === undefined) return referring(value, reference);
-  const { description } = value;
-  return { $ref: reference(name), ...(description !== undefined && { description }) };
+  const { description, examples } = value;
+  const own = {
+    ...(description !== undefined && { description }),
+    ...(examples !== undefined && { examples }),
+  };
+  return { $ref: reference(name), ...own };
+}
+
+/** A schema with a name as a component of the document. */
+export function componentOf({ $id: _id, ...unnamed }: Node): object {
+  return referring(unnamed, inDocument);
 }
 
 /** The bodies that routes take, as components of the document. */
@@ -42,8 +55,7 @@ export function collectBodies(): Bodies {
       const { body } = schema as { body?: unknown };
       const name = isNode(body) ? nameOf(body) : undefined;
       if (name === undefined) return schema;
-      const { $id: _id, ...unnamed } = body as Node;
-      components[name] ??= referring(unnamed, inDocument);
+      components[name] ??= componentOf(body as Node);
       return { ...schema, body: { $ref: inDocument(name) } };
     },
   };

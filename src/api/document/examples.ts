@@ -80,8 +80,8 @@ function problemExamples(schema: Schema | undefined): Record<string, { summary: 
 /** A value that a schema allows: the one that it shows itself, else one made from its parts. */
 function exampleOf(schema: Schema, schemas: Record<string, Schema>): unknown {
   const { $ref, examples, anyOf, oneOf, enum: allowed, type } = schema;
-  if ($ref !== undefined) return exampleOf(schemas[$ref.slice($ref.lastIndexOf('/') + 1)] ?? {}, schemas);
   if (examples !== undefined) return examples[0];
+  if ($ref !== undefined) return exampleOf(schemas[$ref.slice($ref.lastIndexOf('/') + 1)] ?? {}, schemas);
   if ('const' in schema) return schema.const;
   if (allowed !== undefined) return allowed[0];
   const first = (anyOf ?? oneOf)?.[0];
@@ -101,13 +101,13 @@ function exampleOf(schema: Schema, schemas: Record<string, Schema>): unknown {
   }
 }
 
-const SCALARS = new Set(['string', 'integer', 'number', 'boolean']);
+const isScalar = ({ $ref, type, anyOf }: Schema): boolean =>
+  $ref === undefined && anyOf === undefined && type !== 'object' && type !== 'array';
 
 /** What is optional and shows no example of itself is left out rather than made up, unless it has parts that do. */
 function objectExample({ properties = {}, required = [] }: Schema, schemas: Record<string, Schema>): object {
   const shown = Object.entries(properties).filter(
-    ([name, { type = '', examples }]) =>
-      required.includes(name) || examples !== undefined || !SCALARS.has(type),
+    ([name, property]) => required.includes(name) || property.examples !== undefined || !isScalar(property),
   );
   return Object.fromEntries(shown.map(([name, property]) => [name, exampleOf(property, schemas)]));
 }

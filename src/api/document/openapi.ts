@@ -7,7 +7,7 @@ import type { ApiModule } from '../deps.ts';
 import { TECHNICAL } from '../problems.ts';
 import { Money } from '../schemas/common.ts';
 import { Live, Problem, Ready } from '../schemas/problem.ts';
-import { collectBodies, referring } from './components.ts';
+import { collectBodies, componentOf, nameOf, referring } from './components.ts';
 import { addExamples, codesOf, type Documented, type Operation, type Schema } from './examples.ts';
 import { startPage } from './start-page.ts';
 
@@ -39,6 +39,10 @@ once. A GET of one entity answers 304 to its ETag in \`If-None-Match\`. Amounts 
 export function documentRoutes(app: FastifyInstance, modules: readonly ApiModule[], version: string): void {
   const components = [Money, Problem, ...modules.flatMap((module) => module.components), Live, Ready];
   for (const schema of components) app.addSchema(referring(schema));
+  // The generator would drop what stands beside a reference.
+  const named = Object.fromEntries(
+    components.map((schema) => [nameOf(schema), componentOf(schema as Readonly<Record<string, unknown>>)]),
+  );
   const bodies = collectBodies();
   refuseUnknownReferences(app);
   app.register(swagger, {
@@ -69,7 +73,7 @@ export function documentRoutes(app: FastifyInstance, modules: readonly ApiModule
     },
     transformObject: (document) =>
       'openapiObject' in document
-        ? completed(document.openapiObject, bodies.components)
+        ? completed(document.openapiObject, { ...named, ...bodies.components })
         : document.swaggerObject,
   });
   app.register(async (scope) => {
@@ -112,8 +116,8 @@ function refuseUnknownReferences(app: FastifyInstance): void {
   });
 }
 
-function completed<D extends Documented>(document: D, bodies: Readonly<Record<string, object>>): D {
-  const schemas = Object.assign(document.components?.schemas ?? {}, bodies) as Record<string, Schema>;
+function completed<D extends Documented>(document: D, named: Readonly<Record<string, object>>): D {
+  const schemas = Object.assign(document.components?.schemas ?? {}, named) as Record<string, Schema>;
   const paths = Object.values((document.paths ?? {}) as Record<string, Record<string, Operation>>);
   const operations = paths.flatMap((path) => Object.values(path));
   nameProblemCodes(operations, schemas.Problem);

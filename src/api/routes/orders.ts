@@ -7,21 +7,12 @@ import { orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
-import { readHistory } from '../history.ts';
+import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
-import { sendProblem } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
-import {
-  asksTheLog,
-  linkToNext,
-  readOptionsOf,
-  sendFromLog,
-  sendPage,
-  sendRow,
-  waitSecondsOf,
-} from '../reading.ts';
+import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow, waitSecondsOf } from '../reading.ts';
 import { NoFields, NoQuery, OrderParams } from '../schemas/common.ts';
-import { orderIs } from '../schemas/examples.ts';
+import { ORDER_ID, orderFields, orderIs } from '../schemas/examples.ts';
 import {
   CancelOrder,
   CreateOrder,
@@ -29,26 +20,12 @@ import {
   OrderAnswer,
   type OrderBody,
   OrderPage,
+  OrderStatus,
   ShipOrder,
 } from '../schemas/order.ts';
-import { DEFAULT_LIMIT, HistoryQuery, OrdersQuery, PastQuery } from '../schemas/queries.ts';
-import {
-  ActionHeaders,
-  EntityHeaders,
-  PlaceHeaders,
-  PlainHeaders,
-  ReadHeaders,
-} from '../schemas/requests.ts';
-import {
-  changed,
-  created,
-  found,
-  listed,
-  problemsOfCommand,
-  problemsOfQuery,
-  problemsOfRead,
-} from '../schemas/responses.ts';
-import { History } from '../schemas/stream.ts';
+import { DEFAULT_LIMIT, OrdersQuery, PastQuery } from '../schemas/queries.ts';
+import { ActionHeaders, EntityHeaders, PlaceHeaders, ReadHeaders } from '../schemas/requests.ts';
+import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
 
 describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['code'] & `order/${string}`>({
@@ -212,11 +189,10 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
 
 const tags = ['orders'];
 
-/** Shows orders: one as it is or was, those of a status, the history of one. */
+/** Shows orders: one as it is or was, those of a status. */
 function reading(app: TypedApp, deps: ServiceDeps): void {
   listing(app, deps);
   showing(app, deps);
-  history(app, deps);
 }
 
 function listing(app: TypedApp, { views, log }: ServiceDeps): void {
@@ -310,39 +286,27 @@ function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runt
   };
 }
 
-function history(app: TypedApp, { log }: ServiceDeps): void {
-  const schema = {
-    tags,
-    operationId: 'listOrderEvents',
-    summary: "List an order's events",
-    description:
-      'Its whole history from the event log, oldest first, always up to date. Events of one commit share a position and are never split, so a page can hold more events than `limit`, which counts commits.',
-    headers: PlainHeaders,
-    querystring: HistoryQuery,
-    params: OrderParams,
-    response: { ...listed('History'), ...problemsOfRead('order/not-found') },
-  };
-  app.get(
-    '/v1/orders/:id/events',
-    { schema, config: { access: ACCESS.ownOrder } },
-    async (request, reply) => {
-      const { after = 0, limit = DEFAULT_LIMIT } = request.query;
-      const { items, next, absent } = await readHistory(log, order, request.params.id, { after, limit });
-      if (absent) return sendProblem(request, reply, { code: 'order/not-found' });
-      if (next !== undefined) linkToNext(request, reply, 'after', String(next));
-      return reply.send({ items, ...(next !== undefined && { next }) });
-    },
-  );
-}
+/** What happened to an order, and what happens. */
+const events = eventsOf({
+  source: order,
+  path: '/v1/orders/:id',
+  params: OrderParams,
+  access: ACCESS.ownOrder,
+  tag: 'orders',
+  absent: 'order/not-found',
+  examples: { id: ORDER_ID, fields: orderFields },
+  twoForms: { status: OrderStatus },
+});
 
 /** Places and shows orders, changes them, and shows their history. */
 export const orderApi: ApiModule = {
   tag: { name: 'orders', description: 'Orders and their history' },
-  components: [Order, OrderAnswer, OrderPage, History],
+  components: [Order, OrderAnswer, OrderPage, ...events.components],
   routes: (app, deps) => {
     placing(app, deps);
     reading(app, deps);
     orderActions(app, deps);
+    events.routes(app, deps);
   },
 };
 

@@ -3,11 +3,12 @@ import { productQueries } from '../../projections/views/products.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
+import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
-import { tea } from '../schemas/examples.ts';
+import { productFields, tea } from '../schemas/examples.ts';
 import {
   CreateProduct,
   Product,
@@ -56,16 +57,28 @@ export function productBody(sku: string, state: ProductState): ProductBody {
 
 const tags = ['products'];
 
+/** What happened to a product, and what happens. It tells whose orders took stock: no business of customers. */
+const events = eventsOf({
+  source: product,
+  path: '/v1/products/:sku',
+  params: SkuParams,
+  access: ACCESS.catalogueHistory,
+  tag: 'products',
+  absent: 'product/not-found',
+  examples: { id: tea.sku, fields: productFields },
+});
+
 /** Lists, shows and changes products and takes in stock. */
 export const productApi: ApiModule = {
   tag: { name: 'products', description: 'The catalogue and its stock' },
-  components: [Product, ProductAnswer, ProductPage],
+  components: [Product, ProductAnswer, ProductPage, ...events.components],
   routes: (app, deps) => {
     listing(app, deps);
     catalogue(app, deps);
     showing(app, deps);
     change(app, deps);
     stock(app, deps);
+    events.routes(app, deps);
   },
 };
 

@@ -6,11 +6,12 @@ import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import { registrantOf } from '../auth/ownership.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
+import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoFields, NoQuery, UserParams } from '../schemas/common.ts';
-import { ada } from '../schemas/examples.ts';
+import { ada, USER_ID, userFields } from '../schemas/examples.ts';
 import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
@@ -178,15 +179,27 @@ function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   });
 }
 
+/** What happened to a user, and what happens. */
+const events = eventsOf({
+  source: user,
+  path: '/v1/users/:id',
+  params: UserParams,
+  access: ACCESS.ownUser,
+  tag: 'users',
+  absent: 'user/not-found',
+  examples: { id: USER_ID, fields: userFields },
+});
+
 /** Registers, shows and changes users. */
 export const userApi: ApiModule = {
   tag: { name: 'users', description: 'People who may order' },
-  components: [User, UserAnswer],
+  components: [User, UserAnswer, ...events.components],
   routes: (app, deps) => {
     registration(app, deps);
     showing(app, deps);
     ordersOfUser(app, deps);
     userActions(app, deps);
+    events.routes(app, deps);
   },
 };
 

@@ -89,3 +89,27 @@ export const placedPayload = {
   paymentToken: '***',
   paymentDueAt: '1768470300000',
 };
+
+const { sku, name, price } = tea;
+
+/** Values in the events of the order, by the names of their fields. */
+export const orderFields = {
+  orderId: ORDER_ID,
+  userId: USER_ID,
+  sku,
+  name,
+  quantity: 2,
+  unitPrice: price,
+  lineTotal: total,
+  total,
+  amount: total,
+  paymentDueAt: '2026-01-15T09:45:00.000Z',
+  paymentId: 'pay-1',
+  tracking: '00340434161094042557',
+};
+
+/** Values in the events of the user. */
+export const userFields = { userId: USER_ID, email: ada.email, name: ada.name };
+
+/** Values in the events of the product. */
+export const productFields = { sku, name, price, orderId: ORDER_ID, onHand: 50, quantity: 2, reserved: 2 };

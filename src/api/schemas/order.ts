@@ -64,10 +64,20 @@ export const ShipOrder = Type.Object(
   { ...strict, $id: 'ShipOrder' },
 );
 
+/** How far an order is. */
+export const OrderStatus = Type.Enum([
+  'placed',
+  'confirmed',
+  'rejected',
+  'cancelled',
+  'shipped',
+  'delivered',
+]);
+
 const fields = {
   id: OrderId,
   userId: UserId,
-  status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered']),
+  status: OrderStatus,
   step: Type.Optional(
     Type.String({
       description:

@@ -1,9 +1,16 @@
 import { evolveOrder, noOrder, type OrderEvent, type OrderState, order } from '../../domain/order.ts';
-import { codecOf, type Log, LogUnavailable, mayHeal, type RecordedCommit } from '../../eventstore/index.ts';
+import {
+  codecOf,
+  type Log,
+  LogUnavailable,
+  mayHeal,
+  type RecordedCommit,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 
-/** A commit of an order as the live streams share it. */
+/** A commit as the live streams share it. */
 export interface LiveEntry extends LiveCommit {
-  /** Whose order it is; undefined when that cannot be read. */
+  /** Whose order it is; undefined when that cannot be read, and of what is no order. */
   readonly userId: string | undefined;
   /** About as many as it takes in memory and on the wire. */
   readonly bytes: number;
@@ -25,9 +32,10 @@ export const NOWHERE: OrderAt = { position: 0, state: noOrder };
 /** What an event costs besides its bytes, about. */
 const EVENT_BYTES = 400;
 
-/** A commit and the order after it; one that cannot be read is kept as its fault. */
+/** A commit and the order after it; one that cannot be read is kept as its fault. Of what is no order nothing is folded. */
 export function foldCommit(before: OrderAt, commit: RecordedCommit): { entry: LiveEntry; after: OrderAt } {
   if (before.fault !== undefined) return unreadable(before, commit, before.fault);
+  if (commit.stream.category !== order.category) return unfolded(before, commit);
   const codec = codecOf<OrderEvent>(order);
   const statuses: OrderState['status'][] = [];
   let { state } = before;
@@ -46,6 +54,17 @@ export function foldCommit(before: OrderAt, commit: RecordedCommit): { entry: Li
   return { entry, after: { position: commit.position, state } };
 }
 
+function unfolded(before: OrderAt, commit: RecordedCommit) {
+  try {
+    const events = commit.decisions.flatMap((decision) => decision.events);
+    const bytes = events.reduce((sum, { data }) => sum + data.length + EVENT_BYTES, 0);
+    const entry: LiveEntry = { commit, statuses: [], userId: undefined, bytes };
+    return { entry, after: { ...NOWHERE, position: commit.position } };
+  } catch (error) {
+    return unreadable(before, commit, error);
+  }
+}
+
 function unreadable({ state }: OrderAt, commit: RecordedCommit, fault: unknown) {
   const entry: LiveEntry = { commit, statuses: [], userId: userOf(state), bytes: EVENT_BYTES, fault };
   return { entry, after: { position: commit.position, state, fault } };
@@ -55,11 +74,14 @@ function userOf(state: OrderState): string | undefined {
   return state.status === 'absent' ? undefined : state.userId;
 }
 
-/** The commits of one order from its first on, through the leader; none when there is no such order. @throws LogUnavailable */
-export async function* readOrder(log: Log, id: string): AsyncGenerator<{ entry: LiveEntry; after: OrderAt }> {
+/** The commits of one aggregate from its first on, through the leader; none when there is none. @throws LogUnavailable */
+export async function* readAggregate(
+  log: Log,
+  stream: StreamRef,
+): AsyncGenerator<{ entry: LiveEntry; after: OrderAt }> {
   let at = NOWHERE;
   for (;;) {
-    const page = await log.read({ category: order.category, id }, { after: at.position, confirm: true });
+    const page = await log.read(stream, { after: at.position, confirm: true });
     for (const commit of page.commits) {
       const folded = foldCommit(at, commit);
       at = folded.after;
@@ -72,7 +94,7 @@ export async function* readOrder(log: Log, id: string): AsyncGenerator<{ entry: 
 /** An order as it was after a commit that is known to be stored. @throws LogUnavailable also when the commit is not seen yet */
 export async function orderAt(log: Log, id: string, position: number): Promise<OrderAt> {
   if (position === 0) return NOWHERE;
-  for await (const { after } of readOrder(log, id)) {
+  for await (const { after } of readAggregate(log, { category: order.category, id })) {
     if (after.position === position) return after;
     if (after.position > position) break;
   }
@@ -82,7 +104,7 @@ export async function orderAt(log: Log, id: string, position: number): Promise<O
 /** An order as it was before a position: all of it that the log shows below. @throws LogUnavailable */
 export async function orderBefore(log: Log, id: string, position: number): Promise<OrderAt> {
   let before = NOWHERE;
-  for await (const { after } of readOrder(log, id)) {
+  for await (const { after } of readAggregate(log, { category: order.category, id })) {
     if (after.position >= position) break;
     before = after;
   }
@@ -96,19 +118,19 @@ export interface LivePlace {
   readonly seen?: number | undefined;
 }
 
-/** A commit of an order, with what the order was after each of its events. */
+/** A commit, of an order with what the order was after each of its events. */
 export interface LiveCommit {
   readonly commit: RecordedCommit;
-  /** One for each event of the commit, in order. */
+  /** One for each event of an order's commit, in order; none of what is no order. */
   readonly statuses: readonly OrderState['status'][];
 }
 
 /** Why a stream has ended: its buffer was full, or it was closed, here or because the service stops. */
 export type LiveEnd = 'slow' | 'closed';
 
-/** The commits of one order, or of all orders of one user: each once, in the log's order. */
+/** The commits of one aggregate, or of all orders of one user: each once, in the log's order. */
 export interface LiveStream {
-  /** Whose orders these are. */
+  /** Whose orders these are; empty where it is something else. */
   readonly userId: string;
   /** What follows this position of the log will come; 0 = everything. */
   readonly start: number;
@@ -126,9 +148,11 @@ export type LiveOpening =
   | { readonly opened: true; readonly stream: LiveStream }
   | { readonly opened: false; readonly why: 'absent' | 'too-old' | 'not-in-log' };
 
-/** Orders as they change (protocol 18), behind a place or from the beginning. @throws LogUnavailable, UnknownEventType, CorruptCommit */
+/** Aggregates as they change (protocol 18), behind a place or from the beginning. @throws LogUnavailable, UnknownEventType, CorruptCommit */
 export interface LiveOrders {
-  /** One order: without a place its whole history, then what follows. */
+  /** Any aggregate: without a place its whole history, then what follows. */
+  aggregate(stream: StreamRef, after?: LivePlace): Promise<LiveOpening>;
+  /** One order, likewise. */
   order(id: string, after?: LivePlace): Promise<LiveOpening>;
   /** All orders of a user: without a place what follows from now on. */
   user(userId: string, after?: LivePlace): Promise<LiveOpening>;

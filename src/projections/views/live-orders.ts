@@ -1,4 +1,5 @@
-import { type Log, LogUnavailable, type Runtime } from '../../eventstore/index.ts';
+import { order } from '../../domain/order.ts';
+import { type Log, LogUnavailable, type Runtime, type StreamRef } from '../../eventstore/index.ts';
 import {
   type LiveEnd,
   type LiveEntry,
@@ -6,7 +7,7 @@ import {
   type LiveOrders,
   type LivePlace,
   type LiveStream,
-  readOrder,
+  readAggregate,
 } from './live-fold.ts';
 import {
   createLiveQueue,
@@ -29,7 +30,7 @@ export const defaultLiveSettings: LiveSettings = {
   maxBytes: 1_048_576,
 };
 
-/** The live streams of a process; `stop` ends all of them and the reader. */
+/** The live streams of a process; `stop` ends all of them and the readers. */
 export interface RunningLiveOrders extends LiveOrders {
   stop(): void;
 }
@@ -47,7 +48,18 @@ export function createLiveOrders(deps: {
 }): RunningLiveOrders {
   const { log, runtime, onError = () => undefined } = deps;
   const settings = { ...defaultLiveSettings, ...deps.settings };
-  const tail = createLiveTail({ log, runtime, settings, onError });
+  const tail = createLiveTail({ category: order.category, log, runtime, settings, onError });
+  /** Of other categories than orders, from the first client on that follows one of them. */
+  const others = new Map<string, LiveTail>();
+  const tailOf = (category: string): LiveTail => {
+    if (category === order.category) return tail;
+    // Nobody comes back to all of a category, so nothing of it is kept.
+    const small = { ...settings, replayCommits: 1 };
+    const other =
+      others.get(category) ?? createLiveTail({ category, log, runtime, settings: small, onError });
+    others.set(category, other);
+    return other;
+  };
 
   const inLog = async ({ position }: LivePlace): Promise<boolean> => {
     for (const end = runtime.now() + BEYOND_MS; ; ) {
@@ -57,27 +69,33 @@ export function createLiveOrders(deps: {
     }
   };
 
+  const aggregate = async (stream: StreamRef, after?: LivePlace): Promise<LiveOpening> => {
+    const own = tailOf(stream.category);
+    await own.ready();
+    if (after !== undefined && !(await inLog(after))) return { opened: false, why: 'not-in-log' };
+    const queue = createLiveQueue(settings);
+    const leave = own.subscribe('aggregate', stream.id, queue);
+    const opening = await openAggregate(log, stream, firstAfter(after), queue).catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    if (opening === undefined) leave();
+    return opening === undefined
+      ? { opened: false, why: 'absent' }
+      : { opened: true, stream: streamOf(opening, queue, leave) };
+  };
+
   return {
-    order: async (id, after) => {
-      await tail.ready();
-      if (after !== undefined && !(await inLog(after))) return { opened: false, why: 'not-in-log' };
-      const queue = createLiveQueue(settings);
-      const leave = tail.subscribe('order', id, queue);
-      const opening = await openOrder(log, id, firstAfter(after), queue).catch((error: unknown) => {
-        leave();
-        throw error;
-      });
-      if (opening === undefined) leave();
-      return opening === undefined
-        ? { opened: false, why: 'absent' }
-        : { opened: true, stream: streamOf(opening, queue, leave) };
-    },
+    aggregate,
+    order: (id, after) => aggregate({ category: order.category, id }, after),
     user: async (userId, after) => {
       await tail.ready();
       if (after !== undefined && !(await inLog(after))) return { opened: false, why: 'not-in-log' };
       return openUser(tail, userId, after, settings);
     },
-    stop: tail.stop,
+    stop: () => {
+      for (const one of [tail, ...others.values()]) one.stop();
+    },
   };
 }
 
@@ -111,31 +129,31 @@ function streamOf({ entries, ...facts }: Opening, queue: LiveQueue, leave: () =>
 }
 
 /**
- * An order's history, confirmed, then its queue. The queue is fed already: what is in both is told by its position, and
- * what is in neither by the chain of versions. Undefined when there is no such order.
+ * An aggregate's history, confirmed, then its queue. The queue is fed already: what is in both is told by its position, and
+ * what is in neither by the chain of versions. Undefined when there is no such aggregate.
  */
-async function openOrder(
+async function openAggregate(
   log: Log,
-  id: string,
+  aggregate: StreamRef,
   first: number,
   queue: LiveQueue,
 ): Promise<Opening | undefined> {
-  const history = entriesOf(log, id);
+  const history = entriesOf(log, aggregate);
   const begun = await history.next();
   if (begun.done) return undefined;
-  const placed = begun.value;
-  if (placed.fault !== undefined) throw placed.fault;
-  const entries = followOrder({ log, id, first, queue }, placed, history);
-  return { userId: placed.userId ?? '', start: first - 1, entries, settled: () => undefined };
+  if (begun.value.fault !== undefined) throw begun.value.fault;
+  const entries = followAggregate({ log, aggregate, first, queue }, begun.value, history);
+  return { userId: begun.value.userId ?? '', start: first - 1, entries, settled: () => undefined };
 }
 
-async function* entriesOf(log: Log, id: string): AsyncGenerator<LiveEntry, undefined> {
-  for await (const { entry } of readOrder(log, id)) if (entry.commit.foreign === undefined) yield entry;
+async function* entriesOf(log: Log, stream: StreamRef): AsyncGenerator<LiveEntry, undefined> {
+  for await (const { entry } of readAggregate(log, stream))
+    if (entry.commit.foreign === undefined) yield entry;
 }
 
-async function* followOrder(
-  { log, id, first, queue }: { log: Log; id: string; first: number; queue: LiveQueue },
-  placed: LiveEntry,
+async function* followAggregate(
+  { log, aggregate, first, queue }: { log: Log; aggregate: StreamRef; first: number; queue: LiveQueue },
+  begun: LiveEntry,
   history: AsyncIterable<LiveEntry>,
 ): AsyncGenerator<LiveEntry, LiveEnd> {
   let last = 0;
@@ -147,15 +165,16 @@ async function* followOrder(
       if (last >= first) yield entry;
     }
   }
-  yield* unseen([placed]);
+  yield* unseen([begun]);
   yield* unseen(history);
   for (;;) {
     const next = await queue.next();
     if (typeof next === 'string') return next;
     const { previous, position } = next.commit;
     const follows = previous !== undefined && previous <= last;
-    yield* unseen(follows ? [next] : entriesOf(log, id));
-    if (position > last) throw new LogUnavailable(`the order ${id} has a gap before ${position}`);
+    yield* unseen(follows ? [next] : entriesOf(log, aggregate));
+    if (position > last)
+      throw new LogUnavailable(`the ${aggregate.category} ${aggregate.id} has a gap before ${position}`);
   }
 }
 

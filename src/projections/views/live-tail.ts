@@ -10,7 +10,7 @@ import {
 } from '../../eventstore/index.ts';
 
 import type { LiveEnd } from './live-fold.ts';
-import { foldCommit, type LiveEntry, type OrderAt, orderAt, orderBefore } from './live-fold.ts';
+import { foldCommit, type LiveEntry, NOWHERE, type OrderAt, orderAt, orderBefore } from './live-fold.ts';
 
 /** What one client may have waiting. */
 export interface QueueBounds {
@@ -141,10 +141,10 @@ export function createLiveRing(capacity: number, floor: number): LiveRing {
   };
 }
 
-/** Who waits for which order, and for which user's orders. */
+/** Who waits for which aggregate, and for which user's orders. */
 export interface Subscribers {
   /** @returns how to take it out again */
-  add(of: 'order' | 'user', id: string, queue: LiveQueue): () => void;
+  add(of: 'aggregate' | 'user', id: string, queue: LiveQueue): () => void;
   /** Puts a commit into the queues that it belongs to; one whose user nobody can name into those of all users. */
   deliver(entry: LiveEntry): void;
   /** Closes every queue, also those that come later. */
@@ -152,7 +152,7 @@ export interface Subscribers {
 }
 
 export function createSubscribers(): Subscribers {
-  const queues = { order: new Map<string, Set<LiveQueue>>(), user: new Map<string, Set<LiveQueue>>() };
+  const queues = { aggregate: new Map<string, Set<LiveQueue>>(), user: new Map<string, Set<LiveQueue>>() };
   let over = false;
   return {
     add: (of, id, queue) => {
@@ -166,7 +166,7 @@ export function createSubscribers(): Subscribers {
     },
     deliver: (entry) => {
       const { userId, commit } = entry;
-      for (const queue of queues.order.get(commit.stream.id) ?? []) queue.push(entry);
+      for (const queue of queues.aggregate.get(commit.stream.id) ?? []) queue.push(entry);
       const users = userId === undefined ? queues.user.values() : [queues.user.get(userId) ?? []];
       for (const group of users) for (const queue of group) queue.push(entry);
     },
@@ -188,7 +188,7 @@ export interface TailSettings {
   readonly readyMs: number;
 }
 
-/** The one reader of all live streams of a process, and what it has read last. */
+/** The one reader of all live streams of a category in a process, and what it has read last. */
 export interface LiveTail {
   /** Starts it with the first call; resolves once it has passed the log's end of then. @throws LogUnavailable in time */
   ready(): Promise<void>;
@@ -199,7 +199,7 @@ export interface LiveTail {
   /** What lies at a position or above it, up to `reached`. */
   from(position: number): readonly LiveEntry[];
   /** Hands a queue what follows `reached`. @returns how to stop that */
-  subscribe(of: 'order' | 'user', id: string, queue: LiveQueue): () => void;
+  subscribe(of: 'aggregate' | 'user', id: string, queue: LiveQueue): () => void;
   /** Ends the reader and all queues. */
   stop(): void;
 }
@@ -210,12 +210,13 @@ const BACKOFF_MS = 50;
 const BACKOFF_CAP_MS = 2_000;
 
 export function createLiveTail(deps: {
+  category: string;
   log: Log;
   runtime: Runtime;
   settings: TailSettings;
   onError: (error: unknown) => void;
 }): LiveTail {
-  const { log, runtime, settings, onError } = deps;
+  const { category, log, runtime, settings, onError } = deps;
   const controller = new AbortController();
   const { signal } = controller;
   const subscribers = createSubscribers();
@@ -234,6 +235,7 @@ export function createLiveTail(deps: {
   };
 
   const before = async ({ stream, previous, position }: RecordedCommit): Promise<OrderAt> => {
+    if (category !== order.category) return NOWHERE;
     const at = known.get(stream.id);
     if (previous === undefined) return at ?? orderBefore(log, stream.id, position);
     return at?.position === previous ? at : orderAt(log, stream.id, previous);
@@ -269,7 +271,7 @@ export function createLiveTail(deps: {
   };
 
   const follow = async (into: LiveRing, onBatch: () => void): Promise<void> => {
-    const filter = { category: order.category };
+    const filter = { category };
     for await (const batch of log.scan({ after: reached, filter, follow: true, signal })) {
       await warm(batch.commits);
       for (const commit of batch.commits) {

@@ -1,6 +1,6 @@
 import { create, type Message, toBinary } from '@bufbuild/protobuf';
+import { createFrames, writeRecorded } from '../../../src/api/events/sse.ts';
 import { positionTokens } from '../../../src/api/position-token.ts';
-import { createFrames } from '../../../src/api/sse.ts';
 import { order } from '../../../src/domain/order.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
@@ -62,7 +62,7 @@ const SETTINGS: Partial<LiveSettings> = {
 };
 const INCARNATION = 'life-1';
 export const tokens = positionTokens(INCARNATION);
-const frames = createFrames(tokens);
+const frames = createFrames(tokens, writeRecorded());
 const codec = codecOf<Message>(order);
 
 export function createLiveWorld(world: World): LiveWorld {

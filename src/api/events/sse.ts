@@ -1,12 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import { order } from '../domain/order.ts';
-import { EventStoreError, type Runtime } from '../eventstore/index.ts';
-
-import type { LiveCommit, LivePlace, LiveStream } from '../projections/views/live-fold.ts';
-import { type Bounds, createShare, type Leave, type Share } from './fairness.ts';
-import { decodeCommit } from './history.ts';
-import type { PositionTokens } from './position-token.ts';
+import { order } from '../../domain/order.ts';
+import { type EventSource, EventStoreError, type Runtime } from '../../eventstore/index.ts';
+import type { LiveCommit, LivePlace, LiveStream } from '../../projections/views/live-fold.ts';
+import { type Bounds, createShare, type Leave, type Share } from '../fairness.ts';
+import type { PositionTokens } from '../position-token.ts';
+import { asRecorded, asTyped } from './history.ts';
 
 /** Why the service ends a stream; the client comes back with its last id. */
 export type EndReason = 'slow' | 'shutdown' | 'unreadable' | 'unavailable';
@@ -32,16 +31,33 @@ export interface Frames {
   heartbeat(settled: number | undefined): string;
 }
 
-export function createFrames(tokens: PositionTokens): Frames {
+/** The events of a commit as a stream sends them. */
+export type Writing = (commit: LiveCommit) => readonly { readonly type: string }[];
+
+/** Events of orders as clients have known them first. */
+export function writeRecorded(): Writing {
+  const show = asRecorded(order);
+  return ({ commit, statuses }) =>
+    show(commit).map((event, index) => ({ orderId: commit.stream.id, status: statuses[index], ...event }));
+}
+
+/** Events of a category as objects of the API. */
+export function writeTyped(source: EventSource): Writing {
+  const show = asTyped(source);
+  return ({ commit, statuses }) =>
+    show(commit).map((event, index) => ({ ...event, status: statuses[index] }));
+}
+
+/** A client may change from one way of writing to another: the ids are the same. */
+export function createFrames(tokens: PositionTokens, writing: Writing): Frames {
   const written = new WeakMap<LiveCommit, readonly string[]>();
 
-  const write = ({ commit, statuses }: LiveCommit): string[] => {
-    const events = decodeCommit(order, commit);
+  const write = (live: LiveCommit): string[] => {
+    const events = writing(live);
     return events.map((event, index) => {
       const seen = index + 1;
-      const id = tokens.write(commit.position, seen === events.length ? undefined : seen);
-      const data = JSON.stringify({ orderId: commit.stream.id, status: statuses[index], ...event });
-      return `id: ${id}\nevent: ${event.type}\ndata: ${data}\n\n`;
+      const id = tokens.write(live.commit.position, seen === events.length ? undefined : seen);
+      return `id: ${id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
     });
   };
 

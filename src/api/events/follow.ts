@@ -1,0 +1,92 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { LiveCommit, LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
+import type { ServiceDeps } from '../deps.ts';
+import { callerOf } from '../fairness.ts';
+import { type PositionTokens, positionTokens } from '../position-token.ts';
+import { sendProblem } from '../problem-reply.ts';
+import type { BusinessCode } from '../problems.ts';
+import type { TypedApp } from '../routes/app-type.ts';
+import { createFrames, createStreams, type Frames, type Streams, type Writing } from './sse.ts';
+
+/** What all streams of a process share, and how one is sent. */
+export interface Following {
+  /** The frames of one way of writing; what several clients get is written once. */
+  frames(writing: Writing): Frames;
+  /** Opens a stream behind the client's place and sends it, or answers why not. @throws as `LiveOrders` */
+  follow(request: FastifyRequest, reply: FastifyReply, asked: Asked): Promise<FastifyReply | undefined>;
+}
+
+/** A stream that a client asks for. */
+export interface Asked {
+  readonly frames: Frames;
+  readonly open: (after: LivePlace | undefined) => Promise<LiveOpening>;
+  /** How it is answered that there is none. */
+  readonly absent: BusinessCode;
+  /** Without a place it begins now and not at the beginning. */
+  readonly startsNow?: boolean;
+}
+
+const shared = new WeakMap<ServiceDeps, Following>();
+
+/** The streams of a service, which has one bound for all of them. */
+export function followingOf(app: TypedApp, deps: ServiceDeps): Following {
+  const known = shared.get(deps) ?? createFollowing(app, deps);
+  shared.set(deps, known);
+  return known;
+}
+
+function createFollowing(app: TypedApp, { log, settings, runtime }: ServiceDeps): Following {
+  const { maxStreams: all, maxStreamsPerCaller: each, streamHeartbeatMs: heartbeatMs } = settings;
+  const tokens = positionTokens(log.incarnation);
+  const streams = createStreams(app, { bounds: { all, each }, heartbeatMs, runtime });
+  return {
+    frames: (writing) => createFrames(tokens, writing),
+    follow: (request, reply, asked) => follow({ tokens, streams }, request, reply, asked),
+  };
+}
+
+async function follow(
+  { tokens, streams }: { readonly tokens: PositionTokens; readonly streams: Streams },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { frames, open, absent, startsNow = false }: Asked,
+): Promise<FastifyReply | undefined> {
+  const token = lastEventIdOf(request);
+  const after = token === undefined ? undefined : tokens.read(token);
+  if (token !== undefined && after === undefined)
+    return sendProblem(request, reply, { code: 'position/not-in-log' });
+  const leave = streams.enter(callerOf(request));
+  if (typeof leave !== 'function') {
+    const code = leave === 'each' ? 'request/too-many-open' : 'stream/too-many';
+    return sendProblem(request, reply, { code });
+  }
+  let served = false;
+  try {
+    const opening = await open(after);
+    if (!opening.opened) return sendProblem(request, reply, { code: whyNot(opening.why, absent) });
+    const { stream } = opening;
+    const content = {
+      stream,
+      first: after === undefined && startsNow ? frames.start(stream.start) : '',
+      write: (commit: LiveCommit) => frames.of(commit, after),
+      heartbeat: frames.heartbeat,
+    };
+    served = true;
+    streams.serve(reply, content, leave);
+    return reply;
+  } finally {
+    if (!served) leave();
+  }
+}
+
+function whyNot(why: Extract<LiveOpening, { opened: false }>['why'], absent: BusinessCode) {
+  if (why === 'absent') return absent;
+  return why === 'too-old' ? 'stream/too-old' : 'position/not-in-log';
+}
+
+/** The header wins: a browser that comes back sends it, while its address still holds what it began with. */
+function lastEventIdOf(request: FastifyRequest): string | undefined {
+  const inHeader = request.headers['last-event-id'];
+  const { lastEventId } = request.query as { lastEventId?: string };
+  return typeof inHeader === 'string' ? inHeader : lastEventId;
+}
