@@ -20,7 +20,7 @@ export interface HistoryPage<Event> {
   readonly items: readonly Event[];
   /** The position to continue after; absent on the last page. */
   readonly next?: number;
-  /** The aggregate has no commit at all. */
+  /** The aggregate has no commit of its own at all. */
   readonly absent: boolean;
 }
 
