@@ -7,6 +7,7 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { type CounterCommand, counter, counterRef } from '../support/toy.ts';
+import { until } from '../support/until.ts';
 import { add, meta, note } from '../unit/eventstore/kernel.ts';
 
 /** The release before notes: it neither writes nor reads them. */
@@ -118,6 +119,43 @@ describe('a rolling upgrade under load', () => {
       const behind = firstNote < 0 ? [] : own.slice(firstNote);
       expect(behind.filter((d) => d.commandId.startsWith('old-'))).toEqual([]);
     }
+  });
+});
+
+describe('a release that asks the leader, beside the next one, which writes fences', () => {
+  it('reads, appends, follows the log and is told the same as the other', async () => {
+    await using believing = await openTestLog(server.url);
+    const bounds = { attemptTimeoutMs: 1_000, deadlineMs: 5_000, alwaysConfirm: true };
+    await using fencing = await openTestLog(server.url, undefined, bounds);
+    const from = await believing.log.head();
+    const [older, newer] = [believing, fencing].map(({ log }) =>
+      createHandler({ log, runtime: systemRuntime, settings: { deadlineMs: 10_000 } }),
+    );
+    if (older === undefined || newer === undefined) throw new RangeError('no such process');
+    const stop = new AbortController();
+    const followed: number[] = [];
+    const following = (async () => {
+      for await (const batch of believing.log.scan({ after: from, follow: true, signal: stop.signal }))
+        followed.push(...batch.commits.map(({ position }) => position));
+    })();
+    const told: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [name, handler] of Object.entries({ older, newer })) {
+        const result = await handler.execute(counter, 'both', add(1), meta(`both-${name}-${round}`));
+        if (result.outcome !== 'accepted') throw new Error(result.outcome);
+        told.push(result.version);
+        const refused = await handler.execute(counter, 'both', add(-1_000), meta(`less-${name}-${round}`));
+        expect(refused.outcome).toBe('rejected');
+        const [one, other] = [await older.load(counter, 'both'), await newer.load(counter, 'both')];
+        expect([one, other.version]).toEqual([other, result.version]);
+      }
+    }
+    await until('the follower has come up', () => followed.length === told.length);
+    stop.abort();
+    await following;
+    expect(followed).toEqual(told);
+    const fences = (await believing.log.head()) - from - told.length;
+    expect(fences).toBeGreaterThanOrEqual(2 * ROUNDS);
   });
 });
 

@@ -122,7 +122,9 @@ export function servingReads<T extends AppendTransport>(
   };
 }
 
-const LOOK_FIRST_MS = 2;
+/** A replica mostly lags by less than a look takes. */
+const LOOKS_AT_ONCE = 3;
+const LOOK_FIRST_MS = 1;
 const LOOK_LONGEST_MS = 50;
 
 /** Asks replicas until one has come far enough; a lagging one, or an answer that is not whole, is asked again. @throws LogUnavailable */
@@ -142,9 +144,10 @@ export async function untilShown<T>(
       if (!mayHeal(error) || error instanceof PermissionDenied) throw error;
       problem = error;
     }
-    const pause = backoffMs(runtime, attempt, LOOK_FIRST_MS, LOOK_LONGEST_MS);
+    const slow = attempt - LOOKS_AT_ONCE + 1;
+    const pause = slow < 0 ? 0 : backoffMs(runtime, slow, LOOK_FIRST_MS, LOOK_LONGEST_MS);
     if (runtime.now() + pause >= end)
       throw new LogUnavailable(`${what}: no replica shows what was confirmed`, problem);
-    await runtime.sleep(pause);
+    if (pause > 0) await runtime.sleep(pause);
   }
 }
