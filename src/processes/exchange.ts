@@ -22,8 +22,8 @@ export interface OutgoingRequest {
 /** Told of requests to other systems, each try on its own. A plain object of functions, each of which may be absent. */
 export interface ExchangeObserver {
   readonly aroundRequest?: Around<OutgoingRequest, { readonly status: number }>;
-  answered?(status: number, ms: number): void;
-  failed?(error: unknown, ms: number): void;
+  answered?(request: OutgoingRequest, status: number, ms: number): void;
+  failed?(request: OutgoingRequest, error: unknown, ms: number): void;
 }
 
 /** Sends a request and waits for what comes back; the trace goes out in the headers. */
@@ -42,10 +42,10 @@ export async function exchange<T extends { readonly status: number }>(
     const answer = await (observer?.aroundRequest === undefined
       ? run()
       : observer.aroundRequest(request, run));
-    observer?.answered?.(answer.status, performance.now() - started);
+    observer?.answered?.(request, answer.status, performance.now() - started);
     return answer;
   } catch (error) {
-    observer?.failed?.(error, performance.now() - started);
+    observer?.failed?.(request, error, performance.now() - started);
     throw error;
   }
 }
@@ -71,15 +71,22 @@ export function traceExchange(tracer: Tracer): ExchangeObserver {
 }
 
 function begin(tracer: Tracer, { method, template, url }: OutgoingRequest, parent: Context): Span {
-  const { hostname, port, protocol } = new URL(url);
   const name = template === undefined ? method : `${method} ${template}`;
   const attributes = {
     'http.request.method': method,
-    'server.address': hostname,
-    'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+    ...serverOf(url),
     ...(template !== undefined && { 'url.template': template }),
   };
   return tracer.startSpan(name, { kind: SpanKind.CLIENT, attributes }, parent);
+}
+
+/** The host, by the names of the semantic conventions; never a path, which may hold a secret. */
+function serverOf(url: string): Attributes {
+  const { hostname, port, protocol } = new URL(url);
+  return {
+    'server.address': hostname,
+    'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+  };
 }
 
 function endAnswered(span: Span, status: number): void {
@@ -98,23 +105,26 @@ function failureOf(error: unknown): Attributes {
   };
 }
 
-/** Times requests, each try on its own. `server` is the role of who is asked, never an address. */
+/** Times requests, each try on its own. `server` is the role of who is asked. */
 export function meterExchange(meter: Meter, server: 'payment' | 'webhook'): ExchangeObserver {
   const duration = meter.createHistogram('http.client.request.duration', {
     unit: 's',
     description: 'Of calls to other systems over HTTP, each try on its own',
   });
-  const record = (ms: number, status: string, error: string): void =>
+  const record = ({ method, url }: OutgoingRequest, ms: number, status: string, error: string): void =>
     duration.record(ms / 1_000, {
       server,
+      'http.request.method': method,
+      ...serverOf(url),
       'http.response.status_code': status,
       'error.type': error,
     });
   return {
-    answered: (status, ms) => record(ms, String(status), status >= 400 ? String(status) : ''),
-    failed: (error, ms) => {
+    answered: (request, status, ms) =>
+      record(request, ms, String(status), status >= 400 ? String(status) : ''),
+    failed: (request, error, ms) => {
       const status = statusOf(error);
-      record(ms, status, status === '' ? reasonOf(error) : status);
+      record(request, ms, status, status === '' ? reasonOf(error) : status);
     },
   };
 }

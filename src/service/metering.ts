@@ -11,6 +11,7 @@ import {
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/start.ts';
 import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
+import { NOTIFICATIONS } from '../processes/notification/adapters/dead-letters.ts';
 import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';
@@ -102,6 +103,7 @@ export function meterConsumers(
   const lag = gauge('lag.events', 'Commits that are stored and neither handled nor dead letters');
   const seconds = gauge('lag.seconds', 'Age of the oldest of them', 's');
   const parked = gauge('parked', 'Commits that are dead letters');
+  const paused = gauge('paused', '1 while the consumer is paused, else 0');
   const retrying = gauge('retrying', 'Aggregates that wait for another try in this process');
   const stopped = gauge('stopped', '1 when the consumer has stopped for good in this process, else 0');
   const reading = cachedReading(reports);
@@ -115,10 +117,24 @@ export function meterConsumers(
         result.observe(lag, report.lag, { consumer });
         result.observe(seconds, report.lagSeconds, { consumer });
         result.observe(parked, report.parked, { consumer });
+        result.observe(paused, report.paused ? 1 : 0, { consumer });
       }
     },
-    [lag, seconds, parked, retrying, stopped],
+    [lag, seconds, parked, paused, retrying, stopped],
   );
+}
+
+/** How many notifications are dead letters. */
+export function meterGivenUp(meter: Meter, count: () => Promise<number>): void {
+  const reading = cachedReading(count, { maxAgeMs: 30_000 });
+  meter
+    .createObservableGauge('jetledger.notifications.parked', {
+      description: 'Notifications that were given up and are dead letters',
+    })
+    .addCallback(async (result) => {
+      const parked = await reading.get();
+      if (parked !== undefined) result.observe(parked);
+    });
 }
 
 /** How many timers are late by a minute or more. */
@@ -182,7 +198,9 @@ export function startGauges(
     const buckets = bucketsOf(config, nats.viewRequests);
     return (await readForeign(buckets, prefix, log.incarnation)).count;
   });
-  meterConsumers(meter, { reports: buildAdmin(config, nats, log).consumers.status, local: consumers });
+  const admin = buildAdmin(config, nats, log);
+  meterConsumers(meter, { reports: admin.consumers.status, local: consumers });
+  meterGivenUp(meter, async () => (await admin.parked.list({ consumer: NOTIFICATIONS })).length);
   meterOverdueTimers(meter, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.
     const jsm = await managerOf(requests, timeoutMs);

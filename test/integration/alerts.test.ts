@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { findPromtool } from '../support/promtool.ts';
 
 const run = promisify(execFile);
@@ -18,12 +18,18 @@ interface Rule {
   readonly file: string;
   readonly alert: string;
   readonly labels: { readonly severity?: string };
-  readonly annotations: { readonly summary?: string; readonly runbook?: string };
+  readonly annotations: { readonly summary?: string; readonly runbook_url?: string };
+}
+interface Expected {
+  readonly exp_labels: Readonly<Record<string, string>>;
 }
 interface RuleTest {
+  readonly interval: string;
+  readonly input_series: readonly { readonly series: string; readonly values: string }[];
   readonly alert_rule_test: readonly {
+    readonly eval_time: string;
     readonly alertname: string;
-    readonly exp_alerts: readonly unknown[];
+    readonly exp_alerts: readonly Expected[];
   }[];
 }
 
@@ -31,6 +37,43 @@ const RULES: readonly Rule[] = FILES.flatMap((file) => {
   const { groups } = parse(readFileSync(join(ALERTS, file), 'utf8')) as { groups: { rules: Rule[] }[] };
   return groups.flatMap(({ rules }) => rules.map((rule) => ({ ...rule, file })));
 });
+
+const testsOf = (file: string): readonly RuleTest[] =>
+  (parse(readFileSync(join(ALERTS, 'tests', file), 'utf8')) as { tests: RuleTest[] }).tests;
+
+/** A series as an environment has it. */
+const seriesIn = (namespace: string, series: string): string => {
+  const added = `namespace="${namespace}",job="jetledger"`;
+  return series.includes('{') ? series.replace('{', `{${added},`) : `${series}{${added}}`;
+};
+
+/** The tests of a file with each alert that fires in production while staging is well, both seen by one Prometheus. */
+function inTwoEnvironments(file: string): readonly object[] {
+  const tests = testsOf(file);
+  return RULES.filter((rule) => rule.file === file).flatMap(({ alert }) => {
+    const one = (fires: boolean) =>
+      tests.find(
+        ({ alert_rule_test: [only] }) => only?.alertname === alert && only.exp_alerts.length > 0 === fires,
+      );
+    const [sick, well] = [one(true), one(false)];
+    // Nothing at all is what fires then, which is nowhere in particular.
+    if (sick === undefined || well === undefined || alert === 'JetLedgerAbsent') return [];
+    const inputs = { production: sick.input_series, staging: well.input_series };
+    return {
+      interval: sick.interval,
+      input_series: Object.entries(inputs).flatMap(([namespace, all]) =>
+        all.map(({ series, values }) => ({ series: seriesIn(namespace, series), values })),
+      ),
+      alert_rule_test: sick.alert_rule_test.map((expected) => ({
+        ...expected,
+        exp_alerts: expected.exp_alerts.map((each) => ({
+          ...each,
+          exp_labels: { ...each.exp_labels, namespace: 'production', job: 'jetledger' },
+        })),
+      })),
+    };
+  });
+}
 
 /** The anchors of a document's headings, as they are made where it is shown. */
 function anchorsOf(markdown: string): Set<string> {
@@ -73,6 +116,27 @@ describe(`the alert rules under the real promtool${reason}`, () => {
     expect(await promtool('test', 'rules', join(ALERTS, 'tests', file))).toMatch(/SUCCESS\s*$/);
   });
 
+  it.runIf(needed).each(FILES)('of %s fire for one environment while another one is well', async (file) => {
+    const folder = await mkdtemp(join(tmpdir(), 'jetledger-alerts-'));
+    const told = async (rules: string) => {
+      await writeFile(join(folder, file), rules);
+      const tests = inTwoEnvironments(file);
+      const own = { rule_files: [file], evaluation_interval: '1m', tests };
+      await writeFile(join(folder, 'tests.yaml'), stringify(own));
+      return { count: tests.length, told: await promtool('test', 'rules', join(folder, 'tests.yaml')) };
+    };
+    try {
+      const rules = await readFile(join(ALERTS, file), 'utf8');
+      const right = await told(rules);
+      expect(right.count).toBeGreaterThanOrEqual(RULES.filter((rule) => rule.file === file).length - 1);
+      expect(right.told).toMatch(/SUCCESS\s*$/);
+      const mixed = rules.replaceAll('namespace, job, ', '').replaceAll(/by \(namespace, job\)/g, '');
+      expect((await told(mixed)).told).toContain('FAILED');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it.runIf(needed)('would be found out with a wrong threshold', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'jetledger-alerts-'));
     try {
@@ -101,8 +165,9 @@ describe('every alert rule', () => {
   it.each(RULES)(
     '$alert has a test in which it fires and one in which it stays silent',
     ({ alert, file }) => {
-      const { tests } = parse(readFileSync(join(ALERTS, 'tests', file), 'utf8')) as { tests: RuleTest[] };
-      const own = tests.flatMap((test) => test.alert_rule_test).filter((test) => test.alertname === alert);
+      const own = testsOf(file)
+        .flatMap((test) => test.alert_rule_test)
+        .filter((test) => test.alertname === alert);
       expect(own.some(({ exp_alerts }) => exp_alerts.length > 0)).toBe(true);
       expect(own.some(({ exp_alerts }) => exp_alerts.length === 0)).toBe(true);
     },
@@ -113,9 +178,9 @@ describe('every alert rule', () => {
     ({ labels, annotations }) => {
       expect(labels.severity).toMatch(/^(critical|warning)$/);
       expect(annotations.summary).toBeTruthy();
-      const [file = '', anchor = ''] = (annotations.runbook ?? '').split('#');
-      expect(file).toBe('docs/runbook.md');
-      expect(anchorsOf(readFileSync(join(ROOT, file), 'utf8'))).toContain(anchor);
+      const [page = '', anchor = ''] = (annotations.runbook_url ?? '').split('#');
+      expect(page).toBe('{{ $externalLabels.runbooks }}docs/runbook.md');
+      expect(anchorsOf(readFileSync(join(ROOT, 'docs/runbook.md'), 'utf8'))).toContain(anchor);
     },
   );
 });

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -5,9 +6,12 @@ import { parse } from 'yaml';
 import { ask, must } from '../e2e/client.ts';
 import { type MeteredShop, openMeteredShop } from '../support/metered-shop.ts';
 import { labelsIn, metricsIn, parseScrape, type Sample, sumOf } from '../support/prometheus-text.ts';
+import { findPromtool } from '../support/promtool.ts';
 import { until } from '../support/until.ts';
 
 const CONFIGS = fileURLToPath(new URL('../../configs', import.meta.url));
+
+const promtool = await findPromtool();
 
 let shop: MeteredShop;
 let text = '';
@@ -50,13 +54,35 @@ describe('GET /metrics of a service with traffic', () => {
     await answer.body?.cancel();
   });
 
+  it.runIf(promtool.path !== undefined)(
+    `breaks no rule of the real promtool${promtool.path === undefined ? ` (NOT RUN: ${promtool.missing})` : ''}`,
+    () => {
+      const checked = spawnSync(String(promtool.path), ['check', 'metrics'], {
+        input: text,
+        encoding: 'utf8',
+      });
+      expect([checked.status, checked.stdout + checked.stderr]).toEqual([0, '']);
+    },
+  );
+
   it.each([
     [
       'http_server_request_duration_seconds_count',
       'http_request_method,http_response_status_code,http_route',
     ],
     ['http_server_active_requests', ''],
-    ['http_client_request_duration_seconds_count', 'error_type,http_response_status_code,server'],
+    [
+      'http_client_request_duration_seconds_count',
+      'error_type,http_request_method,http_response_status_code,server,server_address,server_port',
+    ],
+    [
+      'messaging_client_operation_duration_seconds_count',
+      'error_type,messaging_operation_name,messaging_operation_type,messaging_system',
+    ],
+    [
+      'messaging_process_duration_seconds_count',
+      'error_type,messaging_consumer_group_name,messaging_operation_name,messaging_operation_type,messaging_system',
+    ],
     ['jetledger_commands_total', 'category,code,command,outcome'],
     ['jetledger_command_duration_seconds_count', 'category,outcome'],
     ['jetledger_command_retries_total', 'category'],
@@ -74,15 +100,18 @@ describe('GET /metrics of a service with traffic', () => {
     ['jetledger_view_running', 'view'],
     ['jetledger_view_parked_rows', 'view'],
     ['jetledger_view_applied_commits_total', 'view'],
+    ['jetledger_view_write_duration_seconds_count', 'view'],
     ['jetledger_consumer_lag_events', 'consumer'],
     ['jetledger_consumer_lag_seconds', 'consumer'],
     ['jetledger_consumer_parked', 'consumer'],
+    ['jetledger_consumer_paused', 'consumer'],
     ['jetledger_consumer_retrying', 'consumer'],
     ['jetledger_consumer_stopped', 'consumer'],
     ['jetledger_consumer_processed_total', 'consumer,outcome'],
     ['jetledger_consumer_processing_duration_seconds_count', 'consumer,outcome'],
     ['jetledger_orders_total', 'code,status,step'],
     ['jetledger_notifications_total', 'kind,outcome'],
+    ['jetledger_notifications_parked', ''],
     ['jetledger_timers_fired_total', 'kind'],
     ['jetledger_timers_overdue', ''],
     ['jetledger_nats_connected', ''],
@@ -93,13 +122,16 @@ describe('GET /metrics of a service with traffic', () => {
     ['jetledger_nats_server_slow_consumers', 'server'],
     ['jetledger_nats_server_cpu_percent', 'server'],
     ['jetledger_nats_server_sync_always', 'server'],
+    ['jetledger_nats_server_healthy', 'server'],
     ['jetledger_nats_log_has_leader', ''],
+    ['jetledger_nats_log_replicas', ''],
     ['jetledger_nats_log_replicas_current', ''],
     ['jetledger_traces_dropped_total', ''],
     ['process_cpu_seconds_total', ''],
     ['process_resident_memory_bytes', ''],
     ['nodejs_heap_used_bytes', ''],
-    ['nodejs_eventloop_delay_seconds', 'quantile'],
+    ['nodejs_eventloop_delay_p50_seconds', ''],
+    ['nodejs_eventloop_delay_p99_seconds', ''],
     ['nodejs_eventloop_utilization', ''],
   ])('has %s with the labels "%s"', (name, labels) => {
     const shown = samples.filter((sample) => sample.name === name);
@@ -229,7 +261,9 @@ describe('GET /metrics while NATS does not answer', () => {
 function documented(): Map<string, string> {
   const page = readFileSync(fileURLToPath(new URL('../../docs/telemetry.md', import.meta.url)), 'utf8');
   const names = (cell = ''): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name);
-  const rows = page.split('\n').filter((line) => /^\| `(http|jetledger|process|nodejs)_/.test(line));
+  const rows = page
+    .split('\n')
+    .filter((line) => /^\| `(http|messaging|jetledger|process|nodejs)_/.test(line));
   return new Map(
     rows.flatMap((row) => {
       const [, metrics, , labels] = row.split('|');

@@ -45,6 +45,8 @@ export function metricsIn(expression: string): readonly string[] {
   return [...new Set(words.filter((word) => !WORDS.has(word)))];
 }
 
+const ADDED: readonly string[] = ['', 'namespace', 'job', 'instance'];
+
 /** The labels that an expression selects or groups by, but for those that Prometheus itself adds. */
 export function labelsIn(expression: string): readonly string[] {
   const selected = [...expression.matchAll(/\{([^}]*)\}/g)].flatMap(([, inner = '']) =>
@@ -53,5 +55,5 @@ export function labelsIn(expression: string): readonly string[] {
   const grouped = [...expression.matchAll(/\bby\s*\(([^)]*)\)/g)].flatMap(([, inner = '']) =>
     inner.split(',').map((label) => label.trim()),
   );
-  return [...new Set([...selected, ...grouped])].filter((label) => label !== '' && label !== 'instance');
+  return [...new Set([...selected, ...grouped])].filter((label) => !ADDED.includes(label));
 }

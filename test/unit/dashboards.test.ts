@@ -32,6 +32,12 @@ interface Dashboard {
   readonly title: string;
   readonly schemaVersion: number;
   readonly panels: readonly Panel[];
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
+}
+
+interface Route {
+  readonly receiver: string;
+  readonly routes?: readonly Route[];
 }
 
 const read = (file: string): Dashboard =>
@@ -41,7 +47,7 @@ const overlap = (a: Place, b: Place): boolean =>
   a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
 describe.each(FILES)('the dashboard %s', (file) => {
-  const { uid, title, schemaVersion, panels } = read(file);
+  const { uid, title, schemaVersion, panels, templating } = read(file);
 
   it('has a name, an id of its own and a schema version that Grafana knows', () => {
     expect(uid).toMatch(/^jetledger-[a-z]+$/);
@@ -63,6 +69,18 @@ describe.each(FILES)('the dashboard %s', (file) => {
     }
   });
 
+  it('shows one environment at a time, and the instances that are chosen', () => {
+    expect(templating.list.map(({ name }) => name)).toEqual(['namespace', 'job', 'instance']);
+    const chosen = 'namespace=~"$namespace",job=~"$job",instance=~"$instance"';
+    for (const { expr } of panels.flatMap(({ targets }) => targets)) {
+      const selectors = [
+        ...expr.matchAll(/\b(?:http|jetledger|process|nodejs)_\w+(?!\w|, |\))(\{[^}]*\})?/g),
+      ];
+      expect(selectors.length, expr).toBeGreaterThan(0);
+      for (const [, selector = ''] of selectors) expect(selector, expr).toContain(chosen);
+    }
+  });
+
   it('has panels with ids of their own that lie beside each other on 24 columns', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     for (const [index, { gridPos, title: name }] of panels.entries()) {
@@ -73,6 +91,22 @@ describe.each(FILES)('the dashboard %s', (file) => {
 });
 
 describe('the set-up that shows them', () => {
+  it('brings every alert to a receiver that somebody is behind', () => {
+    const { alerting } = yaml('observability/prometheus.yaml') as {
+      alerting: { alertmanagers: { static_configs: { targets: string[] }[] }[] };
+    };
+    expect(alerting.alertmanagers[0]?.static_configs[0]?.targets).toEqual(['alertmanager:9093']);
+    const { route, receivers } = yaml('observability/alertmanager.yaml') as {
+      route: Route;
+      receivers: { name: string; webhook_configs: { url_file: string }[] }[];
+    };
+    const named = (one: Route): string[] => [one.receiver, ...(one.routes ?? []).flatMap(named)];
+    for (const name of named(route)) {
+      const receiver = receivers.find((each) => each.name === name);
+      expect(receiver?.webhook_configs.length, name).toBeGreaterThan(0);
+    }
+  });
+
   it('has the dashboards with ids of their own', () => {
     expect(FILES.length).toBeGreaterThanOrEqual(3);
     expect(new Set(FILES.map((file) => read(file).uid)).size).toBe(FILES.length);
@@ -102,7 +136,13 @@ describe('the set-up that shows them', () => {
     const { services } = yaml('compose.observability.yaml') as {
       services: Record<string, { image: string; ports?: string[]; volumes?: string[] }>;
     };
-    expect(Object.keys(services).sort()).toEqual(['collector', 'grafana', 'prometheus', 'tempo']);
+    expect(Object.keys(services).sort()).toEqual([
+      'alertmanager',
+      'collector',
+      'grafana',
+      'prometheus',
+      'tempo',
+    ]);
     for (const { image, ports = [], volumes = [] } of Object.values(services)) {
       expect(image).toMatch(/^[\w./-]+:v?\d+\.\d+\.\d+$/);
       for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);

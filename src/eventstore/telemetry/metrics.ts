@@ -68,6 +68,13 @@ function meterCommands(meter: Meter, namespace: string, categories: readonly str
   } satisfies StoreObserver;
 }
 
+/** Of what the semantic conventions know of messages. */
+const MESSAGING_LABELS = [
+  'messaging.system',
+  'messaging.operation.name',
+  'messaging.operation.type',
+] as const;
+
 function meterAppends(meter: Meter, namespace: string) {
   const events = meter.createCounter(`${namespace}.events.appended`, {
     description: 'Events stored in the log',
@@ -79,8 +86,13 @@ function meterAppends(meter: Meter, namespace: string) {
   const repeats = meter.createCounter(`${namespace}.append.repeats`, {
     description: 'Commits sent again because no answer came',
   });
+  const operation = meter.createHistogram('messaging.client.operation.duration', {
+    unit: 's',
+    description: 'The same, by the semantic conventions',
+  });
   const ofEvent = labelSets('category', 'type');
   const ofDuration = labelSets('outcome');
+  const ofOperation = labelSets(...MESSAGING_LABELS, 'error.type');
   const count = ({ stream, commit }: AppendEntry): void => {
     for (const decision of commit.decisions)
       for (const { type } of decision.events) events.add(1, ofEvent(stream.category, type));
@@ -89,6 +101,10 @@ function meterAppends(meter: Meter, namespace: string) {
   return {
     appended: (outcome, entries, ms) => {
       duration.record(ms / 1_000, ofDuration(outcome));
+      operation.record(
+        ms / 1_000,
+        ofOperation('nats', 'append', 'send', outcome === 'stored' ? '' : outcome),
+      );
       if (outcome === 'stored') for (const entry of entries) count(entry);
     },
     repeated: () => repeats.add(1),

@@ -74,8 +74,10 @@ export function meterNatsServers(meter: Meter, monitor: NatsMonitor): void {
   const slow = gauge('server.slow_consumers', 'Clients that could not keep up, since the server started');
   const cpu = gauge('server.cpu.percent', 'Processor use of the server, 100 = one core');
   const sync = gauge('server.sync_always', '1 when the server syncs before it acknowledges, else 0');
+  const healthy = gauge('server.healthy', '1 when the server says that it is healthy, else 0');
   const leader = gauge('log.has_leader', '1 when the log has a leader, else 0');
   const current = gauge('log.replicas_current', 'Copies of the log that are up to date');
+  const replicas = gauge('log.replicas', 'Copies of the log that there should be');
   meter.addBatchObservableCallback(
     (result) => {
       const readings = monitor.latest();
@@ -87,13 +89,15 @@ export function meterNatsServers(meter: Meter, monitor: NatsMonitor): void {
         result.observe(slow, reading.slowConsumers, labels);
         result.observe(cpu, reading.cpuPercent, labels);
         result.observe(sync, reading.syncAlways ? 1 : 0, labels);
+        result.observe(healthy, reading.illness === undefined ? 1 : 0, labels);
       }
       const log = logReading(readings);
       if (log === undefined) return;
       result.observe(leader, log.leader === undefined ? 0 : 1);
       result.observe(current, log.current);
+      result.observe(replicas, log.replicas);
     },
-    [storage, limit, memory, slow, cpu, sync, leader, current],
+    [storage, limit, memory, slow, cpu, sync, healthy, leader, current, replicas],
   );
 }
 
@@ -135,17 +139,17 @@ function meterEventLoop(meter: Meter): { stop(): void } {
     since = performance.eventLoopUtilization();
   }, WINDOW_MS);
   turn.unref();
-  const delay = meter.createObservableGauge('nodejs.eventloop.delay', {
-    unit: 's',
-    description: 'How late the event loop is, in the last ten seconds',
-  });
+  const delay = (percentile: 'p50' | 'p99'): void =>
+    meter
+      .createObservableGauge(`nodejs.eventloop.delay.${percentile}`, {
+        unit: 's',
+        description: `How late the event loop is, in the last ten seconds: ${percentile}`,
+      })
+      .addCallback((result) => result.observe((last ?? look())[percentile]));
+  delay('p50');
+  delay('p99');
   const utilization = meter.createObservableGauge('nodejs.eventloop.utilization', {
     description: 'Share of the time that the event loop was busy, in the last ten seconds',
-  });
-  delay.addCallback((result) => {
-    const { p50, p99 } = last ?? look();
-    result.observe(p50, { quantile: '0.5' });
-    result.observe(p99, { quantile: '0.99' });
   });
   utilization.addCallback((result) => result.observe((last ?? look()).utilization));
   return {

@@ -41,5 +41,7 @@ export interface ProjectionObserver {
   foreign?(met: MetForeign): void;
   /** A row that its bucket had lost was folded again from the log. */
   rowHealed?(row: { readonly view: string; readonly key: string; readonly position: number }): void;
+  /** Rows of a view were stored, or one could not be: how long the server took for the request. */
+  wrote?(view: string, rows: number, ms: number): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
 }

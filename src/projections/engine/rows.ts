@@ -11,6 +11,7 @@ import {
 } from '../../eventstore/index.ts';
 import { BucketRewound, FoldFailure, foreignKey, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, foldFacts, foldRow, visitRows } from './facts.ts';
+import type { ProjectionObserver } from './observer.ts';
 import { checkRowKey, type Projection } from './projection.ts';
 import type { ProjectionSettings } from './settings.ts';
 import { createWriter, type Entry, oldestUnacked, type SeenRevisions, unknownEntry } from './writer.ts';
@@ -21,6 +22,7 @@ export interface LoaderDeps {
   readonly log: Log;
   readonly decode: FactDecoder;
   readonly seen: SeenRevisions;
+  readonly observer?: ProjectionObserver | undefined;
   /** How the view is rebuilt, for people. */
   readonly rebuildHint?: string | undefined;
 }

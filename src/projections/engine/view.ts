@@ -10,6 +10,7 @@ import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts'
 import { type DeadLetterRow, type DeadLetters, openDeadLetters } from './dead-letters.ts';
 import { BucketRewound, FoldFailure, RowsLost, UnappliedEvent } from './errors.ts';
 import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
+import type { ProjectionObserver } from './observer.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
 import type { ProjectionSettings } from './settings.ts';
@@ -58,6 +59,7 @@ export interface ViewDeps {
   readonly log: Log;
   readonly decode: FactDecoder;
   readonly runtime: Runtime;
+  readonly observer?: ProjectionObserver | undefined;
   /** Of one group. */
   readonly settings: ProjectionSettings;
 }

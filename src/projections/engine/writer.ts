@@ -1,5 +1,6 @@
 import type { Bucket, RecordedCommit, RowWrite, StreamRef, WriteResult } from '../../eventstore/index.ts';
 import { BucketRewound } from './errors.ts';
+import type { ProjectionObserver } from './observer.ts';
 import type { Projection } from './projection.ts';
 import type { ProjectionSettings } from './settings.ts';
 
@@ -96,10 +97,17 @@ interface Prepared {
 }
 
 export function createWriter(
-  deps: { projection: Projection; bucket: Bucket; settings: ProjectionSettings; seen: SeenRevisions },
+  deps: {
+    projection: Projection;
+    bucket: Bucket;
+    settings: ProjectionSettings;
+    seen: SeenRevisions;
+    observer?: ProjectionObserver | undefined;
+  },
   events: WriterEvents,
 ): Writer {
-  const { projection, bucket, settings, seen } = deps;
+  const { projection, settings, seen } = deps;
+  const bucket = timed(deps.bucket, projection.name, deps.observer?.wrote);
   let queue: Entry[] = [];
   let head = 0;
   let singles = 0;
@@ -221,6 +229,25 @@ export function createWriter(
     stop: () => {
       stopped = true;
     },
+  };
+}
+
+/** The bucket, with somebody told how long each request of writing takes. */
+function timed(bucket: Bucket, view: string, wrote: ProjectionObserver['wrote']): Bucket {
+  if (wrote === undefined) return bucket;
+  const { writeAll } = bucket;
+  const time = async <T>(rows: number, write: () => Promise<T>): Promise<T> => {
+    const started = performance.now();
+    try {
+      return await write();
+    } finally {
+      wrote(view, rows, performance.now() - started);
+    }
+  };
+  return {
+    ...bucket,
+    write: (row) => time(1, () => bucket.write(row)),
+    ...(writeAll && { writeAll: (rows) => time(rows.length, () => writeAll.call(bucket, rows)) }),
   };
 }
 

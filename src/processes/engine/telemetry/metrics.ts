@@ -34,6 +34,10 @@ export function meterEngine(
     unit: 's',
     description: 'Of one try of a consumer at a commit',
   });
+  const process = meter.createHistogram('messaging.process.duration', {
+    unit: 's',
+    description: 'The same, by the semantic conventions',
+  });
   const fired = meter.createCounter(`${of.namespace}.timers.fired`, {
     description: 'Timers that fired and were handled',
   });
@@ -43,7 +47,15 @@ export function meterEngine(
   return {
     outcome: ({ consumer }, outcome, _error, ms) => {
       processed.add(1, { consumer, outcome });
-      if (ms !== undefined) duration.record(ms / 1_000, { consumer, outcome });
+      if (ms === undefined) return;
+      duration.record(ms / 1_000, { consumer, outcome });
+      process.record(ms / 1_000, {
+        'messaging.system': 'nats',
+        'messaging.operation.name': 'process',
+        'messaging.operation.type': 'process',
+        'messaging.consumer.group.name': consumer,
+        'error.type': outcome === 'handled' ? '' : outcome,
+      });
     },
     fired: ({ kind }) => fired.add(1, { kind }),
   };
