@@ -125,10 +125,10 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
     const { runtime, states } = this.#deps;
     const { deadlineMs } = this.#deps.settings;
     let folded = states.cached(this.#decider, this.#stream) ?? (await this.#firstGuess(batch));
-    let confirmed = await this.#letOthersIn(folded);
-    if (confirmed) {
+    let confirmed = false;
+    if (await this.#letOthersIn(folded)) {
       join(batch, this.#queue, maxBatch);
-      folded = await this.#onTheTail(folded, batch);
+      [folded, confirmed] = await this.#onTheTail(folded, batch, 'leader');
     }
     for (let conflicts = 0; ; ) {
       this.#dropExpired(batch);
@@ -147,8 +147,7 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       }
       // Read after the pause, and after the newest of those it is for was asked.
       join(batch, this.#queue, maxBatch);
-      folded = await this.#onTheTail(folded, batch);
-      confirmed = true;
+      [folded, confirmed] = await this.#onTheTail(folded, batch, silent ? undefined : 'leader');
     }
   }
 
@@ -174,10 +173,14 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
     );
   }
 
-  async #onTheTail(folded: Folded<State>, batch: Batch<State, Command, Event, R>): Promise<Folded<State>> {
+  /** @returns the state, and whether it may be told */
+  async #onTheTail(
+    folded: Folded<State>,
+    batch: Batch<State, Command, Event, R>,
+    asked: 'leader' | undefined,
+  ): Promise<[Folded<State>, boolean]> {
     const next = folded.untrusted ? await this.#firstGuess(batch) : folded;
-    await this.#deps.states.refresh(this.#decider, this.#stream, next);
-    return next;
+    return [next, await this.#deps.states.refresh(this.#decider, this.#stream, next, asked)];
   }
 
   /** What is decided on first when the cache has nothing. */

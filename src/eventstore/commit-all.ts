@@ -24,7 +24,7 @@ export interface Part {
 interface OpenPart {
   readonly stream: StreamRef;
   plan(meta: CommandMeta, now: number): AnyPlan;
-  refresh(): Promise<void>;
+  refresh(asked: 'leader' | undefined): Promise<boolean>;
   /** Folds in the plan that was stored. */
   stored(plan: AnyPlan, version: number): void;
   version(): number;
@@ -46,7 +46,7 @@ export function part<State, Command, Event extends Message, R extends Rejection>
       return {
         stream,
         plan: (meta, now) => planCommands(decider, folded, [{ command, meta, expected }], now),
-        refresh: () => states.refresh(decider, stream, folded),
+        refresh: (asked) => states.refresh(decider, stream, folded, asked),
         version: () => folded.version,
         stored: (plan, version) => {
           if (folded.version !== plan.version) return;
@@ -109,8 +109,9 @@ export function createCommitAll(deps: CommitAllDeps) {
         if (versions !== undefined) return { outcome: 'accepted', versions, repeated: false };
         await pauseAfter(++conflicts, since, { runtime, deadlineMs });
       }
-      await Promise.all(open.map((p) => p.refresh()));
-      confirmed = true;
+      // What was not stored is decided again on what the leader has; what is told needs more.
+      const asked = answer === undefined ? 'leader' : undefined;
+      confirmed = (await Promise.all(open.map((p) => p.refresh(asked)))).every((all) => all);
     }
   };
 

@@ -56,7 +56,7 @@ export interface ForeignMessage {
 /** One page of an aggregate's commits, oldest first. */
 export interface StreamPage {
   readonly commits: readonly RecordedCommit[];
-  /** True when the page reaches the aggregate's end as it was during this call, for whom was asked. */
+  /** True when the page reaches the aggregate's end as it was during this call, and that is confirmed. */
   readonly confirmedEnd: boolean;
   /** Where a majority was asked: a position that it holds. Below a version that was read before, it is another log. */
   readonly witnessed?: number | undefined;

@@ -4,7 +4,7 @@ import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
-import type { Log } from './log.ts';
+import type { Log, ReadOptions } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -58,12 +58,17 @@ export interface States {
     decider: D<S, C, E, R>,
     stream: StreamRef,
   ): Folded<S> | undefined;
-  /** Folds in everything that was acknowledged before this call, in place. */
+  /**
+   * Folds in everything that was acknowledged before this call, in place. An append, which validates what it is decided
+   * on, needs only what the `leader` has.
+   * @returns whether it is confirmed that nothing is missing
+   */
   refresh<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
     folded: Folded<S>,
-  ): Promise<void>;
+    asked?: 'leader',
+  ): Promise<boolean>;
   /** What is at hand without folding the log: cached, a snapshot, or the aggregate before its first event. */
   atHand<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
@@ -136,11 +141,12 @@ export function createStates(deps: StatesDeps): States {
     decider: D<S, C, E, R>,
     stream: StreamRef,
     folded: Folded<S>,
-    confirm: boolean,
-  ): Promise<void> {
+    confirm: ReadOptions['confirm'],
+  ): Promise<boolean> {
     const askedAt = runtime.now();
     const before = folded.version;
     let read = 0;
+    let confirmed = false;
     for (;;) {
       const page = await log.read(stream, { after: folded.version, confirm });
       // What it lacks would be taken for absence.
@@ -150,11 +156,13 @@ export function createStates(deps: StatesDeps): States {
         );
       for (const commit of page.commits) foldCommit(decider, folded, commit);
       read += page.commits.length;
-      if (page.confirmedEnd) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);
+      confirmed = page.confirmedEnd;
+      if (confirmed) folded.confirmedAt = Math.max(folded.confirmedAt, askedAt);
       if (!page.more) break;
     }
     loads?.read(folded, read, folded.version > 0);
     if (folded.version > before || !cache.has(keyOf(stream))) keepRead(decider, stream, folded);
+    return confirmed;
   }
 
   const atHand: States['atHand'] = async (decider, stream) => {
@@ -178,7 +186,7 @@ export function createStates(deps: StatesDeps): States {
       else if (!cache.has(keyOf(stream))) keepCached(stream, folded);
       return folded;
     },
-    refresh: (decider, stream, folded) => advance(decider, stream, folded, true),
+    refresh: (decider, stream, folded, asked) => advance(decider, stream, folded, asked ?? true),
     at: (decider, stream, version) => loadAt(log, decider, stream.id, { version }),
   };
 }

@@ -400,7 +400,8 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
       const commits = store.ofStream(stream, after, end, pageSize);
       const more = commits.length === pageSize;
       await answer(sender, `page of ${commits.length}`);
-      return { commits, confirmedEnd: confirm !== false && !more, witnessed, more };
+      const isEnough = confirm === true || (confirm === 'leader' && confirmations === undefined);
+      return { commits, confirmedEnd: isEnough && !more, witnessed, more };
     },
     at: async (position) => {
       const { end } = await seenEnd(true, `read position ${position}`);

@@ -80,8 +80,9 @@ export async function readPage(
       ? await gets.leader({ last_by_subj: subject })
       : await confirmedLast(deps, await witness, subject);
   const witnessed = (await witness)?.position;
+  const isEnough = witness !== undefined || deps.confirmations === undefined;
   if (newest === undefined || newest.seq <= last)
-    return { commits, confirmedEnd: true, witnessed, more: false };
+    return { commits, confirmedEnd: isEnough, witnessed, more: false };
   const tail = await walkBack(gets, newest, last);
   if (tail !== undefined) {
     for (const message of tail) take(message);
@@ -94,7 +95,7 @@ export async function readPage(
     take(next);
   }
   const ended = (commits.at(-1)?.position ?? after) >= newest.seq;
-  return { commits, confirmedEnd: ended, witnessed, more: !ended };
+  return { commits, confirmedEnd: ended && isEnough, witnessed, more: !ended };
 }
 
 /** An aggregate's last commit, from a state of which a majority has confirmed that it is new enough (protocol 19). */

@@ -1,11 +1,17 @@
 import { expect, it } from 'vitest';
+import { part } from '../../../src/eventstore/commit-all.ts';
 import {
   createConfirmations,
   untilShown,
   type Witness,
 } from '../../../src/eventstore/confirm/confirmations.ts';
 import { LogUnavailable, PermissionDenied } from '../../../src/eventstore/errors.ts';
+import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { PublishOutcome } from '../../../src/eventstore/resolve-append.ts';
+import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { counter } from '../../support/toy.ts';
+import { add, meta } from './kernel.ts';
 
 /** Fences that are answered by hand, on a clock that sleeping moves. */
 function world() {
@@ -113,4 +119,22 @@ it('a replica that lags, or whose answer is not whole, is asked again until the 
   expect([seen, looks]).toEqual(['there', 4]);
   const never = untilShown({ runtime, deadlineMs: 1_000 }, 'reading', async () => undefined);
   await expect(never).rejects.toBeInstanceOf(LogUnavailable);
+});
+
+it('an accepted command stores nothing but its commit, also after a conflict; a refusal stores a fence', async () => {
+  const store = createMemoryStore();
+  const open = () =>
+    createHandler({ log: openMemoryLog(store, { confirm: 'quorum' }), runtime: systemRuntime });
+  const handlers = [open(), open()];
+  for (let i = 1; i <= 6; i++) {
+    // Each has the state from before the other's command.
+    const result = await handlers[i % 2]?.execute(counter, 'a', add(1), meta(`c${i}`));
+    expect(result).toMatchObject({ outcome: 'accepted', version: i });
+  }
+  expect(store.head()).toBe(6);
+  const parts = ['b', 'c'].map((id) => part(counter, id, add(1)));
+  expect(await handlers[0]?.commitAll(parts, meta('all'))).toMatchObject({ outcome: 'accepted' });
+  expect(store.head()).toBe(8);
+  expect((await handlers[0]?.execute(counter, 'a', add(-100), meta('less')))?.outcome).toBe('rejected');
+  expect(store.head()).toBe(9);
 });
