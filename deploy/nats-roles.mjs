@@ -64,7 +64,7 @@ export function needsOf({ stream, prefix }) {
       publish: [appended, fence, rows('snapshots'), rows('parked'), rows('engine')],
     },
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
-    projector: { log: all(everywhere), views: [], publish: [] },
+    projector: { log: all(everywhere), views: [], publish: [fence] },
     // serve --roles processes: appends what follows from events, keeps cursors and parked events, arms timers, sends
     // notifications. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
     processor: {

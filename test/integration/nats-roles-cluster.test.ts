@@ -64,13 +64,24 @@ it('three nodes with configs/nats/cluster.conf know each other by TLS, and keep 
     JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
     NATS_URL: addresses.url,
     JETLEDGER_NATS__MONITOR_URLS: addresses.monitorUrl,
+    JETLEDGER_READS__CONFIRM: 'quorum',
     ...replicated,
     ...secrets.variablesOf('api'),
   };
   const service = await startService(loadConfig({ env, dir: configDir(env) }), pino({ level: 'silent' }));
   try {
     const user = { email: 'ada@example.com', name: 'Ada' };
-    expect((await must(201, service.url, 'POST', '/v1/users', user)).field('email')).toBe('ada@example.com');
+    const made = await must(201, service.url, 'POST', '/v1/users', user);
+    expect(made.field('email')).toBe('ada@example.com');
+    const path = `/v1/users/${String(made.field('id'))}?consistency=strong`;
+    expect((await must(200, service.url, 'GET', path)).field('name')).toBe('Ada');
+    for (const server of servers) {
+      const owner = await secrets.connectAs('owner', server);
+      await expect(owner.request('$JS.API.STREAM.DELETE.jetledger', '')).rejects.toThrow(/no responders/);
+      const info = await owner.request('$JS.API.STREAM.INFO.jetledger', '{"subjects_filter":"jl.fence"}');
+      expect(info.string()).toContain('"jl.fence":');
+      await owner.close();
+    }
   } finally {
     await service.stop();
   }

@@ -174,7 +174,7 @@ const AGAINST_THE_LOG = [
   ...['jl.other', 'jl.other.0.0.0.x.more', 'elsewhere', 'JETLEDGER.GUARD.STREAM.DELETE.jetledger'],
 ];
 const APPEND = ['user', 'email', 'product', 'order'].map((category) => `jl.${category}.0.0.0.x`);
-const [FENCE, MARKS] = ['jl.fence', 'jl.marks'];
+const MARKS = 'jl.marks';
 const TIMERS = ['jlt.schedule.payment.x', 'jlt.fire.payment.x', ...calls('STREAM.PURGE.jl-timers')];
 const NOTIFY = ['jln.welcome.x'];
 const VIEWS = ['$KV.jl_orders_v1.x', '$KV.jl_views.orders', '$KV.jl_members.x'];
@@ -201,7 +201,7 @@ type Role = Exclude<NatsRole, 'owner'>;
 const FORBIDDEN: Readonly<Record<Role, readonly string[]>> = {
   api: [MARKS, ...TIMERS, ...NOTIFY, ...VIEWS, ...PLACES, ...LEDGER, ...STEAL, ...MAKE],
   projector: [
-    ...[FENCE, MARKS, ...APPEND, ...TIMERS, ...NOTIFY, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...PARKED],
+    ...[MARKS, ...APPEND, ...TIMERS, ...NOTIFY, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...PARKED],
     ...steal('LOG.API'),
     ...MAKE.filter((subject) => !subject.startsWith('$JS.API')),
     '$JS.API.STREAM.DELETE.KV_jl_views',

@@ -90,7 +90,7 @@ export function notPermitted(root: string, { aggregates }: Pick<ServiceList, 'ag
         .filter(({ category }) => !allowed.some((pattern) => covers(pattern, subjectFor(category))))
         .map(
           ({ category }) =>
-            `${file}: the user ${role.toLowerCase()} may not append to ${category}. Allow ${subjectFor(category, '*')} to publish there.`,
+            `${file}: the user ${role.toLowerCase()} may not append to ${category}. Allow ${subjectFor(category, '*')} in deploy/nats-roles.mjs, and run: npm run nats:users -- --config`,
         );
     });
   });
