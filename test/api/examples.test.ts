@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { ORDER_ID, USER_ID } from '../../src/api/schemas/examples.ts';
 import {
@@ -55,6 +56,15 @@ beforeAll(async () => {
   const document = await documentOf(service.app);
   routes = new Map(routesOf(document).map((route) => [route.operation.operationId, route]));
 });
+
+/** What the files of `known/` say of their own operations, so that a new aggregate brings its examples. */
+async function stepsBefore(): Promise<typeof BEFORE> {
+  const files = readdirSync(new URL('./known/', import.meta.url)).filter((name) => name.endsWith('.ts'));
+  const modules = await Promise.all(
+    files.map((file) => import(`./known/${file}`) as Promise<{ before?: typeof BEFORE }>),
+  );
+  return Object.assign({}, BEFORE, ...modules.map(({ before }) => before)) as typeof BEFORE;
+}
 
 /** A service whose clock stands still at the time of the examples. */
 function exampleService(log = { ok: true }): Promise<MemoryService> {
@@ -127,6 +137,7 @@ function withoutPlaces(value: unknown): unknown {
 }
 
 it('each example of a request is answered with the example of its answer', async () => {
+  const before = await stepsBefore();
   const [expected, found]: [unknown[], unknown[]] = [[], []];
   for (const [operationId, { operation }] of routes) {
     const good = Object.entries(operation.responses).find(([status]) => status < '300');
@@ -135,7 +146,7 @@ it('each example of a request is answered with the example of its answer', async
       if (example === undefined) continue;
       await using service = await exampleService();
       const story = new Story(service);
-      for (const step of BEFORE[operationId] ?? BEFORE[operation.tags?.[0] ?? ''] ?? [])
+      for (const step of before[operationId] ?? before[operation.tags?.[0] ?? ''] ?? [])
         await story.happens(step);
       const { status: sent, body } = await story.sends(operationId, type);
       found.push([operationId, sent, withoutPlaces(body)]);

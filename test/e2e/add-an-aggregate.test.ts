@@ -67,6 +67,7 @@ describe('an aggregate that was added as the page says', () => {
       'test/unit/golden.test.ts',
       'test/unit/processes/order/consumers.test.ts',
       'test/api/openapi.test.ts',
+      'test/api/examples.test.ts',
     ];
     const { code, output } = await copy.run('npx', 'vitest', 'run', ...own, ...every);
     expect(output).toContain('coupon');
