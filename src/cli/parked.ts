@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
 import {
+  awaitOutcomes,
   createDeadLetterPort,
   type DeadLetter,
   type DeadLetterAnswer,
   type DeadLetterFilter,
   type DeadLetterPort,
+  type MarkedOutcome,
   traceEngine,
 } from '../processes/engine/index.ts';
 
@@ -25,6 +27,8 @@ const OPTIONS = {
   'dry-run': { type: 'boolean', default: false },
   all: { type: 'boolean', default: false },
   yes: { type: 'boolean', default: false },
+  wait: { type: 'boolean', default: false },
+  within: { type: 'string', default: '60' },
   ...ACTOR_OPTION,
   json: { type: 'boolean', default: false },
 } as const;
@@ -49,7 +53,8 @@ Which ones (redrive and discard need at least one of these, or --all):
   --position N      exactly that commit
   --up-to N         that commit and older ones
 discard --all asks first; where there is no terminal to ask, it wants --yes.
-Further options: --dry-run says what would be marked; --json prints JSON.
+Further options: --dry-run says what would be marked; --json prints JSON; --wait tells what became of each one, within
+60 seconds or --within SECONDS, and ends with 1 unless all of them are done.
 ${ACTOR_HELP}
 
 Examples:
@@ -59,6 +64,7 @@ Examples:
   jetledger parked redrive --consumer order-process --dry-run what would be marked
   jetledger parked redrive --consumer order-process           all of a consumer
   jetledger parked redrive --up-to 4711                       up to a point of the log
+  jetledger parked redrive --all --wait                       all, and what came of it
   jetledger parked discard --category order --id 4abe501a     an aggregate's`,
   run: async (args, { config, logger, print, ask }) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
@@ -70,6 +76,7 @@ Examples:
       throw new UsageError(`Say which ones to ${action}, for example --consumer order-process, or --all.`);
     }
     const how = { by: actorOf(values.actor), dryRun: values['dry-run'] };
+    const withinMs = waitOf(action, values);
     const isSure = sureOf(action, filter, { ...values, ask });
     const nats = await openNats(config(), 'join');
     const telemetry = action === 'redrive' ? await openCommandTelemetry(config(), logger) : undefined;
@@ -89,11 +96,15 @@ Examples:
           onMarked: (done, total) => show({ what: action, done, total, unit: 'dead letters' }),
         }),
       );
+      if (changed.length > 0)
+        console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
+      if (withinMs !== undefined) {
+        const isDone = await tellOutcomes({ port, print, json: values.json }, action, marked, withinMs);
+        return isDone && changed.length === 0 ? 0 : 1;
+      }
       if (action === 'show' || values.json) print(JSON.stringify(marked, null, 2));
       else for (const line of linesOf(marked, action, how.dryRun, Date.now())) print(line);
-      if (changed.length === 0) return 0;
-      console.error(`jetledger: ${changed.length} changed meanwhile and were not marked; ask again`);
-      return 1;
+      return changed.length === 0 ? 0 : 1;
     } finally {
       await telemetry?.stop(config().tracing.exportTimeoutMs);
       await nats.close();
@@ -117,6 +128,58 @@ function filterOf({ consumer, category, id, position, 'up-to': upTo }: Values): 
     ...(position === undefined ? {} : { position: positionOf('--position', position) }),
     ...(upTo === undefined ? {} : { upTo: positionOf('--up-to', upTo) }),
   };
+}
+
+/** For how long outcomes are waited for; undefined where they are not. @throws UsageError */
+function waitOf(
+  action: (typeof ACTIONS)[number],
+  values: { readonly wait: boolean; readonly within: string; readonly 'dry-run': boolean },
+): number | undefined {
+  if (!values.wait || values['dry-run']) return undefined;
+  if (action === 'list' || action === 'show')
+    throw new UsageError('--wait goes with redrive and discard, which have outcomes.');
+  const seconds = Number(values.within);
+  if (Number.isSafeInteger(seconds) && seconds > 0) return seconds * 1_000;
+  throw new UsageError(`--within takes a whole number of seconds from 1, not ${values.within}.`);
+}
+
+/** Waits, and prints what became of each. @returns whether all are done */
+async function tellOutcomes(
+  to: { readonly port: DeadLetterPort; readonly print: (line: string) => void; readonly json: boolean },
+  action: (typeof ACTIONS)[number],
+  marked: readonly DeadLetter[],
+  withinMs: number,
+): Promise<boolean> {
+  const outcomes = await withProgress(to.json, ({ show }) =>
+    awaitOutcomes({ port: to.port, runtime: systemRuntime }, marked, {
+      withinMs,
+      onOutcome: (done, total) => show({ what: `${action}, outcomes`, done, total, unit: 'dead letters' }),
+    }),
+  );
+  if (to.json) {
+    to.print(
+      JSON.stringify(
+        outcomes.map(({ entry, outcome }) => ({ ...entry, outcome })),
+        null,
+        2,
+      ),
+    );
+  } else {
+    for (const each of outcomes) to.print(outcomeLine(each));
+    const count = (of: MarkedOutcome['outcome']) => outcomes.filter(({ outcome }) => outcome === of).length;
+    to.print(`${count('done')} done, ${count('failed')} failed again, ${count('waiting')} still waiting.`);
+  }
+  return outcomes.every(({ outcome }) => outcome === 'done');
+}
+
+function outcomeLine({ entry, outcome }: MarkedOutcome): string {
+  const { consumer, category, id, position, attempts, error } = entry;
+  const words = {
+    done: 'done',
+    failed: `failed again: ${attempts} tries, ${error?.message ?? ''}`,
+    waiting: 'still waiting: it is being tried, or nobody runs the consumer (jetledger consumers status)',
+  };
+  return `${consumer}  ${category}/${id}  position ${position}  ${words[outcome]}`;
 }
 
 function positionOf(option: string, text: string): number {

@@ -150,4 +150,39 @@ describe('jetledger parked, beside a running consumer', () => {
     expect(collector.received[0]?.body).toContain('jetledger.redrive.marked');
     expect(askedBy).toEqual([{ traceparent: expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/) }]);
   });
+
+  it('waits, when asked to, and tells what became of each', async () => {
+    const plant = async (id: string) => {
+      broken = true;
+      await appendNumber(handle.log, id, POISON);
+      await until(`${id} is parked`, () => counted(1));
+    };
+    await plant('s');
+    const failed = await parked('redrive', '--all', '--wait', '--within', '20');
+    expect([failed.code, failed.text]).toEqual([
+      1,
+      expect.stringContaining('failed again: 2 tries, unlucky'),
+    ]);
+    expect(failed.text).toContain('0 done, 1 failed again, 0 still waiting.');
+    broken = false;
+    const handled = await parked('redrive', '--all', '--wait', '--json');
+    expect([handled.code, handled.json()]).toEqual([
+      0,
+      [expect.objectContaining({ id: 's', outcome: 'done' })],
+    ]);
+    expect(await counted(1)).toBe(false);
+
+    await plant('t');
+    await engine.stop();
+    const nobody = await parked('redrive', '--all', '--wait', '--within', '1');
+    expect([nobody.code, nobody.text]).toEqual([
+      1,
+      expect.stringContaining('0 failed again, 1 still waiting.'),
+    ]);
+    for (const wrong of [
+      ['list', '--wait'],
+      ['redrive', '--all', '--wait', '--within', 'soon'],
+    ])
+      await expect(parked(...wrong)).rejects.toThrow(UsageError);
+  });
 });

@@ -10,7 +10,7 @@ export interface TraceSummary {
   /** How the request that began it was answered: `201`, or `404 order/not-found`. */
   readonly answer?: string;
   readonly start: number;
-  /** From the first begin to the last end, in milliseconds. */
+  /** From the first begin to the last end, in milliseconds; without what a timer or an operator began later. */
   readonly durationMs: number;
   readonly spans: number;
   /** Spans that were left out, because a trace keeps only so many. */
@@ -66,7 +66,7 @@ export function summaryOf(traceId: string, spans: readonly TraceSpan[], omitted:
     name: root?.name ?? '',
     ...(answer !== undefined && { answer }),
     start,
-    durationMs: Math.max(0, ...spans.map(({ end }) => end - start)),
+    durationMs: Math.max(0, ...withoutLater(byStart).map(({ end }) => end - start)),
     spans: spans.length,
     omitted,
     error: failed !== undefined,
@@ -76,6 +76,22 @@ export function summaryOf(traceId: string, spans: readonly TraceSpan[], omitted:
     parts: distinct(byStart.map(partOf)),
     ids: distinct(byStart.flatMap(idsOf)).slice(0, MAX_IDS),
   };
+}
+
+/**
+ * The spans of what followed at once. A timer belongs to the trace of what armed it, and fires seconds or days later; a
+ * redrive to that of the event. @param byStart a parent comes before what is below it
+ */
+function withoutLater(byStart: readonly TraceSpan[]): readonly TraceSpan[] {
+  const later = new Set<string>();
+  return byStart.filter(({ spanId, parentSpanId = '', attributes }) => {
+    const isLater =
+      later.has(parentSpanId) ||
+      attributes['jetledger.timer.kind'] !== undefined ||
+      attributes['jetledger.redriven'] === true;
+    if (isLater) later.add(spanId);
+    return !isLater;
+  });
 }
 
 /** `201`, or `404 order/not-found`; nothing for what is no request. */
@@ -118,6 +134,8 @@ interface Kept {
 }
 
 const SPANS_PER_TRACE = 500;
+/** So many traces that have given way are remembered for each that is kept: what comes late of them opens no new one. */
+const GONE_PER_TRACE = 50;
 const KINDS = {
   [SpanKind.INTERNAL]: 'internal',
   [SpanKind.SERVER]: 'server',
@@ -131,7 +149,10 @@ const STATUS = {
   [SpanStatusCode.ERROR]: 'error',
 } as const;
 
-/** @param traces how many are kept; the oldest gives way to a new one. @param spansPerTrace how many spans of each */
+/**
+ * Keeps whole traces: one that has given way does not come back with its late spans, each of which would push out
+ * another one.
+ * @param traces how many are kept; the oldest gives way to a new one. @param spansPerTrace how many spans of each */
 export function createDevTraces({
   traces,
   spansPerTrace = SPANS_PER_TRACE,
@@ -141,14 +162,24 @@ export function createDevTraces({
 }): DevTraces {
   // In the order of their first span.
   const kept = new Map<string, Kept>();
+  // In the order in which they went.
+  const gone = new Set<string>();
+
+  const evict = (traceId: string): void => {
+    kept.delete(traceId);
+    gone.add(traceId);
+    const [first = ''] = gone;
+    if (gone.size > traces * GONE_PER_TRACE) gone.delete(first);
+  };
 
   const keep = (span: ReadableSpan): void => {
     const { traceId } = span.spanContext();
     let trace = kept.get(traceId);
     if (trace === undefined) {
+      if (gone.has(traceId)) return;
       for (const oldest of kept.keys()) {
         if (kept.size < traces) break;
-        kept.delete(oldest);
+        evict(oldest);
       }
       trace = { spans: [], omitted: 0 };
       kept.set(traceId, trace);
@@ -168,7 +199,10 @@ export function createDevTraces({
       onStart: () => undefined,
       onEnd: keep,
       forceFlush: async () => undefined,
-      shutdown: async () => kept.clear(),
+      shutdown: async () => {
+        kept.clear();
+        gone.clear();
+      },
     },
   };
 }

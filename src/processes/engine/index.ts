@@ -12,6 +12,8 @@ export {
   type DeadLetterFilter,
   type DeadLetterPort,
 } from './dead-letters/operator-port.ts';
+/** For who marks dead letters and wants to know what came of it. */
+export { awaitOutcomes, type MarkedOutcome } from './dead-letters/outcomes.ts';
 export { filterOf, timeOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
 export type { DeliveryAttempt, EngineObserver } from './observer.ts';

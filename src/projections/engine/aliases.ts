@@ -35,6 +35,8 @@ export interface Alias {
   readonly version: string;
   /** Into how many groups its rows are shared out; each has a checkpoint. Absent = 1. */
   readonly groups?: GroupCount;
+  /** When it was pointed there, in milliseconds since the Unix epoch; absent where an earlier version did it. */
+  readonly at?: number;
 }
 
 /** The bucket that a view is read from. */

@@ -56,3 +56,24 @@ it('a summary says how the request was answered, who took part and which ids it 
     ids: ['order-1'],
   });
 });
+
+it('a summary is as long as what followed at once: not as the timer or the redrive that came later', () => {
+  const spans = [
+    span('POST /v1/users', { kind: 'server', end: 4 }),
+    span('project', { parentSpanId: 'POST /v1/users', kind: 'consumer', start: 2, end: 9 }),
+    span('fire', {
+      parentSpanId: 'project',
+      start: 15_000,
+      end: 15_003,
+      attributes: { 'jetledger.timer.kind': 'x' },
+    }),
+    span('below', { parentSpanId: 'fire', start: 15_001, end: 15_002 }),
+    span('again', {
+      parentSpanId: 'project',
+      start: 60_000,
+      end: 60_001,
+      attributes: { 'jetledger.redriven': true },
+    }),
+  ];
+  expect(summaryOf(TRACE, spans, 0)).toMatchObject({ durationMs: 9, spans: 5 });
+});

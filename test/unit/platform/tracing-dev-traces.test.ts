@@ -19,6 +19,24 @@ describe('the last traces', () => {
     expect(devTraces.list(2).map(({ name }) => name)).toEqual(['e', 'd']);
   });
 
+  it('stay whole under load: what comes late of one that gave way opens no trace of its own', () => {
+    const { devTraces, tracer } = ring({ traces: 2 });
+    const begin = (name: string) => {
+      const root = tracer.startSpan(name, {}, ROOT_CONTEXT);
+      const late = tracer.startSpan(`late ${name}`, {}, trace.setSpan(ROOT_CONTEXT, root));
+      root.end();
+      return late;
+    };
+    const late = ['a', 'b', 'c', 'd'].map(begin);
+    for (const span of late) span.end();
+    expect(devTraces.list(9).map(({ name, spans }) => [name, spans])).toEqual([
+      ['d', 2],
+      ['c', 2],
+    ]);
+    endRoot(tracer, 'e');
+    expect(devTraces.list(9).map(({ name }) => name)).toEqual(['e', 'd']);
+  });
+
   it('keep only so many spans each, and say how many were left out', () => {
     const { devTraces, tracer } = ring({ traces: 1, spansPerTrace: 2 });
     const root = tracer.startSpan('root', {}, ROOT_CONTEXT);

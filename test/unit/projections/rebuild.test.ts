@@ -42,6 +42,22 @@ test('the bucket that was live before is kept until the next rebuild', async () 
   });
 });
 
+test('a rebuild of a few commits is quick: services get one look, and what nobody reads any more goes at once', async () => {
+  const shop = createShopWorld();
+  await shop.world.run(async () => {
+    for (let i = 0; i < 12; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
+    for (const _ of [1, 2]) await rebuild({ ...shop, projection: users });
+    await shop.runtime.sleep(10_000);
+    const began = shop.runtime.now();
+    expect(await rebuild({ ...shop, projection: users })).toMatchObject({ dropped: ['s_users_v1'] });
+    expect(shop.runtime.now() - began).toBeLessThan(2_000);
+    // One that was live a moment ago may still be read.
+    const again = shop.runtime.now();
+    await rebuild({ ...shop, projection: users });
+    expect(shop.runtime.now() - again).toBeGreaterThan(shop.settings.graceMs - 2_000);
+  });
+});
+
 test('a rebuild does not switch a view that another one has switched meanwhile', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {

@@ -1,4 +1,4 @@
-import type { Bucket, Runtime } from '../../../eventstore/index.ts';
+import type { Bucket } from '../../../eventstore/index.ts';
 import { type Alias, bucketName, bucketsOf, numberOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
@@ -67,8 +67,8 @@ async function liesBeyond({ log }: EngineDeps, position: number): Promise<boolea
 }
 
 /**
- * Deletes the view's buckets that are not in `keep`, but not before `graceMs` after `since`: until then a reader may
- * hold one of them.
+ * Deletes the view's buckets that are not in `keep`, but not before `graceMs` after `since`, when the view was pointed
+ * away from them: until then a reader may hold one of them.
  * @returns their names
  */
 export async function dropSpare(
@@ -82,14 +82,11 @@ export async function dropSpare(
   for (const { name } of await bucketsOf(buckets, settings.prefix, projection.name)) {
     if (!keep.has(name)) spare.push(name);
   }
-  if (spare.length > 0) await sleepUntil(runtime, since + settings.graceMs);
+  // The time of a switch may be of a clock that is ahead of ours.
+  const left = Math.min(settings.graceMs, since + settings.graceMs - runtime.now());
+  if (spare.length > 0 && left > 0) await runtime.sleep(left);
   for (const name of spare) await buckets.drop(name);
   return spare;
-}
-
-async function sleepUntil(runtime: Runtime, time: number): Promise<void> {
-  const left = time - runtime.now();
-  if (left > 0) await runtime.sleep(left);
 }
 
 export interface NewBucketOptions {
@@ -143,13 +140,25 @@ export async function buildNewBucket(
       bucket: name,
       version: versionOf(projection, count),
       ...(count > 1 && { groups: count }),
+      at: deps.runtime.now(),
     };
     const switched = await deps.aliases.point(projection.name, alias, live?.revision ?? 0);
-    if (switched && options.feedMs !== undefined) await deps.runtime.sleep(options.feedMs);
+    if (switched && options.feedMs !== undefined) await feed(deps, kept, options.feedMs);
     return { bucket: name, switched };
   } finally {
     await kept.stop();
   }
+}
+
+/** A log that stands still leaves nothing to feed once services had the time for one look, and a little. */
+const QUIET_LOOKS = 1.5;
+
+/** Lets the bucket be fed until running services have noticed it; shorter where nothing comes. */
+async function feed({ runtime, settings }: EngineDeps, kept: KeptGroups, ms: number): Promise<void> {
+  const quietMs = Math.min(ms, QUIET_LOOKS * settings.resolveMs);
+  const { delivered } = kept;
+  await runtime.sleep(quietMs);
+  if (kept.delivered !== delivered) await runtime.sleep(ms - quietMs);
 }
 
 async function caughtUp(

@@ -120,7 +120,7 @@ export async function rebuild(deps: RebuildDeps & RebuildOptions): Promise<Rebui
       feedMs: FEED_LOOKS * engine.settings.resolveMs,
     });
     const keep = new Set([bucket, live?.alias.bucket]);
-    const dropped = switched ? await dropSpare(engine, projection, keep, started) : [];
+    const dropped = switched ? await dropSpare(engine, projection, keep, live?.alias.at ?? started) : [];
     return { bucket, switched, dropped, ...(comparison && { comparison }) };
   });
 }
