@@ -40,7 +40,7 @@ export interface Bucket {
    * @throws LogUnavailable
    */
   get(key: string, options?: { leader?: boolean }): Promise<Row | undefined>;
-  /** The last values of up to 1,000 keys, from any replica; a key that was never written is left out. @throws LogUnavailable */
+  /** The last values of up to 1,000 keys, all from one state of any replica; a key that was never written is left out. @throws LogUnavailable */
   getAll(keys: readonly string[]): Promise<readonly Row[]>;
   /** One conditional write. An answer that does not come throws: the row may or may not be written. @throws LogUnavailable, OutcomeUnknown */
   write(row: RowWrite): Promise<WriteResult>;

@@ -2,6 +2,7 @@ import {
   type Bucket,
   type Log,
   type RecordedCommit,
+  type Row,
   type Runtime,
   reasonOf,
   type SlotGroup,
@@ -47,7 +48,11 @@ export function marksKey(group: SlotGroup): string {
 
 /** Through the leader. @throws LogUnavailable */
 export async function readMarks(bucket: Bucket, group: SlotGroup): Promise<StoredMarks> {
-  const row = await bucket.get(marksKey(group), { leader: true });
+  return marksIn(await bucket.get(marksKey(group), { leader: true }));
+}
+
+/** What the row of a group's marks says. */
+export function marksIn(row: Row | undefined): StoredMarks {
   if (row === undefined || row.value.length === 0) return { marks: new Map(), revision: row?.revision ?? 0 };
   const list = JSON.parse(Buffer.from(row.value).toString('utf8')) as Mark[];
   return { marks: new Map(list.map((mark) => [mark.stream.id, mark])), revision: row.revision };

@@ -127,17 +127,17 @@ const NOTHING: FoldedRow = { row: undefined, position: 0 };
  *   FoldFailure when decoding or `evolve` throws
  */
 export async function foldRow(
-  deps: { log: Log; projection: Projection; decode: FactDecoder },
+  deps: { log: Log; projection: Projection; decode: FactDecoder; confirm?: true },
   stream: StreamRef,
   key: string,
   through = Number.POSITIVE_INFINITY,
   from: FoldedRow = NOTHING,
 ): Promise<FoldedRow> {
-  const { log, projection, decode } = deps;
+  const { log, projection, decode, confirm = 'leader' } = deps;
   let folded = from;
   let after = from.position;
   for (;;) {
-    const page = await log.read(stream, { after, confirm: 'leader' });
+    const page = await log.read(stream, { after, confirm });
     for (const commit of page.commits) {
       if (commit.position > through) break;
       try {

@@ -2,13 +2,14 @@ import {
   type Bucket,
   groupOfSlot,
   type Log,
+  type Row,
   type Runtime,
   type SlotGroup,
   slotOf,
 } from '../../eventstore/index.ts';
 import type { BucketResolver, LiveBucket } from './aliases.ts';
-import { checkpointKey, readCheckpoint, type Waiting } from './checkpoint.ts';
-import { readMarks } from './dead-letters.ts';
+import { checkpointKey, parseCheckpoint, readCheckpoint, type Waiting } from './checkpoint.ts';
+import { marksIn, marksKey } from './dead-letters.ts';
 import { FoldFailure } from './errors.ts';
 import { createFactDecoder, foldRow } from './facts.ts';
 import type { Projection } from './projection.ts';
@@ -141,11 +142,20 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
   const view = projection.name;
   const until = createWaiting(deps);
 
-  /** What marks an aggregate whose row is a dead letter; the view may never get to what is asked for. */
-  const markOf = async (bucket: Bucket, index: number, groups: LiveBucket['groups'], key: string) => {
-    if (projection.onUnapplied !== 'dead-letter') return undefined;
-    const { marks } = await readMarks(bucket, { count: groups, index });
-    return marks.get(key);
+  /**
+   * A row with the checkpoint that covers it, and what marks its aggregate as a dead letter, for which the view may never
+   * get to what is asked for. All from one state: whoever answers, even a leader that is none any more, shows with a
+   * checkpoint the rows that it covers.
+   */
+  const covered = async (bucket: Bucket, key: string, group: SlotGroup) => {
+    const keys = [key, checkpointKey(group), marksKey(group)];
+    const found = new Map((await bucket.getAll(keys)).map((row) => [row.key, row]));
+    const { marks } = marksIn(found.get(marksKey(group)));
+    return {
+      reached: parseCheckpoint(found.get(checkpointKey(group)))?.position ?? 0,
+      row: readOf(found.get(key)),
+      mark: projection.onUnapplied === 'dead-letter' ? marks.get(key) : undefined,
+    };
   };
   const decode = createFactDecoder(projection.sources);
 
@@ -163,12 +173,15 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
         const row = waits.few() ? await readRow(bucket, key, true) : undefined;
         if (row !== undefined && row.position >= minPosition) return { answer: row };
         const index = groupOfSlot(slot, groups);
-        const reached = await waits.reached(bucket, { count: groups, index });
+        const group = { count: groups, index };
+        const reached = await waits.reached(bucket, group);
         if (reached < minPosition) return { reached, index };
-        const mark = await markOf(bucket, index, groups, key);
-        if (mark !== undefined) return { answer: await fromLog(mark.stream, row, minPosition) };
-        // The row may have been written between the two reads.
-        return { answer: await readRow(bucket, key, true) };
+        const seen = await covered(bucket, key, group);
+        // A replica that lags: it is asked again.
+        if (seen.reached < minPosition) return { reached: seen.reached, index };
+        if (seen.mark !== undefined)
+          return { answer: await fromLog(seen.mark.stream, seen.row, minPosition) };
+        return { answer: seen.row };
       }).then(liveOnly);
     },
     bucket: (options = {}) => {
@@ -194,7 +207,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
     minPosition: number,
   ): Promise<ReadRow> {
     try {
-      const folded = await foldRow({ log: deps.log, projection, decode }, stream, stream.id);
+      const folded = await foldRow({ log: deps.log, projection, decode, confirm: true }, stream, stream.id);
       const json = folded.row === undefined ? '' : JSON.stringify(folded.row);
       return { json: Buffer.from(json), position: folded.position };
     } catch (error) {
@@ -205,9 +218,11 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
 }
 
 async function readRow(bucket: Bucket, key: string, leader: boolean): Promise<ReadRow | undefined> {
-  const row = await bucket.get(key, { leader });
-  return row === undefined ? undefined : { json: row.value, position: row.position };
+  return readOf(await bucket.get(key, { leader }));
 }
+
+const readOf = (row: Row | undefined): ReadRow | undefined =>
+  row === undefined ? undefined : { json: row.value, position: row.position };
 
 /** A removed row has a position, which is what the waiting looks at, but nothing to show. */
 function liveOnly(row: ReadRow | undefined): ReadRow | undefined {

@@ -33,6 +33,30 @@ test('a query for a position that was just written waits for it, and shows it', 
   });
 });
 
+test('a position is shown by the row that its checkpoint covers, also when a leader that is none any more is asked for the row', async () => {
+  let lagging = 2;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    get: (key, options) => (key === 'u1' ? Promise.resolve(undefined) : bucket.get(key, options)),
+    getAll: async (keys) => {
+      const rows = await bucket.getAll(keys);
+      return keys.includes('u1') && lagging-- > 0 ? [] : rows;
+    },
+  });
+  const shop = createShopWorld({ around });
+  await shop.world.run(async () => {
+    const views = shop.start(allProjections);
+    const reads = createReadModels({ ...shop, settings: shop.settings });
+    const minPosition = shop.append('user', 'u1', userCreated('u1'));
+    await views.waitUntil(minPosition);
+    const row = await reads.user('u1', { minPosition });
+    expect(textOf(row?.json)).toMatchObject({ id: 'u1', version: minPosition });
+    expect(lagging).toBeLessThan(0);
+    await views.stop();
+    reads.stop();
+  });
+});
+
 test('a view that does not get there in time says where it is', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {
