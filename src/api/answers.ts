@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { CommandResult, Rejection } from '../eventstore/index.ts';
+import { type CommandResult, numberOf, positionOfVersion, type Rejection } from '../eventstore/index.ts';
 
 import { problemOfRefusal, sendProblem } from './problem-reply.ts';
 
@@ -31,10 +31,11 @@ export function answer<State, Event extends Message, R extends Rejection>(
     return sendProblem(request, reply, problemOfRefusal(result, request.headers['if-match'] !== undefined));
   }
   const { version, state } = result;
-  reply.header('etag', `"${version}"`).header('position', String(version));
+  const position = numberOf(positionOfVersion(version));
+  reply.header('etag', `"${version}"`).header('position', String(position));
   if (created !== undefined) reply.header('location', created);
   reply.code(created !== undefined && result.outcome === 'accepted' ? 201 : 200);
   const events = result.outcome === 'accepted' ? result.events : [];
   // Node 20 makes a hidden class of its own for each spread with more fields behind it.
-  return reply.send(Object.assign(body(state, events), { version, position: version }));
+  return reply.send(Object.assign(body(state, events), { version, position }));
 }

@@ -2,7 +2,7 @@ import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler, Log, Runtime } from '../eventstore/index.ts';
+import type { CommandHandler, Log, Position, Runtime } from '../eventstore/index.ts';
 import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
@@ -59,7 +59,7 @@ export interface ConsumerReport {
   /** Age of the oldest of them, in seconds; 0 when there is none. */
   readonly lagSeconds: number;
   /** The oldest of them: its position, and when it was decided in milliseconds since the Unix epoch. */
-  readonly oldest?: { readonly position: number; readonly at: number };
+  readonly oldest?: { readonly position: Position; readonly at: number };
   readonly parked: number;
   readonly paused: boolean;
   /** Into how many groups it is shared, and how many of them are held by some instance. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { numberOf, type Position, positionOf } from '../eventstore/index.ts';
 import type { LivePlace } from '../projections/views/live-fold.ts';
 import { sendProblem } from './problem-reply.ts';
 
@@ -14,7 +15,7 @@ const DIGEST_CHARACTERS = 8;
 /** Positions of one incarnation of the log as tokens, and back (protocol 15). */
 export interface PositionTokens {
   /** @param seen how many events of the commit there were seen; without it all of them */
-  write(position: number, seen?: number): string;
+  write(position: Position, seen?: number): string;
   /** The place that a token of PLACE_PATTERN or POSITION_PATTERN names; undefined when it is of another incarnation. */
   read(token: string): LivePlace | undefined;
 }
@@ -23,12 +24,12 @@ export interface PositionTokens {
 export function positionTokens(incarnation: string): PositionTokens {
   const digest = createHash('sha256').update(incarnation).digest('base64url').slice(0, DIGEST_CHARACTERS);
   return {
-    write: (position, seen) => `${position}${seen === undefined ? '' : `.${seen}`}@${digest}`,
+    write: (position, seen) => `${numberOf(position)}${seen === undefined ? '' : `.${seen}`}@${digest}`,
     read: (token) => {
       const [place = '', of = digest] = token.split('@', 2);
       if (of !== digest) return undefined;
       const [position, seen] = place.split('.', 2);
-      return { position: Number(position), ...(seen !== undefined && { seen: Number(seen) }) };
+      return { position: positionOf(Number(position)), ...(seen !== undefined && { seen: Number(seen) }) };
     },
   };
 }
@@ -53,7 +54,7 @@ export function guardPositions(app: FastifyInstance, tokens: PositionTokens): vo
   });
   app.addHook('onSend', (_request, reply, _payload, done) => {
     const position = reply.getHeader('position');
-    if (typeof position === 'string') reply.header('position', tokens.write(Number(position)));
+    if (typeof position === 'string') reply.header('position', tokens.write(positionOf(Number(position))));
     done();
   });
 }

@@ -6,8 +6,12 @@ import {
   type Loaded,
   type Log,
   loadAt,
+  numberOf,
+  positionOf,
+  positionOfVersion,
   type Rejection,
   type Until,
+  versionAt,
 } from '../eventstore/index.ts';
 import type { Page, ReadOptions, ReadRow } from '../projections/engine/index.ts';
 
@@ -31,7 +35,7 @@ export function readOptionsOf(
 ): ReadOptions | Promise<ReadOptions> {
   const token = minPositionOf(request);
   // Its incarnation was checked before the route was called.
-  const minPosition = token === undefined ? undefined : Number.parseInt(token, 10);
+  const minPosition = token === undefined ? undefined : positionOf(Number.parseInt(token, 10));
   const wait = waitSecondsOf(request.headers.prefer);
   if (wait !== undefined) reply.header('preference-applied', `wait=${wait}`);
   if (minPosition === undefined && wait !== undefined && wait > 0)
@@ -69,10 +73,11 @@ export function sendRow(
   more?: object,
 ): FastifyReply {
   if (row === undefined) return sendProblem(request, reply, { code: absent });
-  reply.header('etag', `"${row.position}"`).header('position', String(row.position));
+  const version = versionAt(row.position);
+  reply.header('etag', `"${version}"`).header('position', String(numberOf(row.position)));
   if (more !== undefined)
     return reply.send({ ...(JSON.parse(asBuffer(row.json).toString()) as object), ...more });
-  if (isUnmodified(request, row.position)) return reply.code(304).send();
+  if (isUnmodified(request, version)) return reply.code(304).send();
   return reply.header('content-type', JSON_TYPE).send(asBuffer(row.json));
 }
 
@@ -167,10 +172,11 @@ export async function sendFromLog<State, Command, Event extends Message, R exten
   const { state, version }: Loaded<State> =
     until === undefined ? await handler.load(decider, id) : await loadAt(log, decider, id, until);
   if (version === 0 || !exists(state)) return sendProblem(request, reply, { code: absent });
-  reply.header('etag', `"${version}"`).header('position', String(version));
+  const position = numberOf(positionOfVersion(version));
+  reply.header('etag', `"${version}"`).header('position', String(position));
   const added = until === undefined ? await more?.(state, version) : undefined;
   if (added === undefined && isUnmodified(request, version)) return reply.code(304).send();
-  return reply.send(Object.assign(body(state), added, { version, position: version }));
+  return reply.send(Object.assign(body(state), added, { version, position }));
 }
 
 function untilOf({ version, at }: LogQuery): Until | undefined {

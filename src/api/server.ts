@@ -6,7 +6,7 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify';
-import { EventStoreError } from '../eventstore/index.ts';
+import { distance, EventStoreError } from '../eventstore/index.ts';
 import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
 
 import { InvalidPeriod } from '../projections/views/statistics.ts';
@@ -48,7 +48,7 @@ const BY_FRAMEWORK_CODE: Readonly<Record<string, TechnicalCode>> = {
 export function problemOfError(error: unknown): Problem {
   if (error instanceof RequestRefused) return error.problem;
   if (error instanceof ViewBehind) {
-    return { code: 'view/behind', lag: Math.max(0, error.wanted - error.reached) };
+    return { code: 'view/behind', lag: distance(error.reached, error.wanted) };
   }
   if (error instanceof InvalidCursor) return { code: 'request/invalid-cursor' };
   if (error instanceof InvalidPeriod) return { code: 'request/invalid-period', detail: error.message };

@@ -3,15 +3,20 @@ import { serialize } from 'node:v8';
 import type { Message } from '@bufbuild/protobuf';
 import {
   type AnyDecider,
+  BEGINNING,
   CorruptCommit,
   codecOf,
   type Decider,
   type EventSource,
+  earliest,
   emptyFold,
   type Folded,
   type ForeignMessage,
   foldCommit,
+  isAfter,
   type Log,
+  numberOf,
+  type Position,
   type RecordedCommit,
   type Rejection,
   reasonOf,
@@ -52,7 +57,7 @@ export interface CategorySummary {
   readonly aggregates: number;
   readonly commits: number;
   readonly events: number;
-  /** Of its newest commit. */
+  /** The position of its newest commit. */
   readonly lastPosition: number;
   /** Of all commits in their order: position, aggregate, commit id. Hexadecimal. */
   readonly history: string;
@@ -64,7 +69,7 @@ export interface CategorySummary {
 export interface LogSummary {
   readonly incarnation: string;
   /** The last position that was folded. */
-  readonly last: number;
+  readonly last: Position;
   readonly categories: readonly CategorySummary[];
   /** Categories that this version does not know: their commits were counted and not folded. */
   readonly unknown: readonly string[];
@@ -101,7 +106,7 @@ interface Tally {
 
 export interface FoldOptions {
   /** Stop behind this position; default: the log's end as it is now. */
-  readonly through?: number;
+  readonly through?: Position;
   readonly signal?: AbortSignal;
   /** How far it is, and to where it goes. */
   readonly onPosition?: (position: number, through: number) => void;
@@ -114,20 +119,22 @@ export interface FoldOptions {
  */
 export async function summarise(log: Log, options: FoldOptions = {}): Promise<LogSummary> {
   const { signal } = options;
-  const through = Math.min(options.through ?? Number.POSITIVE_INFINITY, await log.head());
+  const head = await log.head();
+  const through = earliest(options.through ?? head, head);
   const tallies = new Map<string, Tally>();
   const foreign: Told = { count: 0, first: [] };
   const damaged: Told = { count: 0, first: [] };
-  let last = 0;
-  for await (const batch of log.scan({ after: 0, ...(signal && { signal }) })) {
+  let last = BEGINNING;
+  for await (const batch of log.scan({ after: BEGINNING, ...(signal && { signal }) })) {
     for (const commit of batch.commits) {
-      if (commit.position > through) break;
-      if (commit.foreign !== undefined) tell(foreign, commit.position, `on ${commit.foreign.subject}`);
+      if (isAfter(commit.position, through)) break;
+      const position = numberOf(commit.position);
+      if (commit.foreign !== undefined) tell(foreign, position, `on ${commit.foreign.subject}`);
       const damage = count(tallies, commit);
-      if (damage !== undefined) tell(damaged, commit.position, damage);
+      if (damage !== undefined) tell(damaged, position, damage);
     }
-    last = Math.min(batch.through, through);
-    options.onPosition?.(last, through);
+    last = earliest(batch.through, through);
+    options.onPosition?.(numberOf(last), numberOf(through));
     if (last === through) break;
   }
   // A scan that is interrupted ends like one that is through.
@@ -163,16 +170,17 @@ function count(tallies: Map<string, Tally>, commit: RecordedCommit): string | un
   }
   if (commit.foreign === undefined) tally.ids.add(id);
   tally.commits++;
-  tally.lastPosition = commit.position;
+  tally.lastPosition = numberOf(commit.position);
+  const line = `${tally.lastPosition} ${id}`;
   try {
     fold(tally, commit);
     for (const { events } of commit.decisions) tally.events += events.length;
-    tally.history.update(`${commit.position} ${id} ${commit.commitId}\n`);
+    tally.history.update(`${line} ${commit.commitId}\n`);
     return undefined;
   } catch (error) {
     if (!(error instanceof CorruptCommit)) throw error;
     tally.broken.add(id);
-    tally.history.update(`${commit.position} ${id} damaged\n`);
+    tally.history.update(`${line} damaged\n`);
     return reasonOf(error);
   }
 }
@@ -281,7 +289,8 @@ export function describeCommit(commit: RecordedCommit): CommitDescription {
     };
   });
   const { category, id } = stream;
-  return { position, category, id, previous, commitId, ...(foreign && { foreign }), decisions };
+  const shown = { position: numberOf(position), category, id, previous, commitId };
+  return { ...shown, ...(foreign && { foreign }), decisions };
 }
 
 /** What cannot be read says so: the rest of the commit is worth seeing. */

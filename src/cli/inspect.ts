@@ -1,5 +1,13 @@
 import { parseArgs } from 'node:util';
-import { checkStream, history, type Log, type StreamRef } from '../eventstore/index.ts';
+import {
+  checkStream,
+  history,
+  type Log,
+  numberOf,
+  type Position,
+  positionOf,
+  type StreamRef,
+} from '../eventstore/index.ts';
 
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, type CommandContext, plainJson, UsageError } from './command.ts';
@@ -41,7 +49,7 @@ Examples:
       );
     if (what === 'position') {
       const position = wholeNumber('A position', name);
-      return withLog(context, (log) => showPosition(log, position, values.json, context.print));
+      return withLog(context, (log) => showPosition(log, positionOf(position), values.json, context.print));
     }
     if (!folders.has(what)) throw new UsageError(`There is no category ${what}. Categories: ${CATEGORIES}.`);
     const at = values.at === undefined ? undefined : wholeNumber('--at', values.at);
@@ -100,14 +108,18 @@ function showAggregate(
 
 async function showPosition(
   log: Log,
-  position: number,
+  position: Position,
   json: boolean,
   print: CommandContext['print'],
 ): Promise<number> {
   const commit = await log.at(position);
   if (commit !== undefined) print(plainJson(describeCommit(commit), 2));
   else
-    print(json ? 'null' : `There is no commit at position ${position}; the log ends at ${await log.head()}.`);
+    print(
+      json
+        ? 'null'
+        : `There is no commit at position ${numberOf(position)}; the log ends at ${numberOf(await log.head())}.`,
+    );
   return commit === undefined ? 1 : 0;
 }
 

@@ -1,5 +1,11 @@
 import { parseArgs } from 'node:util';
-import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
+import {
+  createNatsBuckets,
+  numberOf,
+  type Position,
+  positionOf,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import {
   awaitOutcomes,
   createDeadLetterPort,
@@ -125,8 +131,8 @@ function filterOf({ consumer, category, id, position, 'up-to': upTo }: Values): 
     ...(consumer === undefined ? {} : { consumer }),
     ...(category === undefined ? {} : { category }),
     ...(id === undefined ? {} : { id }),
-    ...(position === undefined ? {} : { position: positionOf('--position', position) }),
-    ...(upTo === undefined ? {} : { upTo: positionOf('--up-to', upTo) }),
+    ...(position === undefined ? {} : { position: positionIn('--position', position) }),
+    ...(upTo === undefined ? {} : { upTo: positionIn('--up-to', upTo) }),
   };
 }
 
@@ -179,12 +185,12 @@ function outcomeLine({ entry, outcome }: MarkedOutcome): string {
     failed: `failed again: ${attempts} tries, ${error?.message ?? ''}`,
     waiting: 'still waiting: it is being tried, or nobody runs the consumer (jetledger consumers status)',
   };
-  return `${consumer}  ${category}/${id}  position ${position}  ${words[outcome]}`;
+  return `${consumer}  ${category}/${id}  position ${numberOf(position)}  ${words[outcome]}`;
 }
 
-function positionOf(option: string, text: string): number {
+function positionIn(option: string, text: string): Position {
   const position = Number(text);
-  if (Number.isSafeInteger(position) && position > 0) return position;
+  if (Number.isSafeInteger(position) && position > 0) return positionOf(position);
   throw new UsageError(`${option} takes a position of the log, a whole number from 1, not ${text}.`);
 }
 
@@ -234,7 +240,7 @@ export function linesOf(
     const since = firstAt === 0 ? lastAt : firstAt;
     const age = `${duration(Math.max(0, now - since))} old`;
     const trace = traceId === '' ? 'no trace' : `trace ${traceId}`;
-    return `${consumer}  ${category}/${id}  position ${position}  ${why}  ${age}, ${trace}`;
+    return `${consumer}  ${category}/${id}  position ${numberOf(position)}  ${why}  ${age}, ${trace}`;
   });
   const count = entries.length;
   if (action === 'list' || action === 'show')

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { timeOf } from '../domain/values.ts';
-import { createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
+import { createNatsBuckets, numberOf, positionOf, systemRuntime } from '../eventstore/index.ts';
 import { nearest } from '../platform/config/layers.ts';
 import {
   type Projection,
@@ -86,7 +86,7 @@ function checkTogether(options: readonly (readonly [string, boolean])[]): void {
 }
 
 function startOf(position: string | undefined, time: string | undefined): StartFrom | undefined {
-  if (position !== undefined) return { position: wholeFrom('--from-position', position, 0) };
+  if (position !== undefined) return { position: positionOf(wholeFrom('--from-position', position, 0)) };
   if (time === undefined) return undefined;
   const at = timeOf(time);
   if (at === undefined)
@@ -176,7 +176,7 @@ async function rebuildAsAsked(
     print(
       json
         ? JSON.stringify({ view, id, position })
-        : `${view}: ${id} is folded again, up to position ${position}`,
+        : `${view}: ${id} is folded again, up to position ${numberOf(position)}`,
     );
     return;
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { positionOf } from '../eventstore/index.ts';
 import { BackupError, checkFiles, logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
 import { occupiedStreams, putBack } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
@@ -104,7 +105,11 @@ async function restoreAll(
   say: (line: string) => void,
 ): Promise<void> {
   const { prefix, replicas } = config.log;
-  const incarnations = { from: manifest.log.incarnation, to: incarnation, last: manifest.log.last };
+  const incarnations = {
+    from: manifest.log.incarnation,
+    to: incarnation,
+    last: positionOf(manifest.log.last),
+  };
   await putBack({
     requests: nats.requests,
     folder,

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Log, openNatsLog, systemRuntime } from '../eventstore/index.ts';
+import { BEGINNING, earliest, type Log, numberOf, openNatsLog, systemRuntime } from '../eventstore/index.ts';
 
 import {
   checkFiles,
@@ -130,7 +130,7 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
     const there = await onSecond((other) =>
       summarise(other, { through: first, signal, onPosition: shown('folding there', 'commits') }),
     );
-    const through = Math.min(first, there?.last ?? first);
+    const through = earliest(first, there?.last ?? first);
     const here = await summarise(log, { through, signal, onPosition: shown('folding here', 'commits') });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
     const ok = mismatches.length === 0 && here.unknown.length === 0 && here.damaged.count === 0;
@@ -215,6 +215,8 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
     return [...lines, 'Not whole: what could not be folded is not proven.'];
   if ((here?.damaged.count ?? 0) > 0) return [...lines, 'Not whole: commits are damaged.'];
   const sides = there === undefined ? 'Whole' : 'Equal on both sides';
-  lines.push(ok ? `${sides} up to position ${here?.last ?? 0}.` : 'The two sides are not the same.');
+  lines.push(
+    ok ? `${sides} up to position ${numberOf(here?.last ?? BEGINNING)}.` : 'The two sides are not the same.',
+  );
   return lines;
 }

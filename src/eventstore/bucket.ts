@@ -1,3 +1,5 @@
+import type { Position } from './position.ts';
+
 /** A value of a bucket with what fences it. */
 export interface Row {
   readonly key: string;
@@ -5,7 +7,7 @@ export interface Row {
   /** Sequence of this value in its bucket; what the next write must expect. */
   readonly revision: number;
   /** Position in the log of the last commit that this value has seen; 0 when it says nothing about positions. */
-  readonly position: number;
+  readonly position: Position;
 }
 
 /** A row as it is to be written, fenced by the revision before it. */
@@ -15,7 +17,8 @@ export interface RowWrite {
   readonly value: Uint8Array | undefined;
   /** The revision that must be the last one of this key; 0 = the key was never written. */
   readonly expectedRevision: number;
-  readonly position: number;
+  /** Absent when the row says nothing about positions. */
+  readonly position?: Position | undefined;
 }
 
 /** What became of one write. */

@@ -1,3 +1,5 @@
+import { numberOf, type Position } from './position.ts';
+
 /** What every fault of the event store has in common. Business outcomes are values and never thrown. */
 export class EventStoreError extends Error {
   /** Stable and machine-readable. */
@@ -103,10 +105,14 @@ export class CommitTooLarge extends EventStoreError {
 
 /** Bytes in the log that are not a commit. */
 export class CorruptCommit extends EventStoreError {
-  constructor(subject: string, position: number, cause: unknown) {
-    super('log/corrupt-commit', `The message at position ${position} on ${subject} is not a commit.`, {
-      cause,
-    });
+  constructor(subject: string, position: Position, cause: unknown) {
+    super(
+      'log/corrupt-commit',
+      `The message at position ${numberOf(position)} on ${subject} is not a commit.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -7,6 +7,7 @@ import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log
 import type { AnyDecider, Decider, Rejection } from './decider.ts';
 import { CorruptCommit, EventStoreError } from './errors.ts';
 import type { Log, RecordedCommit } from './log.ts';
+import { versionAt } from './position.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
 /** Everything the kernel knows of an aggregate. Advanced in place, and only by commits that are in the log. */
@@ -46,15 +47,16 @@ export function foldCommit<State, Command, Event extends Message, R extends Reje
   folded: Folded<State>,
   commit: RecordedCommit,
 ): void {
-  if (commit.position <= folded.version) return;
+  const version = versionAt(commit.position);
+  if (version <= folded.version) return;
   const codec = codecOf<Event>(decider);
   let state = folded.state;
   for (const decision of commit.decisions) {
     for (const stored of decision.events) state = decider.evolve(state, decodeIn(commit, codec, stored));
   }
-  for (const decision of commit.decisions) rememberCommand(folded.commands, decision, commit.position);
+  for (const decision of commit.decisions) rememberCommand(folded.commands, decision, version);
   folded.state = state;
-  folded.version = commit.position;
+  folded.version = version;
 }
 
 /** Damaged bytes are the commit's damage: it names the aggregate and the position. */
@@ -127,8 +129,9 @@ export async function* history(
   for (;;) {
     const page = await log.read(stream, { after, confirm: true });
     for (const commit of page.commits) {
-      if (commit.position > upTo || isAfter(commit, until.time)) return;
-      after = commit.position;
+      const version = versionAt(commit.position);
+      if (version > upTo || isDecidedAfter(commit, until.time)) return;
+      after = version;
       yield commit;
     }
     if (!page.more || after >= upTo) return;
@@ -149,6 +152,6 @@ export async function loadAt<State, Command, Event extends Message, R extends Re
   return { state: folded.state, version: folded.version };
 }
 
-function isAfter(commit: RecordedCommit, time: number | undefined): boolean {
+function isDecidedAfter(commit: RecordedCommit, time: number | undefined): boolean {
   return time !== undefined && Number(commit.decisions[0]?.time ?? 0) > time;
 }

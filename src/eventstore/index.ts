@@ -48,6 +48,23 @@ export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from '
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
+export {
+  ahead,
+  BEGINNING,
+  before,
+  between,
+  comparePositions,
+  distance,
+  earliest,
+  isAfter,
+  latest,
+  numberOf,
+  type Position,
+  positionAt,
+  positionOf,
+  positionOfVersion,
+  versionAt,
+} from './position.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
 export {
   type Control,

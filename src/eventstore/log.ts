@@ -1,4 +1,5 @@
 import type { Commit, Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { Position } from './position.ts';
 import type { LogFilter, StreamRef } from './stream.ts';
 
 /** What became of one append. A conflict is an answer; only faults of the infrastructure throw. */
@@ -32,7 +33,7 @@ export type AppendAllResult =
 export interface RecordedCommit {
   readonly stream: StreamRef;
   /** Sequence in the log; also the aggregate's version after this commit. */
-  readonly position: number;
+  readonly position: Position;
   /**
    * The aggregate's version before this commit, 0 for its first; undefined when the message does not say, as one that
    * was not stored by an append.
@@ -59,7 +60,7 @@ export interface StreamPage {
   /** True when the page reaches the aggregate's end as it was during this call, and that is confirmed. */
   readonly confirmedEnd: boolean;
   /** Where a majority was asked: a position that it holds. Below a version that was read before, it is another log. */
-  readonly witnessed?: number | undefined;
+  readonly witnessed?: Position | undefined;
   /** True when there may be more after this page. */
   readonly more: boolean;
 }
@@ -78,7 +79,7 @@ export interface ReadOptions {
 export interface LogBatch {
   readonly commits: readonly RecordedCommit[];
   /** Nothing that matches is missing up to here: the last commit, or a message of the log's own behind it. */
-  readonly through: number;
+  readonly through: Position;
   /** How many more messages matched the filter when the last one was delivered; 0 = at the end of the log. */
   readonly pending: number;
 }
@@ -95,7 +96,7 @@ export function* smallerBatches({ commits, through, pending }: LogBatch, most: n
 
 export interface ScanOptions {
   /** Start behind this position; 0 = from the beginning. */
-  readonly after: number;
+  readonly after: Position;
   readonly filter?: LogFilter;
   /** Keep waiting for new commits at the end. Without it the scan ends where the log ended when it began. */
   readonly follow?: boolean;
@@ -127,19 +128,19 @@ export interface Log {
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
 
   /** The commit at a position, confirmed; nothing where the log's own messages are. @throws LogUnavailable */
-  at(position: number): Promise<RecordedCommit | undefined>;
+  at(position: Position): Promise<RecordedCommit | undefined>;
 
   /** The first commit at a position or behind it, through the leader. @throws LogUnavailable */
-  next(position: number): Promise<RecordedCommit | undefined>;
+  next(position: Position): Promise<RecordedCommit | undefined>;
 
   /** The log's last position, through the leader; 0 for an empty log. @throws LogUnavailable */
-  head(): Promise<number>;
+  head(): Promise<Position>;
 
   /**
    * A position at or below which everything lies that was acknowledged before this call: as the leader says, or, where
    * the log is opened so, as a majority does by storing something (protocol 19). @throws LogUnavailable, PermissionDenied
    */
-  confirm(): Promise<number>;
+  confirm(): Promise<Position>;
 
   /** The log in order, in batches as they arrive. @throws LogUnavailable when it stays away. */
   scan(options: ScanOptions): AsyncIterable<LogBatch>;

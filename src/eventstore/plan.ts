@@ -8,6 +8,7 @@ import type { Decider, Rejection } from './decider.ts';
 import { CorruptCommit } from './errors.ts';
 import type { Folded } from './fold.ts';
 import type { Log } from './log.ts';
+import { positionOfVersion } from './position.ts';
 import type { States } from './states.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
@@ -193,10 +194,14 @@ export async function repeatedAnswer<State, Command, Event extends Message, R ex
   version: number,
   deps: { readonly log: Log; readonly states: States },
 ): Promise<Extract<CommandResult<State, Event, R>, { outcome: 'accepted' }>> {
-  const commit = await deps.log.at(version);
+  const commit = await deps.log.at(positionOfVersion(version));
   const decision = commit?.decisions.find((d) => d.commandId === commandId);
   if (commit === undefined || decision === undefined) {
-    throw new CorruptCommit(keyOf(stream), version, new Error(`command ${commandId} is not in it`));
+    throw new CorruptCommit(
+      keyOf(stream),
+      positionOfVersion(version),
+      new Error(`command ${commandId} is not in it`),
+    );
   }
   const codec = codecOf<Event>(decider);
   const events = decision.events.map(codec.decode);

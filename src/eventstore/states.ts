@@ -6,6 +6,7 @@ import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
 import type { Log, ReadOptions } from './log.ts';
 import type { StoreObserver } from './observer.ts';
+import { versionAt } from './position.ts';
 import type { Runtime } from './runtime.ts';
 import type { Snapshots } from './snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -150,7 +151,7 @@ export function createStates(deps: StatesDeps): States {
     for (;;) {
       const page = await log.read(stream, { after: folded.version, confirm });
       // What it lacks would be taken for absence.
-      if (page.witnessed !== undefined && page.witnessed < folded.version)
+      if (page.witnessed !== undefined && versionAt(page.witnessed) < folded.version)
         throw new LogUnavailable(
           `reading ${keyOf(stream)}: the log ends before its version, so it is another log`,
         );

@@ -1,10 +1,13 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { ConsumerReport, ConsumersAdmin } from '../api/deps.ts';
 import {
+  BEGINNING,
   type Bucket,
   createNatsBuckets,
+  isAfter,
   type Log,
   type LogFilter,
+  type Position,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
@@ -48,7 +51,7 @@ export interface ReportDeps {
 /** What is counted of a consumer's groups. */
 interface Backlog {
   readonly lag: number;
-  readonly oldest: { readonly position: number; readonly at: number } | undefined;
+  readonly oldest: { readonly position: Position; readonly at: number } | undefined;
 }
 
 /**
@@ -129,14 +132,13 @@ async function backlogOf(
   let oldest: RecordedCommit | undefined;
   for (const group of groups) {
     const row = await cursors?.get(groupKey(consumer, group), { leader: true });
-    const { high = 0, open = [] } = parseRow<CursorValue>(row) ?? {};
+    const { high = BEGINNING, open = [] } = parseRow<CursorValue>(row) ?? {};
     const unread = await countAfter(log, high, filterOf({ sources }, group));
     lag += open.length + unread.count;
     const [at] = open;
     const first = at === undefined ? unread.first : await log.at(at);
-    if (first !== undefined && first.position < (oldest?.position ?? Number.POSITIVE_INFINITY)) {
-      oldest = first;
-    }
+    if (first === undefined) continue;
+    if (oldest === undefined || isAfter(oldest.position, first.position)) oldest = first;
   }
   return { lag, oldest: oldest && { position: oldest.position, at: timeOf(oldest) } };
 }
@@ -144,7 +146,7 @@ async function backlogOf(
 /** The first batch says how many follow it; the rest need not be read. */
 async function countAfter(
   log: Log,
-  after: number,
+  after: Position,
   filter: LogFilter,
 ): Promise<{ count: number; first: RecordedCommit | undefined }> {
   for await (const { commits, pending } of log.scan({ after, filter })) {

@@ -1,6 +1,14 @@
 import type { Meter } from '@opentelemetry/api';
 import type { ConsumerReport } from '../api/deps.ts';
-import { type Log, managerOf, meterStore, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
+import {
+  ahead,
+  type Log,
+  managerOf,
+  meterStore,
+  numberOf,
+  type StoreObserver,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { NatsMonitor } from '../platform/nats-monitor.ts';
 import {
@@ -56,9 +64,9 @@ export function meterViews(
     async (result) => {
       const views: readonly MeteredView[] = (await reading.get()) ?? [];
       const [first] = views;
-      if (first !== undefined) result.observe(head, first.position + first.lag);
+      if (first !== undefined) result.observe(head, numberOf(ahead(first.position, first.lag)));
       for (const { view, ...status } of views) {
-        result.observe(position, status.position, { view });
+        result.observe(position, numberOf(status.position), { view });
         result.observe(lag, status.lag, { view });
         result.observe(seconds, status.lagSeconds, { view });
         result.observe(running, status.running ? 1 : 0, { view });
@@ -70,7 +78,7 @@ export function meterViews(
 }
 
 async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number): Promise<number> {
-  const next = lag === 0 ? undefined : await log.next(position + 1);
+  const next = lag === 0 ? undefined : await log.next(ahead(position, 1));
   return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
 }
 

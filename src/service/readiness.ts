@@ -1,5 +1,13 @@
 import type { Readiness } from '../api/deps.ts';
-import { type Log, probeWrites, type Requests, reasonOf, systemRuntime } from '../eventstore/index.ts';
+import {
+  type Log,
+  numberOf,
+  type Position,
+  probeWrites,
+  type Requests,
+  reasonOf,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import { type NatsMonitor, natsServerCheck } from '../platform/nats-monitor.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
@@ -29,7 +37,7 @@ export interface StallWatch {
 
 /** @param now milliseconds since the Unix epoch */
 export function createStallWatch(now: () => number): StallWatch {
-  const behind = new Map<string, { position: number; since: number }>();
+  const behind = new Map<string, { position: Position; since: number }>();
   return {
     stalled: ({ view, position, lag }) => {
       const last = behind.get(view);
@@ -110,7 +118,7 @@ export function createHealth(sources: Sources, followers: Followers, stopping: (
 
 function logCheck({ log }: Sources): Promise<Check> {
   return log.confirm().then(
-    (head) => ({ ok: true, detail: `position ${head}` }),
+    (head) => ({ ok: true, detail: `position ${numberOf(head)}` }),
     (error: unknown) => ({ ok: false, detail: reasonOf(error) }),
   );
 }
@@ -157,7 +165,7 @@ async function viewChecks(views: Followers['views'], stalls: StallWatch): Promis
 function viewCheck({ running, lag, position, lastError }: ViewStatus, stalled: boolean): Check {
   const error = lastError === undefined ? '' : `, ${lastError}`;
   const still = stalled ? ', standing still' : '';
-  const detail = `position ${position}, ${lag} behind${still}${error}`;
+  const detail = `position ${numberOf(position)}, ${lag} behind${still}${error}`;
   return { ok: running && !stalled && lag <= READY_LAG, detail };
 }
 

@@ -1,5 +1,13 @@
 import type { ConsumerInfo, JetStreamManager, StreamInfo } from '@nats-io/jetstream';
-import { isStreamMissing, type Log, managerOf } from '../eventstore/index.ts';
+import {
+  BEGINNING,
+  distance,
+  isAfter,
+  isStreamMissing,
+  type Log,
+  managerOf,
+  numberOf,
+} from '../eventstore/index.ts';
 import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { timersStream } from '../processes/engine/index.ts';
@@ -44,25 +52,33 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
       const view = projection.name;
       const alias = (await aliases.read(view))?.alias;
       const bucket = alias && (await buckets.open(alias.bucket));
-      if (alias === undefined) return { view, state: 'never-run', position: 0, lag: head };
+      if (alias === undefined) return { view, state: 'never-run', position: 0, lag: numberOf(head) };
       const { groups = 1, version } = alias;
       if (bucket === undefined)
-        return { view, state: 'lost', bucket: alias.bucket, version, groups, position: 0, lag: head };
+        return {
+          view,
+          state: 'lost',
+          bucket: alias.bucket,
+          version,
+          groups,
+          position: 0,
+          lag: numberOf(head),
+        };
       const stored = await readLowest(bucket, groups);
       const isForeign =
         stored !== undefined &&
         (stored.value.incarnation !== log.incarnation ||
-          (stored.position > head && stored.position > (await log.confirm())));
+          (isAfter(stored.position, head) && isAfter(stored.position, await log.confirm())));
       const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
-      const position = stored?.position ?? 0;
+      const position = stored?.position ?? BEGINNING;
       return {
         view,
         state: isForeign ? 'foreign' : isOther ? 'other-version' : 'sound',
         bucket: alias.bucket,
         version,
         groups,
-        position,
-        lag: Math.max(0, head - position),
+        position: numberOf(position),
+        lag: distance(position, head),
         ...(stored && { checkpointAt: stored.value.at }),
       };
     }),

@@ -1,4 +1,4 @@
-import type { Bucket } from '../eventstore/index.ts';
+import { BEGINNING, type Bucket, isAfter, numberOf, type Position } from '../eventstore/index.ts';
 import { BackupError } from '../platform/backup/manifest.ts';
 import {
   type Buckets,
@@ -14,7 +14,7 @@ import {
 export interface Incarnations {
   readonly from: string;
   readonly to: string;
-  readonly last: number;
+  readonly last: Position;
 }
 
 /**
@@ -34,7 +34,8 @@ export async function translateEngine(
   const shared = await buckets.open(names.shared);
   if (shared === undefined) return;
   for await (const { key, revision } of shared.rows()) {
-    if (key.startsWith(SESSION) || key.startsWith(LEASE)) await replace(shared, key, undefined, revision, 0);
+    if (key.startsWith(SESSION) || key.startsWith(LEASE))
+      await replace(shared, key, undefined, revision, BEGINNING);
   }
 }
 
@@ -48,8 +49,10 @@ async function translateCursors(cursors: Bucket, { from, to, last }: Incarnation
         `The cursor ${key} belongs to the log's incarnation ${value.incarnation}, not ${from}.`,
       );
     }
-    if (value.high > last) {
-      throw new BackupError(`The cursor ${key} is at ${value.high} and the copied log ends at ${last}.`);
+    if (isAfter(value.high, last)) {
+      throw new BackupError(
+        `The cursor ${key} is at ${numberOf(value.high)} and the copied log ends at ${numberOf(last)}.`,
+      );
     }
     const translated: CursorValue = { ...value, incarnation: to, owner: `restore/${to}/${key}` };
     await replace(cursors, key, toBytes(translated), revision, position);
@@ -61,7 +64,7 @@ async function replace(
   key: string,
   value: Uint8Array | undefined,
   expectedRevision: number,
-  position: number,
+  position: Position,
 ): Promise<void> {
   const { written } = await bucket.write({ key, value, expectedRevision, position });
   if (!written)

@@ -1,5 +1,6 @@
 import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../eventstore/bucket.ts';
 import { EventStoreError, OutcomeUnknown } from '../eventstore/errors.ts';
+import { BEGINNING } from '../eventstore/position.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Buckets, BucketTraits } from '../projections/engine/aliases.ts';
 import { answer, arrive, lagging, loseMessage, type Sender } from './memory-log.ts';
@@ -31,7 +32,7 @@ export function createMemoryBucketStore(name: string): MemoryBucketStore {
     last: (key) => byKey.get(key),
     put: (rows) => {
       if (rows.some((row) => (byKey.get(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
-      for (const { key, value, position } of rows) {
+      for (const { key, value, position = BEGINNING } of rows) {
         const row = { key, value: value?.slice() ?? TOMBSTONE, revision: writes.length + 1, position };
         writes.push(row);
         byKey.set(key, row);

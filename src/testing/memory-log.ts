@@ -1,3 +1,12 @@
+import { createGroupCommit, type GroupTransport } from '../eventstore/append/group-commit.ts';
+import { fixedPolicy } from '../eventstore/append/group-commit-policy.ts';
+import {
+  type AppendTransport,
+  appendOne,
+  appendResolved,
+  type OutgoingCommit,
+  type PublishOutcome,
+} from '../eventstore/append/resolve-append.ts';
 import { recordedCommit } from '../eventstore/codec/stored-commit.ts';
 import {
   type ConfirmationDeps,
@@ -7,8 +16,6 @@ import {
   untilShown,
 } from '../eventstore/confirm/confirmations.ts';
 import { LogUnavailable } from '../eventstore/errors.ts';
-import { createGroupCommit, type GroupTransport } from '../eventstore/group-commit.ts';
-import { fixedPolicy } from '../eventstore/group-commit-policy.ts';
 import type {
   Log,
   LogBatch,
@@ -17,13 +24,7 @@ import type {
   ScanOptions,
   StreamPage,
 } from '../eventstore/log.ts';
-import {
-  type AppendTransport,
-  appendOne,
-  appendResolved,
-  type OutgoingCommit,
-  type PublishOutcome,
-} from '../eventstore/resolve-append.ts';
+import { type Position, positionAt, sequenceOf, versionAt } from '../eventstore/position.ts';
 import { type Runtime, systemRuntime } from '../eventstore/runtime.ts';
 import {
   type Control,
@@ -39,18 +40,18 @@ import { createWake, type Wake, type World } from './world.ts';
 /** What a server would hold: the bytes of every commit, shared by all the handles ("processes") that open it. */
 export interface MemoryStore {
   readonly incarnation: string;
-  /** The last position; 0 for an empty log. */
+  /** The last sequence; 0 for an empty log. */
   head(): number;
   /** The aggregate's last version; 0 = it does not exist. */
   version(stream: StreamRef): number;
-  /** Stores bytes when the aggregate's version is `expected`. Returns the position, or `undefined` on a conflict. */
+  /** Stores bytes when the aggregate's version is `expected`. Returns the sequence, or `undefined` on a conflict. */
   put(stream: StreamRef, expected: number, bytes: Uint8Array, commitId?: string): number | undefined;
-  /** Stores one commit each, all or none. Returns the position of the first, or `undefined` on a conflict. */
+  /** Stores one commit each, all or none. Returns the sequence of the first, or `undefined` on a conflict. */
   putAll(entries: readonly OutgoingCommit[]): number | undefined;
-  /** Stores a message of the log's own. Returns its position. */
+  /** Stores a message of the log's own. Returns its sequence. */
   putControl(control: Control): number;
-  /** The commit at a position, still undecoded; nothing where the log's own messages are. */
-  at(position: number): RecordedCommit | undefined;
+  /** The commit with a sequence, still undecoded; nothing where the log's own messages are. */
+  at(sequence: number): RecordedCommit | undefined;
   /** Up to `limit` commits of an aggregate with a version above `after` and up to `until`. */
   ofStream(stream: StreamRef, after: number, until: number, limit: number): RecordedCommit[];
   /** Fires at every commit. */
@@ -59,7 +60,7 @@ export interface MemoryStore {
 
 interface Entry {
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly sequence: number;
   readonly previous: number;
   readonly bytes: Uint8Array;
   readonly commitId: string | undefined;
@@ -79,21 +80,21 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
   const grown = createWake();
 
   const history = (stream: StreamRef): readonly Entry[] => streams.get(keyOf(stream)) ?? [];
-  const version = (stream: StreamRef): number => history(stream).at(-1)?.position ?? 0;
+  const version = (stream: StreamRef): number => history(stream).at(-1)?.sequence ?? 0;
   // A new object for each reader: nobody may profit from what another has decoded.
-  const recorded = ({ stream, ...entry }: Entry): RecordedCommit =>
-    recordedCommit({ ...entry, subject: subjectOf(prefix, stream) });
+  const recorded = ({ stream, sequence, ...entry }: Entry): RecordedCommit =>
+    recordedCommit({ ...entry, position: positionAt(sequence), subject: subjectOf(prefix, stream) });
 
   const put: MemoryStore['put'] = (stream, expected, bytes, commitId) => {
     const previous = version(stream);
     if (previous !== expected) return undefined;
-    const entry = { stream, position: entries.length + 1, previous, bytes, commitId };
+    const entry = { stream, sequence: entries.length + 1, previous, bytes, commitId };
     entries.push(entry);
     const own = streams.get(keyOf(stream));
     if (own === undefined) streams.set(keyOf(stream), [entry]);
     else own.push(entry);
     grown.all();
-    return entry.position;
+    return entry.sequence;
   };
 
   return {
@@ -114,8 +115,8 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       grown.all();
       return entries.length;
     },
-    at: (position) => {
-      const entry = entries[position - 1];
+    at: (sequence) => {
+      const entry = entries[sequence - 1];
       return typeof entry === 'object' ? recorded(entry) : undefined;
     },
     ofStream: (stream, after, until, limit) => {
@@ -123,7 +124,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
       const page: RecordedCommit[] = [];
       for (let i = firstAfter(own, after); i < own.length && page.length < limit; i++) {
         const entry = own[i];
-        if (entry === undefined || entry.position > until) break;
+        if (entry === undefined || entry.sequence > until) break;
         page.push(recorded(entry));
       }
       return page;
@@ -137,7 +138,7 @@ function firstAfter(entries: readonly Entry[], version: number): number {
   let high = entries.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((entries[middle]?.position ?? 0) > version) high = middle;
+    if ((entries[middle]?.sequence ?? 0) > version) high = middle;
     else low = middle + 1;
   }
   return low;
@@ -171,14 +172,14 @@ export function createMemoryTransport(store: MemoryStore, sender: Sender): Group
       await arrive(sender, 'read tail');
       const next = store.ofStream(stream, version, leaderEnd(store, sender), 1)[0];
       await answer(sender, 'tail read');
-      return next === undefined ? undefined : { commitId: next.commitId, version: next.position };
+      return next === undefined ? undefined : { commitId: next.commitId, version: versionAt(next.position) };
     },
     lastVersions: async (streams) => {
       await arrive(sender, 'read last versions');
       const until = lagging(sender.world, leaderEnd(store, sender));
       const found = streams.flatMap((stream) => {
         const last = store.ofStream(stream, 0, until, Infinity).at(-1);
-        return last === undefined ? [] : [[keyOf(stream), last.position] as const];
+        return last === undefined ? [] : [[keyOf(stream), versionAt(last.position)] as const];
       });
       await answer(sender, 'last versions read');
       return new Map(found);
@@ -252,8 +253,8 @@ export function lagging(world: World | undefined, end: number): number {
   return Math.max(0, end - behind);
 }
 
-const outcomeOf = (position: number | undefined): PublishOutcome =>
-  position === undefined ? { conflict: true } : { ok: true, seq: position };
+const outcomeOf = (seq: number | undefined): PublishOutcome =>
+  seq === undefined ? { conflict: true } : { ok: true, seq };
 
 const BATCH = 100;
 
@@ -263,14 +264,15 @@ export async function* scanStore(
   sender: Sender,
   options: ScanOptions,
 ): AsyncGenerator<LogBatch, void> {
-  const { after, filter = {}, follow = false, signal } = options;
+  const { filter = {}, follow = false, signal } = options;
+  const after = sequenceOf(options.after);
   const end = follow ? Infinity : store.head();
   const remaining = createCounter(store, filter, after);
   let position = after;
   // As on the server: a reader for whom nothing is there learns at once that it is at the end.
   if (after < end && remaining(after) === 0) {
     await arrive(sender, `scan after ${after}`);
-    yield { commits: [], through: after, pending: 0 };
+    yield { commits: [], through: options.after, pending: 0 };
   }
   while (!signal?.aborted && position < end) {
     if (position >= store.head()) {
@@ -281,7 +283,7 @@ export async function* scanStore(
     if (signal?.aborted) return;
     const { matching, through, upTo } = readBatch(store, filter, disturbed(sender, after, position), end);
     position = upTo;
-    if (through > 0) yield { commits: matching, through, pending: remaining(position) };
+    if (through > 0) yield { commits: matching, through: positionAt(through), pending: remaining(position) };
   }
 }
 
@@ -376,13 +378,13 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
   const seenEnd = async (
     how: ReadOptions['confirm'],
     what: string,
-  ): Promise<{ readonly end: number; readonly witnessed?: number }> => {
+  ): Promise<{ readonly end: number; readonly witnessed?: Position }> => {
     if (how === true && confirmations !== undefined) {
-      const { position: witnessed } = await confirmations.next();
+      const { sequence } = await confirmations.next();
       return untilShown(bounds, what, async () => {
         await arrive(sender, what);
         const end = lagging(world, leaderEnd(store, sender));
-        return end < witnessed ? undefined : { end, witnessed };
+        return end < sequence ? undefined : { end, witnessed: positionAt(sequence) };
       });
     }
     await arrive(sender, what);
@@ -404,14 +406,15 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
       return { commits, confirmedEnd: isEnough && !more, witnessed, more };
     },
     at: async (position) => {
-      const { end } = await seenEnd(true, `read position ${position}`);
-      const commit = position > end ? undefined : store.at(position);
+      const sequence = sequenceOf(position);
+      const { end } = await seenEnd(true, `read position ${sequence}`);
+      const commit = sequence > end ? undefined : store.at(sequence);
       await answer(sender, 'position read');
       return commit;
     },
     next: async (position) => {
-      await arrive(sender, `read from position ${position}`);
-      let at = position;
+      let at = sequenceOf(position);
+      await arrive(sender, `read from position ${at}`);
       while (at < store.head() && store.at(at) === undefined) at++;
       const commit = store.at(at);
       await answer(sender, 'commit read');
@@ -420,11 +423,11 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
     head: async () => {
       const { end: head } = await seenEnd('leader', 'read head');
       await answer(sender, `head ${head}`);
-      return head;
+      return positionAt(head);
     },
     confirm: async () => {
-      if (confirmations !== undefined) return (await confirmations.next()).position;
-      return (await seenEnd('leader', 'read head')).end;
+      if (confirmations !== undefined) return positionAt((await confirmations.next()).sequence);
+      return positionAt((await seenEnd('leader', 'read head')).end);
     },
     scan: (options) => scanStore(store, sender, options),
   };

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { plantConsumer, plantCursor, plantParked } from './planted.ts';
 import { type Client, clientOf, field, list, ordered } from './requests.ts';
@@ -17,7 +18,7 @@ describe('parked commits', () => {
     (await client.get(url)).json<{ items: { position: number }[] }>().items.map(({ position }) => position);
 
   it('are listed oldest first without payload and stack, and shown whole one by one', async () => {
-    await plantParked(service, { id: 'o2', position: 50 });
+    await plantParked(service, { id: 'o2', position: positionOf(50) });
     await plantParked(service);
     const listing = await client.get('/v1/admin/parked');
     expect(listing.json()).toMatchObject({ items: [{ position: 42, attempts: 8 }, { position: 50 }] });
@@ -34,8 +35,8 @@ describe('parked commits', () => {
   it('are filtered by consumer, category, id and position, and listed in pages', async () => {
     await plantParked(service);
     await plantParked(service, { consumer: 'stock-watch' });
-    await plantParked(service, { id: 'o2', position: 50 });
-    await plantParked(service, { category: 'user', id: 'u1', position: 60 });
+    await plantParked(service, { id: 'o2', position: positionOf(50) });
+    await plantParked(service, { category: 'user', id: 'u1', position: positionOf(60) });
     expect(await positions('/v1/admin/parked?consumer=stock-watch')).toEqual([42]);
     expect(await positions('/v1/admin/parked?category=order&id=o2')).toEqual([50]);
     expect(await positions('/v1/admin/parked?upTo=50')).toEqual([42, 42, 50]);
@@ -61,7 +62,7 @@ describe('parked commits', () => {
 
   it('all of them are meant only when the request says so, and never beside a filter', async () => {
     await plantParked(service);
-    await plantParked(service, { id: 'o2', position: 50 });
+    await plantParked(service, { id: 'o2', position: positionOf(50) });
     for (const body of [
       undefined,
       {},

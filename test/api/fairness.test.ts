@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import type { ApiSettings, AppDeps } from '../../src/api/deps.ts';
 import { createShare } from '../../src/api/fairness.ts';
 import { madeForAll } from '../../src/api/routes/health.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createTokenVerifier } from '../../src/platform/tokens.ts';
 import { createViewReader } from '../../src/projections/engine/index.ts';
@@ -156,7 +157,9 @@ it('many waits look at the read model together', async () => {
   }
   const views = createViewReader({ log: service.log, buckets, runtime: systemRuntime, views: allViews });
   const waits = Array.from({ length: 2_000 }, () =>
-    views.row(products, 'TEA', { minPosition: 1_000_000, waitMs: 2_000 }).catch((error: Error) => error.name),
+    views
+      .row(products, 'TEA', { minPosition: positionOf(1_000_000), waitMs: 2_000 })
+      .catch((error: Error) => error.name),
   );
   expect(new Set(await Promise.all(waits))).toEqual(new Set(['ViewBehind']));
   views.stop();

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fingerprintOf } from '../../src/api/meta.ts';
 import { user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { type Client, clientOf, field, list, registered } from './requests.ts';
 
@@ -84,7 +85,7 @@ it.each([
     { email: 'ada@example.com', name: 'Ada' },
     { traceparent, tracestate: 'v=1', 'x-request-id': 'bad id!' },
   );
-  const commit = await service.log.at(Number(field(created, 'position')));
+  const commit = await service.log.at(positionOf(Number(field(created, 'position'))));
   const decision = commit?.decisions[0];
   expect(decision?.traceparent).toBe(valid ? traceparent : '');
   expect(decision?.tracestate).toBe(valid ? 'v=1' : '');

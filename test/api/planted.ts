@@ -1,3 +1,4 @@
+import { BEGINNING, positionOf } from '../../src/eventstore/position.ts';
 import { type DeadLetter, entryKey } from '../../src/processes/engine/dead-letters/entry.ts';
 import { bucketNames, toBytes } from '../../src/processes/engine/rows.ts';
 import { type MemoryService, TEST_EPOCH, TEST_PREFIX } from '../support/memory-service.ts';
@@ -8,7 +9,7 @@ type Service = Pick<MemoryService, 'buckets'>;
 export async function plantConsumer({ buckets }: Service, name: string): Promise<void> {
   const bucket = await buckets.create(bucketNames(TEST_PREFIX).shared, { durable: true });
   const value = toBytes({ count: 1 });
-  await bucket.write({ key: `groups.${name}`, value, expectedRevision: 0, position: 0 });
+  await bucket.write({ key: `groups.${name}`, value, expectedRevision: 0, position: BEGINNING });
 }
 
 /** Writes the cursor of a consumer's only group. */
@@ -18,7 +19,12 @@ export async function plantCursor(
   place: { readonly high: number; readonly open: readonly number[] },
 ): Promise<void> {
   const bucket = await buckets.create(bucketNames(TEST_PREFIX).cursors, { durable: true });
-  const row = { key: `${name}.1.0`, value: toBytes(place), expectedRevision: 0, position: place.high };
+  const row = {
+    key: `${name}.1.0`,
+    value: toBytes(place),
+    expectedRevision: 0,
+    position: positionOf(place.high),
+  };
   await bucket.write(row);
 }
 
@@ -29,7 +35,7 @@ export async function plantParked({ buckets }: Service, given: Partial<DeadLette
     consumer: 'order-process',
     category: 'order',
     id: 'o1',
-    position: 42,
+    position: positionOf(42),
     commitId: 'c1',
     behind: false,
     events: [{ type: 'jetledger.order.v1.OrderPlaced', schemaVersion: 1, payload: { userId: 'u1' } }],
@@ -42,5 +48,5 @@ export async function plantParked({ buckets }: Service, given: Partial<DeadLette
     ...given,
   };
   const key = entryKey(entry.consumer, entry, entry.position);
-  await bucket.write({ key, value: toBytes(entry), expectedRevision: 0, position: 0 });
+  await bucket.write({ key, value: toBytes(entry), expectedRevision: 0, position: BEGINNING });
 }

@@ -9,6 +9,7 @@ import {
   QueueFull,
   UnknownEventType,
 } from '../../src/eventstore/errors.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { ViewBehind } from '../../src/projections/engine/reading.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { type Client, clientOf, field, list, registered } from './requests.ts';
@@ -222,7 +223,7 @@ describe('faults of the infrastructure', () => {
   });
 
   it('a view that is behind says how far', async () => {
-    const row = () => Promise.reject(new ViewBehind('users', 50, 42));
+    const row = () => Promise.reject(new ViewBehind('users', positionOf(50), positionOf(42)));
     await using behind = await memoryService({
       override: { views: { ...service.deps.views, row } },
     });

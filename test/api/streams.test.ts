@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { order } from '../../src/domain/order.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
+import { BEGINNING, versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderCancelledSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
@@ -58,10 +59,13 @@ async function appendLarge(id: string, count: number): Promise<void> {
     const decisions = [{ commandId: commitId, events: [event] }];
     await service.log.append(
       stream,
-      commits.at(-1)?.position ?? 0,
+      versionAt(commits.at(-1)?.position ?? BEGINNING),
       create(CommitSchema, { commitId, decisions }),
     );
-    ({ commits } = await service.log.read(stream, { after: commits.at(-1)?.position ?? 0, confirm: true }));
+    ({ commits } = await service.log.read(stream, {
+      after: versionAt(commits.at(-1)?.position ?? BEGINNING),
+      confirm: true,
+    }));
   }
 }
 

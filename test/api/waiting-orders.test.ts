@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { ORDER_PROCESS } from '../../src/api/routes/orders.ts';
 import { LogUnavailable } from '../../src/eventstore/index.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { orderProcess } from '../../src/processes/order/order-process.ts';
 import { fixedRuntime, memoryService } from '../support/memory-service.ts';
 import { plantParked } from './planted.ts';
@@ -23,7 +24,7 @@ it('a placed order whose event is a dead letter says that it waits for an operat
   }
   const etag = String((await client.get(`/v1/orders/${id}`)).headers.etag);
   const [, version = ''] = /^"(\d+)"$/.exec(etag) ?? [];
-  await plantParked(service, { id, position: Number(version) });
+  await plantParked(service, { id, position: positionOf(Number(version)) });
   seconds++;
   for (const path of paths) {
     for (const headers of [{}, { 'if-none-match': etag }]) {
@@ -43,7 +44,7 @@ it('a placed order whose event is a dead letter says that it waits for an operat
   const confirmed = await confirmedOrder(service, client, 'u1', 'TEA');
   const shown = await client.get(`/v1/orders/${confirmed}`);
   const [, last = ''] = /^"(\d+)"$/.exec(String(shown.headers.etag)) ?? [];
-  await plantParked(service, { id: confirmed, position: Number(last) });
+  await plantParked(service, { id: confirmed, position: positionOf(Number(last)) });
   seconds++;
   expect((await client.get(`/v1/orders/${confirmed}`)).json()).not.toHaveProperty('waitsFor');
 });

@@ -4,6 +4,7 @@ import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import type { Requests } from '../../src/eventstore/nats/requests.ts';
 import { commitHeaders, HEADER, parseAck } from '../../src/eventstore/nats/wire.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 
@@ -29,7 +30,7 @@ export function acknowledgingEarly(log: Log, requests: Requests, prefix: string)
   return {
     ...log,
     append: async (stream, expected, commit) => {
-      const version = (await log.head()) + 1;
+      const version = numberOf(await log.head()) + 1;
       if (!requests.connected()) throw new LogUnavailable('not connected');
       const headers = commitHeaders(commit, expected);
       requests.connection.publish(subjectOf(prefix, stream), toBinary(CommitSchema, commit), { headers });

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CommandHandler } from '../../src/eventstore/command.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { type AccountCommand, account } from './account.ts';
 import { clockMicros, type Recorder } from './history.ts';
 import { codeOf, type Load, randomAggregate } from './writer.ts';
@@ -26,7 +27,7 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     const ended = () => ({ reader: name, invokedAt, completedAt: clockMicros() });
     try {
       if (ofHead) {
-        const version = await log.head();
+        const version = numberOf(await log.head());
         record.read({ read: 'head', ...ended(), version });
       } else {
         const { version, state } = await handler.load(account, aggregate);

@@ -3,6 +3,7 @@ import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { REMEMBERED_COMMANDS, sameFingerprint } from '../../src/eventstore/command-log.ts';
 import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
+import { numberOf, versionAt } from '../../src/eventstore/position.ts';
 import type { Decision, Event as StoredEvent } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { fingerprintOf, type Operation } from './history.ts';
 import { type AuditReport, addViolation } from './report.ts';
@@ -76,7 +77,7 @@ export function replayLog<State, Command, Event extends Message, R extends Rejec
       const places = getOrAdd(stored, decision.commandId, () => []);
       const place = {
         aggregate,
-        version: commit.position,
+        version: versionAt(commit.position),
         step: own.length - 1,
         fingerprint: decision.fingerprint,
       };
@@ -99,18 +100,19 @@ function checkPlace(
   report: AuditReport,
 ): void {
   const { position, previous, stream, commitId } = commit;
-  if (position > before + 1) {
-    const message = `there are at the most ${before} messages before the commit at position ${position}: a gap`;
+  const at = numberOf(position);
+  if (at > before + 1) {
+    const message = `there are at the most ${before} messages before the commit at position ${at}: a gap`;
     addViolation(report, 'log', message);
   }
   if (previous !== version) {
-    const message = `commit ${position} of ${stream.id} was stored behind version ${previous}, but it follows ${version}`;
+    const message = `commit ${at} of ${stream.id} was stored behind version ${previous}, but it follows ${version}`;
     addViolation(report, 'log', message);
   }
   // Commits of several aggregates that were appended together share an id.
   const id = `${stream.id} ${commitId}`;
   if (commitIds.has(id))
-    addViolation(report, 'log', `the commit id ${commitId} is used again at ${position}`);
+    addViolation(report, 'log', `the commit id ${commitId} is used again at ${numberOf(position)}`);
   commitIds.add(id);
 }
 
@@ -137,7 +139,7 @@ function replayDecision<State, Command, Event extends Message, R extends Rejecti
   const operation = asked.byCommandId
     .get(commandId)
     ?.find((op) => op.aggregate === aggregate && sameFingerprint(fingerprint, fingerprintOf(op.command)));
-  const where = `${commandId} at version ${commit.position} of ${aggregate}`;
+  const where = `${commandId} at version ${numberOf(commit.position)} of ${aggregate}`;
   if (operation === undefined) {
     addViolation(report, 'refused-stored', `nobody asked for ${where}`);
   } else {
@@ -150,7 +152,7 @@ function replayDecision<State, Command, Event extends Message, R extends Rejecti
     }
   }
   const state = decision.events.map(codec.decode).reduce(decider.evolve, before.state);
-  return { state, version: commit.position, commandId };
+  return { state, version: numberOf(commit.position), commandId };
 }
 
 function sameEvents(a: readonly StoredEvent[], b: readonly StoredEvent[]): boolean {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { type AccountCommand, account } from './account.ts';
 import { checkHistory } from './checker.ts';
@@ -127,10 +128,10 @@ async function readBack(urls: readonly string[]): Promise<StoredLog & { readonly
   for (;;) {
     try {
       await using opened = await openAuditLog({ urls });
-      const [head, controls] = [await opened.log.head(), await opened.controls()];
+      const [head, controls] = [numberOf(await opened.log.head()), await opened.controls()];
       const commits: RecordedCommit[] = [];
       const signal = AbortSignal.timeout(READ_ATTEMPT_MS);
-      for await (const batch of opened.log.scan({ after: 0, signal })) commits.push(...batch.commits);
+      for await (const batch of opened.log.scan({ after: BEGINNING, signal })) commits.push(...batch.commits);
       if (commits.length + controls === head || Date.now() > giveUpAt) return { commits, controls, head };
     } catch (error) {
       if (Date.now() > giveUpAt) throw error;

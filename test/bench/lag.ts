@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Projections, startProjections } from '../../src/projections/engine/start.ts';
 import { views as allProjections } from '../../src/service/shop.ts';
@@ -70,7 +71,7 @@ async function lagsUnderLoad({ log }: OrderLog, views: Projections, round: numbe
   };
   const watching = (async () => {
     for (let next = 0; !loaded || next < acknowledged.length; await delay(LOOK_EVERY_MS)) {
-      const covered = Math.min(...views.status().map(({ position }) => position));
+      const covered = Math.min(...views.status().map(({ position }) => numberOf(position)));
       const now = performance.now();
       for (; (acknowledged[next]?.position ?? Number.POSITIVE_INFINITY) <= covered; next++) {
         lags.push(now - (acknowledged[next]?.at ?? now));

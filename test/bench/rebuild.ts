@@ -1,4 +1,5 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
 import { orders } from '../../src/projections/views/orders.ts';
@@ -23,7 +24,7 @@ export const rebuildScenario: Scenario = {
     const end = await opened.log.head();
     const [before, after]: [number[], number[]] = [[], []];
     const measured = await interleaved(rounds, {
-      bare: () => ratePerSecond(() => bareReplay(opened, end, () => undefined)),
+      bare: () => ratePerSecond(() => bareReplay(opened, numberOf(end), () => undefined)),
       product: async () => {
         before.push(megabytes());
         const rate = await ratePerSecond(() => rebuildOrders(opened, events));

@@ -1,4 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { bareReplay, ratePerSecond } from './bare-replay.ts';
 import { interleaved, ratioOf, rounded, scaled } from './measure.ts';
@@ -24,7 +25,7 @@ export const replayScenario: Scenario = {
       print(work);
       const measured = await interleaved(rounds, {
         product: () => ratePerSecond(() => scan(opened, decoded)),
-        bare: () => ratePerSecond(() => bareReplay(opened, end, decoded ? decode : ignore)),
+        bare: () => ratePerSecond(() => bareReplay(opened, numberOf(end), decoded ? decode : ignore)),
       });
       rows.push({
         name: `8. replay of ${events.toLocaleString('en-US')} commits to ${work}`,
@@ -44,7 +45,7 @@ export const replayScenario: Scenario = {
 
 async function scan({ log }: OrderLog, decoded: boolean): Promise<number> {
   let read = 0;
-  for await (const { commits } of log.scan({ after: 0 })) {
+  for await (const { commits } of log.scan({ after: BEGINNING })) {
     for (const commit of commits) read += decoded ? commit.decisions.length : 1;
   }
   return read;

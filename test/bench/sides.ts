@@ -2,6 +2,7 @@ import { JetStreamApiError, type JetStreamClient, jetstream } from '@nats-io/jet
 import { connect } from '@nats-io/transport-node';
 import { encodeCommit } from '../../src/eventstore/codec/stored-commit.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
@@ -37,7 +38,8 @@ export function appendThrough(log: Log): (aggregate: Aggregate) => Promise<boole
       return true;
     }
     const tail = await log.read(stream, { after: aggregate.version, confirm: true });
-    aggregate.version = tail.commits.at(-1)?.position ?? aggregate.version;
+    const last = tail.commits.at(-1);
+    if (last !== undefined) aggregate.version = versionAt(last.position);
     return false;
   };
 }

@@ -1,4 +1,5 @@
 import type { Bucket, Row, RowWrite } from '../../src/eventstore/bucket.ts';
+import { numberOf, positionOf } from '../../src/eventstore/position.ts';
 
 /** A fresh, empty bucket to test, and the way to open it as another process would. */
 export interface BucketUnderTest {
@@ -20,7 +21,7 @@ export function row(
     key,
     value: value === undefined ? undefined : new TextEncoder().encode(value),
     expectedRevision,
-    position,
+    position: positionOf(position),
   };
 }
 
@@ -28,7 +29,7 @@ export function row(
 export function shown(
   r: Row | undefined,
 ): { key: string; text: string; revision: number; position: number } | undefined {
-  return r && { key: r.key, text: text(r.value), revision: r.revision, position: r.position };
+  return r && { key: r.key, text: text(r.value), revision: r.revision, position: numberOf(r.position) };
 }
 
 /** The revision of a write that must have gone through. */

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { type BucketUnderTest, row, shown, written } from './bucket-support.ts';
 
 /** What `get` and `write` promise. */
@@ -98,7 +99,7 @@ export function singleRows(under: () => BucketUnderTest): void {
     const { bucket } = under();
     const value = Uint8Array.from({ length: 256 }, (_, i) => i);
     for (const key of ['a.b.c', 'A_-=9', 'user.0190-ab']) {
-      await bucket.write({ key, value, expectedRevision: 0, position: 2 ** 40 });
+      await bucket.write({ key, value, expectedRevision: 0, position: positionOf(2 ** 40) });
       const stored = await bucket.get(key, { leader: true });
       expect([...(stored?.value ?? [])]).toEqual([...value]);
       expect(stored?.position).toBe(2 ** 40);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { CommitTooLarge, InvalidId } from '../../src/eventstore/errors.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { added, counterRef, noted, toyCommit, toyValues } from '../support/toy.ts';
 import { history, type LogUnderTest, versionOf } from './log-support.ts';
 
@@ -7,7 +8,7 @@ import { history, type LogUnderTest, versionOf } from './log-support.ts';
 export function appending(under: () => LogUnderTest): void {
   it('stores a first commit when the aggregate does not exist, and its version is its position', async () => {
     const { log } = under();
-    const before = await log.head();
+    const before = numberOf(await log.head());
     const result = await log.append(counterRef('first'), 0, toyCommit('first-1', [added(1)]));
     expect(result).toEqual({ appended: true, version: before + 1 });
     expect(await log.head()).toBe(before + 1);

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Log } from '../../src/eventstore/log.ts';
+import { numberOf, versionAt } from '../../src/eventstore/position.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
 import { added, counterRef, toyCommit } from '../support/toy.ts';
 import { history, type LogUnderTest } from './log-support.ts';
@@ -45,7 +46,7 @@ export function concurrency(under: () => LogUnderTest): void {
       const commits = await history(log, counterRef(`busy-${a}`));
       expect(commits).toHaveLength(20);
       expect(commits.map((c) => c.previous)).toEqual([0, ...commits.slice(0, -1).map((c) => c.position)]);
-      for (const commit of commits) stored.set(commit.commitId, commit.position);
+      for (const commit of commits) stored.set(commit.commitId, numberOf(commit.position));
     }
     expect(new Map([...stored].sort())).toEqual(new Map([...acknowledged].sort()));
   }, 30_000);
@@ -56,7 +57,8 @@ async function appendEventually(log: Log, stream: StreamRef, commitId: string): 
   for (let attempt = 0; attempt < 500; attempt++) {
     const result = await log.append(stream, version, toyCommit(commitId, [added(1)]));
     if (result.appended) return result.version;
-    version = (await history(log, stream, version)).at(-1)?.position ?? version;
+    const last = (await history(log, stream, version)).at(-1);
+    if (last !== undefined) version = versionAt(last.position);
   }
   throw new Error(`${commitId} met 500 conflicts`);
 }

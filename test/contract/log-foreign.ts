@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { added, counter, counterRef, toyCommit } from '../support/toy.ts';
 import { appendMany, history, type LogUnderTest, scanAll, versionOf } from './log-support.ts';
@@ -29,13 +30,15 @@ export function foreignMessages(under: () => LogUnderTest): void {
       expect(seen(await history(log, stream))).toEqual(all);
       expect(seen(await history(log, stream, first))).toEqual(all.slice(1));
       expect(seen(await history(log, stream, at))).toEqual(all.slice(2));
-      expect(seen(await scanAll(log, { after: first - 1 }))).toEqual(all);
-      expect(seen(await scanAll(log, { after: first - 1, filter: { category: 'counter' } }))).toEqual(all);
-      const found = await log.at(at);
+      expect(seen(await scanAll(log, { after: positionOf(first - 1) }))).toEqual(all);
+      expect(
+        seen(await scanAll(log, { after: positionOf(first - 1), filter: { category: 'counter' } })),
+      ).toEqual(all);
+      const found = await log.at(positionOf(at));
       expect(found?.stream).toEqual(stream);
       expect(found?.foreign).toMatchObject({ bytes: bytes.length });
       expect(found?.foreign?.subject).toMatch(new RegExp(`\\.counter\\.\\d\\.\\d\\.\\d\\.${stream.id}$`));
-      expect((await log.at(last))?.foreign).toBeUndefined();
+      expect((await log.at(positionOf(last)))?.foreign).toBeUndefined();
     },
   );
 

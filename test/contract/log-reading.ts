@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
+import { ahead, BEGINNING, numberOf, positionOf } from '../../src/eventstore/position.ts';
 import { added, counterRef, toyCommit, toyValues } from '../support/toy.ts';
 import { appendMany, history, type LogUnderTest, scanAll, versionOf } from './log-support.ts';
 
@@ -7,8 +8,8 @@ export function reading(under: () => LogUnderTest): void {
   it('answers an empty log with head 0, no commit at 1 and an empty scan', async () => {
     const { log } = under();
     expect(await log.head()).toBe(0);
-    expect(await log.at(1)).toBeUndefined();
-    expect(await scanAll(log, { after: 0 })).toEqual([]);
+    expect(await log.at(positionOf(1))).toBeUndefined();
+    expect(await scanAll(log, { after: BEGINNING })).toEqual([]);
   });
 
   it('reads an aggregate that does not exist as an empty page, confirmed or not', async () => {
@@ -45,7 +46,7 @@ export function reading(under: () => LogUnderTest): void {
       expect(page.commits.map((c) => c.commitId)).toEqual([`two-${i}`]);
       expect(await reader.head()).toBeGreaterThanOrEqual(version);
       expect(await reader.confirm()).toBeGreaterThanOrEqual(version);
-      expect((await reader.at(version))?.commitId).toBe(`two-${i}`);
+      expect((await reader.at(positionOf(version)))?.commitId).toBe(`two-${i}`);
     }
   });
 
@@ -59,10 +60,10 @@ export function reading(under: () => LogUnderTest): void {
     const { log } = under();
     const stream = counterRef('at');
     const version = versionOf(await log.append(stream, 0, toyCommit('at-1', [added(7)])));
-    const commit = await log.at(version);
+    const commit = await log.at(positionOf(version));
     expect(commit).toMatchObject({ stream, position: version, previous: 0, commitId: 'at-1' });
     expect(toyValues([...(commit?.decisions ?? [])])).toEqual([7]);
-    expect(await log.at((await log.head()) + 1)).toBeUndefined();
+    expect(await log.at(ahead(await log.head(), 1))).toBeUndefined();
   });
 }
 
@@ -88,7 +89,7 @@ export function longHistories(under: () => LogUnderTest): void {
     for (let more = true; more; ) {
       const page = await log.read(stream, { after: positions.at(-1) ?? 0, confirm: false });
       if (page.more) expect(page.commits.length).toBeGreaterThan(0);
-      positions.push(...page.commits.map((c) => c.position));
+      positions.push(...page.commits.map(({ position }) => numberOf(position)));
       more = page.more;
     }
     expect(positions).toEqual(versions.slice(0, positions.length));

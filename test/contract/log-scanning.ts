@@ -1,5 +1,6 @@
 import { beforeAll, expect, it } from 'vitest';
 import type { LogBatch, ScanOptions } from '../../src/eventstore/log.ts';
+import { BEGINNING, numberOf, positionOf } from '../../src/eventstore/position.ts';
 import { matchesFilter, type SlotGroup, type StreamRef } from '../../src/eventstore/stream.ts';
 import { counterRef } from '../support/toy.ts';
 import { appendMany, type LogUnderTest, scanAll } from './log-support.ts';
@@ -17,23 +18,25 @@ export function scanning(under: () => LogUnderTest): void {
     }
   });
   const positionsOf = async (options: ScanOptions): Promise<number[]> =>
-    (await scanAll(under().log, options)).map((commit) => commit.position);
+    (await scanAll(under().log, options)).map((commit) => numberOf(commit.position));
 
   it('yields every commit of the log once, in order, with its aggregate', async () => {
-    const commits = await scanAll(under().log, { after: 0 });
+    const commits = await scanAll(under().log, { after: BEGINNING });
     expect(commits.map(({ stream, position }) => ({ stream, position }))).toEqual(all);
   });
 
   it('starts behind the given position', async () => {
     for (const after of [1, 57, all.length - 1, all.length, all.length + 10]) {
-      expect(await positionsOf({ after })).toEqual(all.map((c) => c.position).filter((p) => p > after));
+      expect(await positionsOf({ after: positionOf(after) })).toEqual(
+        all.map((c) => c.position).filter((p) => p > after),
+      );
     }
   });
 
   it('filters by category', async () => {
     const expected = all.filter((c) => c.stream.category === 'other').map((c) => c.position);
-    expect(await positionsOf({ after: 0, filter: { category: 'other' } })).toEqual(expected);
-    expect(await positionsOf({ after: 0, filter: { category: 'absent' } })).toEqual([]);
+    expect(await positionsOf({ after: BEGINNING, filter: { category: 'other' } })).toEqual(expected);
+    expect(await positionsOf({ after: BEGINNING, filter: { category: 'absent' } })).toEqual([]);
   });
 
   for (const count of [1, 4, 16, 64] as const) {
@@ -41,7 +44,7 @@ export function scanning(under: () => LogUnderTest): void {
       const seen: number[] = [];
       for (let index = 0; index < count; index++) {
         const filter = { group: { count, index } satisfies SlotGroup };
-        const positions = await positionsOf({ after: 0, filter });
+        const positions = await positionsOf({ after: BEGINNING, filter });
         const expected = all.filter((c) => matchesFilter(filter, c.stream)).map((c) => c.position);
         expect(positions).toEqual(expected);
         seen.push(...positions);
@@ -53,14 +56,14 @@ export function scanning(under: () => LogUnderTest): void {
   it('filters by category and group together', async () => {
     const filter = { category: 'counter', group: { count: 4, index: 2 } } as const;
     const expected = all.filter((c) => matchesFilter(filter, c.stream)).map((c) => c.position);
-    expect(await positionsOf({ after: 0, filter })).toEqual(expected);
+    expect(await positionsOf({ after: BEGINNING, filter })).toEqual(expected);
     expect(expected.length).toBeGreaterThan(0);
   });
 
   it('counts down what is pending to zero at the end', async () => {
     const pending: number[] = [];
     let seen = 0;
-    for await (const batch of under().log.scan({ after: 0 })) {
+    for await (const batch of under().log.scan({ after: BEGINNING })) {
       seen += batch.commits.length;
       pending.push(batch.pending);
       expect(batch.pending).toBe(all.length - seen);
@@ -71,15 +74,20 @@ export function scanning(under: () => LogUnderTest): void {
   it('ends, without `follow`, where the log ended when it began', async () => {
     const { log } = under();
     const end = await log.head();
-    let last = 0;
+    let last = BEGINNING;
     let appended = false;
-    for await (const batch of log.scan({ after: 0 })) {
+    for await (const batch of log.scan({ after: BEGINNING })) {
       if (!appended) await appendMany(log, counterRef('during-scan'), 5);
       appended = true;
       last = batch.commits.at(-1)?.position ?? last;
     }
     expect(last).toBe(end);
-    all.push(...(await scanAll(log, { after: end })).map(({ stream, position }) => ({ stream, position })));
+    all.push(
+      ...(await scanAll(log, { after: end })).map(({ stream, position }) => ({
+        stream,
+        position: numberOf(position),
+      })),
+    );
   });
 
   it('says at once, when it follows and nothing is there, that it is at the end', async () => {
@@ -107,7 +115,7 @@ export function scanning(under: () => LogUnderTest): void {
     };
     for await (const batch of log.scan({ after: from, follow: true, signal: stop.signal })) {
       writing ??= write();
-      seen.push(...batch.commits.map((c) => c.position));
+      seen.push(...batch.commits.map(({ position }) => numberOf(position)));
       if (seen.length === 12) stop.abort();
     }
     await writing;
@@ -123,7 +131,7 @@ export function scanning(under: () => LogUnderTest): void {
     const seen: number[] = [];
     const filter = { category: 'wanted' };
     for await (const batch of log.scan({ after: from, filter, follow: true, signal: stop.signal })) {
-      seen.push(...batch.commits.map((c) => c.position));
+      seen.push(...batch.commits.map(({ position }) => numberOf(position)));
       if (seen.length > 0) stop.abort();
     }
     expect(seen).toEqual([wanted]);
@@ -131,7 +139,7 @@ export function scanning(under: () => LogUnderTest): void {
 
   it('yields nothing when the signal has already fired', async () => {
     const batches: LogBatch[] = [];
-    const scan = under().log.scan({ after: 0, follow: true, signal: AbortSignal.abort() });
+    const scan = under().log.scan({ after: BEGINNING, follow: true, signal: AbortSignal.abort() });
     for await (const batch of scan) batches.push(batch);
     expect(batches).toEqual([]);
   });

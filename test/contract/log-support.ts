@@ -1,4 +1,5 @@
 import type { AppendResult, Log, RecordedCommit, ScanOptions } from '../../src/eventstore/log.ts';
+import { positionOfVersion, versionAt } from '../../src/eventstore/position.ts';
 import type { Control, StreamRef } from '../../src/eventstore/stream.ts';
 import { added, toyCommit } from '../support/toy.ts';
 
@@ -33,7 +34,10 @@ export function versionOf(result: AppendResult): number {
 export async function history(log: Log, stream: StreamRef, after = 0): Promise<RecordedCommit[]> {
   const commits: RecordedCommit[] = [];
   for (;;) {
-    const page = await log.read(stream, { after: commits.at(-1)?.position ?? after, confirm: true });
+    const page = await log.read(stream, {
+      after: versionAt(commits.at(-1)?.position ?? positionOfVersion(after)),
+      confirm: true,
+    });
     commits.push(...page.commits);
     if (page.confirmedEnd) return commits;
     if (page.commits.length === 0) throw new Error('an empty page that confirms no end');

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CorruptCommit } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
 import { counterRef } from '../support/toy.ts';
@@ -47,7 +48,7 @@ describe('corrupt bytes in the log in memory', () => {
     it(`are read past as long as nobody looks inside, and then named by subject and position (${what})`, async () => {
       const store = createMemoryStore({ prefix: 'jl' });
       store.put(counterRef('broken'), 0, bytes, 'broken-1');
-      const commit = await openMemoryLog(store).at(1);
+      const commit = await openMemoryLog(store).at(positionOf(1));
       expect(commit).toMatchObject({ position: 1, commitId: 'broken-1' });
       expect(() => commit?.decisions).toThrow(CorruptCommit);
       expect(() => commit?.decisions).toThrow(/position 1 on jl\.counter\.\d\.\d\.\d\.broken/);

@@ -1,5 +1,6 @@
 import { type OrderEvent, order } from '../../src/domain/order.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
+import { BEGINNING } from '../../src/eventstore/position.ts';
 import { openTestLog } from '../support/nats-log.ts';
 
 /** How often each order was placed, as the log says. */
@@ -7,7 +8,10 @@ export async function ordersInLog(natsUrl: string): Promise<Map<string, number>>
   await using opened = await openTestLog(natsUrl);
   const codec = codecOf<OrderEvent>(order);
   const placed = new Map<string, number>();
-  for await (const { commits } of opened.log.scan({ after: 0, filter: { category: order.category } })) {
+  for await (const { commits } of opened.log.scan({
+    after: BEGINNING,
+    filter: { category: order.category },
+  })) {
     for (const { stream, decisions } of commits) {
       const events = decisions.flatMap((decision) => decision.events.map(codec.decode));
       const count = events.filter(({ $typeName }) => $typeName === 'jetledger.order.v1.OrderPlaced').length;

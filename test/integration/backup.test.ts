@@ -56,7 +56,7 @@ const bucketsOf = ({ requests }: LogHandle) =>
 async function putRow(handle: LogHandle, bucket: string, key: string, value: object): Promise<void> {
   const target = await bucketsOf(handle).create(bucket, { durable: true });
   const revision = (await target.get(key, { leader: true }))?.revision ?? 0;
-  const row = { key, value: Buffer.from(JSON.stringify(value)), expectedRevision: revision, position: 0 };
+  const row = { key, value: Buffer.from(JSON.stringify(value)), expectedRevision: revision };
   expect((await target.write(row)).written).toBe(true);
 }
 

@@ -4,6 +4,7 @@ import type { Bucket, Row, RowWrite } from '../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
@@ -47,7 +48,7 @@ const write = (key: string, value: string, expectedRevision = 0, position = 1): 
   key,
   value: Buffer.from(value),
   expectedRevision,
-  position,
+  position: positionOf(position),
 });
 const text = (row: Row | undefined): string => Buffer.from(row?.value ?? []).toString();
 

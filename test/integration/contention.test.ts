@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { part } from '../../src/eventstore/commit-all.ts';
 import { createHandler, type HandlerSettings } from '../../src/eventstore/handler.ts';
 import { EventStoreError } from '../../src/eventstore/index.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
@@ -54,7 +55,7 @@ async function storedOn(id: string): Promise<number> {
     const page = await handles[0]?.log.read(counterRef(id), { after, confirm: true });
     for (const commit of page?.commits ?? []) {
       stored += commit.decisions.length;
-      after = commit.position;
+      after = numberOf(commit.position);
     }
     if (page?.more !== true) return stored;
   }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { positionOfVersion, versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { account } from '../audit/account.ts';
 import { openAuditLog } from '../audit/open-log.ts';
@@ -48,7 +49,7 @@ it('a leader that was paused while another was elected answers no confirmed read
     const read = near.log.read({ category: 'account', id: ID }, { after: before, confirm: true });
     reads.push(
       read.then(
-        ({ commits }) => void seen.push(commits.at(-1)?.position ?? before),
+        ({ commits }) => void seen.push(versionAt(commits.at(-1)?.position ?? positionOfVersion(before))),
         () => undefined,
       ),
     );

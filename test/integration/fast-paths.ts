@@ -10,6 +10,7 @@ import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { createNatsBuckets, ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { Requests } from '../../src/eventstore/nats/requests.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
 import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
@@ -197,8 +198,8 @@ export async function readHistories(log: Log) {
             ...toyValues([decision]),
           ]),
         );
-        places.set(commit.position, history.length);
-        after = commit.position;
+        places.set(numberOf(commit.position), history.length);
+        after = numberOf(commit.position);
       }
       more = page.more;
     }
@@ -234,7 +235,8 @@ export async function fillViews(
     const bucket = await buckets.open(`${prefix}_${name}_v1`);
     const rows: { key: string; value: unknown; position: number }[] = [];
     for await (const { key, value, position } of bucket?.rows() ?? []) {
-      if (isRowKey(key)) rows.push({ key, value: JSON.parse(Buffer.from(value).toString()), position });
+      if (isRowKey(key))
+        rows.push({ key, value: JSON.parse(Buffer.from(value).toString()), position: numberOf(position) });
     }
     return rows.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   });

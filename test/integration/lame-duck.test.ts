@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { createHandler } from '../../src/eventstore/handler.ts';
+import { BEGINNING } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { account } from '../audit/account.ts';
 import { openAuditLog } from '../audit/open-log.ts';
@@ -41,7 +42,7 @@ it('a leader that is ended gently (lame duck) hands over: commands go on through
   await leader.kill9();
   for (let more = 0; more < 20; more++) await move(sent++);
   const ids: string[] = [];
-  for await (const { commits } of handle.log.scan({ after: 0 }))
+  for await (const { commits } of handle.log.scan({ after: BEGINNING }))
     ids.push(...commits.flatMap(({ decisions }) => decisions.map(({ commandId }) => commandId)));
   expect(ids).toEqual(Array.from({ length: sent }, (_, n) => `c${n}`));
   expect(await cluster.leaderOf(TEST_LOG.stream)).not.toBe(leader);

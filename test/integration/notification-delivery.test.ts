@@ -2,6 +2,7 @@ import { type JetStreamManager, jetstreamManager, StoreCompression } from '@nats
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/messages.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
@@ -208,13 +209,15 @@ describe('the delivery', () => {
       ['order', 'order-1', 42],
       ['order', 'order-2', 43],
     ]);
-    expect(await operators.show(NOTIFICATIONS, { category: 'order', id: 'order-1' }, 42)).toMatchObject({
+    expect(
+      await operators.show(NOTIFICATIONS, { category: 'order', id: 'order-1' }, positionOf(42)),
+    ).toMatchObject({
       ...{ attempts: 3, error: { message: 'nobody there' }, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
       events: [{ type: 'order-rejected', payload: note('42/order-rejected') }],
     });
     isAway = false;
-    await operators.redrive({ position: 42 }, { by: 'ada' });
-    await operators.discard({ position: 43 }, { by: 'ada' });
+    await operators.redrive({ position: positionOf(42) }, { by: 'ada' });
+    await operators.discard({ position: positionOf(43) }, { by: 'ada' });
     await until('nothing is left', async () => (await listed()).length === 0);
     await until('it is delivered', () => delivery.seen.length === 7);
     expect(delivery.seen.at(-1)).toEqual(note('42/order-rejected'));

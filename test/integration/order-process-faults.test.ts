@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type CursorState, floorOf } from '../../src/processes/engine/cursor.ts';
 import { bucketNames } from '../../src/processes/engine/rows.ts';
@@ -84,7 +85,7 @@ const cursorsOf = ({ requests }: LogHandle) =>
 async function placesOf(truth: LogHandle): Promise<Map<string, number>> {
   const floors = new Map<string, number>();
   for await (const { key, value } of (await cursorsOf(truth)).rows())
-    floors.set(key, floorOf(JSON.parse(Buffer.from(value).toString('utf8')) as CursorState));
+    floors.set(key, numberOf(floorOf(JSON.parse(Buffer.from(value).toString('utf8')) as CursorState)));
   return floors;
 }
 
@@ -93,7 +94,7 @@ async function rewind(truth: LogHandle): Promise<void> {
   const cursors = await cursorsOf(truth);
   for await (const { key, value, revision } of cursors.rows()) {
     const place = { ...JSON.parse(Buffer.from(value).toString('utf8')), high: 0, open: [] };
-    const write = { key, value: Buffer.from(JSON.stringify(place)), expectedRevision: revision, position: 0 };
+    const write = { key, value: Buffer.from(JSON.stringify(place)), expectedRevision: revision };
     expect(await cursors.write(write)).toMatchObject({ written: true });
   }
 }

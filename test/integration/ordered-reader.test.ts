@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { readOrdered } from '../../src/eventstore/nats/ordered-reader.ts';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
@@ -19,8 +20,12 @@ it('goes on behind the last commit it gave out when the server dies, without a g
   const seen: number[] = [];
   const stop = new AbortController();
   const reading = (async () => {
-    for await (const { commits } of reader.log.scan({ after: 0, follow: true, signal: stop.signal })) {
-      seen.push(...commits.map((c) => c.position));
+    for await (const { commits } of reader.log.scan({
+      after: BEGINNING,
+      follow: true,
+      signal: stop.signal,
+    })) {
+      seen.push(...commits.map(({ position }) => numberOf(position)));
     }
   })();
   await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(500);
@@ -64,7 +69,7 @@ it('ends a scan that does not follow with a clear fault when the server stays aw
   await using reader = await openTestLog(server.url);
   await server.kill9();
   const scan = async (): Promise<void> => {
-    for await (const _ of reader.log.scan({ after: 0 })) await systemRuntime.sleep(0);
+    for await (const _ of reader.log.scan({ after: BEGINNING })) await systemRuntime.sleep(0);
   };
   await expect(scan()).rejects.toMatchObject({ code: 'log/unavailable' });
 });

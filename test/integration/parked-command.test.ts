@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/cli/command.ts';
 import { parkedCommand } from '../../src/cli/parked.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { auditKey } from '../../src/processes/engine/dead-letters/entry.ts';
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
@@ -127,7 +128,7 @@ describe('jetledger parked, beside a running consumer', () => {
     expect(discarded.text).toContain('1 marked for discard.');
     await until('it is given up', () => counted(1));
     const bucket = await bucketsOf(handle).open('jl_parked');
-    const audit = await bucket?.get(auditKey('echo', counterRef('q'), other ?? 0));
+    const audit = await bucket?.get(auditKey('echo', counterRef('q'), positionOf(other ?? 0)));
     expect(JSON.parse(Buffer.from(audit?.value ?? []).toString())).toMatchObject({
       request: { requested: 'discard', by: 'Ada L.' },
     });

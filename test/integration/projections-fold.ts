@@ -2,6 +2,7 @@ import type { Message } from '@bufbuild/protobuf';
 import type { Bucket } from '../../src/eventstore/bucket.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { type Buckets, createAliases } from '../../src/projections/engine/aliases.ts';
 import { readCheckpoint } from '../../src/projections/engine/checkpoint.ts';
 import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
@@ -12,7 +13,7 @@ export type Rows = ReadonlyMap<string, unknown>;
 /** The whole log. */
 export async function readAll(log: Log): Promise<RecordedCommit[]> {
   const all: RecordedCommit[] = [];
-  for await (const { commits } of log.scan({ after: 0 })) all.push(...commits);
+  for await (const { commits } of log.scan({ after: BEGINNING })) all.push(...commits);
   return all;
 }
 
@@ -57,7 +58,7 @@ export async function liveBucket(buckets: Buckets, prefix: string, view: string)
 
 /** The position that every row of a bucket is promised to have seen. */
 export async function promisedPosition(bucket: Bucket): Promise<number> {
-  return (await readCheckpoint(bucket))?.position ?? 0;
+  return numberOf((await readCheckpoint(bucket))?.position ?? BEGINNING);
 }
 
 /** The rows of a view's bucket. */

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
@@ -18,7 +19,7 @@ it('the planted loss is real: acknowledged rows are gone afterwards, and only th
   const writing = (async () => {
     while (!down) {
       const key = `row-${acknowledged.length}`;
-      await bucket.write({ key, value: Buffer.from(key), expectedRevision: 0, position: 1 });
+      await bucket.write({ key, value: Buffer.from(key), expectedRevision: 0, position: positionOf(1) });
       acknowledged.push(key);
     }
   })().catch(() => undefined);

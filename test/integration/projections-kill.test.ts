@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { views as allProjections } from '../../src/service/shop.ts';
@@ -107,7 +108,7 @@ it.each([20_260_115, 4_711])(
       await using load = startLoad(log, seed);
       const kills = await underFire(createPrng(seed), server, runners);
       await load.stop();
-      const head = await log.head();
+      const head = numberOf(await log.head());
       const live = (view: string) => liveBucket(buckets, TEST_LOG.prefix, view);
       for (const { name } of allProjections) {
         const reached = async () => (await promisedPosition(await live(name))) >= head;

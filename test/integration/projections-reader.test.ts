@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { counterRef, noted, toyCommit } from '../support/toy.ts';
@@ -16,8 +17,8 @@ it('a reader that follows the log sees the next commit also after a long silence
   const seen: number[] = [];
   const controller = new AbortController();
   const following = (async () => {
-    for await (const { commits } of log.scan({ after: 0, follow: true, signal: controller.signal })) {
-      seen.push(...commits.map(({ position }) => position));
+    for await (const { commits } of log.scan({ after: BEGINNING, follow: true, signal: controller.signal })) {
+      seen.push(...commits.map(({ position }) => numberOf(position)));
     }
   })();
   await log.append(counterRef('a'), 0, toyCommit('first', [noted('first')]));
@@ -38,7 +39,11 @@ it('a reader ends at whatever moment its signal fires, also while it is still st
     const controller = new AbortController();
     let ended = false;
     const following = (async () => {
-      for await (const _batch of opened.log.scan({ after: 0, follow: true, signal: controller.signal }));
+      for await (const _batch of opened.log.scan({
+        after: BEGINNING,
+        follow: true,
+        signal: controller.signal,
+      }));
       ended = true;
     })();
     await delay(ms);

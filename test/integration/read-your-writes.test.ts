@@ -8,6 +8,7 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime as runtime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { type Page, type ReadRow, ViewBehind } from '../../src/projections/engine/reading.ts';
@@ -132,12 +133,14 @@ async function writeAndRead(
   while (!stopped()) {
     try {
       const wanted = ++price;
-      const product = { minPosition: await changePrice(handler, sku, wanted), waitMs: WAIT_MS };
+      const changed = await changePrice(handler, sku, wanted);
+      const product = { minPosition: positionOf(changed), waitMs: WAIT_MS };
       const shown = () => reader().product(sku, product);
-      await judged(tally, `${sku} at ${product.minPosition}`, shown, (row) => priceOf(row) >= wanted);
+      await judged(tally, `${sku} at ${changed}`, shown, (row) => priceOf(row) >= wanted);
       const orderId = runtime.id();
       const minPosition = await placeOrder(handler, sku, userId, orderId);
-      const listed = () => reader().ordersOfUser(userId, { limit: 5, minPosition, waitMs: WAIT_MS });
+      const listed = () =>
+        reader().ordersOfUser(userId, { limit: 5, minPosition: positionOf(minPosition), waitMs: WAIT_MS });
       await judged(tally, `${userId} at ${minPosition}`, listed, (page) => idsOf(page)[0] === orderId);
     } catch (error) {
       if (!(error instanceof EventStoreError && error.retryable)) throw error;

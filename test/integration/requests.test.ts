@@ -137,7 +137,7 @@ describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
       ...{ batches: true, announceLosses: false },
     });
     const row = (key: string, size: number) => ({
-      ...{ key, expectedRevision: 0, position: 1 },
+      ...{ key, expectedRevision: 0 },
       value: new Uint8Array(size).fill(1),
     });
     await expect(bucket.write(row('large', 1_001))).rejects.toMatchObject({ code: 'bucket/refused' });
@@ -191,7 +191,7 @@ describe.each(['lean', 'plain'] as const)('%s requests', (way) => {
       ...{ requests, runtime: systemRuntime, name: 'rows', timeoutMs: 2_000 },
       ...{ batches: true, announceLosses: false },
     });
-    const row = (key: string) => ({ key, expectedRevision: 0, position: 1, value: new Uint8Array([1]) });
+    const row = (key: string) => ({ key, expectedRevision: 0, value: new Uint8Array([1]) });
     await expect(bucket.write(row('forbidden'))).rejects.toBeInstanceOf(PermissionDenied);
     // By its own calls the client does not see that a message in the middle of a batch was denied.
     for (const keys of way === 'lean'

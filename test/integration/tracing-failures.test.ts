@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { CursorValue } from '../../src/processes/engine/cursor.ts';
 import { bucketNames } from '../../src/processes/engine/rows.ts';
@@ -281,8 +282,8 @@ async function reopen(position: number): Promise<void> {
   for await (const { key, value, revision } of cursors.rows({ prefix: 'order-process.' })) {
     const cursor = JSON.parse(Buffer.from(value).toString()) as CursorValue;
     const next = { ...cursor, open: [position, ...cursor.open] };
-    if (cursor.high < position) continue;
-    const row = { key, value: Buffer.from(JSON.stringify(next)), expectedRevision: revision, position: 0 };
+    if (numberOf(cursor.high) < position) continue;
+    const row = { key, value: Buffer.from(JSON.stringify(next)), expectedRevision: revision };
     expect(await cursors.write(row)).toMatchObject({ written: true });
   }
 }

@@ -1,4 +1,5 @@
 import { foldVersionOf } from '../../src/eventstore/fold.ts';
+import { numberOf } from '../../src/eventstore/position.ts';
 import { sealSnapshot } from '../../src/eventstore/snapshots.ts';
 import { counter } from '../support/toy.ts';
 import {
@@ -58,7 +59,7 @@ export async function loadLog(
   await drip.finished();
   await putSnapshot(opened, kept);
   const commits = await log.head();
-  return { versions, commits, seconds: (performance.now() - startedAt) / 1_000 };
+  return { versions, commits: numberOf(commits), seconds: (performance.now() - startedAt) / 1_000 };
 }
 
 async function writeInARow({ log }: Opened): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Handler } from '../../src/eventstore/handler.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
+import { versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { counter } from '../support/toy.ts';
 import { ADD, appendOne, inFlight, newMeta, unwritten } from './aggregates.ts';
@@ -90,7 +91,8 @@ async function versionOf({ log }: Opened, id: string): Promise<number> {
   let after = 0;
   for (;;) {
     const page = await log.read({ category: counter.category, id }, { after, confirm: true });
-    after = page.commits.at(-1)?.position ?? after;
+    const last = page.commits.at(-1);
+    if (last !== undefined) after = versionAt(last.position);
     if (!page.more) return after;
   }
 }

@@ -1,4 +1,5 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
@@ -58,7 +59,7 @@ export async function parkedOn(handle: Pick<LogHandle, 'requests'>): Promise<str
   const entries = await port.list();
   return entries.map(
     ({ consumer, category, id, position, attempts, error }) =>
-      `${consumer}: ${category}/${id} at ${position} after ${attempts} tries: ${error?.message ?? 'behind another'}`,
+      `${consumer}: ${category}/${id} at ${numberOf(position)} after ${attempts} tries: ${error?.message ?? 'behind another'}`,
   );
 }
 
@@ -67,7 +68,7 @@ export async function reportOf(evidence: Evidence): Promise<SoakReport> {
   const { truth, told, fleet, faults, traffic } = evidence;
   const seconds = (Date.now() - evidence.started) / 1_000;
   // The last fault may have been NATS itself, and this connection not be back yet.
-  await until('NATS answers', async () => (await truth.log.head()) > 0, CALM_WITHIN_MS);
+  await until('NATS answers', async () => (await truth.log.head()) !== BEGINNING, CALM_WITHIN_MS);
   const ledger = await ledgerOf(truth);
   let found: Inspection = { orders: new Map(), open: [], violations: [] };
   const calm = async (): Promise<boolean> => {

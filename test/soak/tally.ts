@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type OrderState, order } from '../../src/domain/order.ts';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { numberOf, positionOf } from '../../src/eventstore/position.ts';
 import { eventsOf, whatIsOpen } from '../support/order-invariants.ts';
 
 /** Follows the orders of the log while it grows. */
@@ -23,12 +24,15 @@ export function startTally(log: Log): Tally {
   let seen = 0;
 
   const readOn = async (): Promise<void> => {
-    for await (const { commits } of log.scan({ after: seen, filter: { category: order.category } })) {
+    for await (const { commits } of log.scan({
+      after: positionOf(seen),
+      filter: { category: order.category },
+    })) {
       for (const commit of commits) {
         const { id } = commit.stream;
         const state = eventsOf(order, commit).reduce(order.evolve, states.get(id) ?? order.initial);
         states.set(id, state);
-        seen = commit.position;
+        seen = numberOf(commit.position);
         if (state.status !== 'absent' && whatIsOpen(state).length > 0) open.add(id);
         else open.delete(id);
       }

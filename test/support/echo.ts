@@ -2,6 +2,7 @@ import type { Message } from '@bufbuild/protobuf';
 import { LogUnavailable } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
+import { BEGINNING, numberOf, versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../src/processes/engine/rows.ts';
@@ -14,7 +15,7 @@ const CATEGORY = 'echo';
 export async function appendNumber(log: Log, id: string, value: number): Promise<number> {
   const { commits } = await log.read(counterRef(id), { after: 0, confirm: true });
   const commit = toyCommit(`${id}-${commits.length + 1}`, [added(value)]);
-  const result = await log.append(counterRef(id), commits.at(-1)?.position ?? 0, commit);
+  const result = await log.append(counterRef(id), versionAt(commits.at(-1)?.position ?? BEGINNING), commit);
   if (!result.appended) throw new Error(`another was first on ${id}`);
   return result.version;
 }
@@ -39,10 +40,10 @@ export function echoConsumer(
     handle: async ({ stream, position, events }) => {
       const target = { category: CATEGORY, id: stream.id };
       const { commits } = await log.read(target, { after: 0, confirm: true });
-      if (commits.some(({ commitId }) => commitId.endsWith(`@${position}`))) return;
+      if (commits.some(({ commitId }) => commitId.endsWith(`@${numberOf(position)}`))) return;
       await before?.(numberIn(events[0]?.event));
-      const commit = toyCommit(`${systemRuntime.id()}@${position}`, [added(1)]);
-      const result = await log.append(target, commits.at(-1)?.position ?? 0, commit);
+      const commit = toyCommit(`${systemRuntime.id()}@${numberOf(position)}`, [added(1)]);
+      const result = await log.append(target, versionAt(commits.at(-1)?.position ?? BEGINNING), commit);
       if (result.appended) return;
       refused?.();
       throw new LogUnavailable('another was first');

@@ -4,6 +4,7 @@ import { type ListedProduct, type ProductEvent, product, reservedFor } from '../
 import { type UserEvent, type UserState, user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
+import { BEGINNING } from '../../src/eventstore/position.ts';
 import { heldMinor, keptMinor, type LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 
 /** What the log and the provider's ledger say together. */
@@ -79,7 +80,7 @@ async function foldShop(log: Log, violations: string[]): Promise<Shop> {
         customers.take(commit.stream.id, event);
       }),
   };
-  for await (const { commits } of log.scan({ after: 0 })) {
+  for await (const { commits } of log.scan({ after: BEGINNING })) {
     for (const commit of commits) books[commit.stream.category]?.(commit);
   }
   const users = new Map([...customers.users].map(([id, { status }]) => [id, status]));

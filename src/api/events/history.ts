@@ -3,9 +3,11 @@ import {
   codecOf,
   type EventSource,
   type Log,
+  numberOf,
   type RecordedCommit,
   type StreamRef,
   shownEvent,
+  versionAt,
 } from '../../eventstore/index.ts';
 
 import { traceIdOfParent } from '../tracing.ts';
@@ -39,7 +41,7 @@ export async function readHistory<Event>(
   return {
     items: commits.flatMap(show),
     absent: range.after === 0 && !more && commits.every(({ foreign }) => foreign !== undefined),
-    ...(more && last !== undefined && { next: last.position }),
+    ...(more && last !== undefined && { next: versionAt(last.position) }),
   };
 }
 
@@ -49,7 +51,8 @@ async function readCommits(log: Log, stream: StreamRef, range: { after: number; 
   for (;;) {
     const page = await log.read(stream, { after, confirm: true });
     commits.push(...page.commits);
-    after = page.commits.at(-1)?.position ?? after;
+    const last = page.commits.at(-1);
+    if (last !== undefined) after = versionAt(last.position);
     const more = page.more && page.commits.length > 0;
     if (!more || commits.length >= range.limit) {
       return { commits: commits.slice(0, range.limit), more: more || commits.length > range.limit };
@@ -96,7 +99,7 @@ function showing<Event>(source: EventSource, one: (event: Message, facts: Facts)
         const event: Message = codec.decode(stored);
         return one(event, {
           aggregateId: stream.id,
-          position,
+          position: numberOf(position),
           time: new Date(Number(time)).toISOString(),
           type: event.$typeName.slice(event.$typeName.lastIndexOf('.') + 1),
           actor,

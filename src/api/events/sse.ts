@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { order } from '../../domain/order.ts';
-import { type EventSource, EventStoreError, type Runtime } from '../../eventstore/index.ts';
+import { type EventSource, EventStoreError, type Position, type Runtime } from '../../eventstore/index.ts';
 import type { LiveCommit, LivePlace, LiveStream } from '../../projections/views/live-fold.ts';
 import { type Bounds, createShare, type Leave, type Share } from '../fairness.ts';
 import type { PositionTokens } from '../position-token.ts';
@@ -26,9 +26,9 @@ export interface Frames {
   /** The events of a commit, without those that a client behind `after` has seen. @throws UnknownEventType, CorruptCommit */
   of(commit: LiveCommit, after?: LivePlace): string;
   /** The first one of a stream that begins now: what is listed with this position, and what follows, is everything. */
-  start(position: number): string;
+  start(position: Position): string;
   /** Nothing has happened; with a position, a client that comes back later need not go further back than that. */
-  heartbeat(settled: number | undefined): string;
+  heartbeat(settled: Position | undefined): string;
 }
 
 /** The events of a commit as a stream sends them. */
@@ -102,7 +102,7 @@ export interface StreamContent {
   /** Before the first commit. */
   readonly first: string;
   readonly write: (commit: LiveCommit) => string;
-  readonly heartbeat: (settled: number | undefined) => string;
+  readonly heartbeat: (settled: Position | undefined) => string;
 }
 
 /** The open streams of a process. */

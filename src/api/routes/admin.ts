@@ -1,3 +1,5 @@
+import type { Static } from 'typebox';
+import { isAfter, numberOf, positionOf } from '../../eventstore/index.ts';
 import type {
   DeadLetter,
   DeadLetterAnswer,
@@ -62,7 +64,7 @@ export function consumerBody(report: ConsumerReport): ConsumerBody {
     consumer,
     lag,
     lagSeconds,
-    ...(oldest && { oldest: { position: oldest.position, at: isoTime(oldest.at) } }),
+    ...(oldest && { oldest: { position: numberOf(oldest.position), at: isoTime(oldest.at) } }),
     parked,
     paused,
     groups,
@@ -89,7 +91,7 @@ function commonFields(entry: DeadLetter) {
 }
 
 function namesOf({ consumer, category, id, position }: DeadLetter) {
-  return { consumer, category, id, position };
+  return { consumer, category, id, position: numberOf(position) };
 }
 
 function isoTime(ms: number): string {
@@ -189,8 +191,8 @@ function listing(app: TypedApp, parked: DeadLetterPort): void {
   };
   app.get('/v1/admin/parked', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { limit = DEFAULT_LIMIT, cursor, ...filter } = request.query;
-    const all = await parked.list(filter);
-    const rest = cursor === undefined ? all : all.filter((entry) => isAfter(entry, cursor));
+    const all = await parked.list(filterOf(filter));
+    const rest = cursor === undefined ? all : all.filter((entry) => isBehind(entry, cursor));
     const items = rest.slice(0, limit);
     const last = items.at(-1);
     const next = rest.length > limit && last !== undefined ? cursorOf(last) : undefined;
@@ -199,15 +201,25 @@ function listing(app: TypedApp, parked: DeadLetterPort): void {
   });
 }
 
-/** A commit has one place in the list, since it is of one aggregate. */
-function cursorOf({ position, consumer }: DeadLetter): string {
-  return `${position}.${consumer}`;
+type AskedFilter = NonNullable<Static<typeof ParkedAction>['filter']>;
+
+function filterOf({ position, upTo, ...rest }: AskedFilter): DeadLetterFilter {
+  return {
+    ...rest,
+    ...(position !== undefined && { position: positionOf(position) }),
+    ...(upTo !== undefined && { upTo: positionOf(upTo) }),
+  };
 }
 
-function isAfter({ position, consumer }: DeadLetter, cursor: string): boolean {
+/** A commit has one place in the list, since it is of one aggregate. */
+function cursorOf({ position, consumer }: DeadLetter): string {
+  return `${numberOf(position)}.${consumer}`;
+}
+
+function isBehind({ position, consumer }: DeadLetter, cursor: string): boolean {
   const dot = cursor.indexOf('.');
-  const from = Number(cursor.slice(0, dot));
-  return position > from || (position === from && consumer.localeCompare(cursor.slice(dot + 1)) > 0);
+  const from = positionOf(Number(cursor.slice(0, dot)));
+  return isAfter(position, from) || (position === from && consumer.localeCompare(cursor.slice(dot + 1)) > 0);
 }
 
 function showing(app: TypedApp, parked: DeadLetterPort): void {
@@ -223,7 +235,7 @@ function showing(app: TypedApp, parked: DeadLetterPort): void {
   const path = '/v1/admin/parked/:consumer/:category/:id/:position';
   app.get(path, { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
     const { consumer, category, id, position } = request.params;
-    const entry = await parked.show(consumer, { category, id }, Number(position));
+    const entry = await parked.show(consumer, { category, id }, positionOf(Number(position)));
     if (entry === undefined) return sendProblem(request, reply, { code: 'parked/not-found' });
     return reply.send(parkedBody(entry));
   });
@@ -261,14 +273,14 @@ function marking(app: TypedApp, parked: DeadLetterPort, action: keyof typeof ACT
       if (errors !== undefined) return sendProblem(request, reply, { code: 'request/invalid', errors });
       const trace = traceContextOf(request);
       const order = { by: principalOf(request), dryRun, ...(trace && { trace }) };
-      const result = await parked[action](filter ?? {}, order);
+      const result = await parked[action](filterOf(filter ?? {}), order);
       return reply.send(markedBody(result, dryRun));
     },
   );
 }
 
 /** Neither by accident everything, nor a filter that does not count. */
-function wrongChoice(filter: DeadLetterFilter | undefined, all: true | undefined) {
+function wrongChoice(filter: AskedFilter | undefined, all: true | undefined) {
   if ((filter === undefined) !== (all === undefined)) return undefined;
   const detail =
     filter === undefined ? 'is required, or else `all: true`' : 'cannot be combined with all; leave one out';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
-import { EventStoreError, type Loaded } from '../../eventstore/index.ts';
+import { EventStoreError, type Loaded, versionAt } from '../../eventstore/index.ts';
 import { orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
@@ -239,7 +239,13 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     }
     const row = await orders.order(id, await readOptionsOf(request, reply, deps.log));
     const status = row && Buffer.from(row.json).includes(PLACED) ? 'placed' : '';
-    return sendRow(request, reply, row, missing, await waitsFor(id, status, row?.position ?? 0));
+    return sendRow(
+      request,
+      reply,
+      row,
+      missing,
+      await waitsFor(id, status, row === undefined ? 0 : versionAt(row.position)),
+    );
   });
 }
 
@@ -269,7 +275,7 @@ function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runt
   const read = async (): Promise<ReadonlySet<string>> => {
     try {
       const found = await admin.parked.list({ consumer: ORDER_PROCESS });
-      return new Set(found.map(({ id, position }) => `${id}/${position}`));
+      return new Set(found.map(({ id, position }) => `${id}/${versionAt(position)}`));
     } catch (error) {
       if (error instanceof EventStoreError) return NONE;
       throw error;

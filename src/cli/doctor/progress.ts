@@ -1,5 +1,5 @@
 import type { ConsumerReport } from '../../api/deps.ts';
-import type { Log } from '../../eventstore/index.ts';
+import { BEGINNING, type Log } from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import { buildAdmin } from '../../service/consumers-admin.ts';
 import type { Nats } from '../../service/open.ts';
@@ -64,7 +64,7 @@ export function viewFinding(report: ViewReport, now: number): Finding {
 export async function consumerFindings(config: Config, nats: Nats, log: Log): Promise<readonly Finding[]> {
   const reports = await buildAdmin(config, nats, log).consumers.status();
   if (reports.length === 0) {
-    const judge = (await log.head()) === 0 ? warn : fail;
+    const judge = (await log.head()) === BEGINNING ? warn : fail;
     return [judge('consumers', 'none has ever run', START_PROCESSES)];
   }
   return byCure('consumers', reports.map(consumerFinding));

@@ -4,6 +4,7 @@ import {
   isStreamMissing,
   type Log,
   logStreamProblems,
+  numberOf,
   reasonOf,
 } from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
@@ -63,7 +64,7 @@ export async function foreignMessages(config: Config, nats: Nats, log: Log): Pro
   if (count === 0) return ok('foreign messages', 'none was met');
   const named = newest
     .slice(-MOST_NAMED)
-    .map(({ position, subject }) => `position ${position} on ${subject}`);
+    .map(({ position, subject }) => `position ${numberOf(position)} on ${subject}`);
   const rest = count > named.length ? `, the newest of ${count}` : '';
   return warn(
     'foreign messages',

@@ -7,6 +7,7 @@ import {
 import type { CommandMeta } from '../command.ts';
 import { CorruptCommit } from '../errors.ts';
 import type { ForeignMessage, RecordedCommit } from '../log.ts';
+import type { Position } from '../position.ts';
 import { type StreamRef, streamOfSubject } from '../stream.ts';
 import { type BytesAt, type Cursor, decoderOf, isAscii, readVarint, wholeBuffer } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
@@ -214,7 +215,7 @@ function holds(bytes: Buffer, from: number, to: number, text: string): boolean {
 export interface StoredCommit {
   readonly subject: string;
   /** Sequence in the log. */
-  readonly position: number;
+  readonly position: Position;
   /** The aggregate's version before it: the expectation that it was stored with; undefined when it was stored without. */
   readonly previous: number | undefined;
   readonly bytes: Uint8Array;
@@ -249,7 +250,7 @@ function decidedOf({ time, traceparent, events }: Decision): Decided {
 
 /** A class, because its accessors are shared: a replay makes 250,000 of these a second. */
 class LazyCommit implements RecordedCommit {
-  readonly position: number;
+  readonly position: Position;
   readonly previous: number | undefined;
   readonly #stored: StoredCommit;
   #stream: StreamRef | undefined;

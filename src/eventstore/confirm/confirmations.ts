@@ -1,12 +1,12 @@
+import type { AppendTransport, PublishOutcome } from '../append/resolve-append.ts';
 import { LogUnavailable, mayHeal, PermissionDenied } from '../errors.ts';
-import type { AppendTransport, PublishOutcome } from '../resolve-append.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
 import type { StreamRef } from '../stream.ts';
 
 /** Something that the log's own group has committed: whatever was acknowledged before it was sent lies before it. */
 export interface Witness {
   readonly subject: string;
-  readonly position: number;
+  readonly sequence: number;
 }
 
 /**
@@ -81,7 +81,7 @@ export function createConfirmations(deps: ConfirmationDeps): Confirmations {
       const until = begun;
       const outcome = await deps.sendFence(attemptTimeoutMs);
       if ('ok' in outcome) {
-        stored(until, () => ({ subject, position: outcome.seq }));
+        stored(until, () => ({ subject, sequence: outcome.seq }));
         attempt = 0;
         continue;
       }
@@ -116,7 +116,7 @@ export function servingReads<T extends AppendTransport>(
       const outcome = await transport.publish(outgoing, timeoutMs);
       const [first] = outgoing;
       if ('ok' in outcome && first !== undefined)
-        confirmations.stored(begun, () => ({ subject: subjectOf(first.stream), position: outcome.seq }));
+        confirmations.stored(begun, () => ({ subject: subjectOf(first.stream), sequence: outcome.seq }));
       return outcome;
     },
   };

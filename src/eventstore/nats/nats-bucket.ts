@@ -2,6 +2,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import type { MsgHdrs } from '@nats-io/transport-node';
 import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.ts';
 import { EventStoreError, LogUnavailable, OutcomeUnknown, PermissionDenied } from '../errors.ts';
+import { BEGINNING, numberOf, positionOf } from '../position.ts';
 import type { Runtime } from '../runtime.ts';
 import type { SnapshotStore } from '../snapshots.ts';
 import { publishBatch } from './batch.ts';
@@ -54,7 +55,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     // A marker of another client may carry a body; a removed row never has a value.
     value: isRemoval(hdrs) ? new Uint8Array() : value,
     revision: seq,
-    position: Number(hdrs?.get(HEADER.position) || 0),
+    position: positionOf(Number(hdrs?.get(HEADER.position) || 0)),
   });
   const read = (settings: {
     filter: string;
@@ -152,7 +153,8 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
 
 function rowHeaders(row: RowWrite): MessageHeaders {
   let lines = headerLine(HEADER.expectedSubjectSequence, String(row.expectedRevision));
-  if (row.position > 0) lines += headerLine(HEADER.position, String(row.position));
+  if (row.position !== undefined && row.position !== BEGINNING)
+    lines += headerLine(HEADER.position, String(numberOf(row.position)));
   if (row.value === undefined) lines += headerLine(HEADER.kvOperation, 'DEL');
   return writeHeaders(lines);
 }

@@ -1,7 +1,8 @@
+import { appendOne, appendResolved, type ResolveOptions } from '../append/resolve-append.ts';
 import { type Confirmations, createConfirmations } from '../confirm/confirmations.ts';
 import type { Log, LogBatch, RecordedCommit, ScanOptions } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
-import { appendOne, appendResolved, type ResolveOptions } from '../resolve-append.ts';
+import { positionAt, sequenceOf } from '../position.ts';
 import type { Runtime } from '../runtime.ts';
 import { aggregatesFilter, controlSubject, isControl, subjectFilter, subjectOf } from '../stream.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
@@ -60,12 +61,15 @@ export function createNatsLog(options: NatsLogOptions): Log {
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
     appendAll: (entries) => appendResolved(transport, entries, resolve()),
     read: async (ref, how) => readPage(pages, subjectOf(prefix, ref), how),
-    at: async (position) => commitIn(await messageAt(pages, position)),
-    next: async (position) =>
-      commitIn(await gets.leader({ seq: position })) ??
-      commitIn(await gets.leader({ next_by_subj: aggregatesFilter(prefix), seq: position })),
-    head: () => headOf(gets),
-    confirm: async () => (confirmations === undefined ? headOf(gets) : (await confirmations.next()).position),
+    at: async (position) => commitIn(await messageAt(pages, sequenceOf(position))),
+    next: async (position) => {
+      const seq = sequenceOf(position);
+      const next = { next_by_subj: aggregatesFilter(prefix), seq };
+      return commitIn(await gets.leader({ seq })) ?? commitIn(await gets.leader(next));
+    },
+    head: async () => positionAt(await headOf(gets)),
+    confirm: async () =>
+      positionAt(confirmations === undefined ? await headOf(gets) : (await confirmations.next()).sequence),
     scan: (scan) => scanLog(options, gets, scan),
   };
 }
@@ -81,20 +85,21 @@ function confirmationsOf({ requests, prefix, ...options }: NatsLogOptions): Conf
 async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions): AsyncGenerator<LogBatch> {
   const { requests, runtime, stream, prefix } = options;
   const end = scan.follow === true ? Number.POSITIVE_INFINITY : await headOf(gets);
-  if (scan.after >= end) return;
+  const after = sequenceOf(scan.after);
+  if (after >= end) return;
   const reader = readOrdered({
     requests,
     runtime,
     stream,
     filter: subjectFilter(prefix, scan.filter ?? {}),
-    after: scan.after,
+    after,
     signal: scan.signal,
     ...(scan.follow === true ? {} : { giveUpMs: SCAN_PATIENCE_MS }),
   });
   for await (const delivered of reader) {
     const last = delivered.at(-1);
     const within = last !== undefined && last.seq > end ? delivered.filter((d) => d.seq <= end) : delivered;
-    const through = within.at(-1)?.seq ?? scan.after;
+    const through = positionAt(within.at(-1)?.seq ?? after);
     const commits = commitsOf(within);
     if (within.length > 0 || last === undefined) yield { commits, through, pending: last?.pending ?? 0 };
     const atEnd = last === undefined || last.pending === 0 || last.seq >= end;
@@ -105,7 +110,7 @@ async function* scanLog(options: NatsLogOptions, gets: Gets, scan: ScanOptions):
 function commitsOf(delivered: readonly Delivered[]): RecordedCommit[] {
   const commits: RecordedCommit[] = [];
   for (const { msg, seq } of delivered) {
-    if (!isControl(msg.subject)) commits.push(commitOf(msg.subject, seq, msg.headers, msg.data));
+    if (!isControl(msg.subject)) commits.push(commitOf(msg.subject, positionAt(seq), msg.headers, msg.data));
   }
   return commits;
 }

@@ -1,6 +1,7 @@
 import { type Confirmations, untilShown, type Witness } from '../confirm/confirmations.ts';
 import { LogUnavailable } from '../errors.ts';
 import type { ReadOptions, RecordedCommit, StreamPage } from '../log.ts';
+import { positionAt, versionAt } from '../position.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Gets, StoredMessage } from './gets.ts';
 import { commitOf } from './wire.ts';
@@ -43,11 +44,14 @@ export async function readPage(
   // It may fail while the first batch is still awaited, or be of no use.
   witness?.catch(() => undefined);
   const commits: RecordedCommit[] = [];
+  const reached = (): number => {
+    const last = commits.at(-1);
+    return last === undefined ? after : versionAt(last.position);
+  };
   const take = (message: StoredMessage): void => {
     const commit = toCommit(message);
-    const last = commits.at(-1)?.position ?? after;
     // A batch of another server comes over a route, which may lose messages out of its middle.
-    if (commit.previous !== undefined && commit.previous > last) {
+    if (commit.previous !== undefined && commit.previous > reached()) {
       throw new LogUnavailable(`reading ${subject}: the commit ${commit.previous} got lost on the way`);
     }
     commits.push(commit);
@@ -55,15 +59,13 @@ export async function readPage(
   /** Of a message that does not name the one before it the leader says whether it is the next one. */
   const prove = async (message: StoredMessage): Promise<void> => {
     if (toCommit(message).previous !== undefined) return;
-    const last = commits.at(-1)?.position ?? after;
-    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
+    const next = await gets.leader({ next_by_subj: subject, seq: reached() + 1 });
     if (next?.seq !== message.seq) {
       throw new LogUnavailable(`reading ${subject}: something before ${message.seq} got lost on the way`);
     }
   };
   const takeBatch = async (): Promise<number> => {
-    const seq = (commits.at(-1)?.position ?? after) + 1;
-    const batch = await gets.directBatch({ next_by_subj: subject, seq, batch: PAGE });
+    const batch = await gets.directBatch({ next_by_subj: subject, seq: reached() + 1, batch: PAGE });
     for (const message of batch) {
       await prove(message);
       take(message);
@@ -74,12 +76,13 @@ export async function readPage(
     const more = (await takeBatch()) === PAGE;
     if (more || confirm === false) return { commits, confirmedEnd: false, more };
   }
-  const last = commits.at(-1)?.position ?? after;
+  const last = reached();
   const newest =
     witness === undefined
       ? await gets.leader({ last_by_subj: subject })
       : await confirmedLast(deps, await witness, subject);
-  const witnessed = (await witness)?.position;
+  const shown = await witness;
+  const witnessed = shown && positionAt(shown.sequence);
   const isEnough = witness !== undefined || deps.confirmations === undefined;
   if (newest === undefined || newest.seq <= last)
     return { commits, confirmedEnd: isEnough, witnessed, more: false };
@@ -94,7 +97,7 @@ export async function readPage(
       throw new LogUnavailable(`reading ${subject}: the commit ${newest.seq} is not there`);
     take(next);
   }
-  const ended = (commits.at(-1)?.position ?? after) >= newest.seq;
+  const ended = reached() >= newest.seq;
   return { commits, confirmedEnd: ended && isEnough, witnessed, more: !ended };
 }
 
@@ -108,7 +111,7 @@ async function confirmedLast(
   const { last } = await untilShown(deps, `reading ${subject}`, async () => {
     const found = await deps.gets.directLast(subjects);
     const shown = found.find((message) => message.subject === witness.subject)?.seq ?? 0;
-    if (shown < witness.position) return undefined;
+    if (shown < witness.sequence) return undefined;
     return { last: found.find((message) => message.subject === subject) };
   });
   return last;
@@ -136,17 +139,17 @@ async function walkBack(
 }
 
 /** The message at a position. That there is none is said by a majority where the leader's word is not enough. @throws LogUnavailable */
-export async function messageAt(deps: PageDeps, position: number): Promise<StoredMessage | undefined> {
+export async function messageAt(deps: PageDeps, seq: number): Promise<StoredMessage | undefined> {
   const { gets, confirmations } = deps;
-  const found = await gets.leader({ seq: position });
+  const found = await gets.leader({ seq });
   if (found !== undefined || confirmations === undefined) return found;
   const witness = await confirmations.next();
-  if (witness.position < position) return undefined;
+  if (witness.sequence < seq) return undefined;
   // Nothing is ever deleted, so it is there.
-  return untilShown(deps, `reading position ${position}`, () => gets.direct({ seq: position }));
+  return untilShown(deps, `reading position ${seq}`, () => gets.direct({ seq }));
 }
 
 /** A message of the log as a commit. */
 export function toCommit(message: StoredMessage): RecordedCommit {
-  return commitOf(message.subject, message.seq, message.headers, message.data);
+  return commitOf(message.subject, positionAt(message.seq), message.headers, message.data);
 }

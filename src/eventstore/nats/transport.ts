@@ -1,8 +1,8 @@
+import { createGroupCommit, type GroupTransport } from '../append/group-commit.ts';
+import { fixedPolicy, measuringPolicy } from '../append/group-commit-policy.ts';
+import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../append/resolve-append.ts';
 import { type Confirmations, servingReads } from '../confirm/confirmations.ts';
 import { PermissionDenied } from '../errors.ts';
-import { createGroupCommit, type GroupTransport } from '../group-commit.ts';
-import { fixedPolicy, measuringPolicy } from '../group-commit-policy.ts';
-import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../resolve-append.ts';
 import type { Runtime } from '../runtime.ts';
 import { keyOf, type StreamRef, streamOfSubject, subjectOf } from '../stream.ts';
 import { publishBatch } from './batch.ts';

@@ -2,6 +2,7 @@ import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import type { Commit } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 import { recordedCommit } from '../codec/stored-commit.ts';
 import type { RecordedCommit } from '../log.ts';
+import { type Position, positionAt } from '../position.ts';
 import { activeTrace, type StoredTrace, storedTraceOf } from '../trace-context.ts';
 import type { StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
@@ -45,13 +46,13 @@ function eventTypes({ decisions }: Commit): string {
 
 /** The id of a stored commit, from its header where it has one. */
 export function commitIdOf({ subject, seq, headers, data }: StoredMessage): string {
-  return commitOf(subject, seq, headers, data).commitId;
+  return commitOf(subject, positionAt(seq), headers, data).commitId;
 }
 
 /** A stored message of the log as a commit; its bytes are decoded when they are looked at. */
 export function commitOf(
   subject: string,
-  position: number,
+  position: Position,
   hdrs: MsgHdrs | undefined,
   bytes: Uint8Array,
 ): RecordedCommit {

@@ -35,7 +35,7 @@ export function createControl({
       const row = await bucket.get(key, { leader: true });
       if ((parseRow<ControlValue>(row)?.paused ?? false) === paused) return;
       const value = toBytes({ paused, by, at: runtime.now() } satisfies ControlValue);
-      const write = { key, value, expectedRevision: row?.revision ?? 0, position: 0 };
+      const write = { key, value, expectedRevision: row?.revision ?? 0 };
       if ((await bucket.write(write)).written) return;
     }
   };

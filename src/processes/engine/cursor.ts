@@ -1,4 +1,14 @@
-import type { Bucket, Log, RowWrite, Runtime } from '../../eventstore/index.ts';
+import {
+  type Bucket,
+  before,
+  isAfter,
+  type Log,
+  latest,
+  numberOf,
+  type Position,
+  type RowWrite,
+  type Runtime,
+} from '../../eventstore/index.ts';
 import { ForeignCursor, OwnershipLost } from './errors.ts';
 import { checkAlive, type Session } from './ownership.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
@@ -6,45 +16,46 @@ import { pause, persist } from './signal.ts';
 
 /** Which commits of a group are done: all up to `high` but the open ones. As a cursor stores it. */
 export interface CursorState {
-  readonly high: number;
+  readonly high: Position;
   /** The commits up to `high` that are not done, in order. */
-  readonly open: readonly number[];
+  readonly open: readonly Position[];
 }
 
 /** The floor of a cursor: everything up to here is done. */
-export function floorOf({ high, open }: CursorState): number {
+export function floorOf({ high, open }: CursorState): Position {
   const [first] = open;
-  return first === undefined ? high : first - 1;
+  return first === undefined ? high : before(first);
 }
 
 /** What a group has read and what of it is not done; pure bookkeeping. */
 export interface Progress {
   /** Everything of the group up to here is done. */
-  readonly low: number;
+  readonly low: Position;
   /** The highest position that was read. */
-  readonly seen: number;
+  readonly seen: Position;
   /** The first commit that is not done. */
-  readonly first: number | undefined;
+  readonly first: Position | undefined;
   /** What a cursor has to say now. */
   state(): CursorState;
   /** Takes in the next position; positions come in order. True when the commit is to be handled. */
-  begin(position: number): boolean;
-  finish(position: number): void;
+  begin(position: Position): boolean;
+  finish(position: Position): void;
   /** A position that does not concern the consumer. */
-  pass(position: number): void;
+  pass(position: Position): void;
 }
 
 /** Goes on from a stored cursor, at its floor. */
 export function createProgress(stored: CursorState): Progress {
   const openBefore = new Set(stored.open);
   // Positions are added in order, and a set keeps the order in which they came.
-  const open = new Set<number>();
+  const open = new Set<Position>();
   let seen = floorOf(stored);
 
-  const first = (): number | undefined => open.values().next().value;
+  const first = (): Position | undefined => open.values().next().value;
   return {
     get low() {
-      return (first() ?? seen + 1) - 1;
+      const open = first();
+      return open === undefined ? seen : before(open);
     },
     get seen() {
       return seen;
@@ -53,12 +64,12 @@ export function createProgress(stored: CursorState): Progress {
       return first();
     },
     state: () => {
-      const notRead = stored.open.filter((position) => position > seen);
-      return { high: Math.max(seen, stored.high), open: [...open, ...notRead] };
+      const notRead = stored.open.filter((position) => isAfter(position, seen));
+      return { high: latest(seen, stored.high), open: [...open, ...notRead] };
     },
     begin: (position) => {
       seen = position;
-      if (position <= stored.high && !openBefore.has(position)) return false;
+      if (!isAfter(position, stored.high) && !openBefore.has(position)) return false;
       open.add(position);
       return true;
     },
@@ -84,7 +95,7 @@ export interface Cursor {
   /** What was stored when it was claimed. */
   readonly start: CursorState;
   /** The newest floor that is stored. */
-  readonly stored: number;
+  readonly stored: Position;
   /** Says that there may be something to write; writes at the next due time. */
   changed(): void;
   /** Writes now, when there is something to write. @throws OwnershipLost, LogUnavailable, OutcomeUnknown */
@@ -99,12 +110,12 @@ interface CursorDeps {
   /** The session that holds the group. */
   readonly session: Session;
   /** After which position the group begins that has no cursor yet. */
-  readonly begin: number;
+  readonly begin: Position;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
   readonly current: () => CursorState;
   /** Called after each write with the stored floor. */
-  readonly written: (low: number) => void;
+  readonly written: (low: Position) => void;
   /** Called when the group turns out to be another's. */
   readonly lost: (error: unknown) => void;
   /** Fires when nothing is to be written any more. */
@@ -138,11 +149,12 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   }
 }
 
-function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, head: number): void {
+function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, head: Position): void {
   if (incarnation !== log.incarnation) {
     throw new ForeignCursor(key, `it was written for incarnation ${incarnation}, this is ${log.incarnation}`);
   }
-  if (high > head) throw new ForeignCursor(key, `it is at ${high} and the log ends at ${head}`);
+  if (isAfter(high, head))
+    throw new ForeignCursor(key, `it is at ${numberOf(high)} and the log ends at ${numberOf(head)}`);
 }
 
 function keepCursor(

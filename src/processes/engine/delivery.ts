@@ -1,13 +1,17 @@
 import type { Message } from '@bufbuild/protobuf';
 import {
+  BEGINNING,
   type Bucket,
   backoffMs,
   codecOf,
   type EventCodec,
   type EventSource,
+  isAfter,
   type Log,
   type LogFilter,
+  latest,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
@@ -116,7 +120,7 @@ export function createHandle(deps: {
 export interface Fed {
   readonly commits: readonly RecordedCommit[];
   /** Nothing of the group is missing up to here. */
-  readonly through: number;
+  readonly through: Position;
   /** How many more there were when the last of them came. */
   readonly pending: number;
 }
@@ -127,7 +131,7 @@ export type Feed = (options: {
   readonly runtime: Runtime;
   readonly filter: LogFilter;
   /** Everything up to here is done. */
-  readonly after: number;
+  readonly after: Position;
   readonly signal: AbortSignal;
 }) => AsyncIterable<Fed>;
 
@@ -138,8 +142,8 @@ export const orderedFeed: Feed = async function* ({ log, runtime, filter, after,
     try {
       for await (const batch of log.scan({ after: seen, filter, follow: true, signal })) {
         attempt = 0;
-        const commits = batch.commits.filter(({ position }) => position > seen);
-        seen = Math.max(seen, batch.through);
+        const commits = batch.commits.filter(({ position }) => isAfter(position, seen));
+        seen = latest(seen, batch.through);
         yield { commits, through: seen, pending: batch.pending };
       }
     } catch (error) {
@@ -158,7 +162,7 @@ export async function readGroup(
     readonly consumer: Reaction;
     readonly group: SlotGroup;
   },
-  { lanes, cursor, after }: { readonly lanes: Lanes; readonly cursor: Cursor; readonly after: number },
+  { lanes, cursor, after }: { readonly lanes: Lanes; readonly cursor: Cursor; readonly after: Position },
   signal: AbortSignal,
   told: (pending: number) => void,
 ): Promise<void> {
@@ -171,7 +175,7 @@ export async function readGroup(
       else lanes.pass(commit.position);
       if (signal.aborted) return;
     }
-    if (through > (commits.at(-1)?.position ?? 0)) lanes.pass(through);
+    if (isAfter(through, commits.at(-1)?.position ?? BEGINNING)) lanes.pass(through);
     told(pending);
     cursor.changed();
   }
@@ -188,9 +192,9 @@ export interface OwnedGroup {
   readonly deadLetters: DeadLetters;
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
-  readonly resumedAt: number;
+  readonly resumedAt: Position;
   /** The stored floor. */
-  readonly stored: () => number;
+  readonly stored: () => Position;
   /** Whether the group may still be worked on. */
   readonly alive: () => boolean;
   /** Fires when the group is to be left. */

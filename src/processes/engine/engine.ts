@@ -1,5 +1,13 @@
 import { setMaxListeners } from 'node:events';
-import { backoffMs, type Log, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
+import {
+  BEGINNING,
+  backoffMs,
+  type Log,
+  mayHeal,
+  type Position,
+  type Runtime,
+  reasonOf,
+} from '../../eventstore/index.ts';
 
 import { assignConsumer, type ConsumerAssignment } from './assignment.ts';
 import { type DeadLetterIndex, watchDeadLetters } from './dead-letters/dead-letters.ts';
@@ -25,7 +33,7 @@ export interface EngineDeps {
   readonly runtime: Runtime;
   readonly consumers: readonly Reaction[];
   /** The log's end at the start of this process, for reactions that begin there; asked for unless given. */
-  readonly head?: number;
+  readonly head?: Position;
   readonly settings?: Partial<EngineSettings>;
   /** Told when a consumer stops for good in this process; the others go on. */
   readonly onError?: (consumer: string, error: unknown) => void;
@@ -65,7 +73,7 @@ export function startEngine(deps: EngineDeps): Engine {
     const create = () => createEngineBuckets(deps.buckets, settings.prefix);
     const buckets = await persist({ runtime, signal }, create);
     const isNeeded = deps.consumers.some(({ from }) => from === 'now');
-    const head = deps.head ?? (isNeeded ? await persist({ runtime, signal }, deps.log.head) : 0);
+    const head = deps.head ?? (isNeeded ? await persist({ runtime, signal }, deps.log.head) : BEGINNING);
     return assemble({ ...deps, head }, settings, buckets, watching.signal);
   };
   const serve = async ({ buckets, membership, assignments }: Opened): Promise<void> => {
@@ -121,7 +129,7 @@ export function startEngine(deps: EngineDeps): Engine {
 }
 
 function assemble(
-  deps: EngineDeps & { readonly head: number },
+  deps: EngineDeps & { readonly head: Position },
   settings: EngineSettings,
   buckets: EngineBuckets,
   signal: AbortSignal,
@@ -136,7 +144,7 @@ function assemble(
   });
   const shared = { log, buckets, index, runtime, settings, feed, observer, membership, onError };
   for (const consumer of deps.consumers) {
-    const begin = consumer.from === 'now' ? deps.head : 0;
+    const begin = consumer.from === 'now' ? deps.head : BEGINNING;
     assignments.push(assignConsumer({ ...shared, consumer, begin }));
   }
   return { buckets, membership, index, assignments };

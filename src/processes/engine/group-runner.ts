@@ -1,6 +1,7 @@
 import {
   groupOfSlot,
   type Log,
+  type Position,
   type Runtime,
   type SlotGroup,
   type StreamRef,
@@ -55,7 +56,7 @@ export interface GroupDeps {
   readonly observer: EngineObserver | undefined;
   readonly consumer: Reaction;
   /** After which position a group begins that was never read. */
-  readonly begin: number;
+  readonly begin: Position;
   readonly handle: Handle;
   readonly group: SlotGroup;
   readonly session: Session;
@@ -158,7 +159,7 @@ async function takeOver(
   deps: GroupDeps,
   signal: AbortSignal,
   { lost, stopped }: { lost: (error: unknown) => void; stopped: (error: unknown) => void },
-): Promise<GroupWork & { readonly after: number }> {
+): Promise<GroupWork & { readonly after: Position }> {
   const { log, buckets, index, runtime, settings, consumer, group, session } = deps;
   const owner = { runtime, session, signal };
   const fence = fenceKey(consumer.name, group);
@@ -178,7 +179,7 @@ async function takeOver(
   const found = { bucket: buckets.parked, index, consumer: consumer.name, group, fence, revision };
   await loadDeadLetters({ ...owner, ...found });
   const progress = createProgress(cursor.start);
-  const stored = (): number => cursor.stored;
+  const stored = (): Position => cursor.stored;
   const resumedAt = cursor.start.high;
   const owned = {
     ...deps,

@@ -1,4 +1,4 @@
-import type { RecordedCommit } from '../../eventstore/index.ts';
+import { isAfter, type RecordedCommit } from '../../eventstore/index.ts';
 import { type DeadLetterReason, describeDeadLetter, entryKey } from './dead-letters/entry.ts';
 import { actOnDeadLetter, isActionable } from './dead-letters/redrive.ts';
 import type { Handle, OwnedGroup } from './delivery.ts';
@@ -67,7 +67,7 @@ export function createLaneDelivery(
     const { stream, commits, attempt } = task;
     const marks = index.of(consumer.name, stream);
     const [first] = marks;
-    if (first !== undefined && isActionable(first) && first.position <= stored()) {
+    if (first !== undefined && isActionable(first) && !isAfter(first.position, stored())) {
       return actOnDeadLetter(owned, handle, first, task);
     }
     const [commit] = commits;
@@ -75,7 +75,7 @@ export function createLaneDelivery(
     if (isPassed(commit)) return { done: 1 };
     const last = marks.at(-1);
     if (last === undefined) return handleNext(owned, handle, commit, task);
-    if (last.position < commit.position) return writeBehind(owned, untilPassed(commits));
+    if (isAfter(commit.position, last.position)) return writeBehind(owned, untilPassed(commits));
     tell(owned, commit, attempt, 'known');
     return { done: 1 };
   };
@@ -115,7 +115,7 @@ async function handleNext(
   commit: RecordedCommit,
   { attempt, givenUp, failingSince }: LaneTask,
 ): Promise<LaneResult> {
-  const redelivered = commit.position <= owned.resumedAt;
+  const redelivered = !isAfter(commit.position, owned.resumedAt);
   const tried = { consumer: owned.consumer.name, commit, attempt, redriven: false, redelivered };
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) return { done: 1 };

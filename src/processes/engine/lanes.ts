@@ -1,4 +1,11 @@
-import { keyOf, type RecordedCommit, type Runtime, type StreamRef } from '../../eventstore/index.ts';
+import {
+  isAfter,
+  keyOf,
+  type Position,
+  type RecordedCommit,
+  type Runtime,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 import type { Progress } from './cursor.ts';
 import type { EngineSettings } from './settings.ts';
 import { createSignal, pause } from './signal.ts';
@@ -28,7 +35,7 @@ export interface Lanes {
   /** Puts a commit into its lane; resolves when there is room for it, or the lanes have halted. */
   admit(commit: RecordedCommit): Promise<void>;
   /** A position that does not concern the consumer. */
-  pass(position: number): void;
+  pass(position: Position): void;
   /** Lets an aggregate's lane look at its dead letters. */
   nudge(stream: StreamRef): void;
   /** Nothing more is begun until it is called with false. */
@@ -196,8 +203,8 @@ export function createLanes({ runtime, settings, progress, deliver, advanced, st
       const at = lane.queue[0]?.position;
       if (at === undefined) continue;
       taken += lane.queue.length;
-      if (lane.state === 'waiting' && at < (oldest?.queue[0]?.position ?? Number.POSITIVE_INFINITY))
-        oldest = lane;
+      const before = oldest?.queue[0]?.position;
+      if (lane.state === 'waiting' && (before === undefined || isAfter(before, at))) oldest = lane;
     }
     if (oldest !== undefined && taken * 2 > settings.maxHeld) giveUp(oldest);
   };

@@ -162,7 +162,7 @@ export async function beginSession(deps: SessionDeps): Promise<Session> {
     const { instance, consumers } = deps;
     const value = toBytes({ instance, consumers: consumers(), beat: ++beat } satisfies SessionValue);
     const sentAt = runtime.now();
-    const row = { key, value, expectedRevision: revision, position: 0 };
+    const row = { key, value, expectedRevision: revision };
     const result = await writeRow({ runtime, signal: until }, bucket, row);
     if (!result.written) return false;
     revision = result.revision;
@@ -225,7 +225,7 @@ async function remove(
   expectedRevision: number,
 ): Promise<void> {
   try {
-    const result = await bucket.write({ key, value: undefined, expectedRevision, position: 0 });
+    const result = await bucket.write({ key, value: undefined, expectedRevision });
     if (result.written) membership.apply({ key, value: new Uint8Array(), revision: result.revision });
     else {
       const row = await bucket.get(key, { leader: true });
@@ -268,7 +268,7 @@ export async function takeLease(
   if (holder !== undefined && holder !== session.id && (await isAlive(bucket, membership, holder)))
     return undefined;
   const value = toBytes({ session: session.id, take: runtime.id() });
-  const row = { key, value, expectedRevision: seen?.revision ?? 0, position: 0 };
+  const row = { key, value, expectedRevision: seen?.revision ?? 0 };
   const result = await writeRow({ runtime, signal: session.ended }, bucket, row);
   if (!result.written) {
     const found = await bucket.get(key, { leader: true });
@@ -279,7 +279,7 @@ export async function takeLease(
   const { revision } = result;
   return {
     release: async () => {
-      const row = { key, value: undefined, expectedRevision: revision, position: 0 };
+      const row = { key, value: undefined, expectedRevision: revision };
       const giving = writeRow({ runtime, signal: session.ended }, bucket, row).then(
         (given) =>
           given.written && membership.apply({ key, value: new Uint8Array(), revision: given.revision }),
@@ -309,7 +309,7 @@ export async function agreeOnGroups(
   signal: AbortSignal,
 ): Promise<void> {
   const key = GROUPS + consumer;
-  const row = { key, value: toBytes({ count }), expectedRevision: 0, position: 0 };
+  const row = { key, value: toBytes({ count }), expectedRevision: 0 };
   const result = await writeRow({ runtime, signal }, bucket, row);
   if (result.written) return;
   const stored = parseRow<{ count: number }>(await bucket.get(key, { leader: true }))?.count;

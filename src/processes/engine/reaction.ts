@@ -3,6 +3,7 @@ import {
   CorruptCommit,
   type EventSource,
   mayHeal,
+  type Position,
   type StreamRef,
   UnknownEventType,
 } from '../../eventstore/index.ts';
@@ -24,7 +25,7 @@ export interface ConsumedEvent<Event extends Message> {
 /** One commit as a consumer is given it: the unit of order, of retries and of dead letters. */
 export interface Delivery<Event extends Message> {
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly position: Position;
   readonly commitId: string;
   readonly events: readonly ConsumedEvent<Event>[];
   /** 1 for the first try in this process. */

@@ -1,5 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Runtime } from '../../eventstore/index.ts';
+import { numberOf, type Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 import type { Notification, NotificationOutbox } from '../notification/port.ts';
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
@@ -28,7 +28,7 @@ export function createAccountNotices(
       for (const { event, time, traceparent } of events) {
         const notice = noticeOf(event);
         if (notice === undefined) continue;
-        const id = `${position}/${notice.kind}`;
+        const id = `${numberOf(position)}/${notice.kind}`;
         await deps.notifications.publish({ id, ...notice, userId: stream.id, time, traceparent });
       }
     },

@@ -7,6 +7,8 @@ import {
   type Decider,
   EventStoreError,
   mayHeal,
+  numberOf,
+  type Position,
   type Rejection,
   type Runtime,
 } from '../../eventstore/index.ts';
@@ -42,13 +44,13 @@ export class ProcessFault extends Error {
  * @param purpose names the command among those of the same commit
  */
 export function causedBy(
-  position: number,
+  position: Position,
   event: Pick<ConsumedEvent<Message>, 'commandId' | 'correlationId' | 'traceparent' | 'tracestate'>,
   purpose: string,
 ): CommandMeta {
   const { commandId, correlationId, traceparent, tracestate } = event;
   return {
-    commandId: `${position}/${purpose}`,
+    commandId: `${numberOf(position)}/${purpose}`,
     correlationId,
     causationId: commandId,
     actor: ACTOR,

@@ -1,6 +1,12 @@
 import { order } from '../../domain/order.ts';
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
+import {
+  type CommandHandler,
+  latest,
+  type Position,
+  positionOfVersion,
+  type Runtime,
+} from '../../eventstore/index.ts';
 import type { ConsumedEvent, Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, executeCommand, type RetrySettings } from './commands.ts';
@@ -29,10 +35,11 @@ export function createCustomerWatch(
 ): Reaction<UserEvent> {
   const { handler, runtime, directory, openOrders } = deps;
 
-  async function cancel(orderId: string, userId: string, position: number, why: ConsumedEvent<UserEvent>) {
+  async function cancel(orderId: string, userId: string, position: Position, why: ConsumedEvent<UserEvent>) {
     const { version } = await handler.load(order, orderId);
     // Handled late, the user may have come back and ordered again: as of the order's last event decides.
-    if ((await directory.customer(userId, Math.max(position, version))) !== 'deactivated') return;
+    if ((await directory.customer(userId, latest(position, positionOfVersion(version)))) !== 'deactivated')
+      return;
     const command = {
       type: 'cancel',
       reason: REASON,

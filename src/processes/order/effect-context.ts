@@ -1,5 +1,5 @@
 import { type OrderCommand, type OrderEvent, type OrderStep, order } from '../../domain/order.ts';
-import type { CommandHandler, CommandMeta, Runtime } from '../../eventstore/index.ts';
+import type { CommandHandler, CommandMeta, Position, Runtime } from '../../eventstore/index.ts';
 import type { ConsumedEvent, Delivery, Timers } from '../engine/index.ts';
 
 import type { NotificationOutbox } from '../notification/port.ts';
@@ -31,7 +31,7 @@ export type AroundStep = (
 export interface EffectContext {
   readonly orderId: string;
   /** Of the event's commit. */
-  readonly position: number;
+  readonly position: Position;
   readonly consumed: ConsumedEvent<OrderEvent>;
   readonly deps: OrderProcessDeps;
   /** What accompanies a command; `purpose` names it among those of the same commit. */

@@ -1,4 +1,5 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
+import { numberOf } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 
 import { createOrderPolicy, isTransient, type RetrySettings } from './commands.ts';
@@ -56,7 +57,7 @@ async function validateCustomer(userId: string, context: EffectContext): Promise
   const purpose = 'validate-customer';
   const status = await deps.directory.customer(userId, position);
   if (status === 'active') {
-    return report(purpose, { type: 'recordCustomerValidated', directoryPosition: position });
+    return report(purpose, { type: 'recordCustomerValidated', directoryPosition: numberOf(position) });
   }
   const [code, reason] = UNFIT[status];
   return reject(purpose, 'customer_validation', code, reason);

@@ -1,3 +1,5 @@
+import { numberOf, type Position } from '../../eventstore/index.ts';
+
 /** What the order side knows of a customer. */
 export type CustomerStatus = 'active' | 'deactivated' | 'unknown';
 
@@ -7,7 +9,7 @@ export interface CustomerDirectory {
    * What is known when every user event up to a position of the log has been seen; waits for that (protocol 12).
    * @throws NotSeenYet when it does not get there in time, LogUnavailable
    */
-  customer(userId: string, asOfPosition: number): Promise<CustomerStatus>;
+  customer(userId: string, asOfPosition: Position): Promise<CustomerStatus>;
 }
 
 /** Which orders are not final yet. */
@@ -17,7 +19,7 @@ export interface OpenOrders {
    * been seen; waits for that (protocol 12).
    * @throws NotSeenYet when it does not get there in time, LogUnavailable
    */
-  ofUser(userId: string, asOfPosition: number): AsyncIterable<string>;
+  ofUser(userId: string, asOfPosition: Position): AsyncIterable<string>;
   /** The ids of all orders that are placed; may lag behind. @throws LogUnavailable */
   awaitingPayment(): AsyncIterable<string>;
 }
@@ -26,8 +28,8 @@ export interface OpenOrders {
 export class NotSeenYet extends Error {
   readonly retryable = true;
 
-  constructor(what: string, position: number) {
-    super(`The ${what} has not seen position ${position} of the log yet.`);
+  constructor(what: string, position: Position) {
+    super(`The ${what} has not seen position ${numberOf(position)} of the log yet.`);
     this.name = 'NotSeenYet';
   }
 }

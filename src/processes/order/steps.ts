@@ -1,6 +1,6 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
-import type { Rejection } from '../../eventstore/index.ts';
+import { numberOf, type Rejection } from '../../eventstore/index.ts';
 import type { Notification } from '../notification/port.ts';
 import { executeCommand, ProcessFault } from './commands.ts';
 import type { EffectContext } from './effect-context.ts';
@@ -136,7 +136,7 @@ export async function notify(kind: Kind, context: EffectContext): Promise<void> 
   const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
   if (state.status === 'absent') throw new ProcessFault(`There is no order ${orderId} to tell of.`);
   const notification: Notification = {
-    id: `${position}/${kind}`,
+    id: `${numberOf(position)}/${kind}`,
     kind,
     userId: state.userId,
     orderId,

@@ -1,6 +1,12 @@
 import { type OrderState, order } from '../../domain/order.ts';
 import { type ProductEvent, product } from '../../domain/product.ts';
-import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
+import {
+  type CommandHandler,
+  isAfter,
+  type Position,
+  positionOfVersion,
+  type Runtime,
+} from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 
 import { causedBy, createOrderPolicy, executeCommand, ProcessFault, type RetrySettings } from './commands.ts';
@@ -32,7 +38,7 @@ export function createStockWatch(
         if (consumed.event.$typeName !== 'jetledger.product.v1.StockReserved') continue;
         const { orderId } = consumed.event;
         const { state, version } = await handler.load(order, orderId);
-        if (!isLeftOver(state, version, position)) continue;
+        if (!isLeftOver(state, positionOfVersion(version), position)) continue;
         const command = { type: 'releaseStock' as const, orderId, at: runtime.now() };
         const meta = causedBy(position, consumed, `release-left-over/${orderId}`);
         const reply = await executeCommand(handler, product, stream.id, command, meta);
@@ -46,7 +52,7 @@ export function createStockWatch(
  * What was shipped had been reserved before the order said so, and leaves the warehouse because of that event:
  * releasing it would keep it on hand. Only a reservation made after the order's last event is nobody's.
  */
-function isLeftOver({ status }: OrderState, version: number, reservedAt: number): boolean {
+function isLeftOver({ status }: OrderState, last: Position, reservedAt: Position): boolean {
   if (status === 'rejected' || status === 'cancelled') return true;
-  return (status === 'shipped' || status === 'delivered') && reservedAt > version;
+  return (status === 'shipped' || status === 'delivered') && isAfter(reservedAt, last);
 }

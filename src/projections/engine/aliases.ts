@@ -66,7 +66,7 @@ export function createAliases(buckets: Buckets, prefix: string): Aliases {
     point: async (view, alias, revision) => {
       const bucket = await buckets.create(name, { durable: true });
       const value = Buffer.from(JSON.stringify(alias));
-      return (await bucket.write({ key: view, value, expectedRevision: revision, position: 0 })).written;
+      return (await bucket.write({ key: view, value, expectedRevision: revision })).written;
     },
   };
 }
@@ -79,7 +79,7 @@ export function bucketName(prefix: string, view: string, n: number): string {
 }
 
 /** Which bucket of its view a name stands for; 0 for a name of another form. */
-export function numberOf(name: string): number {
+export function bucketNumber(name: string): number {
   return Number(NUMBER.exec(name)?.[1] ?? 0);
 }
 
@@ -92,7 +92,7 @@ export async function bucketsOf(
   const start = `${prefix}_${view}_v`;
   return (await buckets.list(start))
     .filter((name) => NUMBER.exec(name)?.index === start.length - 2)
-    .map((name) => ({ name, n: numberOf(name) }))
+    .map((name) => ({ name, n: bucketNumber(name) }))
     .sort((a, b) => a.n - b.n);
 }
 

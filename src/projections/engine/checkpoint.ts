@@ -1,4 +1,13 @@
-import type { Bucket, Row, Runtime, SlotGroup } from '../../eventstore/index.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  isAfter,
+  numberOf,
+  type Position,
+  type Row,
+  type Runtime,
+  type SlotGroup,
+} from '../../eventstore/index.ts';
 import { BucketRewound, ForeignCheckpoint } from './errors.ts';
 import { allGroups, type GroupCount, keyOfGroup, WHOLE } from './groups.ts';
 
@@ -17,11 +26,11 @@ export const CHECKPOINT_KEY = checkpointKey(WHOLE);
  */
 export interface CheckpointValue {
   /** Every row has seen all commits up to here. */
-  readonly position: number;
+  readonly position: Position;
   /** The highest revision that the rows up to `position` are known to have. */
   readonly covers: number;
   /** What the checkpoint before this one proved; the fence on its revision shows that it was still there. */
-  readonly proven: number;
+  readonly proven: Position;
   /** The incarnation of the log whose positions these are. */
   readonly incarnation: string;
   /** The projection's version. */
@@ -35,7 +44,7 @@ export interface StoredCheckpoint {
   readonly value: CheckpointValue;
   readonly revision: number;
   /** The position that can be relied on. */
-  readonly position: number;
+  readonly position: Position;
 }
 
 /** The checkpoint of a group, through the leader; undefined when none was written. @throws LogUnavailable */
@@ -48,7 +57,7 @@ export async function readLowest(bucket: Bucket, count: GroupCount): Promise<Sto
   let lowest: StoredCheckpoint | undefined;
   for (const stored of await Promise.all(allGroups(count).map((group) => readCheckpoint(bucket, group)))) {
     if (stored === undefined) return undefined;
-    if (lowest === undefined || stored.position < lowest.position) lowest = stored;
+    if (lowest === undefined || isAfter(lowest.position, stored.position)) lowest = stored;
   }
   return lowest;
 }
@@ -62,8 +71,8 @@ export function parseCheckpoint(row: Row | undefined): StoredCheckpoint | undefi
 }
 
 /** Where a new bucket's group begins: everything up to `position` is there already. @returns false when it had one */
-export async function beginAt(deps: CheckpointDeps, position: number, covers: number): Promise<boolean> {
-  return (await writeCheckpoint(deps, checkpointValue(deps, position, covers, 0), 0)).written;
+export async function beginAt(deps: CheckpointDeps, position: Position, covers: number): Promise<boolean> {
+  return (await writeCheckpoint(deps, checkpointValue(deps, position, covers, BEGINNING), 0)).written;
 }
 
 export interface CheckpointDeps {
@@ -83,8 +92,8 @@ export interface CheckpointDeps {
  */
 export async function openCheckpoint(
   deps: CheckpointDeps,
-  confirmedEnd: () => Promise<number>,
-): Promise<{ position: number; revision: number }> {
+  confirmedEnd: () => Promise<Position>,
+): Promise<{ position: Position; revision: number }> {
   const { bucket, view, group } = deps;
   for (;;) {
     const stored = await readCheckpoint(bucket, group);
@@ -99,21 +108,22 @@ export async function openCheckpoint(
       if (version !== deps.version) throw refuse(`it holds version ${version}, and this is ${deps.version}`);
       // Asked after the checkpoint was read: another process may move both on in between.
       const end = await confirmedEnd();
-      if (stored.value.position > end) {
-        throw refuse(`its checkpoint ${stored.value.position} lies beyond the log's end ${end}`);
+      const { position } = stored.value;
+      if (isAfter(position, end)) {
+        throw refuse(`its checkpoint ${numberOf(position)} lies beyond the log's end ${numberOf(end)}`);
       }
       return stored;
     }
-    const result = await writeCheckpoint(deps, checkpointValue(deps, 0, 0, 0), 0);
-    if (result.written) return { position: 0, revision: result.revision };
+    const result = await writeCheckpoint(deps, checkpointValue(deps, BEGINNING, 0, BEGINNING), 0);
+    if (result.written) return { position: BEGINNING, revision: result.revision };
   }
 }
 
 export function checkpointValue(
   deps: CheckpointDeps,
-  position: number,
+  position: Position,
   covers: number,
-  proven: number,
+  proven: Position,
 ): CheckpointValue {
   const { incarnation, version, runtime } = deps;
   return { position, covers, proven, incarnation, version, at: runtime.now() };
@@ -140,11 +150,11 @@ export interface Waiting {
 /** A group's place in the log. */
 export interface Checkpoint {
   /** The newest position that is stored. */
-  readonly position: number;
+  readonly position: Position;
   /** Says that there may be something to write; writes at the next due time, and at once what somebody waits for. */
   changed(): void;
   /** Waits for a position; it is stored as soon as it can be, without pacing. */
-  requestCheckpoint(position: number): Waiting;
+  requestCheckpoint(position: Position): Waiting;
   /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
   flush(): Promise<void>;
   /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
@@ -159,12 +169,12 @@ export interface Checkpoint {
  */
 export function createCheckpoint(
   deps: CheckpointDeps & { readonly intervalMs: number },
-  opened: { position: number; revision: number },
-  current: () => { position: number; covers: number },
+  opened: { position: Position; revision: number },
+  current: () => { position: Position; covers: number },
   failed: (error: unknown) => void,
 ): Checkpoint {
   const { bucket, group, runtime, intervalMs } = deps;
-  const waiters = new Set<{ readonly position: number; readonly resolve: () => void }>();
+  const waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>();
   let { position, revision } = opened;
   let due = false;
   let stopped = false;
@@ -173,7 +183,7 @@ export function createCheckpoint(
 
   const release = (): void => {
     for (const waiter of waiters) {
-      if (!stopped && waiter.position > position) continue;
+      if (!stopped && isAfter(waiter.position, position)) continue;
       waiters.delete(waiter);
       waiter.resolve();
     }
@@ -181,7 +191,7 @@ export function createCheckpoint(
 
   const write = async (): Promise<void> => {
     lastTry = runtime.now();
-    for (let next = current(); next.position > position && !stopped; next = current()) {
+    for (let next = current(); isAfter(next.position, position) && !stopped; next = current()) {
       const value = checkpointValue(deps, next.position, next.covers, position);
       const result = await writeCheckpoint(deps, value, revision);
       if (result.written) {
@@ -191,7 +201,7 @@ export function createCheckpoint(
         return;
       }
       const stored = await readCheckpoint(bucket, group);
-      if (stored === undefined || stored.position < position) {
+      if (stored === undefined || isAfter(position, stored.position)) {
         throw new BucketRewound(bucket.name, checkpointKey(group));
       }
       // Another runner feeds the same bucket: go on from what it wrote.
@@ -224,7 +234,7 @@ export function createCheckpoint(
     if (stopped || writing !== undefined || waiters.size === 0) return;
     const reachable = current().position;
     for (const waiter of waiters) {
-      if (waiter.position > position && waiter.position <= reachable) {
+      if (isAfter(waiter.position, position) && !isAfter(waiter.position, reachable)) {
         void attempt();
         return;
       }

@@ -1,6 +1,13 @@
 import {
+  BEGINNING,
   type Bucket,
+  before,
+  earliest,
+  isAfter,
   type Log,
+  latest,
+  numberOf,
+  type Position,
   type RecordedCommit,
   type Row,
   type Runtime,
@@ -23,7 +30,7 @@ export interface Mark {
   readonly stream: StreamRef;
   readonly state: 'parked' | 'released';
   /** Of the commit that could not be applied; 0 for a row that was no dead letter. */
-  readonly position: number;
+  readonly position: Position;
   readonly reason: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
@@ -95,17 +102,18 @@ export async function setMark(
 export async function refoldRow(
   deps: { projection: Projection; bucket: Bucket; log: Log; decode: FactDecoder },
   stream: StreamRef,
-): Promise<{ position: number; revision: number }> {
+): Promise<{ position: Position; revision: number }> {
   const { projection, bucket } = deps;
   const key = stream.id;
   for (;;) {
     const stored = await bucket.get(key, { leader: true });
     const { row, position } = await foldRow(deps, stream, key);
-    if (stored !== undefined && stored.position > position) {
-      const why = `its row ${key} is at ${stored.position}, and the log knows that aggregate up to ${position}`;
+    if (stored !== undefined && isAfter(stored.position, position)) {
+      const [at, end] = [numberOf(stored.position), numberOf(position)];
+      const why = `its row ${key} is at ${at}, and the log knows that aggregate up to ${end}`;
       throw new ForeignCheckpoint(projection.name, bucket.name, why);
     }
-    if (position === 0) return { position, revision: stored?.revision ?? 0 };
+    if (position === BEGINNING) return { position, revision: stored?.revision ?? 0 };
     const value = row === undefined ? undefined : Buffer.from(JSON.stringify(row));
     const result = await bucket.write({ key, value, expectedRevision: stored?.revision ?? 0, position });
     if (result.written) return { position, revision: result.revision };
@@ -117,9 +125,9 @@ export interface DeadLetters {
   /** Whether a commit belongs to such an aggregate and is not to be applied. */
   skips(commit: RecordedCommit): boolean;
   /** Makes a dead letter of an aggregate's row from this commit on. False = the view's policy is to stop. */
-  add(stream: StreamRef, position: number, cause: unknown): boolean;
+  add(stream: StreamRef, position: Position, cause: unknown): boolean;
   /** Up to where a checkpoint may cover as far as marks under way are concerned; undefined = none is under way. */
-  floor(): number | undefined;
+  floor(): Position | undefined;
   list(): readonly DeadLetterRow[];
   /** Takes up what an operator has released since. @throws LogUnavailable, OutcomeUnknown */
   look(): Promise<void>;
@@ -138,7 +146,7 @@ export interface DeadLettersDeps {
 interface DeadLetter {
   readonly mark: Mark;
   /** The newest commit that was not applied. */
-  skipped: number;
+  skipped: Position;
   stored: boolean;
 }
 
@@ -174,11 +182,11 @@ export async function openDeadLetters(
     }
   };
 
-  const add = (stream: StreamRef, position: number, cause: unknown): boolean => {
+  const add = (stream: StreamRef, position: Position, cause: unknown): boolean => {
     if (projection.onUnapplied !== 'dead-letter') return false;
     const at = runtime.now();
     const mark: Mark = { stream, state: 'parked', position, reason: reasonOf(cause), at };
-    const skipped = Math.max(position, entries.get(stream.id)?.skipped ?? 0);
+    const skipped = latest(position, entries.get(stream.id)?.skipped ?? BEGINNING);
     const entry = { mark, skipped, stored: false };
     entries.set(stream.id, entry);
     void store(entry);
@@ -193,7 +201,7 @@ export async function openDeadLetters(
         const { position, revision } = await refoldRow(deps, stream);
         note(revision);
         const entry = entries.get(stream.id);
-        if (entry !== undefined && entry.skipped > position) continue;
+        if (entry !== undefined && isAfter(entry.skipped, position)) continue;
         entries.delete(stream.id);
         return;
       }
@@ -224,15 +232,17 @@ export async function openDeadLetters(
     skips: ({ stream, position }) => {
       if (entries.size === 0) return false;
       const entry = entries.get(stream.id);
-      if (entry === undefined || position < entry.mark.position) return false;
-      entry.skipped = Math.max(entry.skipped, position);
+      if (entry === undefined || isAfter(entry.mark.position, position)) return false;
+      entry.skipped = latest(entry.skipped, position);
       return true;
     },
     add,
     floor: () => {
-      let floor: number | undefined;
+      let floor: Position | undefined;
       for (const { mark, stored } of entries.values()) {
-        if (!stored) floor = Math.min(floor ?? mark.position, mark.position - 1);
+        if (stored) continue;
+        const low = before(mark.position);
+        floor = floor === undefined ? low : earliest(floor, low);
       }
       return floor;
     },

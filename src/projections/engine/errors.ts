@@ -1,13 +1,19 @@
-import { EventStoreError, reasonOf, type StreamRef } from '../../eventstore/index.ts';
+import {
+  EventStoreError,
+  numberOf,
+  type Position,
+  reasonOf,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 /** An event that a view cannot apply. The view stops here: skipping would make every later answer wrong. */
 export class UnappliedEvent extends EventStoreError {
   readonly view: string;
-  readonly position: number;
+  readonly position: Position;
 
-  constructor(view: string, position: number, cause: unknown) {
+  constructor(view: string, position: Position, cause: unknown) {
     super(
       'view/poison-event',
-      `The read model ${view} cannot apply the commit at position ${position} and stands still there: ${reasonOf(cause)}`,
+      `The read model ${view} cannot apply the commit at position ${numberOf(position)} and stands still there: ${reasonOf(cause)}`,
       { cause },
     );
     this.view = view;
@@ -18,12 +24,15 @@ export class UnappliedEvent extends EventStoreError {
 /** An aggregate's commit could not be decoded or folded; the view's policy decides what follows. */
 export class FoldFailure extends Error {
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly position: Position;
 
-  constructor(stream: StreamRef, position: number, cause: unknown) {
-    super(`${stream.category}/${stream.id} cannot be folded at position ${position}: ${reasonOf(cause)}`, {
-      cause,
-    });
+  constructor(stream: StreamRef, position: Position, cause: unknown) {
+    super(
+      `${stream.category}/${stream.id} cannot be folded at position ${numberOf(position)}: ${reasonOf(cause)}`,
+      {
+        cause,
+      },
+    );
     this.name = 'FoldFailure';
     this.stream = stream;
     this.position = position;

@@ -1,5 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import {
+  BEGINNING,
   codecOf,
   type Decided,
   decidedIn,
@@ -7,8 +8,11 @@ import {
   type EventSource,
   type Log,
   LogUnavailable,
+  numberOf,
+  type Position,
   type RecordedCommit,
   type StreamRef,
+  versionAt,
 } from '../../eventstore/index.ts';
 
 import { FoldFailure } from './errors.ts';
@@ -50,7 +54,7 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
 /** A class, because its accessors are shared: few projections ask for more than the stream and the time. */
 class DecisionContext implements EventContext {
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly position: Position;
   readonly time: number;
   readonly traceparent: string;
   readonly #commit: RecordedCommit;
@@ -115,10 +119,10 @@ export function visitRows(
 export interface FoldedRow {
   readonly row: unknown;
   /** Position of the last commit that touched it; 0 = none did. */
-  readonly position: number;
+  readonly position: Position;
 }
 
-const NOTHING: FoldedRow = { row: undefined, position: 0 };
+const NOTHING: FoldedRow = { row: undefined, position: BEGINNING };
 
 /**
  * Folds the row of one aggregate from its history, as the leader knows it, up to and including position `through`.
@@ -130,16 +134,17 @@ export async function foldRow(
   deps: { log: Log; projection: Projection; decode: FactDecoder; confirm?: true },
   stream: StreamRef,
   key: string,
-  through = Number.POSITIVE_INFINITY,
+  through?: Position,
   from: FoldedRow = NOTHING,
 ): Promise<FoldedRow> {
   const { log, projection, decode, confirm = 'leader' } = deps;
   let folded = from;
-  let after = from.position;
+  let after = versionAt(from.position);
+  const last = through === undefined ? Number.POSITIVE_INFINITY : versionAt(through);
   for (;;) {
     const page = await log.read(stream, { after, confirm });
     for (const commit of page.commits) {
-      if (commit.position > through) break;
+      if (versionAt(commit.position) > last) break;
       try {
         visitRows(projection, decode(commit), (k, own) => {
           if (k !== key) return;
@@ -149,12 +154,13 @@ export async function foldRow(
         throw new FoldFailure(stream, commit.position, error);
       }
     }
-    after = page.commits.at(-1)?.position ?? after;
-    if (after >= through) return folded;
+    const end = page.commits.at(-1);
+    if (end !== undefined) after = versionAt(end.position);
+    if (after >= last) return folded;
     if (!page.more || page.commits.length === 0) break;
   }
-  if (through !== Number.POSITIVE_INFINITY) {
-    throw new LogUnavailable(`${stream.category}/${stream.id} does not show position ${through}`);
+  if (through !== undefined) {
+    throw new LogUnavailable(`${stream.category}/${stream.id} does not show position ${numberOf(through)}`);
   }
   return folded;
 }

@@ -1,4 +1,12 @@
-import { type Bucket, backoffMs, mayHeal } from '../../eventstore/index.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  backoffMs,
+  earliest,
+  isAfter,
+  mayHeal,
+  type Position,
+} from '../../eventstore/index.ts';
 import type { Buckets } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { DeadLetterRow } from './dead-letters.ts';
@@ -15,7 +23,7 @@ export interface KeptView {
   /** The view at work now; undefined while it waits to be opened. */
   readonly view: View | undefined;
   /** Its last known checkpoint. */
-  readonly position: number;
+  readonly position: Position;
   /** What it waits out now, or what stopped it for good. */
   readonly lastError: unknown;
   /** Resolves when it has stopped for good: with the error that stopped it, or undefined after `stop`. */
@@ -33,7 +41,7 @@ export function keepView(
   const { reader, runtime, settings } = deps;
   let bucket: Bucket | undefined;
   let view: View | undefined;
-  let position = 0;
+  let position = BEGINNING;
   let lastError: unknown;
   let stopped = false;
 
@@ -61,7 +69,7 @@ export function keepView(
       }
       if (stopped) break;
       if (lastError !== undefined && !mayHeal(lastError)) return lastError;
-      if (position > before) attempt = 0;
+      if (isAfter(position, before)) attempt = 0;
       await runtime.sleep(backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs));
     }
     return undefined;
@@ -94,9 +102,9 @@ export interface KeptGroups {
   readonly owned: number;
   readonly count: GroupCount;
   /** The checkpoint of its group that is furthest behind; undefined while it runs none. */
-  readonly position: number | undefined;
+  readonly position: Position | undefined;
   /** Position that all its groups have taken in; undefined while one of them is not open. */
-  readonly delivered: number | undefined;
+  readonly delivered: Position | undefined;
   /** Events that its open groups have taken in. */
   readonly events: number;
   /** True when each of its groups is at work. */
@@ -108,7 +116,7 @@ export interface KeptGroups {
   /** Its groups that are open now. */
   views(): readonly View[];
   /** Waits for a group's checkpoint; undefined when this process does not run that group now. */
-  requestCheckpoint(index: number, position: number): Waiting | undefined;
+  requestCheckpoint(index: number, position: Position): Waiting | undefined;
   /** Looks after the checkpoints and released rows of its groups. @throws LogUnavailable */
   verify(): Promise<void>;
   stop(): Promise<void>;
@@ -153,10 +161,14 @@ export function keepGroups(
     leaving.add(done);
   };
 
-  const lowest = (positionOf: (view: KeptView) => number | undefined): number | undefined => {
-    let low = Number.POSITIVE_INFINITY;
-    for (const view of kept.values()) low = Math.min(low, positionOf(view) ?? Number.NEGATIVE_INFINITY);
-    return Number.isFinite(low) ? low : undefined;
+  const lowest = (of: (view: KeptView) => Position | undefined): Position | undefined => {
+    let low: Position | undefined;
+    for (const view of kept.values()) {
+      const position = of(view);
+      if (position === undefined) return undefined;
+      low = low === undefined ? position : earliest(low, position);
+    }
+    return low;
   };
 
   return {

@@ -51,7 +51,7 @@ export function createMembers(deps: {
 
   const beat = async (to: Bucket): Promise<void> => {
     const value = Buffer.from(JSON.stringify({ at: runtime.now() }));
-    const result = await to.write({ key: me, value, expectedRevision: revision, position: 0 });
+    const result = await to.write({ key: me, value, expectedRevision: revision });
     // Nobody else writes this key: an earlier write whose answer was lost has landed.
     if (result.written) revision = result.revision;
     else revision = (await to.get(me, { leader: true }))?.revision ?? 0;
@@ -79,7 +79,7 @@ export function createMembers(deps: {
 
   /** The heartbeat of an instance that has been dead for long is removed, once. */
   const removeMember = async (from: Bucket, key: string, expectedRevision: number): Promise<void> => {
-    await from.write({ key, value: undefined, expectedRevision, position: 0 });
+    await from.write({ key, value: undefined, expectedRevision });
   };
 
   let members: readonly string[] = [me];

@@ -1,4 +1,4 @@
-import type { Around, RecordedCommit } from '../../eventstore/index.ts';
+import type { Around, Position, RecordedCommit } from '../../eventstore/index.ts';
 import type { MetForeign } from './passed/foreign.ts';
 
 /** A commit that is handed to views. */
@@ -40,7 +40,7 @@ export interface ProjectionObserver {
   /** A message of somebody else was met in the log, by this process first of all. */
   foreign?(met: MetForeign): void;
   /** A row that its bucket had lost was folded again from the log. */
-  rowHealed?(row: { readonly view: string; readonly key: string; readonly position: number }): void;
+  rowHealed?(row: { readonly view: string; readonly key: string; readonly position: Position }): void;
   /** Rows of a view were stored, or one could not be: how long the server took for the request. */
   wrote?(view: string, rows: number, ms: number): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;

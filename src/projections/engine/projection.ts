@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto';
 import type { Message } from '@bufbuild/protobuf';
-import { type EventSource, EventStoreError, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
+import {
+  type EventSource,
+  EventStoreError,
+  type Position,
+  type SlotGroup,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 
 /** Where an event comes from. Everything in it is a fact of the log, so a replay sees the same. */
 export interface EventContext {
   readonly stream: StreamRef;
   /** The commit's position, which is also the aggregate's version. */
-  readonly position: number;
+  readonly position: Position;
   /** When it was decided, in milliseconds since the Unix epoch. */
   readonly time: number;
   readonly commitId: string;

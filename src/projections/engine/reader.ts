@@ -1,9 +1,15 @@
 import {
+  ahead,
+  BEGINNING,
   backoffMs,
+  distance,
   groupOfSlot,
+  isAfter,
   type Log,
   type LogBatch,
+  latest,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type Runtime,
   SLOTS,
@@ -55,12 +61,12 @@ export interface Reader {
   /** How many scans are under way. */
   scans(): number;
   /** The newest position of the log that any scan has seen. */
-  head(): number;
+  head(): Position;
   stop(): void;
 }
 
 interface Feed {
-  position: number;
+  position: Position;
   readonly views: Set<View>;
   /** Of these views; undefined when they have changed. */
   routes: Routes | undefined;
@@ -80,7 +86,7 @@ export function createReader(deps: {
   // What lies far behind belongs to traces that nobody looks at any more.
   const { aroundCommit: _, ...catchingUp } = observer ?? {};
   const feeds = new Set<Feed>();
-  let head = 0;
+  let head = BEGINNING;
 
   const close = (feed: Feed): void => {
     feeds.delete(feed);
@@ -96,11 +102,13 @@ export function createReader(deps: {
   };
 
   /** A scan that stands at or a little behind a position: whoever stands there can be fed by it. */
-  const feedNear = (position: number, except?: Feed): Feed | undefined => {
+  const feedNear = (position: Position, except?: Feed): Feed | undefined => {
     let best: Feed | undefined;
     for (const feed of feeds) {
-      const near = feed.position <= position && position - feed.position <= settings.joinDistance;
-      if (near && feed !== except && (best === undefined || feed.position > best.position)) best = feed;
+      const near =
+        !isAfter(feed.position, position) && distance(feed.position, position) <= settings.joinDistance;
+      if (near && feed !== except && (best === undefined || isAfter(feed.position, best.position)))
+        best = feed;
     }
     return best;
   };
@@ -124,7 +132,7 @@ export function createReader(deps: {
   const take = (feed: Feed, batch: LogBatch): boolean => {
     for (const commit of batch.commits) if (commit.foreign !== undefined) foreign?.(commit);
     deliver(feed, batch, decode, batch.pending > settings.joinDistance ? catchingUp : observer);
-    head = Math.max(head, feed.position + batch.pending);
+    head = latest(head, ahead(feed.position, batch.pending));
     return feed.controller.signal.aborted || merge(feed);
   };
 
@@ -147,7 +155,7 @@ export function createReader(deps: {
 
   return {
     join: (view) => {
-      head = Math.max(head, view.delivered);
+      head = latest(head, view.delivered);
       const near = feedNear(view.delivered);
       if (near !== undefined) {
         near.views.add(view);
@@ -177,7 +185,7 @@ function deliver(
 ): void {
   feed.routes ??= createRoutes(feed.views);
   for (const commit of batch.commits) {
-    if (commit.position <= feed.position) continue;
+    if (!isAfter(commit.position, feed.position)) continue;
     feed.position = commit.position;
     const views = feed.routes(commit.stream);
     if (views.length === 0) continue;
@@ -185,7 +193,7 @@ function deliver(
     else aroundCommit({ commit, views }, () => deliverCommit(views, commit, decode));
     if (applied !== undefined) for (const { projection } of views) applied(projection.name);
   }
-  feed.position = Math.max(feed.position, batch.through);
+  feed.position = latest(feed.position, batch.through);
   for (const view of feed.views) view.reached(feed.position, batch.pending === 0);
 }
 

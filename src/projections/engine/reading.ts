@@ -1,16 +1,17 @@
+import { numberOf, type Position } from '../../eventstore/index.ts';
 import type { DeadLetterRow } from './dead-letters.ts';
 /** A row as the API serves it. */
 export interface ReadRow {
   /** UTF-8 JSON, passed through to the client. */
   readonly json: Uint8Array;
   /** Position of the last commit that the row has seen; for a row of one aggregate also the aggregate's version. */
-  readonly position: number;
+  readonly position: Position;
 }
 
 /** How fresh an answer has to be. */
 export interface ReadOptions {
   /** The answer must show at least this position of the log; reads through the leader. */
-  readonly minPosition?: number | undefined;
+  readonly minPosition?: Position | undefined;
   /** How long to wait for it, in milliseconds; default 2,000. */
   readonly waitMs?: number | undefined;
 }
@@ -34,12 +35,12 @@ export interface Page {
 /** A view did not reach the demanded position in time. */
 export class ViewBehind extends Error {
   readonly view: string;
-  readonly wanted: number;
-  readonly reached: number;
+  readonly wanted: Position;
+  readonly reached: Position;
 
-  constructor(view: string, wanted: number, reached: number) {
+  constructor(view: string, wanted: Position, reached: Position) {
     super(
-      `The read model ${view} is at position ${reached}; ${wanted} was asked for. Try again, or ask for less.`,
+      `The read model ${view} is at position ${numberOf(reached)}; ${numberOf(wanted)} was asked for. Try again, or ask for less.`,
     );
     this.name = 'ViewBehind';
     this.view = view;
@@ -59,7 +60,7 @@ export class InvalidCursor extends Error {
 /** How far a view is. */
 export interface ViewStatus {
   readonly view: string;
-  readonly position: number;
+  readonly position: Position;
   /** Commits of the log that the view has not applied yet. */
   readonly lag: number;
   readonly running: boolean;

@@ -1,13 +1,19 @@
 import {
+  BEGINNING,
   type Bucket,
   backoffMs,
+  before,
   createBoundedCache,
+  earliest,
+  isAfter,
   type Log,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
   type StreamRef,
+  versionAt,
 } from '../../eventstore/index.ts';
 import { BucketRewound, FoldFailure, foreignKey, RowsLost } from './errors.ts';
 import { type FactCommit, type FactDecoder, foldFacts, foldRow, visitRows } from './facts.ts';
@@ -35,7 +41,7 @@ export function parseRow(value: Uint8Array): unknown {
 
 /** Whether a commit may be folded onto an entry without losing what lies between. */
 export function follows(projection: Projection, entry: Entry, commit: RecordedCommit): boolean {
-  return projection.crossesAggregates || commit.previous === entry.position;
+  return projection.crossesAggregates || commit.previous === versionAt(entry.position);
 }
 
 /**
@@ -48,8 +54,8 @@ export function follows(projection: Projection, entry: Entry, commit: RecordedCo
 export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number> {
   const { projection, bucket } = deps;
   const stored = await bucket.get(entry.key, { leader: true });
-  const position = stored?.position ?? 0;
-  if (position < entry.acked) {
+  const position = stored?.position ?? BEGINNING;
+  if (isAfter(entry.acked, position)) {
     if (projection.crossesAggregates) {
       throw new RowsLost(projection.name, bucket.name, entry.key, deps.rebuildHint);
     }
@@ -62,10 +68,12 @@ export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number>
   entry.revision = stored?.revision ?? 0;
   entry.bytes = stored?.value.length ?? 0;
   const before = entry.waiting.length;
-  entry.waiting = entry.waiting.filter((each) => each > position);
+  entry.waiting = entry.waiting.filter((each) => isAfter(each, position));
   const seen = before - entry.waiting.length;
   while (!foldKept(deps, entry)) await heal(deps, entry);
-  entry.kept = projection.crossesAggregates ? entry.kept.filter((each) => each.position > position) : [];
+  entry.kept = projection.crossesAggregates
+    ? entry.kept.filter((each) => isAfter(each.position, position))
+    : [];
   return seen;
 }
 
@@ -73,7 +81,7 @@ export async function loadEntry(deps: LoaderDeps, entry: Entry): Promise<number>
 function foldKept({ projection, decode }: LoaderDeps, entry: Entry): boolean {
   for (const commit of entry.kept) {
     const { stream, position } = commit;
-    if (position <= entry.position) continue;
+    if (!isAfter(position, entry.position)) continue;
     if (!follows(projection, entry, commit)) return false;
     try {
       visitRows(projection, decode(commit), (key, own) => {
@@ -84,7 +92,7 @@ function foldKept({ projection, decode }: LoaderDeps, entry: Entry): boolean {
     }
     entry.position = position;
   }
-  return entry.position >= (entry.waiting.at(-1) ?? 0);
+  return !isAfter(entry.waiting.at(-1) ?? BEGINNING, entry.position);
 }
 
 /**
@@ -118,7 +126,7 @@ export interface Rows {
   /** Commits that touched a row and are not acknowledged. */
   backlog(): number;
   /** The highest position at or below `delivered` up to which everything is acknowledged. */
-  floor(delivered: number): number;
+  floor(delivered: Position): Position;
   /** Nothing more is sent, and answers that are still to come are ignored. */
   stop(): void;
 }
@@ -128,7 +136,7 @@ export interface RowsEvents {
   progressed(): void;
   /** A commit cannot be folded. True = its row is a dead letter, and nothing from that commit on is handed in again. */
   unapplied(failure: FoldFailure): boolean;
-  failed(error: unknown, position: number | undefined): void;
+  failed(error: unknown, position: Position | undefined): void;
 }
 
 export function createRows(
@@ -201,8 +209,8 @@ export function createRows(
   const trouble = async (entry: Entry, error: unknown): Promise<void> => {
     entry.phase = 'loading';
     if (error instanceof FoldFailure && events.unapplied(error)) {
-      entry.waiting = entry.waiting.filter((position) => position < error.position);
-      entry.kept = entry.kept.filter(({ position }) => position < error.position);
+      entry.waiting = entry.waiting.filter((position) => isAfter(error.position, position));
+      entry.kept = entry.kept.filter(({ position }) => isAfter(error.position, position));
       backlog = recount();
       void load(entry);
       return;
@@ -222,7 +230,7 @@ export function createRows(
     backlog -= entry.sent.length;
     entry.sent = [];
     if (projection.crossesAggregates)
-      entry.kept = entry.kept.filter(({ position }) => position > entry.acked);
+      entry.kept = entry.kept.filter(({ position }) => isAfter(position, entry.acked));
   };
 
   const writer = createWriter(deps, {
@@ -257,7 +265,7 @@ export function createRows(
     touch: (key, { commit: recorded, facts }) => {
       const entry = busy.get(key) ?? clean.get(key) ?? open(key, recorded);
       const loading = entry.phase === 'loading' || entry.gap;
-      if (!loading && recorded.position <= entry.position) return;
+      if (!loading && !isAfter(recorded.position, entry.position)) return;
       const gap = !loading && !follows(projection, entry, recorded);
       const folds = !loading && !gap;
       if (folds) {
@@ -278,7 +286,10 @@ export function createRows(
     backlog: () => backlog,
     floor: (delivered) => {
       let floor = delivered;
-      for (const entry of busy.values()) floor = Math.min(floor, (oldestUnacked(entry) ?? floor + 1) - 1);
+      for (const entry of busy.values()) {
+        const oldest = oldestUnacked(entry);
+        if (oldest !== undefined) floor = earliest(floor, before(oldest));
+      }
       return floor;
     },
     stop: () => {

@@ -1,4 +1,4 @@
-import { backoffMs, mayHeal, reasonOf } from '../../eventstore/index.ts';
+import { BEGINNING, backoffMs, distance, mayHeal, type Position, reasonOf } from '../../eventstore/index.ts';
 import { type Alias, bucketName } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import type { EngineDeps, LiveAlias } from './engine.ts';
@@ -17,7 +17,7 @@ export interface Runner {
   readonly projection: Projection;
   status(): ViewStatus;
   /** Waits for the checkpoint of a group of a bucket; undefined when it does not run here. */
-  requestCheckpoint(bucket: string, index: number, position: number): Waiting | undefined;
+  requestCheckpoint(bucket: string, index: number, position: Position): Waiting | undefined;
   /** Its groups on the live bucket that are at work now. */
   views(): readonly View[];
   stop(): Promise<void>;
@@ -163,11 +163,11 @@ export function startRunner(
     status: () => {
       const error = gone ?? live?.kept.lastError ?? lastError;
       const idle = live?.kept.owned === 0;
-      const position = live?.kept.position ?? (idle ? reader.head() : 0);
+      const position = live?.kept.position ?? (idle ? reader.head() : BEGINNING);
       return {
         view: projection.name,
         position,
-        lag: Math.max(0, reader.head() - position),
+        lag: distance(position, reader.head()),
         running: live?.kept.running ?? false,
         lastError: error === undefined ? undefined : reasonOf(error),
         groups: { owned: live?.kept.owned ?? 0, of: count },

@@ -1,4 +1,4 @@
-import type { Log, Runtime } from '../../eventstore/index.ts';
+import { isAfter, type Log, type Position, type Runtime } from '../../eventstore/index.ts';
 import { type Buckets, createAliases } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';
@@ -22,12 +22,12 @@ export interface Projections {
    * Waits for the checkpoint of a group of a view's bucket and has it written as soon as it can be; undefined when
    * this process does not run that group.
    */
-  requestCheckpoint(view: string, bucket: string, index: number, position: number): Waiting | undefined;
+  requestCheckpoint(view: string, bucket: string, index: number, position: Position): Waiting | undefined;
   /**
    * Resolves when the checkpoint of every group that runs here is at or above `position`. Rejects when a view has
    * stopped for good.
    */
-  waitUntil(position: number): Promise<void>;
+  waitUntil(position: Position): Promise<void>;
   /** How many scans of the log are under way; one when all views keep up. */
   scans(): number;
 }
@@ -83,7 +83,7 @@ export function startProjections(deps: {
     },
     waitUntil: async (position) => {
       for (;;) {
-        const behind = status().filter((view) => view.position < position);
+        const behind = status().filter((view) => isAfter(position, view.position));
         if (behind.length === 0) return;
         for (const { view, running } of behind) if (!running && failures.has(view)) throw failures.get(view);
         await runtime.sleep(LOOK_EVERY_MS);

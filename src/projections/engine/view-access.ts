@@ -1,7 +1,10 @@
 import {
+  BEGINNING,
   type Bucket,
   groupOfSlot,
+  isAfter,
   type Log,
+  type Position,
   type Row,
   type Runtime,
   type SlotGroup,
@@ -34,12 +37,12 @@ export interface Waits {
   /** Whether each may look at what it likes. */
   few(): boolean;
   /** How far a group is stored: read now, or while there are many waits a moment ago. @throws LogUnavailable */
-  reached(bucket: Bucket, group: SlotGroup): Promise<number>;
+  reached(bucket: Bucket, group: SlotGroup): Promise<Position>;
 }
 
 /** Counts the waits of a process. */
 export function createWaits(runtime: Runtime): Waits {
-  const looks = new Map<string, { readonly at: number; readonly reached: Promise<number> }>();
+  const looks = new Map<string, { readonly at: number; readonly reached: Promise<Position> }>();
   let under = 0;
   const few = () => under <= FEW_WAITS;
   return {
@@ -57,7 +60,7 @@ export function createWaits(runtime: Runtime): Waits {
       const key = `${bucket.name}/${checkpointKey(group)}`;
       const last = looks.get(key);
       if (!few() && last !== undefined && runtime.now() - last.at < SHARED_MS) return last.reached;
-      const reached = readCheckpoint(bucket, group).then((stored) => stored?.position ?? 0);
+      const reached = readCheckpoint(bucket, group).then((stored) => stored?.position ?? BEGINNING);
       looks.set(key, { at: runtime.now(), reached });
       return reached;
     },
@@ -65,7 +68,7 @@ export function createWaits(runtime: Runtime): Waits {
 }
 
 /** What a look at a bucket found: the answer, or which group has only come how far. */
-export type Look<T> = { readonly answer: T } | { readonly reached: number; readonly index: number };
+export type Look<T> = { readonly answer: T } | { readonly reached: Position; readonly index: number };
 
 /**
  * Looks at the live bucket until it has the answer or the time is up. A group that runs in this process is asked for
@@ -87,12 +90,12 @@ export function createWaiting(deps: {
     local?.cancel();
   };
   const until = async <T>(
-    minPosition: number,
+    minPosition: Position,
     options: ReadOptions,
     look: (live: LiveBucket) => Promise<Look<T>>,
   ): Promise<T> => {
     const end = runtime.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
-    let reached = 0;
+    let reached = BEGINNING;
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
       const live = await resolver.current(view);
       let local: Waiting | undefined;
@@ -107,7 +110,7 @@ export function createWaiting(deps: {
       if (left <= 0) throw new ViewBehind(view, minPosition, reached);
     }
   };
-  return <T>(minPosition: number, options: ReadOptions, look: (live: LiveBucket) => Promise<Look<T>>) =>
+  return <T>(minPosition: Position, options: ReadOptions, look: (live: LiveBucket) => Promise<Look<T>>) =>
     waits.within(() => until(minPosition, options, look));
 }
 
@@ -152,7 +155,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
     const found = new Map((await bucket.getAll(keys)).map((row) => [row.key, row]));
     const { marks } = marksIn(found.get(marksKey(group)));
     return {
-      reached: parseCheckpoint(found.get(checkpointKey(group)))?.position ?? 0,
+      reached: parseCheckpoint(found.get(checkpointKey(group)))?.position ?? BEGINNING,
       row: readOf(found.get(key)),
       mark: projection.onUnapplied === 'dead-letter' ? marks.get(key) : undefined,
     };
@@ -171,14 +174,14 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
       return until(minPosition, options, async ({ bucket, groups }) => {
         // The row itself may be there before the checkpoint that covers it.
         const row = waits.few() ? await readRow(bucket, key, true) : undefined;
-        if (row !== undefined && row.position >= minPosition) return { answer: row };
+        if (row !== undefined && !isAfter(minPosition, row.position)) return { answer: row };
         const index = groupOfSlot(slot, groups);
         const group = { count: groups, index };
         const reached = await waits.reached(bucket, group);
-        if (reached < minPosition) return { reached, index };
+        if (isAfter(minPosition, reached)) return { reached, index };
         const seen = await covered(bucket, key, group);
         // A replica that lags: it is asked again.
-        if (seen.reached < minPosition) return { reached: seen.reached, index };
+        if (isAfter(minPosition, seen.reached)) return { reached: seen.reached, index };
         if (seen.mark !== undefined)
           return { answer: await fromLog(seen.mark.stream, seen.row, minPosition) };
         return { answer: seen.row };
@@ -194,7 +197,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
         for (; done.groups < live.groups; done.groups++) {
           const index = done.groups;
           const reached = await waits.reached(live.bucket, { count: live.groups, index });
-          if (reached < minPosition) return { reached, index };
+          if (isAfter(minPosition, reached)) return { reached, index };
         }
         return { answer: live };
       });
@@ -204,14 +207,14 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
   async function fromLog(
     stream: { category: string; id: string },
     row: ReadRow | undefined,
-    minPosition: number,
+    minPosition: Position,
   ): Promise<ReadRow> {
     try {
       const folded = await foldRow({ log: deps.log, projection, decode, confirm: true }, stream, stream.id);
       const json = folded.row === undefined ? '' : JSON.stringify(folded.row);
       return { json: Buffer.from(json), position: folded.position };
     } catch (error) {
-      if (error instanceof FoldFailure) throw new ViewBehind(view, minPosition, row?.position ?? 0);
+      if (error instanceof FoldFailure) throw new ViewBehind(view, minPosition, row?.position ?? BEGINNING);
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-import type { Log, Runtime } from '../../eventstore/index.ts';
+import { BEGINNING, distance, type Log, type Position, type Runtime } from '../../eventstore/index.ts';
 import { type Buckets, createAliases, createBucketResolver, type LiveBucket } from './aliases.ts';
 import { readLowest } from './checkpoint.ts';
 import { ViewLost } from './errors.ts';
@@ -93,11 +93,11 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
     return made;
   };
 
-  const statusOf = async (view: string, head: number): Promise<ViewStatus> => {
+  const statusOf = async (view: string, head: Position): Promise<ViewStatus> => {
     const live = await resolver.current(view);
     const stored = live === undefined ? undefined : await readLowest(live.bucket, live.groups);
-    const position = stored?.position ?? 0;
-    const lag = Math.max(0, head - position);
+    const position = stored?.position ?? BEGINNING;
+    const lag = distance(position, head);
     const local = deps.local?.().find((status) => status.view === view);
     const moving = stored !== undefined && (lag === 0 || runtime.now() - stored.value.at < STALLED_MS);
     // Groups that run elsewhere show only in their checkpoints.
@@ -128,7 +128,13 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   };
 }
 
-function statusOfLost(view: string, head: number, error: unknown): ViewStatus {
+function statusOfLost(view: string, head: Position, error: unknown): ViewStatus {
   if (!(error instanceof ViewLost)) throw error;
-  return { view, position: 0, lag: head, running: false, lastError: error.message };
+  return {
+    view,
+    position: BEGINNING,
+    lag: distance(BEGINNING, head),
+    running: false,
+    lastError: error.message,
+  };
 }

@@ -1,7 +1,11 @@
 import {
   type Bucket,
+  earliest,
+  isAfter,
   type Log,
+  latest,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
@@ -22,13 +26,13 @@ export interface View {
   readonly group: SlotGroup;
   readonly bucket: Bucket;
   /** Position of the last commit that was handed in. */
-  readonly delivered: number;
+  readonly delivered: Position;
   /** Position up to which everything is stored and will never be read again. */
-  readonly checkpoint: number;
+  readonly checkpoint: Position;
   /** Takes a commit; one at or below `delivered` is ignored. */
   apply(commit: FactCommit): void;
   /** All commits up to `position` were handed in or do not concern this view; `live` = that is the log's end. */
-  reached(position: number, live: boolean): void;
+  reached(position: Position, live: boolean): void;
   /** Events taken in since it was opened. */
   readonly events: number;
   /** A commit of its share could not be decoded: makes a dead letter of it or stops the view, as its policy says. */
@@ -36,7 +40,7 @@ export interface View {
   /** Stops the view: what it took in is stored, then it ends with this error. */
   fail(error: unknown): void;
   /** Waits for a checkpoint, which is not paced then. */
-  requestCheckpoint(position: number): Waiting;
+  requestCheckpoint(position: Position): Waiting;
   /** The rows that are dead letters. */
   deadLetters(): readonly DeadLetterRow[];
   /** Resolves when the view can take more; at once when it is not behind, and when it has ended. */
@@ -141,7 +145,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     checkpointDeps,
     opened,
     () => ({
-      position: Math.min(rows.floor(delivered), deadLetters?.floor() ?? delivered),
+      position: earliest(rows.floor(delivered), deadLetters?.floor() ?? delivered),
       covers: seen.highest,
     }),
     end,
@@ -151,7 +155,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
   const { skips, add, list, look } = deadLetters;
 
   const unapplied = (commit: RecordedCommit, error: unknown): void => {
-    if (phase !== 'open' || commit.position <= delivered) return;
+    if (phase !== 'open' || !isAfter(commit.position, delivered)) return;
     if (skips(commit) || add(commit.stream, commit.position, error)) {
       delivered = commit.position;
     } else void stop(new UnappliedEvent(projection.name, commit.position, error));
@@ -174,7 +178,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     },
     apply: (commit) => {
       const { position } = commit.commit;
-      if (phase !== 'open' || position <= delivered) return;
+      if (phase !== 'open' || !isAfter(position, delivered)) return;
       try {
         if (!skips(commit.commit)) visitRows(projection, commit, rows.touch);
         delivered = position;
@@ -188,7 +192,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     deadLetters: list,
     reached: (position, live) => {
       if (phase !== 'open') return;
-      if (position > delivered) delivered = position;
+      delivered = latest(delivered, position);
       rows.flush(live);
       checkpoint.changed();
     },
@@ -215,7 +219,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 }
 
-function unappliedOf(view: string, position: number | undefined, cause: unknown): unknown {
+function unappliedOf(view: string, position: Position | undefined, cause: unknown): unknown {
   if (cause instanceof FoldFailure) return new UnappliedEvent(view, cause.position, cause.cause);
   if (cause instanceof RowsLost || cause instanceof UnappliedEvent || position === undefined) return cause;
   return new UnappliedEvent(view, position, cause);

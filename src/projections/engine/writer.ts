@@ -1,4 +1,12 @@
-import type { Bucket, RecordedCommit, RowWrite, StreamRef, WriteResult } from '../../eventstore/index.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  type Position,
+  type RecordedCommit,
+  type RowWrite,
+  type StreamRef,
+  type WriteResult,
+} from '../../eventstore/index.ts';
 import { BucketRewound } from './errors.ts';
 import type { ProjectionObserver } from './observer.ts';
 import type { Projection } from './projection.ts';
@@ -19,15 +27,15 @@ export interface Entry {
   phase: 'loading' | 'clean' | 'queued' | 'writing';
   row: unknown;
   /** Position of the last commit that `row` has seen. */
-  position: number;
+  position: Position;
   /** What the next write must expect. */
   revision: number;
   /** Position of the newest value that the bucket is known to hold. */
-  acked: number;
+  acked: Position;
   /** Positions of the commits that touched the row and are not sent. */
-  waiting: number[];
+  waiting: Position[];
   /** Positions of those in the write under way. */
-  sent: number[];
+  sent: Position[];
   /** Those of `sent` and `waiting` that `row` has not seen; of a row that crosses aggregates all of them. */
   kept: RecordedCommit[];
   /** A commit came that does not follow the row: load as soon as the write under way has ended. */
@@ -45,9 +53,9 @@ export function unknownEntry(key: string, stream: StreamRef): Entry {
     stream,
     phase: 'loading',
     row: undefined,
-    position: 0,
+    position: BEGINNING,
     revision: 0,
-    acked: 0,
+    acked: BEGINNING,
     waiting: [],
     sent: [],
     kept: [],
@@ -58,7 +66,7 @@ export function unknownEntry(key: string, stream: StreamRef): Entry {
 }
 
 /** The position of the oldest commit that is not acknowledged for this row; undefined when all are. */
-export function oldestUnacked(entry: Entry): number | undefined {
+export function oldestUnacked(entry: Entry): Position | undefined {
   return entry.sent[0] ?? entry.waiting[0];
 }
 

@@ -4,8 +4,10 @@ import {
   type Log,
   LogUnavailable,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type StreamRef,
+  versionAt,
 } from '../../eventstore/index.ts';
 
 /** A commit as the live streams share it. */
@@ -20,14 +22,14 @@ export interface LiveEntry extends LiveCommit {
 
 /** An order after a commit. */
 export interface OrderAt {
-  readonly position: number;
+  readonly version: number;
   readonly state: OrderState;
   /** Why what follows cannot be read. */
   readonly fault?: unknown;
 }
 
 /** Before the first commit. */
-export const NOWHERE: OrderAt = { position: 0, state: noOrder };
+export const NOWHERE: OrderAt = { version: 0, state: noOrder };
 
 /** What an event costs besides its bytes, about. */
 const EVENT_BYTES = 400;
@@ -51,7 +53,7 @@ export function foldCommit(before: OrderAt, commit: RecordedCommit): { entry: Li
     return unreadable(before, commit, error);
   }
   const entry = { commit, statuses, userId: userOf(state), bytes };
-  return { entry, after: { position: commit.position, state } };
+  return { entry, after: { version: versionAt(commit.position), state } };
 }
 
 function unfolded(before: OrderAt, commit: RecordedCommit) {
@@ -59,7 +61,7 @@ function unfolded(before: OrderAt, commit: RecordedCommit) {
     const events = commit.decisions.flatMap((decision) => decision.events);
     const bytes = events.reduce((sum, { data }) => sum + data.length + EVENT_BYTES, 0);
     const entry: LiveEntry = { commit, statuses: [], userId: undefined, bytes };
-    return { entry, after: { ...NOWHERE, position: commit.position } };
+    return { entry, after: { ...NOWHERE, version: versionAt(commit.position) } };
   } catch (error) {
     return unreadable(before, commit, error);
   }
@@ -67,7 +69,7 @@ function unfolded(before: OrderAt, commit: RecordedCommit) {
 
 function unreadable({ state }: OrderAt, commit: RecordedCommit, fault: unknown) {
   const entry: LiveEntry = { commit, statuses: [], userId: userOf(state), bytes: EVENT_BYTES, fault };
-  return { entry, after: { position: commit.position, state, fault } };
+  return { entry, after: { version: versionAt(commit.position), state, fault } };
 }
 
 function userOf(state: OrderState): string | undefined {
@@ -81,7 +83,7 @@ export async function* readAggregate(
 ): AsyncGenerator<{ entry: LiveEntry; after: OrderAt }> {
   let at = NOWHERE;
   for (;;) {
-    const page = await log.read(stream, { after: at.position, confirm: true });
+    const page = await log.read(stream, { after: at.version, confirm: true });
     for (const commit of page.commits) {
       const folded = foldCommit(at, commit);
       at = folded.after;
@@ -92,20 +94,20 @@ export async function* readAggregate(
 }
 
 /** An order as it was after a commit that is known to be stored. @throws LogUnavailable also when the commit is not seen yet */
-export async function orderAt(log: Log, id: string, position: number): Promise<OrderAt> {
-  if (position === 0) return NOWHERE;
+export async function orderAt(log: Log, id: string, version: number): Promise<OrderAt> {
+  if (version === 0) return NOWHERE;
   for await (const { after } of readAggregate(log, { category: order.category, id })) {
-    if (after.position === position) return after;
-    if (after.position > position) break;
+    if (after.version === version) return after;
+    if (after.version > version) break;
   }
-  throw new LogUnavailable(`the order ${id} at position ${position} is not visible`);
+  throw new LogUnavailable(`the order ${id} at version ${version} is not visible`);
 }
 
-/** An order as it was before a position: all of it that the log shows below. @throws LogUnavailable */
-export async function orderBefore(log: Log, id: string, position: number): Promise<OrderAt> {
+/** An order as it was before a version: all of it that the log shows below. @throws LogUnavailable */
+export async function orderBefore(log: Log, id: string, version: number): Promise<OrderAt> {
   let before = NOWHERE;
   for await (const { after } of readAggregate(log, { category: order.category, id })) {
-    if (after.position >= position) break;
+    if (after.version >= version) break;
     before = after;
   }
   return before;
@@ -113,7 +115,7 @@ export async function orderBefore(log: Log, id: string, position: number): Promi
 
 /** How far a client has come in the log. */
 export interface LivePlace {
-  readonly position: number;
+  readonly position: Position;
   /** How many events of the commit at that position it has seen; all of them when absent. */
   readonly seen?: number | undefined;
 }
@@ -133,11 +135,11 @@ export interface LiveStream {
   /** Whose orders these are; empty where it is something else. */
   readonly userId: string;
   /** What follows this position of the log will come; 0 = everything. */
-  readonly start: number;
+  readonly start: Position;
   /** Waits for the next commit. @throws LogUnavailable, UnknownEventType, CorruptCommit: then it has ended */
   next(): Promise<LiveCommit | LiveEnd>;
   /** A place up to which everything was handed out, for a client whose own may grow too old; undefined: it keeps its own. */
-  settled(): number | undefined;
+  settled(): Position | undefined;
   /** Resolves when it can hand out no more, also while nobody asks for the next. */
   readonly over: Promise<void>;
   /** Ends it; a `next` under way answers `closed`. */

@@ -1,5 +1,17 @@
 import { order } from '../../domain/order.ts';
-import { type Log, LogUnavailable, type Runtime, type StreamRef } from '../../eventstore/index.ts';
+import {
+  BEGINNING,
+  before,
+  isAfter,
+  type Log,
+  LogUnavailable,
+  latest,
+  numberOf,
+  type Position,
+  type Runtime,
+  type StreamRef,
+  versionAt,
+} from '../../eventstore/index.ts';
 import {
   type LiveEnd,
   type LiveEntry,
@@ -63,8 +75,8 @@ export function createLiveOrders(deps: {
 
   const inLog = async ({ position }: LivePlace): Promise<boolean> => {
     for (const end = runtime.now() + BEYOND_MS; ; ) {
-      if (position <= tail.reached() || position <= (await log.head())) return true;
-      if (runtime.now() >= end) return position <= (await log.confirm());
+      if (!isAfter(position, tail.reached()) || !isAfter(position, await log.head())) return true;
+      if (runtime.now() >= end) return !isAfter(position, await log.confirm());
       await runtime.sleep(LOOK_AGAIN_MS);
     }
   };
@@ -75,7 +87,7 @@ export function createLiveOrders(deps: {
     if (after !== undefined && !(await inLog(after))) return { opened: false, why: 'not-in-log' };
     const queue = createLiveQueue(settings);
     const leave = own.subscribe('aggregate', stream.id, queue);
-    const opening = await openAggregate(log, stream, firstAfter(after), queue).catch((error: unknown) => {
+    const opening = await openAggregate(log, stream, startAt(after), queue).catch((error: unknown) => {
       leave();
       throw error;
     });
@@ -99,17 +111,17 @@ export function createLiveOrders(deps: {
   };
 }
 
-/** The first position that may hold something new for a client. */
-function firstAfter(place: LivePlace | undefined): number {
-  if (place === undefined) return 1;
-  return place.seen === undefined ? place.position + 1 : place.position;
+/** Behind which position there may be something new for a client. */
+function startAt(place: LivePlace | undefined): Position {
+  if (place === undefined) return BEGINNING;
+  return place.seen === undefined ? place.position : before(place.position);
 }
 
 interface Opening {
   readonly userId: string;
-  readonly start: number;
+  readonly start: Position;
   readonly entries: AsyncGenerator<LiveEntry, LiveEnd>;
-  readonly settled: () => number | undefined;
+  readonly settled: () => Position | undefined;
 }
 
 function streamOf({ entries, ...facts }: Opening, queue: LiveQueue, leave: () => void): LiveStream {
@@ -135,15 +147,15 @@ function streamOf({ entries, ...facts }: Opening, queue: LiveQueue, leave: () =>
 async function openAggregate(
   log: Log,
   aggregate: StreamRef,
-  first: number,
+  start: Position,
   queue: LiveQueue,
 ): Promise<Opening | undefined> {
   const history = entriesOf(log, aggregate);
   const begun = await history.next();
   if (begun.done) return undefined;
   if (begun.value.fault !== undefined) throw begun.value.fault;
-  const entries = followAggregate({ log, aggregate, first, queue }, begun.value, history);
-  return { userId: begun.value.userId ?? '', start: first - 1, entries, settled: () => undefined };
+  const entries = followAggregate({ log, aggregate, start, queue }, begun.value, history);
+  return { userId: begun.value.userId ?? '', start, entries, settled: () => undefined };
 }
 
 async function* entriesOf(log: Log, stream: StreamRef): AsyncGenerator<LiveEntry, undefined> {
@@ -152,17 +164,17 @@ async function* entriesOf(log: Log, stream: StreamRef): AsyncGenerator<LiveEntry
 }
 
 async function* followAggregate(
-  { log, aggregate, first, queue }: { log: Log; aggregate: StreamRef; first: number; queue: LiveQueue },
+  { log, aggregate, start, queue }: { log: Log; aggregate: StreamRef; start: Position; queue: LiveQueue },
   begun: LiveEntry,
   history: AsyncIterable<LiveEntry>,
 ): AsyncGenerator<LiveEntry, LiveEnd> {
-  let last = 0;
+  let last = BEGINNING;
   async function* unseen(entries: AsyncIterable<LiveEntry> | readonly LiveEntry[]) {
     for await (const entry of entries) {
-      if (entry.commit.position <= last) continue;
+      if (!isAfter(entry.commit.position, last)) continue;
       if (entry.fault !== undefined) throw entry.fault;
       last = entry.commit.position;
-      if (last >= first) yield entry;
+      if (isAfter(last, start)) yield entry;
     }
   }
   yield* unseen([begun]);
@@ -171,10 +183,12 @@ async function* followAggregate(
     const next = await queue.next();
     if (typeof next === 'string') return next;
     const { previous, position } = next.commit;
-    const follows = previous !== undefined && previous <= last;
+    const follows = previous !== undefined && previous <= versionAt(last);
     yield* unseen(follows ? [next] : entriesOf(log, aggregate));
-    if (position > last)
-      throw new LogUnavailable(`the ${aggregate.category} ${aggregate.id} has a gap before ${position}`);
+    if (isAfter(position, last)) {
+      const { category, id } = aggregate;
+      throw new LogUnavailable(`the ${category} ${id} has a gap before ${numberOf(position)}`);
+    }
   }
 }
 
@@ -185,10 +199,10 @@ function openUser(
   after: LivePlace | undefined,
   bounds: QueueBounds,
 ): LiveOpening {
-  const first = after === undefined ? tail.reached() + 1 : firstAfter(after);
-  if (first <= tail.floor()) return { opened: false, why: 'too-old' };
+  const start = after === undefined ? tail.reached() : startAt(after);
+  if (isAfter(tail.floor(), start)) return { opened: false, why: 'too-old' };
   const backlog = tail
-    .from(first)
+    .after(start)
     .filter((entry) => entry.userId === userId || (entry.userId === undefined && entry.fault !== undefined));
   const fault = backlog[0]?.fault;
   if (fault !== undefined) throw fault;
@@ -206,10 +220,9 @@ function openUser(
       const next = await queue.next();
       if (typeof next === 'string') return next;
       if (next.fault !== undefined) throw next.fault;
-      if (next.commit.position >= first) yield next;
+      if (isAfter(next.commit.position, start)) yield next;
     }
   }
-  const start = first - 1;
-  const settled = () => (behind || !queue.idle() ? undefined : Math.max(start, tail.reached()));
+  const settled = () => (behind || !queue.idle() ? undefined : latest(start, tail.reached()));
   return { opened: true, stream: streamOf({ userId, start, entries: follow(), settled }, queue, leave) };
 }

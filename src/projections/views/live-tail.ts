@@ -1,12 +1,18 @@
 import { order } from '../../domain/order.ts';
 import {
+  BEGINNING,
   backoffMs,
+  before,
   createBoundedCache,
+  isAfter,
   type Log,
   LogUnavailable,
+  latest,
   mayHeal,
+  type Position,
   type RecordedCommit,
   type Runtime,
+  versionAt,
 } from '../../eventstore/index.ts';
 
 import type { LiveEnd } from './live-fold.ts';
@@ -94,28 +100,28 @@ export function createLiveQueue({ maxEvents, maxBytes }: QueueBounds): LiveQueue
 export interface LiveRing {
   push(entry: LiveEntry): void;
   /** Everything above this position is still here. */
-  floor(): number;
-  /** What lies at a position or above it, oldest first. */
-  from(position: number): LiveEntry[];
+  floor(): Position;
+  /** What lies above a position, oldest first. */
+  after(position: Position): LiveEntry[];
 }
 
 /**
  * @param capacity 1 or more
  * @param floor the position behind which it begins
  */
-export function createLiveRing(capacity: number, floor: number): LiveRing {
+export function createLiveRing(capacity: number, floor: Position): LiveRing {
   const slots: LiveEntry[] = [];
   /** Where the oldest one is, once all slots are in use. */
   let oldest = 0;
   let below = floor;
 
   const at = (index: number): LiveEntry | undefined => slots[(oldest + index) % slots.length];
-  const firstFrom = (position: number): number => {
+  const firstAfter = (position: Position): number => {
     let low = 0;
     let high = slots.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((at(middle)?.commit.position ?? 0) < position) low = middle + 1;
+      if (!isAfter(at(middle)?.commit.position ?? BEGINNING, position)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -132,8 +138,8 @@ export function createLiveRing(capacity: number, floor: number): LiveRing {
       oldest = (oldest + 1) % capacity;
     },
     floor: () => below,
-    from: (position) => {
-      const first = firstFrom(position);
+    after: (position) => {
+      const first = firstAfter(position);
       return Array.from({ length: slots.length - first }, (_, index) => at(first + index)).filter(
         (entry) => entry !== undefined,
       );
@@ -193,11 +199,11 @@ export interface LiveTail {
   /** Starts it with the first call; resolves once it has passed the log's end of then. @throws LogUnavailable in time */
   ready(): Promise<void>;
   /** Everything up to here was handed to the queues. */
-  reached(): number;
+  reached(): Position;
   /** Everything above this position is still in memory. */
-  floor(): number;
-  /** What lies at a position or above it, up to `reached`. */
-  from(position: number): readonly LiveEntry[];
+  floor(): Position;
+  /** What lies above a position, up to `reached`. */
+  after(position: Position): readonly LiveEntry[];
   /** Hands a queue what follows `reached`. @returns how to stop that */
   subscribe(of: 'aggregate' | 'user', id: string, queue: LiveQueue): () => void;
   /** Ends the reader and all queues. */
@@ -222,23 +228,23 @@ export function createLiveTail(deps: {
   const subscribers = createSubscribers();
   const known = createBoundedCache<OrderAt>(settings.knownOrders);
   let ring: LiveRing | undefined;
-  let reached = 0;
+  let reached = BEGINNING;
   /** The log's end when the tail started. */
-  let target = 0;
+  let target = BEGINNING;
   let isReady = false;
   let running = false;
 
   const begin = async (): Promise<LiveRing> => {
     target = await log.confirm();
-    reached = Math.max(0, target - settings.replayCommits);
+    reached = before(target, settings.replayCommits);
     return createLiveRing(settings.replayCommits, reached);
   };
 
-  const before = async ({ stream, previous, position }: RecordedCommit): Promise<OrderAt> => {
+  const stateBefore = async ({ stream, previous, position }: RecordedCommit): Promise<OrderAt> => {
     if (category !== order.category) return NOWHERE;
     const at = known.get(stream.id);
-    if (previous === undefined) return at ?? orderBefore(log, stream.id, position);
-    return at?.position === previous ? at : orderAt(log, stream.id, previous);
+    if (previous === undefined) return at ?? orderBefore(log, stream.id, versionAt(position));
+    return at?.version === previous ? at : orderAt(log, stream.id, previous);
   };
 
   /** Looks up several orders at once, which `take` would ask for one after the other. */
@@ -246,21 +252,21 @@ export function createLiveTail(deps: {
     const first = new Map<string, RecordedCommit>();
     for (const commit of commits) {
       const { id } = commit.stream;
-      if (commit.position > reached && !first.has(id)) first.set(id, commit);
+      if (isAfter(commit.position, reached) && !first.has(id)) first.set(id, commit);
     }
     const cold = [...first.values()].filter(
       (commit) => !known.has(commit.stream.id) && commit.previous !== 0,
     );
     for (let i = 0; i < cold.length && !signal.aborted; i += LOADS_AT_ONCE) {
       const loads = cold.slice(i, i + LOADS_AT_ONCE).map(async (commit) => {
-        known.set(commit.stream.id, await before(commit));
+        known.set(commit.stream.id, await stateBefore(commit));
       });
       await Promise.all(loads);
     }
   };
 
   const take = async (into: LiveRing, commit: RecordedCommit): Promise<void> => {
-    const { entry, after } = foldCommit(await before(commit), commit);
+    const { entry, after } = foldCommit(await stateBefore(commit), commit);
     if (entry.fault !== undefined) onError(entry.fault);
     // From here to the end nothing waits, so a client sees a commit in the ring or in its queue.
     known.set(commit.stream.id, after);
@@ -276,11 +282,11 @@ export function createLiveTail(deps: {
       await warm(batch.commits);
       for (const commit of batch.commits) {
         if (signal.aborted) return;
-        if (commit.position > reached) await take(into, commit);
+        if (isAfter(commit.position, reached)) await take(into, commit);
       }
       // Asked for before the reader began: nothing up to there is missing when nothing is left.
-      if (batch.pending === 0) reached = Math.max(reached, target);
-      if (reached >= target) isReady = true;
+      if (batch.pending === 0) reached = latest(reached, target);
+      if (!isAfter(target, reached)) isReady = true;
       onBatch();
     }
   };
@@ -310,8 +316,8 @@ export function createLiveTail(deps: {
       }
     },
     reached: () => reached,
-    floor: () => ring?.floor() ?? 0,
-    from: (position) => ring?.from(position) ?? [],
+    floor: () => ring?.floor() ?? BEGINNING,
+    after: (position) => ring?.after(position) ?? [],
     subscribe: subscribers.add,
     stop: () => {
       controller.abort();

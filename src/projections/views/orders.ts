@@ -1,5 +1,5 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
-import type { Row } from '../../eventstore/index.ts';
+import { type Row, versionAt } from '../../eventstore/index.ts';
 import {
   type EventContext,
   PART,
@@ -131,7 +131,7 @@ export const orders: Projection<OrderRow, OrderEvent> = {
   keyOf: (_event, { stream }) => stream.id,
   evolve: (row, event, context) => {
     const entry = entryOf(event, context);
-    const version = context.position;
+    const version = versionAt(context.position);
     if (event.$typeName === 'jetledger.order.v1.OrderPlaced') {
       return { ...placed(context.stream.id, event), timeline: [entry], version };
     }

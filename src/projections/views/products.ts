@@ -1,5 +1,5 @@
 import { type ProductEvent, product } from '../../domain/product.ts';
-import type { Row } from '../../eventstore/index.ts';
+import { type Row, versionAt } from '../../eventstore/index.ts';
 import {
   PART,
   type Page,
@@ -44,10 +44,10 @@ export const products: Projection<ProductRow, ProductEvent> = {
         price,
         ...stockOf(0, 0),
         status: 'listed',
-        version: position,
+        version: versionAt(position),
       };
     }
-    return row === undefined ? undefined : { ...changed(row, event), version: position };
+    return row === undefined ? undefined : { ...changed(row, event), version: versionAt(position) };
   },
   schema: {
     type: 'object',

@@ -1,4 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
+import { versionAt } from '../../eventstore/index.ts';
 import type { Projection, ReadOptions, ReadRow, ViewReader } from '../engine/index.ts';
 
 import { isoTime } from './json.ts';
@@ -23,10 +24,10 @@ export const users: Projection<UserRow, UserEvent> = {
   evolve: (row, event, context) => {
     if (event.$typeName === 'jetledger.user.v1.UserCreated') {
       const { name, email, createdAt } = event;
-      const at = { createdAt: isoTime(createdAt), version: context.position };
+      const at = { createdAt: isoTime(createdAt), version: versionAt(context.position) };
       return { id: context.stream.id, name, email, status: 'active', ...at };
     }
-    return row === undefined ? undefined : { ...changed(row, event), version: context.position };
+    return row === undefined ? undefined : { ...changed(row, event), version: versionAt(context.position) };
   },
   schema: {
     type: 'object',

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decidedIn, recordedCommit } from '../../../src/eventstore/codec/stored-commit.ts';
 import { CorruptCommit } from '../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 
 const texts = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('Käse', '\ufeffmark', 'OrderPlaced'));
@@ -49,7 +50,13 @@ function bothWays(stored: Uint8Array, commitId: string | undefined) {
   const memory = Buffer.concat([Buffer.alloc(7, 0xff), stored, Buffer.alloc(5, 0xff)]);
   const data = memory.subarray(7, 7 + stored.length);
   const commit = () =>
-    recordedCommit({ subject: 'jl.order.0.0.0.a', position: 2, previous: 1, bytes: data, commitId });
+    recordedCommit({
+      subject: 'jl.order.0.0.0.a',
+      position: positionOf(2),
+      previous: 1,
+      bytes: data,
+      commitId,
+    });
   return {
     read: outcome(() =>
       decidedIn(commit()).map(({ time, traceparent, events: all }) => ({

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import {
   allViews,
@@ -84,7 +85,7 @@ async function finish(world: World, views: ViewWorld, forget?: () => Promise<voi
   const ownsAll = () => last.status().every(({ groups }) => groups?.owned === groups?.of);
   for (const end = runtime.now() + 10_000; !ownsAll() && runtime.now() < end; ) await runtime.sleep(100);
   expect(ownsAll(), `seed ${world.seed}: every group is taken over within 10 s`).toBe(true);
-  await last.waitUntil(views.log.head());
+  await last.waitUntil(positionOf(views.log.head()));
   await forget?.();
   // What a dead runner sent may still land.
   await runtime.sleep(5_000);

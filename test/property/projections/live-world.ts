@@ -4,6 +4,7 @@ import { positionTokens } from '../../../src/api/position-token.ts';
 import { order } from '../../../src/domain/order.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
+import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import {
@@ -155,14 +156,14 @@ export function startClient(live: LiveWorld, scope: Scope, runtime: Runtime): Li
     if (opening.opened) {
       const { stream } = opening;
       if (token === undefined) {
-        client.stretches.push({ start: stream.start, seen: [] });
+        client.stretches.push({ start: numberOf(stream.start), seen: [] });
         token = tokens.write(stream.start);
       }
       return stream;
     }
     if (opening.why === 'not-in-log') throw new Error(`${token} was given by this log`);
     if (opening.why === 'too-old') {
-      const missed = live.store.head() - (after?.position ?? 0);
+      const missed = live.store.head() - numberOf(after?.position ?? BEGINNING);
       if (missed < REPLAY_COMMITS) throw new Error(`${token} is not old, ${missed} commits behind`);
       token = undefined;
     }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { type Page, type ReadOptions, ViewBehind } from '../../../src/projections/engine/reading.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import type { ReadModels } from '../../support/read-models.ts';
@@ -31,7 +32,7 @@ const itemsOf = ({ items }: Page): Json[] => items.map(jsonOf);
 type Query = (
   reads: ReadModels,
   history: readonly Said[],
-  options: ReadOptions & { minPosition: number },
+  options: ReadOptions & { token: number },
 ) => Promise<boolean>;
 
 /** The aggregate as of the token, and everything that came of it since: any of these may be shown. */
@@ -51,25 +52,25 @@ const idsOf = (history: readonly Said[], token: number, of: Said['of']): string[
 
 const queries: Readonly<Record<string, Query>> = {
   'a user': async (reads, history, options) => {
-    const id = USERS[options.minPosition % USERS.length] ?? '';
+    const id = USERS[options.token % USERS.length] ?? '';
     const row = await reads.user(id, options);
-    const states = since(history, options.minPosition, 'user', id);
+    const states = since(history, options.token, 'user', id);
     if (states === undefined) return true;
-    const shown = states.find(({ position }) => position === row?.position);
+    const shown = states.find(({ position }) => positionOf(position) === row?.position);
     return shown !== undefined && shown.said.name === jsonOf(row?.json).name;
   },
   'products by name': async (reads, history, options) => {
     const items = itemsOf(await reads.products({ ...options, limit: 200, namePrefix: 'tea' }));
-    return idsOf(history, options.minPosition, 'product').every((sku) => {
+    return idsOf(history, options.token, 'product').every((sku) => {
       const price = items.find((item) => item.sku === sku)?.price.amountMinor;
-      return since(history, options.minPosition, 'product', sku)?.some(({ said }) => said.price === price);
+      return since(history, options.token, 'product', sku)?.some(({ said }) => said.price === price);
     });
   },
   "a user's orders": async (reads, history, options) => {
-    const userId = USERS[options.minPosition % USERS.length] ?? '';
+    const userId = USERS[options.token % USERS.length] ?? '';
     const items = itemsOf(await reads.ordersOfUser(userId, { ...options, limit: 200 }));
     const placed = history
-      .slice(0, options.minPosition)
+      .slice(0, options.token)
       .flatMap((said) =>
         said.of === 'order' && said.userId === userId && said.status === 'placed' ? [said.id] : [],
       );
@@ -80,8 +81,8 @@ const queries: Readonly<Record<string, Query>> = {
     const shown = itemsOf(await reads.ordersByStatus('placed', { ...options, limit: 200 })).map(
       ({ id }) => id,
     );
-    return idsOf(history, options.minPosition, 'order').every((id) => {
-      const states = since(history, options.minPosition, 'order', id) ?? [];
+    return idsOf(history, options.token, 'order').every((id) => {
+      const states = since(history, options.token, 'order', id) ?? [];
       if (states[0]?.said.status === 'confirmed') return !shown.includes(id);
       // Confirmed since: in the list or out of it.
       return states.length > 1 || shown.includes(id);
@@ -100,11 +101,12 @@ async function ask(
   const { history } = views;
   const names = Object.keys(queries);
   const head = history.length;
-  const minPosition = world.random() < 0.6 ? head : 1 + Math.floor(world.random() * head);
+  const token = world.random() < 0.6 ? head : 1 + Math.floor(world.random() * head);
   const name = names[Math.floor(world.random() * names.length)] ?? '';
   try {
-    if (await queries[name]?.(reads, history, { minPosition, waitMs: 1_500 })) tally.fresh++;
-    else tally.stale.push(`seed ${world.seed}: ${name} at ${minPosition}`);
+    if (await queries[name]?.(reads, history, { token, minPosition: positionOf(token), waitMs: 1_500 }))
+      tally.fresh++;
+    else tally.stale.push(`seed ${world.seed}: ${name} at ${token}`);
   } catch (error) {
     if (!(error instanceof ViewBehind || (error instanceof EventStoreError && error.retryable))) throw error;
     tally.behind++;

@@ -3,6 +3,7 @@ import type { BatchResult, Bucket, RowWrite } from '../../../src/eventstore/buck
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import { type Log, type RecordedCommit, smallerBatches } from '../../../src/eventstore/log.ts';
+import { BEGINNING, isAfter, numberOf, type Position, versionAt } from '../../../src/eventstore/position.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { GroupCount } from '../../../src/projections/engine/groups.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
@@ -35,10 +36,10 @@ export const counters: Projection<CounterRow, CounterEvent> = {
   evolve: (row, event, { position }) => {
     const { total, notes } = row ?? { total: 0, notes: [] };
     if (event.$typeName === 'google.protobuf.Int32Value') {
-      return { total: total * 3 + event.value, notes, version: position };
+      return { total: total * 3 + event.value, notes, version: versionAt(position) };
     }
     if (event.value === 'gone') return undefined;
-    return { total, notes: [...notes, event.value], version: position };
+    return { total, notes: [...notes, event.value], version: versionAt(position) };
   },
 };
 
@@ -50,7 +51,9 @@ export const authors: Projection<ListRow<string>, CounterEvent> = {
   crossesAggregates: true,
   keyOf: (event) => (event.$typeName === 'google.protobuf.StringValue' ? `note-${event.value}` : undefined),
   evolve: (row, event, { stream, position }) =>
-    event.$typeName === 'google.protobuf.StringValue' ? appendEntry(row, `${stream.id}@${position}`) : row,
+    event.$typeName === 'google.protobuf.StringValue'
+      ? appendEntry(row, `${stream.id}@${numberOf(position)}`)
+      : row,
   seal: (key, row) => sealFullPage(key, row, 3),
 };
 
@@ -133,7 +136,7 @@ export interface ForgetfulStore extends MemoryBucketStore {
 }
 
 function createForgetfulStore(name: string): ForgetfulStore {
-  const writes: { key: string; value: Uint8Array; revision: number; position: number }[] = [];
+  const writes: { key: string; value: Uint8Array; revision: number; position: Position }[] = [];
   const grown = createWake();
   let lives = 0;
   const last = (key: string) => writes.findLast((row) => row.key === key);
@@ -149,7 +152,7 @@ function createForgetfulStore(name: string): ForgetfulStore {
     },
     put: (rows) => {
       if (rows.some((row) => (last(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
-      for (const { key, value, position } of rows) {
+      for (const { key, value, position = BEGINNING } of rows) {
         writes.push({ key, value: value ?? new Uint8Array(), revision: writes.length + 1, position });
       }
       grown.all();
@@ -212,7 +215,7 @@ function inSmallBatches(log: Log, world: World, actor: string): Log {
         for (const part of smallerBatches(batch, 1 + Math.floor(world.random() * 6))) {
           yield part;
           if (options.signal?.aborted) break;
-          if (part.through < batch.through) await world.step('next part of a batch', actor);
+          if (isAfter(batch.through, part.through)) await world.step('next part of a batch', actor);
         }
       }
     },

@@ -1,3 +1,4 @@
+import { numberOf } from '../../../src/eventstore/position.ts';
 import { parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
 import type { MemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
@@ -48,7 +49,10 @@ function discardedIn(parked: MemoryBucketStore | undefined): Set<number> {
 /** The positions that are parked now. */
 export function parkedNow(parked: MemoryBucketStore | undefined): number[] {
   const live = (parked?.writes ?? []).filter((row) => row.value.length > 0 && parked?.last(row.key) === row);
-  return live.flatMap(({ key }) => parseEntryKey(key)?.position ?? []);
+  return live.flatMap(({ key }) => {
+    const named = parseEntryKey(key);
+    return named === undefined ? [] : [numberOf(named.position)];
+  });
 }
 
 /** The rows of a bucket's fences and cursors: no owner comes back after another, and no floor goes back. */
@@ -69,8 +73,9 @@ export function ownershipViolations(
   const floors = new Map<string, number>();
   for (const { key, position } of cursors?.writes ?? []) {
     const before = floors.get(key) ?? 0;
-    if (position < before) found.push(`the cursor ${key} goes back from ${before} to ${position}`);
-    floors.set(key, position);
+    const floor = numberOf(position);
+    if (floor < before) found.push(`the cursor ${key} goes back from ${before} to ${floor}`);
+    floors.set(key, floor);
   }
   return found;
 }

@@ -1,4 +1,5 @@
 import type { Bucket, Row } from '../../../src/eventstore/bucket.ts';
+import { BEGINNING } from '../../../src/eventstore/position.ts';
 import { entryKey, parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
 import { type Feed, orderedFeed } from '../../../src/processes/engine/delivery.ts';
 import type { EngineDeps } from '../../../src/processes/engine/engine.ts';
@@ -87,7 +88,7 @@ function ackBeforePark(deps: EngineDeps): EngineDeps {
           const bucket = await buckets.create(`${settings?.prefix}_parked`, { durable: true });
           const key = entryKey(consumer.name, stream, position);
           const value = toBytes({ ...entry, events: [], firstAt: 1, lastAt: 1, traceId: '', write: 'x' });
-          await bucket.write({ key, value, expectedRevision: 0, position: 0 });
+          await bucket.write({ key, value, expectedRevision: 0, position: BEGINNING });
         };
         void write().catch(() => undefined);
       }

@@ -1,10 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
+import type { OutgoingCommit } from '../../../src/eventstore/append/resolve-append.ts';
 import type { CommandHandler, CommandResult } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
-import type { GroupTransport } from '../../../src/eventstore/group-commit.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
 import type { AppendEntry, AppendResult, Log, RecordedCommit } from '../../../src/eventstore/log.ts';
-import type { OutgoingCommit } from '../../../src/eventstore/resolve-append.ts';
 import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createMemoryTransport } from '../../../src/testing/memory-log.ts';

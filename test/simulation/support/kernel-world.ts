@@ -1,7 +1,7 @@
+import type { GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
 import type { CommandMeta, Expectation } from '../../../src/eventstore/command.ts';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
-import type { GroupTransport } from '../../../src/eventstore/group-commit.ts';
 import { createHandler, type Handler } from '../../../src/eventstore/handler.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';

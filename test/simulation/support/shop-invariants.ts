@@ -4,6 +4,7 @@ import { product, reservedFor } from '../../../src/domain/product.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
+import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { ModelProvider } from './model-provider.ts';
 import { type ShopScenario, SKUS } from './shop-scenario.ts';
@@ -100,11 +101,13 @@ function groundless(store: MemoryStore, id: string, state: KnownOrder): string[]
   if (!lackedStock(state)) return [];
   const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
   const { decode } = codecOf<OrderEvent>(order);
-  const positionOf = (name: string) =>
-    commits.find(({ decisions }) =>
-      decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(name))),
-    )?.position ?? 0;
-  const [from, to] = [positionOf('.CustomerValidated'), positionOf('.OrderRejected')];
+  const at = (name: string) =>
+    numberOf(
+      commits.find(({ decisions }) =>
+        decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(name))),
+      )?.position ?? BEGINNING,
+    );
+  const [from, to] = [at('.CustomerValidated'), at('.OrderRejected')];
   for (let position = from; position <= to; position++) {
     const lacks = state.items.some(({ sku, quantity }) => {
       const found = foldOf(store, product, sku, position);
@@ -137,7 +140,7 @@ function wrongRefusal(store: MemoryStore, id: string, state: KnownOrder): string
   if (state.status !== 'rejected' || state.code !== 'customer/unknown') return [];
   const [placed] = store.ofStream({ category: order.category, id }, 0, store.head(), 1);
   const known =
-    placed !== undefined && foldOf(store, user, state.userId, placed.position).status !== 'absent';
+    placed !== undefined && foldOf(store, user, state.userId, numberOf(placed.position)).status !== 'absent';
   return known ? [`${id} was rejected as unknown though its customer had registered before`] : [];
 }
 

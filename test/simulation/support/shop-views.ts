@@ -1,5 +1,6 @@
 import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
+import { BEGINNING, numberOf, positionOf } from '../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import {
   type Page,
@@ -46,7 +47,7 @@ export function createShopViews(world: World, store: MemoryStore): (runtime: Run
         const position = await customers.reached(runtime, options);
         const { status } = foldOf(store, user, userId, position);
         return status === 'active' || status === 'deactivated'
-          ? { json: json({ status }), position }
+          ? { json: json({ status }), position: positionOf(position) }
           : undefined;
       },
       ordersOfUser: (userId, request) => page(request, (state) => state.userId === userId),
@@ -67,10 +68,10 @@ function laggingView(world: World, store: MemoryStore, name: string) {
   move();
   return {
     /** Waits as the readers of views do. @throws ViewBehind */
-    reached: async (runtime: Runtime, { minPosition = 0 }: ReadOptions): Promise<number> => {
+    reached: async (runtime: Runtime, { minPosition = BEGINNING }: ReadOptions): Promise<number> => {
       const giveUpAt = runtime.now() + PATIENCE_MS;
-      while (position < minPosition) {
-        if (runtime.now() >= giveUpAt) throw new ViewBehind(name, minPosition, position);
+      while (position < numberOf(minPosition)) {
+        if (runtime.now() >= giveUpAt) throw new ViewBehind(name, minPosition, positionOf(position));
         await runtime.sleep(LOOK_MS);
       }
       return position;

@@ -3,6 +3,7 @@ import { Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { type Decision, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type AccountCommand, type AccountEvent, account } from '../../audit/account.ts';
 import { checkHistory } from '../../audit/checker.ts';
@@ -44,7 +45,7 @@ function decided(id: string, command: AccountCommand, balance = 0, label = ''): 
 function commit(position: number, previous: number, ...decisions: Decision[]): RecordedCommit {
   return {
     stream: { category: 'account', id: 'a' },
-    position,
+    position: positionOf(position),
     previous,
     commitId: `c${position}`,
     decisions,

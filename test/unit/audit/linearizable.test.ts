@@ -3,6 +3,7 @@ import { Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type AccountCommand, account } from '../../audit/account.ts';
 import { checkHistory } from '../../audit/checker.ts';
@@ -56,7 +57,7 @@ function isPassed({ writes, reads }: Case): boolean {
   const events = [encode(create(Int32ValueSchema, { value: 1 }))];
   const commits = writes.map((_, i) => ({
     stream: { category: 'account', id: 'a' },
-    position: i + 1,
+    position: positionOf(i + 1),
     previous: i,
     commitId: `c${i}`,
     decisions: [create(DecisionSchema, { commandId: `w${i}`, fingerprint, events })],

@@ -5,6 +5,7 @@ import { compareSummaries, summarise } from '../../../src/cli/fold-log.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { UserCreatedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
@@ -31,7 +32,10 @@ describe('the fold of a log', () => {
   it('counts aggregates, commits and events of each category, up to a position', async () => {
     const log = await logOf('Ada', 'Bob', 'Eve');
     const figures = { category: 'user', aggregates: 2, commits: 2, events: 2, lastPosition: 2 };
-    expect(await summarise(log, { through: 2 })).toMatchObject({ last: 2, categories: [figures] });
+    expect(await summarise(log, { through: positionOf(2) })).toMatchObject({
+      last: 2,
+      categories: [figures],
+    });
     expect(await summarise(await logOf())).toMatchObject({ last: 0, categories: [] });
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LogUnavailable, PermissionDenied } from '../../../src/eventstore/errors.ts';
 import type { Reply } from '../../../src/eventstore/nats/requests.ts';
+import { type Position, positionOf } from '../../../src/eventstore/position.ts';
 import { configDir, loadConfig } from '../../../src/platform/config/load.ts';
 import type { ConsumerStatus } from '../../../src/processes/engine/reaction.ts';
 import { createHealth } from '../../../src/service/readiness.ts';
@@ -30,9 +31,9 @@ function processWith(roles: string) {
     state.probes++;
     return { failed: state.away ? 'timeout' : 'no-responders' };
   };
-  const head = async (): Promise<number> => {
+  const head = async (): Promise<Position> => {
     if (state.away) throw new LogUnavailable('reading the end');
-    return 7;
+    return positionOf(7);
   };
   const health = createHealth(
     {
@@ -42,7 +43,7 @@ function processWith(roles: string) {
     },
     {
       views: {
-        status: async () => [{ view: 'orders', position: 7, lag: state.viewLag, running: true }],
+        status: async () => [{ view: 'orders', position: positionOf(7), lag: state.viewLag, running: true }],
       },
       consumers: () => (roles.includes('processes') ? [consumer(state.consumerLag)] : []),
       monitor: { latest: () => [] },

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { linesOf } from '../../../src/cli/parked.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 
 const error = { name: 'Error', message: 'the card was stolen', stack: '' };
 const of = { consumer: 'order-process', category: 'order', id: 'o1' };
@@ -7,7 +8,7 @@ const NOW = 10 * 60_000;
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const failed = {
   ...of,
-  position: 4_711,
+  position: positionOf(4_711),
   attempts: 3,
   error,
   behind: false,
@@ -17,7 +18,7 @@ const failed = {
 };
 const waiting = {
   ...of,
-  position: 4_712,
+  position: positionOf(4_712),
   attempts: 0,
   error: undefined,
   behind: true,

@@ -1,7 +1,13 @@
 import { expect, it } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { createStallWatch } from '../../../src/service/readiness.ts';
 
-const view = (position: number, lag: number) => ({ view: 'orders', position, lag, running: true });
+const view = (position: number, lag: number) => ({
+  view: 'orders',
+  position: positionOf(position),
+  lag,
+  running: true,
+});
 
 it('a view that stands still for ten seconds while the log moves is noticed, one that is idle or slow is not', () => {
   let now = 0;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from '../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, type CounterCommand, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, rest, service, valuesOf } from './kernel.ts';
@@ -51,7 +52,7 @@ describe('commands that queue for one aggregate', () => {
     const answers = Promise.all([send('c1', add(1)), send('c2', add(2)), send('c3', add(3))]);
     release();
     await answers;
-    const commit = await log.at(2);
+    const commit = await log.at(positionOf(2));
     expect(commit?.decisions.map((d) => d.commandId)).toEqual(['c1', 'c2', 'c3']);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { type CounterCommand, counter } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 
@@ -16,7 +17,7 @@ describe('a commit of several aggregates', () => {
       repeated: false,
     });
     expect([await valuesOf(log, 'a'), await valuesOf(log, 'b')]).toEqual([[[5]], [['x']]]);
-    expect((await log.at(1))?.commitId).toBe((await log.at(2))?.commitId);
+    expect((await log.at(positionOf(1)))?.commitId).toBe((await log.at(positionOf(2)))?.commitId);
   });
 
   it('stores nothing anywhere when one aggregate rejects, and names it', async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import {
   createConfirmations,
@@ -7,7 +8,6 @@ import {
 } from '../../../src/eventstore/confirm/confirmations.ts';
 import { LogUnavailable, PermissionDenied } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
-import type { PublishOutcome } from '../../../src/eventstore/resolve-append.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { counter } from '../../support/toy.ts';
@@ -35,7 +35,7 @@ function world() {
   const told: (string | number)[] = [];
   const read = (name: string): Promise<void> =>
     confirmations.next().then(
-      ({ subject, position }) => void told.push(`${name} ${subject} ${position}`),
+      ({ subject, sequence }) => void told.push(`${name} ${subject} ${sequence}`),
       (error: Error) => void told.push(`${name} ${error.name}`),
     );
   const answer = async (outcome: PublishOutcome): Promise<void> => {
@@ -67,7 +67,7 @@ it('one fence is under way, and serves the reads that began before it was sent a
 it('an append of the process serves reads that began before it was sent, and no later ones', async () => {
   const { confirmations, read, told, sent, answer } = world();
   const early = confirmations.begun();
-  const witness = (position: number) => (): Witness => ({ subject: 'jl.a', position });
+  const witness = (sequence: number) => (): Witness => ({ subject: 'jl.a', sequence });
   void read('a');
   void read('b');
   confirmations.stored(early, witness(7));

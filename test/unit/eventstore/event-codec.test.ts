@@ -6,6 +6,7 @@ import type { Upcaster } from '../../../src/eventstore/decider.ts';
 import { CorruptCommit, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import { loadAt } from '../../../src/eventstore/fold.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
+import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema, EventSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
@@ -122,10 +123,10 @@ describe('a history with an event that cannot be read', () => {
     });
     const read: number[] = [];
     const scan = async (decode: boolean) => {
-      for await (const { commits } of log.scan({ after: 0 })) {
+      for await (const { commits } of log.scan({ after: BEGINNING })) {
         for (const commit of commits) {
           if (decode) for (const d of commit.decisions) d.events.map((e) => codecOf(counter).decode(e));
-          read.push(commit.position);
+          read.push(numberOf(commit.position));
         }
       }
     };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createGroupCommit, type GroupTransport } from '../../../src/eventstore/group-commit.ts';
-import { fixedPolicy } from '../../../src/eventstore/group-commit-policy.ts';
-import { appendOne, type PublishOutcome } from '../../../src/eventstore/resolve-append.ts';
+import { createGroupCommit, type GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
+import { fixedPolicy } from '../../../src/eventstore/append/group-commit-policy.ts';
+import { appendOne, type PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
 import {
   createMemoryStore,
   createMemoryTransport,

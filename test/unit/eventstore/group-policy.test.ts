@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createContended } from '../../../src/eventstore/group-commit.ts';
-import { measuringPolicy } from '../../../src/eventstore/group-commit-policy.ts';
+import { createContended } from '../../../src/eventstore/append/group-commit.ts';
+import { measuringPolicy } from '../../../src/eventstore/append/group-commit-policy.ts';
 
 /** A server on which a single publish takes `singleMs` of its time and a batch `baseMs` and 0.03 ms for each commit. */
 function server(singleMs: number, baseMs: number) {

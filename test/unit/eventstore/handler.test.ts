@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { InvalidId, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
+import { BEGINNING, numberOf, versionAt } from '../../../src/eventstore/position.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
@@ -14,7 +15,7 @@ function overtaken(log: Log, values: number[]): Log {
     const by = values.shift();
     if (by === undefined) return;
     const { commits } = await log.read(counterRef('a'), { after: 0, confirm: true });
-    const last = commits.at(-1)?.position ?? 0;
+    const last = versionAt(commits.at(-1)?.position ?? BEGINNING);
     await log.append(counterRef('a'), last, toyCommit(`rival-${values.length}-${last}`, [added(by)]));
   };
   return {
@@ -138,7 +139,7 @@ describe('a process in a crowd', () => {
     const store = async (id: string) => handler.execute(counter, 'a', add(1), meta(id));
     for (let i = 0; i < 2; i++) await store(`c${i}`);
     expect(runtime.slept).toEqual([]);
-    await log.append(counterRef('a'), await log.head(), toyCommit('late', [added(10)]));
+    await log.append(counterRef('a'), numberOf(await log.head()), toyCommit('late', [added(10)]));
     expect(await store('c4')).toMatchObject({ outcome: 'accepted', state: { total: 20 } });
     expect(runtime.slept).toEqual([4]);
     runtime.advance(2_000);

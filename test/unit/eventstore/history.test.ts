@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { history, loadAt } from '../../../src/eventstore/fold.ts';
+import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { counter, counterRef, toyValues } from '../../support/toy.ts';
 import { add, meta, service } from './kernel.ts';
@@ -86,8 +87,8 @@ describe('the log as a whole', () => {
     const log = await past();
     const count = async (filter: Parameters<typeof log.scan>[0]['filter']) => {
       let positions: number[] = [];
-      for await (const { commits } of log.scan({ after: 0, ...(filter && { filter }) })) {
-        positions = [...positions, ...commits.map((c) => c.position)];
+      for await (const { commits } of log.scan({ after: BEGINNING, ...(filter && { filter }) })) {
+        positions = [...positions, ...commits.map((c) => numberOf(c.position))];
       }
       expect(positions).toEqual(positions.toSorted((x, y) => x - y));
       return positions.length;

@@ -2,6 +2,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
+import { BEGINNING, numberOf, positionOfVersion, versionAt } from '../../../src/eventstore/position.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 import {
@@ -42,7 +43,7 @@ async function writer(log: Log, name: string, told: Map<string, Claim>): Promise
 
 async function lastVersion(log: Log, known: number): Promise<number> {
   const page = await log.read(stream, { after: known, confirm: true }).catch(asFault);
-  return page instanceof Error ? known : (page.commits.at(-1)?.position ?? known);
+  return page instanceof Error ? known : versionAt(page.commits.at(-1)?.position ?? positionOfVersion(known));
 }
 
 /** The two faults that a caller of the log must expect; anything else is a bug. */
@@ -168,11 +169,11 @@ describe('a reader in a bad network', () => {
       const world = createWorld(seed, { faults: { redelivery: 0.3 } });
       await world.run(async () => {
         let reached = 0;
-        for await (const { commits } of openMemoryLog(store, { world }).scan({ after: 0 })) {
-          const first = commits[0]?.position ?? 0;
+        for await (const { commits } of openMemoryLog(store, { world }).scan({ after: BEGINNING })) {
+          const first = numberOf(commits[0]?.position ?? BEGINNING);
           expect(first).toBeLessThanOrEqual(reached + 1);
           if (first <= reached) repeated++;
-          reached = Math.max(reached, commits.at(-1)?.position ?? 0);
+          reached = Math.max(reached, numberOf(commits.at(-1)?.position ?? BEGINNING));
         }
         expect(reached).toBe(450);
       });
@@ -193,7 +194,6 @@ describe('the bucket in a bad network', () => {
           key,
           value: Uint8Array.of(1),
           expectedRevision: 0,
-          position: 1,
         }));
         const told = await bucket
           .writeAll?.(rows)

@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type AppendTransport,
+  appendOne,
+  type OutgoingCommit,
+  type PublishOutcome,
+} from '../../../src/eventstore/append/resolve-append.ts';
+import {
   CommitTooLarge,
   InvalidId,
   LogUnavailable,
   OutcomeUnknown,
   PermissionDenied,
 } from '../../../src/eventstore/errors.ts';
-import {
-  type AppendTransport,
-  appendOne,
-  type OutgoingCommit,
-  type PublishOutcome,
-} from '../../../src/eventstore/resolve-append.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { added, counterRef, toyCommit } from '../../support/toy.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { OrderConfirmedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { orderChanges } from './order-changes.ts';
@@ -24,9 +25,9 @@ test('a view that is added from outside is filled, kept, and rebuilt like those 
   await shop.world.run(async () => {
     for (const id of ['o1', 'o2']) shop.append('order', id, orderPlaced(id, 'u1'));
     const views = shop.start([orderChanges]);
-    await views.waitUntil(2);
+    await views.waitUntil(positionOf(2));
     const position = shop.append('order', 'o1', create(OrderConfirmedSchema, { confirmedAt: 1n }));
-    await views.waitUntil(position);
+    await views.waitUntil(positionOf(position));
     expect(await shop.json('s_order_changes_v1', 'o1')).toEqual({ id: 'o1', changes: 2 });
     expect(await shop.json('s_order_changes_v1', 'o2')).toEqual({ id: 'o2', changes: 1 });
     const { log, buckets, runtime, settings } = shop;

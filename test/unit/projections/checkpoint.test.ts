@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { BEGINNING, positionOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import {
   type CheckpointDeps,
@@ -20,7 +21,7 @@ const depsOf = (): CheckpointDeps => ({
 it('a checkpoint that another process moves on while it is read is not beyond the end of the log', async () => {
   const deps = depsOf();
   let end = 10;
-  await openCheckpoint(deps, async () => end);
+  await openCheckpoint(deps, async () => positionOf(end));
   const { bucket } = deps;
   const moving: CheckpointDeps = {
     ...deps,
@@ -31,17 +32,17 @@ it('a checkpoint that another process moves on while it is read is not beyond th
         if (end > 10) return row;
         // Commits 11 to 20 are stored and applied by another process just now.
         end = 20;
-        await writeCheckpoint(deps, checkpointValue(deps, 20, 0, 0), row?.revision ?? 0);
+        await writeCheckpoint(deps, checkpointValue(deps, positionOf(20), 0, BEGINNING), row?.revision ?? 0);
         return bucket.get(key, options);
       },
     },
   };
-  expect(await openCheckpoint(moving, async () => end)).toMatchObject({ position: 20 });
+  expect(await openCheckpoint(moving, async () => positionOf(end))).toMatchObject({ position: 20 });
 });
 
 it('a checkpoint beyond the end of the log stops the view', async () => {
   const deps = depsOf();
-  const opened = await openCheckpoint(deps, async () => 20);
-  await writeCheckpoint(deps, checkpointValue(deps, 20, 0, 0), opened.revision);
-  await expect(openCheckpoint(deps, async () => 19)).rejects.toThrow("beyond the log's end 19");
+  const opened = await openCheckpoint(deps, async () => positionOf(20));
+  await writeCheckpoint(deps, checkpointValue(deps, positionOf(20), 0, BEGINNING), opened.revision);
+  await expect(openCheckpoint(deps, async () => positionOf(19))).rejects.toThrow("beyond the log's end 19");
 });

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import { createAliases, createBucketResolver } from '../../../src/projections/engine/aliases.ts';
 import { MOST_MARKS } from '../../../src/projections/engine/dead-letters.ts';
@@ -46,7 +47,7 @@ test('an event that cannot be applied makes a dead letter of its aggregate only,
     shop.append('user', 'a', renamed('poison'));
     shop.append('user', 'a', renamed('later'));
     shop.append('user', 'b', renamed('fine'));
-    await views.waitUntil(5);
+    await views.waitUntil(positionOf(5));
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'a', version: 1 });
     expect(await shop.json('s_users_v1', 'b')).toMatchObject({ name: 'fine', version: 5 });
     const deadLetters = [{ key: 'a', position: 3, reason: 'cannot do this one' }];
@@ -54,7 +55,7 @@ test('an event that cannot be applied makes a dead letter of its aggregate only,
     await views.stop();
     const again = shop.start([projection]);
     shop.append('user', 'a', renamed('even later'));
-    await again.waitUntil(6);
+    await again.waitUntil(positionOf(6));
     expect(again.status()).toMatchObject([{ running: true, deadLetters }]);
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ version: 1 });
     await again.stop();
@@ -68,7 +69,7 @@ test('an event of an unknown type becomes a dead letter as well', async () => {
     shop.append('user', 'a', userCreated('a'));
     shop.appendUnknown('user', 'a');
     shop.append('user', 'b', userCreated('b'));
-    await views.waitUntil(3);
+    await views.waitUntil(positionOf(3));
     expect(views.status()[0]?.deadLetters).toMatchObject([{ key: 'a', position: 2 }]);
     await views.stop();
   });
@@ -81,11 +82,13 @@ test('a query never takes a dead letter for one that has seen the demanded posit
     const views = shop.start([projection]);
     shop.append('user', 'a', userCreated('a'));
     const minPosition = shop.append('user', 'a', renamed('poison'));
-    await views.waitUntil(minPosition);
+    await views.waitUntil(positionOf(minPosition));
     const access = accessTo(shop, projection);
     expect(await access.row('a')).toMatchObject({ position: 1 });
-    await expect(access.row('a', { minPosition, waitMs: 100 })).rejects.toMatchObject({ reached: 1 });
-    expect(await access.row('b', { minPosition, waitMs: 100 })).toBeUndefined();
+    await expect(
+      access.row('a', { minPosition: positionOf(minPosition), waitMs: 100 }),
+    ).rejects.toMatchObject({ reached: 1 });
+    expect(await access.row('b', { minPosition: positionOf(minPosition), waitMs: 100 })).toBeUndefined();
     await views.stop();
   });
 });
@@ -98,18 +101,18 @@ test('once it can be applied, folding the row again releases it, and the running
     const views = shop.start([projection]);
     shop.append('user', 'a', userCreated('a'));
     shop.append('user', 'a', renamed('poison'));
-    await views.waitUntil(2);
+    await views.waitUntil(positionOf(2));
     await expect(refoldOne({ ...shop, projection, id: 'a' })).rejects.toThrow('cannot do this one');
     broken = false;
     expect(await refoldOne({ ...shop, projection, id: 'a' })).toEqual({ position: 2 });
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'poison', version: 2 });
     const position = shop.append('user', 'a', renamed('afterwards'));
     while (views.status()[0]?.deadLetters?.length !== 0) await shop.runtime.sleep(50);
-    await views.waitUntil(position);
+    await views.waitUntil(positionOf(position));
     expect(await shop.json('s_users_v1', 'a')).toMatchObject({ name: 'afterwards', version: position });
     const access = accessTo(shop, projection);
     const later = shop.append('user', 'b', userCreated('b'));
-    expect(await access.row('a', { minPosition: later })).toMatchObject({ position });
+    expect(await access.row('a', { minPosition: positionOf(later) })).toMatchObject({ position });
     await views.stop();
   });
 });
@@ -122,7 +125,7 @@ test('more dead letters than there is room for stop the view: that is no excepti
       shop.append('user', `u${i}`, userCreated(`u${i}`));
       shop.append('user', `u${i}`, renamed('poison'));
     }
-    await expect(views.waitUntil(2 * MOST_MARKS + 2)).rejects.toThrow(
+    await expect(views.waitUntil(positionOf(2 * MOST_MARKS + 2))).rejects.toThrow(
       '100 aggregates are dead letters already',
     );
     await views.stop();

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { user } from '../../../src/domain/user.ts';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
+import { BEGINNING, positionOf } from '../../../src/eventstore/position.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import { CHECKPOINT_KEY } from '../../../src/projections/engine/checkpoint.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
@@ -16,7 +17,7 @@ test('all views that keep up are fed by one scan of the log', async () => {
   await shop.world.run(async () => {
     const views = shop.start(allProjections);
     for (let i = 0; i < 30; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-    await views.waitUntil(30);
+    await views.waitUntil(positionOf(30));
     expect(views.scans()).toBe(1);
     expect(views.status().map(({ view, lag, running }) => [view, lag, running])).toEqual(
       allProjections.map(({ name }) => [name, 0, true]),
@@ -30,12 +31,12 @@ test('a view that is new catches up beside the others and then joins their scan'
   await shop.world.run(async () => {
     const first = shop.start([users]);
     for (let i = 0; i < 1_500; i++) shop.append('user', `u${i % 50}`, userCreated(`u${i % 50}`));
-    await first.waitUntil(1_500);
+    await first.waitUntil(positionOf(1_500));
     await first.stop();
     const both = shop.start([users, orders]);
-    await both.waitUntil(1_500);
+    await both.waitUntil(positionOf(1_500));
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
-    await both.waitUntil(1_501);
+    await both.waitUntil(positionOf(1_501));
     expect(both.scans()).toBe(1);
     await both.stop();
   });
@@ -50,9 +51,9 @@ test('an event that nobody can read stops its view there with name, position and
     shop.appendUnknown('user', 'u1');
     shop.append('user', 'u2', userCreated('u2'));
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
-    await expect(views.waitUntil(4)).rejects.toMatchObject({ view: 'users', position: 2 });
+    await expect(views.waitUntil(positionOf(4))).rejects.toMatchObject({ view: 'users', position: 2 });
     const ordersOnly = () => views.status().find(({ view }) => view === 'orders');
-    while (ordersOnly()?.position !== 4) await shop.runtime.sleep(10);
+    while (ordersOnly()?.position !== positionOf(4)) await shop.runtime.sleep(10);
     expect(errors.map(([view]) => view)).toEqual(['users']);
     const [stopped] = views.status();
     expect(stopped).toMatchObject({ view: 'users', position: 1, running: false });
@@ -80,7 +81,7 @@ test('a projection that throws stops its view and keeps what came before', async
     const views = shop.start([fragile]);
     shop.append('user', 'good', userCreated('good'));
     shop.append('user', 'bad', userCreated('bad'));
-    await expect(views.waitUntil(2)).rejects.toThrow('cannot do this one');
+    await expect(views.waitUntil(positionOf(2))).rejects.toThrow('cannot do this one');
     expect(await shop.json('s_fragile_v1', 'good')).toEqual({ position: 1 });
     expect(views.status()[0]).toMatchObject({ position: 1, running: false });
     await views.stop();
@@ -103,16 +104,16 @@ test('while a bucket is away its view waits, the others go on, and afterwards no
   await shop.world.run(async () => {
     const views = shop.start([users, orders]);
     shop.append('user', 'u1', userCreated('u1'));
-    await views.waitUntil(1);
+    await views.waitUntil(positionOf(1));
     away = true;
     shop.append('user', 'u1', create(UserRenamedSchema, { name: 'Renamed' }));
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
     const position = (view: string) => views.status().find((status) => status.view === view)?.position;
-    while (position('orders') !== 3) await shop.runtime.sleep(10);
+    while (position('orders') !== positionOf(3)) await shop.runtime.sleep(10);
     await shop.runtime.sleep(30_000);
     expect(position('users')).toBe(1);
     away = false;
-    await views.waitUntil(3);
+    await views.waitUntil(positionOf(3));
     expect(await shop.json('s_users_v1', 'u1')).toMatchObject({ name: 'Renamed', version: 2 });
     await views.stop();
   });
@@ -124,7 +125,7 @@ test('a checkpoint of another incarnation of the log, or beyond its end, stops t
     await shop.world.run(async () => {
       shop.append('user', 'u1', userCreated('u1'));
       const first = shop.start([users]);
-      await first.waitUntil(1);
+      await first.waitUntil(positionOf(1));
       await first.stop();
       const bucket = await shop.buckets.open('s_users_v1');
       const stored = await bucket?.get(CHECKPOINT_KEY);
@@ -133,10 +134,10 @@ test('a checkpoint of another incarnation of the log, or beyond its end, stops t
         key: CHECKPOINT_KEY,
         value: Buffer.from(JSON.stringify(value)),
         expectedRevision: stored?.revision ?? 0,
-        position: 1,
+        position: positionOf(1),
       });
       const views = shop.start([users]);
-      await expect(views.waitUntil(1)).rejects.toThrow('Rebuild users, please.');
+      await expect(views.waitUntil(positionOf(1))).rejects.toThrow('Rebuild users, please.');
       expect(views.status()[0]?.running).toBe(false);
       await views.stop();
     });
@@ -147,7 +148,7 @@ test('stopping writes the checkpoint, so that the next start repeats nothing', a
   const shop = createShopWorld();
   await shop.world.run(async () => {
     const views = shop.start([users]);
-    await views.waitUntil(0);
+    await views.waitUntil(BEGINNING);
     for (let i = 1; i <= 20; i++) shop.append('product', `p${i}`, productListed(`p${i}`));
     shop.append('user', 'u1', userCreated('u1'));
     while ((await shop.json('s_users_v1', 'u1')) === undefined) await shop.runtime.sleep(1);

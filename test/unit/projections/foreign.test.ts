@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { numberOf, positionOf } from '../../../src/eventstore/position.ts';
 import { startProjections } from '../../../src/projections/engine/index.ts';
 import { readForeign } from '../../../src/projections/engine/passed/foreign.ts';
 import { products } from '../../../src/projections/views/products.ts';
@@ -20,17 +21,17 @@ it('views go on past foreign messages, of their own aggregates and of others, an
   const start = () =>
     startProjections({
       ...{ log, buckets, runtime, settings, projections: [users, products, statistics] },
-      observer: { foreign: ({ position }) => told.push(position) },
+      observer: { foreign: ({ position }) => told.push(numberOf(position)) },
     });
   await shop.world.run(async () => {
     shop.append('user', 'ada', userCreated('ada'));
     const met = [intrude(shop, 'user', 'ada'), intrude(shop, 'user', 'bob'), intrude(shop, 'nonsense', 'x')];
     shop.append('user', 'bob', userCreated('bob'));
     const running = start();
-    await running.waitUntil(shop.append('product', 'tea', productListed('tea')));
+    await running.waitUntil(positionOf(shop.append('product', 'tea', productListed('tea'))));
     met.push(intrude(shop, 'product', 'tea'));
     const last = shop.append('user', 'eve', userCreated('eve'));
-    await running.waitUntil(last);
+    await running.waitUntil(positionOf(last));
     await runtime.sleep(100);
     expect(told).toEqual(met);
     for (const id of ['ada', 'bob', 'eve']) expect(await shop.json('s_users_v1', id)).toMatchObject({ id });
@@ -40,7 +41,7 @@ it('views go on past foreign messages, of their own aggregates and of others, an
     // What is met again is not told again, by another process neither.
     await buckets.drop('s_users_v1');
     const second = start();
-    await second.waitUntil(last);
+    await second.waitUntil(positionOf(last));
     await runtime.sleep(100);
     await second.stop();
     expect(told).toEqual(met);
@@ -57,11 +58,11 @@ it('a row is right after commits that came behind a foreign message', async () =
   await shop.world.run(async () => {
     const running = shop.start([statistics, products]);
     shop.append('product', 'tea', productListed('tea'));
-    await running.waitUntil(1);
+    await running.waitUntil(positionOf(1));
     intrude(shop, 'product', 'tea');
     intrude(shop, 'product', 'tea');
     const last = shop.append('product', 'tea', productListed('tea'));
-    await running.waitUntil(last);
+    await running.waitUntil(positionOf(last));
     const row = await (await shop.buckets.open('s_products_v1'))?.get('tea', { leader: true });
     expect(row?.position).toBe(last);
     await running.stop();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import {
   appendEntry,
   type ListRow,
@@ -10,7 +11,12 @@ import { createMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 
 async function put(bucket: Bucket, key: string, row: unknown): Promise<void> {
   const expectedRevision = (await bucket.get(key, { leader: true }))?.revision ?? 0;
-  await bucket.write({ key, value: Buffer.from(JSON.stringify(row)), expectedRevision, position: 1 });
+  await bucket.write({
+    key,
+    value: Buffer.from(JSON.stringify(row)),
+    expectedRevision,
+    position: positionOf(1),
+  });
 }
 
 /** A bucket with one list of the numbers below `size`, and how often it was read. */

@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { type Buckets, createAliases } from '../../../src/projections/engine/aliases.ts';
 import { sealFullPage } from '../../../src/projections/engine/lists/list.ts';
@@ -58,7 +59,9 @@ beforeAll(async () => {
     await buckets.create(bucket, { durable: true });
     const store = stores.stores.get(bucket)?.store;
     for (const [key, row] of rows) {
-      store?.put([{ key, value: Buffer.from(JSON.stringify(row)), expectedRevision: 0, position: 1 }]);
+      store?.put([
+        { key, value: Buffer.from(JSON.stringify(row)), expectedRevision: 0, position: positionOf(1) },
+      ]);
     }
     await createAliases(buckets, 't').point(view, { bucket, version: 'x' }, 0);
   };
@@ -125,7 +128,12 @@ test('orders that change their status between two pages neither double nor hide 
   const change = async (n: number, status: string) => {
     const stored = await orders?.get(`o${n}`, { leader: true });
     const value = Buffer.from(JSON.stringify(orderRow(n, status)));
-    await orders?.write({ key: `o${n}`, value, expectedRevision: stored?.revision ?? 0, position: 2 });
+    await orders?.write({
+      key: `o${n}`,
+      value,
+      expectedRevision: stored?.revision ?? 0,
+      position: positionOf(2),
+    });
   };
   const newest = Number(ids[0]?.slice(1));
   const last = Number(ids.at(-1)?.slice(1));

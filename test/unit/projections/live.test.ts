@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { UnknownEventType } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
+import { BEGINNING, numberOf, positionOf } from '../../../src/eventstore/position.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -38,7 +39,7 @@ async function withLive(settings: Partial<LiveSettings>, play: (shop: LiveShop) 
     read: async (stream, options) => {
       const page = await shop.log.read(stream, options);
       const { staleAt = Number.POSITIVE_INFINITY } = trouble;
-      return { ...page, commits: page.commits.filter(({ position }) => position <= staleAt) };
+      return { ...page, commits: page.commits.filter(({ position }) => numberOf(position) <= staleAt) };
     },
     scan: async function* (options) {
       scans++;
@@ -65,7 +66,9 @@ async function take(stream: LiveStream, count: number): Promise<(string | LiveEn
   const taken: string[] = [];
   for (let i = 0; i < count; i++) {
     const next = await stream.next();
-    taken.push(typeof next === 'string' ? next : `${next.commit.position} ${next.statuses.join(' ')}`);
+    taken.push(
+      typeof next === 'string' ? next : `${numberOf(next.commit.position)} ${next.statuses.join(' ')}`,
+    );
   }
   return taken;
 }
@@ -91,8 +94,8 @@ test('an order that nobody placed is absent, and a place beyond the end is not i
   withLive({}, async ({ live, append }) => {
     append('order', 'o1', orderPlaced('o1', 'u1'));
     expect(await live.order('o9')).toEqual({ opened: false, why: 'absent' });
-    expect(await live.order('o1', { position: 2 })).toEqual({ opened: false, why: 'not-in-log' });
-    expect(await live.user('u1', { position: 2 })).toEqual({ opened: false, why: 'not-in-log' });
+    expect(await live.order('o1', { position: positionOf(2) })).toEqual({ opened: false, why: 'not-in-log' });
+    expect(await live.user('u1', { position: positionOf(2) })).toEqual({ opened: false, why: 'not-in-log' });
   }));
 
 test("a user's stream begins now, and resumes behind a place, also inside a commit", () =>
@@ -104,8 +107,8 @@ test("a user's stream begins now, and resumes behind a place, also inside a comm
     append('order', 'o1', validated(), cancelled());
     append('order', 'o3', orderPlaced('o3', 'u1'));
     expect(await take(stream, 2)).toEqual(['3 placed cancelled', '4 placed']);
-    expect(await take(opened(await live.user('u1', { position: 3 })), 1)).toEqual(['4 placed']);
-    expect(await take(opened(await live.user('u1', { position: 3, seen: 1 })), 2)).toEqual([
+    expect(await take(opened(await live.user('u1', { position: positionOf(3) })), 1)).toEqual(['4 placed']);
+    expect(await take(opened(await live.user('u1', { position: positionOf(3), seen: 1 })), 2)).toEqual([
       '3 placed cancelled',
       '4 placed',
     ]);
@@ -132,7 +135,7 @@ test('a client that is ahead of the process it comes to sees nothing twice', () 
     await live.user('u1');
     trouble.lagMs = 5_000;
     for (let i = 0; i < 3; i++) append('order', 'o1', validated());
-    const stream = opened(await live.user('u1', { position: 3 }));
+    const stream = opened(await live.user('u1', { position: positionOf(3) }));
     expect(await take(stream, 1)).toEqual(['4 placed']);
   }));
 
@@ -143,8 +146,8 @@ test('an idle client is moved on by what it was not interested in, but never pas
     for (let i = 2; i < 10; i++) append('order', `o${i}`, orderPlaced(`o${i}`, 'u2'));
     await runtime.sleep(1_000);
     expect(stream.settled()).toBe(9);
-    expect(await live.user('u1', { position: 1 })).toEqual({ opened: false, why: 'too-old' });
-    expect((await live.user('u1', { position: stream.settled() ?? 0 })).opened).toBe(true);
+    expect(await live.user('u1', { position: positionOf(1) })).toEqual({ opened: false, why: 'too-old' });
+    expect((await live.user('u1', { position: stream.settled() ?? BEGINNING })).opened).toBe(true);
     append('order', 'o1', validated());
     await runtime.sleep(1_000);
     expect(stream.settled()).toBeUndefined();
@@ -155,8 +158,8 @@ test('an idle client is moved on by what it was not interested in, but never pas
 test('a process that has just started resumes what another one streamed', () =>
   withLive({ replayCommits: 5 }, async ({ live, append }) => {
     for (let i = 1; i <= 20; i++) append('order', `o${i}`, orderPlaced(`o${i}`, 'u1'));
-    expect(await take(opened(await live.user('u1', { position: 16 })), 4)).toHaveLength(4);
-    expect(await live.user('u1', { position: 14 })).toEqual({ opened: false, why: 'too-old' });
+    expect(await take(opened(await live.user('u1', { position: positionOf(16) })), 4)).toHaveLength(4);
+    expect(await live.user('u1', { position: positionOf(14) })).toEqual({ opened: false, why: 'too-old' });
   }));
 
 test.each<[string, Partial<LiveSettings>]>([
@@ -175,7 +178,7 @@ test.each<[string, Partial<LiveSettings>]>([
     }
     await slow.over;
     expect(await take(slow, 2)).toEqual(['slow', 'closed']);
-    expect(await take(opened(await live.order('o1', { position: 1 })), 1)).toEqual(['2 placed']);
+    expect(await take(opened(await live.order('o1', { position: positionOf(1) })), 1)).toEqual(['2 placed']);
   }),
 );
 
@@ -197,7 +200,7 @@ test('an event that cannot be read ends the streams that it may belong to, and n
     await expect(user.next()).rejects.toThrow(UnknownEventType);
     expect(await take(other, 1)).toEqual(['4 placed']);
     expect(await take(otherUser, 1)).toEqual(['4 placed']);
-    await expect(live.user('u1', { position: 2 })).rejects.toThrow(UnknownEventType);
+    await expect(live.user('u1', { position: positionOf(2) })).rejects.toThrow(UnknownEventType);
     appendUnknown('order', 'o9');
     // Nobody knows whose it is.
     await expect(otherUser.next()).rejects.toThrow(UnknownEventType);
@@ -228,7 +231,10 @@ test('a foreign message is a version without events: streams pass it, and miss n
     intrude('o1');
     append('order', 'o1', orderPlaced('o1', 'u1'));
     intrude('o1');
-    const [one, all] = [opened(await live.order('o1')), opened(await live.user('u1', { position: 0 }))];
+    const [one, all] = [
+      opened(await live.order('o1')),
+      opened(await live.user('u1', { position: BEGINNING })),
+    ];
     expect([one.userId, await take(one, 1), await take(all, 1)]).toEqual(['u1', ['2 placed'], ['2 placed']]);
     intrude('o1');
     append('order', 'o1', validated());

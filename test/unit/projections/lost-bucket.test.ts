@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
 import { createBucketWatch } from '../../../src/projections/engine/rebuild/lost-bucket.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
@@ -49,12 +50,12 @@ test('a view that lost its bucket fills a new one by itself, not before 5 s have
   await shop.world.run(async () => {
     const views = shop.start([users]);
     const last = shop.append('user', 'u1', userCreated('u1'));
-    await views.waitUntil(last);
+    await views.waitUntil(positionOf(last));
     const reads = createReadModels({ ...shop, settings: shop.settings });
     expect(await reads.user('u1')).toBeDefined();
     await shop.lose(BUCKET);
     await shop.runtime.sleep(4_000);
-    for (const options of [{}, { minPosition: last, waitMs: 100 }])
+    for (const options of [{}, { minPosition: positionOf(last), waitMs: 100 }])
       await expect(reads.user('u1', options)).rejects.toMatchObject({ code: 'view/lost' });
     const status = (await reads.status()).find(({ view }) => view === 'users');
     expect(status).toMatchObject({ running: false, lastError: expect.stringContaining(`${BUCKET} is gone`) });
@@ -65,7 +66,7 @@ test('a view that lost its bucket fills a new one by itself, not before 5 s have
     // The name is a new one: no reader that still knows the old one sees a half-filled bucket.
     expect((await createAliases(shop.buckets, 's').read('users'))?.alias.bucket).toBe('s_users_v2');
     const next = shop.append('user', 'u2', userCreated('u2'));
-    const options = { minPosition: next, waitMs: 5_000 };
+    const options = { minPosition: positionOf(next), waitMs: 5_000 };
     expect([await reads.user('u1', options), await reads.user('u2', options)]).toMatchObject([
       { position: last },
       { position: next },
@@ -81,11 +82,11 @@ test('a service that starts without the bucket of its view heals it, too', async
   await shop.world.run(async () => {
     const before = shop.start([users]);
     const last = shop.append('user', 'u1', userCreated('u1'));
-    await before.waitUntil(last);
+    await before.waitUntil(positionOf(last));
     await before.stop();
     await shop.lose(BUCKET);
     const views = shop.start([users]);
-    await views.waitUntil(last);
+    await views.waitUntil(positionOf(last));
     expect(await shop.json('s_users_v2', 'u1')).toMatchObject({ id: 'u1' });
     await views.stop();
   });
@@ -96,11 +97,11 @@ test('two services that see the same loss end on one bucket, which both feed', a
   await shop.world.run(async () => {
     const both = [shop.start([users]), shop.start([users])];
     const last = shop.append('user', 'u1', userCreated('u1'));
-    for (const views of both) await views.waitUntil(last);
+    for (const views of both) await views.waitUntil(positionOf(last));
     await shop.lose(BUCKET);
     await shop.runtime.sleep(10_000);
     const next = shop.append('user', 'u2', userCreated('u2'));
-    for (const views of both) await views.waitUntil(next);
+    for (const views of both) await views.waitUntil(positionOf(next));
     const alias = (await createAliases(shop.buckets, 's').read('users'))?.alias;
     expect(await shop.buckets.list('s_users_')).toEqual([alias?.bucket]);
     for (const id of ['u1', 'u2']) expect(await shop.json(alias?.bucket ?? '', id)).toMatchObject({ id });
@@ -114,7 +115,7 @@ test('nothing is filled from a log that was made anew under the service', async 
     const { log, buckets, runtime, settings } = shop;
     const sameLog = async () => false;
     const views = startProjections({ log, buckets, runtime, settings, projections: [users], sameLog });
-    await views.waitUntil(shop.append('user', 'u1', userCreated('u1')));
+    await views.waitUntil(positionOf(shop.append('user', 'u1', userCreated('u1'))));
     await shop.lose(BUCKET);
     await shop.runtime.sleep(20_000);
     expect(await shop.buckets.list('s_users_')).toEqual([]);

@@ -1,5 +1,6 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -39,7 +40,7 @@ const iso = '2030-01-02T03:04:05.000Z';
 
 const contextAt = (position: number, projection: Projection = orders): EventContext => ({
   stream: { category: projection.sources[0]?.category ?? '', id: 'x1' },
-  position,
+  position: positionOf(position),
   time: at,
   commitId: `c${position}`,
   actor: 'test',

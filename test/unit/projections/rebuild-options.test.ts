@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { BEGINNING, type Position, positionOf } from '../../../src/eventstore/position.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
 import type { RebuildProgress } from '../../../src/projections/engine/observer.ts';
@@ -13,18 +14,21 @@ import { createShopWorld, orderPlaced, type ShopWorld, userCreated } from './sho
 const renamed = (name: string) => create(UserRenamedSchema, { name });
 
 /** Writes something wrong into a row, as no runner would. */
-async function spoil(shop: ShopWorld, key: string, row: object | undefined, position?: number) {
+async function spoil(shop: ShopWorld, key: string, row: object | undefined, position?: Position) {
   const bucket = await shop.buckets.open('s_users_v1');
   const stored = await bucket?.get(key, { leader: true });
   const value = row && Buffer.from(JSON.stringify(row));
-  const fence = { expectedRevision: stored?.revision ?? 0, position: position ?? stored?.position ?? 0 };
+  const fence = {
+    expectedRevision: stored?.revision ?? 0,
+    position: position ?? stored?.position ?? BEGINNING,
+  };
   await bucket?.write({ key, value, ...fence });
 }
 
 async function filled(shop: ShopWorld, count: number): Promise<void> {
   const views = shop.start([users]);
   for (let i = 0; i < count; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-  await views.waitUntil(shop.store.head());
+  await views.waitUntil(positionOf(shop.store.head()));
   await views.stop();
 }
 
@@ -55,7 +59,7 @@ test('a comparison beside a view that goes on being written finds no difference 
   await shop.world.run(async () => {
     const views = shop.start([users]);
     for (let i = 0; i < 200; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-    await views.waitUntil(200);
+    await views.waitUntil(positionOf(200));
     let done = false;
     const writing = (async () => {
       for (let n = 0; !done; n++) {
@@ -111,13 +115,13 @@ test('a cancelled rebuild can be resumed, and does not begin again', async () =>
 });
 
 test('a rebuild from a position keeps the rows before it and folds all later ones anew', async () => {
-  for (const from of [{ position: 250 }, { time: 1 }]) {
+  for (const from of [{ position: positionOf(250) }, { time: 1 }]) {
     const shop = createShopWorld();
     await shop.world.run(async () => {
       const views = shop.start([users]);
       for (let i = 0; i < 200; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
       for (let i = 0; i < 100; i++) shop.append('user', `u${i}`, renamed('later'));
-      await views.waitUntil(300);
+      await views.waitUntil(positionOf(300));
       await views.stop();
       await spoil(shop, 'u60', { wrong: true });
       await spoil(shop, 'u99', undefined);
@@ -132,14 +136,14 @@ test('a rebuild from a position keeps the rows before it and folds all later one
 test('a rebuild from a position is refused where it would not be the plain fold, with the reason', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {
-    const from = { position: 1 };
+    const from = { position: positionOf(1) };
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
     await expect(rebuild({ ...shop, projection: ordersByUser, from })).rejects.toThrow('cross aggregates');
     await expect(rebuild({ ...shop, projection: users, from })).rejects.toThrow('no rows yet');
     await filled(shop, 3);
     const next = { ...users, version: 99 };
     await expect(rebuild({ ...shop, projection: next, from })).rejects.toThrow('another version');
-    const beyond = rebuild({ ...shop, projection: users, from: { position: 99 } });
+    const beyond = rebuild({ ...shop, projection: users, from: { position: positionOf(99) } });
     await expect(beyond).rejects.toThrow('not between 0 and its checkpoint 4');
     expect(await liveBucket(shop)).toBe('s_users_v1');
   });
@@ -150,12 +154,12 @@ test('one row is folded again from the log while the view runs', async () => {
   await shop.world.run(async () => {
     const views = shop.start([users]);
     shop.append('user', 'u1', userCreated('u1'));
-    await views.waitUntil(1);
+    await views.waitUntil(positionOf(1));
     await spoil(shop, 'u1', { wrong: true });
-    expect(await refoldOne({ ...shop, projection: users, id: 'u1' })).toEqual({ position: 1 });
+    expect(await refoldOne({ ...shop, projection: users, id: 'u1' })).toEqual({ position: positionOf(1) });
     expect(await shop.json('s_users_v1', 'u1')).toMatchObject({ name: 'u1', version: 1 });
     const position = shop.append('user', 'u1', renamed('next'));
-    await views.waitUntil(position);
+    await views.waitUntil(positionOf(position));
     expect(await shop.json('s_users_v1', 'u1')).toMatchObject({ name: 'next', version: position });
     await expect(refoldOne({ ...shop, projection: users, id: 'nobody' })).rejects.toThrow('no aggregate');
     await views.stop();
@@ -170,7 +174,7 @@ test('a rollback goes to the bucket before, once that one has caught up', async 
     await rebuild({ ...shop, projection: users });
     shop.append('user', 'late', userCreated('late'));
     const views = shop.start([users]);
-    await views.waitUntil(11);
+    await views.waitUntil(positionOf(11));
     expect(await rollback({ ...shop, projection: users })).toMatchObject({
       bucket: 's_users_v1',
       switched: true,
@@ -206,7 +210,7 @@ test(
               n < 20
                 ? shop.append('user', id, userCreated(id))
                 : shop.append('user', id, renamed(`${id} ${n}`));
-            const row = await reads.user(id, { minPosition: position, waitMs: 10_000 });
+            const row = await reads.user(id, { minPosition: positionOf(position), waitMs: 10_000 });
             const name = JSON.parse(Buffer.from(row?.json ?? []).toString()).name;
             expect([row?.position, name]).toEqual([position, n < 20 ? id : `${id} ${n}`]);
             expect((await reads.user(id))?.position).toBeDefined();

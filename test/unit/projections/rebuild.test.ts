@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
 import type { RebuildProgress } from '../../../src/projections/engine/observer.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
@@ -11,14 +12,14 @@ test('a rebuild fills a fresh bucket, switches, and the running service follows 
   await shop.world.run(async () => {
     const views = shop.start([users]);
     for (let i = 0; i < 500; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-    await views.waitUntil(500);
+    await views.waitUntil(positionOf(500));
     const reads = createReadModels({ ...shop, settings: shop.settings });
     const seen: RebuildProgress[] = [];
     const result = await rebuild({ ...shop, projection: users, onProgress: (p) => seen.push(p) });
     expect(result).toEqual({ bucket: 's_users_v2', switched: true, dropped: [] });
     expect(seen.at(-1)).toMatchObject({ view: 'users', applied: 500, total: 500, etaSeconds: 0 });
     const position = shop.append('user', 'late', userCreated('late'));
-    const row = await reads.user('late', { minPosition: position, waitMs: 5_000 });
+    const row = await reads.user('late', { minPosition: positionOf(position), waitMs: 5_000 });
     expect(row?.position).toBe(position);
     await shop.runtime.sleep(6_000);
     expect(await shop.json('s_users_v2', 'late')).toMatchObject({ id: 'late' });
@@ -99,16 +100,16 @@ test('a changed projection is rebuilt beside its old bucket at start-up, and an 
   await shop.world.run(async () => {
     const old = shop.start([users]);
     shop.append('user', 'u1', userCreated('u1'));
-    await old.waitUntil(1);
+    await old.waitUntil(positionOf(1));
     const next = { ...users, version: 2 };
     const service = shop.start([next]);
-    await service.waitUntil(1);
+    await service.waitUntil(positionOf(1));
     const aliases = createAliases(shop.buckets, shop.settings.prefix);
     expect((await aliases.read('users'))?.alias.bucket).toBe('s_users_v2');
     await shop.runtime.sleep(10_000);
     expect((await aliases.read('users'))?.alias.bucket).toBe('s_users_v2');
     const position = shop.append('user', 'u2', userCreated('u2'));
-    await Promise.all([old.waitUntil(position), service.waitUntil(position)]);
+    await Promise.all([old.waitUntil(positionOf(position)), service.waitUntil(positionOf(position))]);
     expect(await shop.json('s_users_v1', 'u2')).toMatchObject({ id: 'u2' });
     expect(await shop.json('s_users_v2', 'u2')).toMatchObject({ id: 'u2' });
     await Promise.all([old.stop(), service.stop()]);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createHandler } from '../../../src/eventstore/handler.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { startProjections } from '../../../src/projections/engine/start.ts';
 import { users } from '../../../src/projections/views/users.ts';
@@ -21,7 +22,7 @@ async function withOldView(
     for (let n = 1; n <= 1_010; n++) old.append('user', `u${n}`, userCreated(`u${n}`));
     for (let n = 1; n <= 1_000; n++) copy.append('user', `u${n}`, userCreated(`u${n}`));
     for (let n = 1_001; n <= restored.commits; n++) copy.append('user', `new${n}`, userCreated(`new${n}`));
-    await views.waitUntil(1_010);
+    await views.waitUntil(positionOf(1_010));
     await views.stop();
     const { world, runtime, buckets, settings } = old;
     const log = openMemoryLog(copy.store, { world, actor: 'main' });
@@ -37,7 +38,7 @@ test('a view of the old incarnation over a log that grew past its checkpoint ski
   await withOldView({ incarnation: 'life-1', commits: 1_010 }, async (deps) => {
     const errors: unknown[] = [];
     const views = startOn(deps, errors);
-    await views.waitUntil(1_010);
+    await views.waitUntil(positionOf(1_010));
     expect(errors).toEqual([]);
     expect(await deps.old.json('s_users_v1', 'new1005')).toBeUndefined();
     await views.stop();
@@ -59,7 +60,7 @@ test.each([
       expect(String(errors[0])).toContain('Rebuild users, please.');
       const { bucket } = await rebuild(deps);
       const after = startOn(deps, errors);
-      await after.waitUntil(restored.commits);
+      await after.waitUntil(positionOf(restored.commits));
       await after.stop();
       const rows = await deps.old.json(bucket, `u${1_001}`);
       expect([rows, errors.length]).toEqual([undefined, 1]);
@@ -70,7 +71,7 @@ test.each([
 test('a read never shows a row of another incarnation of the log, whatever position is asked for', async () => {
   await withOldView({ incarnation: 'life-2', commits: 1_010 }, async (deps) => {
     const reads = createReadModels({ ...deps });
-    await expect(reads.user('u1005', { minPosition: 1_005, waitMs: 100 })).rejects.toThrow(
+    await expect(reads.user('u1005', { minPosition: positionOf(1_005), waitMs: 100 })).rejects.toThrow(
       'another incarnation',
     );
     await expect(reads.user('u1005')).rejects.toThrow('another incarnation');

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { BEGINNING, positionOf } from '../../../src/eventstore/position.ts';
 import { createMembers } from '../../../src/projections/engine/members.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
 import { users } from '../../../src/projections/views/users.ts';
@@ -28,12 +29,12 @@ test('two instances divide the groups, and the one that stays takes over the oth
     const divided = () => ownedBy(one) > 0 && ownedBy(two) > 0 && ownedBy(one, two) === 16;
     for (let i = 0; i < 100 && !divided(); i++) await shop.runtime.sleep(100);
     expect(divided()).toBe(true);
-    await Promise.all([one.waitUntil(200), two.waitUntil(200)]);
+    await Promise.all([one.waitUntil(positionOf(200)), two.waitUntil(positionOf(200))]);
     await one.stop();
     const position = shop.append('user', 'u7', userCreated('u7'));
     for (let i = 0; i < 100 && ownedBy(two) < 16; i++) await shop.runtime.sleep(50);
     expect(ownedBy(two)).toBe(16);
-    await two.waitUntil(position);
+    await two.waitUntil(positionOf(position));
     expect(await shop.json('s_users_v1', 'u7')).toMatchObject({ version: position });
     await two.stop();
   });
@@ -46,7 +47,7 @@ test('an instance of an earlier build shares the groups, known by its stored hea
     // As builds have stored it since they share groups: the key is the id, and the value changes with each heartbeat.
     const beat = async (expectedRevision: number) => {
       const value = Buffer.from(JSON.stringify({ at: shop.runtime.now() }));
-      await members.write({ key: 'old-instance', value, expectedRevision, position: 0 });
+      await members.write({ key: 'old-instance', value, expectedRevision, position: BEGINNING });
     };
     await beat(0);
     const runtime = { ...shop.runtime, id: () => 'new-instance' };
@@ -73,22 +74,24 @@ test('each group has a checkpoint of its own, and a query for one row waits only
   await shop.world.run(async () => {
     const views = shop.start([wide]);
     shop.append('user', 'u1', userCreated('u1'));
-    await views.waitUntil(1);
+    await views.waitUntil(positionOf(1));
     const keys = Array.from({ length: 16 }, (_, i) => `=checkpoint.${i}`);
     for (const key of keys) expect(await shop.json('s_users_v1', key)).toMatchObject({ position: 1 });
     await views.stop();
     const [, ahead] = [shop.append('user', 'u2', userCreated('u2')), 2];
     const bucket = await shop.buckets.open('s_users_v1');
     const reads = createReadModels({ ...shop, settings: shop.settings });
-    await expect(reads.user('nobody', { minPosition: ahead, waitMs: 50 })).rejects.toThrow('position 1');
+    await expect(reads.user('nobody', { minPosition: positionOf(ahead), waitMs: 50 })).rejects.toThrow(
+      'position 1',
+    );
     // Only the group of `nobody` moves on.
     for (const key of keys) {
       const stored = await bucket?.get(key);
       const value = JSON.parse(Buffer.from(stored?.value ?? []).toString());
       const moved = Buffer.from(JSON.stringify({ ...value, position: ahead }));
-      const fence = { expectedRevision: stored?.revision ?? 0, position: ahead };
+      const fence = { expectedRevision: stored?.revision ?? 0, position: positionOf(ahead) };
       await bucket?.write({ key, value: moved, ...fence });
-      const answer = await reads.user('nobody', { minPosition: ahead, waitMs: 20 }).then(
+      const answer = await reads.user('nobody', { minPosition: positionOf(ahead), waitMs: 20 }).then(
         () => 'there',
         () => 'behind',
       );
@@ -103,14 +106,16 @@ test('another number of groups is another version, which is built beside', async
   await shop.world.run(async () => {
     const old = shop.start([users]);
     for (let i = 0; i < 50; i++) shop.append('user', `u${i}`, userCreated(`u${i}`));
-    await old.waitUntil(50);
+    await old.waitUntil(positionOf(50));
     await old.stop();
     const next = shop.start([wide]);
-    await next.waitUntil(50);
+    await next.waitUntil(positionOf(50));
     expect(await shop.json('s_users_v2', '=checkpoint.3')).toMatchObject({ position: 50 });
     const reads = createReadModels({ ...shop, settings: shop.settings });
     const minPosition = shop.append('user', 'u9', userCreated('u9'));
-    expect(await reads.user('u9', { minPosition })).toMatchObject({ position: minPosition });
+    expect(await reads.user('u9', { minPosition: positionOf(minPosition) })).toMatchObject({
+      position: minPosition,
+    });
     await next.stop();
     reads.stop();
   });

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import {
   OrderConfirmedSchema,
   OrderPlacedSchema,
@@ -33,7 +34,7 @@ test('the statistics count orders and money per day and currency, and rejections
       settings: shop.settings,
       requestCheckpoint: views.requestCheckpoint,
     });
-    const period = { from: '2026-01-01', to: '2026-01-31', minPosition };
+    const period = { from: '2026-01-01', to: '2026-01-31', minPosition: positionOf(minPosition) };
     const zero = { ordersPlaced: 0, placedMinor: '0', capturedMinor: '0', refundedMinor: '0' };
     const quiet = { ordersConfirmed: 0, ordersCancelled: 0, rejections: {} };
     expect(await reads.statistics(period)).toEqual({

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
 import { users } from '../../../src/projections/views/users.ts';
 import { createShopWorld, orderPlaced, type ShopWorld, userCreated } from './shop-world.ts';
@@ -8,7 +9,7 @@ import { createShopWorld, orderPlaced, type ShopWorld, userCreated } from './sho
 async function overwrite(shop: ShopWorld, name: string, key: string, value: Uint8Array | undefined) {
   const bucket = (await shop.buckets.open(name)) as Bucket;
   const stored = await bucket.get(key, { leader: true });
-  const write = { key, value, expectedRevision: stored?.revision ?? 0, position: 0 };
+  const write = { key, value, expectedRevision: stored?.revision ?? 0 };
   expect((await bucket.write(write)).written).toBe(true);
 }
 
@@ -19,7 +20,7 @@ test('a row that was removed, or put back to an older value, is folded again fro
     shop.append('user', 'u1', userCreated('u1'));
     shop.append('user', 'u2', userCreated('u2'));
     const last = shop.append('user', 'u3', userCreated('u3'));
-    await views.waitUntil(last);
+    await views.waitUntil(positionOf(last));
     const before = await Promise.all(['u1', 'u2', 'u3'].map((key) => shop.json('s_users_v1', key)));
     const untouched = await (await shop.buckets.open('s_users_v1'))?.get('u3', { leader: true });
     await overwrite(shop, 's_users_v1', 'u1', undefined);
@@ -30,7 +31,7 @@ test('a row that was removed, or put back to an older value, is folded again fro
     expect(await (await shop.buckets.open('s_users_v1'))?.get('u3', { leader: true })).toEqual(untouched);
     // The view goes on with a row that another hand has written.
     const next = shop.append('user', 'u1', userCreated('u1'));
-    await views.waitUntil(next);
+    await views.waitUntil(positionOf(next));
     const row = await (await shop.buckets.open('s_users_v1'))?.get('u1', { leader: true });
     expect(row?.position).toBe(next);
     await views.stop();
@@ -43,7 +44,7 @@ test('a view whose rows cross aggregates fills a new bucket when one of them was
     const views = shop.start([ordersByUser]);
     shop.append('order', 'o1', orderPlaced('o1', 'u1'));
     const last = shop.append('order', 'o2', orderPlaced('o2', 'u1'));
-    await views.waitUntil(last);
+    await views.waitUntil(positionOf(last));
     const before = await shop.json('s_orders_by_user_v1', 'u1');
     await overwrite(shop, 's_orders_by_user_v1', 'u1', undefined);
     await shop.runtime.sleep(40_000);

@@ -1,5 +1,6 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { positionOf } from '../../../src/eventstore/position.ts';
 import { OrderCancelledSchema, OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import {
   ProductDiscontinuedSchema,
@@ -34,7 +35,7 @@ function rowAfter(projection: Projection, id: string, ...events: readonly Messag
   events.forEach((event, i) => {
     const context: EventContext = {
       stream: { category: source?.category ?? '', id },
-      position: (i + 1) * 10,
+      position: positionOf((i + 1) * 10),
       time: at,
       commitId: `c${i}`,
       actor: 'test',

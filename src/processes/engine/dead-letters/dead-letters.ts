@@ -1,9 +1,12 @@
 import {
+  BEGINNING,
   type Bucket,
+  comparePositions,
   groupOfSlot,
   keyOf,
   LogUnavailable,
   OutcomeUnknown,
+  type Position,
   type Row,
   type RowWrite,
   type Runtime,
@@ -21,7 +24,7 @@ import { entryOf, parseEntryKey } from './entry.ts';
 export interface DeadLetterMark {
   readonly key: string;
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly position: Position;
   readonly revision: number;
   readonly behind: boolean;
   readonly requested: 'redrive' | 'discard' | undefined;
@@ -56,7 +59,7 @@ export function watchDeadLetters(
     consumers.get(consumer)?.get(keyOf(stream)) ?? [];
 
   const apply: DeadLetterIndex['apply'] = (given) => {
-    const row: Row = { position: 0, ...given };
+    const row: Row = { position: BEGINNING, ...given };
     const named = parseEntryKey(row.key);
     if (named === undefined) return;
     const { consumer, stream, position } = named;
@@ -71,7 +74,7 @@ export function watchDeadLetters(
       const { behind, request } = entry;
       const mark = { key: row.key, stream, position, revision: row.revision, behind };
       next.push({ ...mark, requested: request?.requested });
-      next.sort((a, b) => a.position - b.position);
+      next.sort((a, b) => comparePositions(a.position, b.position));
     }
     store(consumer, stream, next);
     counts.set(consumer, (counts.get(consumer) ?? 0) + next.length - marks.length);
@@ -146,7 +149,7 @@ export async function claimDeadLetters(deps: DeadLettersDeps): Promise<DeadLette
     const row = await persist({ runtime, signal }, () => bucket.get(fence, { leader: true }));
     checkAlive(session, fence);
     const value = toBytes({ owner: `${tenure}/claim-${claim}` });
-    const write = { key: fence, value, expectedRevision: row?.revision ?? 0, position: 0 };
+    const write = { key: fence, value, expectedRevision: row?.revision ?? 0 };
     const result = await writeRow({ runtime, signal }, bucket, write);
     if (result.written) return fencedDeadLetters(deps, bucket.writeAll, tenure, result.revision);
   }
@@ -177,7 +180,7 @@ function fencedDeadLetters(
     const batch = [{ key: fence, value: toBytes({ owner }), expectedRevision }, ...rows];
     const written = await persist(how, async () => {
       try {
-        await writeAll(batch.map((row) => ({ ...row, position: 0 })));
+        await writeAll(batch);
       } catch (error) {
         const revision = await stored(owner);
         // Unknown and not there: the same batch is sent again, and only one copy can be stored.

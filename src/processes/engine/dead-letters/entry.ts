@@ -2,6 +2,9 @@ import type { Message } from '@bufbuild/protobuf';
 import {
   codecOf,
   type EventSource,
+  numberOf,
+  type Position,
+  positionOf,
   type RecordedCommit,
   type Row,
   type StoredTrace,
@@ -42,7 +45,7 @@ export interface DeadLetter {
   readonly consumer: string;
   readonly category: string;
   readonly id: string;
-  readonly position: number;
+  readonly position: Position;
   readonly commitId: string;
   /** True when it was never tried: an earlier commit of its aggregate is a dead letter, or was when this one came. */
   readonly behind: boolean;
@@ -63,13 +66,13 @@ const AUDIT = 'discarded';
 const FENCE = 'fence';
 
 /** `<consumer>.<slot>.<category>.<id>.<position>`, the slot with two digits and the position with sixteen. */
-export function entryKey(consumer: string, { category, id }: StreamRef, position: number): string {
+export function entryKey(consumer: string, { category, id }: StreamRef, position: Position): string {
   const slot = String(slotOf(id)).padStart(2, '0');
-  return `${consumer}.${slot}.${category}.${id}.${String(position).padStart(DIGITS, '0')}`;
+  return `${consumer}.${slot}.${category}.${id}.${String(numberOf(position)).padStart(DIGITS, '0')}`;
 }
 
 /** Where the discarded entry of a key is remembered; the position in the bucket's history makes no difference. */
-export function auditKey(consumer: string, stream: StreamRef, position: number): string {
+export function auditKey(consumer: string, stream: StreamRef, position: Position): string {
   return entryKey(consumer, stream, position).replace('.', `.${AUDIT}.`);
 }
 
@@ -84,12 +87,12 @@ export function fenceKey(
 /** Whose entry a key is; undefined for a fence or an audit row. */
 export function parseEntryKey(
   key: string,
-): { readonly consumer: string; readonly stream: StreamRef; readonly position: number } | undefined {
+): { readonly consumer: string; readonly stream: StreamRef; readonly position: Position } | undefined {
   const [consumer, slot, category, id, position, ...rest] = key.split('.');
   if (!consumer || !category || !id || !position || rest.length > 0 || !/^\d\d$/.test(slot ?? '')) {
     return undefined;
   }
-  return { consumer, stream: { category, id }, position: Number(position) };
+  return { consumer, stream: { category, id }, position: positionOf(Number(position)) };
 }
 
 /** The entry of a row; undefined for anything else. */

@@ -1,4 +1,11 @@
-import { type Bucket, mayHeal, type Row, type Runtime, type StreamRef } from '../../../eventstore/index.ts';
+import {
+  type Bucket,
+  mayHeal,
+  type Position,
+  type Row,
+  type Runtime,
+  type StreamRef,
+} from '../../../eventstore/index.ts';
 import type { EngineObserver } from '../observer.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
 import { follow, persist } from '../signal.ts';
@@ -15,7 +22,7 @@ import {
 export interface GivenUpMessage {
   /** The aggregate that it speaks of, and the position of the commit that it came of. */
   readonly stream: StreamRef;
-  readonly position: number;
+  readonly position: Position;
   readonly type: string;
   /** As JSON: whatever is needed to send it again. */
   readonly payload: unknown;
@@ -154,5 +161,5 @@ async function replace(
   entry: DeadLetter | undefined,
 ): Promise<boolean> {
   const value = entry && toBytes(entry);
-  return (await writeRow(how, bucket, { key, value, expectedRevision: revision, position: 0 })).written;
+  return (await writeRow(how, bucket, { key, value, expectedRevision: revision })).written;
 }

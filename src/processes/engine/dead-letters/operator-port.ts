@@ -1,6 +1,10 @@
 import {
+  BEGINNING,
   type Bucket,
+  comparePositions,
+  isAfter,
   keyOf,
+  type Position,
   type Runtime,
   type StoredTrace,
   type StreamRef,
@@ -16,9 +20,9 @@ export interface DeadLetterFilter {
   readonly category?: string;
   readonly id?: string;
   /** Exactly this one. */
-  readonly position?: number;
+  readonly position?: Position;
   /** This one and older ones. */
-  readonly upTo?: number;
+  readonly upTo?: Position;
 }
 
 /** What an operator's request came to. */
@@ -51,7 +55,7 @@ export interface DeadLetterPort {
   /** Dead letters in the order of their positions. @throws LogUnavailable */
   list(filter?: DeadLetterFilter): Promise<readonly DeadLetter[]>;
   /** One of them. @throws LogUnavailable */
-  show(consumer: string, stream: StreamRef, position: number): Promise<DeadLetter | undefined>;
+  show(consumer: string, stream: StreamRef, position: Position): Promise<DeadLetter | undefined>;
   /**
    * Asks that they be handled again: one, an aggregate's, a consumer's, up to a position. Those that wait behind follow
    * by themselves. @throws LogUnavailable, OutcomeUnknown
@@ -88,7 +92,9 @@ export function createDeadLetterPort(deps: {
       const entry = keyMatches(row.key, filter) ? entryOf(row) : undefined;
       if (entry !== undefined) found.push(shownEntry(entry, hidden));
     }
-    return found.sort((a, b) => a.position - b.position || a.consumer.localeCompare(b.consumer));
+    return found.sort(
+      (a, b) => comparePositions(a.position, b.position) || a.consumer.localeCompare(b.consumer),
+    );
   };
 
   const mark = async (entry: DeadLetter, request: DeadLetterRequest): Promise<'marked' | 'changed'> => {
@@ -101,7 +107,7 @@ export function createDeadLetterPort(deps: {
     if (now.request?.requested === request.requested) return 'marked';
     const value = toBytes({ ...now, request, write: runtime.id() } satisfies DeadLetter);
     const how = { runtime, signal: AbortSignal.abort() };
-    const write = { key, value, expectedRevision: row.revision, position: 0 };
+    const write = { key, value, expectedRevision: row.revision };
     return (await writeRow(how, bucket, write)).written ? 'marked' : 'changed';
   };
 
@@ -154,7 +160,7 @@ function keyMatches(key: string, { consumer, category, id, position, upTo }: Dea
     (category === undefined || category === named.stream.category) &&
     (id === undefined || id === named.stream.id) &&
     (position === undefined || position === named.position) &&
-    (upTo === undefined || named.position <= upTo)
+    (upTo === undefined || !isAfter(named.position, upTo))
   );
 }
 
@@ -164,16 +170,20 @@ function keyMatches(key: string, { consumer, category, id, position, upTo }: Dea
  */
 function choose(
   entries: readonly DeadLetter[],
-  { position, upTo = Number.POSITIVE_INFINITY }: DeadLetterFilter,
+  { position, upTo }: DeadLetterFilter,
   requested: DeadLetterRequest['requested'],
 ): DeadLetter[] {
   const isNamed = (entry: DeadLetter): boolean =>
-    position === undefined ? entry.position <= upTo && !entry.behind : entry.position === position;
+    position === undefined
+      ? !entry.behind && (upTo === undefined || !isAfter(entry.position, upTo))
+      : entry.position === position;
   if (requested === 'discard') return entries.filter(isNamed);
-  const last = new Map<string, number>();
+  const last = new Map<string, Position>();
   const aggregateOf = (entry: DeadLetter): string => `${entry.consumer} ${keyOf(entry)}`;
   for (const entry of entries) if (isNamed(entry)) last.set(aggregateOf(entry), entry.position);
   return entries.filter(
-    (entry) => entry.position <= (last.get(aggregateOf(entry)) ?? 0) && !(entry.behind && !isNamed(entry)),
+    (entry) =>
+      !isAfter(entry.position, last.get(aggregateOf(entry)) ?? BEGINNING) &&
+      !(entry.behind && !isNamed(entry)),
   );
 }

@@ -1,4 +1,11 @@
-import { keyOf, type Row, type StreamRef } from '../../../eventstore/index.ts';
+import {
+  isAfter,
+  keyOf,
+  numberOf,
+  type Position,
+  type Row,
+  type StreamRef,
+} from '../../../eventstore/index.ts';
 import type { Handle, OwnedGroup } from '../delivery.ts';
 import type { LaneResult, LaneTask } from '../lanes.ts';
 import { toBytes } from '../rows.ts';
@@ -16,14 +23,14 @@ export interface Redrives {
   /** The dead letters of an aggregate have changed. */
   look(stream: StreamRef): void;
   /** The stored floor has moved. */
-  floor(low: number): void;
+  floor(low: Position): void;
 }
 
 /** Nudges the lane of an aggregate whose first dead letter is to be acted on, once the stored floor has passed it. */
 export function createRedrives(deps: {
   consumer: string;
   index: DeadLetterIndex;
-  stored: () => number;
+  stored: () => Position;
   nudge: (stream: StreamRef) => void;
 }): Redrives {
   const { consumer, index, stored, nudge } = deps;
@@ -32,7 +39,7 @@ export function createRedrives(deps: {
     early.delete(keyOf(stream));
     const [first] = index.of(consumer, stream);
     if (first === undefined || !isActionable(first)) return;
-    if (first.position <= stored()) nudge(stream);
+    if (!isAfter(first.position, stored())) nudge(stream);
     else early.set(keyOf(stream), stream);
   };
   return {
@@ -61,7 +68,7 @@ export async function actOnDeadLetter(
   if (entry.request?.requested === 'discard') return discard(owned, stream, row, entry);
 
   const commit = await persist({ runtime, signal }, () => log.at(position));
-  if (commit === undefined) throw new RangeError(`The dead letter ${position} is not in the log.`);
+  if (commit === undefined) throw new RangeError(`The dead letter ${numberOf(position)} is not in the log.`);
   const requestedBy = entry.request?.trace;
   const tried = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);

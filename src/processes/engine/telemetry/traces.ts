@@ -15,6 +15,7 @@ import {
   isSampled,
   markFailed,
   messaging,
+  numberOf,
   parseTrace,
   type RecordedCommit,
   type StoredTrace,
@@ -160,7 +161,7 @@ function aboutOf(tried: DeliveryAttempt, prefix: string): Attributes {
   return messaging('process', `${prefix}.${category}`, {
     'messaging.consumer.group.name': consumer,
     [ATTRIBUTES.aggregateId]: id,
-    [ATTRIBUTES.position]: commit.position,
+    [ATTRIBUTES.position]: numberOf(commit.position),
     [ATTRIBUTES.commitId]: commit.commitId,
     [ATTRIBUTES.attempt]: attempt,
     [ATTRIBUTES.redriven]: redriven,

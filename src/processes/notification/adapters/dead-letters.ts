@@ -1,3 +1,4 @@
+import { positionOf } from '../../../eventstore/index.ts';
 import type { DeadLetter, GivenUpMessage } from '../../engine/index.ts';
 import type { Notification } from '../port.ts';
 import type { GivenUp } from './delivery.ts';
@@ -13,7 +14,7 @@ export function deadLetterOf(notification: Notification, givenUp: GivenUp): Give
   const stream =
     orderId === undefined ? { category: 'user', id: userId } : { category: 'order', id: orderId };
   // The id begins with the position of the event; one of another form is told apart by its place in the stream.
-  const position = Number(/^(\d{1,15})\//.exec(id)?.[1] ?? sequence);
+  const position = positionOf(Number(/^(\d{1,15})\//.exec(id)?.[1] ?? sequence));
   const traceId = traceparent.split('-')[1] ?? '';
   return { stream, position, type: kind, payload: notification, error, attempts, firstAt, traceId };
 }

@@ -52,7 +52,7 @@ export function createSimulatedProvider(options: SimulatedProviderOptions): Simu
     const before = row === undefined ? undefined : decodeEntry(row.value);
     const { entry, answer } = rule(before, runtime.now());
     if (entry === before) return { answer };
-    const write = { key, value: encodeEntry(entry), expectedRevision: row?.revision ?? 0, position: 0 };
+    const write = { key, value: encodeEntry(entry), expectedRevision: row?.revision ?? 0 };
     return (await bucket.write(write)).written ? { answer } : undefined;
   }
 

@@ -1,4 +1,4 @@
-import type { Row, Runtime } from '../../../eventstore/index.ts';
+import { isAfter, type Position, type Row, type Runtime } from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { InvalidCursor, type Page, type PageRequest, ViewBehind } from '../reading.ts';
 import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
@@ -110,8 +110,8 @@ export function createIndexPages(deps: {
   };
 
   /** The watch comes a little after the bucket. */
-  const waitFor = async (index: SortedIndex, minPosition: number, end: number): Promise<void> => {
-    while (index.alive() && index.position() < minPosition) {
+  const waitFor = async (index: SortedIndex, minPosition: Position, end: number): Promise<void> => {
+    while (index.alive() && isAfter(minPosition, index.position())) {
       if (runtime.now() >= end) throw new ViewBehind(view, minPosition, index.position());
       await runtime.sleep(PAUSE_MS);
     }

@@ -1,4 +1,12 @@
-import { type Bucket, LogUnavailable, type Row, reasonOf } from '../../../eventstore/index.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  earliest,
+  LogUnavailable,
+  type Position,
+  type Row,
+  reasonOf,
+} from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { checkpointKey, parseCheckpoint } from '../checkpoint.ts';
 import { allGroups } from '../groups.ts';
@@ -120,7 +128,7 @@ export interface SortedIndex {
   /** The places in order, once the bucket's rows of the start are all known. @throws LogUnavailable */
   places(): Promise<SortedKeys>;
   /** The view's checkpoint as far as the watch has come: nothing from before it is missing. */
-  position(): number;
+  position(): Position;
   /** False once the watch has ended; a new index is needed then. */
   alive(): boolean;
   stop(): void;
@@ -129,7 +137,7 @@ export interface SortedIndex {
 /** Starts watching a bucket. */
 export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: PlacesOf): SortedIndex {
   const controller = new AbortController();
-  const checkpoints = new Map(allGroups(groups).map((group) => [checkpointKey(group), 0]));
+  const checkpoints = new Map(allGroups(groups).map((group) => [checkpointKey(group), BEGINNING]));
   const known = new Map<string, readonly string[]>();
   let sorted: SortedKeys | undefined;
   let alive = true;
@@ -178,7 +186,7 @@ export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: Plac
       if (alive && sorted !== undefined) return sorted;
       throw new LogUnavailable(`the watch on ${bucket.name} ended: ${reasonOf(failure)}`, failure);
     },
-    position: () => Math.min(...checkpoints.values()),
+    position: () => [...checkpoints.values()].reduce(earliest),
     alive: () => alive,
     stop: () => controller.abort(),
   };

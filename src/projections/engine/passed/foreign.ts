@@ -1,8 +1,12 @@
 import {
+  BEGINNING,
   type Bucket,
   backoffMs,
+  comparePositions,
   type ForeignMessage,
+  isAfter,
   type Log,
+  type Position,
   type RecordedCommit,
   type Runtime,
 } from '../../../eventstore/index.ts';
@@ -11,7 +15,7 @@ import { RESERVED } from '../projection.ts';
 
 /** A message of somebody else that a reader of the log has met (protocol 20). */
 export interface MetForeign extends ForeignMessage {
-  readonly position: number;
+  readonly position: Position;
 }
 
 /** What readers have met of them, in any process; for people only. */
@@ -70,7 +74,7 @@ export function createForeignNotes(deps: {
   readonly told: (met: MetForeign) => void;
 }): ForeignNotes {
   const { log, buckets, prefix, runtime, told } = deps;
-  const waiting = new Map<number, MetForeign>();
+  const waiting = new Map<Position, MetForeign>();
   let storing = false;
   let stopped = false;
 
@@ -81,14 +85,14 @@ export function createForeignNotes(deps: {
       const taken = [...waiting.values()];
       const fresh = freshOf(record, taken);
       if (fresh.length > 0) {
-        const newest = [...record.newest, ...fresh].sort((a, b) => a.position - b.position);
+        const newest = [...record.newest, ...fresh].sort((a, b) => comparePositions(a.position, b.position));
         const next: StoredRecord = {
           incarnation: log.incarnation,
           count: record.count + fresh.length,
           newest: newest.slice(-MOST_LISTED),
         };
         const value = Buffer.from(JSON.stringify(next));
-        const position = newest.at(-1)?.position ?? 0;
+        const position = newest.at(-1)?.position;
         if (!(await bucket.write({ key: KEY, value, expectedRevision: revision, position })).written)
           continue;
       }
@@ -124,6 +128,6 @@ export function createForeignNotes(deps: {
 /** Those that are not known; nothing can be said of what lies below a full list. */
 function freshOf({ newest }: ForeignRecord, met: readonly MetForeign[]): readonly MetForeign[] {
   const known = new Set(newest.map(({ position }) => position));
-  const lowest = newest.length < MOST_LISTED ? 0 : (newest[0]?.position ?? 0);
-  return met.filter(({ position }) => position > lowest && !known.has(position));
+  const lowest = newest.length < MOST_LISTED ? BEGINNING : (newest[0]?.position ?? BEGINNING);
+  return met.filter(({ position }) => isAfter(position, lowest) && !known.has(position));
 }

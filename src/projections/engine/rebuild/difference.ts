@@ -1,4 +1,11 @@
-import type { Bucket, Row, Runtime } from '../../../eventstore/index.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  isAfter,
+  latest,
+  type Row,
+  type Runtime,
+} from '../../../eventstore/index.ts';
 import type { LiveBucket } from '../aliases.ts';
 import { readLowest } from '../checkpoint.ts';
 import { checkCancelled } from '../errors.ts';
@@ -92,8 +99,8 @@ async function judged(
     const rows = await Promise.all([old, fresh].map(({ bucket }) => bucket.get(key, { leader: true })));
     const [before, after] = rows;
     if (sameBytes(before, after)) return 'same';
-    const newest = Math.max(before?.position ?? 0, after?.position ?? 0);
-    const settled = reached.every((stored) => (stored?.position ?? 0) >= newest);
+    const newest = latest(before?.position ?? BEGINNING, after?.position ?? BEGINNING);
+    const settled = reached.every((stored) => !isAfter(newest, stored?.position ?? BEGINNING));
     if (before?.position !== after?.position && !settled) continue;
     if (isEmpty(before)) return 'only-new';
     return isEmpty(after) ? 'only-old' : 'changed';

@@ -1,5 +1,13 @@
-import type { Bucket } from '../../../eventstore/index.ts';
-import { type Alias, bucketName, bucketsOf, numberOf } from '../aliases.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  distance,
+  isAfter,
+  latest,
+  numberOf,
+  type Position,
+} from '../../../eventstore/index.ts';
+import { type Alias, bucketName, bucketNumber, bucketsOf } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
@@ -16,7 +24,7 @@ export async function nextName(
 ): Promise<string> {
   const { buckets, settings } = deps;
   const all = await bucketsOf(buckets, settings.prefix, projection.name);
-  const last = Math.max(all.at(-1)?.n ?? 0, live === undefined ? 0 : numberOf(live.bucket));
+  const last = Math.max(all.at(-1)?.n ?? 0, live === undefined ? 0 : bucketNumber(live.bucket));
   return bucketName(settings.prefix, projection.name, last + 1);
 }
 
@@ -31,7 +39,7 @@ export async function reusableName(
 ): Promise<string | undefined> {
   const { buckets, settings, log } = deps;
   const count = groupCountOf(projection, settings);
-  let best: { name: string; position: number } | undefined;
+  let best: { name: string; position: Position } | undefined;
   for (const { name } of await bucketsOf(buckets, settings.prefix, projection.name)) {
     if (name === live?.bucket) continue;
     const bucket = await buckets.open(name);
@@ -43,9 +51,9 @@ export async function reusableName(
     const { version, incarnation } = stored?.value ?? {};
     if (version !== versionOf(projection, count) || incarnation !== log.incarnation) continue;
     // Nobody could go on with it: it covers commits that this log does not have (protocol 15).
-    if (await liesBeyond(deps, lowest?.position ?? 0)) continue;
-    const position = lowest?.position ?? 0;
-    if (best === undefined || position >= best.position) best = { name, position };
+    const position = lowest?.position ?? BEGINNING;
+    if (await liesBeyond(deps, position)) continue;
+    if (best === undefined || !isAfter(best.position, position)) best = { name, position };
   }
   return best?.name;
 }
@@ -54,16 +62,17 @@ export async function reusableName(
  * What a bucket's checkpoint says of the log; 0 for one of another incarnation of the log, or beyond its end.
  * @throws LogUnavailable
  */
-export async function checkpointOf(deps: EngineDeps, name: string, count: GroupCount): Promise<number> {
+export async function checkpointOf(deps: EngineDeps, name: string, count: GroupCount): Promise<Position> {
   const bucket = await deps.buckets.open(name);
   const stored = bucket === undefined ? undefined : await readLowest(bucket, count);
-  if (stored?.value.incarnation !== deps.log.incarnation) return 0;
-  return (await liesBeyond(deps, stored.position)) ? 0 : stored.position;
+  if (stored?.value.incarnation !== deps.log.incarnation) return BEGINNING;
+  return (await liesBeyond(deps, stored.position)) ? BEGINNING : stored.position;
 }
 
 /** Whether a checkpoint that was read before covers more than there is; a sound one never does. */
-async function liesBeyond({ log }: EngineDeps, position: number): Promise<boolean> {
-  return position > 0 && position > (await log.head()) && position > (await log.confirm());
+async function liesBeyond({ log }: EngineDeps, position: Position): Promise<boolean> {
+  if (position === BEGINNING || !isAfter(position, await log.head())) return false;
+  return isAfter(position, await log.confirm());
 }
 
 /**
@@ -130,7 +139,7 @@ export async function buildNewBucket(
   kept.own(allOf(count));
   try {
     const oldCheckpoint = async () =>
-      live === undefined ? 0 : checkpointOf(deps, live.alias.bucket, live.alias.groups ?? 1);
+      live === undefined ? BEGINNING : checkpointOf(deps, live.alias.bucket, live.alias.groups ?? 1);
     await caughtUp(deps, projection, kept, oldCheckpoint, options);
     if (options.compare !== undefined) {
       await options.compare(bucket);
@@ -165,7 +174,7 @@ async function caughtUp(
   deps: EngineDeps,
   projection: Projection,
   kept: KeptGroups,
-  oldCheckpoint: () => Promise<number>,
+  oldCheckpoint: () => Promise<Position>,
   options: NewBucketOptions,
 ): Promise<void> {
   const { log, runtime } = deps;
@@ -174,27 +183,27 @@ async function caughtUp(
     failure = error;
   });
   const started = runtime.now();
-  let first: number | undefined;
+  let first: Position | undefined;
   let eventsBefore = 0;
   for (;;) {
     if (failure !== undefined) throw failure;
     checkCancelled(options.signal);
-    const target = Math.max(await log.head(), await oldCheckpoint());
-    const applied = kept.delivered ?? kept.position ?? 0;
+    const target = latest(await log.head(), await oldCheckpoint());
+    const applied = kept.delivered ?? kept.position ?? BEGINNING;
     if (first === undefined && kept.delivered !== undefined) {
       first = applied;
       eventsBefore = kept.events;
     }
     const seconds = Math.max((runtime.now() - started) / 1000, 0.001);
-    const commitsPerSecond = (applied - (first ?? applied)) / seconds;
+    const commitsPerSecond = distance(first ?? applied, applied) / seconds;
     options.onProgress?.({
       view: projection.name,
-      applied,
-      total: target,
+      applied: numberOf(applied),
+      total: numberOf(target),
       eventsPerSecond: Math.max(0, kept.events - eventsBefore) / seconds,
-      etaSeconds: commitsPerSecond > 0 ? Math.max(0, target - applied) / commitsPerSecond : 0,
+      etaSeconds: commitsPerSecond > 0 ? distance(applied, target) / commitsPerSecond : 0,
     });
-    if (kept.running && (kept.position ?? 0) >= target) return;
+    if (kept.running && !isAfter(target, kept.position ?? BEGINNING)) return;
     await runtime.sleep(LOOK_EVERY_MS);
   }
 }

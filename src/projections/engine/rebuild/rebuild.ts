@@ -1,7 +1,9 @@
 import {
+  BEGINNING,
   type Bucket,
   groupOfSlot,
   type Log,
+  type Position,
   type Runtime,
   type StreamRef,
   slotOf,
@@ -170,7 +172,9 @@ export async function withEngine<T>(
  * @returns the position up to which the row has seen the log
  * @throws RebuildRefused; UnappliedEvent when the row still cannot be folded, and nothing is changed; LogUnavailable
  */
-export async function refoldOne(deps: RebuildDeps & { readonly id: string }): Promise<{ position: number }> {
+export async function refoldOne(
+  deps: RebuildDeps & { readonly id: string },
+): Promise<{ position: Position }> {
   const { projection, runtime, id } = deps;
   const refuse = (why: string) => new RebuildRefused(projection.name, why);
   if (projection.crossesAggregates) throw refuse('its rows cross aggregates; rebuild all of it');
@@ -187,7 +191,7 @@ export async function refoldOne(deps: RebuildDeps & { readonly id: string }): Pr
       const { position } = await refoldRow({ ...engine, projection, bucket }, stream);
       const group = { count, index: groupOfSlot(slotOf(id), count) };
       const at = runtime.now();
-      const mark = { stream, state: 'released', position: 0, reason: 'folded again', at } as const;
+      const mark = { stream, state: 'released', position: BEGINNING, reason: 'folded again', at } as const;
       await setMark(bucket, group, mark, () => true);
       return { position };
     } catch (error) {

@@ -1,4 +1,14 @@
-import type { Bucket, Log } from '../../../eventstore/index.ts';
+import {
+  ahead,
+  BEGINNING,
+  type Bucket,
+  before,
+  between,
+  isAfter,
+  type Log,
+  numberOf,
+  type Position,
+} from '../../../eventstore/index.ts';
 import { beginAt } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
@@ -7,7 +17,7 @@ import { isRowKey, type Projection, versionOf } from '../projection.ts';
 import { checkpointOf } from './new-bucket.ts';
 
 /** Where a rebuild begins: rows that have seen nothing later are taken over from the live bucket. */
-export type StartFrom = { readonly position: number } | { readonly time: number };
+export type StartFrom = { readonly position: Position } | { readonly time: number };
 
 /** The clocks of those who write events may differ; a start by time goes back by so much more. */
 const CLOCKS_DIFFER_MS = 60_000;
@@ -44,8 +54,9 @@ export async function seedFrom(
   const source = await buckets.open(live.alias.bucket);
   const reached = await checkpointOf(deps, live.alias.bucket, count);
   const position = 'position' in from ? from.position : await positionBefore(log, from.time);
-  if (source === undefined || !Number.isSafeInteger(position) || position < 0 || position > reached) {
-    throw refuse(`the start ${position} is not between 0 and its checkpoint ${reached}`);
+  const isWhole = Number.isSafeInteger(numberOf(position)) && !isAfter(BEGINNING, position);
+  if (source === undefined || !isWhole || isAfter(position, reached)) {
+    throw refuse(`the start ${numberOf(position)} is not between 0 and its checkpoint ${numberOf(reached)}`);
   }
   return async (bucket) => {
     const covers = await copyRows(source, bucket, position, signal);
@@ -61,17 +72,17 @@ export async function seedFrom(
 async function copyRows(
   from: Bucket,
   to: Bucket,
-  through: number,
+  through: Position,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   let highest = 0;
   let window: Promise<void>[] = [];
-  const copy = async (key: string, value: Uint8Array, position: number): Promise<void> => {
+  const copy = async (key: string, value: Uint8Array, position: Position): Promise<void> => {
     const result = await to.write({ key, value, expectedRevision: 0, position });
     if (result.written) highest = Math.max(highest, result.revision);
   };
   for await (const { key, value, position } of from.rows()) {
-    if (!isRowKey(key) || position > through) continue;
+    if (!isRowKey(key) || isAfter(position, through)) continue;
     window.push(copy(key, value, position));
     if (window.length < AT_ONCE) continue;
     await Promise.all(window);
@@ -83,23 +94,23 @@ async function copyRows(
 }
 
 /** When the first commit at a position or behind it was decided; a foreign message does not say. @throws LogUnavailable */
-async function decidedFrom(log: Log, position: number): Promise<number> {
+async function decidedFrom(log: Log, position: Position): Promise<number> {
   for (let at = position; ; ) {
     const next = await log.next(at);
     if (next === undefined) return Number.POSITIVE_INFINITY;
     if (next.foreign === undefined) return Number(next.decisions[0]?.time ?? 0);
-    at = next.position + 1;
+    at = ahead(next.position, 1);
   }
 }
 
 /** The last position whose commit is surely older than `time`, by halving. @throws LogUnavailable */
-async function positionBefore(log: Log, time: number): Promise<number> {
-  let low = 0;
+async function positionBefore(log: Log, time: number): Promise<Position> {
+  let low = BEGINNING;
   let high = await log.head();
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
+  while (isAfter(high, low)) {
+    const middle = between(low, high);
     if ((await decidedFrom(log, middle)) < time - CLOCKS_DIFFER_MS) low = middle;
-    else high = middle - 1;
+    else high = before(middle);
   }
   return low;
 }

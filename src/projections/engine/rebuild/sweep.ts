@@ -1,10 +1,15 @@
 import {
+  BEGINNING,
   type Bucket,
   backoffMs,
+  before,
+  distance,
   groupOfSlot,
+  isAfter,
   type LogBatch,
   mayHeal,
   type RecordedCommit,
+  type Row,
   slotOf,
   smallerBatches,
 } from '../../../eventstore/index.ts';
@@ -40,8 +45,9 @@ export function startSweep(deps: EngineDeps, views: () => readonly View[]): { st
 
   const run = async (): Promise<void> => {
     // Somewhere: a service that starts often would never come to the end.
-    let after = Math.floor(runtime.random() * (await log.head().catch(() => 0)));
-    for (let attempt = 0; !signal.aborted; after = 0) {
+    const head = await log.head().catch(() => BEGINNING);
+    let after = before(head, Math.ceil(runtime.random() * distance(BEGINNING, head)));
+    for (let attempt = 0; !signal.aborted; after = BEGINNING) {
       const due = runtime.now() + SHORTEST_PASS_MS;
       let pause = 0;
       try {
@@ -76,9 +82,9 @@ async function checkRows(deps: EngineDeps, view: View, commits: readonly Recorde
   handles.set(view, bucket);
   const found = new Map((await bucket.getAll(expected.map(({ key }) => key))).map((row) => [row.key, row]));
   for (const { key, commit } of expected) {
-    if ((found.get(key)?.position ?? 0) >= commit.position) continue;
+    if (hasSeen(found.get(key), commit)) continue;
     const stored = await bucket.get(key, { leader: true });
-    if ((stored?.position ?? 0) >= commit.position) continue;
+    if (hasSeen(stored, commit)) continue;
     const { name, crossesAggregates } = view.projection;
     if (crossesAggregates) {
       view.fail(new RowsLost(name, bucket.name, key, deps.settings.rebuildHint?.(name)));
@@ -92,6 +98,10 @@ async function checkRows(deps: EngineDeps, view: View, commits: readonly Recorde
   }
 }
 
+function hasSeen(row: Row | undefined, { position }: RecordedCommit): boolean {
+  return row !== undefined && !isAfter(position, row.position);
+}
+
 /** What the view has stored of these commits, by row. */
 function expectedRows(
   { decode }: EngineDeps,
@@ -103,7 +113,7 @@ function expectedRows(
   const dead = new Set(deadLetters().map(({ key }) => key));
   for (const commit of commits) {
     const { stream, position } = commit;
-    if (position > checkpoint || !categories.has(stream.category) || dead.has(stream.id)) continue;
+    if (isAfter(position, checkpoint) || !categories.has(stream.category) || dead.has(stream.id)) continue;
     if (groupOfSlot(slotOf(stream.id), group.count) !== group.index) continue;
     try {
       visitRows(projection, decode(commit), (key) => expected.set(key, { key, commit }));

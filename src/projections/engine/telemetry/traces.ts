@@ -5,6 +5,7 @@ import {
   endFailed,
   isSampled,
   messaging,
+  numberOf,
   parseTrace,
   type RecordedCommit,
 } from '../../../eventstore/index.ts';
@@ -39,7 +40,7 @@ function traceCommits({ tracer, prefix }: TraceOptions): NonNullable<ProjectionO
       messaging('process', `${prefix}.${category}`, {
         'messaging.consumer.group.name': 'projections',
         [ATTRIBUTES.aggregateId]: id,
-        [ATTRIBUTES.position]: commit.position,
+        [ATTRIBUTES.position]: numberOf(commit.position),
         [ATTRIBUTES.views]: [...new Set(views.map(({ projection }) => projection.name))],
       }),
     );

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { BEGINNING } from '../../../../src/eventstore/position.ts';
 import { checkGroups } from '../../../../src/processes/engine/control.ts';
 import { GROUPS } from '../../../../src/processes/engine/ownership.ts';
 import { createEngineBuckets, toBytes } from '../../../../src/processes/engine/rows.ts';
@@ -15,7 +16,7 @@ test('another number of groups than at the first start is refused at once, and t
   await checkGroups(where, consumers, 16);
   const { shared } = await createEngineBuckets(buckets, 't');
   const value = toBytes({ count: 4 });
-  await shared.write({ key: `${GROUPS}known`, value, expectedRevision: 0, position: 0 });
+  await shared.write({ key: `${GROUPS}known`, value, expectedRevision: 0, position: BEGINNING });
   await checkGroups(where, consumers, 4);
   await expect(checkGroups(where, consumers, 16)).rejects.toThrow(
     'The consumer known is shared in 4 groups since its first start, and this instance is configured for 16. Set processes.groups to 4',

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
+import { positionOf } from '../../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { slotOf } from '../../../../src/eventstore/stream.ts';
 import {
@@ -20,7 +21,7 @@ const runtime = systemRuntime;
 const group = { count: 1, index: 0 } as const;
 const fence = fenceKey('test', group);
 const stream = counterRef('x');
-const key = entryKey('test', stream, 7);
+const key = entryKey('test', stream, positionOf(7));
 
 let bucket: Bucket;
 let stopping: AbortController;

@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { numberOf, type Position, positionOf } from '../../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createDeadLetterPort } from '../../../../src/processes/engine/dead-letters/operator-port.ts';
@@ -54,7 +55,7 @@ test('one poison aggregate among 1,000 parks with what follows it, and the other
     const shared = { log, kv: stores(), actor: 'one' };
     const { engine, buckets, runtime } = start(world, shared, async ({ stream, position }) => {
       if (broken && stream.id === 'a7') throw Object.assign(new Error('poison'), { retryable: false });
-      handled.set(stream.id, [...(handled.get(stream.id) ?? []), position]);
+      handled.set(stream.id, [...(handled.get(stream.id) ?? []), numberOf(position)]);
     });
     while ((engine.status()[0]?.parked ?? 0) < 3 || handled.size < 999) await runtime.sleep(100);
     while (engine.status()[0]?.lag !== 0) await runtime.sleep(100);
@@ -67,7 +68,7 @@ test('one poison aggregate among 1,000 parks with what follows it, and the other
       [2_008, true],
     ]);
     broken = false;
-    await port.redrive({ upTo: 8 }, { by: 'test' });
+    await port.redrive({ upTo: positionOf(8) }, { by: 'test' });
     while ((engine.status()[0]?.parked ?? 0) > 0) await runtime.sleep(100);
     expect(handled.get('a7')).toEqual([8, 1_008, 2_008]);
     await engine.stop();
@@ -82,12 +83,12 @@ test('what an operator discards is given up, kept in an audit row, and what wait
   await world.run(async () => {
     const shared = { log, kv: stores(), actor: 'one' };
     const { engine, buckets, runtime } = start(world, shared, async ({ position }) => {
-      if (position === first) throw Object.assign(new Error('poison'), { retryable: false });
-      handled.push(position);
+      if (numberOf(position) === first) throw Object.assign(new Error('poison'), { retryable: false });
+      handled.push(numberOf(position));
     });
     while ((engine.status()[0]?.parked ?? 0) < 2) await runtime.sleep(100);
     const port = createDeadLetterPort({ buckets, prefix: 't', runtime });
-    await port.discard({ position: first }, { by: 'ada' });
+    await port.discard({ position: positionOf(first) }, { by: 'ada' });
     while (handled.length === 0 || engine.status()[0]?.parked !== 0) await runtime.sleep(100);
     expect(handled).toEqual([second]);
     const audits = shared.kv.stores
@@ -105,8 +106,8 @@ test('a stopped engine hands over at once, and its successor repeats nothing', a
   const handled: string[] = [];
   const by =
     (name: string) =>
-    async ({ position }: { position: number }) => {
-      handled.push(`${name} ${position}`);
+    async ({ position }: { position: Position }) => {
+      handled.push(`${name} ${numberOf(position)}`);
     };
   await world.run(async () => {
     append(log, 'x');
@@ -143,7 +144,7 @@ test('an instance that dies with the first of two commits in hand is replaced wi
       const clock = world.runtime('main');
       while (begun === 0) await clock.sleep(50);
       const second = start(world, { log, kv, actor: 'two' }, async ({ position }) => {
-        handled.push(position);
+        handled.push(numberOf(position));
       });
       await clock.sleep(world.random() * 5_000);
       expect(handled).toEqual([]);
@@ -232,7 +233,7 @@ test('a commit that makes an earlier one of its aggregate needless ends the paus
       { log, kv: stores(), actor: 'one' },
       async ({ position }) => {
         if (!isFinal()) throw new Error('the provider is away');
-        handled.push(position);
+        handled.push(numberOf(position));
       },
       { policy: () => ({ action: 'retry', afterMs: 30_000 }) },
     );
@@ -251,7 +252,9 @@ test('a reaction from now on is given nothing of the past, and after a restart n
   for (let n = 0; n < 20; n++) append(log, `a${n}`);
   const handled: number[] = [];
   const run = (actor: string) =>
-    start(world, { log, kv, actor }, async ({ position }) => void handled.push(position), { from: 'now' });
+    start(world, { log, kv, actor }, async ({ position }) => void handled.push(numberOf(position)), {
+      from: 'now',
+    });
   const settled = async ({ engine, runtime }: ReturnType<typeof run>, groups = 4) => {
     while (engine.status()[0]?.groups.length !== groups || engine.status()[0]?.lag !== 0)
       await runtime.sleep(100);
@@ -285,7 +288,7 @@ test('a foreign message is passed in its lane, handled by nobody, also behind a 
     const shared = { log, kv: stores(), actor: 'one' };
     const { engine, buckets, runtime } = start(world, shared, async ({ stream, position, events }) => {
       if (stream.id === 'b') throw Object.assign(new Error('poison'), { retryable: false });
-      handled.push(`${stream.id} ${position} ${events.length}`);
+      handled.push(`${stream.id} ${numberOf(position)} ${events.length}`);
     });
     while ((engine.status()[0]?.parked ?? 0) < 2 || engine.status()[0]?.lag !== 0) await runtime.sleep(100);
     append(log, 'a');

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
+import { BEGINNING, numberOf, positionOf } from '../../../../src/eventstore/position.ts';
 import { createProgress, type Progress } from '../../../../src/processes/engine/cursor.ts';
 import { createLanes, type Lanes, type LaneTask } from '../../../../src/processes/engine/lanes.ts';
 import { defaultEngineSettings, type EngineSettings } from '../../../../src/processes/engine/settings.ts';
@@ -21,7 +22,7 @@ let failing: Set<string>;
 
 beforeEach(() => {
   world = createWorld(1, {});
-  progress = createProgress({ high: 0, open: [] });
+  progress = createProgress({ high: BEGINNING, open: [] });
   log = [];
   tries = [];
   running = new Set();
@@ -30,7 +31,7 @@ beforeEach(() => {
 
 const commitOf = (id: string, position: number): RecordedCommit => ({
   stream: counterRef(id),
-  position,
+  position: positionOf(position),
   previous: 0,
   commitId: `c${position}`,
   decisions: [],
@@ -46,7 +47,7 @@ function lanesWith(retryAfterMs = 100, takesMs = 10): Lanes {
     running.delete(stream.id);
     if (commit === undefined) return { done: 0 };
     if (failing.has(stream.id) && givenUp === undefined) return { retryAfterMs, error: new Error('failing') };
-    log.push(`${stream.id}${commit.position}${givenUp ? '!' : ''}`);
+    log.push(`${stream.id}${numberOf(commit.position)}${givenUp ? '!' : ''}`);
     return { done: 1 };
   };
   return createLanes({

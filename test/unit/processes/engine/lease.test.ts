@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
 import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
+import { BEGINNING } from '../../../../src/eventstore/position.ts';
 import { systemRuntime as runtime } from '../../../../src/eventstore/runtime.ts';
 import {
   agreeOnGroups,
@@ -45,7 +46,7 @@ const sessionOf = (id: string): Session => ({
 async function membershipOf(bucket: Bucket, sessions: readonly string[], signal: AbortSignal) {
   for (const id of sessions) {
     const value = Buffer.from(JSON.stringify({ instance: id, consumers: ['orders'], beat: 1 }));
-    await bucket.write({ key: `session.${id}`, value, expectedRevision: 0, position: 0 });
+    await bucket.write({ key: `session.${id}`, value, expectedRevision: 0, position: BEGINNING });
   }
   const membership = watchMembership({ bucket, runtime, signal }, () => undefined);
   await until('the membership is ready', () => membership.ready);

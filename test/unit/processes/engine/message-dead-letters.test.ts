@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LogUnavailable } from '../../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../../src/eventstore/position.ts';
 import type { DeadLetter } from '../../../../src/processes/engine/dead-letters/entry.ts';
 import { openMessageDeadLetters } from '../../../../src/processes/engine/dead-letters/messages.ts';
 import { createDeadLetterPort } from '../../../../src/processes/engine/dead-letters/operator-port.ts';
@@ -12,7 +13,7 @@ import { createWorld, type World } from '../../../../src/testing/world.ts';
 
 const STREAM = { category: 'order', id: 'o1' };
 const message = (type: string, position = 7) => ({
-  ...{ stream: STREAM, position, type, payload: { type } },
+  ...{ stream: STREAM, position: positionOf(position), type, payload: { type } },
   ...{ error: new Error('nobody there'), attempts: 50, firstAt: 1, traceId: '' },
 });
 const BY = { by: 'ada' };
@@ -75,14 +76,14 @@ test('what cannot be sent again for good stays with the new reason; what is away
     const [one] = instances;
     await one.keep(message('unreadable', 7));
     await one.keep(message('late', 8));
-    await operators.redrive({ position: 8 }, BY);
+    await operators.redrive({ position: positionOf(8) }, BY);
     await runtime.sleep(10_000);
     expect(away).toBeLessThan(0);
     expect(await operators.list()).toMatchObject([
       { position: 7, error: { message: 'The notification has no usable kind.' } },
     ]);
     expect((await operators.list())[0]?.request).toBeUndefined();
-    await operators.discard({ position: 7 }, BY);
+    await operators.discard({ position: positionOf(7) }, BY);
     await empty();
     await one.keep(message('unreadable', 7));
     expect(await operators.list()).toHaveLength(1);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
+import { positionOf } from '../../../../src/eventstore/position.ts';
 import type { DeliveryAttempt } from '../../../../src/processes/engine/observer.ts';
 import { logEngine } from '../../../../src/processes/engine/telemetry/logs.ts';
 import { meterEngine } from '../../../../src/processes/engine/telemetry/metrics.ts';
@@ -8,7 +9,7 @@ import { added, counterRef, toyCommit } from '../../../support/toy.ts';
 
 const commit: RecordedCommit = {
   stream: counterRef('a'),
-  position: 7,
+  position: positionOf(7),
   previous: 3,
   commitId: 'commit-7',
   decisions: toyCommit('commit-7', [added(1)]).decisions.map((decision) => ({

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EventStoreError, LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../../src/eventstore/position.ts';
 import {
   CommandConflict,
   createOrderPolicy,
@@ -263,7 +264,7 @@ describe('the policy', () => {
   it.each([
     new LogUnavailable('test'),
     new PaymentUnavailable('capture'),
-    new NotSeenYet('directory', 7),
+    new NotSeenYet('directory', positionOf(7)),
     new CommandConflict('order', 'o1'),
   ])('retries $name later each time, then parks', (error) => {
     const pauses = [1, 2, 3, 4].map((attempt) => policy(error, attempt));

@@ -4,6 +4,7 @@ import { type ProductCommand, product } from '../../../../src/domain/product.ts'
 import { codecOf } from '../../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../../src/eventstore/decider.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
+import { numberOf, positionOf } from '../../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
 import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
 import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
@@ -49,7 +50,8 @@ export function createProcessWorld() {
     handler,
     runtime,
     directory: {
-      customer: async (userId, position) => note(`customer ${userId} as of ${position}`, directory.status),
+      customer: async (userId, position) =>
+        note(`customer ${userId} as of ${numberOf(position)}`, directory.status),
     },
     payments,
     timers: {
@@ -142,7 +144,7 @@ export function deliveryAt<E extends Message>(
     })),
   );
   const { stream, commitId } = commit;
-  return { stream, position, commitId, events, attempt: 1, redriven: false };
+  return { stream, position: positionOf(position), commitId, events, attempt: 1, redriven: false };
 }
 
 /** Hands a consumer every commit of its categories after a position, until there are no new ones. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { email } from '../../../../src/domain/email.ts';
 import { user } from '../../../../src/domain/user.ts';
+import { numberOf, type Position } from '../../../../src/eventstore/position.ts';
 import { createCustomerWatch } from '../../../../src/processes/order/customer-watch.ts';
 import {
   ClaimPending,
@@ -77,8 +78,8 @@ describe('the watch on customers', () => {
     await world.execute(user, 'u1', register);
     await world.execute(user, 'u1', { type: 'deactivate', reason: '', at: NOW });
     const asked: string[] = [];
-    async function* ofUser(userId: string, asOf: number) {
-      asked.push(`${userId} as of ${asOf}`);
+    async function* ofUser(userId: string, asOf: Position) {
+      asked.push(`${userId} as of ${numberOf(asOf)}`);
       yield 'o1';
     }
     world.directory.status = 'deactivated';

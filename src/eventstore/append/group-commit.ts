@@ -1,7 +1,7 @@
-import { createBoundedCache } from './bounded-cache.ts';
+import { createBoundedCache } from '../bounded-cache.ts';
+import { keyOf, type StreamRef } from '../stream.ts';
 import type { GroupPolicy } from './group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from './resolve-append.ts';
-import { keyOf, type StreamRef } from './stream.ts';
 
 /** Aggregates that met a conflict a short while ago; a bounded memory. */
 export interface Contended {

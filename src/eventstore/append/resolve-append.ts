@@ -1,14 +1,14 @@
-import { encodeCommit } from './codec/stored-commit.ts';
+import { encodeCommit } from '../codec/stored-commit.ts';
 import {
   CommitTooLarge,
   EventStoreError,
   LogUnavailable,
   OutcomeUnknown,
   PermissionDenied,
-} from './errors.ts';
-import type { AppendAllResult, AppendEntry, AppendResult } from './log.ts';
-import { backoffMs, type Runtime } from './runtime.ts';
-import { checkStream, keyOf, type StreamRef } from './stream.ts';
+} from '../errors.ts';
+import type { AppendAllResult, AppendEntry, AppendResult } from '../log.ts';
+import { backoffMs, type Runtime } from '../runtime.ts';
+import { checkStream, keyOf, type StreamRef } from '../stream.ts';
 
 /** One commit on its way to the log; every attempt sends exactly the same. */
 export interface OutgoingCommit extends AppendEntry {
