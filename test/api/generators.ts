@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { EVENTS_V2 } from '../../src/api/events/schemas.ts';
 import { inlined, type OpenApi, type Route, type Schema } from './document.ts';
 
 /** What a request of the fuzz test looks like. */
@@ -215,6 +216,8 @@ const oddQuery = fc.oneof(
     .map((pair) => pair.map((text) => encodeURIComponent(text.toWellFormed())).join('=')),
 );
 
+const accepted = fc.constantFrom(EVENTS_V2, 'text/event-stream; events=v2', 'text/html', '*/*;q=0', 'x');
+
 /** Requests to one operation. */
 export function requestTo(document: OpenApi, route: Route, known: Known): fc.Arbitrary<FuzzRequest> {
   const { requestBody } = route.operation;
@@ -245,6 +248,7 @@ export function requestTo(document: OpenApi, route: Route, known: Known): fc.Arb
         (value) => [name.toLowerCase(), value] as const,
       ),
     );
+  headers.push(rarely(accepted).map((value) => ['accept', value] as const));
   const schema = requestBody?.content?.['application/json']?.schema;
   const body =
     schema === undefined
