@@ -148,8 +148,8 @@ async function checksOf(config: Config, nats: Nats, now: () => number): Promise<
     check('disk', ['jetstream', 'health'], server, () => disk(nats, jsm)),
     check('servers', ['jetstream', 'health'], server, () => serversEnough(config, nats)),
     check('log', ['jetstream', 'servers'], server, () => logStream(config, nats, jsm)),
-    check('foreign messages', ['log'], server, async () => foreignMessages(config, nats, await log())),
     check('e-mail key', ['log'], server, async () => emailKey(await info(), nats)),
+    check('foreign messages', ['e-mail key'], server, async () => foreignMessages(config, nats, await log())),
     check('topology', ['e-mail key'], 'Run: jetledger topology plan', async () =>
       topology(config, nats, (await info()).state.last_seq),
     ),

@@ -43,7 +43,10 @@ describe('lists', () => {
   it('statistics tell orders and revenue per day and currency', async () => {
     await confirmedOrder(service, client, 'u1', 'TEA');
     const response = await client.get('/v1/statistics?from=2026-01-14&to=2026-01-16');
-    const figures = { ordersPlaced: 1, placedMinor: '2580', capturedMinor: '2580', refundedMinor: '0' };
+    const euros = (amountMinor: number) => ({ amountMinor, currency: 'EUR' });
+    const amounts = { placed: euros(2580), captured: euros(2580), refunded: euros(0) };
+    const before = { placedMinor: '2580', capturedMinor: '2580', refundedMinor: '0' };
+    const figures = { ordersPlaced: 1, ...before, ...amounts };
     expect(response.json()).toEqual({
       days: [
         {

@@ -146,7 +146,8 @@ interface Case {
 }
 
 const STORED = ['views', 'consumers', 'timers'];
-const LOG = ['e-mail key', 'topology', 'answers', 'durability', 'replicas', 'clock', 'groups', ...STORED];
+const BESIDE = ['foreign messages', 'topology'];
+const LOG = ['e-mail key', ...BESIDE, 'answers', 'durability', 'replicas', 'clock', 'groups', ...STORED];
 
 const cases: readonly Case[] = [
   {
@@ -205,7 +206,7 @@ const cases: readonly Case[] = [
     wrong: 'JetStream is switched off',
     server: () => switchedOff,
     first: /^jetstream: JetStream is switched off on .* -> Switch it on in the NATS server's configuration/,
-    follows: ['disk', 'servers', 'log', ...LOG],
+    follows: ['health', 'disk', 'servers', 'log', ...LOG],
   },
   {
     wrong: 'there is no topology',
@@ -227,7 +228,7 @@ const cases: readonly Case[] = [
     server: () => shop,
     variables: { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) },
     first: /^e-mail key: The log jetledger was made with another e-mail key.* -> Set users\.emailKey/,
-    follows: ['topology', 'groups', ...STORED],
+    follows: [...BESIDE, 'groups', ...STORED],
   },
   {
     wrong: 'processes.groups is not that of the log',
@@ -255,7 +256,7 @@ const cases: readonly Case[] = [
     server: () => shop,
     variables: as('blind'),
     first: /^permissions: the user blind may not ask JetStream for limits \(\$JS\.API\.INFO\)/,
-    follows: ['jetstream', 'disk', 'servers', 'log', ...LOG],
+    follows: ['jetstream', 'health', 'disk', 'servers', 'log', ...LOG],
   },
   {
     wrong: 'the clock is off',

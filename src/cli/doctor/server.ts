@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import { type Config, isProduction } from '../../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../../platform/durability.ts';
@@ -13,6 +14,7 @@ const SLOW_MS = 250;
 const NEARLY_FULL = 0.8;
 const FULL = 0.95;
 const MONITOR_MS = 1_500;
+const SECOND_LOOK_MS = 500;
 
 export async function serverVersion({ connection }: Nats): Promise<Finding> {
   const version = connection.info?.version ?? '0.0.0';
@@ -109,12 +111,20 @@ export async function durability(config: Config, { monitorUrls }: Nats, copies: 
   return isProduction(config) ? fail('durability', found, problem) : warn('durability', found, problem);
 }
 
+/** What two looks say: right after a stream was dropped a server calls itself ill for a moment. */
+async function lastingIllness(url: string): Promise<string | undefined> {
+  const look = () => readIllness(url).catch(() => undefined);
+  if ((await look()) === undefined) return undefined;
+  await sleep(SECOND_LOOK_MS);
+  return look();
+}
+
 /** Whether each server whose monitoring endpoint is known calls itself well. */
 export async function health({ monitorUrls }: Nats): Promise<Finding> {
   if (monitorUrls.length === 0) return ok('health', 'not asked: nats.monitorUrls is empty');
   const ill: string[] = [];
   for (const url of monitorUrls) {
-    const illness = await readIllness(url.replace(/\/$/, '')).catch(() => undefined);
+    const illness = await lastingIllness(url.replace(/\/$/, ''));
     if (illness !== undefined) ill.push(`${url} says: ${illness}`);
   }
   if (ill.length === 0) return ok('health', `${monitorUrls.length} server(s) call themselves well`);
