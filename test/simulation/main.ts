@@ -1,5 +1,5 @@
 // Simulates as many schedules as asked, each a function of its seed:
-//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|email|engine|order]
+//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|email|engine|order]
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
@@ -42,6 +42,16 @@ const simulations: Readonly<Record<string, () => Promise<Simulation>>> = {
   kernel: async () => {
     const { runKernelSchedule } = await import('./support/kernel-world.ts');
     return simulation(runKernelSchedule, await import('./support/kernel-scenario.ts'));
+  },
+  // Servers are cut off now and then, and a majority confirms reads (protocol 19).
+  cluster: async () => {
+    const { runKernelSchedule } = await import('./support/kernel-world.ts');
+    const scenarios = await import('./support/kernel-scenario.ts');
+    return simulation(
+      (seed, scenario = scenarios.scenarioOf(seed)) =>
+        runKernelSchedule(seed, scenario, { cluster: 'quorum' }),
+      scenarios,
+    );
   },
   email: async () => {
     const { runEmailSchedule } = await import('./support/email-world.ts');
