@@ -1,9 +1,9 @@
 import { toolOptions } from '../support/tool-options.ts';
-import type { Breakage, GroupCommit } from './open-log.ts';
+import type { Breakage, Confirm, GroupCommit } from './open-log.ts';
 import { formatReport, isClean } from './report.ts';
 import { type AuditResult, runAudit } from './run.ts';
 
-const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults all|kill-leader,partition] [--broken no-expectation|early-acks] [--group auto|always|off]`;
+const USAGE = `npm run audit -- --topology r1|r3 [--minutes 10] [--seed N] [--writers 4] [--faults all|kill-leader,partition] [--broken no-expectation|early-acks] [--group auto|always|off] [--confirm quorum|leader]`;
 
 const values = toolOptions(USAGE, {
   topology: { type: 'string', default: 'r1' },
@@ -13,13 +13,15 @@ const values = toolOptions(USAGE, {
   faults: { type: 'string' },
   broken: { type: 'string' },
   group: { type: 'string', default: 'always' },
+  confirm: { type: 'string', default: 'quorum' },
 });
-const { topology, broken, group } = values;
+const { topology, broken, group, confirm } = values;
 const [minutes, seed, writers] = [values.minutes, values.seed, values.writers].map(Number);
 if (
   (topology !== 'r1' && topology !== 'r3') ||
   !isBreakage(broken) ||
   !isGroupCommit(group) ||
+  !isConfirm(confirm) ||
   !isPositive(minutes) ||
   !isPositive(seed) ||
   !isPositive(writers)
@@ -29,7 +31,7 @@ if (
 }
 
 console.log(
-  `audit of ${topology}: ${minutes} minutes, ${writers} writers, group commit ${group}, --seed ${seed}`,
+  `audit of ${topology}: ${minutes} minutes, ${writers} writers, group commit ${group}, reads confirmed by ${confirm}, --seed ${seed}`,
 );
 const result = await runAudit({
   topology,
@@ -39,6 +41,7 @@ const result = await runAudit({
   faults: values.faults === 'all' ? undefined : values.faults?.split(','),
   broken,
   groupCommit: group,
+  confirm,
   onProgress: (line) => console.log(line),
 });
 print(result);
@@ -61,6 +64,10 @@ function isBreakage(value: string | undefined): value is Breakage | undefined {
 
 function isGroupCommit(value: string): value is GroupCommit {
   return value === 'auto' || value === 'always' || value === 'off';
+}
+
+function isConfirm(value: string): value is Confirm {
+  return value === 'quorum' || value === 'leader';
 }
 
 function isPositive(value: number | undefined): value is number {

@@ -17,7 +17,12 @@ export interface AuditLogOptions {
   readonly broken?: Breakage | undefined;
   /** `always` packs whatever is under way at once, whatever it costs, so that batches meet every fault. Default `auto`. */
   readonly groupCommit?: GroupCommit | undefined;
+  /** Default `quorum`. */
+  readonly confirm?: Confirm | undefined;
 }
+
+/** Whose word confirmed reads take (protocol 19). */
+export type Confirm = 'leader' | 'quorum';
 
 /** Which way commits take (protocol 16). */
 export type GroupCommit = 'auto' | 'always' | 'off';
@@ -68,6 +73,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
       attemptTimeoutMs: 700,
       deadlineMs: 3_000,
       groupCommit: options.groupCommit ?? 'auto',
+      confirm: options.confirm ?? 'quorum',
     });
     const snapshots = createNatsSnapshotStore({ requests, bucket: AUDIT_SNAPSHOTS, timeoutMs: 700 });
     return {

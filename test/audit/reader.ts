@@ -17,7 +17,7 @@ export interface ReaderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Asks, confirmed, what is there and where the log ends, until it is told to stop. Every answer is recorded. */
+/** Asks, confirmed, what is there and up to where the log is, until it is told to stop. Every answer is recorded. */
 export async function runReader(options: ReaderOptions): Promise<void> {
   const { handler, log, record, name, random, load, signal } = options;
   while (!signal.aborted) {
@@ -27,7 +27,7 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     const ended = () => ({ reader: name, invokedAt, completedAt: clockMicros() });
     try {
       if (ofHead) {
-        const version = numberOf(await log.head());
+        const version = numberOf(await log.confirm());
         record.read({ read: 'head', ...ended(), version });
       } else {
         const { version, state } = await handler.load(account, aggregate);

@@ -9,7 +9,7 @@ import { type AccountCommand, account } from './account.ts';
 import { checkHistory } from './checker.ts';
 import type { Chaos, Fault } from './faults.ts';
 import { type Operation, readHistory } from './history.ts';
-import { type Breakage, type GroupCommit, openAuditLog } from './open-log.ts';
+import { type Breakage, type Confirm, type GroupCommit, openAuditLog } from './open-log.ts';
 import type { StoredLog } from './replay.ts';
 import { type AuditReport, addViolation, isClean } from './report.ts';
 import { startTopology, type Topology, type TopologyName } from './topology.ts';
@@ -26,6 +26,7 @@ export interface AuditOptions {
   readonly faults?: readonly string[] | undefined;
   readonly broken?: Breakage | undefined;
   readonly groupCommit?: GroupCommit | undefined;
+  readonly confirm?: Confirm | undefined;
   readonly load?: Load | undefined;
   /** Told one line for each fault and phase. */
   readonly onProgress?: ((line: string) => void) | undefined;
@@ -60,6 +61,7 @@ export async function runAudit(options: AuditOptions): Promise<AuditResult> {
     folder,
     broken: options.broken,
     groupCommit: options.groupCommit,
+    confirm: options.confirm,
   });
   let faults: ReadonlyMap<string, number>;
   try {

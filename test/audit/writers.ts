@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { testProgram } from '../support/service-build.ts';
-import type { Breakage, GroupCommit } from './open-log.ts';
+import type { Breakage, Confirm, GroupCommit } from './open-log.ts';
 import type { Load } from './writer.ts';
 import type { WriterProcessOptions } from './writer-process.ts';
 
@@ -14,6 +14,7 @@ export interface WritersOptions {
   readonly folder: string;
   readonly broken?: Breakage | undefined;
   readonly groupCommit?: GroupCommit | undefined;
+  readonly confirm?: Confirm | undefined;
 }
 
 /** Writer processes. A killed one is followed by another that repeats its open commands. */
@@ -55,6 +56,7 @@ export async function startWriters(options: WritersOptions): Promise<Writers> {
       urls: options.urls.map((_, i) => options.urls[(i + index) % options.urls.length] ?? ''),
       broken: options.broken,
       groupCommit: options.groupCommit,
+      confirm: options.confirm,
       name,
       seed: options.seed * 1_000 + histories.length,
       load: options.load,

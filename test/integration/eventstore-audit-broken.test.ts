@@ -39,6 +39,7 @@ describe.concurrent('the audit itself', () => {
       topology: 'r3',
       writers: 3,
       faults: ['partition'],
+      confirm: 'leader',
       load: { hot: 3, cold: 10, callers: 3, readers: 2, pauseMs: 30 },
     });
     expect(report.staleReads).toBeGreaterThan(0);

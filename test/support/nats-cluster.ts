@@ -75,10 +75,12 @@ function clusterOf(nodes: readonly ClusterNode[], stop: () => Promise<void>): Te
   const agreed = async (
     ask: (node: ClusterNode) => Promise<string | undefined>,
   ): Promise<ClusterNode | undefined> => {
-    const named = await Promise.all(nodes.filter((node) => node.up()).map(ask));
+    const asked = nodes.filter((node) => node.up());
+    const named = await Promise.all(asked.map(ask));
     const [leader, ...others] = new Set(named.filter((name) => name !== undefined));
-    const found = nodes.find((node) => node.name === leader);
-    return others.length === 0 && found?.up() ? found : undefined;
+    // Also by its own word.
+    const found = asked.find((node, i) => node.name === leader && named[i] === leader);
+    return others.length === 0 ? found : undefined;
   };
   const leaderOf = (stream: string) => agreed((node) => streamLeader(node, stream));
   return {

@@ -22,10 +22,15 @@ export type PublishOutcome =
       readonly ok: true /** Position of the first commit; the others follow without a gap. */;
       readonly seq: number;
     }
-  /** The server holds another version than expected. */
+  /** The server that answers holds another version than expected. */
   | { readonly conflict: true }
-  /** The server, or the lack of one, said no: THIS attempt is not stored and will never be. */
-  | { readonly refused: string; readonly retryable: boolean; readonly cause?: unknown }
+  /** The server that answers (`byServer`), or the lack of one, said no: it did not store THIS attempt and never will. */
+  | {
+      readonly refused: string;
+      readonly retryable: boolean;
+      readonly byServer?: boolean;
+      readonly cause?: unknown;
+    }
   /** Anything else: this attempt may be stored, now or later. */
   | { readonly noAnswer: true; readonly cause?: unknown };
 
@@ -52,6 +57,11 @@ export interface ResolveOptions {
   readonly attemptTimeoutMs: number;
   /** Largest commit that the server takes, in bytes, without headers. Default: no limit. */
   readonly maxBytes?: number | undefined;
+  /**
+   * Several servers keep the log. For seconds two of them may believe to lead it, both get what is published, and what
+   * one refuses the other stores: a "no" is that server's only.
+   */
+  readonly replicated?: boolean | undefined;
   /** Told each time that something is sent again because no answer came. */
   readonly repeated?: (() => void) | undefined;
 }
@@ -83,7 +93,7 @@ async function resolveAppend(
   outgoing: readonly OutgoingCommit[],
   options: ResolveOptions,
 ): Promise<AppendAllResult> {
-  const { runtime, deadlineMs, attemptTimeoutMs } = options;
+  const { runtime, deadlineMs, attemptTimeoutMs, replicated = false } = options;
   const started = runtime.now();
   const attemptMs = () => boundedMs(started + deadlineMs - runtime.now(), attemptTimeoutMs);
   let doubt = false;
@@ -91,6 +101,7 @@ async function resolveAppend(
   for (let attempt = 0; ; attempt++) {
     const answer = await transport.publish(outgoing, attemptMs());
     if ('ok' in answer) return storedAt(outgoing, answer.seq);
+    doubt ||= replicated && mayBeStoredElsewhere(answer);
     if (!mayBeRepeated(answer)) {
       if (!doubt) return finalAnswer(transport, outgoing, answer, attemptMs());
       const settled = await settle(transport, outgoing, attemptMs());
@@ -117,6 +128,9 @@ type Failure = Exclude<PublishOutcome, { ok: true }>;
 
 const mayBeRepeated = (answer: Failure): boolean =>
   'noAnswer' in answer || ('refused' in answer && answer.retryable);
+
+const mayBeStoredElsewhere = (answer: Failure): boolean =>
+  'conflict' in answer || ('refused' in answer && answer.byServer === true && answer.retryable);
 
 const reasonOf = (answer: Failure): unknown =>
   'conflict' in answer ? undefined : (answer.cause ?? ('refused' in answer ? answer.refused : undefined));

@@ -53,6 +53,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
     deadlineMs: options.deadlineMs,
     attemptTimeoutMs: options.attemptTimeoutMs,
     maxBytes: (requests.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEADER_RESERVE,
+    replicated: options.group.replicated,
     repeated: options.observer?.repeated,
   });
 

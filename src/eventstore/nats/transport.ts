@@ -117,5 +117,5 @@ export function outcomeOf(reply: Reply, commits: number): PublishOutcome {
   if (ack.error === undefined) return { ok: true, seq: ack.seq - commits + 1 };
   const { code, errCode, description } = ack.error;
   if (isConflict(errCode)) return { conflict: true };
-  return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode) };
+  return { refused: `${description} (${errCode})`, retryable: isPassing(code, errCode), byServer: true };
 }

@@ -29,12 +29,14 @@ const DENIED: PublishOutcome = { refused: 'not allowed', retryable: false, cause
 const OWN = { commitId: 'own', version: 8 };
 const OTHER = { commitId: 'other', version: 6 };
 const NOTHING = undefined;
+/** As a server says it that does not lead any more, or not yet. */
+const NOT_READY: PublishOutcome = { refused: 'not available', retryable: true, byServer: true };
 const UNREACHABLE = new LogUnavailable('scripted');
 
 type Tail = typeof OWN | typeof NOTHING | Error;
 
 /** Plays the answers one after the other; the last one again and again. Silence takes the whole timeout. */
-function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = []) {
+function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [], replicated = false) {
   let now = 0;
   const sent: (readonly OutgoingCommit[])[] = [];
   const reads: number[] = [];
@@ -62,7 +64,11 @@ function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [
     },
   };
   const append = (expected = 5) =>
-    appendOne(transport, { stream, expected, commit }, { runtime, deadlineMs: 2000, attemptTimeoutMs: 500 });
+    appendOne(
+      transport,
+      { stream, expected, commit },
+      { runtime, deadlineMs: 2000, attemptTimeoutMs: 500, replicated },
+    );
   return { append, sent, reads, waitedMs: () => now };
 }
 
@@ -83,6 +89,30 @@ describe('an append whose first attempt is answered', () => {
     const { append, sent } = script([FORBIDDEN]);
     await expect(append()).rejects.toMatchObject({ code: 'log/refused', retryable: false });
     expect(sent).toHaveLength(1);
+  });
+});
+
+describe('an append to a log that several servers keep, of which two believe to lead', () => {
+  it('is stored when one refuses it and the other has it', async () => {
+    const refused = script([CONFLICT], [OWN], true);
+    expect(await refused.append()).toEqual({ appended: true, version: 8 });
+    expect([refused.sent.length, refused.reads.length]).toEqual([1, 1]);
+    expect(await script([NOT_READY, CONFLICT], [OWN], true).append()).toEqual({ appended: true, version: 8 });
+  });
+
+  it('is a conflict once another commit holds its place', async () => {
+    expect(await script([CONFLICT], [OTHER], true).append()).toEqual({ appended: false, conflict: stream });
+  });
+
+  it('is sent again while nobody shows who holds the place, and unknown at the end', async () => {
+    const late = script([CONFLICT, CONFLICT, OK], [NOTHING, UNREACHABLE], true);
+    expect(await late.append()).toEqual({ appended: true, version: 8 });
+    await expect(script([CONFLICT], [NOTHING], true).append()).rejects.toBeInstanceOf(OutcomeUnknown);
+    await expect(script([NOT_READY], [], true).append()).rejects.toBeInstanceOf(OutcomeUnknown);
+  });
+
+  it('is certainly not stored when no server took it', async () => {
+    await expect(script([AWAY], [], true).append()).rejects.toBeInstanceOf(LogUnavailable);
   });
 });
 
