@@ -114,7 +114,10 @@ function shapeOf(message: DescMessage, seen: Set<DescMessage>): string {
 export interface Until {
   /** A version of the aggregate or any position of the log: both are sequences of the log. */
   readonly version?: number;
-  /** Milliseconds since the Unix epoch, compared with the time of the decisions. */
+  /**
+   * Milliseconds since the Unix epoch: everything up to the last commit that was decided by then. The log's order counts,
+   * so that a commit whose clock was ahead is not missing behind one that was decided on it.
+   */
   readonly time?: number;
 }
 
@@ -124,13 +127,14 @@ export async function* history(
   stream: StreamRef,
   until: Until = {},
 ): AsyncGenerator<RecordedCommit> {
-  const upTo = until.version ?? Number.POSITIVE_INFINITY;
+  const { version: last = Number.POSITIVE_INFINITY, time } = until;
+  const upTo = time === undefined ? last : Math.min(last, await lastDecidedBy(log, stream, time));
   let after = 0;
   for (;;) {
     const page = await log.read(stream, { after, confirm: true });
     for (const commit of page.commits) {
       const version = versionAt(commit.position);
-      if (version > upTo || isDecidedAfter(commit, until.time)) return;
+      if (version > upTo) return;
       after = version;
       yield commit;
     }
@@ -152,6 +156,28 @@ export async function loadAt<State, Command, Event extends Message, R extends Re
   return { state: folded.state, version: folded.version };
 }
 
-function isDecidedAfter(commit: RecordedCommit, time: number | undefined): boolean {
-  return time !== undefined && Number(commit.decisions[0]?.time ?? 0) > time;
+/**
+ * The version of an aggregate's last commit that was decided by a time, whatever the clocks of others said; 0 = none.
+ * What does not tell its time, being damaged or foreign, goes with the commit before it.
+ */
+async function lastDecidedBy(log: Log, stream: StreamRef, time: number): Promise<number> {
+  let last = 0;
+  let before = 0;
+  for await (const commit of history(log, stream)) {
+    const version = versionAt(commit.position);
+    const decided = decidedAt(commit);
+    if (decided === undefined ? last === before : decided <= time) last = version;
+    before = version;
+  }
+  return last;
+}
+
+function decidedAt(commit: RecordedCommit): number | undefined {
+  try {
+    const time = commit.decisions[0]?.time;
+    return time === undefined ? undefined : Number(time);
+  } catch (error) {
+    if (error instanceof CorruptCommit) return undefined;
+    throw error;
+  }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { CorruptCommit } from '../../../src/eventstore/errors.ts';
 import { history, loadAt } from '../../../src/eventstore/fold.ts';
 import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
-import { createMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { counter, counterRef, toyValues } from '../../support/toy.ts';
 import { add, meta, service } from './kernel.ts';
 
@@ -56,6 +57,32 @@ describe('an aggregate in the past', () => {
     const log = await past();
     expect((await loadAt(log, counter, 'a', { version: 9, time: EPOCH + 1_500 })).version).toBe(3);
     expect((await loadAt(log, counter, 'a', { version: 5, time: EPOCH + 60_000 })).version).toBe(5);
+  });
+
+  it('as of a time is there when the clock was set back: what was decided on a commit does not hide it', async () => {
+    const { handler, log, runtime } = service({ log: createMemoryLog({ pageSize: 2 }) });
+    const hour = 3_600_000;
+    for (const [i, ahead] of [2 * hour, 0, hour].entries()) {
+      runtime.advance(ahead);
+      await handler.execute(counter, 'a', add(i + 1), meta(`a${i}`));
+      runtime.advance(-ahead);
+    }
+    const at = async (time: number) => (await loadAt(log, counter, 'a', { time: EPOCH + time })).version;
+    expect([await at(-1), await at(0), await at(hour - 1), await at(hour), await at(3 * hour)]).toEqual([
+      0, 2, 2, 3, 3,
+    ]);
+  });
+
+  it('as of a time before damage can be read, and as of a later one is refused', async () => {
+    const store = createMemoryStore();
+    const { handler, runtime } = service({ log: openMemoryLog(store) });
+    await handler.execute(counter, 'a', add(1), meta('a1'));
+    runtime.advance(1_000);
+    await handler.execute(counter, 'a', add(2), meta('a2'));
+    store.put(counterRef('a'), 2, Uint8Array.of(255), 'damaged');
+    const at = (time: number) => loadAt(openMemoryLog(store), counter, 'a', { time: EPOCH + time });
+    expect((await at(0)).version).toBe(1);
+    await expect(at(1_000)).rejects.toBeInstanceOf(CorruptCommit);
   });
 
   it('is now when no point is named', async () => {
