@@ -134,6 +134,61 @@ function lowerBound(entries: readonly Entry<unknown>[], key: string): number {
   return low;
 }
 
+/** A map as two lists in the order of its keys: the same for the same entries, and quick to store and to read. */
+export interface PackedKeys<V> {
+  readonly keys: readonly string[];
+  readonly values: readonly V[];
+}
+
+/** Calls `visit` with every entry, in the order of the keys. */
+export function forEachKey<V>(map: KeyMap<V>, visit: (key: string, value: V) => void): void {
+  const { entries, children } = map;
+  for (let i = 0; i <= entries.length; i++) {
+    const [child, entry] = [children[i], entries[i]];
+    if (child !== undefined) forEachKey(child, visit);
+    if (entry !== undefined) visit(entry.key, entry.value);
+  }
+}
+
+/** The map as lists. */
+export function packKeys<V>(map: KeyMap<V>): PackedKeys<V> {
+  const [keys, values]: [string[], V[]] = [[], []];
+  forEachKey(map, (key, value) => {
+    keys.push(key);
+    values.push(value);
+  });
+  return { keys, values };
+}
+
+/** The map of such lists, evenly filled. */
+export function unpackKeys<V>({ keys, values }: PackedKeys<V>): KeyMap<V> {
+  const entries = keys.map((key, i) => ({ key, value: values[i] as V }));
+  let room = MAX_ENTRIES;
+  while (room < entries.length) room = roomAbove(room);
+  return build(entries, room);
+}
+
+/** What a node holds whose children hold `room` each. */
+const roomAbove = (room: number): number => (MAX_ENTRIES + 1) * (room + 1) - 1;
+
+/** @param room what a tree of this height can hold; all leaves are at the same depth */
+function build<V>(entries: readonly Entry<V>[], room: number): KeyMap<V> {
+  if (room === MAX_ENTRIES) return { entries, children: [] };
+  const below = (room + 1) / (MAX_ENTRIES + 1) - 1;
+  const count = Math.ceil((entries.length + 1) / (below + 1));
+  const between: Entry<V>[] = [];
+  const children: KeyMap<V>[] = [];
+  let from = 0;
+  for (let i = 1; i <= count; i++) {
+    const to = Math.floor((i * (entries.length + 1)) / count) - 1;
+    children.push(build(entries.slice(from, to), below));
+    const entry = entries[to];
+    if (entry !== undefined) between.push(entry);
+    from = to + 1;
+  }
+  return { entries: between, children };
+}
+
 /** A persistent set of strings, as plain data; see `KeyMap`. */
 export type KeySet = KeyMap<true>;
 

@@ -131,6 +131,7 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       [folded, confirmed] = await this.#onTheTail(folded, batch, 'leader');
     }
     for (let conflicts = 0; ; ) {
+      if (this.#decider.sections !== undefined) await this.#ready(folded, batch);
       this.#dropExpired(batch);
       if (batch.length === 0) return;
       const plan = planCommands(this.#decider, folded, batch, runtime.now());
@@ -171,6 +172,11 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       this.#stream.category,
       open.map(({ meta }) => meta),
     );
+  }
+
+  #ready(folded: Folded<State>, batch: Batch<State, Command, Event, R>): Promise<void> {
+    const commands = batch.map(({ command }) => command);
+    return this.#deps.states.ready(this.#decider, this.#stream, folded, commands);
   }
 
   /** @returns the state, and whether it may be told */

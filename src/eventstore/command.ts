@@ -63,12 +63,14 @@ export interface Loaded<State> {
   readonly version: number;
 }
 
-export interface LoadOptions {
+export interface LoadOptions<Command> {
   /**
    * How old knowledge may be, in milliseconds; 0 (the default) confirms the end with the leader.
    * A state that may be stale must not decide a refusal.
    */
   readonly maxAgeMs?: number;
+  /** The state will be asked what it says to this command; without it, it may lack the section that is read for that. */
+  readonly toDecide?: Command;
 }
 
 /** Executes commands on aggregates. Time travel is `loadAt` and `history` on the log itself. */
@@ -89,7 +91,7 @@ export interface CommandHandler {
   load<State, Command, Event extends Message, R extends Rejection>(
     decider: Decider<State, Command, Event, R>,
     id: string,
-    options?: LoadOptions,
+    options?: LoadOptions<Command>,
   ): Promise<Loaded<State>>;
 
   /** What an earlier call with this command id stored on the aggregate, if anything (confirmed with the leader). */

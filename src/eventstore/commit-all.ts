@@ -23,6 +23,8 @@ export interface Part {
 
 interface OpenPart {
   readonly stream: StreamRef;
+  /** To be called before `plan`. */
+  ready(): Promise<void>;
   plan(meta: CommandMeta, now: number): AnyPlan;
   refresh(asked: 'leader' | undefined): Promise<boolean>;
   /** Folds in the plan that was stored. */
@@ -45,6 +47,7 @@ export function part<State, Command, Event extends Message, R extends Rejection>
       const folded: Folded<State> = await states.guess(decider, stream);
       return {
         stream,
+        ready: () => states.ready(decider, stream, folded, [command]),
         plan: (meta, now) => planCommands(decider, folded, [{ command, meta, expected }], now),
         refresh: (asked) => states.refresh(decider, stream, folded, asked),
         version: () => folded.version,
@@ -98,6 +101,7 @@ export function createCommitAll(deps: CommitAllDeps) {
     let foundEarlier = false;
     const since = runtime.now();
     for (let conflicts = 0; ; ) {
+      await Promise.all(open.map((p) => p.ready()));
       const waited = runtime.now() - since;
       if (waited > deadlineMs) throw new DeadlineExceeded('An atomic commit', waited);
       const plans = open.map((p) => p.plan(meta, runtime.now()));

@@ -35,6 +35,32 @@ export interface EventSource {
   readonly upcasters?: readonly Upcaster[];
 }
 
+/**
+ * How a state that grows with what is open is kept: as a head, which a snapshot holds, and in sections of which a command
+ * reads one at the most. What is folded while a section is away must not need it: the head holds the latest changes.
+ *
+ * A state may lack sections. `evolve` takes it as any other; `decide` and `take` need the section to be there.
+ */
+export interface Sections<State, Command> {
+  /**
+   * 0 until there are sections. Then it grows by one now and then, each time with an event: a section that was taken in
+   * one generation can be put into any later state of that generation and the next.
+   */
+  readonly generationOf: (state: State) => number;
+  /** How many sections there are; the same for good from the first generation on. */
+  readonly countIn: (state: State) => number;
+  /** The state without its sections, as plain data that is equal for equal states. */
+  readonly head: (state: State) => unknown;
+  /** The state of a head; it lacks every section. */
+  readonly fromHead: (head: unknown) => State;
+  /** A section, as plain data that is equal for equal states; undefined when the state lacks it. */
+  readonly take: (state: State, index: number) => unknown;
+  /** The state with a section that it lacks, brought up to date. */
+  readonly put: (state: State, index: number, section: unknown) => State;
+  /** The section that a command reads, when the state lacks it. */
+  readonly missing: (state: State, command: Command) => number | undefined;
+}
+
 /** Any decider, for whoever takes all of them alike: lists, folds of a whole log, checks. */
 export interface AnyDecider extends EventSource {
   readonly foldRevision?: number;
@@ -54,6 +80,8 @@ export interface Decider<State, Command, Event extends Message, R extends Reject
   readonly foldRevision?: number;
   /** The state before the first event. */
   readonly initial: State;
+  /** Where the state grows with what is open; without it a snapshot holds all of the state. */
+  readonly sections?: Sections<State, Command> | undefined;
   /** Total: never throws, never changes its arguments. The codec has already stopped what it does not know. */
   readonly evolve: (state: State, event: Event) => State;
   /**

@@ -5,7 +5,7 @@ import { codecOf, type EventCodec } from './codec/event-codec.ts';
 import type { Loaded } from './command.ts';
 import { type CommandLog, emptyCommandLog, rememberCommand } from './command-log.ts';
 import type { AnyDecider, Decider, Rejection } from './decider.ts';
-import { CorruptCommit, EventStoreError } from './errors.ts';
+import { CorruptCommit, EventStoreError, LogUnavailable } from './errors.ts';
 import type { Log, RecordedCommit } from './log.ts';
 import { versionAt } from './position.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -26,6 +26,10 @@ export interface Folded<State> {
   snapshotPause?: number;
   /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */
   untrusted?: boolean;
+  /** The newest generation in which every section of the state was stored, as far as is known here. */
+  sectionsStored?: number;
+  /** The generation in which this process last began to store them. */
+  sectionsBegun?: number;
   /**
    * Set when another process was faster: when that was last, how many commits of this process followed it, and how long
    * the last of these took, in milliseconds.
@@ -57,6 +61,34 @@ export function foldCommit<State, Command, Event extends Message, R extends Reje
   for (const decision of commit.decisions) rememberCommand(folded.commands, decision, version);
   folded.state = state;
   folded.version = version;
+}
+
+/**
+ * Folds the aggregate from its first event again, in place, so that its state lacks nothing. What was known of it stays
+ * known: a leader that has less is not believed.
+ * @throws LogUnavailable, UnknownEventType, CorruptCommit; the aggregate is then as before
+ */
+export async function refold<State, Command, Event extends Message, R extends Rejection>(
+  log: Log,
+  decider: Decider<State, Command, Event, R>,
+  stream: StreamRef,
+  folded: Folded<State>,
+): Promise<void> {
+  const whole = emptyFold(decider.initial);
+  // Meanwhile others may fold in what this has not read yet.
+  for (let more = true; more || whole.version < folded.version; ) {
+    const known = folded.version;
+    const page = await log.read(stream, { after: whole.version, confirm: 'leader' });
+    for (const commit of page.commits) foldCommit(decider, whole, commit);
+    more = page.more;
+    if (!more && whole.version < known)
+      throw new LogUnavailable(`folding ${keyOf(stream)} anew: the log ends before its version`);
+  }
+  Object.assign(folded.commands, whole.commands);
+  folded.state = whole.state;
+  folded.version = whole.version;
+  delete folded.sectionsStored;
+  delete folded.sectionsBegun;
 }
 
 /** Damaged bytes are the commit's damage: it names the aggregate and the position. */

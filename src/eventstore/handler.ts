@@ -8,12 +8,8 @@ import type { Log } from './log.ts';
 import { observeCommand, type StoreObserver, typeOfCommand } from './observer.ts';
 import { repeatedAnswer } from './plan.ts';
 import type { Runtime } from './runtime.ts';
-import {
-  createSnapshots,
-  type SnapshotSettings,
-  type SnapshotStore,
-  type WrongSnapshot,
-} from './snapshots.ts';
+import { createSnapshots, type SnapshotSettings, type WrongSnapshot } from './snapshots/snapshots.ts';
+import type { SnapshotStore } from './snapshots/stored.ts';
 import { createStates } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
@@ -110,6 +106,8 @@ export function createHandler(deps: HandlerDeps): Handler {
       if (maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs) {
         await states.refresh(decider, stream, folded);
       }
+      const { toDecide } = options;
+      if (toDecide !== undefined) await states.ready(decider, stream, folded, [toDecide]);
       return { state: folded.state, version: folded.version };
     },
 

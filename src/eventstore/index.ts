@@ -16,7 +16,15 @@ export type {
   Expectation,
   Loaded,
 } from './command.ts';
-export type { AnyDecider, Decider, EventSchema, EventSource, Rejection, Upcaster } from './decider.ts';
+export type {
+  AnyDecider,
+  Decider,
+  EventSchema,
+  EventSource,
+  Rejection,
+  Sections,
+  Upcaster,
+} from './decider.ts';
 export {
   CorruptCommit,
   EventStoreError,

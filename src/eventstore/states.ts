@@ -3,12 +3,13 @@ import { createBoundedCache } from './bounded-cache.ts';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { LogUnavailable } from './errors.ts';
-import { emptyFold, type Folded, foldCommit, loadAt } from './fold.ts';
+import { emptyFold, type Folded, foldCommit, loadAt, refold } from './fold.ts';
 import type { Log, ReadOptions } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import { versionAt } from './position.ts';
 import type { Runtime } from './runtime.ts';
-import type { Snapshots } from './snapshots.ts';
+import { putSection } from './snapshots/sections.ts';
+import type { Snapshots } from './snapshots/snapshots.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
 /** Tells an observer once of each state where it came from, which for a cold one shows only later. */
@@ -70,6 +71,13 @@ export interface States {
     folded: Folded<S>,
     asked?: 'leader',
   ): Promise<boolean>;
+  /** Loads the sections that the commands read and the state lacks; whoever decides on it then must not wait before. */
+  ready<S, C, E extends Message, R extends Rejection>(
+    decider: D<S, C, E, R>,
+    stream: StreamRef,
+    folded: Folded<S>,
+    commands: readonly C[],
+  ): Promise<void>;
   /** What is at hand without folding the log: cached, a snapshot, or the aggregate before its first event. */
   atHand<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
@@ -123,11 +131,12 @@ export function createStates(deps: StatesDeps): States {
   const keep: States['keep'] = (decider, stream, folded) => {
     if (folded.version === 0 || folded.untrusted) return;
     loads?.kept(folded);
+    const { cold } = folded;
+    folded.cold = false;
     // Who found it cold is likely to find it cold again, or to be one of several who do: with an old snapshot each of
     // their commands is refused once.
-    if (folded.cold) snapshots?.write(decider, stream, folded);
+    if (cold) snapshots?.write(decider, stream, folded);
     else snapshots?.offer(decider, stream, folded);
-    folded.cold = false;
     keepCached(stream, folded);
   };
 
@@ -176,9 +185,31 @@ export function createStates(deps: StatesDeps): States {
     return folded;
   };
 
+  const refresh: States['refresh'] = (decider, stream, folded, asked) =>
+    advance(decider, stream, folded, asked ?? true);
+
+  const ready: States['ready'] = async (decider, stream, folded, commands) => {
+    const { sections } = decider;
+    if (sections === undefined) return;
+    const lacking = () =>
+      new Set(commands.map((c) => sections.missing(folded.state, c)).filter((i) => i !== undefined));
+    // Whoever reads beside this may bring the state to a later generation, which lacks the same sections.
+    for (let missing = [...lacking()]; missing.length > 0; missing = [...lacking()]) {
+      const stored = await Promise.all(missing.map((i) => snapshots?.section(decider, stream, folded, i)));
+      // Another process has stored it at a commit that is not known here yet.
+      if (stored.some((s) => s !== undefined && s.version > folded.version)) {
+        await refresh(decider, stream, folded, 'leader');
+      }
+      if (missing.every((index, i) => putSection(sections, folded, index, stored[i]))) continue;
+      observer?.loaded?.('log');
+      await refold(log, decider, stream, folded);
+    }
+  };
+
   return {
     cached,
     atHand,
+    ready,
     keep,
     forget: (stream) => cache.delete(keyOf(stream)),
     guess: async (decider, stream) => {
@@ -187,7 +218,7 @@ export function createStates(deps: StatesDeps): States {
       else if (!cache.has(keyOf(stream))) keepCached(stream, folded);
       return folded;
     },
-    refresh: (decider, stream, folded, asked) => advance(decider, stream, folded, asked ?? true),
+    refresh,
     at: (decider, stream, version) => loadAt(log, decider, stream.id, { version }),
   };
 }

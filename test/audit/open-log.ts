@@ -5,7 +5,7 @@ import { openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
+import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import { acknowledgingEarly, withoutExpectation } from './broken-logs.ts';
 

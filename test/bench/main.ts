@@ -11,6 +11,7 @@ import { httpScenario } from './http.ts';
 import { wholeOrderScenario } from './http-whole.ts';
 import { lagScenario } from './lag.ts';
 import { memoryScenario } from './memory.ts';
+import { openScenario } from './open.ts';
 import { readsScenario } from './reads.ts';
 import { rebuildScenario } from './rebuild.ts';
 import { type RunFacts, renderTable, replaceTables } from './render.ts';
@@ -26,6 +27,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   commandScenario,
   durableCommandScenario,
   () => hotScenario,
+  () => openScenario,
   () => scaleScenario,
   () => readsScenario,
   () => replayScenario,

@@ -12,7 +12,7 @@ import { createNatsBuckets, ensureBucket } from '../../src/eventstore/nats/nats-
 import type { Requests } from '../../src/eventstore/nats/requests.ts';
 import { numberOf } from '../../src/eventstore/position.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
-import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
+import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
 import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { feedOfViews } from '../../src/service/open.ts';

@@ -1,17 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { product } from '../../src/domain/product.ts';
 import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import {
-  openSnapshot,
-  type SnapshotStore,
-  sealSnapshot,
-  type WrongSnapshot,
-} from '../../src/eventstore/snapshots.ts';
+import type { WrongSnapshot } from '../../src/eventstore/snapshots/snapshots.ts';
+import { openSnapshot, type SnapshotStore, sealSnapshot } from '../../src/eventstore/snapshots/stored.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { counter } from '../support/toy.ts';
@@ -101,6 +98,33 @@ describe('snapshots in a bucket of a real server', () => {
     await process.handler.load(counter, 'right');
     await vi.waitUntil(() => process.log.calls.confirmed >= 2, { timeout: 5_000 });
     expect(process.wrong).toEqual([]);
+  });
+
+  it('are a head and a section where very many reservations are open', async () => {
+    const bucket = await withHistory('beside', 2);
+    const [sku, at] = ['TEA-1', 1_900_000_000_000];
+    const list = { type: 'list', sku, name: 'Tea', priceMinor: 1n, currency: 'EUR', at } as const;
+    const receive = { type: 'receiveStock', receiptId: 'r', quantity: 9_999, at } as const;
+    const release = { type: 'releaseStock', orderId: 'order-7', at } as const;
+    {
+      await using writer = await startProcess(bucket);
+      for (const command of [list, receive])
+        await writer.handler.execute(product, sku, command, meta(command.type));
+      const reserve = async (i: number) => {
+        const command = { type: 'reserveStock', orderId: `order-${i}`, quantity: 1, at } as const;
+        return writer.handler.execute(product, sku, command, meta(`reserve-${i}`));
+      };
+      // More than are kept in one piece, and enough changes behind that for two generations.
+      for (let from = 0; from < 5_500; from += 500) {
+        await Promise.all(Array.from({ length: 500 }, (_, i) => reserve(from + i)));
+      }
+    }
+    await using process = await startProcess(bucket);
+    expect(await process.handler.execute(product, sku, release, meta('release'))).toMatchObject({
+      outcome: 'accepted',
+      events: [{ quantity: 1n, reserved: 5_499n }],
+    });
+    expect(process.log.calls).toEqual({ appends: 1, reads: 0, confirmed: 0 });
   });
 
   it('may be missing altogether: commands take longer and come to the same', async () => {

@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
-import type { SnapshotStore } from '../../src/eventstore/snapshots.ts';
+import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 
 /** Log and snapshots of one server, on a connection of their own. */

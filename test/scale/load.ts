@@ -1,6 +1,6 @@
 import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { numberOf } from '../../src/eventstore/position.ts';
-import { sealSnapshot } from '../../src/eventstore/snapshots.ts';
+import { sealSnapshot } from '../../src/eventstore/snapshots/stored.ts';
 import { counter } from '../support/toy.ts';
 import {
   appendOne,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { plants } from './support/kernel-plants.ts';
-import { type KernelScenario, scenarioOf, smaller } from './support/kernel-scenario.ts';
+import { type KernelOp, type KernelScenario, scenarioOf, smaller } from './support/kernel-scenario.ts';
 import { type KernelPlant, runKernelSchedule } from './support/kernel-world.ts';
 import { describeFinding, findViolation } from './support/search.ts';
 
@@ -16,7 +16,7 @@ const KNOWN: Readonly<Record<string, number>> = {
 };
 const TIMEOUT_MS = 120_000;
 
-const search = { firstSeed: FIRST_SEED, scenarioOf, smaller };
+const search = { firstSeed: FIRST_SEED, scenarioOf, smaller: smaller<KernelOp> };
 
 const violationsIn = async (seed: number, scenario: KernelScenario, plant?: KernelPlant) =>
   (await runKernelSchedule(seed, scenario, plant)).violations;

@@ -1,9 +1,10 @@
 // Simulates as many schedules as asked, each a function of its seed:
-//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|email|engine|order]
+//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|sections|email|engine|order]
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
 import { toolOptions } from '../support/tool-options.ts';
+import type { KernelScenario } from './support/kernel-scenario.ts';
 import { describeFinding, type Finding, findViolation } from './support/search.ts';
 
 /** How many schedules run before the event loop turns, so that Ctrl-C and the progress line get their turn. */
@@ -47,11 +48,16 @@ const simulations: Readonly<Record<string, () => Promise<Simulation>>> = {
   cluster: async () => {
     const { runKernelSchedule } = await import('./support/kernel-world.ts');
     const scenarios = await import('./support/kernel-scenario.ts');
-    return simulation(
+    return simulation<KernelScenario>(
       (seed, scenario = scenarios.scenarioOf(seed)) =>
         runKernelSchedule(seed, scenario, { cluster: 'quorum' }),
       scenarios,
     );
+  },
+  sections: async () => {
+    const { runSectionsSchedule, scenarioOf } = await import('./support/sections-world.ts');
+    const { smaller } = await import('./support/kernel-scenario.ts');
+    return simulation(runSectionsSchedule, { scenarioOf, smaller });
   },
   email: async () => {
     const { runEmailSchedule } = await import('./support/email-world.ts');

@@ -1,6 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type KnownOrder, type OrderEvent, order } from '../../src/domain/order.ts';
-import { type ListedProduct, type ProductEvent, product, reservedFor } from '../../src/domain/product.ts';
+import { type ListedProduct, type ProductEvent, product } from '../../src/domain/product.ts';
+import { reservedFor } from '../../src/domain/reservations.ts';
 import { type UserEvent, type UserState, user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';

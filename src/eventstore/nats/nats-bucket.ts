@@ -4,7 +4,7 @@ import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../bucket.
 import { EventStoreError, LogUnavailable, OutcomeUnknown, PermissionDenied } from '../errors.ts';
 import { BEGINNING, numberOf, positionOf } from '../position.ts';
 import type { Runtime } from '../runtime.ts';
-import type { SnapshotStore } from '../snapshots.ts';
+import type { SnapshotStore } from '../snapshots/stored.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';

@@ -33,7 +33,8 @@ async function foreseenRefusal(
   const { handler, runtime } = deps;
   const command = { type: 'reserveStock' as const, orderId, quantity, at: runtime.now() };
   const refusal = async (maxAgeMs: number): Promise<Rejection | undefined> => {
-    const outcome = product.decide(command, (await handler.load(product, sku, { maxAgeMs })).state);
+    const { state } = await handler.load(product, sku, { maxAgeMs, toDecide: command });
+    const outcome = product.decide(command, state);
     return 'code' in outcome ? outcome : undefined;
   };
   return (await refusal(Number.POSITIVE_INFINITY)) && refusal(0);

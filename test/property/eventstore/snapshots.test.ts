@@ -4,7 +4,8 @@ import { emptyCommandLog } from '../../../src/eventstore/command-log.ts';
 import { emptyFold, type Folded, foldCommit } from '../../../src/eventstore/fold.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import { openSnapshot, sealSnapshot, type WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
+import type { WrongSnapshot } from '../../../src/eventstore/snapshots/snapshots.ts';
+import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { added, type CounterState, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from '../../unit/eventstore/kernel.ts';
@@ -12,6 +13,7 @@ import { add, manualRuntime, mapStore, meta, rest } from '../../unit/eventstore/
 /** The next release of the toy, which folds the same events to something else. */
 const averaging = {
   ...counter,
+  sections: undefined,
   foldRevision: 2,
   initial: { sum: 0, count: 0 },
   evolve: (s: { sum: number; count: number }, event: Parameters<typeof counter.evolve>[1]) => ({

@@ -6,7 +6,8 @@ import {
   type OrderStep,
   order,
 } from '../../../src/domain/order.ts';
-import { type ProductCommand, product, reservedFor } from '../../../src/domain/product.ts';
+import { type ProductCommand, product } from '../../../src/domain/product.ts';
+import { reservedFor } from '../../../src/domain/reservations.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import { type OrderEffect, react } from '../../../src/processes/order/react.ts';
 import {

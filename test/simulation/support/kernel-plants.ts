@@ -5,7 +5,7 @@ import type { CommandHandler, CommandResult } from '../../../src/eventstore/comm
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
 import type { AppendEntry, AppendResult, Log, RecordedCommit } from '../../../src/eventstore/log.ts';
-import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots.ts';
+import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
 import { CommitSchema, DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { createMemoryTransport } from '../../../src/testing/memory-log.ts';
 import type { KernelPlant } from './kernel-world.ts';

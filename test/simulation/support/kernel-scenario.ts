@@ -43,10 +43,12 @@ export type KernelOp =
       readonly beside: boolean;
     };
 
-/** What the clients of one schedule ask for. */
-export interface KernelScenario {
-  readonly clients: readonly (readonly KernelOp[])[];
+/** What each client of one schedule asks for, one after the other. */
+export interface Clients<Op> {
+  readonly clients: readonly (readonly Op[])[];
 }
+
+export type KernelScenario = Clients<KernelOp>;
 
 /** Few accounts: everybody works on the same. */
 const ACCOUNTS = ['a', 'b'] as const;
@@ -61,7 +63,7 @@ export function scenarioOf(seed: number): KernelScenario {
 }
 
 /** The scenario made smaller in every way that leaves something out. */
-export function* smaller({ clients }: KernelScenario): Generator<KernelScenario> {
+export function* smaller<Op>({ clients }: Clients<Op>): Generator<Clients<Op>> {
   for (const [i, ops] of clients.entries()) {
     yield { clients: clients.filter((_, other) => other !== i) };
     for (const j of ops.keys()) {

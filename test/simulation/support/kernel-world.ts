@@ -5,7 +5,7 @@ import { EventStoreError } from '../../../src/eventstore/errors.ts';
 import { createHandler, type Handler } from '../../../src/eventstore/handler.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
-import type { SnapshotStore } from '../../../src/eventstore/snapshots.ts';
+import type { SnapshotStore } from '../../../src/eventstore/snapshots/stored.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import {

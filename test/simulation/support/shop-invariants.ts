@@ -1,6 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type KnownOrder, type OrderEvent, order } from '../../../src/domain/order.ts';
-import { product, reservedFor } from '../../../src/domain/product.ts';
+import { product } from '../../../src/domain/product.ts';
+import { reservedFor } from '../../../src/domain/reservations.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';

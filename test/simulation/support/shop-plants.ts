@@ -1,12 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import { order } from '../../../src/domain/order.ts';
-import {
-  noReservations,
-  type ProductCommand,
-  type ProductState,
-  product,
-  reservedFor,
-} from '../../../src/domain/product.ts';
+import { type ProductCommand, type ProductState, product } from '../../../src/domain/product.ts';
+import { noReservations, reservedFor } from '../../../src/domain/reservations.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';

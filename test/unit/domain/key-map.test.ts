@@ -8,7 +8,9 @@ import {
   hasKey,
   type KeyMap,
   type KeySet,
+  packKeys,
   putKey,
+  unpackKeys,
 } from '../../../src/domain/key-map.ts';
 
 function nodesOf<V>(map: KeyMap<V>): KeyMap<V>[] {
@@ -76,4 +78,25 @@ test('a map from which everything was deleted is empty again', () => {
   let set = filled(2_000);
   for (let i = 0; i < 2_000; i++) set = deleteKey(set, `key-${(i * 7) % 2_000}`);
   expect(set).toEqual(emptyKeySet);
+});
+
+test('a map that was packed holds the same, is as flat, and changes as any other', () => {
+  const depths = (map: KeyMap<true>): number[] =>
+    map.children.length === 0 ? [1] : map.children.flatMap((child) => depths(child).map((d) => d + 1));
+  for (const size of [0, 1, 31, 32, 33, 64, 65, 1_000, 1_088, 1_089, 5_000]) {
+    const before = filled(size);
+    const again = unpackKeys(packKeys(before));
+    expect(packKeys(again)).toEqual(packKeys(before));
+    expect(new Set(depths(again)).size).toBe(1);
+    const [root, ...others] = nodesOf(again);
+    expect(root?.entries.length).toBeLessThanOrEqual(32);
+    for (const { entries } of others) {
+      expect(entries.length).toBeGreaterThanOrEqual(8);
+      expect(entries.length).toBeLessThanOrEqual(32);
+    }
+    let left = addKey(again, 'one more');
+    expect(hasKey(left, 'one more')).toBe(true);
+    for (const key of packKeys(left).keys) left = deleteKey(left, key);
+    expect(left).toEqual(emptyKeySet);
+  }
 });

@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
+import { product } from '../../../src/domain/product.ts';
 import {
   ENDED_GENERATION,
   endReservation,
   isEnded,
   noReservations,
-  product,
-} from '../../../src/domain/product.ts';
+} from '../../../src/domain/reservations.ts';
 import {
   ProductDiscontinuedSchema,
   ProductListedSchema,

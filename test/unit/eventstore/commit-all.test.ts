@@ -44,6 +44,7 @@ describe('a commit of several aggregates', () => {
     const { handler, start, log } = service();
     const unnoted = {
       ...counter,
+      sections: undefined,
       decide: (by: number, s: typeof counter.initial) => counter.decide(add(by - s.total), s),
     };
     const set = (h: Handler, id: string, to: number) =>

@@ -177,6 +177,7 @@ describe('only an append validates state (protocol 1)', () => {
   it('so a rename to the cached name is stored when another process has renamed since', async () => {
     const named = {
       ...counter,
+      sections: undefined,
       decide: (command: { kind: 'rename'; text: string }, state: typeof counter.initial) =>
         state.notes.at(-1) === command.text
           ? []

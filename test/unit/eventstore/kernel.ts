@@ -2,7 +2,7 @@ import type { CommandMeta } from '../../../src/eventstore/command.ts';
 import { createHandler, type HandlerDeps } from '../../../src/eventstore/handler.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
-import type { SnapshotStore } from '../../../src/eventstore/snapshots.ts';
+import type { SnapshotStore } from '../../../src/eventstore/snapshots/stored.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { type CounterCommand, counterRef, toyValues } from '../../support/toy.ts';
 

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { emptyCommandLog, rememberCommand } from '../../../src/eventstore/command-log.ts';
 import { type Folded, foldVersionOf } from '../../../src/eventstore/fold.ts';
-import type { SnapshotSettings, WrongSnapshot } from '../../../src/eventstore/snapshots.ts';
+import type { SnapshotSettings, WrongSnapshot } from '../../../src/eventstore/snapshots/snapshots.ts';
 import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { type CounterState, counter } from '../../support/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';

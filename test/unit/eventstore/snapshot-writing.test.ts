@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Folded } from '../../../src/eventstore/fold.ts';
-import { createSnapshots, openSnapshot, type SnapshotSettings } from '../../../src/eventstore/snapshots.ts';
+import { createSnapshots, type SnapshotSettings } from '../../../src/eventstore/snapshots/snapshots.ts';
+import { openSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { type CounterState, counter, counterRef } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from './kernel.ts';
@@ -116,6 +117,27 @@ describe('the writing of snapshots', () => {
     await tick();
     expect(store.puts).toEqual([]);
     await snapshots.close();
+  });
+
+  it('is not tried again at each commit of a state that is far too large', async () => {
+    const { tick, offer } = paced({});
+    let tried = 0;
+    const notes = ['x'.repeat(600 * 1024)];
+    const state = {
+      total: 1,
+      get notes() {
+        tried++;
+        return notes;
+      },
+    };
+    const large = { ...folded(1, 1), state };
+    for (let version = 1; version <= 150; version++) {
+      large.version = version;
+      offer('a', large);
+      await tick();
+    }
+    // 600 KiB are 150 pauses.
+    expect(tried).toBe(1);
   });
 
   it('is rarer for large states, however far apart their versions are in a busy log', async () => {

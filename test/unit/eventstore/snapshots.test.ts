@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { foldVersionOf } from '../../../src/eventstore/fold.ts';
-import { openSnapshot, type SnapshotSettings, sealSnapshot } from '../../../src/eventstore/snapshots.ts';
+import type { SnapshotSettings } from '../../../src/eventstore/snapshots/snapshots.ts';
+import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
 import { type CounterState, counter, counterRef } from '../../support/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';
 import { fill, folded, INCARNATION, KEY, withSnapshots } from './snapshot-kit.ts';
