@@ -2,7 +2,7 @@ import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler, Log, Position, Runtime } from '../eventstore/index.ts';
+import type { CommandHandler, Log, Position, Runtime, StreamRef } from '../eventstore/index.ts';
 import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
@@ -83,6 +83,22 @@ export interface ConsumersAdmin {
   resume(consumer: string, by: string): Promise<boolean>;
 }
 
+/** A position that views and reactions pass over. Times in milliseconds since the Unix epoch. */
+export interface SkippedPosition {
+  readonly position: Position;
+  /** Whose commit lies there. */
+  readonly stream: StreamRef;
+  readonly reason: string;
+  readonly at: number;
+  /** Missing where it was erased. */
+  readonly by?: string;
+}
+
+/** What operators have marked to be passed over. @throws LogUnavailable */
+export interface SkipsAdmin {
+  list(): Promise<readonly SkippedPosition[]>;
+}
+
 /** What the routes of health need to answer. */
 export interface HealthDeps {
   /** `startup` says the same as `ready` until the process was ready once, and fine from then on. */
@@ -101,7 +117,11 @@ export interface ServiceDeps {
   readonly live: LiveOrders;
   readonly runtime: Runtime;
   /** For operators. */
-  readonly admin: { readonly parked: DeadLetterPort; readonly consumers: ConsumersAdmin };
+  readonly admin: {
+    readonly parked: DeadLetterPort;
+    readonly consumers: ConsumersAdmin;
+    readonly skips: SkipsAdmin;
+  };
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }

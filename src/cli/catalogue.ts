@@ -70,6 +70,13 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     works: true,
   },
   {
+    name: 'skip',
+    summary:
+      'Have views and reactions pass over a damaged commit; without a position: list what is passed over.',
+    load: async () => (await import('./damage/skip.ts')).skipCommand,
+    works: true,
+  },
+  {
     name: 'backup',
     summary: 'Copy the log, and what cannot be folded from it, into a new folder.',
     load: async () => (await import('./backup.ts')).backupCommand,

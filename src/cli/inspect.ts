@@ -2,10 +2,14 @@ import { parseArgs } from 'node:util';
 import {
   checkStream,
   history,
+  isDamage,
   type Log,
   numberOf,
   type Position,
   positionOf,
+  type RecordedCommit,
+  readMarks,
+  reasonOf,
   type StreamRef,
 } from '../eventstore/index.ts';
 
@@ -113,7 +117,8 @@ async function showPosition(
   print: CommandContext['print'],
 ): Promise<number> {
   const commit = await log.at(position);
-  if (commit !== undefined) print(plainJson(describeCommit(commit), 2));
+  const mark = (await readMarks(log)).skipped.get(position);
+  if (commit !== undefined) print(plainJson({ ...readable(commit), ...(mark && { skipped: mark }) }, 2));
   else
     print(
       json
@@ -121,6 +126,17 @@ async function showPosition(
         : `There is no commit at position ${numberOf(position)}; the log ends at ${numberOf(await log.head())}.`,
     );
   return commit === undefined ? 1 : 0;
+}
+
+/** A commit whose bytes are damaged says so: its mark and its headers are worth seeing. */
+function readable(commit: RecordedCommit): object {
+  try {
+    return describeCommit(commit);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const { position, previous, stream } = commit;
+    return { position, ...stream, previous, damaged: reasonOf(error) };
+  }
 }
 
 function wholeNumber(what: string, text: string): number {

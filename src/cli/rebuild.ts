@@ -15,6 +15,7 @@ import {
 } from '../projections/engine/index.ts';
 import { feedOfViews, openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
+import { skipHint } from '../service/skips.ts';
 import { openCommandTelemetry } from '../service/telemetry.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
@@ -135,7 +136,7 @@ Examples:
       const runtime = systemRuntime;
       const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
       const feed = feedOfViews(log, config().projections);
-      const settings = { prefix, groups: config().projections.groups, ...feed.settings };
+      const settings = { prefix, skipHint, groups: config().projections.groups, ...feed.settings };
       const tracer = telemetry?.tracing?.tracer;
       const observer = tracer && traceProjections({ tracer, prefix });
       const deps = { log: feed.log, buckets, runtime, settings, observer };

@@ -2,7 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BEGINNING, earliest, type Log, numberOf, openNatsLog, systemRuntime } from '../eventstore/index.ts';
+import {
+  BEGINNING,
+  earliest,
+  type Log,
+  numberOf,
+  openNatsLog,
+  readMarks,
+  type SkipMark,
+  systemRuntime,
+} from '../eventstore/index.ts';
 
 import {
   checkFiles,
@@ -19,6 +28,7 @@ import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
 import { openRequests } from '../service/open.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
+import { lineOf } from './damage/skip.ts';
 import { compareSummaries, type LogSummary, type Mismatch, summarise } from './fold-log.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
 
@@ -55,6 +65,14 @@ export interface Verification {
   readonly here?: LogSummary;
   readonly there?: LogSummary;
   readonly mismatches: readonly Mismatch[];
+  /** What operators have marked to be passed over. */
+  readonly skipped: readonly SkipMark[];
+}
+
+/** How much of the damage operators know of. */
+function damagedAndSkipped({ damaged }: LogSummary, skipped: readonly SkipMark[]): number {
+  const marked = new Set(skipped.map(({ position }) => numberOf(position)));
+  return damaged.first.filter(({ position }) => marked.has(position)).length;
 }
 
 const OPTIONS = {
@@ -76,8 +94,9 @@ of the states. All states are held in memory. Nothing is changed anywhere.
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
   --json          print the findings as JSON
 
-Told, too: commits whose bytes are damaged, and foreign messages, which are versions without events and no fault of the
-log: who may write to it besides JetLedger is to be found out (jetledger doctor).
+Told, too: commits whose bytes are damaged, positions that operators have marked to be passed over (jetledger skip), and
+foreign messages, which are versions without events and no fault of the log: who may write to it besides JetLedger is to
+be found out (jetledger doctor). Damage that is marked is known, and makes no exit code.
 
 Exit code 0: whole and equal; 1: it is not, holds a category that this version cannot fold, or could not be looked at.
 
@@ -115,7 +134,7 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
   const shown = (what: string, unit: string) => (done: number, total: number) =>
     progress.show({ what, done, total, unit });
   const files = folder === undefined ? [] : await checkFiles(folder, shown('checksums', 'bytes'));
-  if (files.length > 0) return { ok: false, files, mismatches: [] };
+  if (files.length > 0) return { ok: false, files, mismatches: [], skipped: [] };
   const onFirst = async <T>(work: (log: Log) => Promise<T>): Promise<T> =>
     folder === undefined
       ? withNats(config, async (nats) => work(await quietLog(config, nats)))
@@ -133,8 +152,10 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
     const through = earliest(first, there?.last ?? first);
     const here = await summarise(log, { through, signal, onPosition: shown('folding here', 'commits') });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
-    const ok = mismatches.length === 0 && here.unknown.length === 0 && here.damaged.count === 0;
-    return { ok, files, here, ...(there && { there }), mismatches };
+    const skipped = [...(await readMarks(log)).skipped.values()];
+    const isWhole = here.unknown.length === 0 && here.damaged.count === damagedAndSkipped(here, skipped);
+    const ok = mismatches.length === 0 && isWhole;
+    return { ok, files, here, ...(there && { there }), mismatches, skipped };
   });
 }
 
@@ -196,7 +217,7 @@ function toldLines(word: string, told: LogSummary['foreign'] | undefined): strin
   return told.count === lines.length ? lines : [...lines, `${word}  ${told.count} in all`];
 }
 
-function linesOf({ ok, files, here, there, mismatches }: Verification): string[] {
+function linesOf({ ok, files, here, there, mismatches, skipped }: Verification): string[] {
   if (files.length > 0) return files.map(({ file, problem }) => `damaged  ${file} ${problem}`);
   const lines = (here?.categories ?? []).map(
     ({ category, aggregates, commits, events, lastPosition, states }) =>
@@ -206,6 +227,7 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
     lines.push(`differs  ${category} ${figure}: ${a} here, ${b} there`);
   }
   lines.push(...toldLines('foreign', here?.foreign), ...toldLines('damaged', here?.damaged));
+  lines.push(...skipped.map(lineOf));
   for (const category of here?.unknown ?? []) {
     lines.push(
       `unknown  ${category}: this version cannot fold it. Verify with the version that wrote it, or add it to the list of aggregates.`,
@@ -213,7 +235,9 @@ function linesOf({ ok, files, here, there, mismatches }: Verification): string[]
   }
   if ((here?.unknown.length ?? 0) > 0)
     return [...lines, 'Not whole: what could not be folded is not proven.'];
-  if ((here?.damaged.count ?? 0) > 0) return [...lines, 'Not whole: commits are damaged.'];
+  if (here !== undefined && here.damaged.count > damagedAndSkipped(here, skipped)) {
+    return [...lines, 'Not whole: commits are damaged.'];
+  }
   const sides = there === undefined ? 'Whole' : 'Equal on both sides';
   lines.push(
     ok ? `${sides} up to position ${numberOf(here?.last ?? BEGINNING)}.` : 'The two sides are not the same.',

@@ -116,6 +116,13 @@ export class CorruptCommit extends EventStoreError {
   }
 }
 
+/** Whether bytes of the log are damaged: a commit, or an event in it. */
+export function isDamage(error: unknown): boolean {
+  return (
+    error instanceof CorruptCommit || (error instanceof EventStoreError && error.code === 'event/corrupt')
+  );
+}
+
 /** An event whose type this version of the service cannot read; nothing may be folded past it. */
 export class UnknownEventType extends EventStoreError {
   constructor(category: string, type: string, schemaVersion: number) {

@@ -29,6 +29,7 @@ export {
   CorruptCommit,
   EventStoreError,
   InvalidId,
+  isDamage,
   LogUnavailable,
   mayHeal,
   OutcomeUnknown,
@@ -39,6 +40,17 @@ export {
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler } from './handler.ts';
 export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
+export {
+  type Marks,
+  type MarkWatch,
+  markEvents,
+  NO_MARKS,
+  readMarks,
+  type SkipMark,
+  skipPosition,
+  undoSkip,
+  watchMarks,
+} from './marks/marks.ts';
 export { createGets } from './nats/gets.ts';
 export {
   addStream,

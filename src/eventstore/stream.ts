@@ -16,6 +16,11 @@ export function keyOf(stream: StreamRef): string {
 /** How many slots there are; fixed for ever, since the slot is part of every stored subject. */
 export const SLOTS = 64;
 
+/** The log's own stream of skip marks; no aggregate has such a category. */
+export const MARKS: StreamRef = { category: '', id: 'marks' };
+
+const isMarks = ({ category, id }: StreamRef): boolean => category === MARKS.category && id === MARKS.id;
+
 const ID = /^[A-Za-z0-9_-]{1,128}$/;
 const CATEGORY = /^[a-z][a-z0-9_]{0,31}$/;
 
@@ -24,6 +29,7 @@ const CATEGORY = /^[a-z][a-z0-9_]{0,31}$/;
  * The server itself would store a literal `*`.
  */
 export function checkStream(stream: StreamRef): StreamRef {
+  if (isMarks(stream)) return stream;
   if (!CATEGORY.test(stream.category)) {
     throw new InvalidId(
       'category',
@@ -57,16 +63,18 @@ export function slotDigits(slot: number): string {
   return `${slot >> 4}.${(slot >> 2) & 3}.${slot & 3}`;
 }
 
-/** The exact subject of an aggregate: `<prefix>.<category>.<d1>.<d2>.<d3>.<id>`. */
+/** The exact subject of an aggregate, `<prefix>.<category>.<d1>.<d2>.<d3>.<id>`, or of the marks. */
 export function subjectOf(prefix: string, stream: StreamRef): string {
   checkStream(stream);
+  if (isMarks(stream)) return controlSubject(prefix, 'marks');
   return `${prefix}.${stream.category}.${slotDigits(slotOf(stream.id))}.${stream.id}`;
 }
 
-/** The aggregate that a subject of the log names; the prefix holds no dot. */
+/** The aggregate that a subject of the log names, or the marks; the prefix holds no dot. */
 export function streamOfSubject(subject: string): StreamRef {
   const first = subject.indexOf('.');
   const second = subject.indexOf('.', first + 1);
+  if (second < 0) return { category: '', id: subject.slice(first + 1) };
   return { category: subject.slice(first + 1, second), id: subject.slice(subject.lastIndexOf('.') + 1) };
 }
 

@@ -1,5 +1,5 @@
 import type { Tracer } from '@opentelemetry/api';
-import type { ConsumerReport, ConsumersAdmin } from '../api/deps.ts';
+import type { ConsumerReport, ConsumersAdmin, ServiceDeps } from '../api/deps.ts';
 import {
   BEGINNING,
   type Bucket,
@@ -23,7 +23,6 @@ import {
   type CursorValue,
   createControl,
   createDeadLetterPort,
-  type DeadLetterPort,
   filterOf,
   GROUPS,
   groupKey,
@@ -37,6 +36,7 @@ import {
 import type { ReactionDefinition } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
 import { hiddenFields, reactions } from './shop.ts';
+import { createSkips } from './skips.ts';
 
 /** Where every instance leaves its traces. */
 export interface ReportDeps {
@@ -162,7 +162,7 @@ export function buildAdmin(
   log: Log,
   local?: () => readonly ConsumerStatus[],
   tracer?: Tracer,
-): { readonly parked: DeadLetterPort; readonly consumers: ConsumersAdmin } {
+): ServiceDeps['admin'] {
   const { prefix, replicas } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;
   const runtime = systemRuntime;
@@ -171,6 +171,7 @@ export function buildAdmin(
   return {
     parked: createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields }),
     consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
+    skips: createSkips({ log, buckets, prefix, runtime }),
   };
 }
 

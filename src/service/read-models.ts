@@ -17,6 +17,7 @@ import { isSameLog } from './losses.ts';
 import { NAMESPACE } from './metering.ts';
 import { feedOfViews } from './open.ts';
 import { views } from './shop.ts';
+import { skipHint } from './skips.ts';
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */
 export function openViews(base: Base): { reader: ViewReader; stop(): Promise<void> } {
   const { config, log } = base;
@@ -41,6 +42,7 @@ export function openViews(base: Base): { reader: ViewReader; stop(): Promise<voi
 
 function settingsOf({ projections, log }: Config): Partial<ProjectionSettings> {
   return {
+    skipHint,
     prefix: log.prefix,
     rebuildHint: (view) => `Rebuild it: jetledger rebuild ${view}`,
     checkpointMs: projections.checkpointIntervalMs,

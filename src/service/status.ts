@@ -15,6 +15,7 @@ import { notificationStream } from '../processes/notification/adapters/outbox.ts
 import {
   createAliases,
   defaultProjectionSettings,
+  differInSkips,
   groupCountOf,
   readLowest,
   versionOf,
@@ -69,7 +70,8 @@ export async function viewReports(config: Config, nats: Nats, log: Log): Promise
         stored !== undefined &&
         (stored.value.incarnation !== log.incarnation ||
           (isAfter(stored.position, head) && isAfter(stored.position, await log.confirm())));
-      const isOther = version !== versionOf(projection, groupCountOf(projection, settings));
+      const own = versionOf(projection, groupCountOf(projection, settings));
+      const isOther = version !== own && !differInSkips(version, own);
       const position = stored?.position ?? BEGINNING;
       return {
         view,

@@ -117,7 +117,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
     },
     at: (sequence) => {
       const entry = entries[sequence - 1];
-      return typeof entry === 'object' ? recorded(entry) : undefined;
+      return typeof entry === 'object' && entry.stream.category !== '' ? recorded(entry) : undefined;
     },
     ofStream: (stream, after, until, limit) => {
       const own = history(stream);

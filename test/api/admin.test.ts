@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { positionOf } from '../../src/eventstore/position.ts';
-import { type MemoryService, memoryService } from '../support/memory-service.ts';
+import { MARKS } from '../../src/eventstore/stream.ts';
+import { createSkips } from '../../src/service/skips.ts';
+import { fixedRuntime, type MemoryService, memoryService, TEST_PREFIX } from '../support/memory-service.ts';
 import { plantConsumer, plantCursor, plantParked } from './planted.ts';
 import { type Client, clientOf, field, list, ordered } from './requests.ts';
 
@@ -128,5 +130,37 @@ describe('consumers', () => {
     const go = await client.post('/v1/admin/consumers/order-process/resume', {});
     expect(go.json()).toEqual({ consumer: 'order-process', paused: false });
     expect(await paused()).toMatchObject([{ paused: false }]);
+  });
+});
+
+describe('positions that are passed over', () => {
+  it('are listed with reason, time and who marked them, whose name is not in the log and can be erased', async () => {
+    const { log, buckets } = service;
+    const runtime = fixedRuntime();
+    await list(client, 'TEA');
+    const skips = createSkips({ log, buckets, prefix: TEST_PREFIX, runtime });
+    const wish = { position: positionOf(1), reason: 'a disk lied', by: 'Ada Lovelace' };
+    expect([
+      await skips.change({ ...wish, undo: false }),
+      await skips.change({ ...wish, undo: false }),
+    ]).toEqual([true, false]);
+    const shown = async () => field(await client.get('/v1/admin/skipped'), 'items');
+    const mark = { position: 1, category: 'product', id: 'TEA', reason: 'a disk lied' };
+    const at = expect.stringMatching(/^2026-01-15T09:30/);
+    expect(await shown()).toEqual([{ ...mark, at, by: 'Ada Lovelace' }]);
+    const page = await log.read(MARKS, { after: 0, confirm: true });
+    expect(JSON.stringify(page.commits.map(({ decisions }) => String(decisions[0]?.actor)))).toBe('[""]');
+    const [{ action = '' } = {}] = await skips.list();
+    const bucket = await buckets.open(`${TEST_PREFIX}_parked`);
+    const row = await bucket?.get(`skips.${action}`, { leader: true });
+    await bucket?.write({
+      key: `skips.${action}`,
+      value: undefined,
+      expectedRevision: row?.revision ?? 0,
+      position: positionOf(0),
+    });
+    expect(await shown()).toEqual([{ ...mark, at }]);
+    expect(await skips.change({ ...wish, undo: true })).toBe(true);
+    expect(await shown()).toEqual([]);
   });
 });

@@ -1,11 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { ORDER_ID, USER_ID } from '../../src/api/schemas/examples.ts';
+import { createSkips } from '../../src/service/skips.ts';
 import {
   fixedRuntime,
   type MemoryService,
   memoryService,
   TEST_EPOCH,
+  TEST_PREFIX,
   TEST_SETTINGS,
 } from '../support/memory-service.ts';
 import { documentOf, type Route, routesOf } from './document.ts';
@@ -29,6 +31,7 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
   products: STOCKED,
   orders: CONFIRMED,
   admin: ['a dead letter'],
+  listSkipped: [...PLACED, 'a skip mark'],
   listOrderEvents: PLACED,
   listProductEvents: ['createProduct'],
   listOrdersOfUser: CONFIRMED,
@@ -74,6 +77,14 @@ function exampleService(log = { ok: true }): Promise<MemoryService> {
   return memoryService({ runtime, override: { settings, health: { ready: asked, startup: asked } } });
 }
 
+/** Marks the last commit as an operator of the examples does. */
+async function mark({ log, buckets }: MemoryService): Promise<void> {
+  const runtime = { ...fixedRuntime(), now: () => TEST_EPOCH };
+  const skips = createSkips({ log, buckets, prefix: TEST_PREFIX, runtime });
+  const reason = 'block 12 of the disk was lost';
+  await skips.change({ position: await log.head(), reason, by: 'operator', undo: false });
+}
+
 /** Sends the examples of operations; what the service has named stands for what the document names. */
 class Story {
   readonly #service: MemoryService;
@@ -88,6 +99,7 @@ class Story {
       await plantConsumer(this.#service, 'order-process');
       return plantParked(this.#service, DEAD_LETTER);
     }
+    if (step === 'a skip mark') return mark(this.#service);
     const answer = await this.sends(step);
     expect([step, answer.status]).toEqual([step, expect.toBeOneOf([200, 201])]);
   }

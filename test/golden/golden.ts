@@ -11,6 +11,8 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
+import type { EventSource } from '../../src/eventstore/decider.ts';
+import { markEvents } from '../../src/eventstore/marks/marks.ts';
 import { aggregates } from '../../src/service/shop.ts';
 
 /** One event as it was stored once, and what it decodes to. The bytes never change; see `main.ts`. */
@@ -38,9 +40,12 @@ export function keptGolden(): (Golden & { readonly file: string })[] {
     .map((file) => ({ ...(JSON.parse(readFileSync(`${FOLDER}${file}`, 'utf8')) as Golden), file }));
 }
 
+/** Whose events are stored: the aggregates, and the marks of the log itself. */
+export const sources: readonly EventSource[] = [...aggregates, markEvents];
+
 /** The events that the service writes today, each filled in every field. */
 export function goldenOfToday(): Golden[] {
-  return aggregates.flatMap((decider) =>
+  return sources.flatMap((decider) =>
     decider.events.map((schema: DescMessage) => {
       const event: Message = fromJson(schema, sampleOf(schema));
       const { type, schemaVersion, data } = codecOf(decider).encode(event);

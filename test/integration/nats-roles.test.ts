@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { backupCommand } from '../../src/cli/backup.ts';
 import type { Command } from '../../src/cli/command.ts';
 import { consumersCommand } from '../../src/cli/consumers.ts';
+import { skipCommand } from '../../src/cli/damage/skip.ts';
 import { doctorCommand } from '../../src/cli/doctor.ts';
 import { inspectCommand } from '../../src/cli/inspect.ts';
 import { parkedCommand } from '../../src/cli/parked.ts';
@@ -116,6 +117,9 @@ describe('with the users of configs/nats, over TLS', () => {
       ['operator', inspectCommand, 'order', shop.orderId],
       ['operator', parkedCommand, 'list'],
       ['operator', consumersCommand, 'status'],
+      // The claim of an address, which no view reads.
+      ['operator', skipCommand, '1', '--reason', 'to try it'],
+      ['operator', skipCommand, '1', '--undo', '--reason', 'tried'],
       ['owner', backupCommand, copy],
       ['operator', verifyCommand, copy, '--live'],
       ['projector', rebuildCommand, 'orders'],

@@ -12,6 +12,7 @@ import { createViewReader, startProjections } from '../../src/projections/engine
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
 import { views as allViews, apiModules, hiddenFields } from '../../src/service/shop.ts';
+import { createSkips } from '../../src/service/skips.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -117,6 +118,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     admin: {
       parked: createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime, hidden: hiddenFields }),
       consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
+      skips: createSkips({ log, buckets, prefix: TEST_PREFIX, runtime }),
     },
     health: {
       ready: async () => ({ ok: true, checks: { log: { ok: true } } }),

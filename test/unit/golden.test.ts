@@ -2,15 +2,14 @@ import { create, type DescMessage, toJson } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { EventSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { aggregates } from '../../src/service/shop.ts';
-import { type Golden, goldenOfToday, keptGolden } from '../golden/golden.ts';
+import { type Golden, goldenOfToday, keptGolden, sources } from '../golden/golden.ts';
 
 const kept = keptGolden();
 const nameOf = ({ category, type, schemaVersion }: Golden): string => `${category}/${type}.v${schemaVersion}`;
 
 /** What stored bytes are to this version of the service. */
 function decoded({ category, type, schemaVersion, hex }: Golden): unknown {
-  const decider = aggregates.find((d) => d.category === category);
+  const decider = sources.find((d) => d.category === category);
   if (decider === undefined) throw new Error(`nobody reads the category ${category}`);
   const data = new Uint8Array(Buffer.from(hex, 'hex'));
   const event = codecOf(decider).decode(create(EventSchema, { type, schemaVersion, data }));

@@ -7,7 +7,15 @@ import type {
   DeadLetterPort,
 } from '../../processes/engine/index.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ApiModule, ConsumerHere, ConsumerReport, ConsumersAdmin, ServiceDeps } from '../deps.ts';
+import type {
+  ApiModule,
+  ConsumerHere,
+  ConsumerReport,
+  ConsumersAdmin,
+  ServiceDeps,
+  SkippedPosition,
+  SkipsAdmin,
+} from '../deps.ts';
 import { principalOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext } from '../reading.ts';
@@ -23,6 +31,8 @@ import {
   ParkedPage,
   ParkedParams,
   type ParkedSummaryBody,
+  Skipped,
+  type SkippedBody,
 } from '../schemas/admin.ts';
 import { NoFields, NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, ParkedQuery } from '../schemas/queries.ts';
@@ -101,10 +111,11 @@ function isoTime(ms: number): string {
 /** What operators see and do: the consumers of events, and what they could not handle. */
 export const adminApi: ApiModule = {
   tag: { name: 'admin', description: 'Consumers of events, and what they could not handle' },
-  components: [ParkedPage, Parked, ParkedMarked, Consumers, ConsumerControl],
+  components: [ParkedPage, Parked, ParkedMarked, Consumers, ConsumerControl, Skipped],
   routes: (app, deps) => {
     parkedRoutes(app, deps);
     consumerRoutes(app, deps);
+    skipped(app, deps.admin.skips);
   },
 };
 
@@ -129,6 +140,33 @@ function status(app: TypedApp, consumers: ConsumersAdmin): void {
   app.get('/v1/admin/consumers', { schema, config: { access: ACCESS.admin } }, async (_request, reply) => {
     const reports = await consumers.status();
     return reply.send({ items: reports.map(consumerBody) });
+  });
+}
+
+/** A mark with its time in ISO 8601. */
+export function skippedBody({ position, stream, reason, at, by }: SkippedPosition): SkippedBody {
+  const { category, id } = stream;
+  return {
+    position: numberOf(position),
+    category,
+    id,
+    reason,
+    at: isoTime(at),
+    ...(by !== undefined && { by }),
+  };
+}
+
+function skipped(app: TypedApp, skips: SkipsAdmin): void {
+  const schema = {
+    ...controlled,
+    operationId: 'listSkipped',
+    summary: 'List positions that are passed over',
+    description:
+      'Damaged commits that views and reactions pass over because an operator has marked them (`jetledger skip`), in the order of the marks.',
+    response: { ...plain(200, 'Skipped', 'All marks that are set.'), ...problemsOfRead() },
+  };
+  app.get('/v1/admin/skipped', { schema, config: { access: ACCESS.admin } }, async (_request, reply) => {
+    return reply.send({ items: (await skips.list()).map(skippedBody) });
   });
 }
 

@@ -229,3 +229,46 @@ export const ConsumerControl = Type.Object(
   { consumer: ConsumerName, paused: Type.Boolean() },
   { ...strict, $id: 'ConsumerControl', title: 'A consumer after pause or resume' },
 );
+
+export const Skipped = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object(
+        {
+          position: Position,
+          category: Category,
+          id: Id,
+          reason: Type.String({ description: 'Why.', examples: ['block 12 of the disk was lost'] }),
+          at: Time,
+          by: Type.Optional(
+            Type.String({
+              description: 'Who marked it; absent where that was erased.',
+              examples: ['operator'],
+            }),
+          ),
+        },
+        strict,
+      ),
+    ),
+  },
+  {
+    ...strict,
+    $id: 'Skipped',
+    title: 'Positions that views and reactions pass over',
+    examples: [
+      {
+        items: [
+          {
+            position: 42,
+            category: 'order',
+            id: ORDER_ID,
+            reason: 'block 12 of the disk was lost',
+            at: EXAMPLE_TIME,
+            by: 'operator',
+          },
+        ],
+      },
+    ],
+  },
+);
+export type SkippedBody = Type.Static<typeof Skipped>['items'][number];

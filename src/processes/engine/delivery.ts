@@ -10,6 +10,7 @@ import {
   type Log,
   type LogFilter,
   latest,
+  type MarkWatch,
   mayHeal,
   type Position,
   type RecordedCommit,
@@ -189,6 +190,7 @@ export interface OwnedGroup {
   /** The bucket of the dead letters. */
   readonly bucket: Bucket;
   readonly index: DeadLetterIndex;
+  readonly marked: MarkWatch;
   readonly deadLetters: DeadLetters;
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */

@@ -3,10 +3,12 @@ import {
   BEGINNING,
   backoffMs,
   type Log,
+  type MarkWatch,
   mayHeal,
   type Position,
   type Runtime,
   reasonOf,
+  watchMarks,
 } from '../../eventstore/index.ts';
 
 import { assignConsumer, type ConsumerAssignment } from './assignment.ts';
@@ -49,6 +51,9 @@ interface Opened {
   readonly assignments: readonly ConsumerAssignment[];
 }
 
+/** How often an engine that has dead letters looks for new marks, in milliseconds. */
+const MARKS_EVERY_MS = 2_000;
+
 const NAME = /^[A-Za-z0-9-]{1,64}$/;
 
 /**
@@ -72,9 +77,11 @@ export function startEngine(deps: EngineDeps): Engine {
   const open = async (): Promise<Opened> => {
     const create = () => createEngineBuckets(deps.buckets, settings.prefix);
     const buckets = await persist({ runtime, signal }, create);
+    const marked = watchMarks(deps.log, runtime, MARKS_EVERY_MS);
+    await persist({ runtime, signal }, marked.fresh);
     const isNeeded = deps.consumers.some(({ from }) => from === 'now');
     const head = deps.head ?? (isNeeded ? await persist({ runtime, signal }, deps.log.head) : BEGINNING);
-    return assemble({ ...deps, head }, settings, buckets, watching.signal);
+    return assemble({ ...deps, head, marked }, settings, buckets, watching.signal);
   };
   const serve = async ({ buckets, membership, assignments }: Opened): Promise<void> => {
     const consumers = () => assignments.filter(({ wanted }) => wanted).map(({ name }) => name);
@@ -129,12 +136,12 @@ export function startEngine(deps: EngineDeps): Engine {
 }
 
 function assemble(
-  deps: EngineDeps & { readonly head: Position },
+  deps: EngineDeps & { readonly head: Position; readonly marked: MarkWatch },
   settings: EngineSettings,
   buckets: EngineBuckets,
   signal: AbortSignal,
 ): Opened {
-  const { log, runtime, observer, feed = orderedFeed, onError = () => undefined } = deps;
+  const { log, runtime, observer, marked, feed = orderedFeed, onError = () => undefined } = deps;
   const assignments: ConsumerAssignment[] = [];
   const membership = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
     for (const assignment of assignments) assignment.changed();
@@ -142,12 +149,33 @@ function assemble(
   const index = watchDeadLetters({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
     for (const assignment of assignments) if (assignment.name === consumer) assignment.look(stream);
   });
-  const shared = { log, buckets, index, runtime, settings, feed, observer, membership, onError };
+  const shared = { log, buckets, index, runtime, settings, feed, observer, marked, membership, onError };
   for (const consumer of deps.consumers) {
     const begin = consumer.from === 'now' ? deps.head : BEGINNING;
     assignments.push(assignConsumer({ ...shared, consumer, begin }));
   }
+  void followMarks({ marked, index, runtime, signal }, assignments);
   return { buckets, membership, index, assignments };
+}
+
+/** Where there are dead letters, newer marks may let them pass; a commit that is marked and is none is met later. */
+async function followMarks(
+  deps: { marked: MarkWatch; index: DeadLetterIndex; runtime: Runtime; signal: AbortSignal },
+  assignments: readonly ConsumerAssignment[],
+): Promise<void> {
+  const { marked, index, runtime, signal } = deps;
+  let { version } = marked.known;
+  while (!signal.aborted) {
+    await pause(runtime, MARKS_EVERY_MS, signal);
+    if (signal.aborted || assignments.every(({ name }) => index.count(name) === 0)) continue;
+    // What cannot be read now is read the next time.
+    await marked.latest().catch(() => undefined);
+    if (marked.known.version === version) continue;
+    ({ version } = marked.known);
+    for (const assignment of assignments) {
+      for (const { stream } of index.firsts(assignment.name)) assignment.look(stream);
+    }
+  }
 }
 
 function checkNames(consumers: readonly Reaction[]): void {

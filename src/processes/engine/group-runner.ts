@@ -1,6 +1,7 @@
 import {
   groupOfSlot,
   type Log,
+  type MarkWatch,
   type Position,
   type Runtime,
   type SlotGroup,
@@ -50,6 +51,8 @@ export interface GroupDeps {
   readonly log: Log;
   readonly buckets: EngineBuckets;
   readonly index: DeadLetterIndex;
+  /** Which positions are passed over. */
+  readonly marked: MarkWatch;
   readonly runtime: Runtime;
   readonly settings: EngineSettings;
   readonly feed: Feed;
@@ -194,6 +197,7 @@ async function takeOver(
   const deliver = createLaneDelivery(owned, deps.handle);
   const lanes = createLanes({ runtime, settings, progress, deliver, advanced: cursor.changed, stopped });
   signal.addEventListener('abort', () => void lanes.halt(), { once: true });
-  const redrives = createRedrives({ consumer: consumer.name, index, stored, nudge: lanes.nudge });
+  const { name } = consumer;
+  const redrives = createRedrives({ consumer: name, index, marked: deps.marked, stored, nudge: lanes.nudge });
   return { lanes, redrives, cursor, after: progress.seen };
 }

@@ -61,21 +61,21 @@ export function createLaneDelivery(
   owned: OwnedGroup,
   handle: Handle,
 ): (task: LaneTask) => Promise<LaneResult> {
-  const { consumer, index, stored, alive, signal, lost } = owned;
+  const { consumer, index, marked, stored, alive, signal, lost } = owned;
 
   const deliver = async (task: LaneTask): Promise<LaneResult> => {
     const { stream, commits, attempt } = task;
     const marks = index.of(consumer.name, stream);
     const [first] = marks;
-    if (first !== undefined && isActionable(first) && !isAfter(first.position, stored())) {
+    if (first !== undefined && isActionable(first, marked) && !isAfter(first.position, stored())) {
       return actOnDeadLetter(owned, handle, first, task);
     }
     const [commit] = commits;
     if (commit === undefined) return { done: 0 };
-    if (isPassed(commit)) return { done: 1 };
+    if (isPassed(owned, commit)) return { done: 1 };
     const last = marks.at(-1);
     if (last === undefined) return handleNext(owned, handle, commit, task);
-    if (isAfter(commit.position, last.position)) return writeBehind(owned, untilPassed(commits));
+    if (isAfter(commit.position, last.position)) return writeBehind(owned, untilPassed(owned, commits));
     tell(owned, commit, attempt, 'known');
     return { done: 1 };
   };
@@ -97,15 +97,15 @@ export function createLaneDelivery(
   };
 }
 
-/** Whether there is nothing to handle in a commit: it is a foreign message. */
-function isPassed({ foreign }: RecordedCommit): boolean {
-  return foreign !== undefined;
+/** Whether nothing is to be handled: it is a foreign message, or operators have marked it. */
+function isPassed({ marked }: OwnedGroup, { foreign, position }: RecordedCommit): boolean {
+  return foreign !== undefined || marked.known.skipped.has(position);
 }
 
 /** The commits up to the first that is passed, as many as are written at once. */
-function untilPassed(commits: readonly RecordedCommit[]): readonly RecordedCommit[] {
+function untilPassed(owned: OwnedGroup, commits: readonly RecordedCommit[]): readonly RecordedCommit[] {
   const some = commits.slice(0, BEHIND_AT_ONCE);
-  const end = some.findIndex(isPassed);
+  const end = some.findIndex((commit) => isPassed(owned, commit));
   return end < 0 ? some : some.slice(0, end);
 }
 

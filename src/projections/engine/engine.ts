@@ -1,4 +1,4 @@
-import type { Log, Runtime } from '../../eventstore/index.ts';
+import type { Log, Marks, Runtime } from '../../eventstore/index.ts';
 import type { Alias, Aliases, Buckets } from './aliases.ts';
 import type { FactDecoder } from './facts.ts';
 import type { ProjectionObserver } from './observer.ts';
@@ -15,6 +15,8 @@ export interface EngineDeps {
   readonly settings: ProjectionSettings;
   readonly reader: Reader;
   readonly observer: ProjectionObserver | undefined;
+  /** What the views pass over. */
+  readonly marks: Marks;
 }
 
 /** The alias as it was read, with its fence. */

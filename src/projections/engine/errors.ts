@@ -1,5 +1,6 @@
 import {
   EventStoreError,
+  isDamage,
   numberOf,
   type Position,
   reasonOf,
@@ -10,10 +11,12 @@ export class UnappliedEvent extends EventStoreError {
   readonly view: string;
   readonly position: Position;
 
-  constructor(view: string, position: Position, cause: unknown) {
+  /** @param skipHint how an operator has a position passed over, which alone helps where bytes are damaged */
+  constructor(view: string, position: Position, cause: unknown, skipHint?: (position: Position) => string) {
+    const hint = isDamage(cause) && skipHint !== undefined ? ` ${skipHint(position)}` : '';
     super(
       'view/poison-event',
-      `The read model ${view} cannot apply the commit at position ${numberOf(position)} and stands still there: ${reasonOf(cause)}`,
+      `The read model ${view} cannot apply the commit at position ${numberOf(position)} and stands still there: ${reasonOf(cause)}${hint}`,
       { cause },
     );
     this.view = view;

@@ -51,6 +51,12 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
   };
 }
 
+/** A decoder to which a commit that is passed over has no events. */
+export function passing(decode: FactDecoder, passed: ReadonlySet<Position>): FactDecoder {
+  if (passed.size === 0) return decode;
+  return (commit) => (passed.has(commit.position) ? { commit, facts: [] } : decode(commit));
+}
+
 /** A class, because its accessors are shared: few projections ask for more than the stream and the time. */
 class DecisionContext implements EventContext {
   readonly stream: StreamRef;

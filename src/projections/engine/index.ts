@@ -12,6 +12,7 @@ export { PART } from './lists/sorted-index.ts';
 export { createMembers } from './members.ts';
 export type { ProjectionObserver, RebuildProgress } from './observer.ts';
 export { type ForeignRecord, readForeign } from './passed/foreign.ts';
+export { differInSkips } from './passed/skips.ts';
 export { type EventContext, type Projection, versionOf } from './projection.ts';
 export {
   InvalidCursor,

@@ -3,10 +3,13 @@ import type { Message } from '@bufbuild/protobuf';
 import {
   type EventSource,
   EventStoreError,
+  type Marks,
+  NO_MARKS,
   type Position,
   type SlotGroup,
   type StreamRef,
 } from '../../eventstore/index.ts';
+import { passedBy, suffixOf } from './passed/skips.ts';
 
 /** Where an event comes from. Everything in it is a fact of the log, so a replay sees the same. */
 export interface EventContext {
@@ -87,11 +90,16 @@ export function checkRowKey(view: string, key: string): string {
 }
 
 /**
- * What decides which bucket holds a projection's rows: its declared version, a hash of its schema, and the number of
- * groups, since each has a checkpoint of its own.
+ * What decides which bucket holds a projection's rows: its declared version, a hash of its schema, the number of groups,
+ * since each has a checkpoint of its own, and the positions that it passes over.
  */
-export function versionOf(projection: Projection, groups: SlotGroup['count']): string {
+export function versionOf(
+  projection: Projection,
+  groups: SlotGroup['count'],
+  marks: Marks = NO_MARKS,
+): string {
   const shape = JSON.stringify([projection.schema ?? null, projection.crossesAggregates]);
   const hash = createHash('sha256').update(shape).digest('hex').slice(0, 12);
-  return `${projection.version}-${hash}${groups === 1 ? '' : `-g${groups}`}`;
+  const shared = groups === 1 ? '' : `-g${groups}`;
+  return `${projection.version}-${hash}${shared}${suffixOf(passedBy(projection, marks))}`;
 }

@@ -1,10 +1,12 @@
-import type { SlotGroup } from '../../eventstore/index.ts';
+import type { Position, SlotGroup } from '../../eventstore/index.ts';
 /** How the views run. Times in milliseconds. */
 export interface ProjectionSettings {
   /** First part of every bucket name. */
   readonly prefix: string;
   /** A sentence that says how this service has a view rebuilt, for the errors that nothing else heals. */
   readonly rebuildHint?: ((view: string) => string) | undefined;
+  /** The same for a position that is to be passed over, where the bytes of a commit are damaged. */
+  readonly skipHint?: ((position: Position) => string) | undefined;
   /** Groups of a view that does not say how many it has. Changing it rebuilds such views. */
   readonly groups: SlotGroup['count'];
   /** Single writes under way at once, per view. */

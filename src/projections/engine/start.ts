@@ -1,4 +1,4 @@
-import { isAfter, type Log, type Position, type Runtime } from '../../eventstore/index.ts';
+import { isAfter, type Log, type Position, type Runtime, watchMarks } from '../../eventstore/index.ts';
 import { type Buckets, createAliases } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';
@@ -62,7 +62,8 @@ export function startProjections(deps: {
     failures.set(view, error);
     deps.onError?.(view, error);
   };
-  const engine = { log, buckets, aliases, decode, runtime, settings, reader, observer, onError };
+  const marked = watchMarks(log, runtime, settings.resolveMs);
+  const engine = { log, buckets, aliases, decode, runtime, settings, reader, observer, onError, marked };
   const { sharing, sameLog = async () => true } = deps;
   const runners = projections.map((projection) => startRunner({ ...engine, sharing, sameLog }, projection));
   const sweep = startSweep(engine, () => runners.flatMap((runner) => runner.views()));

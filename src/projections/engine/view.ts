@@ -4,6 +4,7 @@ import {
   isAfter,
   type Log,
   latest,
+  type Marks,
   mayHeal,
   type Position,
   type RecordedCommit,
@@ -13,8 +14,9 @@ import {
 import { createCheckpoint, openCheckpoint, type Waiting } from './checkpoint.ts';
 import { type DeadLetterRow, type DeadLetters, openDeadLetters } from './dead-letters.ts';
 import { BucketRewound, FoldFailure, RowsLost, UnappliedEvent } from './errors.ts';
-import { type FactCommit, type FactDecoder, visitRows } from './facts.ts';
+import { type FactCommit, type FactDecoder, passing, visitRows } from './facts.ts';
 import type { ProjectionObserver } from './observer.ts';
+import { passedBy } from './passed/skips.ts';
 import { type Projection, versionOf } from './projection.ts';
 import { createRows } from './rows.ts';
 import type { ProjectionSettings } from './settings.ts';
@@ -25,6 +27,8 @@ export interface View {
   /** The share of the log that it takes; other commits must not be handed in. */
   readonly group: SlotGroup;
   readonly bucket: Bucket;
+  /** Decodes as this view reads: what it passes over has no events. */
+  readonly decode: FactDecoder;
   /** Position of the last commit that was handed in. */
   readonly delivered: Position;
   /** Position up to which everything is stored and will never be read again. */
@@ -64,23 +68,31 @@ export interface ViewDeps {
   readonly decode: FactDecoder;
   readonly runtime: Runtime;
   readonly observer?: ProjectionObserver | undefined;
+  readonly marks: Marks;
   /** Of one group. */
   readonly settings: ProjectionSettings;
 }
 
-/** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
-export async function openView(deps: ViewDeps): Promise<View> {
-  const { projection, group, bucket, log, runtime, settings } = deps;
-  const checkpointDeps = {
+/** What a group's checkpoint says of itself, and how it is paced. */
+function checkpointDepsOf({ projection, group, bucket, log, runtime, settings, marks }: ViewDeps) {
+  return {
     rebuildHint: settings.rebuildHint?.(projection.name),
     view: projection.name,
-    version: versionOf(projection, group.count),
+    version: versionOf(projection, group.count, marks),
     bucket,
     group,
     incarnation: log.incarnation,
     runtime,
     intervalMs: settings.checkpointMs,
   };
+}
+
+/** Opens a view at its checkpoint. @throws ForeignCheckpoint, LogUnavailable */
+export async function openView(deps: ViewDeps): Promise<View> {
+  const { projection, group, bucket, log, runtime, settings, marks } = deps;
+  const passed = passedBy(projection, marks);
+  const decode = passing(deps.decode, passed);
+  const checkpointDeps = checkpointDepsOf(deps);
   const opened = await openCheckpoint(checkpointDeps, log.confirm);
   const seen = { highest: opened.revision };
   let delivered = opened.position;
@@ -129,14 +141,14 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 
   const rows = createRows(
-    { ...deps, seen, rebuildHint: checkpointDeps.rebuildHint },
+    { ...deps, decode, seen, rebuildHint: checkpointDeps.rebuildHint },
     {
       progressed: () => {
         checkpoint.changed();
         if (wake.length > 0) wakeAll();
       },
       failed: (error, position) => {
-        end(mayHeal(error) ? error : unappliedOf(projection.name, position, error));
+        end(mayHeal(error) ? error : unappliedOf(projection.name, position, error, settings.skipHint));
       },
       unapplied: ({ stream, position, cause }) => deadLetters?.add(stream, position, cause) ?? false,
     },
@@ -151,20 +163,25 @@ export async function openView(deps: ViewDeps): Promise<View> {
     end,
   );
   let deadLetters: DeadLetters | undefined;
-  deadLetters = await openDeadLetters({ ...deps, seen }, { progressed: checkpoint.changed, failed: end });
-  const { skips, add, list, look } = deadLetters;
+  deadLetters = await openDeadLetters(
+    { ...deps, decode, seen },
+    { progressed: checkpoint.changed, failed: end },
+  );
+  const { add, list, look } = deadLetters;
+  const skips = (commit: RecordedCommit): boolean => passed.has(commit.position) || deadLetters.skips(commit);
 
   const unapplied = (commit: RecordedCommit, error: unknown): void => {
     if (phase !== 'open' || !isAfter(commit.position, delivered)) return;
     if (skips(commit) || add(commit.stream, commit.position, error)) {
       delivered = commit.position;
-    } else void stop(new UnappliedEvent(projection.name, commit.position, error));
+    } else void stop(new UnappliedEvent(projection.name, commit.position, error, settings.skipHint));
   };
 
   return {
     projection,
     group,
     bucket,
+    decode,
     ended,
     fail: (error) => void stop(error),
     get delivered() {
@@ -219,8 +236,13 @@ export async function openView(deps: ViewDeps): Promise<View> {
   };
 }
 
-function unappliedOf(view: string, position: Position | undefined, cause: unknown): unknown {
-  if (cause instanceof FoldFailure) return new UnappliedEvent(view, cause.position, cause.cause);
+function unappliedOf(
+  view: string,
+  position: Position | undefined,
+  cause: unknown,
+  skipHint: ProjectionSettings['skipHint'],
+): unknown {
+  if (cause instanceof FoldFailure) return new UnappliedEvent(view, cause.position, cause.cause, skipHint);
   if (cause instanceof RowsLost || cause instanceof UnappliedEvent || position === undefined) return cause;
-  return new UnappliedEvent(view, position, cause);
+  return new UnappliedEvent(view, position, cause, skipHint);
 }

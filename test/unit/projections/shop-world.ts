@@ -5,6 +5,7 @@ import { user } from '../../../src/domain/user.ts';
 import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
+import { numberOf, type Position } from '../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
@@ -31,7 +32,10 @@ export interface ShopWorld {
   readonly store: MemoryStore;
   readonly log: Log;
   readonly buckets: Buckets;
-  readonly settings: Pick<ProjectionSettings, 'prefix' | 'graceMs' | 'joinDistance' | 'rebuildHint'>;
+  readonly settings: Pick<
+    ProjectionSettings,
+    'prefix' | 'graceMs' | 'joinDistance' | 'rebuildHint' | 'skipHint'
+  >;
   /** Appends one commit and returns its position. */
   append(category: string, id: string, ...events: readonly Message[]): number;
   /** Appends an event whose type nobody knows. */
@@ -55,7 +59,8 @@ export function createShopWorld(
     around(openMemoryBucket(opened, place)),
   );
   const rebuildHint = (view: string): string => `Rebuild ${view}, please.`;
-  const settings = { prefix: 's', graceMs: 3_000, joinDistance: 200, rebuildHint };
+  const skipHint = (position: Position): string => `Skip ${numberOf(position)}, please.`;
+  const settings = { prefix: 's', graceMs: 3_000, joinDistance: 200, rebuildHint, skipHint };
 
   const put = (
     category: string,

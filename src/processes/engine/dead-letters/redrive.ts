@@ -1,6 +1,7 @@
 import {
   isAfter,
   keyOf,
+  type MarkWatch,
   numberOf,
   type Position,
   type Row,
@@ -13,9 +14,9 @@ import { persist } from '../signal.ts';
 import type { DeadLetterIndex, DeadLetterMark } from './dead-letters.ts';
 import { auditKey, type DeadLetter, describeError, entryOf } from './entry.ts';
 
-/** Whether something is to be done with the first dead letter of an aggregate; follows from the entry alone. */
-export function isActionable(first: DeadLetterMark): boolean {
-  return first.requested !== undefined || first.behind;
+/** Whether something is to be done with the first dead letter of an aggregate; follows from the entry and the marks. */
+export function isActionable(first: DeadLetterMark, { known }: MarkWatch): boolean {
+  return first.requested !== undefined || first.behind || known.skipped.has(first.position);
 }
 
 /** Says when lanes are to look at their dead letters. */
@@ -30,15 +31,16 @@ export interface Redrives {
 export function createRedrives(deps: {
   consumer: string;
   index: DeadLetterIndex;
+  marked: MarkWatch;
   stored: () => Position;
   nudge: (stream: StreamRef) => void;
 }): Redrives {
-  const { consumer, index, stored, nudge } = deps;
+  const { consumer, index, marked, stored, nudge } = deps;
   const early = new Map<string, StreamRef>();
   const look = (stream: StreamRef): void => {
     early.delete(keyOf(stream));
     const [first] = index.of(consumer, stream);
-    if (first === undefined || !isActionable(first)) return;
+    if (first === undefined || !isActionable(first, marked)) return;
     if (!isAfter(first.position, stored())) nudge(stream);
     else early.set(keyOf(stream), stream);
   };
@@ -57,7 +59,7 @@ export async function actOnDeadLetter(
   mark: DeadLetterMark,
   { attempt, givenUp }: Pick<LaneTask, 'attempt' | 'givenUp'>,
 ): Promise<LaneResult> {
-  const { consumer, log, bucket, deadLetters, index, runtime, signal } = owned;
+  const { consumer, log, bucket, deadLetters, index, marked, runtime, signal } = owned;
   const row = await persist({ runtime, signal }, () => bucket.get(mark.key, { leader: true }));
   if (row !== undefined) index.apply(row);
   const entry = entryOf(row);
@@ -66,16 +68,18 @@ export async function actOnDeadLetter(
     return { done: 0, again: true };
   const { position, stream } = mark;
   if (entry.request?.requested === 'discard') return discard(owned, stream, row, entry);
+  const done = async (): Promise<LaneResult> => {
+    await deadLetters.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
+    return { done: 0, again: true };
+  };
+  if (marked.known.skipped.has(position)) return done();
 
   const commit = await persist({ runtime, signal }, () => log.at(position));
   if (commit === undefined) throw new RangeError(`The dead letter ${numberOf(position)} is not in the log.`);
   const requestedBy = entry.request?.trace;
   const tried = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
-  if ('handled' in result) {
-    await deadLetters.write([{ key: mark.key, value: undefined, expectedRevision: row.revision }]);
-    return { done: 0, again: true };
-  }
+  if ('handled' in result) return done();
   if (!('deadLetter' in result)) return result;
   const { request: _, ...rest } = entry;
   const now = runtime.now();

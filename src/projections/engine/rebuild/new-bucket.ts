@@ -49,7 +49,7 @@ export async function reusableName(
       readLowest(bucket, count),
     ]);
     const { version, incarnation } = stored?.value ?? {};
-    if (version !== versionOf(projection, count) || incarnation !== log.incarnation) continue;
+    if (version !== versionOf(projection, count, deps.marks) || incarnation !== log.incarnation) continue;
     // Nobody could go on with it: it covers commits that this log does not have (protocol 15).
     const position = lowest?.position ?? BEGINNING;
     if (await liesBeyond(deps, position)) continue;
@@ -147,7 +147,7 @@ export async function buildNewBucket(
     }
     const alias = {
       bucket: name,
-      version: versionOf(projection, count),
+      version: versionOf(projection, count, deps.marks),
       ...(count > 1 && { groups: count }),
       at: deps.runtime.now(),
     };

@@ -5,6 +5,7 @@ import {
   type Log,
   type Position,
   type Runtime,
+  readMarks,
   type StreamRef,
   slotOf,
   smallerBatches,
@@ -13,9 +14,10 @@ import { type Buckets, createAliases } from '../aliases.ts';
 import { refoldRow, setMark } from '../dead-letters.ts';
 import type { EngineDeps } from '../engine.ts';
 import { FoldFailure, RebuildRefused, UnappliedEvent } from '../errors.ts';
-import { createFactDecoder } from '../facts.ts';
+import { createFactDecoder, passing } from '../facts.ts';
 import { groupCountOf } from '../groups.ts';
 import type { ProjectionObserver, RebuildProgress } from '../observer.ts';
+import { passedBy } from '../passed/skips.ts';
 import { type Projection, versionOf } from '../projection.ts';
 import { createReader } from '../reader.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from '../settings.ts';
@@ -157,10 +159,11 @@ export async function withEngine<T>(
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const log = commitsPerSecond === undefined ? deps.log : throttled(deps.log, runtime, commitsPerSecond);
   const aliases = createAliases(buckets, settings.prefix);
-  const decode = createFactDecoder(projection.sources);
+  const marks = await readMarks(log);
+  const decode = passing(createFactDecoder(projection.sources), passedBy(projection, marks));
   const reader = createReader({ log, decode, runtime, settings });
   try {
-    return await work({ log, buckets, aliases, decode, runtime, settings, reader, observer });
+    return await work({ log, buckets, aliases, decode, runtime, settings, reader, observer, marks });
   } finally {
     reader.stop();
   }
@@ -182,7 +185,7 @@ export async function refoldOne(
     const count = groupCountOf(projection, engine.settings);
     const alias = (await engine.aliases.read(projection.name))?.alias;
     const bucket = alias === undefined ? undefined : await engine.buckets.open(alias.bucket);
-    if (bucket === undefined || alias?.version !== versionOf(projection, count)) {
+    if (bucket === undefined || alias?.version !== versionOf(projection, count, engine.marks)) {
       throw refuse('its live bucket is of another version; rebuild all of it');
     }
     const stream = await find(engine.log, projection.sources, id);
@@ -196,7 +199,7 @@ export async function refoldOne(
       return { position };
     } catch (error) {
       if (error instanceof FoldFailure)
-        throw new UnappliedEvent(projection.name, error.position, error.cause);
+        throw new UnappliedEvent(projection.name, error.position, error.cause, engine.settings.skipHint);
       throw error;
     }
   });

@@ -39,7 +39,7 @@ export async function seedFrom(
 ): Promise<(bucket: Bucket) => Promise<void>> {
   const { buckets, log, settings } = deps;
   const count = groupCountOf(projection, settings);
-  const version = versionOf(projection, count);
+  const version = versionOf(projection, count, deps.marks);
   const refuse = (why: string) => new RebuildRefused(projection.name, why);
   if (projection.crossesAggregates) {
     throw refuse(

@@ -23,13 +23,15 @@ const AT_ONCE = 100;
 /** One pass over the log takes at least so long, in milliseconds. */
 const SHORTEST_PASS_MS = 10_000;
 
+type SweepDeps = Omit<EngineDeps, 'decode' | 'marks'>;
+
 /**
  * Goes through the log again and again, slowly, and looks whether each commit is in the rows that it belongs to. A row
  * that somebody removed or put back to an older value is folded again from the log; nothing else would notice before
  * the aggregate's next commit. Rows that cross aggregates cannot be folded one by one: their view stops and says so.
  * @param views those at work in this process now
  */
-export function startSweep(deps: EngineDeps, views: () => readonly View[]): { stop(): void } {
+export function startSweep(deps: SweepDeps, views: () => readonly View[]): { stop(): void } {
   const { log, runtime, settings } = deps;
   const { sweepPerSecond } = settings;
   const controller = new AbortController();
@@ -74,8 +76,8 @@ interface Expected {
   readonly commit: RecordedCommit;
 }
 
-async function checkRows(deps: EngineDeps, view: View, commits: readonly RecordedCommit[]): Promise<void> {
-  const expected = [...expectedRows(deps, view, commits).values()];
+async function checkRows(deps: SweepDeps, view: View, commits: readonly RecordedCommit[]): Promise<void> {
+  const expected = [...expectedRows(view, commits).values()];
   if (expected.length === 0) return;
   const bucket = handles.get(view) ?? (await deps.buckets.open(view.bucket.name));
   if (bucket === undefined) return;
@@ -85,12 +87,13 @@ async function checkRows(deps: EngineDeps, view: View, commits: readonly Recorde
     if (hasSeen(found.get(key), commit)) continue;
     const stored = await bucket.get(key, { leader: true });
     if (hasSeen(stored, commit)) continue;
-    const { name, crossesAggregates } = view.projection;
+    const { projection, decode } = view;
+    const { name, crossesAggregates } = projection;
     if (crossesAggregates) {
       view.fail(new RowsLost(name, bucket.name, key, deps.settings.rebuildHint?.(name)));
       return;
     }
-    const { row, position } = await foldRow({ ...deps, projection: view.projection }, commit.stream, key);
+    const { row, position } = await foldRow({ ...deps, decode, projection }, commit.stream, key);
     const value = row === undefined ? undefined : Buffer.from(JSON.stringify(row));
     // Whoever was there first has seen more.
     const { written } = await bucket.write({ key, value, expectedRevision: stored?.revision ?? 0, position });
@@ -104,8 +107,7 @@ function hasSeen(row: Row | undefined, { position }: RecordedCommit): boolean {
 
 /** What the view has stored of these commits, by row. */
 function expectedRows(
-  { decode }: EngineDeps,
-  { projection, group, checkpoint, deadLetters }: View,
+  { projection, decode, group, checkpoint, deadLetters }: View,
   commits: readonly RecordedCommit[],
 ): Map<string, Expected> {
   const expected = new Map<string, Expected>();

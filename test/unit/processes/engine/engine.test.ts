@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
+import { skipPosition, undoSkip } from '../../../../src/eventstore/marks/marks.ts';
 import { numberOf, type Position, positionOf } from '../../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
@@ -296,6 +297,49 @@ test('a foreign message is passed in its lane, handled by nobody, also behind a 
     expect(handled).toEqual(['a 2 1', 'a 7 1']);
     const parked = await createDeadLetterPort({ buckets, prefix: 't', runtime }).list();
     expect(parked.map(({ position }) => position)).toEqual([4, 6]);
+    await engine.stop();
+  });
+});
+
+test('a mark lets a damaged commit pass: one that is met, and one that is a dead letter with others behind it', async () => {
+  const world = createWorld(1, { maxSteps: 1_000_000 });
+  const log = createMemoryStore();
+  const damage = (id: string) =>
+    log.put(counterRef(id), log.version(counterRef(id)), Uint8Array.of(0x78), 'x') ?? 0;
+  const marks = world.runtime('operator');
+  const skip = (position: number) =>
+    skipPosition(openMemoryLog(log), marks, {
+      position: positionOf(position),
+      reason: 'a disk lied',
+      action: `a${position}`,
+    });
+  append(log, 'a');
+  const [known, late] = [damage('a'), damage('b')];
+  append(log, 'b');
+  append(log, 'a');
+  const handled: string[] = [];
+  await world.run(async () => {
+    await skip(known);
+    const shared = { log, kv: stores(), actor: 'one' };
+    const { engine, buckets, runtime } = start(world, shared, async ({ stream, position }) => {
+      handled.push(`${stream.id} ${numberOf(position)}`);
+    });
+    const port = createDeadLetterPort({ buckets, prefix: 't', runtime });
+    while ((engine.status()[0]?.parked ?? 0) < 2 || engine.status()[0]?.lag !== 0) await runtime.sleep(100);
+    expect((await port.list()).map(({ position, behind }) => [position, behind])).toEqual([
+      [late, false],
+      [4, true],
+    ]);
+    expect(handled).toEqual(['a 1', 'a 5']);
+    await skip(late);
+    while ((engine.status()[0]?.parked ?? 0) > 0) await runtime.sleep(100);
+    expect(handled).toEqual(['a 1', 'a 5', 'b 4']);
+    expect(await port.list()).toEqual([]);
+    // What is done is not undone.
+    await undoSkip(openMemoryLog(log), marks, { position: positionOf(late), reason: 'again', action: 'u' });
+    append(log, 'b');
+    while (handled.length < 4) await runtime.sleep(100);
+    expect((await port.list()).length).toBe(0);
     await engine.stop();
   });
 });
