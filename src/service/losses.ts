@@ -2,7 +2,9 @@ import type { StreamConfig } from '@nats-io/jetstream';
 import type { Logger } from 'pino';
 import {
   INCARNATION_KEY,
+  type Log,
   type LogStreamSettings,
+  LogUnavailable,
   logStreamProblems,
   readLogConfig,
 } from '../eventstore/index.ts';
@@ -55,24 +57,56 @@ function configOnServer({ config, nats }: Pick<Base, 'config' | 'nats'>) {
   });
 }
 
-/** What is wrong with the log, and the cure; undefined when it is the one that this process opened, as it must be. */
+/** The check of readiness that fails when the log is not the one that this process opened, and the other one. */
+const LOG = 'log';
+const LOG_CONFIGURATION = 'log configuration';
+
+/** Why the log is not the one that this process opened, and the cure; undefined when it is. */
 export function lossOfLog(
-  settings: LogStreamSettings,
+  stream: string,
   opened: string,
   onServer: StreamConfig | undefined,
 ): string | undefined {
-  const { stream } = settings;
   if (onServer === undefined)
     return `the server has no stream ${stream} any more. Run: jetledger restore <folder>; then restart the service`;
   const incarnation = onServer.metadata?.[INCARNATION_KEY] ?? '';
-  if (incarnation !== opened)
-    return (
-      `the server has the incarnation ${incarnation} of the log, and this process opened ${opened}: the log was made anew ` +
-      'or restored under it. Restart the service'
-    );
-  const problems = logStreamProblems(onServer, settings);
+  if (incarnation === opened) return undefined;
+  return (
+    `the server has the incarnation ${incarnation} of the log, and this process opened ${opened}: the log was made anew ` +
+    'or restored under it. Restart the service'
+  );
+}
+
+/** What was changed about the log's stream, and the cure; undefined when it is as it must be. */
+export function lossOfConfiguration(
+  settings: LogStreamSettings,
+  onServer: StreamConfig | undefined,
+): string | undefined {
+  const problems = onServer === undefined ? [] : logStreamProblems(onServer, settings);
   if (problems.length === 0) return undefined;
-  return `the configuration of ${stream} was changed: ${problems.join('; ')}. Put it back as jetledger topology plan shows it`;
+  return `the configuration of ${settings.stream} was changed: ${problems.join('; ')}. Put it back as jetledger topology plan shows it`;
+}
+
+/**
+ * The log, which takes nothing more once it is known not to be the one that was opened: what was decided on the one
+ * would be stored in the other. @param losses as the watch tells them
+ */
+export function refusingWhenLost(log: Log, losses: () => Losses): Log {
+  const check = (): void => {
+    const loss = losses().get(LOG);
+    if (loss !== undefined) throw new LogUnavailable(loss);
+  };
+  return {
+    ...log,
+    append: async (...args) => {
+      check();
+      return log.append(...args);
+    },
+    appendAll: async (...args) => {
+      check();
+      return log.appendAll(...args);
+    },
+  };
 }
 
 /** What is wrong with the server that the process is connected to now; undefined when it is new enough. */
@@ -90,12 +124,15 @@ export function lossOfView({ view, state, bucket }: ViewReport): string | undefi
   return undefined;
 }
 
-async function look({ config, nats, log }: Base): Promise<Losses> {
+async function look({ config, nats, log }: Pick<Base, 'config' | 'nats' | 'log'>): Promise<Losses> {
   const ofServer = lossOfServer(nats.requests.connection.info?.version);
   if (ofServer !== undefined) return new Map([['nats', ofServer]]);
-  const ofLog = lossOfLog(config.log, log.incarnation, await configOnServer({ config, nats }));
+  const onServer = await configOnServer({ config, nats });
+  const ofLog = lossOfLog(config.log.stream, log.incarnation, onServer);
   // What the views lack then only follows from it.
-  if (ofLog !== undefined) return new Map([['log', ofLog]]);
+  if (ofLog !== undefined) return new Map([[LOG, ofLog]]);
+  const ofConfiguration = lossOfConfiguration(config.log, onServer);
+  if (ofConfiguration !== undefined) return new Map([[LOG_CONFIGURATION, ofConfiguration]]);
   if (!hasRole(config, 'projections')) return new Map();
   const reports = await viewReports(config, nats, log);
   return new Map(
@@ -107,7 +144,7 @@ async function look({ config, nats, log }: Base): Promise<Losses> {
 }
 
 /** Looks until it is stopped. While NATS is away nothing new can be said, and readiness tells that by itself. */
-export function startLossWatch(base: Base): LossWatch {
+export function startLossWatch(base: Pick<Base, 'config' | 'logger' | 'nats' | 'log'>): LossWatch {
   const judge = createLossJudge(base.logger);
   let looking = false;
   let stopped = false;

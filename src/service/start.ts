@@ -13,7 +13,7 @@ import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
 import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
-import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
+import { startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
@@ -23,7 +23,7 @@ import type { Base } from './base.ts';
 import { buildHandler } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
-import { type LossWatch, startLossWatch } from './losses.ts';
+import { refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
@@ -123,7 +123,10 @@ async function startInOrder(
   started('NATS', nats.close, () => (nats.requests.connected() ? '' : 'not connected'));
 
   const { metering, tracing } = await startTelemetry(config, logger, lifecycle, given);
-  const log = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
+  const opened = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
+  const losses = startLossWatch({ config, logger, nats, log: opened });
+  started('loss watch', losses.stop);
+  const log = refusingWhenLost(opened, losses.latest);
   const base: Base = { config, logger, nats, log, metering, tracing };
 
   const commands = answers || hasRole(config, 'processes') ? await openCommands(base) : undefined;
@@ -144,7 +147,8 @@ async function startInOrder(
   }
   const consumers = processes?.status ?? (() => []);
 
-  const { monitor, losses } = startWatches(base, lifecycle);
+  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
+  started('NATS monitor', monitor.stop);
   if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
 
   const live = answers ? openLiveStreams(config, log, logger) : undefined;
@@ -183,16 +187,6 @@ async function startTelemetry(
     });
   if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
   return { metering, tracing };
-}
-
-/** What looks after others from now on: the NATS servers, and what may be lost on them. */
-function startWatches(base: Base, { started }: Lifecycle): { monitor: NatsMonitor; losses: LossWatch } {
-  const { config, nats } = base;
-  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
-  started('NATS monitor', monitor.stop);
-  const losses = startLossWatch(base);
-  started('loss watch', losses.stop);
-  return { monitor, losses };
 }
 
 async function openCommands(base: Base): Promise<Commands> {

@@ -87,13 +87,12 @@ describe.concurrent('a service that is stopped', () => {
       'load balancers',
       'requests',
       'live streams',
-      'loss watch',
       'NATS monitor',
       'processes',
       'views',
       'snapshots',
-      'traces',
-      'metrics',
+      'loss watch',
+      'telemetry',
       'NATS',
     ]);
   }, 120_000);

@@ -153,7 +153,7 @@ it('a log whose configuration was changed under a service fails readiness with w
   const { config } = await jsm.streams.info(stream);
   const limited = { ...config, max_msgs_per_subject: 5 };
   await jsm.streams.update(stream, limited);
-  expect(await failing(service, 'log', /was changed/)).toMatch(
+  expect(await failing(service, 'log configuration', /was changed/)).toMatch(
     /limit on messages per subject.*topology plan/,
   );
   await jsm.streams.update(stream, config);
@@ -168,6 +168,9 @@ it('a log that is deleted and made anew under a service fails its readiness unti
   await jsm.streams.add({ ...config, metadata });
   const started = world.start();
   await failing(service, 'log', /made-anew.*Restart the service$/);
+  // What was decided on the one log would be stored in the other.
+  const late = await ask(service.url, 'POST', '/v1/users', { email: 'late@example.com', name: 'Late' });
+  expect([late.status, late.field('code')]).toEqual([503, 'log/unavailable']);
   const next = await started;
   expect(await failing(next, 'view products', /incarnation/)).toContain('jetledger rebuild products');
   expect((await readiness(next)).field('checks', 'log', 'ok')).toBe(true);

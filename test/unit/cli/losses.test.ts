@@ -4,6 +4,7 @@ import { INCARNATION_KEY, logStreamConfig } from '../../../src/eventstore/index.
 import {
   createLossJudge,
   type Losses,
+  lossOfConfiguration,
   lossOfLog,
   lossOfServer,
   lossOfView,
@@ -56,10 +57,14 @@ it('each loss names one cure: a command, or to restart', () => {
   const settings = { stream: 'LOG', prefix: 'jl', replicas: 1 };
   const made = (incarnation: string, more = {}) =>
     ({ ...logStreamConfig(settings, { [INCARNATION_KEY]: incarnation }), ...more }) as StreamConfig;
-  expect(lossOfLog(settings, 'life-1', made('life-1'))).toBeUndefined();
-  expect(lossOfLog(settings, 'life-1', made('life-2'))).toMatch(/life-2.*life-1.*Restart the service$/);
-  expect(lossOfLog(settings, 'life-1', undefined)).toContain('jetledger restore');
-  expect(lossOfLog(settings, 'life-1', made('life-1', { max_age: 1 }))).toMatch(
+  expect(lossOfLog('LOG', 'life-1', made('life-1'))).toBeUndefined();
+  expect(lossOfLog('LOG', 'life-1', made('life-2'))).toMatch(/life-2.*life-1.*Restart the service$/);
+  expect(lossOfLog('LOG', 'life-1', undefined)).toContain('jetledger restore');
+  expect([lossOfConfiguration(settings, made('life-1')), lossOfConfiguration(settings, undefined)]).toEqual([
+    undefined,
+    undefined,
+  ]);
+  expect(lossOfConfiguration(settings, made('life-1', { max_age: 1 }))).toMatch(
     /was changed: it has a limit on messages, bytes or age\. Put it back as jetledger topology plan shows it$/,
   );
   expect(lossOfServer('2.11.9')).toMatch(/2\.11\.9, and 2\.12\.0 or later.*Update it$/);
