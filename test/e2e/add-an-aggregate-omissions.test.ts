@@ -76,7 +76,7 @@ const OMISSIONS: readonly Omission[] = [
   {
     left: 'a schema among the components',
     path: ROUTES,
-    without: (text) => text.replace(', CouponPage],', '],'),
+    without: (text) => text.replace(', CouponPage, ', ', '),
     foundBy: script('reference', '--', '--check'),
     cure: '/v1/coupons). Add them to the components of their module in src/api/routes',
   },

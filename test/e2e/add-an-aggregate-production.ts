@@ -72,7 +72,7 @@ export async function inProduction(copy: Copy): Promise<Production> {
       const { ended, output } = as(role, ...args);
       return { code: await ended, output: output() };
     };
-    const topology = await finished('operator', 'topology', 'apply');
+    const topology = await finished('owner', 'topology', 'apply');
     if (topology.code !== 0) throw new Error(`no topology was made:\n${topology.output}`);
     const roles = Object.entries(ROLES) as [NatsRole, string][];
     const [url = ''] = await Promise.all(
