@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { CommandMeta } from './command.ts';
 
 /** How many commands of an existing aggregate are remembered; its first command is remembered for ever. */
 export const REMEMBERED_COMMANDS = 256;
@@ -76,6 +77,17 @@ export function recallCommand(
     return { version, same: agrees(words, at, fingerprint) };
   }
   return undefined;
+}
+
+/** The same for a command that may be stored under its former id; says which one it was. */
+export function recallAsked(
+  log: CommandLog,
+  { commandId, formerId, fingerprint }: Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint'>,
+): { id: string; version: number; same: boolean } | undefined {
+  const stored = recallCommand(log, commandId, fingerprint);
+  if (stored !== undefined) return { id: commandId, ...stored };
+  const former = formerId === undefined ? undefined : recallCommand(log, formerId, fingerprint);
+  return former && formerId !== undefined ? { id: formerId, ...former } : undefined;
 }
 
 /** The records of a log, to be kept elsewhere: two parts, one behind the other. Views, which the next command may change. */

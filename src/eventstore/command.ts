@@ -8,6 +8,8 @@ export type Expectation = 'any' | 'none' | 'exists' | number;
 export interface CommandMeta {
   /** The same id again is answered from the log. Derive it from the caller's idempotency key, or make a new one. */
   readonly commandId: string;
+  /** Under which an earlier version stored this very command; looked for too, and never stored. */
+  readonly formerId?: string | undefined;
   /** Digest of what the client sent; the same id with another digest is refused. */
   readonly fingerprint?: Uint8Array | undefined;
   readonly correlationId?: string | undefined;
@@ -98,6 +100,6 @@ export interface CommandHandler {
   find<State, Command, Event extends Message, R extends Rejection>(
     decider: Decider<State, Command, Event, R>,
     id: string,
-    meta: Pick<CommandMeta, 'commandId' | 'fingerprint'>,
+    meta: Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint'>,
   ): Promise<Extract<CommandResult<State, Event, R>, { outcome: 'accepted' | 'key-reused' }> | undefined>;
 }

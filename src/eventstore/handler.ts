@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { CommandHandler, CommandMeta } from './command.ts';
-import { recallCommand } from './command-log.ts';
+import { recallAsked } from './command-log.ts';
 import { type CommandQueue, type CommandQueueSettings, createCommandQueue } from './command-queue.ts';
 import { type CommitAllResult, createCommitAll, type Part } from './commit-all.ts';
 import type { Decider, Rejection } from './decider.ts';
@@ -122,10 +122,10 @@ export function createHandler(deps: HandlerDeps): Handler {
       const stream = checkStream({ category: decider.category, id });
       const folded = await states.atHand(decider, stream);
       await states.refresh(decider, stream, folded);
-      const stored = recallCommand(folded.commands, meta.commandId, meta.fingerprint);
+      const stored = recallAsked(folded.commands, meta);
       if (stored === undefined) return undefined;
       if (!stored.same) return { outcome: 'key-reused', version: stored.version };
-      return repeatedAnswer(decider, stream, meta.commandId, stored.version, { log, states });
+      return repeatedAnswer(decider, stream, stored.id, stored.version, { log, states });
     },
   };
 }

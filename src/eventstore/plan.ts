@@ -3,7 +3,7 @@ import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import { codecOf } from './codec/event-codec.ts';
 import { decisionOf } from './codec/stored-commit.ts';
 import type { CommandMeta, CommandResult, Expectation } from './command.ts';
-import { recallCommand, sameFingerprint } from './command-log.ts';
+import { recallAsked, sameFingerprint } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { CorruptCommit } from './errors.ts';
 import type { Folded } from './fold.ts';
@@ -32,8 +32,8 @@ export type Planned<State, Event, R> =
   | { readonly kind: 'unchanged'; readonly state: State }
   | { readonly kind: 'rejected'; readonly rejection: R }
   | { readonly kind: 'mismatch' }
-  /** Stored before; true of any state, however stale. */
-  | { readonly kind: 'stored'; readonly version: number; readonly same: boolean }
+  /** Stored before, under this id; true of any state, however stale. */
+  | { readonly kind: 'stored'; readonly id: string; readonly version: number; readonly same: boolean }
   | { readonly kind: 'key-reused' }
   | { readonly kind: 'fault'; readonly error: unknown };
 
@@ -94,7 +94,7 @@ function planOne<State, Command, Event extends Message, R extends Rejection>(
   asked: readonly Asked<Command>[],
 ): Planned<State, Event, R> {
   const { commandId, fingerprint } = ask.meta;
-  const stored = recallCommand(folded.commands, commandId, fingerprint);
+  const stored = recallAsked(folded.commands, ask.meta);
   if (stored !== undefined) return { kind: 'stored', ...stored };
   const twin = inThisCommit?.get(commandId);
   if (twin !== undefined) {
@@ -169,7 +169,7 @@ export function answersOf<State, Command, Event extends Message, R extends Rejec
         };
       case 'stored':
         if (!planned.same) return { outcome: 'key-reused', version: planned.version };
-        return repeatedAnswer(decider, stream, ask.meta.commandId, planned.version, deps);
+        return repeatedAnswer(decider, stream, planned.id, planned.version, deps);
       case 'key-reused':
         return { outcome: 'key-reused', version };
       case 'fault':

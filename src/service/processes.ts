@@ -200,7 +200,7 @@ function startDeliveries(
     name: NOTIFICATIONS,
     again: async (entry, { at }) => {
       for (const notification of notificationsOf(entry))
-        await outbox.publishAgain(notification, `again-${at}`);
+        await outbox.publishAgain(notification, entry.position, `again-${at}`);
     },
     onTrouble,
     observer,

@@ -73,7 +73,8 @@ async function keepGivenUp(url: string, userId: string): Promise<void> {
     time: 0,
     traceparent,
   } as const;
-  const givenUp = { notification, sequence: 1, attempts: 50, firstAt: 0, error: new Error('away') };
+  const position = undefined;
+  const givenUp = { notification, position, sequence: 1, attempts: 50, firstAt: 0, error: new Error('away') };
   await deadLetters.keep(deadLetterOf(notification, givenUp));
   await deadLetters.stop();
 }

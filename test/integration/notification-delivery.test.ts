@@ -23,7 +23,7 @@ import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../../src/processes/notification/adapters/outbox.ts';
-import type { Notification, NotificationOutbox } from '../../src/processes/notification/port.ts';
+import type { Notification } from '../../src/processes/notification/port.ts';
 import { bucketsOf } from '../support/echo.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
@@ -36,7 +36,7 @@ let jsm: JetStreamManager;
 let prefix = '';
 let streams = 0;
 let natsOutbox: NatsOutbox;
-let outbox: NotificationOutbox;
+let outbox: { publish(notification: Notification): Promise<void> };
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -58,9 +58,10 @@ beforeEach(async () => {
   prefix = `p${++streams}`;
   await jsm.streams.add(notificationStreamConfig({ prefix, replicas: 1, maxAgeMs: DAY_MS }));
   natsOutbox = createNatsOutbox({ requests, prefix, timeoutMs: 1_000 });
-  outbox = natsOutbox;
+  outbox = { publish: (notification) => natsOutbox.publish(notification, at(1)) };
 });
 
+const at = (position: number, maybeHandled = false) => ({ position: positionOf(position), maybeHandled });
 const note = (id: string): Notification => ({
   id,
   kind: 'order-rejected',
@@ -119,6 +120,25 @@ describe('the stream of notifications', () => {
     });
     expect(message?.header.get('traceparent')).toBe(note('n-1').traceparent);
     expect(message?.json()).toEqual(note('n-1'));
+  });
+
+  it('gets nothing twice that an earlier version put there under an id that began with the position', async () => {
+    await natsOutbox.publish(note('41/order-rejected'), at(41));
+    for (let n = 0; n < 300; n++) await natsOutbox.publish(note(`c${n}/order/o/0/order-rejected`), at(100));
+    await natsOutbox.publish(note('42/order-rejected'), at(42));
+    await natsOutbox.publishAgain(note('43/order-rejected'), positionOf(43), 'again-1');
+    const before = await stored();
+    for (const [id, position] of [
+      ['a', 41],
+      ['b', 42],
+      ['c', 43],
+    ] as const)
+      await natsOutbox.publish(note(`${id}/order/order-1/0/order-rejected`), at(position, true));
+    expect(await stored()).toBe(before);
+    await natsOutbox.publish(note('d/order/order-1/0/order-rejected'), at(4, true));
+    // A restored log has given the position to another event, which nobody can have handled before.
+    await natsOutbox.publish(note('e/order/order-1/0/order-rejected'), at(42));
+    expect(await stored()).toBe(before + 2);
   });
 
   it('takes short retentions too', async () => {
@@ -190,8 +210,9 @@ describe('the delivery', () => {
     const runtime = systemRuntime;
     const deadLetters = openMessageDeadLetters({
       ...{ buckets, prefix, runtime, name: NOTIFICATIONS },
-      again: async (entry, { at }) => {
-        for (const one of notificationsOf(entry)) await natsOutbox.publishAgain(one, `again-${at}`);
+      again: async (entry, { at: asked }) => {
+        for (const one of notificationsOf(entry))
+          await natsOutbox.publishAgain(one, entry.position, `again-${asked}`);
       },
       onTrouble: (what, error) => expect.fail(`${what}: ${error}`),
     });
@@ -200,8 +221,9 @@ describe('the delivery', () => {
     await using delivery = delivering(() => isAway, {
       onGivenUp: (one) => one.notification && deadLetters.keep(deadLetterOf(one.notification, one)),
     });
-    await outbox.publish(note('42/order-rejected'));
-    await outbox.publish({ ...note('43/order-shipped'), kind: 'order-shipped', orderId: 'order-2' });
+    await natsOutbox.publish(note('c/order/order-1/0/order-rejected'), at(42));
+    const shipped = { kind: 'order-shipped', orderId: 'order-2' } as const;
+    await natsOutbox.publish({ ...note('d/order/order-2/0/order-shipped'), ...shipped }, at(43));
     const listed = async () =>
       (await operators.list()).map(({ category, id, position }) => [category, id, position]);
     await until('both are dead letters', async () => (await listed()).length === 2);
@@ -213,14 +235,14 @@ describe('the delivery', () => {
       await operators.show(NOTIFICATIONS, { category: 'order', id: 'order-1' }, positionOf(42)),
     ).toMatchObject({
       ...{ attempts: 3, error: { message: 'nobody there' }, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
-      events: [{ type: 'order-rejected', payload: note('42/order-rejected') }],
+      events: [{ type: 'order-rejected', payload: note('c/order/order-1/0/order-rejected') }],
     });
     isAway = false;
     await operators.redrive({ position: positionOf(42) }, { by: 'ada' });
     await operators.discard({ position: positionOf(43) }, { by: 'ada' });
     await until('nothing is left', async () => (await listed()).length === 0);
     await until('it is delivered', () => delivery.seen.length === 7);
-    expect(delivery.seen.at(-1)).toEqual(note('42/order-rejected'));
+    expect(delivery.seen.at(-1)).toEqual(note('c/order/order-1/0/order-rejected'));
     await deadLetters.stop();
   });
 

@@ -50,10 +50,10 @@ export function watchedCalls(
       disarm: (kind, id) => around(id, 'timers disarm', () => timers.disarm(kind, id)),
     },
     notifications: {
-      publish: (notification) => {
+      publish: (notification, of) => {
         const call = `notifications ${notification.kind}`;
         return around(notification.orderId ?? orderOf(notification.userId), call, () =>
-          notifications.publish(notification),
+          notifications.publish(notification, of),
         );
       },
     },

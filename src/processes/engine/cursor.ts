@@ -1,4 +1,5 @@
 import {
+  BEGINNING,
   type Bucket,
   before,
   isAfter,
@@ -94,6 +95,8 @@ export interface CursorValue extends CursorState {
 export interface Cursor {
   /** What was stored when it was claimed. */
   readonly start: CursorState;
+  /** The log's end then; where nobody had the group before, the log's beginning. */
+  readonly end: Position;
   /** The newest floor that is stored. */
   readonly stored: Position;
   /** Says that there may be something to write; writes at the next due time. */
@@ -141,11 +144,12 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   for (;;) {
     const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
     const found = parseRow<CursorValue>(row);
-    if (found !== undefined) checkCursor(key, found, log, await persist({ runtime, signal }, log.confirm));
+    const end = found === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
+    if (found !== undefined) checkCursor(key, found, log, end);
     checkAlive(session, key);
     const start: CursorState = { high: found?.high ?? begin, open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
-    if (result.written) return keepCursor(deps, start, result.revision, rowOf);
+    if (result.written) return keepCursor(deps, { start, end }, result.revision, rowOf);
   }
 }
 
@@ -159,7 +163,7 @@ function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, 
 
 function keepCursor(
   deps: CursorDeps,
-  start: CursorState,
+  { start, end }: Pick<Cursor, 'start' | 'end'>,
   claimed: number,
   rowOf: (state: CursorState, expectedRevision: number) => RowWrite,
 ): Cursor {
@@ -196,6 +200,7 @@ function keepCursor(
 
   return {
     start,
+    end,
     get stored() {
       return stored;
     },

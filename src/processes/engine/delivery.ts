@@ -7,6 +7,7 @@ import {
   type EventCodec,
   type EventSource,
   isAfter,
+  keyOf,
   type Log,
   type LogFilter,
   latest,
@@ -28,7 +29,7 @@ import { pause } from './signal.ts';
 /** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
 export type Decode = (
   commit: RecordedCommit,
-  how: { attempt: number; redriven: boolean },
+  how: Pick<Delivery<Message>, 'attempt' | 'redriven' | 'maybeHandled'>,
 ) => Delivery<Message>;
 
 /** Whether the category of a commit is one of the consumer's. */
@@ -45,7 +46,7 @@ export function filterOf(consumer: Pick<Reaction, 'sources'>, group: SlotGroup):
 /** Decodes with the codecs of a consumer's sources. */
 export function createDecode(sources: readonly EventSource[]): Decode {
   const codecs = new Map<string, EventCodec<Message>>(sources.map((s) => [s.category, codecOf(s)]));
-  return (commit, { attempt, redriven }) => {
+  return (commit, how) => {
     const { stream, position, commitId } = commit;
     const codec = codecs.get(stream.category);
     if (codec === undefined) throw new RangeError(`no source of the category ${stream.category}`);
@@ -54,10 +55,11 @@ export function createDecode(sources: readonly EventSource[]): Decode {
       const { commandId, correlationId, actor, traceparent, tracestate } = decision;
       const origin = { commandId, correlationId, actor, traceparent, tracestate };
       for (const stored of decision.events) {
-        events.push({ event: codec.decode(stored), ...origin, time: Number(decision.time) });
+        const id = `${commitId}/${keyOf(stream)}/${events.length}`;
+        events.push({ event: codec.decode(stored), id, ...origin, time: Number(decision.time) });
       }
     }
-    return { stream, position, commitId, events, attempt, redriven };
+    return { stream, position, commitId, events, ...how };
   };
 }
 
@@ -92,10 +94,12 @@ export function createHandle(deps: {
   const { consumer, decode, policy, observer, failed } = deps;
   return async (tried) => {
     const { commit, attempt, redriven } = tried;
+    const maybeHandled = redriven || tried.maybeHandled === true;
     const started = performance.now();
     const tell = (outcome: Outcome, error?: unknown): void =>
       observer?.outcome?.(tried, outcome, error, performance.now() - started);
-    const handle = async (): Promise<void> => consumer.handle(decode(commit, { attempt, redriven }));
+    const handle = async (): Promise<void> =>
+      consumer.handle(decode(commit, { attempt, redriven, maybeHandled }));
     try {
       await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));
       tell('handled');
@@ -195,6 +199,8 @@ export interface OwnedGroup {
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
   readonly resumedAt: Position;
+  /** The log's end then, if it had an owner before: that one may have handled more than its cursor says. */
+  readonly handledUpTo: Position;
   /** The stored floor. */
   readonly stored: () => Position;
   /** Whether the group may still be worked on. */

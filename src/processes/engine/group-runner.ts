@@ -189,6 +189,7 @@ async function takeOver(
     bucket: buckets.parked,
     deadLetters,
     resumedAt,
+    handledUpTo: cursor.end,
     stored,
     alive: session.alive,
     signal,

@@ -116,7 +116,11 @@ async function handleNext(
   { attempt, givenUp, failingSince }: LaneTask,
 ): Promise<LaneResult> {
   const redelivered = !isAfter(commit.position, owned.resumedAt);
-  const tried = { consumer: owned.consumer.name, commit, attempt, redriven: false, redelivered };
+  const maybeHandled = !isAfter(commit.position, owned.handledUpTo);
+  const tried = {
+    ...{ consumer: owned.consumer.name, commit, attempt },
+    ...{ redriven: false, redelivered, maybeHandled },
+  };
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) return { done: 1 };
   if (!('deadLetter' in result)) return result;

@@ -11,6 +11,8 @@ export interface DeliveryAttempt {
   readonly redriven: boolean;
   /** True when an earlier owner of the group had begun with it and nothing says that it finished. */
   readonly redelivered?: boolean;
+  /** True when an earlier owner of the group could have handled it. */
+  readonly maybeHandled?: boolean;
   /** Of the request of an operator that it be handled again. */
   readonly requestedBy?: StoredTrace | undefined;
 }

@@ -11,6 +11,11 @@ import {
 /** One event with what was stored with it. */
 export interface ConsumedEvent<Event extends Message> {
   readonly event: Event;
+  /**
+   * Of this event alone, for ever and in every restored log, from where a position may come to mean another event:
+   * `<commit id>/<category>/<aggregate id>/<index in the commit>`. The parts of an atomic commit share its id.
+   */
+  readonly id: string;
   /** Of the decision that made it. */
   readonly commandId: string;
   readonly correlationId: string;
@@ -32,6 +37,8 @@ export interface Delivery<Event extends Message> {
   readonly attempt: number;
   /** True when an operator asked for it again. */
   readonly redriven: boolean;
+  /** True when it may have been handled before: by an earlier owner of its group, or until it became a dead letter. */
+  readonly maybeHandled: boolean;
 }
 
 /**

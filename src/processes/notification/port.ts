@@ -1,3 +1,5 @@
+import type { Position } from '../../eventstore/index.ts';
+
 /** What customers are told of; stored with every notification. */
 export const NOTIFICATION_KINDS = [
   'welcome',
@@ -21,9 +23,16 @@ export interface Notification {
   readonly traceparent: string;
 }
 
+/** The commit of the event that a notification tells of, as it was delivered. */
+export interface Origin {
+  readonly position: Position;
+  /** True when the notification may have been published before. */
+  readonly maybeHandled: boolean;
+}
+
 /** Puts notifications on their stream. @throws LogUnavailable, OutcomeUnknown; repeating is safe */
 export interface NotificationOutbox {
-  publish(notification: Notification): Promise<void>;
+  publish(notification: Notification, of: Origin): Promise<void>;
 }
 
 /** Delivers notifications to people. Throws when it should be tried again. */

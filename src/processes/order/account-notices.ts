@@ -1,5 +1,5 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import { numberOf, type Runtime } from '../../eventstore/index.ts';
+import type { Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 import type { Notification, NotificationOutbox } from '../notification/port.ts';
 import { createOrderPolicy, type RetrySettings } from './commands.ts';
@@ -24,12 +24,13 @@ export function createAccountNotices(
     sources: accountNotices.sources,
     from: accountNotices.from,
     policy: createOrderPolicy(deps.runtime, retries),
-    handle: async ({ events, position, stream }) => {
-      for (const { event, time, traceparent } of events) {
+    handle: async (delivery) => {
+      const { id: userId } = delivery.stream;
+      for (const { event, id, time, traceparent } of delivery.events) {
         const notice = noticeOf(event);
         if (notice === undefined) continue;
-        const id = `${numberOf(position)}/${notice.kind}`;
-        await deps.notifications.publish({ id, ...notice, userId: stream.id, time, traceparent });
+        const told = { id: `${id}/${notice.kind}`, ...notice, userId, time, traceparent };
+        await deps.notifications.publish(told, delivery);
       }
     },
   };

@@ -40,17 +40,18 @@ export class ProcessFault extends Error {
 /**
  * What accompanies a command that an event caused. Its id derives from the event, so that a repetition after a crash,
  * or by a second worker, is answered from the log.
- * @param position of the event's commit
+ * @param position of the event's commit; earlier versions derived the id from it, and what they did is not done again
  * @param purpose names the command among those of the same commit
  */
 export function causedBy(
   position: Position,
-  event: Pick<ConsumedEvent<Message>, 'commandId' | 'correlationId' | 'traceparent' | 'tracestate'>,
+  event: Pick<ConsumedEvent<Message>, 'id' | 'commandId' | 'correlationId' | 'traceparent' | 'tracestate'>,
   purpose: string,
 ): CommandMeta {
-  const { commandId, correlationId, traceparent, tracestate } = event;
+  const { id, commandId, correlationId, traceparent, tracestate } = event;
   return {
-    commandId: `${numberOf(position)}/${purpose}`,
+    commandId: `${id}/${purpose}`,
+    formerId: `${numberOf(position)}/${purpose}`,
     correlationId,
     causationId: commandId,
     actor: ACTOR,

@@ -32,6 +32,8 @@ export interface EffectContext {
   readonly orderId: string;
   /** Of the event's commit. */
   readonly position: Position;
+  /** Whether it may have been handled before. */
+  readonly maybeHandled: boolean;
   readonly consumed: ConsumedEvent<OrderEvent>;
   readonly deps: OrderProcessDeps;
   /** What accompanies a command; `purpose` names it among those of the same commit. */
@@ -51,7 +53,7 @@ export function effectContextOf(
   delivery: Delivery<OrderEvent>,
   consumed: ConsumedEvent<OrderEvent>,
 ): EffectContext {
-  const { position, stream } = delivery;
+  const { position, maybeHandled, stream } = delivery;
   const meta: EffectContext['meta'] = (purpose) => causedBy(position, consumed, purpose);
 
   const report: EffectContext['report'] = async (purpose, command) => {
@@ -65,6 +67,7 @@ export function effectContextOf(
   return {
     orderId: stream.id,
     position,
+    maybeHandled,
     consumed,
     deps,
     meta,

@@ -1,6 +1,6 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
-import { numberOf, type Rejection } from '../../eventstore/index.ts';
+import type { Rejection } from '../../eventstore/index.ts';
 import type { Notification } from '../notification/port.ts';
 import { executeCommand, ProcessFault } from './commands.ts';
 import type { EffectContext } from './effect-context.ts';
@@ -132,12 +132,12 @@ type Kind = Extract<OrderEffect, { type: 'notify' }>['kind'];
 
 /** Puts the notification of an event on its stream; its id derives from the event. */
 export async function notify(kind: Kind, context: EffectContext): Promise<void> {
-  const { orderId, position, consumed, deps } = context;
+  const { orderId, consumed, deps } = context;
   // Whose order it is never changes, so any knowledge of it will do.
   const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
   if (state.status === 'absent') throw new ProcessFault(`There is no order ${orderId} to tell of.`);
   const notification: Notification = {
-    id: `${numberOf(position)}/${kind}`,
+    id: `${consumed.id}/${kind}`,
     kind,
     userId: state.userId,
     orderId,
@@ -145,7 +145,7 @@ export async function notify(kind: Kind, context: EffectContext): Promise<void> 
     time: consumed.time,
     traceparent: consumed.traceparent,
   };
-  return deps.notifications.publish(notification);
+  return deps.notifications.publish(notification, context);
 }
 
 function textOf(kind: Kind, event: OrderEvent): string {

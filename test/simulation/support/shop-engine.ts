@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
-import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
+import { createDecode } from '../../../src/processes/engine/delivery.ts';
 import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timer, Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
@@ -131,23 +131,10 @@ export function createWorstEngine(
 }
 
 function deliveryOf(
-  { stream, position, commitId, decisions }: RecordedCommit,
+  commit: RecordedCommit,
   attempt: number,
   consumer: Reaction<never> | undefined,
 ): Delivery<Message> {
-  const source = consumer?.sources.find(({ category }) => category === stream.category);
-  if (source === undefined) throw new RangeError(`nobody consumes ${stream.category}`);
-  const codec = codecOf<Message>(source);
-  const events = decisions.flatMap(({ events: stored, ...decision }) =>
-    stored.map((event) => ({
-      event: codec.decode(event),
-      commandId: decision.commandId,
-      correlationId: decision.correlationId,
-      actor: decision.actor,
-      traceparent: decision.traceparent,
-      tracestate: decision.tracestate,
-      time: Number(decision.time),
-    })),
-  );
-  return { stream, position, commitId, events, attempt, redriven: false };
+  if (consumer === undefined) throw new RangeError(`nobody consumes ${commit.stream.category}`);
+  return createDecode(consumer.sources)(commit, { attempt, redriven: false, maybeHandled: true });
 }

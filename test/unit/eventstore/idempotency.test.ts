@@ -26,6 +26,21 @@ describe('a command that is repeated', () => {
     expect(await valuesOf(log, 'a')).toEqual([[10], [20], [30]]);
   });
 
+  it('gets it also where an earlier version stored it under another id, and is stored under its new one alone', async () => {
+    const { handler, log } = service();
+    const first = await execute(handler, '7/add', 10);
+    const renamed = { ...meta('new', 'add 10'), formerId: '7/add' };
+    expect(await handler.execute(counter, 'a', add(10), renamed)).toEqual({ ...first, repeated: true });
+    expect(await handler.find(counter, 'a', renamed)).toEqual({ ...first, repeated: true });
+    const other = { ...meta('new', 'add 20'), formerId: '7/add' };
+    expect(await handler.execute(counter, 'a', add(20), other)).toMatchObject({ outcome: 'key-reused' });
+    expect(await handler.find(counter, 'a', other)).toMatchObject({ outcome: 'key-reused' });
+    await handler.execute(counter, 'b', add(1), renamed);
+    expect(await handler.find(counter, 'b', { commandId: '7/add' })).toBeUndefined();
+    expect(await handler.find(counter, 'b', { commandId: 'new' })).toMatchObject({ outcome: 'accepted' });
+    expect(await valuesOf(log, 'a')).toEqual([[10]]);
+  });
+
   it('gets it also when its decision shared a commit with others', async () => {
     const { handler, log, start } = service();
     const release = log.hold();

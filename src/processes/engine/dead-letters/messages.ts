@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   type Bucket,
   mayHeal,
@@ -112,7 +113,7 @@ async function keep(
   for (;;) {
     const row = await persist(how, () => bucket.get(key, { leader: true }));
     const events = entryOf(row)?.events ?? [];
-    if (events.some((known) => known.type === type)) return;
+    if (events.some((known) => known.type === type && isDeepStrictEqual(known.payload, payload))) return;
     const entry: DeadLetter = {
       ...{ consumer: name, ...stream, position, commitId: '', behind: false, events: [...events, event] },
       ...{

@@ -13,8 +13,8 @@ export function deadLetterOf(notification: Notification, givenUp: GivenUp): Give
   const { sequence, attempts, firstAt, error } = givenUp;
   const stream =
     orderId === undefined ? { category: 'user', id: userId } : { category: 'order', id: orderId };
-  // The id begins with the position of the event; one of another form is told apart by its place in the stream.
-  const position = positionOf(Number(/^(\d{1,15})\//.exec(id)?.[1] ?? sequence));
+  // Earlier versions began the id with the position; one that says it nowhere is told apart by its place in the stream.
+  const position = givenUp.position ?? positionOf(Number(/^(\d{1,15})\//.exec(id)?.[1] ?? sequence));
   const traceId = traceparent.split('-')[1] ?? '';
   return { stream, position, type: kind, payload: notification, error, attempts, firstAt, traceId };
 }

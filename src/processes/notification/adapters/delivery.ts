@@ -1,15 +1,23 @@
 import type { JsMsg } from '@nats-io/jetstream';
-import { backoffMs, type Requests, type Runtime, traceHeadersOf } from '../../../eventstore/index.ts';
+import {
+  backoffMs,
+  type Position,
+  type Requests,
+  type Runtime,
+  traceHeadersOf,
+} from '../../../eventstore/index.ts';
 import { startWorkQueue } from '../../engine/index.ts';
 
 import type { Notification, Notifier } from '../port.ts';
 import type { NotificationObserver, TriedDelivery } from './observer.ts';
-import { notificationStream, parseNotification } from './outbox.ts';
+import { notificationStream, parseNotification, positionHeaderOf } from './outbox.ts';
 
 /** One that will not be tried again. */
 export interface GivenUp {
   /** Undefined when the message on the stream was none. */
   readonly notification: Notification | undefined;
+  /** Of the event that it tells of, in the log; undefined when the message does not say. */
+  readonly position: Position | undefined;
   /** Sequence in the stream. */
   readonly sequence: number;
   readonly attempts: number;
@@ -77,7 +85,8 @@ async function deliver(options: DeliveryOptions, msg: JsMsg, attempt: number): P
     error: unknown,
   ): Promise<TriedDelivery> => {
     const firstAt = msg.time.getTime();
-    await options.onGivenUp?.({ notification, sequence: msg.seq, attempts, firstAt, error });
+    const position = positionHeaderOf(msg);
+    await options.onGivenUp?.({ notification, position, sequence: msg.seq, attempts, firstAt, error });
     options.observer?.delivered?.(notification, 'given_up');
     return { action: 'drop', reason: notification === undefined ? 'not a notification' : 'given up', error };
   };

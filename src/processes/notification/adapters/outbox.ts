@@ -1,15 +1,26 @@
 import {
   DiscardPolicy,
+  type JsMsg,
   RetentionPolicy,
   StorageType,
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
-import { headers } from '@nats-io/transport-node';
-import { HEADER, InvalidId, type Requests, setTraceHeaders } from '../../../eventstore/index.ts';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import {
+  createGets,
+  HEADER,
+  InvalidId,
+  LogUnavailable,
+  numberOf,
+  type Position,
+  positionOf,
+  type Requests,
+  setTraceHeaders,
+} from '../../../eventstore/index.ts';
 import { publishOnce } from '../../engine/index.ts';
 
-import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox } from '../port.ts';
+import { NOTIFICATION_KINDS, type Notification, type NotificationOutbox, type Origin } from '../port.ts';
 import type { NotificationObserver } from './observer.ts';
 
 const KINDS: ReadonlySet<string> = new Set(NOTIFICATION_KINDS);
@@ -137,7 +148,7 @@ export interface NatsOutboxOptions {
 /** The stream of notifications as a place to publish on. */
 export interface NatsOutbox extends NotificationOutbox {
   /** Publishes one that was published before; once for each request, which is part of the message's id. */
-  publishAgain(notification: Notification, request: string): Promise<void>;
+  publishAgain(notification: Notification, position: Position, request: string): Promise<void>;
 }
 
 const USER_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -148,20 +159,66 @@ const USER_ID = /^[A-Za-z0-9_-]{1,128}$/;
  */
 export function createNatsOutbox(options: NatsOutboxOptions): NatsOutbox {
   const { requests, prefix, timeoutMs, observer } = options;
-  const send = async (notification: Notification, messageId: string): Promise<void> => {
+  const send = async (notification: Notification, position: Position, messageId: string): Promise<void> => {
     const message = headers();
-    message.set('Nats-Msg-Id', messageId);
+    message.set(MESSAGE_ID, messageId);
     message.set(HEADER.contentType, 'application/json');
+    message.set(HEADER.position, String(numberOf(position)));
     setTraceHeaders(message, notification);
     const subject = subjectOf(prefix, notification);
     await publishOnce(requests, subject, notificationJson(notification), message, timeoutMs);
   };
-  const publish = (notification: Notification) => send(notification, notification.id);
+  const isSentAsBefore = createLookup(options);
   const around = observer?.aroundPublish;
   return {
-    publish: around === undefined ? publish : (notification) => around(notification, publish),
-    publishAgain: (notification, request) => send(notification, `${notification.id}/${request}`),
+    publish: async (notification, of) => {
+      const { position } = of;
+      if (of.maybeHandled && (await isSentAsBefore(notification, of))) return;
+      const publish = (one: Notification) => send(one, position, one.id);
+      await (around === undefined ? publish(notification) : around(notification, publish));
+    },
+    publishAgain: (notification, position, request) =>
+      send(notification, position, `${notification.id}/${request}`),
   };
+}
+
+const MESSAGE_ID = 'Nats-Msg-Id';
+/** Messages of one person and kind that are read at once. */
+const LOOKUP_BATCH = 256;
+
+/**
+ * Whether an earlier version, whose ids began with the position, has put a notification on the stream: under its new
+ * id the server and the receiver would take it for another.
+ */
+function createLookup({ requests, prefix, timeoutMs }: NatsOutboxOptions) {
+  const stream = notificationStream(prefix);
+  const gets = createGets(requests, stream, timeoutMs);
+  return async (notification: Notification, { position }: Origin): Promise<boolean> => {
+    const subject = subjectOf(prefix, notification);
+    const former = `${numberOf(position)}/${notification.kind}`;
+    // A replica may lag: the leader says how far there is something to read.
+    const last = (await gets.leader({ last_by_subj: subject }))?.seq ?? 0;
+    for (let seq = 1; seq <= last; ) {
+      const found = await gets.directBatch({ next_by_subj: subject, seq, batch: LOOKUP_BATCH });
+      if (found.some(({ headers }) => isNamed(headers, former))) return true;
+      const read = found.at(-1)?.seq;
+      if (read === undefined) throw new LogUnavailable(`reading ${stream}: a replica lags behind ${last}`);
+      seq = read + 1;
+    }
+    return false;
+  };
+}
+
+/** Under the id itself, or sent again because an operator asked for it. */
+function isNamed(message: MsgHdrs | undefined, id: string): boolean {
+  const name = message?.get(MESSAGE_ID) ?? '';
+  return name === id || name.startsWith(`${id}/`);
+}
+
+/** Where in the log the event of a notification is; undefined for one of an earlier version. */
+export function positionHeaderOf({ headers }: Pick<JsMsg, 'headers'>): Position | undefined {
+  const text = headers?.get(HEADER.position) ?? '';
+  return /^[1-9]\d{0,14}$/.test(text) ? positionOf(Number(text)) : undefined;
 }
 
 function subjectOf(prefix: string, { kind, userId }: Notification): string {

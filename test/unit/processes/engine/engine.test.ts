@@ -158,6 +158,38 @@ test('an instance that dies with the first of two commits in hand is replaced wi
   }
 });
 
+test('a delivery says whether an earlier owner may have handled it, and names each event by its commit', async () => {
+  const world = createWorld(6, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  const given: [number, boolean][] = [];
+  const ids: string[] = [];
+  const note = async ({ position, maybeHandled, events }: Delivery<never>) => {
+    given.push([numberOf(position), maybeHandled]);
+    ids.push(...events.map(({ id }) => id));
+  };
+  const one = async (...[position, maybeHandled]: [number, boolean]) => {
+    while (given.length < position) await world.runtime('clock').sleep(50);
+    expect(given.at(-1)).toEqual([position, maybeHandled]);
+  };
+  await world.run(async () => {
+    append(log, 'x');
+    const first = start(world, { log, kv, actor: 'one' }, note, { groups: 1 });
+    await one(1, false);
+    append(log, 'x');
+    await one(2, false);
+    await first.engine.stop();
+    // Nobody has handled this one, but a cursor cannot say so: one that was killed would have left the same.
+    append(log, 'x');
+    const second = start(world, { log, kv, actor: 'two' }, note, { groups: 1 });
+    await one(3, true);
+    append(log, 'x');
+    await one(4, false);
+    await second.engine.stop();
+  });
+  expect(ids).toEqual(['c1', 'c2', 'c3', 'c4'].map((commit) => `${commit}/counter/x/0`));
+});
+
 test.each([
   ['another incarnation of the log', createMemoryStore({ incarnation: 'restored' }), 2],
   ['a position beyond the end of the log', createMemoryStore(), 0],

@@ -90,3 +90,17 @@ test('what cannot be sent again for good stays with the new reason; what is away
     for (const each of instances) await each.stop();
   });
 });
+
+test('two events of one commit that are told of alike are two, and both are sent again', async () => {
+  const world = createWorld(13, { maxSteps: 100_000 });
+  await world.run(async () => {
+    const sent: string[][] = [];
+    const { operators, instances, empty } = open(world, (types) => sent.push(types));
+    const [one] = instances;
+    for (const id of ['c/0', 'c/1', 'c/0']) await one.keep({ ...message('changed'), payload: { id } });
+    await operators.redrive({ consumer: 'mail' }, BY);
+    await empty();
+    expect(sent[0]).toEqual(['changed', 'changed']);
+    for (const each of instances) await each.stop();
+  });
+});

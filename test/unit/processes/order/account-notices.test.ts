@@ -17,8 +17,8 @@ it('a registration and a completed change of address are told once each, with id
   await ask({ type: 'completeEmailChange', attempt: 'c', at });
   await settle(world, createAccountNotices(world.deps));
   expect(world.notifications).toMatchObject([
-    { id: '1/welcome', kind: 'welcome', userId: 'u1' },
-    { id: '6/email-changed', kind: 'email-changed', userId: 'u1' },
+    { id: `${world.store.at(1)?.commitId}/user/u1/0/welcome`, kind: 'welcome', userId: 'u1' },
+    { id: `${world.store.at(6)?.commitId}/user/u1/0/email-changed`, kind: 'email-changed', userId: 'u1' },
   ]);
   expect(JSON.stringify(world.notifications)).not.toMatch(/example\.com|Ada/);
   const first = [...world.notifications];

@@ -39,8 +39,9 @@ describe('an order', () => {
     ]);
     expect(world.armed).toEqual([{ kind: 'payment-deadline', id: 'o1', at: DUE }]);
     expect(world.disarmed).toEqual(['payment-deadline o1']);
+    const { commitId } = world.store.at(world.store.head()) ?? {};
     expect(world.notifications).toMatchObject([
-      { kind: 'order-confirmed', userId: 'u1', orderId: 'o1', id: `${world.store.head()}/order-confirmed` },
+      { kind: 'order-confirmed', userId: 'u1', orderId: 'o1', id: `${commitId}/order/o1/1/order-confirmed` },
     ]);
   });
 
@@ -54,7 +55,7 @@ describe('an order', () => {
     const [second] = world.store.at(placed.version + 1)?.decisions ?? [];
     const [third] = world.store.at(placed.version + 2)?.decisions ?? [];
     expect(second).toMatchObject({
-      commandId: `${placed.version}/validate-customer`,
+      commandId: `${world.store.at(placed.version)?.commitId}/order/o1/0/validate-customer`,
       correlationId: first?.correlationId,
       causationId: first?.commandId,
       actor: 'order-process',

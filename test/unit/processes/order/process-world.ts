@@ -1,11 +1,11 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type OrderCommand, order } from '../../../../src/domain/order.ts';
 import { type ProductCommand, product } from '../../../../src/domain/product.ts';
-import { codecOf } from '../../../../src/eventstore/codec/event-codec.ts';
 import type { Decider, Rejection } from '../../../../src/eventstore/decider.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
-import { numberOf, positionOf } from '../../../../src/eventstore/position.ts';
+import { numberOf } from '../../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
+import { createDecode } from '../../../../src/processes/engine/delivery.ts';
 import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
 import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
 import type { Notification } from '../../../../src/processes/notification/port.ts';
@@ -18,14 +18,13 @@ export const NOW = Date.UTC(2030, 0, 1);
 export const DUE = NOW + 900_000;
 
 /** A log in memory, ports that note what they are asked, and a clock that only the test moves. */
-export function createProcessWorld() {
-  const store = createMemoryStore();
+export function createProcessWorld(store = createMemoryStore()) {
   let now = NOW;
   let ids = 0;
   const runtime: Runtime = {
     now: () => now,
     random: () => 0.5,
-    id: () => `id-${++ids}`,
+    id: () => `${store.incarnation}-${++ids}`,
     sleep: async () => undefined,
   };
   const handler = createHandler({ log: openMemoryLog(store), runtime });
@@ -129,22 +128,11 @@ export function deliveryAt<E extends Message>(
   { sources }: Reaction<E>,
 ): Delivery<E> {
   const commit = store.at(position);
-  const source = sources.find(({ category }) => category === commit?.stream.category);
-  if (commit === undefined || source === undefined) throw new Error(`nothing to deliver at ${position}`);
-  const codec = codecOf<E>(source);
-  const events = commit.decisions.flatMap((decision) =>
-    decision.events.map((event) => ({
-      event: codec.decode(event),
-      commandId: decision.commandId,
-      correlationId: decision.correlationId,
-      actor: decision.actor,
-      traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-      tracestate: '',
-      time: Number(decision.time),
-    })),
-  );
-  const { stream, commitId } = commit;
-  return { stream, position: positionOf(position), commitId, events, attempt: 1, redriven: false };
+  if (commit === undefined) throw new Error(`nothing to deliver at ${position}`);
+  const how = { attempt: 1, redriven: false, maybeHandled: false };
+  const delivery = createDecode(sources)(commit, how) as Delivery<E>;
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  return { ...delivery, events: delivery.events.map((event) => ({ ...event, traceparent })) };
 }
 
 /** Hands a consumer every commit of its categories after a position, until there are no new ones. */
