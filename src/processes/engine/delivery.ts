@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Message } from '@bufbuild/protobuf';
 import {
   BEGINNING,
@@ -17,6 +18,7 @@ import {
   type RecordedCommit,
   type Runtime,
   type SlotGroup,
+  type StreamRef,
 } from '../../eventstore/index.ts';
 
 import type { Cursor } from './cursor.ts';
@@ -55,13 +57,25 @@ export function createDecode(sources: readonly EventSource[]): Decode {
       const { commandId, correlationId, actor, traceparent, tracestate } = decision;
       const origin = { commandId, correlationId, actor, traceparent, tracestate };
       for (const stored of decision.events) {
-        const id = `${commitId}/${keyOf(stream)}/${events.length}`;
+        const id = eventId(commitId, stream, events.length);
         events.push({ event: codec.decode(stored), id, ...origin, time: Number(decision.time) });
       }
     }
     return { stream, position, commitId, events, ...how };
   };
 }
+
+/**
+ * The parts of an atomic commit share its id, so the aggregate belongs to it. Short, since each command of a reaction
+ * stores it, once for itself and once as the cause of the next.
+ */
+function eventId(commitId: string, stream: StreamRef, index: number): string {
+  const whole = `${commitId}/${keyOf(stream)}/${index}`;
+  return createHash('sha256').update(whole).digest('base64url').slice(0, EVENT_ID_CHARS);
+}
+
+/** As many as 128 bits need. */
+const EVENT_ID_CHARS = 22;
 
 /** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. */
 export function timeOf(commit: RecordedCommit): number {

@@ -12,8 +12,8 @@ import {
 export interface ConsumedEvent<Event extends Message> {
   readonly event: Event;
   /**
-   * Of this event alone, for ever and in every restored log, from where a position may come to mean another event:
-   * `<commit id>/<category>/<aggregate id>/<index in the commit>`. The parts of an atomic commit share its id.
+   * Of this event alone, for ever and in every restored log, where a position may mean another event: 22 characters that
+   * derive from its commit's id, its aggregate and its place in the commit.
    */
   readonly id: string;
   /** Of the decision that made it. */

@@ -39,9 +39,9 @@ describe('an order', () => {
     ]);
     expect(world.armed).toEqual([{ kind: 'payment-deadline', id: 'o1', at: DUE }]);
     expect(world.disarmed).toEqual(['payment-deadline o1']);
-    const { commitId } = world.store.at(world.store.head()) ?? {};
+    const last = deliveryAt(world.store, world.store.head(), createOrderProcess(world.deps));
     expect(world.notifications).toMatchObject([
-      { kind: 'order-confirmed', userId: 'u1', orderId: 'o1', id: `${commitId}/order/o1/1/order-confirmed` },
+      { kind: 'order-confirmed', userId: 'u1', orderId: 'o1', id: `${last.events[1]?.id}/order-confirmed` },
     ]);
   });
 
@@ -52,10 +52,11 @@ describe('an order', () => {
     if (placed.outcome !== 'accepted') throw new Error(placed.outcome);
     await settle(world, createOrderProcess(world.deps));
     const [first] = world.store.at(placed.version)?.decisions ?? [];
+    const cause = deliveryAt(world.store, placed.version, createOrderProcess(world.deps));
     const [second] = world.store.at(placed.version + 1)?.decisions ?? [];
     const [third] = world.store.at(placed.version + 2)?.decisions ?? [];
     expect(second).toMatchObject({
-      commandId: `${world.store.at(placed.version)?.commitId}/order/o1/0/validate-customer`,
+      commandId: `${cause.events[0]?.id}/validate-customer`,
       correlationId: first?.correlationId,
       causationId: first?.commandId,
       actor: 'order-process',
