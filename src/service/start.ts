@@ -23,7 +23,7 @@ import type { Base } from './base.ts';
 import { buildHandler } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
-import { refusingWhenLost, startLossWatch } from './losses.ts';
+import { type LossWatch, refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
@@ -124,10 +124,8 @@ async function startInOrder(
 
   const { metering, tracing } = await startTelemetry(config, logger, lifecycle, given);
   const opened = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
-  const losses = startLossWatch({ config, logger, nats, log: opened });
-  started('loss watch', losses.stop);
-  const log = refusingWhenLost(opened, losses.latest);
-  const base: Base = { config, logger, nats, log, metering, tracing };
+  const { losses, base } = watchLosses({ config, logger, nats, log: opened, metering, tracing }, lifecycle);
+  const { log } = base;
 
   const commands = answers || hasRole(config, 'processes') ? await openCommands(base) : undefined;
   if (commands !== undefined)
@@ -187,6 +185,13 @@ async function startTelemetry(
     });
   if (metering !== undefined && tracing !== undefined) meterTracing(metering.meter, tracing);
   return { metering, tracing };
+}
+
+/** What is built on a log that takes nothing more once it is lost, and who looks for that. */
+function watchLosses(opened: Base, { started }: Lifecycle): { losses: LossWatch; base: Base } {
+  const losses = startLossWatch(opened);
+  started('loss watch', losses.stop);
+  return { losses, base: { ...opened, log: refusingWhenLost(opened.log, losses.latest) } };
 }
 
 async function openCommands(base: Base): Promise<Commands> {
