@@ -13,7 +13,7 @@ import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
 import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
-import { startNatsMonitor } from '../platform/nats-monitor.ts';
+import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
@@ -145,8 +145,7 @@ async function startInOrder(
   }
   const consumers = processes?.status ?? (() => []);
 
-  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
-  started('NATS monitor', monitor.stop);
+  const monitor = startMonitor(base, lifecycle);
   if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
 
   const live = answers ? openLiveStreams(config, log, logger) : undefined;
@@ -192,6 +191,12 @@ function watchLosses(opened: Base, { started }: Lifecycle): { losses: LossWatch;
   const losses = startLossWatch(opened);
   started('loss watch', losses.stop);
   return { losses, base: { ...opened, log: refusingWhenLost(opened.log, losses.latest) } };
+}
+
+function startMonitor({ config, nats }: Base, { started }: Lifecycle): NatsMonitor {
+  const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
+  started('NATS monitor', monitor.stop);
+  return monitor;
 }
 
 async function openCommands(base: Base): Promise<Commands> {
