@@ -38,6 +38,8 @@ export interface Waits {
   few(): boolean;
   /** How far a group is stored: read now, or while there are many waits a moment ago. @throws LogUnavailable */
   reached(bucket: Bucket, group: SlotGroup): Promise<Position>;
+  /** What was read of the groups is out of date: a group that runs here has stored more. */
+  moved(): void;
 }
 
 /** Counts the waits of a process. */
@@ -56,6 +58,7 @@ export function createWaits(runtime: Runtime): Waits {
         if (under === 0) looks.clear();
       }
     },
+    moved: () => looks.clear(),
     reached: (bucket, group) => {
       const key = `${bucket.name}/${checkpointKey(group)}`;
       const last = looks.get(key);
@@ -86,7 +89,8 @@ export function createWaiting(deps: {
   const view = deps.projection.name;
 
   const rest = async (ms: number, local: Waiting | undefined): Promise<void> => {
-    if (ms > 0) await Promise.race([runtime.sleep(ms), ...(local ? [local.reached] : [])]);
+    const moved = local?.reached.then(waits.moved);
+    if (ms > 0) await Promise.race([runtime.sleep(ms), ...(moved ? [moved] : [])]);
     local?.cancel();
   };
   const until = async <T>(
@@ -96,7 +100,7 @@ export function createWaiting(deps: {
   ): Promise<T> => {
     const end = runtime.now() + (options.waitMs ?? DEFAULT_WAIT_MS);
     let reached = BEGINNING;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const live = await resolver.current(view);
       let local: Waiting | undefined;
       if (live !== undefined) {
@@ -106,7 +110,7 @@ export function createWaiting(deps: {
         local = requestCheckpoint?.(view, live.bucket.name, seen.index, minPosition);
       }
       const left = end - runtime.now();
-      await rest(Math.min(waits.few() ? pause : SHARED_PAUSE_MS, left), local);
+      await rest(Math.min(pause, waits.few() ? LONGEST_PAUSE_MS : SHARED_PAUSE_MS, left), local);
       if (left <= 0) throw new ViewBehind(view, minPosition, reached);
     }
   };
