@@ -38,6 +38,27 @@ test('a row that was removed, or put back to an older value, is folded again fro
   });
 });
 
+test('a look that fails, for whatever reason, does not end the sweep', async () => {
+  let failures = 3;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    getAll: async (keys) => {
+      if (failures-- > 0) throw new Error('of a kind that nobody expects');
+      return bucket.getAll(keys);
+    },
+  });
+  const shop = createShopWorld({ around });
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    await views.waitUntil(positionOf(shop.append('user', 'u1', userCreated('u1'))));
+    const before = await shop.json('s_users_v1', 'u1');
+    await overwrite(shop, 's_users_v1', 'u1', undefined);
+    await shop.runtime.sleep(40_000);
+    expect([failures < 0, await shop.json('s_users_v1', 'u1')]).toEqual([true, before]);
+    await views.stop();
+  });
+});
+
 test('a view whose rows cross aggregates fills a new bucket when one of them was removed', async () => {
   const shop = createShopWorld();
   await shop.world.run(async () => {

@@ -7,7 +7,6 @@ import {
   groupOfSlot,
   isAfter,
   type LogBatch,
-  mayHeal,
   type RecordedCommit,
   type Row,
   slotOf,
@@ -28,7 +27,7 @@ type SweepDeps = Omit<EngineDeps, 'decode' | 'marks'>;
 /**
  * Goes through the log again and again, slowly, and looks whether each commit is in the rows that it belongs to. A row
  * that somebody removed or put back to an older value is folded again from the log; nothing else would notice before
- * the aggregate's next commit. Rows that cross aggregates cannot be folded one by one: their view stops and says so.
+ * the aggregate's next commit. Rows that cross aggregates cannot be folded one by one: their view fills a new bucket.
  * @param views those at work in this process now
  */
 export function startSweep(deps: SweepDeps, views: () => readonly View[]): { stop(): void } {
@@ -49,17 +48,20 @@ export function startSweep(deps: SweepDeps, views: () => readonly View[]): { sto
     // Somewhere: a service that starts often would never come to the end.
     const head = await log.head().catch(() => BEGINNING);
     let after = before(head, Math.ceil(runtime.random() * distance(BEGINNING, head)));
-    for (let attempt = 0; !signal.aborted; after = BEGINNING) {
+    for (let attempt = 0; !signal.aborted; ) {
       const due = runtime.now() + SHORTEST_PASS_MS;
-      let pause = 0;
       try {
-        for await (const batch of log.scan({ after, signal })) await look(batch);
-        attempt = 0;
-      } catch (error) {
-        if (!mayHeal(error)) return;
-        pause = backoffMs(runtime, attempt++, settings.backoffBaseMs, settings.backoffCapMs);
+        for await (const batch of log.scan({ after, signal })) {
+          await look(batch);
+          after = batch.through;
+          attempt = 0;
+        }
+        after = BEGINNING;
+        if (!signal.aborted) await runtime.sleep(Math.max(0, due - runtime.now()));
+      } catch {
+        // Whatever it was, views tell it themselves; the rows behind it are worth another look.
+        await runtime.sleep(backoffMs(runtime, attempt++, settings.backoffBaseMs, settings.backoffCapMs));
       }
-      if (!signal.aborted) await runtime.sleep(Math.max(pause, due - runtime.now()));
     }
   };
 
