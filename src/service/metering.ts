@@ -82,17 +82,19 @@ async function ageOf(log: Log, { position, lag }: ViewStatus, now: () => number)
   return next === undefined ? 0 : Math.max(0, (now() - timeOf(next)) / 1_000);
 }
 
-/** How many foreign messages readers of the log have met, on any instance. */
-export function meterForeign(meter: Meter, count: () => Promise<number>): void {
-  const reading = cachedReading(count, { maxAgeMs: 10_000 });
-  meter
-    .createObservableGauge('jetledger.log.foreign_messages', {
-      description: 'Messages of somebody else that readers of the log have met',
-    })
-    .addCallback(async (result) => {
-      const known = await reading.get();
-      if (known !== undefined) result.observe(known);
-    });
+/** A number that is expensive to count, read at most every `maxAgeMs`; none is shown while it cannot be counted. */
+function meterCount(
+  meter: Meter,
+  name: string,
+  description: string,
+  maxAgeMs: number,
+  count: () => Promise<number>,
+): void {
+  const reading = cachedReading(count, { maxAgeMs });
+  meter.createObservableGauge(`${NAMESPACE}.${name}`, { description }).addCallback(async (result) => {
+    const counted = await reading.get();
+    if (counted !== undefined) result.observe(counted);
+  });
 }
 
 /** How the consumers stand on all instances together, from the shared buckets; tries and stops only of this instance. */
@@ -130,32 +132,6 @@ export function meterConsumers(
     },
     [lag, seconds, parked, paused, retrying, stopped],
   );
-}
-
-/** How many notifications are dead letters. */
-export function meterGivenUp(meter: Meter, count: () => Promise<number>): void {
-  const reading = cachedReading(count, { maxAgeMs: 30_000 });
-  meter
-    .createObservableGauge('jetledger.notifications.parked', {
-      description: 'Notifications that were given up and are dead letters',
-    })
-    .addCallback(async (result) => {
-      const parked = await reading.get();
-      if (parked !== undefined) result.observe(parked);
-    });
-}
-
-/** How many timers are late by a minute or more. */
-export function meterOverdueTimers(meter: Meter, overdue: () => Promise<number>): void {
-  const reading = cachedReading(overdue, { maxAgeMs: 10_000 });
-  meter
-    .createObservableGauge('jetledger.timers.overdue', {
-      description: 'Armed timers whose time passed more than a minute ago',
-    })
-    .addCallback(async (result) => {
-      const count = await reading.get();
-      if (count !== undefined) result.observe(count);
-    });
 }
 
 /** The metrics of this process. */
@@ -202,14 +178,19 @@ export function startGauges(
   meterConnection(meter, nats.connection, requests.connected);
   meterNatsServers(meter, monitor);
   meterViews(meter, { log, views, now: systemRuntime.now });
-  meterForeign(meter, async () => {
+  const foreign = 'Messages of somebody else that readers of the log have met';
+  meterCount(meter, 'log.foreign_messages', foreign, 10_000, async () => {
     const buckets = bucketsOf(config, nats.viewRequests);
     return (await readForeign(buckets, prefix, log.incarnation)).count;
   });
   const admin = buildAdmin(config, nats, log);
   meterConsumers(meter, { reports: admin.consumers.status, local: consumers });
-  meterGivenUp(meter, async () => (await admin.parked.list({ consumer: NOTIFICATIONS })).length);
-  meterOverdueTimers(meter, async () => {
+  const givenUp = 'Notifications that were given up and are dead letters';
+  meterCount(meter, 'notifications.parked', givenUp, 30_000, async () => {
+    return (await admin.parked.list({ consumer: NOTIFICATIONS })).length;
+  });
+  const overdue = 'Armed timers whose time passed more than a minute ago';
+  meterCount(meter, 'timers.overdue', overdue, 10_000, async () => {
     // Where no process has ever run there is no stream, and no timer that could be late.
     const jsm = await managerOf(requests, timeoutMs);
     const exists = await jsm.streams.info(timersStream(prefix)).then(
