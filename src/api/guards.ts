@@ -236,8 +236,8 @@ function problemOf(code: Problem['code'], name: string): Problem {
 
 /**
  * Everything that can refuse a request before its route sees it, in this order: senseless, overload, no valid token, too
- * many requests, not allowed; after validation: somebody else's data, too much at once. What is switched off costs nothing. Call before
- * any route.
+ * many requests, not allowed; after validation: somebody else's data, too much at once. What is switched off costs
+ * nothing. Call before any route.
  */
 export function guardRoutes(
   app: FastifyInstance,

@@ -109,9 +109,7 @@ export class CorruptCommit extends EventStoreError {
     super(
       'log/corrupt-commit',
       `The message at position ${numberOf(position)} on ${subject} is not a commit.`,
-      {
-        cause,
-      },
+      { cause },
     );
   }
 }

@@ -117,10 +117,8 @@ async function handleNext(
 ): Promise<LaneResult> {
   const redelivered = !isAfter(commit.position, owned.resumedAt);
   const maybeHandled = !isAfter(commit.position, owned.handledUpTo);
-  const tried = {
-    ...{ consumer: owned.consumer.name, commit, attempt },
-    ...{ redriven: false, redelivered, maybeHandled },
-  };
+  const consumer = owned.consumer.name;
+  const tried = { consumer, commit, attempt, redriven: false, redelivered, maybeHandled };
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) return { done: 1 };
   if (!('deadLetter' in result)) return result;

@@ -32,9 +32,7 @@ export class FoldFailure extends Error {
   constructor(stream: StreamRef, position: Position, cause: unknown) {
     super(
       `${stream.category}/${stream.id} cannot be folded at position ${numberOf(position)}: ${reasonOf(cause)}`,
-      {
-        cause,
-      },
+      { cause },
     );
     this.name = 'FoldFailure';
     this.stream = stream;
