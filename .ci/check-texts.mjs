@@ -1,5 +1,5 @@
 // Checks what no other tool looks at: names of package registries and mirrors, paths of somebody's machine,
-// marks of unfinished work, and tests that run alone or not at all. Of every file that is in git or could be added.
+// marks of unfinished work, pages that code names and that are not there, and tests that run alone or not at all. Of every file that is in git or could be added.
 //   node .ci/check-texts.mjs [folder]   this repository unless another folder is given
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -35,9 +35,19 @@ const rules = [
     pattern: /\b(it|test|describe)(\.\w+)*\.(only|skip|todo)\b|\b[fx](it|describe)\(/,
     only: /^test\//,
   },
+  {
+    what: 'a page that is not there',
+    pattern: { test: namesNoPage },
+    only: /^(src|proto|configs|deploy|\.ci)\//,
+  },
   { what: 'a download address in the lockfile', pattern: /"resolved": "http/, only: /^package-lock\.json$/ },
   ...ownPlaces().map((place) => ({ what: 'a name of this machine', pattern: escaped(place) })),
 ];
+
+/** Of the pages that a line sends its reader to, whether one is missing; links in pages are followed by the tests. */
+function namesNoPage(line) {
+  return [...line.matchAll(/(?<![\w/])docs\/[\w/-]+\.md/g)].some(([page]) => !existsSync(join(root, page)));
+}
 
 /** What would give this machine away: its folders, and the registry that npm is set to. */
 function ownPlaces() {

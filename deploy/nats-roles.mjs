@@ -1,5 +1,5 @@
 // What each user of NATS needs, and the configuration of nats-server that follows from it: docs/operations.md, "NATS
-// users and TLS", and docs/adr/0016-account-per-role.md say why it is so.
+// users and TLS", and docs/adr/0018-account-per-role.md say why it is so.
 //
 // A server looks at the subject of a message and not at where its answer goes, and answers itself, with every right in
 // the account. So each role has an account of its own, in which an answer reaches nothing but that role, and imports

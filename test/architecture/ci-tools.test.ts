@@ -82,6 +82,7 @@ describe('the check of texts', () => {
     ['a mirror', 'src/x.ts', split("const from = 'http://deb.", "debian.org/debian';")],
     ['a home folder', 'docs/x.md', split('cd /ho', 'me/ada/jetledger')],
     ['a to-do', 'src/x.ts', split('// TO', 'DO: later')],
+    ['a page that is not there', 'deploy/x.mjs', '// docs/adr/0099-nothing.md says why'],
     ['a focused test', 'test/x.test.ts', split('test.on', "ly('x', () => {});")],
     ['a skipped test', 'test/x.test.ts', split('describe.sk', "ip('x', () => {});")],
     [
