@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { timeOf } from '../domain/values.ts';
 import { createNatsBuckets, numberOf, positionOf, systemRuntime } from '../eventstore/index.ts';
+import { feedOfViews } from '../ledger/index.ts';
 import { nearest } from '../platform/config/layers.ts';
 import {
   type Projection,
@@ -13,7 +14,7 @@ import {
   type StartFrom,
   traceProjections,
 } from '../projections/engine/index.ts';
-import { feedOfViews, openLog, openNats } from '../service/open.ts';
+import { openLog, openNats } from '../service/open.ts';
 import { views } from '../service/shop.ts';
 import { skipHint } from '../service/skips.ts';
 import { openCommandTelemetry } from '../service/telemetry.ts';

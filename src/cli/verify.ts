@@ -12,7 +12,7 @@ import {
   type SkipMark,
   systemRuntime,
 } from '../eventstore/index.ts';
-
+import { openRequests } from '../ledger/index.ts';
 import {
   checkFiles,
   type FileProblem,
@@ -25,7 +25,6 @@ import type { Config } from '../platform/config/schema.ts';
 import { connectNats } from '../platform/nats-connection.ts';
 import { startEmbeddedServer } from '../platform/nats-server/embedded.ts';
 import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
-import { openRequests } from '../service/open.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { lineOf } from './damage/skip.ts';

@@ -13,6 +13,7 @@ import type { SnapshotStore } from './snapshots/stored.ts';
 import { createStates } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
+/** How commands are executed. */
 export interface HandlerSettings extends CommandQueueSettings {
   /** How many aggregates are kept in memory. */
   readonly cacheEntries: number;

@@ -38,7 +38,7 @@ export {
   UnknownEventType,
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
-export { createHandler, type Handler } from './handler.ts';
+export { createHandler, type Handler, type HandlerSettings } from './handler.ts';
 export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
 export {
   type Marks,
@@ -59,6 +59,7 @@ export {
   type LogStreamSettings,
   logStreamConfig,
   logStreamProblems,
+  type OpenedLog,
   openNatsLog,
   probeWrites,
   readLogConfig,
@@ -86,6 +87,7 @@ export {
   versionAt,
 } from './position.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
+export type { SnapshotSettings, WrongSnapshot } from './snapshots/snapshots.ts';
 export {
   type Control,
   checkStream,

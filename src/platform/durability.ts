@@ -1,4 +1,3 @@
-import { type Config, isProduction } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
 
 /** What is known of how a server writes: whether it syncs before it acknowledges. */
@@ -24,9 +23,17 @@ async function readOne(monitorUrl: string): Promise<SyncEvidence> {
   }
 }
 
+/** What is asked of the log, and what its operators say of it. */
+export interface DurabilitySettings {
+  /** `always` = on disk; `replicated` = on a majority of three or more; `none` = not checked. */
+  readonly durability: 'always' | 'replicated' | 'none';
+  /** True = an operator vouches that every server syncs, where nobody can read it. */
+  readonly assertSyncAlways: boolean;
+}
+
 /** Why acknowledged commits could be lost in a power cut, as one sentence that says what to do; nothing when they could not. */
 export function durabilityProblem(
-  log: Pick<Config['log'], 'durability' | 'assertSyncAlways'>,
+  log: DurabilitySettings,
   replicas: number,
   evidence: SyncEvidence,
 ): string | undefined {
@@ -35,7 +42,7 @@ export function durabilityProblem(
   }
   if (log.durability === 'replicated') {
     if (replicas >= 3) return undefined;
-    return `log.durability is replicated and the log has ${replicas} replica(s): 3 or more are needed. Run: jetledger topology apply`;
+    return `log.durability is replicated and the log has ${replicas} replica(s): 3 or more are needed. Raise log.replicas and apply the topology.`;
   }
   if (evidence === 'always') return undefined;
   if (evidence === 'not-always') {
@@ -53,22 +60,31 @@ export function durabilityProblem(
  * @throws NatsUnusable
  */
 export function guardDurability(
-  config: Config,
-  replicas: number,
-  evidence: SyncEvidence,
+  log: DurabilitySettings,
+  found: { readonly replicas: number; readonly evidence: SyncEvidence },
+  production: boolean,
   warn: (problem: string) => void,
 ): void {
-  const problem = durabilityProblem(config.log, replicas, evidence);
+  const problem = durabilityProblem(log, found.replicas, found.evidence);
   if (problem === undefined) return;
-  if (isProduction(config)) throw new NatsUnusable(problem);
+  if (production) throw new NatsUnusable(problem);
   warn(problem);
+}
+
+/** What decides whether commits may share a batch. */
+export interface GroupCommitSettings {
+  readonly log: Pick<DurabilitySettings, 'durability'> & { readonly replicas: number };
+  readonly commands: { readonly groupCommit: 'auto' | 'off' };
 }
 
 /**
  * How commits that are under way at once may share a batch (protocol 16). One server that does not sync takes a single
  * publish for next to nothing, so that no batch can pay, and measuring that would cost each append something.
  */
-export function groupCommitMode({ log, commands }: Config, evidence: SyncEvidence): 'auto' | 'off' {
+export function groupCommitMode(
+  { log, commands }: GroupCommitSettings,
+  evidence: SyncEvidence,
+): 'auto' | 'off' {
   const syncs = evidence === 'always' || (evidence === 'unreadable' && log.durability !== 'none');
   return syncs || log.replicas > 1 ? commands.groupCommit : 'off';
 }

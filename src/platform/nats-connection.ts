@@ -8,9 +8,7 @@ import {
   nkeys,
 } from '@nats-io/transport-node';
 import { reasonOf } from '../eventstore/index.ts';
-import { variableFor } from './config/keys.ts';
-import { maskUrl } from './config/mask.ts';
-import { type Config, isProduction } from './config/schema.ts';
+import { maskUrl } from './mask-url.ts';
 import { isAtLeast, MINIMUM_VERSION } from './nats-server/version.ts';
 
 /** How to log in, where addresses say it. */
@@ -29,6 +27,23 @@ export interface NatsAddresses {
 
 const ADDRESS = /^([a-z]+:\/\/)?(?:([^@]*)@)?([^@]*)$/i;
 
+/** How to reach a server, and as whom. Texts are empty where nothing is set; times in milliseconds. */
+export interface NatsSettings {
+  /** `nats://host:port` or `tls://host:port`, several separated by commas; empty = the embedded server. */
+  readonly url: string;
+  readonly connectTimeoutMs: number;
+  readonly inboxPrefix: string;
+  readonly credsFile: string;
+  readonly nkeySeedFile: string;
+  readonly token: string;
+  readonly user: string;
+  readonly password: string;
+  /** Paths of PEM files. */
+  readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+  /** True = production may use a server without TLS or without a login. */
+  readonly allowInsecure: boolean;
+}
+
 /** Takes apart what `nats.url` holds: addresses separated by commas. */
 export function readAddresses(url: string): NatsAddresses {
   const parts = url.split(',').map((address) => ADDRESS.exec(address) ?? [address, '', '', address]);
@@ -45,13 +60,13 @@ export function agreeOnLogin(url: string): boolean {
 }
 
 /** Whether a client with these settings talks over TLS or not at all: an address or a file of `nats.tls` says so. */
-export function demandsTls({ url, tls }: Pick<Config['nats'], 'url' | 'tls'>): boolean {
+export function demandsTls({ url, tls }: Pick<NatsSettings, 'url' | 'tls'>): boolean {
   const schemes = readAddresses(url).servers.map((server) => server.split('://', 1)[0]?.toLowerCase());
   return schemes.includes('tls') || Object.values(tls).some((path) => path !== '');
 }
 
 /** Whether a client with these settings says who it is. */
-export function hasLogin(nats: Config['nats']): boolean {
+export function hasLogin(nats: NatsSettings): boolean {
   const { url, credsFile, nkeySeedFile, token, user, tls } = nats;
   const named = [credsFile, nkeySeedFile, token, user, tls.certFile].some((value) => value !== '');
   return named || readAddresses(url).logins.length > 0;
@@ -141,7 +156,7 @@ export function reconnectDelays(random: () => number): ReconnectDelays {
  * Connects to the server at `url`, and reconnects for ever once connected.
  * @throws NatsUnusable when it cannot be reached within the configured time, refuses the login, or is too old
  */
-export async function connectNats(url: string, nats: Config['nats'], name: string): Promise<NatsConnection> {
+export async function connectNats(url: string, nats: NatsSettings, name: string): Promise<NatsConnection> {
   const delays = reconnectDelays(Math.random);
   const { servers, logins } = readAddresses(url);
   const [named] = logins;
@@ -181,12 +196,16 @@ export async function connectNats(url: string, nats: Config['nats'], name: strin
  * Production uses no server that anybody may write to, unless `nats.allowInsecure` says that it is meant.
  * @throws NatsUnusable
  */
-export function refuseOpenServer({ info }: NatsConnection, url: string, config: Config): void {
+export function refuseOpenServer(
+  { info }: NatsConnection,
+  url: string,
+  { production, allowInsecure }: { readonly production: boolean; readonly allowInsecure: boolean },
+): void {
   const asks = info?.auth_required === true || info?.tls_verify === true;
-  if (asks || config.nats.allowInsecure || !isProduction(config)) return;
+  if (asks || allowInsecure || !production) return;
   throw new NatsUnusable(
     `NATS at ${maskUrl(url)} lets everybody in, whatever they log in with. Give it users (configs/nats/users.conf), or, ` +
-      `if this is meant, set ${variableFor('nats.allowInsecure')} to true.`,
+      'if this is meant, set nats.allowInsecure (JETLEDGER_NATS__ALLOW_INSECURE) to true.',
   );
 }
 
@@ -227,12 +246,12 @@ function adviceFor(reason: string): string {
 }
 
 // With `tls`, even empty, the client library refuses a server without; the scheme of an address means nothing to it.
-function tlsOptions(url: string, { tls }: Config['nats']): NodeConnectionOptions {
+function tlsOptions(url: string, { tls }: NatsSettings): NodeConnectionOptions {
   const files = Object.entries(tls).filter(([, path]) => path !== '');
   return demandsTls({ url, tls }) ? { tls: Object.fromEntries(files) } : {};
 }
 
-async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions> {
+async function loginOptions(nats: NatsSettings): Promise<NodeConnectionOptions> {
   const { credsFile, nkeySeedFile, token, user, password } = nats;
   return {
     ...(credsFile === ''
@@ -245,7 +264,7 @@ async function loginOptions(nats: Config['nats']): Promise<NodeConnectionOptions
 }
 
 /** As whom a process logs in at `url`, for people; undefined where it does not say who it is. Never a secret. */
-export async function userOf(url: string, nats: Config['nats']): Promise<string | undefined> {
+export async function userOf(url: string, nats: NatsSettings): Promise<string | undefined> {
   const [named] = readAddresses(url).logins;
   const user = named === undefined ? nats.user : named.user;
   if (user) return `the user ${user}`;

@@ -43,11 +43,6 @@ export function createLossJudge(logger: Pick<Logger, 'error' | 'info'>): {
   };
 }
 
-/** Whether the server still has the log that this process opened. @throws LogUnavailable */
-export async function isSameLog(base: Pick<Base, 'config' | 'nats' | 'log'>): Promise<boolean> {
-  return (await configOnServer(base))?.metadata?.[INCARNATION_KEY] === base.log.incarnation;
-}
-
 function configOnServer({ config, nats }: Pick<Base, 'config' | 'nats'>) {
   const { stream } = config.log;
   return readLogConfig({

@@ -1,50 +1,31 @@
-import { combineObservers, createNatsBuckets, systemRuntime } from '../eventstore/index.ts';
+import { combineObservers } from '../eventstore/index.ts';
+import { isSameLog, type KeepViews, type OpenedViews, openViews } from '../ledger/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
-import {
-  createMembers,
-  createViewReader,
-  defaultProjectionSettings,
-  meterProjections,
-  type ProjectionObserver,
-  type ProjectionSettings,
-  type Projections,
-  startProjections,
-  traceProjections,
-  type ViewReader,
-} from '../projections/engine/index.ts';
+import { meterProjections, type ProjectionObserver, traceProjections } from '../projections/engine/index.ts';
 import type { Base } from './base.ts';
-import { isSameLog } from './losses.ts';
 import { NAMESPACE } from './metering.ts';
-import { feedOfViews } from './open.ts';
 import { views } from './shop.ts';
 import { skipHint } from './skips.ts';
+
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */
-export function openViews(base: Base): { reader: ViewReader; stop(): Promise<void> } {
-  const { config, log } = base;
-  const settings = settingsOf(config);
-  const running = hasRole(config, 'projections') ? keepViews(base, settings) : undefined;
-  const reader = createViewReader({
+export function openReadModels(base: Base): OpenedViews {
+  const { config, log, nats } = base;
+  return openViews({
     log,
+    requests: nats.viewRequests,
     views,
-    buckets: bucketsOf(base, false),
-    runtime: systemRuntime,
-    settings,
-    ...(running && { local: running.status, requestCheckpoint: running.requestCheckpoint }),
+    settings: settingsOf(config),
+    replicas: config.log.replicas,
+    requestTimeoutMs: config.nats.requestTimeoutMs,
+    keep: hasRole(config, 'projections') ? keeping(base) : undefined,
   });
-  return {
-    reader,
-    stop: async () => {
-      reader.stop();
-      await running?.stop();
-    },
-  };
 }
 
-function settingsOf({ projections, log }: Config): Partial<ProjectionSettings> {
+function settingsOf({ projections, log }: Config) {
   return {
     skipHint,
     prefix: log.prefix,
-    rebuildHint: (view) => `Rebuild it: jetledger rebuild ${view}`,
+    rebuildHint: (view: string) => `Rebuild it: jetledger rebuild ${view}`,
     checkpointMs: projections.checkpointIntervalMs,
     maxInFlight: projections.maxInFlight,
     cacheRows: projections.rowCacheEntries,
@@ -53,42 +34,19 @@ function settingsOf({ projections, log }: Config): Partial<ProjectionSettings> {
   };
 }
 
-function bucketsOf({ config, nats }: Base, announceLosses: boolean) {
-  const { replicas } = config.log;
-  const timeoutMs = config.nats.requestTimeoutMs;
-  return createNatsBuckets({
-    requests: nats.viewRequests,
-    runtime: systemRuntime,
-    replicas,
-    timeoutMs,
-    announceLosses,
-  });
-}
-
-function keepViews(base: Base, settings: Partial<ProjectionSettings>): Projections {
-  const { config, log, logger, metering } = base;
-  const tracer = base.tracing?.tracer;
-  const runtime = systemRuntime;
-  const buckets = bucketsOf(base, true);
-  const feed = feedOfViews(log, config.projections);
-  const memberSettings = { ...defaultProjectionSettings, ...settings };
-  return startProjections({
-    log: feed.log,
-    buckets,
-    projections: views,
-    ...(config.projections.shared && {
-      sharing: createMembers({ buckets, runtime, settings: memberSettings }),
-    }),
-    runtime,
-    sameLog: () => isSameLog(base),
-    settings: { ...settings, ...feed.settings },
+function keeping({ config, nats, log, logger, metering, tracing }: Base): KeepViews {
+  const tracer = tracing?.tracer;
+  const names = views.map(({ name }) => name);
+  return {
+    shared: config.projections.shared,
+    coalesceRows: config.projections.coalesceRows,
+    sameLog: () => isSameLog(nats, config.log.stream, log, config.nats.requestTimeoutMs),
     onError: (view, err) => logger.error({ view, err }, 'a view has stopped'),
     observer: combineObservers<ProjectionObserver>(
       { foreign: (met) => logger.warn(met, 'a message of somebody else lies in the log') },
       tracer && traceProjections({ tracer, prefix: config.log.prefix }),
       { rowHealed: (row) => logger.warn(row, 'a row that was lost was folded again from the log') },
-      metering &&
-        meterProjections(metering.meter, { namespace: NAMESPACE, views: views.map(({ name }) => name) }),
+      metering && meterProjections(metering.meter, { namespace: NAMESPACE, views: names }),
     ),
-  });
+  };
 }

@@ -10,9 +10,9 @@ import { openConnections } from '../api/server.ts';
 import { createUseCases } from '../app/create-use-cases.ts';
 import type { UseCaseSettings, UseCases } from '../app/use-cases.ts';
 import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
-import { maskUrl } from '../platform/config/mask.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
+import { maskUrl } from '../platform/mask-url.ts';
 import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
@@ -27,7 +27,7 @@ import { type LossWatch, refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLog, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
-import { openViews } from './read-models.ts';
+import { openReadModels } from './read-models.ts';
 import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
 import { meterTracing, openTelemetry } from './telemetry.ts';
@@ -134,7 +134,7 @@ async function startInOrder(
       closing(nats, 'those that waited, if any, were not written', commands.handler.close),
     );
 
-  const { reader: views, stop: stopViews } = openViews(base);
+  const { reader: views, stop: stopViews } = openReadModels(base);
   const written = closing(nats, 'their last rows and checkpoints were not written', stopViews);
   started('views', hasRole(config, 'projections') ? written : stopViews);
 

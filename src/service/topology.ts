@@ -1,6 +1,7 @@
+import { commandBuckets, viewBuckets } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
-import { bucketNames, timersStreamConfig, timersStreamProblems } from '../processes/engine/index.ts';
+import { timersStreamConfig, timersStreamProblems } from '../processes/engine/index.ts';
 
 import {
   notificationStreamConfig,
@@ -24,8 +25,6 @@ export function streamsOf({ log, notifications }: Config): readonly PlannedStrea
   ];
 }
 
-const MEGABYTE = 1_048_576;
-
 /**
  * The buckets of the product as the configuration wants them; those of views only where they are beside the log and not
  * in another account.
@@ -38,37 +37,15 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
 
 function serviceBuckets(config: Config): readonly PlannedBucket[] {
   const { prefix, replicas } = config.log;
-  const { shared, cursors, parked } = bucketNames(prefix);
-  const durable = { replicas, persist: 'sync', storage: 'file' } as const;
-  const fixed: PlannedBucket[] = [
-    { name: shared, what: 'instances, leases and pauses; kept for ever', kind: durable },
-    { name: cursors, what: 'places of the consumers; kept for ever', kind: durable },
-    { name: parked, what: 'parked events; kept until they are handled or discarded', kind: durable },
-  ];
-  if (config.payment.adapter === 'simulated') {
-    fixed.push({ name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind: durable });
-  }
-  if (config.snapshots.enabled) {
-    const maxBytes = config.snapshots.maxMegabytes * MEGABYTE;
-    const kind = { replicas: 1, persist: 'async', storage: 'file', maxBytes } as const;
-    fixed.push({ name: `${prefix}_snapshots`, what: 'snapshots, a cache; the oldest go first', kind });
-  }
-  return fixed;
+  if (config.payment.adapter !== 'simulated') return commandBuckets(config);
+  const kind = { replicas, persist: 'sync', storage: 'file' } as const;
+  const ledger = { name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind };
+  return [...commandBuckets(config), ledger];
 }
 
 /** What the views need from their start, and the buckets of those that exist; new ones are made with their views. */
-export function plannedViews(
-  { log, projections }: Config,
-  existing: readonly string[],
-): readonly PlannedBucket[] {
-  const { prefix, replicas } = log;
-  const durable = { replicas, persist: 'sync', storage: 'file' } as const;
-  const fixed: PlannedBucket[] = [
-    { name: `${prefix}_views`, what: 'which bucket of a view is live; kept for ever', kind: durable },
-  ];
-  if (projections.shared) {
-    fixed.push({ name: `${prefix}_members`, what: 'instances that share views', kind: durable });
-  }
+export function plannedViews(config: Config, existing: readonly string[]): readonly PlannedBucket[] {
+  const { prefix, replicas } = config.log;
   const made = views.flatMap(({ name: view, crossesAggregates }) =>
     existing
       .filter((stream) => stream.startsWith(`KV_${prefix}_${view}_v`))
@@ -79,7 +56,7 @@ export function plannedViews(
         renew: `make a new one: jetledger rebuild ${view}`,
       })),
   );
-  return [...fixed, ...made];
+  return [...viewBuckets(config), ...made];
 }
 
 /** Names of JetLedger's streams on a server. */

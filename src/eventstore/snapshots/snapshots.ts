@@ -15,6 +15,7 @@ import {
 } from './sections.ts';
 import { MAX_BYTES, openSnapshot, type SnapshotStore, sealSnapshot, snapshotKey } from './stored.ts';
 
+/** How snapshots are written and verified. */
 export interface SnapshotSettings {
   /**
    * Share of loads that are compared with the log in the background, from 0 to 1 (all). Of aggregates with a history of

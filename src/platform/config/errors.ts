@@ -1,5 +1,6 @@
+import { maskUrl } from '../mask-url.ts';
 import { type ConfigKey, KEYS_BY_NAME } from './keys.ts';
-import { holdsAddress, maskUrl } from './mask.ts';
+import { holdsAddress } from './mask.ts';
 
 /** One thing that is wrong with the configuration. */
 export interface ConfigProblem {

@@ -1,10 +1,6 @@
+import { maskUrl } from '../mask-url.ts';
 import { CONFIG_KEYS, getAt, setAt } from './keys.ts';
 import type { Config } from './schema.ts';
-
-/** Hides user, password or token of server addresses. Where a list holds several, rather too much is hidden than too little. */
-export function maskUrl(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)?.*@/is, (_all, scheme?: string) => `${scheme ?? ''}***@`);
-}
 
 /** Whether a key holds addresses, which may have credentials in them. */
 export function holdsAddress(key: string): boolean {

@@ -20,6 +20,7 @@ export type { DeliveryAttempt, EngineObserver } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
 export type { ConsumedEvent, ConsumerStatus, Delivery, Policy, Reaction } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
+export { defaultEngineSettings, type EngineSettings } from './settings.ts';
 export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
 export { consume, messageTraces, traceEngine } from './telemetry/traces.ts';

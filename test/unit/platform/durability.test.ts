@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Config } from '../../../src/platform/config/schema.ts';
-import { durabilityProblem, groupCommitMode } from '../../../src/platform/durability.ts';
+import {
+  durabilityProblem,
+  type GroupCommitSettings,
+  groupCommitMode,
+} from '../../../src/platform/durability.ts';
 
 const always = { durability: 'always', assertSyncAlways: false } as const;
 const replicated = { durability: 'replicated', assertSyncAlways: false } as const;
@@ -35,8 +38,13 @@ describe('the durability guard', () => {
 });
 
 describe('commits that share a batch', () => {
-  const config = (log: object, groupCommit: 'auto' | 'off' = 'auto') =>
-    ({ log: { durability: 'always', replicas: 1, ...log }, commands: { groupCommit } }) as Config;
+  const config = (
+    log: Partial<GroupCommitSettings['log']>,
+    groupCommit: 'auto' | 'off' = 'auto',
+  ): GroupCommitSettings => ({
+    log: { durability: 'always', replicas: 1, ...log },
+    commands: { groupCommit },
+  });
 
   it('are tried where each write costs a disk or a quorum its time, and not on one server that does not sync', () => {
     expect(groupCommitMode(config({}), 'always')).toBe('auto');

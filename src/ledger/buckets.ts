@@ -1,0 +1,44 @@
+import type { BucketKind } from '../eventstore/index.ts';
+import { bucketNames } from '../processes/engine/index.ts';
+import { snapshotBucket } from './commands.ts';
+
+/** A bucket that the kernel keeps. */
+export interface KernelBucket {
+  readonly name: string;
+  /** What it holds and how long, for people. */
+  readonly what: string;
+  readonly kind: BucketKind;
+}
+
+/** What decides which buckets the kernel keeps. */
+export interface BucketSettings {
+  readonly log: { readonly prefix: string; readonly replicas: number };
+  readonly snapshots: { readonly enabled: boolean; readonly maxMegabytes: number };
+  readonly projections: { readonly shared: boolean };
+}
+
+const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', storage: 'file' });
+
+/** The buckets of reactions, and that of snapshots where they are on. */
+export function commandBuckets({ log, snapshots }: BucketSettings): readonly KernelBucket[] {
+  const { shared, cursors, parked } = bucketNames(log.prefix);
+  const kind = durable(log.replicas);
+  const cache = snapshotBucket(log.prefix, snapshots.maxMegabytes);
+  return [
+    { name: shared, what: 'instances, leases and pauses; kept for ever', kind },
+    { name: cursors, what: 'places of the consumers; kept for ever', kind },
+    { name: parked, what: 'parked events; kept until they are handled or discarded', kind },
+    ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; the oldest go first' }] : []),
+  ];
+}
+
+/** What the views need from their start; each version of a view makes the bucket of its rows by itself. */
+export function viewBuckets({ log, projections }: BucketSettings): readonly KernelBucket[] {
+  const { prefix } = log;
+  const kind = durable(log.replicas);
+  const members = { name: `${prefix}_members`, what: 'instances that share views', kind };
+  return [
+    { name: `${prefix}_views`, what: 'which bucket of a view is live; kept for ever', kind },
+    ...(projections.shared ? [members] : []),
+  ];
+}

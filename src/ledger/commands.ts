@@ -1,0 +1,55 @@
+import {
+  createHandler,
+  createNatsSnapshotStore,
+  ensureBucket,
+  type Handler,
+  type HandlerSettings,
+  type Log,
+  managerOf,
+  type Requests,
+  type SnapshotSettings,
+  type StoreObserver,
+  systemRuntime,
+  type WrongSnapshot,
+} from '../eventstore/index.ts';
+
+/** What opening the command path takes. */
+export interface OpenCommandsOptions {
+  readonly log: Log;
+  readonly requests: Requests;
+  /** First part of the snapshots' bucket's name. */
+  readonly prefix: string;
+  /** How long one request may take, in milliseconds. */
+  readonly requestTimeoutMs: number;
+  readonly commands: Partial<HandlerSettings>;
+  readonly snapshots: Partial<SnapshotSettings> & {
+    readonly enabled: boolean;
+    /** Size at which the oldest are dropped. */
+    readonly maxMegabytes: number;
+  };
+  /** Told of a snapshot that was not the fold of the log; it is replaced by then. */
+  readonly onWrong: (wrong: WrongSnapshot) => void;
+  readonly observer?: StoreObserver | undefined;
+}
+
+/** The bucket of snapshots: a cache beside the log. @param maxMegabytes at which the oldest go first */
+export function snapshotBucket(prefix: string, maxMegabytes: number) {
+  const maxBytes = maxMegabytes * 1024 * 1024;
+  const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes } as const;
+  return { name: `${prefix}_snapshots`, kind };
+}
+
+/** The one way to change aggregates, with snapshots where they are on. @throws as the server refuses their bucket */
+export async function openCommands(options: OpenCommandsOptions): Promise<Handler> {
+  const { log, requests, commands, snapshots, observer, onWrong } = options;
+  const { name, kind } = snapshotBucket(options.prefix, snapshots.maxMegabytes);
+  if (snapshots.enabled) await ensureBucket(await managerOf(requests), name, kind);
+  const store = createNatsSnapshotStore({ requests, bucket: name, timeoutMs: options.requestTimeoutMs });
+  return createHandler({
+    log,
+    runtime: systemRuntime,
+    settings: commands,
+    ...(observer && { observer }),
+    ...(snapshots.enabled && { snapshots: { store, settings: snapshots, onWrong } }),
+  });
+}

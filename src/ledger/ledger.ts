@@ -1,0 +1,69 @@
+import { checkStream, history } from '../eventstore/index.ts';
+import type { Projection } from '../projections/engine/index.ts';
+import { connectLedger } from './make.ts';
+import type { Ledger, LedgerOptions } from './options.ts';
+import { checkNames, openHandler, openOwnLog, openOwnViews, startReactions, warnOf } from './parts.ts';
+import { ledgerSettings, serverSettings } from './settings.ts';
+import { viewOf } from './view.ts';
+
+/**
+ * Connects (or starts the embedded server), makes what is needed where no production is, and starts the views and
+ * reactions of this process.
+ * @throws NatsUnusable, NatsServerError, UnsafeLog, PermissionDenied, EventStoreError (`log/missing`, `ledger/...`),
+ *   RangeError; each names the setting or what is missing, and its cure
+ */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  checkNames(options);
+  const ends: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    // Nothing stays open because something before it could not be closed.
+    const failed: unknown[] = [];
+    for (let end = ends.pop(); end !== undefined; end = ends.pop()) {
+      await end().catch((error: unknown) => failed.push(error));
+    }
+    if (failed.length > 0) throw failed[0];
+  };
+  try {
+    return await openInOrder(options, (end) => ends.push(end), close);
+  } catch (error) {
+    // The reason why it could not be opened says more than what came of closing.
+    await close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openInOrder(
+  options: LedgerOptions,
+  opened: (end: () => Promise<unknown>) => void,
+  close: () => Promise<void>,
+): Promise<Ledger> {
+  const settings = ledgerSettings(options.prefix, options.settings ?? {});
+  const { nats = {}, views = [], onTrouble = warnOf } = options;
+  const { requestTimeoutMs } = serverSettings(nats);
+  const server = await connectLedger(nats, settings);
+  opened(server.close);
+  const base = { options, settings, server, onTrouble, requestTimeoutMs };
+  const log = await openOwnLog(base);
+  const handler = await openHandler(base, log);
+  opened(handler.close);
+  const { reader, stop } = openOwnViews(base, log);
+  opened(stop);
+  const engine = await startReactions(base, { log, handler, reader });
+  if (engine !== undefined) opened(engine.stop);
+  const { execute, load, find, commitAll } = handler;
+  let closed: Promise<void> | undefined;
+  return {
+    ...{ execute, load, find, commitAll, log, handler, reader, server },
+    history: ({ category }, id, until) => history(log, checkStream({ category, id }), until),
+    view: <Row>(view: Projection<Row> | string) => viewOf(reader, views, view),
+    status: async () => ({
+      connected: server.requests.connected(),
+      views: await reader.status(),
+      reactions: engine?.status() ?? [],
+    }),
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * The door of the test kit: the log, buckets and timers of the kernel in memory, with a clock and faults that a seed
+ * decides. They pass the same contract as those on NATS.
+ */
+export {
+  createMemoryBucket,
+  createMemoryBucketStore,
+  createMemoryBucketStores,
+  type MemoryBucketOptions,
+  type MemoryBucketStore,
+  type MemoryBucketStores,
+  openMemoryBucket,
+  openMemoryBuckets,
+} from './memory-bucket.ts';
+export {
+  createMemoryLog,
+  createMemoryStore,
+  type MemoryLogOptions,
+  type MemoryStore,
+  type MemoryStoreOptions,
+  openMemoryLog,
+} from './memory-log.ts';
+export {
+  createMemoryTimerStore,
+  type MemoryTimerStore,
+  type MemoryTimersOptions,
+  openMemoryTimers,
+} from './memory-timers.ts';
+export {
+  createPrng,
+  createWorld,
+  type Fate,
+  type Faults,
+  NO_FAULTS,
+  type Prng,
+  ScheduleError,
+  type World,
+  type WorldOptions,
+} from './world.ts';
