@@ -2,6 +2,9 @@
  * The door of the kernel as a whole. `openLedger` opens everything at once; the functions that it is made of stand beside
  * it, for a service that takes them one by one. The other doors hold what they give and take.
  */
+export type { Decider, Rejection } from '../eventstore/index.ts';
+export type { Reaction } from '../processes/engine/index.ts';
+export type { Projection } from '../projections/engine/index.ts';
 export { commandBuckets, type KernelBucket, viewBuckets } from './buckets.ts';
 export { type OpenCommandsOptions, openCommands } from './commands.ts';
 export { openLedger } from './ledger.ts';
