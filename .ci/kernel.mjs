@@ -1,6 +1,6 @@
 // The kernel as a package: its doors, and what the compiler makes of them. For pack-kernel.mjs and public-api.mjs.
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import ts from 'typescript';
 
 /** The package's manifest, and its doors: by the name that a user imports, the source file. */
@@ -37,9 +37,10 @@ export function compile(root, doors, options, write) {
   const emitted = program.emit(undefined, (path, text) => write(path.slice(out.length + 1), text));
   const problems = [...ts.getPreEmitDiagnostics(program), ...emitted.diagnostics];
   if (problems.length === 0) return;
-  const host = { getCurrentDirectory: () => root, getCanonicalFileName: (name) => name, getNewLine: () => '\n' };
+  const host = {
+    getCurrentDirectory: () => root,
+    getCanonicalFileName: (name) => name,
+    getNewLine: () => '\n',
+  };
   throw new Error(ts.formatDiagnostics(problems, host));
 }
-
-/** The folder of a file as a prefix of others in it. */
-export const folderOf = (path) => (dirname(path) === '.' ? '' : `${dirname(path)}/`);

@@ -21,6 +21,7 @@ export interface Weight<Value> {
  * the young half moves nothing, where a list in the exact order of use is written at each read.
  * @param limit how many at the most; 0 keeps none
  * @param weight where entries differ in size; a single one may weigh more than half of the limit
+ * @internal
  */
 export function createBoundedCache<Value>(limit: number, weight?: Weight<Value>): BoundedCache<Value> {
   const half = Math.max(1, Math.floor(limit / 2));

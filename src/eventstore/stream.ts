@@ -13,7 +13,7 @@ export function keyOf(stream: StreamRef): string {
   return `${stream.category}/${stream.id}`;
 }
 
-/** How many slots there are; fixed for ever, since the slot is part of every stored subject. */
+/** How many slots there are; fixed for ever, since the slot is part of every stored subject. @internal */
 export const SLOTS = 64;
 
 /** The log's own stream of skip marks; no aggregate has such a category. */
@@ -46,6 +46,7 @@ export function checkStream(stream: StreamRef): StreamRef {
 /**
  * The slot of an aggregate id: FNV-1a over its UTF-16 units (ids are ASCII), mixed once more, modulo 64.
  * Stored in every subject, so it can never change.
+ * @internal
  */
 export function slotOf(id: string): number {
   let hash = 0x811c9dc5;
@@ -78,17 +79,23 @@ export function streamOfSubject(subject: string): StreamRef {
   return { category: subject.slice(first + 1, second), id: subject.slice(subject.lastIndexOf('.') + 1) };
 }
 
-/** The log's own messages, which belong to no aggregate: proofs of reads, and marks of operators. Stored for ever. */
+/**
+ * The log's own messages, which belong to no aggregate: proofs of reads, and marks of operators. Stored for ever.
+ * @internal
+ */
 export type Control = 'fence' | 'marks';
 
-/** Where the log's own messages of a kind lie: shorter than the subject of any aggregate, under the same prefix. */
+/**
+ * Where the log's own messages of a kind lie: shorter than the subject of any aggregate, under the same prefix.
+ * @internal
+ */
 export function controlSubject(prefix: string, control: Control): string {
   return `${prefix}.${control}`;
 }
 
 const TOKENS_OF_AGGREGATE = 6;
 
-/** Whether a message of the log is its own: every reader passes it, as a position without a commit. */
+/** Whether a message of the log is its own: every reader passes it, as a position without a commit. @internal */
 export function isControl(subject: string): boolean {
   let dot = -1;
   for (let tokens = 1; tokens < TOKENS_OF_AGGREGATE; tokens++) {
@@ -110,7 +117,7 @@ export interface LogFilter {
   readonly group?: SlotGroup;
 }
 
-/** The group that owns a slot: its leading base-4 digits. */
+/** The group that owns a slot: its leading base-4 digits. @internal */
 export function groupOfSlot(slot: number, count: SlotGroup['count']): number {
   return Math.floor(slot / (SLOTS / count));
 }

@@ -22,7 +22,7 @@ const VERSION_END = TRACE_AT - 1;
 const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const COMMIT_ID = createContextKey('jetledger commit id');
 
-/** The context that a W3C traceparent names; undefined when it is none, which is as good as absent. */
+/** The context that a W3C traceparent names; undefined when it is none, which is as good as absent. @internal */
 export function parseTrace({ traceparent, tracestate }: StoredTrace): SpanContext | undefined {
   if (!traceparent || !isTraceparent(traceparent)) return undefined;
   const traceId = traceparent.slice(TRACE_AT, SPAN_AT - 1);
@@ -41,34 +41,37 @@ export function namesUnsampled(traceparent: string | undefined): boolean {
   );
 }
 
-/** A context as headers carry it. */
+/** A context as headers carry it. @internal */
 export function storedTraceOf(span: SpanContext): { traceparent: string; tracestate?: string } {
   const traceparent = `00-${span.traceId}-${span.spanId}-${isSampled(span) ? '01' : '00'}`;
   const tracestate = span.traceState?.serialize();
   return tracestate ? { traceparent, tracestate } : { traceparent };
 }
 
-/** Whether its spans are recorded. */
+/** Whether its spans are recorded. @internal */
 export function isSampled(span: SpanContext): boolean {
   return (span.traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
-/** A context of execution in which a stored trace is the active one; the root when there is none. */
+/** A context of execution in which a stored trace is the active one; the root when there is none. @internal */
 export function contextOf(stored: SpanContext | undefined): Context {
   return stored === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, stored);
 }
 
-/** The trace that is under way here, sampled or not; undefined outside of any, and always while tracing is off. */
+/**
+ * The trace that is under way here, sampled or not; undefined outside of any, and always while tracing is off.
+ * @internal
+ */
 export function activeTrace(): SpanContext | undefined {
   return trace.getSpanContext(context.active());
 }
 
-/** Marks what runs in a context as the handling of a commit. */
+/** Marks what runs in a context as the handling of a commit. @internal */
 export function withCommitId(parent: Context, commitId: string): Context {
   return parent.setValue(COMMIT_ID, commitId);
 }
 
-/** The commit that is being handled here, if any. */
+/** The commit that is being handled here, if any. @internal */
 export function activeCommitId(): string | undefined {
   const id = context.active().getValue(COMMIT_ID);
   return typeof id === 'string' ? id : undefined;

@@ -2,7 +2,7 @@ import type { BucketKind } from '../eventstore/index.ts';
 import { bucketNames } from '../processes/engine/index.ts';
 import { snapshotBucket } from './commands.ts';
 
-/** A bucket that the kernel keeps. */
+/** A bucket that the kernel keeps. @internal */
 export interface KernelBucket {
   readonly name: string;
   /** What it holds and how long, for people. */
@@ -19,7 +19,7 @@ export interface BucketSettings {
 
 const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', storage: 'file' });
 
-/** The buckets of reactions, and that of snapshots where they are on. */
+/** The buckets of reactions, and that of snapshots where they are on. @internal */
 export function commandBuckets({ log, snapshots }: BucketSettings): readonly KernelBucket[] {
   const { shared, cursors, parked } = bucketNames(log.prefix);
   const kind = durable(log.replicas);
@@ -32,7 +32,7 @@ export function commandBuckets({ log, snapshots }: BucketSettings): readonly Ker
   ];
 }
 
-/** What the views need from their start; each version of a view makes the bucket of its rows by itself. */
+/** What the views need from their start; each version of a view makes the bucket of its rows by itself. @internal */
 export function viewBuckets({ log, projections }: BucketSettings): readonly KernelBucket[] {
   const { prefix } = log;
   const kind = durable(log.replicas);

@@ -97,7 +97,10 @@ function bucketsOf(
   return createNatsBuckets({ requests, runtime: systemRuntime, replicas, timeoutMs, announceLosses });
 }
 
-/** How views are fed: as fast as they can, or, with `coalesceRows: false`, one commit at a time until it is stored. */
+/**
+ * How views are fed: as fast as they can, or, with `coalesceRows: false`, one commit at a time until it is stored.
+ * @internal
+ */
 export function feedOfViews(
   log: Log,
   { coalesceRows }: { readonly coalesceRows: boolean },

@@ -94,6 +94,7 @@ export async function* changes(
   }
 }
 
+/** How a bucket in memory differs from the plain one. */
 export interface MemoryBucketOptions {
   readonly world?: World | undefined;
   readonly actor?: string;

@@ -66,6 +66,7 @@ interface Entry {
   readonly commitId: string | undefined;
 }
 
+/** How the stream of a log in memory differs from the plain one. */
 export interface MemoryStoreOptions {
   /** First token of every subject; no dots. */
   readonly prefix?: string;
@@ -331,6 +332,7 @@ function createCounter(store: MemoryStore, filter: LogFilter, after: number): (p
   };
 }
 
+/** How one opener of a log in memory sees it. */
 export interface MemoryLogOptions {
   /** The world whose schedule and faults apply. Without one every operation goes through at once. */
   readonly world?: World | undefined;

@@ -17,6 +17,7 @@ export interface MemoryTimerStore {
   readonly changed: Wake;
 }
 
+/** Whose timers they are, and in which world. */
 export interface MemoryTimersOptions {
   readonly runtime: Runtime;
   readonly world?: World;
@@ -31,6 +32,7 @@ export interface MemoryTimersOptions {
 
 const LONGEST_REAL_SLEEP_MS = 200;
 
+/** Timers that are armed and have not fired; several openers may share them. */
 export function createMemoryTimerStore(): MemoryTimerStore {
   return { armed: new Map(), changed: createWake() };
 }

@@ -197,6 +197,7 @@ export function createWake(): Wake {
   };
 }
 
+/** What a world begins with. */
 export interface WorldOptions {
   /** Faults that strike; what is not named does not. */
   readonly faults?: Partial<Faults>;

@@ -1,6 +1,6 @@
 import { type DescMessage, type Message, toJson } from '@bufbuild/protobuf';
 
-/** Stands where a field is that is shown to nobody. */
+/** Stands where a field is that is shown to nobody. @internal */
 export const HIDDEN = '***';
 
 type Json = Record<string, unknown>;
@@ -8,6 +8,7 @@ type Json = Record<string, unknown>;
 /**
  * An event as JSON for people, wherever one is shown. Fields that its .proto marks `debug_redact` are masked; what is
  * stored keeps them.
+ * @internal
  */
 export function shownEvent(
   schema: DescMessage,
@@ -29,7 +30,7 @@ function mask({ fields }: DescMessage, json: Json): void {
   }
 }
 
-/** The names that hidden fields of events have in code, and so in a state that keeps them. */
+/** The names that hidden fields of events have in code, and so in a state that keeps them. @internal */
 export function hiddenNames(events: readonly DescMessage[]): ReadonlySet<string> {
   const hidden = events
     .flatMap(({ fields }) => fields)
@@ -37,7 +38,10 @@ export function hiddenNames(events: readonly DescMessage[]): ReadonlySet<string>
   return new Set(hidden.map(({ localName }) => localName));
 }
 
-/** Something that was stored as JSON before its fields were hidden, or a state: fields of these names are masked. */
+/**
+ * Something that was stored as JSON before its fields were hidden, or a state: fields of these names are masked.
+ * @internal
+ */
 export function withoutHidden(value: unknown, hidden: ReadonlySet<string>): unknown {
   if (!isObject(value) || !Object.keys(value).some((name) => hidden.has(name))) return value;
   const fields = Object.entries(value);

@@ -46,7 +46,7 @@ interface LeaderAnswer {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-/** Reads single messages of a stream, from its leader or from any copy. @param timeoutMs of each request */
+/** Reads single messages of a stream, from its leader or from any copy. @param timeoutMs of each request @internal */
 export function createGets(requests: Requests, stream: string, timeoutMs: number): Gets {
   const leaderSubject = `${requests.apiPrefix}.STREAM.MSG.GET.${stream}`;
   const directSubject = `${requests.apiPrefix}.DIRECT.GET.${stream}`;

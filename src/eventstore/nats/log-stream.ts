@@ -159,7 +159,10 @@ export async function openNatsLog(options: OpenLogOptions): Promise<OpenedLog> {
   return { log: createNatsLog({ ...options, incarnation, group, confirm }), config };
 }
 
-/** The configuration of the log's stream as the server has it now; undefined when it has none. @throws LogUnavailable */
+/**
+ * The configuration of the log's stream as the server has it now; undefined when it has none. @throws LogUnavailable
+ * @internal
+ */
 export async function readLogConfig(
   options: Pick<OpenLogOptions, 'requests' | 'stream' | 'attemptTimeoutMs'>,
 ): Promise<StreamConfig | undefined> {
@@ -188,7 +191,7 @@ async function readStreamConfig({
   }
 }
 
-/** Whether the server said that a stream does not exist. */
+/** Whether the server said that a stream does not exist. @internal */
 export function isStreamMissing(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === NO_INFO;
 }
@@ -201,6 +204,7 @@ const NEVER = Number.MAX_SAFE_INTEGER;
  * that reason shows that appends reach a leader that decides about them; nothing is stored.
  * @param stream an aggregate that this process may write to; it need not exist
  * @returns undefined when appends are decided about, else the reason why not
+ * @internal
  */
 export async function probeWrites(
   requests: Pick<Requests, 'request'>,

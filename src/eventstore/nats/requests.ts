@@ -111,7 +111,7 @@ export function readFault(what: string, failed: RequestFailure): EventStoreError
   return failed instanceof PermissionDenied ? failed : new LogUnavailable(`${what}: ${failed}`);
 }
 
-/** The fault of a request that stores something on a subject. */
+/** The fault of a request that stores something on a subject. @internal */
 export function writeFault(
   what: string,
   subject: string,

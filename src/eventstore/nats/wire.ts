@@ -7,7 +7,7 @@ import { activeTrace, type StoredTrace, storedTraceOf } from '../trace-context.t
 import type { StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 
-/** Header names. Those of JetLedger are stored for ever. */
+/** Header names. Those of JetLedger are stored for ever. @internal */
 export const HEADER = {
   expectedSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
   commitId: 'Jl-Commit',
@@ -76,7 +76,7 @@ export type PublishAck =
       readonly error: { readonly code: number; readonly errCode: number; readonly description: string };
     };
 
-/** @throws SyntaxError when the reply is not one of JetStream's */
+/** @throws SyntaxError when the reply is not one of JetStream's @internal */
 export function parseAck(msg: Pick<Msg, 'data'>): PublishAck {
   const seq = plainSequence(msg.data);
   if (seq !== undefined) return { seq };
@@ -125,7 +125,10 @@ export function isConflict(errCode: number): boolean {
   return errCode === 10071 || errCode === 10164;
 }
 
-/** What a server says while it starts, fails over or is short of something: the same request may succeed later. */
+/**
+ * What a server says while it starts, fails over or is short of something: the same request may succeed later.
+ * @internal
+ */
 export function isPassing(code: number, errCode: number): boolean {
   return code >= 500 || PASSING.has(errCode);
 }
@@ -133,7 +136,7 @@ export function isPassing(code: number, errCode: number): boolean {
 /** JetStream not enabled, or not ready; a batch of which a message got lost, or one more than may be open. */
 const PASSING: ReadonlySet<number> = new Set([10008, 10039, 10076, 10176, 10210]);
 
-/** Lets a message carry the active trace; where none is under way, the one that is given. */
+/** Lets a message carry the active trace; where none is under way, the one that is given. @internal */
 export function setTraceHeaders(headers: MsgHdrs, otherwise: StoredTrace = {}): void {
   const active = activeTrace();
   const { traceparent, tracestate }: StoredTrace = active === undefined ? otherwise : storedTraceOf(active);
@@ -142,7 +145,7 @@ export function setTraceHeaders(headers: MsgHdrs, otherwise: StoredTrace = {}): 
   if (tracestate) headers.set(HEADER.tracestate, tracestate);
 }
 
-/** What a message carries of a trace. */
+/** What a message carries of a trace. @internal */
 export function traceHeadersOf(headers: MsgHdrs | undefined): { traceparent?: string; tracestate?: string } {
   const traceparent = headers?.get(HEADER.traceparent);
   const tracestate = headers?.get(HEADER.tracestate);

@@ -10,6 +10,7 @@ interface Branch {
 /**
  * Labels of a metric: for the same values always the same object, by which an instrument knows it without looking into
  * it. To be used where something is measured for each request; the values must be few.
+ * @internal
  */
 export function labelSets(...names: readonly string[]): (...values: readonly string[]) => Attributes {
   const root: Branch = { next: new Map(), labels: undefined };

@@ -1,6 +1,6 @@
 import { type Attributes, type Context, context, type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 
-/** Names of what spans say beyond the semantic conventions. Ids are fine in values, personal data is not. */
+/** Names of what spans say beyond the semantic conventions. Ids are fine in values, personal data is not. @internal */
 export const ATTRIBUTES = {
   category: 'jetledger.category',
   aggregateId: 'jetledger.aggregate.id',
@@ -19,7 +19,7 @@ export const ATTRIBUTES = {
   view: 'jetledger.view',
 } as const;
 
-/** What every span of a message says of it. The system has two names while the conventions rename it. */
+/** What every span of a message says of it. The system has two names while the conventions rename it. @internal */
 export function messaging(
   operation: 'append' | 'publish' | 'process',
   destination: string,
@@ -35,19 +35,19 @@ export function messaging(
   };
 }
 
-/** Runs something with a span as the active one; does not end it. */
+/** Runs something with a span as the active one; does not end it. @internal */
 export function within<T>(parent: Context, span: Span, run: () => T): T {
   return context.with(trace.setSpan(parent, span), run);
 }
 
-/** Ends the span of something that was thrown. */
+/** Ends the span of something that was thrown. @internal */
 export function endFailed(span: Span, error: unknown, attributes: Attributes = {}): void {
   span.setAttributes(attributes);
   markFailed(span, error);
   span.end();
 }
 
-/** Says on a span what was thrown: the exception as an event, and the status with its message. */
+/** Says on a span what was thrown: the exception as an event, and the status with its message. @internal */
 export function markFailed(span: Span, error: unknown): void {
   const known = error instanceof Error ? error : new Error(String(error));
   span.recordException(known);

@@ -83,7 +83,10 @@ export function createProgress(stored: CursorState): Progress {
   };
 }
 
-/** What a cursor says: every commit of the group up to `high` is handled or a dead letter, but the open ones. */
+/**
+ * What a cursor says: every commit of the group up to `high` is handled or a dead letter, but the open ones.
+ * @internal
+ */
 export interface CursorValue extends CursorState {
   /** The incarnation of the log whose positions these are. */
   readonly incarnation: string;

@@ -39,7 +39,10 @@ export function concerns(consumer: Reaction, commit: RecordedCommit): boolean {
   return consumer.sources.some(({ category }) => category === commit.stream.category);
 }
 
-/** What of the log a consumer's group reads: one wildcard; with several categories the others are skipped here. */
+/**
+ * What of the log a consumer's group reads: one wildcard; with several categories the others are skipped here.
+ * @internal
+ */
 export function filterOf(consumer: Pick<Reaction, 'sources'>, group: SlotGroup): LogFilter {
   const [only, ...others] = consumer.sources;
   return only !== undefined && others.length === 0 ? { category: only.category, group } : { group };
@@ -77,7 +80,7 @@ function eventId(commitId: string, stream: StreamRef, index: number): string {
 /** As many as 128 bits need. */
 const EVENT_ID_CHARS = 22;
 
-/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. */
+/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. @internal */
 export function timeOf(commit: RecordedCommit): number {
   try {
     return Number(commit.decisions[0]?.time ?? 0);

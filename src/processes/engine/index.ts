@@ -18,7 +18,16 @@ export { filterOf, timeOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
 export type { DeliveryAttempt, EngineObserver } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
-export type { ConsumedEvent, ConsumerStatus, Delivery, Policy, Reaction } from './reaction.ts';
+export {
+  type BackoffPolicy,
+  backoffPolicy,
+  type ConsumedEvent,
+  type ConsumerStatus,
+  type Delivery,
+  type Policy,
+  type Reaction,
+  type Verdict,
+} from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 export { defaultEngineSettings, type EngineSettings } from './settings.ts';
 export { logEngine } from './telemetry/logs.ts';

@@ -26,7 +26,7 @@ export interface SeenSession extends SessionValue {
   readonly changedAt: number;
 }
 
-/** Whether a consumer is paused, and by whom. */
+/** Whether a consumer is paused, and by whom. @internal */
 export interface ControlValue {
   readonly paused: boolean;
   readonly by: string;
@@ -34,13 +34,13 @@ export interface ControlValue {
   readonly at: number;
 }
 
-/** What the keys of the shared bucket begin with: an instance that lives. */
+/** What the keys of the shared bucket begin with: an instance that lives. @internal */
 export const SESSION = 'session.';
-/** Which instance owns a group. */
+/** Which instance owns a group. @internal */
 export const LEASE = 'lease.';
-/** Whether a consumer is paused. */
+/** Whether a consumer is paused. @internal */
 export const CONTROL = 'control.';
-/** Into how many groups a consumer is shared, for ever. */
+/** Into how many groups a consumer is shared, for ever. @internal */
 export const GROUPS = 'groups.';
 
 /** A lease as it was last seen; `session` is undefined when it is free. */
@@ -245,7 +245,7 @@ interface LeaseDeps {
 /** How long the one who gives a group back waits for the answer, in milliseconds. */
 const GIVE_BACK_MS = 1_000;
 
-/** A group's key in every bucket of the engine. */
+/** A group's key in every bucket of the engine. @internal */
 export function groupKey(consumer: string, group: SlotGroup): string {
   return `${consumer}.${group.count}.${group.index}`;
 }

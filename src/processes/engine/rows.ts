@@ -1,12 +1,12 @@
 import type { Bucket, Row, RowWrite, WriteResult } from '../../eventstore/index.ts';
 import { type Persistence, persist } from './signal.ts';
 
-/** A value as bytes of JSON. */
+/** A value as bytes of JSON. @internal */
 export function toBytes(value: unknown): Uint8Array {
   return Buffer.from(JSON.stringify(value));
 }
 
-/** The JSON of a row; undefined for no row and for a removed one. */
+/** The JSON of a row; undefined for no row and for a removed one. @internal */
 export function parseRow<T>(row: Row | undefined): T | undefined {
   if (row === undefined || row.value.length === 0) return undefined;
   return JSON.parse(Buffer.from(row.value).toString('utf8')) as T;

@@ -52,7 +52,10 @@ export async function readCheckpoint(bucket: Bucket, group = WHOLE): Promise<Sto
   return parseCheckpoint(await bucket.get(checkpointKey(group), { leader: true }));
 }
 
-/** The checkpoint of the group that is furthest behind; undefined when one has none. @throws LogUnavailable */
+/**
+ * The checkpoint of the group that is furthest behind; undefined when one has none. @throws LogUnavailable
+ * @internal
+ */
 export async function readLowest(bucket: Bucket, count: GroupCount): Promise<StoredCheckpoint | undefined> {
   let lowest: StoredCheckpoint | undefined;
   for (const stored of await Promise.all(allGroups(count).map((group) => readCheckpoint(bucket, group)))) {

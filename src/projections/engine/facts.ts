@@ -33,7 +33,7 @@ export interface FactCommit {
 /** Decodes a commit of a category that one of the sources names. @throws UnknownEventType, CorruptCommit */
 export type FactDecoder = (commit: RecordedCommit) => FactCommit;
 
-/** A decoder for the categories of these sources. */
+/** A decoder for the categories of these sources. @internal */
 export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
   const codecs = new Map<string, EventCodec<Message>>();
   for (const source of sources) {
@@ -135,6 +135,7 @@ const NOTHING: FoldedRow = { row: undefined, position: BEGINNING };
  * @param from a row to go on with, at the position of a commit of this aggregate
  * @throws LogUnavailable, also when the log does not show `through` yet although a commit at it was seen;
  *   FoldFailure when decoding or `evolve` throws
+ * @internal
  */
 export async function foldRow(
   deps: { log: Log; projection: Projection; decode: FactDecoder; confirm?: true },

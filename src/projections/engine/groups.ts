@@ -4,7 +4,7 @@ import type { ProjectionSettings } from './settings.ts';
 
 export type GroupCount = SlotGroup['count'];
 
-/** Into how many groups a projection's work is shared out. */
+/** Into how many groups a projection's work is shared out. @internal */
 export function groupCountOf(projection: Projection, settings: ProjectionSettings): GroupCount {
   if (projection.crossesAggregates) return 1;
   return projection.groups ?? settings.groups;

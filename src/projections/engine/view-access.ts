@@ -139,7 +139,7 @@ export interface AccessDeps {
 
 const ROW_ID = /^[A-Za-z0-9_-]{1,128}$/;
 
-/** Whether a row of that id can exist. Anything else could name a page of a list or the checkpoint. */
+/** Whether a row of that id can exist. Anything else could name a page of a list or the checkpoint. @internal */
 export function isRowId(key: string): boolean {
   return ROW_ID.test(key);
 }

@@ -1,7 +1,10 @@
 import type { Meter } from '@opentelemetry/api';
 import type { EngineObserver, Outcome } from '../observer.ts';
 
-/** Lets the first `limit` different values through and calls every later one `other`, so that labels stay few. */
+/**
+ * Lets the first `limit` different values through and calls every later one `other`, so that labels stay few.
+ * @internal
+ */
 export function boundedLabel(limit: number): (value: string) => string {
   const known = new Set<string>();
   return (value) => {

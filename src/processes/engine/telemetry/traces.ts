@@ -35,7 +35,10 @@ export interface MessageTraces {
   readonly recorded: boolean;
 }
 
-/** @param stored of what produced the message, the first being the one whose trace is joined; empty ones are skipped */
+/**
+ * @param stored of what produced the message, the first being the one whose trace is joined; empty ones are skipped
+ * @internal
+ */
 export function messageTraces(stored: Iterable<StoredTrace>): MessageTraces {
   const links: Link[] = [];
   const seen = new Set<string>();
@@ -60,7 +63,7 @@ export function beginConsumer(
     : undefined;
 }
 
-/** Handles a message inside its CONSUMER span, which ends with it. */
+/** Handles a message inside its CONSUMER span, which ends with it. @internal */
 export async function consume<T>(
   tracer: Tracer,
   name: string,

@@ -7,13 +7,13 @@ import { createSortedIndex, type PlacesOf, rowKeyOf, type SortedIndex } from './
 /** A place in a list: the last key, or the index, that the page before ended with. */
 export type ListPlace = string | number;
 
-/** What a cursor belongs to: the list, and the incarnation of the log that its places come from. */
+/** What a cursor belongs to: the list, and the incarnation of the log that its places come from. @internal */
 export interface CursorScope {
   readonly list: string;
   readonly incarnation: string;
 }
 
-/** A place as an opaque token of a URL. */
+/** A place as an opaque token of a URL. @internal */
 export function encodeCursor(scope: CursorScope, place: ListPlace): string {
   return Buffer.from(JSON.stringify([scope.list, scope.incarnation, place])).toString('base64url');
 }
@@ -25,7 +25,10 @@ export function keyOfCursor(scope: CursorScope, cursor: string | undefined): str
   return place;
 }
 
-/** The index, 1 or more, that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor */
+/**
+ * The index, 1 or more, that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor
+ * @internal
+ */
 export function indexOfCursor(scope: CursorScope, cursor: string | undefined): number | undefined {
   const place = decode(scope, cursor);
   if (place === undefined) return undefined;
@@ -55,6 +58,7 @@ const FIRST_ROWS = 32;
 /**
  * Reads the rows of a page, in order, until it is full: as many at once as will probably fit.
  * @returns a row for each of the first keys, as many as there is room for
+ * @internal
  */
 export async function readRows<Key, Found>(
   keys: readonly Key[],

@@ -9,6 +9,7 @@ export const PAGE_ENTRIES = 200;
  * A list that only grows, as rows of a bucket: the head under the list's key holds the newest entries, and full
  * pages under `<key>.<n>` never change. Entry i of the list, in the log's order, is for ever at `i % 200` of page
  * `i / 200`; so a page that is written a second time after a crash is the same page.
+ * @internal
  */
 export interface ListRow<Entry> {
   /** Full pages before this row's first entry. */
@@ -17,14 +18,14 @@ export interface ListRow<Entry> {
   readonly entries: readonly Entry[];
 }
 
-/** The list with one more entry at its end. */
+/** The list with one more entry at its end. @internal */
 export function appendEntry<Entry>(row: ListRow<Entry> | undefined, entry: Entry): ListRow<Entry> {
   return row === undefined
     ? { pages: 0, entries: [entry] }
     : { pages: row.pages, entries: [...row.entries, entry] };
 }
 
-/** Cuts the oldest full page off a head that has more than one; a head never becomes empty. */
+/** Cuts the oldest full page off a head that has more than one; a head never becomes empty. @internal */
 export function sealFullPage<Entry>(
   key: string,
   row: ListRow<Entry>,
@@ -51,6 +52,7 @@ export interface ListPart<Entry> {
  * the oldest entry, so what is appended meanwhile moves nothing. Reads the head and at most
  * `1 + ceil(limit / 200)` pages.
  * @throws LogUnavailable
+ * @internal
  */
 export async function readList<Entry>(
   bucket: Bucket,

@@ -18,7 +18,7 @@ export interface MetForeign extends ForeignMessage {
   readonly position: Position;
 }
 
-/** What readers have met of them, in any process; for people only. */
+/** What readers have met of them, in any process; for people only. @internal */
 export interface ForeignRecord {
   /** How many, about: none is counted twice, but old ones may be missed once many are known. */
   readonly count: number;
@@ -38,7 +38,7 @@ const NONE: ForeignRecord = { count: 0, newest: [] };
 
 const bucketOf = (prefix: string): string => `${prefix}_views`;
 
-/** What is known of foreign messages in this incarnation of the log. @throws LogUnavailable */
+/** What is known of foreign messages in this incarnation of the log. @throws LogUnavailable @internal */
 export async function readForeign(
   buckets: Pick<Buckets, 'open'>,
   prefix: string,

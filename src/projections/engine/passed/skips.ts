@@ -22,7 +22,7 @@ export function suffixOf(passed: ReadonlySet<Position>): string {
   return `-s${createHash('sha256').update(positions).digest('hex').slice(0, 12)}`;
 }
 
-/** Whether two versions of a view differ in nothing but in what they pass over. */
+/** Whether two versions of a view differ in nothing but in what they pass over. @internal */
 export function differInSkips(a: string, b: string): boolean {
   return a !== b && a.replace(SUFFIX, '') === b.replace(SUFFIX, '');
 }
