@@ -13,6 +13,13 @@ const kernel = {
 const door = (part) => `${kernel[part]}/index\\.ts$`;
 const DOORS = Object.keys(kernel).map(door);
 
+/** What the kernel's package takes of platform; it brings no configuration, logger or telemetry along. */
+const KERNEL_PLATFORM = [
+  'platform/nats-server/',
+  'platform/(nats-connection|durability|mask-url)\\.ts$',
+  'platform/config/environment\\.ts$',
+];
+
 /**
  * For each part of src: its folder, the other parts of src and the packages it may import, and whether Node's own
  * modules. `service` and `cli` put everything together and may import all.
@@ -35,6 +42,13 @@ const parts = {
   'processes-engine': {
     folder: 'processes/engine',
     may: [door('eventstore')],
+    packages: [PROTOBUF, NATS, TELEMETRY_API],
+    node: true,
+  },
+  // What puts the three together, for the shop and for others.
+  ledger: {
+    folder: 'ledger',
+    may: [...DOORS, ...KERNEL_PLATFORM],
     packages: [PROTOBUF, NATS, TELEMETRY_API],
     node: true,
   },
@@ -120,22 +134,38 @@ function rulesOf([name, { folder, may, packages, node, freePackages }]) {
 }
 
 /** What lies behind a door is imported by its own part and by the test kit only. */
-const doorRules = Object.entries(kernel).map(([part, folder]) => ({
+const doorRules = Object.entries({ ...kernel, ledger: 'ledger' }).map(([part, folder]) => ({
   name: `${part}-door`,
   severity: 'error',
   comment: `whatever others need of src/${folder} comes through its index.ts`,
   from: { path: '^src/', pathNot: [`^src/${folder}/`, '^src/testing/'] },
-  to: { path: `^src/${folder}/`, pathNot: `^src/${door(part)}` },
+  to: { path: `^src/${folder}/`, pathNot: `^src/${folder}/index\\.ts$` },
 }));
 
 const TOP = '^src/(service|cli)/';
-const DOOR_FILES = DOORS.map((path) => `^src/${path}`);
+const DOOR_FILES = [...DOORS, 'ledger/index\\.ts$', 'testing/index\\.ts$'].map((path) => `^src/${path}`);
+const OF_PLATFORM = KERNEL_PLATFORM.map((path) => `^src/${path}`);
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
   forbidden: [
     ...Object.entries(parts).flatMap(rulesOf),
     ...doorRules,
+    {
+      name: 'kernel-of-platform',
+      severity: 'error',
+      comment:
+        'what the kernel takes of platform is shipped with it, and knows no configuration of the service',
+      from: { path: OF_PLATFORM },
+      to: { path: '^src/', pathNot: [...OF_PLATFORM, `^src/${door('eventstore')}`] },
+    },
+    {
+      name: 'kernel-of-platform-packages',
+      severity: 'error',
+      comment: 'what the kernel takes of platform imports the NATS client only',
+      from: { path: OF_PLATFORM },
+      to: { dependencyTypes: PACKAGE_TYPES, pathNot: `(^|/)node_modules/${NATS}/` },
+    },
     {
       name: 'domain-imports-types-of-the-kernel',
       severity: 'error',

@@ -21,13 +21,13 @@ const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', 
 
 /** The buckets of reactions, and that of snapshots where they are on. @internal */
 export function commandBuckets({ log, snapshots }: BucketSettings): readonly KernelBucket[] {
-  const { shared, cursors, parked } = bucketNames(log.prefix);
+  const names = bucketNames(log.prefix);
   const kind = durable(log.replicas);
   const cache = snapshotBucket(log.prefix, snapshots.maxMegabytes);
   return [
-    { name: shared, what: 'instances, leases and pauses; kept for ever', kind },
-    { name: cursors, what: 'places of the consumers; kept for ever', kind },
-    { name: parked, what: 'parked events; kept until they are handled or discarded', kind },
+    { name: names.shared, what: 'instances, leases and pauses; kept for ever', kind },
+    { name: names.cursors, what: 'places of the consumers; kept for ever', kind },
+    { name: names.parked, what: 'parked events; kept until they are handled or discarded', kind },
     ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; the oldest go first' }] : []),
   ];
 }

@@ -3,6 +3,8 @@
  * it, for a service that takes them one by one. The other doors hold what they give and take.
  */
 export type { Decider, Rejection } from '../eventstore/index.ts';
+export { NatsUnusable } from '../platform/nats-connection.ts';
+export { NatsServerError } from '../platform/nats-server/errors.ts';
 export type { Reaction } from '../processes/engine/index.ts';
 export type { Projection } from '../projections/engine/index.ts';
 export { commandBuckets, type KernelBucket, viewBuckets } from './buckets.ts';

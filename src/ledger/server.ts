@@ -4,8 +4,8 @@ import {
   connectNats,
   drainAndClose,
   type NatsSettings,
+  natsUserOf,
   refuseOpenServer,
-  userOf,
 } from '../platform/nats-connection.ts';
 import {
   type EmbeddedServer,
@@ -67,7 +67,7 @@ export async function openRequests(
   settings: NatsSettings & Pick<ServerSettings, 'apiPrefix'>,
 ): Promise<Requests> {
   const { inboxPrefix, apiPrefix } = settings;
-  return createRequests(connection, { inboxPrefix, apiPrefix, user: await userOf(url, settings) });
+  return createRequests(connection, { inboxPrefix, apiPrefix, user: await natsUserOf(url, settings) });
 }
 
 /**

@@ -264,7 +264,7 @@ async function loginOptions(nats: NatsSettings): Promise<NodeConnectionOptions> 
 }
 
 /** As whom a process logs in at `url`, for people; undefined where it does not say who it is. Never a secret. */
-export async function userOf(url: string, nats: NatsSettings): Promise<string | undefined> {
+export async function natsUserOf(url: string, nats: NatsSettings): Promise<string | undefined> {
   const [named] = readAddresses(url).logins;
   const user = named === undefined ? nats.user : named.user;
   if (user) return `the user ${user}`;
