@@ -27,7 +27,7 @@ export function commandBuckets({ log, snapshots }: BucketSettings): readonly Ker
   return [
     { name: names.shared, what: 'instances, leases and pauses; kept for ever', kind },
     { name: names.cursors, what: 'places of the consumers; kept for ever', kind },
-    { name: names.parked, what: 'parked events; kept until they are handled or discarded', kind },
+    { name: names.parked, what: 'dead letters; kept until they are handled or discarded', kind },
     ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; the oldest go first' }] : []),
   ];
 }

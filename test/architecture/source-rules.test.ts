@@ -113,7 +113,8 @@ const COMMANDS = CATALOGUE.map(({ name }) => name).join('|');
 /** Names as texts, identifiers such as `orderId`, words that only a shop has, attributes, and commands in hints. */
 const SHOP_WORDS: readonly RegExp[] = [
   new RegExp(`(['"\`])(${SHOP_NAMES})\\1`),
-  new RegExp(`\\b(${categories.join('|')})[A-Z]\\w*`),
+  // Node's own name for the account of a process.
+  new RegExp(`\\b(?!userInfo\\b)(${categories.join('|')})[A-Z]\\w*`),
   /\b(sku|customer|payment|checkout|notif(y|ication)|shipment|currency)\w*/i,
   new RegExp(`\\bjetledger\\.(${SHOP_NAMES})\\b`),
   new RegExp(`\\bjetledger (${COMMANDS})\\b`),
