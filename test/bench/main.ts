@@ -10,6 +10,7 @@ import { hotScenario } from './hot.ts';
 import { httpScenario } from './http.ts';
 import { wholeOrderScenario } from './http-whole.ts';
 import { lagScenario } from './lag.ts';
+import { ledgerScenario } from './ledger.ts';
 import { memoryScenario } from './memory.ts';
 import { openScenario } from './open.ts';
 import { readsScenario } from './reads.ts';
@@ -26,6 +27,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => durableScenario,
   commandScenario,
   durableCommandScenario,
+  () => ledgerScenario,
   () => hotScenario,
   () => openScenario,
   () => scaleScenario,

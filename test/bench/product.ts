@@ -55,7 +55,7 @@ export async function openProduct(url: string, syncAlways: boolean): Promise<Pro
 }
 
 /** One command that must be accepted. */
-export async function executeOn(handler: Handler, id: string, events = 1): Promise<boolean> {
+export async function executeOn(handler: Pick<Handler, 'execute'>, id: string, events = 1): Promise<boolean> {
   const meta = { commandId: systemRuntime.id(), actor: 'bench' };
   const result = await handler.execute(tally, id, { events }, meta);
   if (result.outcome !== 'accepted') throw new Error(`a command was answered ${result.outcome}`);

@@ -50,7 +50,18 @@ beforeAll(async () => {
   seconds = (performance.now() - from) / 1_000;
   expect(installed.status, packed.stderr + installed.stderr).toBe(0);
   await symlink(join(ROOT, 'node_modules/@types'), join(app, 'node_modules/@types'));
-  const options = ['--module', 'nodenext', '--target', 'es2023', '--strict', '--types', 'node', 'farm.ts'];
+  const options = [
+    '--module',
+    'nodenext',
+    '--target',
+    'es2023',
+    '--lib',
+    'es2023',
+    '--strict',
+    '--types',
+    'node',
+    'farm.ts',
+  ];
   const compiled = run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options]);
   expect(compiled.stdout).toBe('');
   const started = performance.now();
