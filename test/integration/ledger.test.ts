@@ -3,11 +3,13 @@ import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type Decider,
+  type LedgerOptions,
   makeLedger,
   openLedger,
   type Projection,
   type Rejection,
 } from '../../src/ledger/index.ts';
+import { PART, type ViewIndex } from '../../src/projections/engine/index.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
@@ -28,7 +30,7 @@ const tanks: Projection<{ litres: number }, Int32Value> = {
   evolve: (row, event) => ({ litres: (row?.litres ?? 0) + event.value }),
 };
 
-const byId = { view: tanks, placesOf: () => ['all'] };
+const byId: ViewIndex = { view: tanks, placesOf: ({ key }) => [`all${PART}${key}`] };
 
 async function startServer(extraConfig = {}): Promise<TestServer> {
   const server = await startTestServer({ syncAlways: true, extraConfig });
@@ -69,7 +71,7 @@ describe('a ledger', () => {
     for await (const commit of ledger.history(tank, 't1')) commits.push(commit);
     expect(commits).toHaveLength(1);
     const page = { limit: 10, minPosition: (await ledger.load(tank, 't2')).version };
-    const list = { list: 'all', prefix: 'all' };
+    const list = { list: 'all', prefix: `all${PART}` };
     expect((await ledger.view(tanks).list(byId, list, page)).rows).toHaveLength(2);
     expect(await ledger.status()).toMatchObject({
       connected: true,
@@ -122,14 +124,18 @@ describe('a ledger', () => {
     await expect(opening).rejects.toThrow(/no bucket farm_snapshots\. .*makeLedger/);
   });
 
-  it.each([
-    [{ prefix: 'no prefix' }, /^prefix: "no prefix" is not allowed/],
-    [{ aggregates: [tank, tank] }, /^aggregates: two are called tank/],
-    [{ views: [tanks, tanks] }, /^views: two are called tanks/],
-    [{ aggregates: [{ ...tank, category: 'Tank' }] }, /category/],
-    [{ settings: { production: true } }, /^nats\.url is missing/],
-    [{ nats: { url: 'nats://127.0.0.1:1' } }, /nats:\/\/127\.0\.0\.1:1 cannot be used/],
-  ])('refuses %j with the setting and the cure', async (wrong, message) => {
+  it.each<[string, Partial<LedgerOptions>, RegExp]>([
+    ['a prefix that is no token', { prefix: 'no prefix' }, /^prefix: "no prefix" is not allowed/],
+    ['two aggregates of one name', { aggregates: [tank, tank] }, /^aggregates: two are called tank/],
+    ['two views of one name', { views: [tanks, tanks] }, /^views: two are called tanks/],
+    ['a category that is no token', { aggregates: [{ ...tank, category: 'Tank' }] }, /category/],
+    ['production without a server', { settings: { production: true } }, /^nats\.url is missing/],
+    [
+      'a server that is not there',
+      { nats: { url: 'nats://127.0.0.1:1' } },
+      /nats:\/\/127\.0\.0\.1:1 cannot be used/,
+    ],
+  ])('refuses %s, naming the setting and the cure', async (_what, wrong, message) => {
     await expect(openLedger({ prefix: 'farm', aggregates: [tank], ...wrong })).rejects.toThrow(message);
   });
 

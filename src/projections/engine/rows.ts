@@ -33,7 +33,7 @@ export interface LoaderDeps {
   readonly rebuildHint?: string | undefined;
 }
 
-/** The JSON of a stored row; undefined for a tombstone. @internal */
+/** The JSON of a stored row; undefined for a tombstone. */
 export function parseRow(value: Uint8Array): unknown {
   if (value.length === 0) return undefined;
   return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8'));

@@ -109,7 +109,7 @@ export function createSortedKeys(start: Iterable<string> = []): SortedKeys {
   };
 }
 
-/** Between the parts of a place: the list's name, what it is sorted by, and last the row's key. @internal */
+/** Between the parts of a place: the list's name, what it is sorted by, and last the row's key. */
 export const PART = '\u0000';
 
 /** The places that a row has in the index: each `<list>\0<sorted by>\0<row key>`. */
