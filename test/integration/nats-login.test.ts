@@ -137,7 +137,9 @@ describe('in production', () => {
     const { url } = await serverWith({ tls: tls() });
     const token = { JETLEDGER_NATS__TOKEN: 'nobody-asks' };
     const refused = await opened(url, token);
-    expect(refused).toMatch(/lets everybody in.*users\.conf.*set JETLEDGER_NATS__ALLOW_INSECURE to true/);
+    expect(refused).toMatch(
+      /lets everybody in.*users\.conf.*set nats\.allowInsecure \(JETLEDGER_NATS__ALLOW_INSECURE\) to true/,
+    );
     expect(await opened(url, { ...token, JETLEDGER_NATS__ALLOW_INSECURE: 'true' })).toBe('in');
   });
 
