@@ -3,6 +3,7 @@ import { activeCommitId, activeTrace } from '../eventstore/index.ts';
 
 import type { Config } from './config/schema.ts';
 import { INSTANCE_ID } from './instance.ts';
+import { type Lines, linesTo } from './standard-output.ts';
 
 /** What a line of the log says of the trace and the message that it was written in; a new object each time, since pino writes into it. */
 export function traceFields(): object {
@@ -20,9 +21,6 @@ export interface LoggerDeps {
   /** Fields added to each line, such as the ids of the trace that is under way. */
   readonly mixin?: () => object;
 }
-
-/** Lines are written at once and in the background; without a least length `flush` would not wait for them. */
-const FLUSHABLE = { minLength: 1 };
 
 const HIDDEN = '***';
 
@@ -56,9 +54,15 @@ export function createLogger(config: Config, deps: LoggerDeps = {}): Logger {
     ...(mixin === undefined ? {} : { mixin }),
   };
   const to =
-    destination ??
-    (wantsPretty(config, process.stdout.isTTY === true) ? pretty() : pino.destination(FLUSHABLE));
+    destination ?? (wantsPretty(config, process.stdout.isTTY === true) ? pretty() : standardOutput());
   return pino(options, config.logging.otlpEndpoint === '' ? to : alsoTaken(to));
+}
+
+/** Standard output; what waits when the process ends goes out then, also after a crash. */
+function standardOutput(): Lines {
+  const lines = linesTo(process.stdout.fd);
+  process.once('exit', lines.flushSync);
+  return lines;
 }
 
 /** Lines that nobody has taken yet: telemetry starts after the first of them. */
@@ -76,11 +80,7 @@ export function takeLines(take: (line: string) => void): () => void {
 }
 
 /** A destination whose lines are taken, too. */
-function alsoTaken(
-  to: DestinationStream & { flush?(done: (error?: Error) => void): void },
-): DestinationStream & {
-  flush(done: (error?: Error) => void): void;
-} {
+function alsoTaken(to: DestinationStream & Partial<Lines>): Lines {
   return {
     write: (line) => {
       to.write(line);
@@ -88,6 +88,7 @@ function alsoTaken(
       else if (early.length < MAX_EARLY) early.push(line);
     },
     flush: (done) => (to.flush === undefined ? done() : to.flush(done)),
+    flushSync: () => to.flushSync?.(),
   };
 }
 
@@ -95,7 +96,7 @@ const FLUSHED_WITHIN_MS = 1_000;
 
 /**
  * Resolves once every line so far is written, or soon after when nobody takes them. To be awaited before the process is
- * ended: what is being written then comes behind what waited.
+ * ended: lines for people are written by a thread.
  */
 export async function linesWritten(logger: Pick<Logger, 'flush'>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -2,6 +2,8 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { requestLogger } from '../../src/api/request-log.ts';
+import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { createLogger } from '../../src/platform/logger.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { clientOf, registered } from './requests.ts';
 
@@ -28,8 +30,19 @@ it('each answer is one line with method, pattern, status and time, and no person
     ['GET', 'unknown', 404],
   ]);
   expect(shown[1]).toMatchObject({ reqId: 'req-7', ms: expect.any(Number) });
+  const fields = ['reqId', 'method', 'route', 'status', 'ms', 'position', 'msg'];
+  expect(Object.keys(shown[0] ?? {}).slice(-fields.length)).toEqual(fields);
   expect(shown.map(({ trace_id: traceId }) => traceId)).toEqual([undefined, undefined, TRACE_ID]);
   expect(lines.join('')).not.toMatch(new RegExp(`ada@|Ada|${userId}`));
+});
+
+it('what anybody else writes about a request is masked, whatever shape it has', () => {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  const logger = createLogger(loadConfig({ env: {}, dir: configDir({}) }), { destination });
+  const fields = { email: 'ada@example.com', user: { name: 'Ada' } };
+  requestLogger(logger, { reqId: 'req-7' }).info(fields, 'unknown');
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ email: '***', user: { name: '***' }, msg: 'unknown' });
 });
 
 it('an internal fault is logged once, with its cause', async () => {
