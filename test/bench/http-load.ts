@@ -1,4 +1,5 @@
 import autocannon from 'autocannon';
+import { cpuOf } from './measure.ts';
 
 /** As many as the issue asks for. */
 export const CONNECTIONS = 64;
@@ -13,13 +14,27 @@ export interface BenchRequest {
   readonly body?: unknown;
 }
 
-/** Answers of 2xx per second over 64 connections. @throws Error when any answer is another one */
-export async function answersPerSecond(
-  url: string,
+/** Who answers: a process of its own. */
+export interface Answering {
+  readonly url: string;
+  readonly pid: number;
+}
+
+export interface Load {
+  /** Answers of 2xx. */
+  readonly perSecond: number;
+  /** What the process used of the CPU for each, in microseconds. */
+  readonly cpu: number;
+}
+
+/** Asks over 64 connections for some seconds. @throws Error when any answer is another one than 2xx */
+export async function load(
+  { url, pid }: Answering,
   requests: readonly BenchRequest[],
   seconds: number,
-): Promise<number> {
+): Promise<Load> {
   let connections = 0;
+  const before = await cpuOf(pid);
   const result = await autocannon({
     url,
     connections: CONNECTIONS,
@@ -31,7 +46,8 @@ export async function answersPerSecond(
     throw new Error(
       `${non2xx} answers were not 2xx, ${errors} requests failed, ${timeouts} were not answered`,
     );
-  return result['2xx'] / duration;
+  const answers = result['2xx'];
+  return { perSecond: answers / duration, cpu: ((await cpuOf(pid)) - before) / answers };
 }
 
 function shareOf(requests: readonly BenchRequest[], connection: number): BenchRequest[] {

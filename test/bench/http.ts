@@ -1,10 +1,17 @@
 import { startTestServer } from '../support/nats-server.ts';
 import { startBareRoutes } from './http-bare.ts';
-import { answersPerSecond, type BenchRequest, CONNECTIONS, WARM_UP_SECONDS } from './http-load.ts';
+import {
+  type Answering,
+  type BenchRequest,
+  CONNECTIONS,
+  type Load,
+  load,
+  WARM_UP_SECONDS,
+} from './http-load.ts';
 import { fillWithOrders, ordersBucket } from './http-rows.ts';
-import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
+import { DURABLE, prepareServer, STRIPPED, startServiceOn } from './http-service.ts';
 import { openBenchShop } from './http-shop.ts';
-import { interleaved, ratioOf, rounded, secondsOf } from './measure.ts';
+import { interleaved, intervalOf, ratioOf, rounded, secondsOf } from './measure.ts';
 import { startPeerDatabase } from './peers/peer.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
 
@@ -26,43 +33,74 @@ async function onOneServer(options: BenchOptions): Promise<ResultRow[]> {
   await using server = await startTestServer();
   await prepareServer(server.url);
   const { orders, shown } = await fillWithOrders(server.url);
-  await using service = await startServiceOn(server.url, 'api');
+  await using shipped = await startServiceOn(server.url, 'api');
+  await using stripped = await startServiceOn(server.url, 'api', STRIPPED);
   await using bare = await startBareRoutes('nats', server.url, await ordersBucket(server.url));
+  const sides = { shipped, stripped, bare };
   return [
-    await compare('10. `POST /v1/orders` / one js.publish', 0.75, options, orders, service, bare),
-    await compare('12. `GET /v1/orders/{id}` / one direct get', 0.85, options, shown, service, bare),
+    ...(await compare('10. `POST /v1/orders`', 'one js.publish', 0.75, options, orders, sides)),
+    ...(await compare('12. `GET /v1/orders/{id}`', 'one direct get', 0.85, options, shown, sides)),
   ];
 }
 
-interface Side {
-  readonly url: string;
-}
-
+/** As shipped first; what is stripped of lines and metrics is told beside it. */
 async function compare(
   name: string,
+  other: string,
   goal: number,
   { rounds, scale, print }: BenchOptions,
   requests: readonly BenchRequest[],
-  service: Side,
-  bare: Side,
-): Promise<ResultRow> {
+  sides: Readonly<Record<'shipped' | 'stripped' | 'bare', Answering>>,
+): Promise<ResultRow[]> {
   const seconds = secondsOf(scale);
-  for (const { url } of [service, bare]) await answersPerSecond(url, requests, WARM_UP_SECONDS);
-  const measured = await interleaved(rounds, {
-    product: () => answersPerSecond(service.url, requests, seconds),
-    bare: () => answersPerSecond(bare.url, requests, seconds),
+  for (const side of Object.values(sides)) await load(side, requests, WARM_UP_SECONDS);
+  const { shipped, stripped, bare } = await interleaved(rounds, {
+    shipped: () => load(sides.shipped, requests, seconds),
+    stripped: () => load(sides.stripped, requests, seconds),
+    bare: () => load(sides.bare, requests, seconds),
   });
-  print(`${name}: ${measured.product.map(Math.round)}; bare ${measured.bare.map(Math.round)}`);
-  return rowOf(name, measured, goal);
+  for (const [side, loads] of Object.entries({ shipped, stripped, bare }))
+    print(
+      `${name}, ${side}: ${loads.map(({ perSecond, cpu }) => `${Math.round(perSecond)}/s ${Math.round(cpu)} us`)}`,
+    );
+  return [
+    ...loadRows(`${name} as shipped / ${other}`, shipped, bare, goal),
+    ...loadRows(`${name}, log level \`warn\`, metrics off / ${other}`, stripped, bare),
+  ];
 }
 
-function rowOf(name: string, sides: { product: number[]; bare: number[] }, goal?: number): ResultRow {
+/** By rate, and what a request costs the process that answers. */
+export function loadRows(
+  name: string,
+  product: readonly Load[],
+  baseline: readonly Load[],
+  goal?: number,
+): ResultRow[] {
+  const cpu = [product.map((each) => each.cpu), baseline.map((each) => each.cpu)] as const;
+  return [
+    rowOf(name, perSecond(product), perSecond(baseline), goal),
+    {
+      name: `${name}: CPU of the process`,
+      lowerIsBetter: true,
+      ratio: ratioOf(...cpu),
+      between: intervalOf(...cpu),
+      product: rounded(cpu[0]),
+      baseline: rounded(cpu[1]),
+      unit: 'us a request',
+    },
+  ];
+}
+
+const perSecond = (loads: readonly Load[]): number[] => loads.map((each) => each.perSecond);
+
+function rowOf(name: string, product: number[], baseline: number[], goal?: number): ResultRow {
   return {
     name,
-    ratio: ratioOf(sides.product, sides.bare),
+    ratio: ratioOf(product, baseline),
+    between: intervalOf(product, baseline),
     ...(goal !== undefined && { goal }),
-    product: rounded(sides.product),
-    baseline: rounded(sides.bare),
+    product: rounded(product),
+    baseline: rounded(baseline),
     unit: 'requests/s',
   };
 }
@@ -70,19 +108,20 @@ function rowOf(name: string, sides: { product: number[]; bare: number[] }, goal?
 /** Each round has a server of its own: what the other roles still have to do must not slow the other side down. */
 async function allRoles({ rounds, scale }: BenchOptions): Promise<ResultRow> {
   const seconds = secondsOf(scale);
-  const sides = { product: [] as number[], bare: [] as number[] };
+  const [all, alone]: Load[][] = [[], []];
   for (let round = 0; round < rounds; round++) {
     await using server = await startTestServer();
     await prepareServer(server.url);
     await using service = await startServiceOn(server.url, ALL_ROLES);
     const requests = await openBenchShop(service.url);
     await using bare = await startBareRoutes('nats', server.url, '');
-    await answersPerSecond(bare.url, requests, seconds);
-    sides.bare.push(await answersPerSecond(bare.url, requests, seconds));
-    await answersPerSecond(service.url, requests, seconds);
-    sides.product.push(await answersPerSecond(service.url, requests, seconds));
+    await load(bare, requests, seconds);
+    alone?.push(await load(bare, requests, seconds));
+    await load(service, requests, seconds);
+    all?.push(await load(service, requests, seconds));
   }
-  return rowOf('the same, all roles in one process, orders processed meanwhile', sides);
+  const name = '10. the same as shipped, all roles in one process, orders processed meanwhile';
+  return rowOf(name, perSecond(all ?? []), perSecond(alone ?? []));
 }
 
 /** Placing orders where each is on the disk before it is answered. */
@@ -93,6 +132,13 @@ async function durable(options: BenchOptions): Promise<ResultRow> {
   const orders = await openBenchShop(service.url);
   await using database = await startPeerDatabase();
   await using bare = await startBareRoutes('emmett', database.url);
-  const name = '11. `POST /v1/orders`, `sync_interval: always` / emmett on PostgreSQL';
-  return { ...(await compare(name, 2, options, orders, service, bare)), note: database.what };
+  const seconds = secondsOf(options.scale);
+  for (const side of [service, bare]) await load(side, orders, WARM_UP_SECONDS);
+  const measured = await interleaved(options.rounds, {
+    service: () => load(service, orders, seconds),
+    bare: () => load(bare, orders, seconds),
+  });
+  const name = '11. `POST /v1/orders` as shipped, `sync_interval: always` / emmett on PostgreSQL';
+  const row = rowOf(name, perSecond(measured.service), perSecond(measured.bare), 2);
+  return { ...row, note: database.what };
 }

@@ -19,6 +19,7 @@ import { type RunFacts, renderTable, replaceTables } from './render.ts';
 import { replayScenario } from './replay.ts';
 import type { Scenario } from './result.ts';
 import { scaleScenario } from './scale.ts';
+import { tailsScenario } from './tails.ts';
 import { telemetryScenario } from './telemetry.ts';
 
 /** Every scenario, in the order of the page. Another one is one line here. */
@@ -39,6 +40,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   httpScenario,
   () => wholeOrderScenario,
   () => telemetryScenario,
+  () => tailsScenario,
 ];
 
 const names = scenarios.map((make) => make(false).name);

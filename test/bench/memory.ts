@@ -27,8 +27,7 @@ export const memoryScenario: Scenario = {
       await fillOrders(opened.log, events);
     }
     print(`the log holds ${events} events; the service catches up`);
-    const metrics = { JETLEDGER_METRICS__ENABLED: 'true' };
-    await using service = await startServiceOn(server.url, 'api,projections', metrics);
+    await using service = await startServiceOn(server.url, 'api,projections');
     await until('the service has caught up', () => caughtUp(service.url), CATCH_UP_MS);
     const [before, after]: [number[], number[]] = [[], []];
     for (let round = 0; round < rounds; round++) {

@@ -33,6 +33,14 @@ export function verdict({ ratio, goal, lowerIsBetter = false }: ResultRow): stri
   return (lowerIsBetter ? ratio <= goal : ratio >= goal) ? 'reached' : 'missed';
 }
 
+function ratioText({ ratio, between }: ResultRow): string {
+  if (ratio === undefined) return '';
+  const [low, high] = between ?? [];
+  const interval =
+    low === undefined || high === undefined ? '' : ` (${low.toFixed(2)} to ${high.toFixed(2)})`;
+  return ratio.toFixed(2) + interval;
+}
+
 /** A table in Markdown under its title, with where, when and how it came about. */
 export function renderTable({ title, rows }: ResultTable, facts: RunFacts): string {
   const { date, machine, versions, settings } = facts;
@@ -40,7 +48,7 @@ export function renderTable({ title, rows }: ResultTable, facts: RunFacts): stri
     row.note === undefined ? row.name : `${row.name}. ${row.note}`,
     `${statText(row.product)} ${row.unit}`,
     row.baseline === undefined ? '' : `${statText(row.baseline)} ${row.unit}`,
-    row.ratio === undefined ? '' : row.ratio.toFixed(2),
+    ratioText(row),
     row.goal === undefined ? '' : `${row.lowerIsBetter === true ? 'at most ' : ''}${row.goal}`,
     verdict(row),
   ]);

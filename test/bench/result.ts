@@ -13,6 +13,8 @@ export interface Stat {
 export interface ResultRow {
   readonly name: string;
   readonly ratio?: number;
+  /** Between what `ratio` lies with 95 % certainty. */
+  readonly between?: readonly [number, number];
   readonly goal?: number;
   /** True: `goal` is the most that `ratio` may be. */
   readonly lowerIsBetter?: boolean;

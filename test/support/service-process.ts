@@ -75,13 +75,20 @@ export async function createDataDir(): Promise<DataDir> {
   };
 }
 
-/** Starts `jetledger <args>`. Of this process's variables only PATH is passed on. */
-export async function startCommand(args: readonly string[], variables: Variables = {}): Promise<Running> {
+/**
+ * Starts `jetledger <args>`. Of this process's variables only PATH is passed on.
+ * @param stdout an open file for what it writes, which is then not kept here
+ */
+export async function startCommand(
+  args: readonly string[],
+  variables: Variables = {},
+  stdout: 'pipe' | number = 'pipe',
+): Promise<Running> {
   const program = await serviceBuild();
   const binary = (await testServerBinary()).path;
   const started = performance.now();
   const child = spawn(process.execPath, ['--import', END_WITH_PARENT, program, ...args], {
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', stdout, 'pipe'],
     env: {
       PATH: process.env.PATH,
       JETLEDGER_HTTP__PORT: '0',

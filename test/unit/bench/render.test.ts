@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ratioOf, rounded } from '../../bench/measure.ts';
+import { intervalOf, ratioOf, rounded } from '../../bench/measure.ts';
 import { renderTable, replaceTables, verdict } from '../../bench/render.ts';
 import { type ResultRow, statOf } from '../../bench/result.ts';
 
@@ -24,6 +24,15 @@ describe('the statistics of a benchmark', () => {
     expect(ratioOf([20, 2, 22], [10, 1, 11])).toBe(2);
   });
 
+  it('tell between which rounds the true ratio lies, without the ends where there are enough rounds for that', () => {
+    const ones = (rounds: number) => Array.from({ length: rounds }, () => 1);
+    const upTo = (rounds: number) => Array.from({ length: rounds }, (_, round) => rounds - round);
+    expect(intervalOf(upTo(3), ones(3))).toEqual([1, 3]);
+    expect(intervalOf(upTo(6), ones(6))).toEqual([1, 6]);
+    expect(intervalOf(upTo(9), ones(9))).toEqual([2, 8]);
+    expect(intervalOf(upTo(20), ones(20))).toEqual([6, 15]);
+  });
+
   it('are rounded to what they can mean', () => {
     expect(rounded([1234.56, 1.26])).toEqual({ median: 618, min: 1.3, max: 1235 });
   });
@@ -43,6 +52,11 @@ describe('the page of results', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it('puts behind a ratio between what it lies', () => {
+    const table = renderTable({ name: 'a', title: 'A', rows: [{ ...row, between: [1.2, 1.444] }] }, facts);
+    expect(table).toContain('| 1.33 (1.20 to 1.44) |');
   });
 
   it('calls a ratio below its goal missed, and says nothing without one', () => {
