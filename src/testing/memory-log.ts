@@ -456,7 +456,6 @@ function grouped(transport: GroupTransport, { world, runtime }: Sender): AppendT
   return createGroupCommit(transport, {
     policy: fixedPolicy(2),
     slots: 2,
-    atOnce: 0,
     now: runtime.now,
     soon,
   });

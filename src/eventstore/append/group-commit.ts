@@ -62,8 +62,6 @@ export interface GroupCommitOptions {
   readonly policy: GroupPolicy;
   /** Batches under way at once. */
   readonly slots: number;
-  /** Below this many publishes under way an append goes out at once, alone. */
-  readonly atOnce: number;
   /** Milliseconds, with fractions; only differences count. */
   readonly now: () => number;
   /** Calls back when everything that is on its way into the queue now is there. */
@@ -85,20 +83,17 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
   const { policy, now } = options;
   const contended = createContended(now, CONTENDED_MS);
   const queue: Waiting[] = [];
+  /** Commits without an answer, those that wait included. */
+  let underWay = 0;
   let singles = 0;
   let batches = 0;
-  let batchesSent = 0;
   let scheduled = false;
 
-  async function single(commit: OutgoingCommit, key: string, timeoutMs: number): Promise<PublishOutcome> {
-    const before = batchesSent;
+  async function single(commit: OutgoingCommit, timeoutMs: number): Promise<PublishOutcome> {
     singles++;
-    if (batches === 0) policy.singleSent(singles);
     try {
       const outcome = await transport.publish([commit], timeoutMs);
-      // What was slowed down by a batch says nothing about single publishes.
-      if (batches === 0 && batchesSent === before) policy.singleAnswered(singles);
-      if ('conflict' in outcome) contended.add(key);
+      if ('conflict' in outcome) contended.add(keyOf(commit.stream));
       return outcome;
     } finally {
       singles--;
@@ -106,10 +101,10 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
     }
   }
 
-  function alone({ commit, key, timeoutMs, since, answer, fail }: Waiting): void {
+  function alone({ commit, timeoutMs, since, answer, fail }: Waiting): void {
     // Waiting in the queue was part of the attempt, but what is sent late must not be called lost at once.
     const leftMs = Math.max(timeoutMs / 2, timeoutMs - (now() - since));
-    single(commit, key, leftMs).then(answer, fail);
+    single(commit, leftMs).then(answer, fail);
   }
 
   function schedule(): void {
@@ -122,19 +117,22 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
   }
 
   function pump(): void {
-    while (queue.length > 0) {
-      if (batches >= options.slots) return;
+    while (queue.length > 0 && batches < options.slots) {
       const least = policy.minBatch();
+      const isAlone = least === Number.POSITIVE_INFINITY || (singles === 0 && batches === 0);
+      // With half of its share of all that is under way a batch goes: the rest may hang.
+      const enough = Math.max(least, Math.ceil(underWay / (2 * options.slots)));
       // Free places share what waits, as long as each batch pays.
-      const share = Math.max(least, Math.ceil(queue.length / (options.slots - batches)));
-      if (queue.length >= least) void together(takeBatch(queue, Math.min(share, MAX_PACKED)));
-      else for (const waiting of queue.splice(0)) alone(waiting);
+      const share = Math.max(enough, Math.ceil(queue.length / (options.slots - batches)));
+      if (queue.length >= enough) void together(takeBatch(queue, Math.min(share, MAX_PACKED)));
+      else if (isAlone) for (const waiting of queue.splice(0)) alone(waiting);
+      // Whatever is under way brings company when it is answered.
+      else return;
     }
   }
 
   async function together(packed: readonly Waiting[]): Promise<void> {
     batches++;
-    batchesSent++;
     try {
       const innocent = await attempt(packed);
       // What was refused only because of the others is tried once more without them.
@@ -148,11 +146,9 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
 
   /** One batch. Gives an outcome to whom it can; returns those that were refused only because of others. */
   async function attempt(packed: readonly Waiting[]): Promise<readonly Waiting[]> {
-    const startedAt = now();
     const timeoutMs = Math.min(...packed.map((waiting) => waiting.timeoutMs));
     const outcome = await publishTogether(packed, timeoutMs);
     if ('ok' in outcome) {
-      policy.batchAnswered(packed.length, now() - startedAt, batches - 1);
       for (const [index, { answer }] of packed.entries()) answer({ ok: true, seq: outcome.seq + index });
       return [];
     }
@@ -210,25 +206,28 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
     }
   }
 
+  function publishOne(commit: OutgoingCommit, timeoutMs: number): Promise<PublishOutcome> {
+    const isAlone = policy.minBatch() === Number.POSITIVE_INFINITY || commit.bytes.length > MAX_PACKED_BYTES;
+    if (isAlone) return single(commit, timeoutMs);
+    const key = keyOf(commit.stream);
+    if (contended.has(key)) return single(commit, timeoutMs);
+    return new Promise((answer, fail) => {
+      queue.push({ key, commit, timeoutMs, since: now(), answer, fail });
+      schedule();
+    });
+  }
+
   return {
     commitsAfter: transport.commitsAfter,
-    publish: (outgoing, timeoutMs) => {
+    publish: async (outgoing, timeoutMs) => {
       const [commit] = outgoing;
       if (commit === undefined || outgoing.length > 1) return transport.publish(outgoing, timeoutMs);
-      const key = keyOf(commit.stream);
-      const idle = queue.length === 0 && batches === 0 && singles < options.atOnce;
-      if (
-        idle ||
-        policy.minBatch() === Number.POSITIVE_INFINITY ||
-        commit.bytes.length > MAX_PACKED_BYTES ||
-        contended.has(key)
-      ) {
-        return single(commit, key, timeoutMs);
+      policy.sent(++underWay);
+      try {
+        return await publishOne(commit, timeoutMs);
+      } finally {
+        policy.answered(underWay--);
       }
-      return new Promise((answer, fail) => {
-        queue.push({ key, commit, timeoutMs, since: now(), answer, fail });
-        schedule();
-      });
     },
   };
 }

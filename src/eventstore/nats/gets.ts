@@ -1,4 +1,4 @@
-import { type Msg, type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
+import { type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
 import { readMessage } from './message.ts';
 import { type Requests, readFault } from './requests.ts';
@@ -23,8 +23,13 @@ export interface Gets {
   leader(query: MessageQuery): Promise<StoredMessage | undefined>;
   /** From any replica, which may lag. */
   direct(query: MessageQuery): Promise<StoredMessage | undefined>;
-  /** Up to `batch` messages of a subject from `seq` on, from any replica. */
-  directBatch(query: { next_by_subj: string; seq: number; batch: number }): Promise<StoredMessage[]>;
+  /** Up to `batch` messages of a subject from `seq` on, from any replica; none after `max_bytes` were sent. */
+  directBatch(query: {
+    readonly next_by_subj: string;
+    readonly seq: number;
+    readonly batch: number;
+    readonly max_bytes?: number;
+  }): Promise<StoredMessage[]>;
   /** The last message of each of up to 1,000 subjects, from any replica; a subject without messages is left out. */
   directLast(subjects: readonly string[]): Promise<StoredMessage[]>;
 }
@@ -55,16 +60,14 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   const collect = async (query: object): Promise<StoredMessage[]> => {
     const found: StoredMessage[] = [];
     let problem: unknown;
-    const whole = (msg: Msg): void => {
-      // Each message, and the end, names the one before: over a route one may get lost.
-      const before = readMessage(msg).headers?.get(PREVIOUS) ?? '';
-      if (before !== '' && Number(before) !== (found.at(-1)?.seq ?? 0))
-        throw new LogUnavailable(`reading ${stream}: the message ${before} got lost on the way`);
-    };
     const failed = await requests.collect(directSubject, JSON.stringify(query), options, (msg) => {
       try {
-        const message = directAnswer(stream, msg);
-        whole(msg);
+        const { headers, data } = readMessage(msg);
+        const message = directAnswer(stream, headers, data);
+        // Each message, and the end, names the one before: over a route one may get lost.
+        const before = headers?.get(PREVIOUS) ?? '';
+        if (before !== '' && Number(before) !== (found.at(-1)?.seq ?? 0))
+          throw new LogUnavailable(`reading ${stream}: the message ${before} got lost on the way`);
         if (message === undefined) return true;
         found.push(message);
         return false;
@@ -101,7 +104,8 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
     direct: async (query) => {
       const reply = await requests.request(directSubject, JSON.stringify(query), options);
       if (reply.failed !== undefined) throw readFault(`reading ${stream}`, reply.failed);
-      return directAnswer(stream, reply.msg);
+      const { headers, data } = readMessage(reply.msg);
+      return directAnswer(stream, headers, data);
     },
 
     directBatch: collect,
@@ -109,8 +113,11 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   };
 }
 
-function directAnswer(stream: string, msg: Msg): StoredMessage | undefined {
-  const { headers, data } = readMessage(msg);
+function directAnswer(
+  stream: string,
+  headers: MsgHdrs | undefined,
+  data: Uint8Array,
+): StoredMessage | undefined {
   const seq = headers?.get('Nats-Sequence') ?? '';
   if (headers !== undefined && seq !== '') {
     return { subject: headers.get('Nats-Subject'), seq: Number(seq), headers, data };

@@ -6,15 +6,19 @@ import type { Runtime } from '../runtime.ts';
 import type { Gets, StoredMessage } from './gets.ts';
 import { commitOf } from './wire.ts';
 
-/** Commits in a page of a long history. */
-const PAGE = 256;
+/**
+ * Commits, and bytes, in a page of a long history; one commit may go beyond the bytes. Each page is a new search for its
+ * server, which costs it what 100 commits cost; while it reads one, it stores nothing.
+ */
+const PAGE = 1_024;
+const PAGE_BYTES = 1_048_576;
 /**
  * A server looks through everything that lies between two commits of an aggregate, 0.1 us a commit and more where it is
  * not in memory, and finds a commit by its position at once. Below this distance looking through it is cheaper.
  */
 const NEAR = 1_000;
 /** How far a tail is walked back, commit by commit; a longer one is read in batches. */
-const MOST_STEPS_BACK = 16;
+const MOST_STEPS_BACK = 64;
 
 /** How pages are read. */
 export interface PageDeps {
@@ -29,9 +33,10 @@ export interface PageDeps {
 /**
  * A page of an aggregate's commits, oldest first.
  *
- * A tail is nearly always empty or one commit long, so the aggregate's last commit is asked for first: of the leader, or
- * of any replica that shows what a majority has confirmed since the read began (protocol 19). What lies between is
- * fetched from any replica: commits that are stored do not change, and the chain of versions shows what is missing.
+ * A tail is nearly always empty or one commit long, and the commits of a short history mostly lie far from each other:
+ * so the aggregate's last commit is asked for first. For a confirmed page of the leader, or of any replica that shows
+ * what a majority has confirmed since the read began (protocol 19). What lies between is fetched from any replica:
+ * commits that are stored do not change, and the chain of versions shows what is missing.
  * @throws LogUnavailable
  */
 export async function readPage(
@@ -39,66 +44,77 @@ export async function readPage(
   subject: string,
   { after, confirm }: ReadOptions,
 ): Promise<StreamPage> {
-  const { gets } = deps;
-  const witness = confirm === true ? deps.confirmations?.next() : undefined;
-  // It may fail while the first batch is still awaited, or be of no use.
-  witness?.catch(() => undefined);
+  const { gets, confirmations } = deps;
+  const witness = confirm === true ? await confirmations?.next() : undefined;
+  const newest = await lastOf(deps, subject, confirm, witness);
+  const isEnough = confirm !== false && (witness !== undefined || confirmations === undefined);
+  const witnessed = witness && positionAt(witness.sequence);
+  if (newest === undefined || newest.seq <= after)
+    return { commits: [], confirmedEnd: isEnough, witnessed, more: false };
+  const commits =
+    (await walkBack(gets, newest, after)) ?? (await readOn(gets, subject, after, confirm, newest.seq));
+  const ended = newest.seq <= versionOfLast(commits, after);
+  // What an unconfirmed read lacks at its end, it lacks.
+  const more = !ended && commits.length > 0;
+  return { commits, confirmedEnd: ended && isEnough, witnessed, more };
+}
+
+const versionOfLast = (commits: readonly RecordedCommit[], after: number): number => {
+  const last = commits.at(-1);
+  return last === undefined ? after : versionAt(last.position);
+};
+
+/** An aggregate's last commit, from whoever has to be believed. */
+function lastOf(
+  deps: PageDeps,
+  subject: string,
+  confirm: ReadOptions['confirm'],
+  witness: Witness | undefined,
+): Promise<StoredMessage | undefined> {
+  if (witness !== undefined) return confirmedLast(deps, witness, subject);
+  const query = { last_by_subj: subject };
+  return confirm === false ? deps.gets.direct(query) : deps.gets.leader(query);
+}
+
+/** The next commits in one batch, from any replica; where one that lags has none, the leader has the first of them. */
+async function readOn(
+  gets: Gets,
+  subject: string,
+  after: number,
+  confirm: ReadOptions['confirm'],
+  newest: number,
+): Promise<readonly RecordedCommit[]> {
+  const next = { next_by_subj: subject, seq: after + 1 };
+  const batch = await gets.directBatch({ ...next, batch: PAGE, max_bytes: PAGE_BYTES });
+  if (batch.length === 0 && confirm !== false) {
+    const first = await gets.leader(next);
+    // Another leader, which has not caught up: whoever asks for page after page would ask for ever.
+    if (first === undefined)
+      throw new LogUnavailable(`reading ${subject}: the commit ${newest} is not there`);
+    batch.push(first);
+  }
+  let reached = after;
   const commits: RecordedCommit[] = [];
-  const reached = (): number => {
-    const last = commits.at(-1);
-    return last === undefined ? after : versionAt(last.position);
-  };
-  const take = (message: StoredMessage): void => {
+  for (const message of batch) {
     const commit = toCommit(message);
     // A batch of another server comes over a route, which may lose messages out of its middle.
-    if (commit.previous !== undefined && commit.previous > reached()) {
-      throw new LogUnavailable(`reading ${subject}: the commit ${commit.previous} got lost on the way`);
-    }
-    commits.push(commit);
-  };
-  /** Of a message that does not name the one before it the leader says whether it is the next one. */
-  const prove = async (message: StoredMessage): Promise<void> => {
-    if (toCommit(message).previous !== undefined) return;
-    const next = await gets.leader({ next_by_subj: subject, seq: reached() + 1 });
-    if (next?.seq !== message.seq) {
+    if ((commit.previous ?? (await versionBefore(gets, subject, reached, message))) > reached)
       throw new LogUnavailable(`reading ${subject}: something before ${message.seq} got lost on the way`);
-    }
-  };
-  const takeBatch = async (): Promise<number> => {
-    const batch = await gets.directBatch({ next_by_subj: subject, seq: reached() + 1, batch: PAGE });
-    for (const message of batch) {
-      await prove(message);
-      take(message);
-    }
-    return batch.length;
-  };
-  if (confirm === false || after === 0) {
-    const more = (await takeBatch()) === PAGE;
-    if (more || confirm === false) return { commits, confirmedEnd: false, more };
+    commits.push(commit);
+    reached = message.seq;
   }
-  const last = reached();
-  const newest =
-    witness === undefined
-      ? await gets.leader({ last_by_subj: subject })
-      : await confirmedLast(deps, await witness, subject);
-  const shown = await witness;
-  const witnessed = shown && positionAt(shown.sequence);
-  const isEnough = witness !== undefined || deps.confirmations === undefined;
-  if (newest === undefined || newest.seq <= last)
-    return { commits, confirmedEnd: isEnough, witnessed, more: false };
-  const tail = await walkBack(gets, newest, last);
-  if (tail !== undefined) {
-    for (const message of tail) take(message);
-  } else if ((await takeBatch()) === 0) {
-    // A replica that lags: the leader has the next one.
-    const next = await gets.leader({ next_by_subj: subject, seq: last + 1 });
-    // Another leader, which has not caught up: whoever asks for page after page would ask for ever.
-    if (next === undefined)
-      throw new LogUnavailable(`reading ${subject}: the commit ${newest.seq} is not there`);
-    take(next);
-  }
-  const ended = reached() >= newest.seq;
-  return { commits, confirmedEnd: ended && isEnough, witnessed, more: !ended };
+  return commits;
+}
+
+/** Of a message that does not name the one before it the leader says whether it is the next one: then it is `reached`. */
+async function versionBefore(
+  gets: Gets,
+  subject: string,
+  reached: number,
+  { seq }: StoredMessage,
+): Promise<number> {
+  const next = await gets.leader({ next_by_subj: subject, seq: reached + 1 });
+  return next?.seq === seq ? reached : seq;
 }
 
 /** An aggregate's last commit, from a state of which a majority has confirmed that it is new enough (protocol 19). */
@@ -124,16 +140,22 @@ async function confirmedLast(
 async function walkBack(
   gets: Gets,
   newest: StoredMessage,
-  last: number,
-): Promise<readonly StoredMessage[] | undefined> {
-  const tail = [newest];
-  let { previous } = toCommit(newest);
-  if (previous !== undefined && previous > last && newest.seq - last < NEAR) return undefined;
-  while (previous !== undefined && previous > last) {
-    const message = tail.length < MOST_STEPS_BACK ? await gets.direct({ seq: previous }) : undefined;
+  after: number,
+): Promise<readonly RecordedCommit[] | undefined> {
+  let commit = toCommit(newest);
+  let { previous } = commit;
+  const tail = [commit];
+  // Where a whole history begins is not known; that its last two commits are close says most.
+  const from = after === 0 ? previous : after;
+  if (previous !== undefined && previous > after && newest.seq - (from ?? 0) < NEAR) return undefined;
+  for (let bytes = 0; previous !== undefined && previous > after; ) {
+    const isFar = tail.length >= MOST_STEPS_BACK || bytes > PAGE_BYTES;
+    const message = isFar ? undefined : await gets.direct({ seq: previous });
     if (message === undefined) return undefined;
-    tail.push(message);
-    ({ previous } = toCommit(message));
+    commit = toCommit(message);
+    tail.push(commit);
+    bytes += message.data.length;
+    ({ previous } = commit);
   }
   return previous === undefined ? undefined : tail.reverse();
 }

@@ -49,8 +49,6 @@ export interface GroupSettings {
 const MAX_OPEN_BATCHES = 8;
 /** One server stages a batch on disk, one after the other; a cluster in memory, several at once. */
 const SLOTS = { single: 1, replicated: 4 } as const;
-/** This many appends under way at once are never held back. */
-const AT_ONCE = 8;
 
 /** The way of a commit to the server and back. */
 export function createTransport(options: TransportOptions): AppendTransport {
@@ -61,11 +59,9 @@ export function createTransport(options: TransportOptions): AppendTransport {
   const { mode, replicated } = options.group;
   if (mode === 'off') return transport;
   const now = () => performance.now();
-  const always = mode === 'always';
   return createGroupCommit(transport, {
-    policy: always ? fixedPolicy(2) : measuringPolicy(now),
+    policy: mode === 'always' ? fixedPolicy(2) : measuringPolicy(now),
     slots: replicated ? SLOTS.replicated : SLOTS.single,
-    atOnce: always ? 0 : AT_ONCE,
     now,
     soon: (callback) => void setImmediate(callback),
   });

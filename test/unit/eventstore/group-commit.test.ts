@@ -32,7 +32,6 @@ function world(options: { slots?: number; spoil?: Spoil; store?: MemoryStore; un
   const grouped = createGroupCommit(transport, {
     policy: fixedPolicy(2),
     slots: options.slots ?? 1,
-    atOnce: 0,
     now: runtime.now,
     soon: (callback) => void setImmediate(callback),
   });

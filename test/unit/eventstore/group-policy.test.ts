@@ -1,108 +1,180 @@
 import { describe, expect, it } from 'vitest';
-import { createContended } from '../../../src/eventstore/append/group-commit.ts';
-import { measuringPolicy } from '../../../src/eventstore/append/group-commit-policy.ts';
+import {
+  createContended,
+  createGroupCommit,
+  type GroupTransport,
+} from '../../../src/eventstore/append/group-commit.ts';
+import {
+  fixedPolicy,
+  type GroupPolicy,
+  measuringPolicy,
+} from '../../../src/eventstore/append/group-commit-policy.ts';
+import type { PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
+import { added, counterRef, toyCommit } from '../../support/toy.ts';
 
-/** A server on which a single publish takes `singleMs` of its time and a batch `baseMs` and 0.03 ms for each commit. */
-function server(singleMs: number, baseMs: number) {
+/** What a server takes, one after the other, for a single publish and for a batch beside its commits, in milliseconds. */
+interface Costs {
+  readonly singleMs: number;
+  readonly baseMs: number;
+}
+
+const EACH_MS = 0.03;
+const ALONE = fixedPolicy(Number.POSITIVE_INFINITY);
+
+/** A server and a clock that stands still while anybody has something to do. */
+function world(costs: (now: number) => Costs, policyOf: (now: () => number) => GroupPolicy) {
   let now = 0;
-  const policy = measuringPolicy(() => now);
-  const singles = (count: number): void => {
-    for (let underWay = 1; underWay <= 16; underWay++) policy.singleSent(underWay);
-    for (let i = 0; i < count; i++) {
-      now += singleMs;
-      policy.singleAnswered(16);
-    }
+  let busyUntil = 0;
+  let seq = 0;
+  const answers: { readonly at: number; readonly give: () => void }[] = [];
+  const sizes: number[] = [];
+  const publish: GroupTransport['publish'] = (outgoing) => {
+    const { singleMs, baseMs } = costs(now);
+    const size = outgoing.length;
+    sizes.push(size);
+    busyUntil = Math.max(now, busyUntil) + (size === 1 ? singleMs : baseMs + size * EACH_MS);
+    const first = seq + 1;
+    seq += size;
+    return new Promise<PublishOutcome>((resolve) => {
+      answers.push({ at: busyUntil, give: () => resolve({ ok: true, seq: first }) });
+    });
   };
-  const batch = (size: number): void => {
-    const took = baseMs + size * 0.03;
-    now += took;
-    policy.batchAnswered(size, took, 0);
+  const grouped = createGroupCommit(
+    { publish, commitsAfter: async () => undefined, lastVersions: async () => new Map() },
+    {
+      policy: policyOf(() => now),
+      slots: 1,
+      now: () => now,
+      soon: (callback) => void setImmediate(callback),
+    },
+  );
+  /** So many callers, each with one append after the other, for so long; appends per millisecond, and what was sent. */
+  const under = async (callers: number, ms: number): Promise<{ rate: number; sizes: readonly number[] }> => {
+    const end = now + ms;
+    let done = 0;
+    sizes.length = 0;
+    const call = async (id: string): Promise<void> => {
+      const stream = counterRef(id);
+      const commit = toyCommit(id, [added(1)]);
+      for (; now < end; done++) {
+        await grouped.publish([{ stream, expected: 0, commit, bytes: new Uint8Array(8) }], 1_000);
+      }
+    };
+    const calls = Promise.all(Array.from({ length: callers }, (_, i) => call(`c-${i}`)));
+    while (answers.length > 0 || now < end) {
+      // Whoever was answered sends the next one, and what waits for company goes.
+      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+      const next = answers.shift();
+      if (next === undefined) break;
+      now = Math.max(now, next.at);
+      next.give();
+    }
+    await calls;
+    return { rate: done / ms, sizes: [...sizes] };
   };
   return {
-    policy,
-    singles,
-    batch,
-    wait: (ms: number) => {
+    under,
+    rest: (ms: number) => {
       now += ms;
     },
   };
 }
 
+const measuring = (costs: Costs) => world(() => costs, measuringPolicy);
+const alone = (costs: Costs) =>
+  world(
+    () => costs,
+    () => ALONE,
+  );
+const together = (costs: Costs) =>
+  world(
+    () => costs,
+    () => fixedPolicy(2),
+  );
+const batches = (sizes: readonly number[]) => sizes.filter((size) => size > 1);
+const sum = (sizes: readonly number[]) => sizes.reduce((a, b) => a + b, 0);
+const shareTogether = (sizes: readonly number[]) => sum(batches(sizes)) / sum(sizes);
+
 describe('whether commits share a batch', () => {
-  it('is not tried before single publishes were measured', () => {
-    expect(server(0.2, 4).policy.minBatch()).toBe(Infinity);
+  it.each([
+    [16, 0.2],
+    [64, 0.03],
+    [256, 0.02],
+  ])(
+    'is not so where %i at once are stored faster alone, and having a look now and then costs under 3 %%',
+    async (callers, singleMs) => {
+      const costs = { singleMs, baseMs: 15 };
+      const { under } = measuring(costs);
+      await under(callers, 1_000);
+      const { rate } = await under(callers, 1_500);
+      expect(rate / (await alone(costs).under(callers, 500)).rate).toBeGreaterThan(0.97);
+    },
+  );
+
+  it.each([[64], [256]])(
+    'is so where %i at once are stored faster together, and having a look now and then costs under 5 %',
+    async (callers) => {
+      const costs = { singleMs: 0.2, baseMs: 4 };
+      const { under } = measuring(costs);
+      await under(callers, 4_000);
+      const { rate } = await under(callers, 1_500);
+      expect(rate / (await together(costs).under(callers, 1_500)).rate).toBeGreaterThan(0.95);
+    },
+  );
+
+  it('is asked of each number of callers for itself', async () => {
+    const { under } = measuring({ singleMs: 0.2, baseMs: 4 });
+    await under(64, 2_000);
+    await under(16, 2_000);
+    expect(batches((await under(16, 400)).sizes)).toEqual([]);
+    expect(batches((await under(64, 2_000)).sizes).length).toBeGreaterThan(100);
   });
 
-  it('is the break-even of what both ways take', () => {
-    const { policy, singles, batch } = server(0.2, 4);
-    singles(100);
-    batch(64);
-    // 4 ms against 0.2 ms each, less the 0.03 ms of a place in the batch and the margin.
-    expect(policy.minBatch()).toBe(31);
+  it('is not even looked at where few append at once', async () => {
+    const { under } = measuring({ singleMs: 0.2, baseMs: 0.1 });
+    expect(batches((await under(7, 2_000)).sizes)).toEqual([]);
   });
 
-  it('is the same where all answers come at once, as they do when all requests were sent at once', () => {
-    let now = 0;
-    const policy = measuringPolicy(() => now);
-    for (let round = 0; round < 5; round++) {
-      for (let underWay = 1; underWay <= 256; underWay++) policy.singleSent(underWay);
-      now += 256 * 0.2;
-      for (let underWay = 256; underWay >= 1; underWay--) policy.singleAnswered(underWay);
-    }
-    policy.batchAnswered(64, 4 + 64 * 0.03, 0);
-    expect(policy.minBatch()).toBe(31);
+  it('is looked at less and less often where it does not pay', async () => {
+    const { under } = measuring({ singleMs: 0.5, baseMs: 15 });
+    await under(16, 2_000);
+    const [early, late] = [batches((await under(16, 4_000)).sizes), batches((await under(16, 4_000)).sizes)];
+    expect(late.length).toBeLessThanOrEqual(early.length);
+    await under(16, 10_000);
+    expect(batches((await under(16, 15_000)).sizes).length).toBeLessThan(10);
   });
 
-  it('is never so where single publishes cost next to nothing', () => {
-    const { policy, singles } = server(0.02, 4);
-    singles(200);
-    expect(policy.minBatch()).toBe(Infinity);
+  it('changes when the disk changes, both ways', async () => {
+    let costs: Costs = { singleMs: 0.03, baseMs: 4 };
+    const { under } = world(() => costs, measuringPolicy);
+    await under(64, 1_000);
+    costs = { singleMs: 0.5, baseMs: 4 };
+    await under(64, 4_000);
+    expect(shareTogether((await under(64, 1_000)).sizes)).toBeGreaterThan(0.95);
+    costs = { singleMs: 0.03, baseMs: 4 };
+    await under(64, 12_000);
+    expect(shareTogether((await under(64, 400)).sizes)).toBeLessThan(0.05);
   });
 
-  it('is given up where a batch takes too long, and tried again later', () => {
-    const { policy, singles, batch, wait } = server(0.06, 15);
-    singles(100);
-    expect(policy.minBatch()).toBeLessThan(Infinity);
-    batch(64);
-    expect(policy.minBatch()).toBe(Infinity);
-    wait(60_000);
-    expect(policy.minBatch()).toBeLessThan(Infinity);
-  });
-
-  it('is tried again soon when the first one was slow, and less and less often where it goes on so', () => {
-    const { policy, singles, batch, wait } = server(0.06, 15);
-    singles(100);
-    let waited = 0;
-    const untilTried = (): number => {
-      for (waited = 0; policy.minBatch() === Infinity; waited += 100) wait(100);
-      batch(64);
-      return waited;
+  it('is not decided by one moment of the disk', async () => {
+    let stalls = 0;
+    const costs = (now: number): Costs => {
+      const isStall = now > 30 && now < 40 && stalls++ === 0;
+      return { singleMs: isStall ? 300 : 0.1, baseMs: 8 };
     };
-    expect([untilTried(), untilTried(), untilTried(), untilTried()]).toEqual([0, 1_100, 2_100, 4_100]);
-    for (let tries = 0; tries < 5; tries++) untilTried();
-    expect(untilTried()).toBe(20_100);
+    const { under } = world(costs, measuringPolicy);
+    await under(16, 1_000);
+    expect(stalls).toBeGreaterThan(0);
+    const { sizes } = await under(16, 4_000);
+    expect(shareTogether(sizes)).toBeLessThan(0.05);
   });
 
-  it('is used at once when a later one is fast enough, however slow the first one was', () => {
-    const { policy, singles, batch, wait } = server(0.2, 4);
-    singles(100);
-    wait(200);
-    policy.batchAnswered(64, 200, 0);
-    expect(policy.minBatch()).toBe(Infinity);
-    wait(1_100);
-    batch(policy.minBatch());
-    expect(policy.minBatch()).toBe(31);
-  });
-
-  it('is measured again by single publishes when those were not seen for long', () => {
-    const { policy, singles, batch, wait } = server(0.2, 4);
-    singles(100);
-    batch(64);
-    wait(5_000);
-    batch(64);
-    expect(policy.minBatch()).toBe(Infinity);
-    singles(100);
-    expect(policy.minBatch()).toBe(31);
+  it('does not hold one back who is alone after a crowd', async () => {
+    const { under, rest } = measuring({ singleMs: 0.2, baseMs: 4 });
+    await under(64, 2_000);
+    rest(100);
+    const { sizes, rate } = await under(1, 100);
+    expect([batches(sizes), Math.round(rate)]).toEqual([[], 5]);
   });
 });
 
