@@ -1,8 +1,11 @@
 import { startTestCluster } from '../support/nats-cluster.ts';
-import { createLogStream, openTestLog } from '../support/nats-log.ts';
+import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
-import type { BenchOptions, ResultRow, Scenario } from './result.ts';
+import { openPlainGroupCommit } from './plain-group-commit.ts';
+import { boundsOf } from './product.ts';
+import { statText } from './render.ts';
+import { type BenchOptions, type ResultRow, type Scenario, statOf } from './result.ts';
 import { type Rival, startRival } from './rival.ts';
 import { type Aggregate, appendThrough, freshAggregates, openBare, publishThrough } from './sides.ts';
 
@@ -15,6 +18,8 @@ interface Load {
   readonly name: string;
   readonly callers: number;
   readonly share: number;
+  /** `js.publish` unless said otherwise. */
+  readonly beside?: 'plain' | 'off';
   readonly goal?: number;
 }
 
@@ -26,13 +31,24 @@ const ON_ONE: readonly Load[] = [
     share: CONFLICT_SHARE,
     goal: 1.5,
   },
-  { name: 'the same, 16 in flight', callers: 16, share: 0 },
+  { name: 'the same, 16 in flight', callers: 16, share: 0, goal: 1 },
   { name: 'the same, 1 in flight', callers: 1, share: 0 },
+  {
+    name: '64 in flight / a plain group commit by hand',
+    callers: 64,
+    share: 0,
+    beside: 'plain',
+    goal: 0.95,
+  },
+  { name: '16 in flight / group commit off', callers: 16, share: 0, beside: 'off', goal: 1 },
+  { name: '64 in flight / group commit off', callers: 64, share: 0, beside: 'off', goal: 1 },
 ];
 const ON_THREE: readonly Load[] = [
   { name: 'three servers, 256 in flight', callers: CALLERS, share: 0 },
   { name: 'three servers, 256 in flight, 1 % conflicts', callers: CALLERS, share: CONFLICT_SHARE },
   { name: 'three servers, 16 in flight', callers: 16, share: 0 },
+  { name: 'three servers, 16 in flight / off', callers: 16, share: 0, beside: 'off', goal: 1 },
+  { name: 'three servers, 64 in flight / off', callers: 64, share: 0, beside: 'off', goal: 1 },
 ];
 
 /** Group commit (protocol 16) where every write is synced before it is acknowledged. */
@@ -57,16 +73,24 @@ async function measureOn(
   await using _servers = servers;
   await createLogStream(url, undefined, replicas);
   await using product = await openTestLog(url);
+  await using off = await openTestLog(url, TEST_LOG, { ...boundsOf(true), groupCommit: 'off' });
   await using bare = await openBare(url);
+  await using plain = await openPlainGroupCommit(url);
   await using rival = await startRival(url);
   const seconds = secondsOf(options.scale);
+  const others = {
+    publish: publishThrough(bare.js),
+    plain: plain.append,
+    off: appendThrough(off.log),
+  };
   const rows: ResultRow[] = [];
   for (const load of loads) {
     options.print(load.name);
     const measured = await interleaved(options.rounds, {
       product: () => under(load, seconds, rival, appendThrough(product.log)),
-      bare: () => under(load, seconds, rival, publishThrough(bare.js)),
+      bare: () => under(load, seconds, rival, others[load.beside ?? 'publish']),
     });
+    const pairs = measured.product.map((own, round) => own / (measured.bare[round] ?? Number.NaN));
     rows.push({
       name: load.name,
       ...(load.goal === undefined ? {} : { goal: load.goal }),
@@ -74,6 +98,7 @@ async function measureOn(
       product: rounded(measured.product),
       baseline: rounded(measured.bare),
       unit: 'commits/s',
+      note: `pairs: ${statText(statOf(pairs))}`,
     });
   }
   return rows;

@@ -5,6 +5,7 @@ import { testServerBinary } from '../support/nats-server.ts';
 import { toolOptions } from '../support/tool-options.ts';
 import { appendScenario } from './append.ts';
 import { commandScenario, durableCommandScenario } from './commands.ts';
+import { byHandScenario } from './commands-by-hand.ts';
 import { durableScenario } from './durable.ts';
 import { hotScenario } from './hot.ts';
 import { httpScenario } from './http.ts';
@@ -29,6 +30,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   commandScenario,
   durableCommandScenario,
   () => ledgerScenario,
+  byHandScenario,
   () => hotScenario,
   () => openScenario,
   () => scaleScenario,

@@ -5,6 +5,7 @@ import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.t
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+import { appendThrough } from './sides.ts';
 import { tally } from './tally.ts';
 
 /** The product's command path on a server, as the service has it: log, snapshots, handlers. */
@@ -15,7 +16,7 @@ export interface Product extends AsyncDisposable {
 }
 
 /** A busy machine shall make a measurement slow and not fail it. */
-const PATIENT = { attemptTimeoutMs: 15_000, deadlineMs: 60_000 };
+export const PATIENT = { attemptTimeoutMs: 15_000, deadlineMs: 60_000 };
 const BUCKET = 'bench_snapshots';
 
 /** As the service opens its log: where nothing is synced, on one server, commits are not packed. */
@@ -76,4 +77,14 @@ export async function fill(product: Product, ids: readonly string[], commits: nu
   await Promise.all(Array.from({ length: FILLERS }, work));
   // Writes the snapshots that wait.
   await handler.close();
+}
+
+/** Aggregates with so many commits each, and between two of one aggregate a commit of every other; without snapshots. */
+export async function fillInTurns({ log }: Product, ids: readonly string[], commits: number): Promise<void> {
+  const aggregates = ids.map((id) => ({ id, version: 0 }));
+  const append = appendThrough(log);
+  for (let n = 0; n < commits; n++) {
+    for (let from = 0; from < ids.length; from += FILLERS)
+      await Promise.all(aggregates.slice(from, from + FILLERS).map(append));
+  }
 }

@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest';
 import { ahead, BEGINNING, numberOf, positionOf } from '../../src/eventstore/position.ts';
-import { added, counterRef, toyCommit, toyValues } from '../support/toy.ts';
+import { added, counterRef, noted, toyCommit, toyValues } from '../support/toy.ts';
 import { appendMany, history, type LogUnderTest, scanAll, versionOf } from './log-support.ts';
 
 /** What `read`, `at`, `head` and `incarnation` promise. */
@@ -121,6 +121,36 @@ export function longHistories(under: () => LogUnderTest): void {
         expect(commits.map((c) => c.previous)).toEqual([0, ...found].slice(index, -1));
       }
     }
+  });
+
+  it.each([5, 70])('reads %i commits whose last one lies far behind the others', async (count) => {
+    const { log } = under();
+    const late = counterRef(`late-${count}`);
+    const found = await appendMany(log, late, count);
+    await Promise.all(
+      Array.from({ length: 11 }, (_, n) => appendMany(log, counterRef(`far-${count}-${n}`), 100)),
+    );
+    found.push(versionOf(await log.append(late, found.at(-1) ?? 0, toyCommit('late', [added(1)]))));
+    const commits = await history(log, late);
+    expect(commits.map((c) => c.position)).toEqual(found);
+    expect(commits.map((c) => c.previous)).toEqual([0, ...found.slice(0, -1)]);
+    const unconfirmed = await log.read(late, { after: 0, confirm: false });
+    expect(unconfirmed.commits.map((c) => c.position)).toEqual(found.slice(0, unconfirmed.commits.length));
+    expect(unconfirmed.commits.length).toBeGreaterThan(0);
+  });
+
+  it('pages through commits of many bytes', async () => {
+    const { log } = under();
+    const large = counterRef('large');
+    const text = 'x'.repeat(300_000);
+    const found: number[] = [];
+    for (let i = 1; i <= 6; i++) {
+      const commit = toyCommit(`large-${i}`, [noted(text)]);
+      found.push(versionOf(await log.append(large, found.at(-1) ?? 0, commit)));
+    }
+    const commits = await history(log, large);
+    expect(commits.map((c) => c.position)).toEqual(found);
+    expect(commits.map((c) => toyValues([...c.decisions])[0])).toEqual(found.map(() => text));
   });
 
   it('reads a tail from the middle', async () => {
