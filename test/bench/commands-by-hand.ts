@@ -33,7 +33,7 @@ export const byHandScenario = (peers: boolean): Scenario => ({
   name: 'by-hand',
   title: 'Commands beside the same written by hand on the bare client, default sync',
   run: async (options) => {
-    await using peer = peers ? await startPeer() : undefined;
+    await using peer = peers ? await startPeer(false) : undefined;
     await using server = await startTestServer();
     await createLogStream(server.url);
     await using product = await openProduct(server.url, false);

@@ -130,7 +130,7 @@ async function durable(options: BenchOptions): Promise<ResultRow> {
   await prepareServer(server.url);
   await using service = await startServiceOn(server.url, 'api', DURABLE);
   const orders = await openBenchShop(service.url);
-  await using database = await startPeerDatabase();
+  await using database = await startPeerDatabase(true);
   await using bare = await startBareRoutes('emmett', database.url);
   const seconds = secondsOf(options.scale);
   for (const side of [service, bare]) await load(side, orders, WARM_UP_SECONDS);

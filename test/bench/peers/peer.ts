@@ -41,7 +41,7 @@ interface EmmettPostgres {
   getPostgreSQLEventStore(url: string): PeerStore & { schema: { migrate(): Promise<unknown> } };
 }
 
-/** The same small aggregate on emmett and PostgreSQL, durable: what people would use instead. */
+/** The same small aggregate on emmett and PostgreSQL: what people would use instead. */
 export interface Peer extends AsyncDisposable {
   /** Makes an aggregate with so many events. */
   fill(id: string, events: number): Promise<void>;
@@ -63,11 +63,12 @@ export interface PeerDatabase extends AsyncDisposable {
   readonly what: string;
 }
 
-/** Installs emmett beside this file if it is not there, and starts PostgreSQL. */
-export async function startPeerDatabase(): Promise<PeerDatabase> {
+/** Installs emmett beside this file if it is not there, and starts a PostgreSQL that syncs as the other side does. */
+export async function startPeerDatabase(syncs: boolean): Promise<PeerDatabase> {
   install();
-  const postgres = await startPostgres();
-  const what = `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, synchronous_commit on`;
+  const postgres = await startPostgres(syncs);
+  const mode = `synchronous_commit ${syncs ? 'on' : 'off'}`;
+  const what = `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, ${mode}`;
   return { url: postgres.url, what, [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose]() };
 }
 
@@ -80,8 +81,8 @@ export async function openEmmett(url: string): Promise<PeerStore> {
 }
 
 /** Starts PostgreSQL, and opens emmett on it. */
-export async function startPeer(): Promise<Peer> {
-  const postgres = await startPeerDatabase();
+export async function startPeer(syncs: boolean): Promise<Peer> {
+  const postgres = await startPeerDatabase(syncs);
   const { CommandHandler } = (await load('@event-driven-io/emmett')) as Emmett;
   const store = await openEmmett(postgres.url);
   const handle = CommandHandler({ evolve: (sum, event) => sum + event.data.value, initialState: () => 0 });

@@ -20,8 +20,12 @@ const NOBODY = { uid: 65_534, gid: 65_534 };
 /** The pipe closes when this process ends, however it does; then connections are ended and data is flushed. */
 const GUARD = '"$0" "$@" & server=$!; cat >/dev/null; kill -INT $server; wait $server';
 
-/** Starts it as it comes, with `synchronous_commit` on. @throws Error when there is none, or it does not start */
-export async function startPostgres(): Promise<Postgres> {
+/**
+ * Starts it as it comes.
+ * @param syncs whether a commit is on disk before it is acknowledged (`synchronous_commit`)
+ * @throws Error when there is none, or it does not start
+ */
+export async function startPostgres(syncs: boolean): Promise<Postgres> {
   const bin = await findBinaries();
   const folder = await mkdtemp(join(tmpdir(), 'jetledger-postgres-'));
   const user = process.getuid?.() === 0 ? NOBODY : {};
@@ -40,7 +44,7 @@ export async function startPostgres(): Promise<Postgres> {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     fsync: 'on',
-    synchronous_commit: 'on',
+    synchronous_commit: syncs ? 'on' : 'off',
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const command = ['-c', GUARD, join(bin, 'postgres'), '-D', data, ...flags];
