@@ -18,6 +18,11 @@ export interface CommandMeta {
   readonly actor: string;
   readonly traceparent?: string | undefined;
   readonly tracestate?: string | undefined;
+  /**
+   * Kept with the decision and given to whoever reads its events: at most 32 keys of letters, digits, `_`, `.` and `-`,
+   * 4 KiB together. Stored for ever in plain text, so never personal data.
+   */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What a command asks for beside being executed. */

@@ -11,6 +11,7 @@ import type { Position } from '../position.ts';
 import { type StreamRef, streamOfSubject } from '../stream.ts';
 import { type BytesAt, type Cursor, decoderOf, isAscii, readVarint, wholeBuffer } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
+import { storedMetadata } from './metadata.ts';
 
 // Messages of the envelope as plain objects: what `create` makes of the same fields, at a tenth of its time. A test
 // holds them to that.
@@ -22,7 +23,7 @@ export function commitOf(commitId: string, decisions: readonly Decision[]): Comm
   return { $typeName: 'jetledger.eventstore.v1.Commit', commitId, decisions: [...decisions] };
 }
 
-/** What a command came to. @param now milliseconds since the Unix epoch */
+/** What a command came to. @param now milliseconds since the Unix epoch @throws EventStoreError `command/metadata` */
 export function decisionOf(meta: CommandMeta, events: Event[], now: number): Decision {
   const { commandId, fingerprint } = meta;
   return {
@@ -37,6 +38,7 @@ export function decisionOf(meta: CommandMeta, events: Event[], now: number): Dec
     tracestate: meta.tracestate ?? '',
     time: BigInt(now),
     events,
+    metadata: storedMetadata(meta.metadata),
   };
 }
 
@@ -76,7 +78,9 @@ const DECISION = {
   tracestate: 0x3a,
   time: 0x40,
   events: 0x4a,
+  metadata: 0x52,
 } as const;
+const METADATA = { key: 0x0a, value: 0x12 } as const;
 const EVENT = { type: 0x0a, schemaVersion: 0x10, data: 0x1a } as const;
 
 /** A decision or an event that was begun. */
@@ -148,9 +152,23 @@ function isSound(tag: number, bytes: Buffer, from: number, to: number): boolean 
     case DECISION.traceparent:
     case DECISION.tracestate:
       return isAscii(bytes, from, to);
+    case DECISION.metadata:
+      return isMetadata({ bytes, at: from }, to);
     default:
       return false;
   }
+}
+
+/** Whether a pair of ASCII texts stands there. */
+function isMetadata(cursor: Cursor, to: number): boolean {
+  while (cursor.at < to) {
+    const tag = readVarint(cursor, to);
+    const end = readEnd(cursor, to);
+    if (end < 0 || (tag !== METADATA.key && tag !== METADATA.value)) return false;
+    if (!isAscii(cursor.bytes, cursor.at, end)) return false;
+    cursor.at = end;
+  }
+  return true;
 }
 
 const NO_DATA: BytesAt = new Uint8Array();

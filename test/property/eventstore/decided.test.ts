@@ -28,6 +28,7 @@ const decisions = fc.record({
   tracestate: texts,
   time: times,
   events: fc.array(events, { maxLength: 3 }),
+  metadata: fc.array(fc.record({ key: texts, value: texts }), { maxLength: 3 }),
 });
 const commits = fc.record({ commitId: texts, decisions: fc.array(decisions, { maxLength: 3 }) });
 

@@ -30,6 +30,7 @@ const decision = fc.record({
   tracestate: text,
   time: fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.constant(1_900_000_000_000n)),
   events: fc.array(event, { maxLength: 4 }),
+  metadata: fc.array(fc.record({ key: text, value: text }), { maxLength: 3 }),
 });
 const commit = fc
   .record({ commitId: text, decisions: fc.array(decision, { maxLength: 4 }) })

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/eventstore/v1/commit.proto.
  */
 export const file_jetledger_eventstore_v1_commit: GenFile = /*@__PURE__*/
-  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24i1wEKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudCJ0CgVFdmVudBIMCgR0eXBlGAEgASgJEhYKDnNjaGVtYV92ZXJzaW9uGAIgASgNEgwKBGRhdGEYAyABKAwSNwoKZW5jcnlwdGlvbhgEIAEoCzIjLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLkVuY3J5cHRpb24iLwoKRW5jcnlwdGlvbhIOCgZrZXlfaWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJYgZwcm90bzM");
+  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24ijAIKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudBIzCghtZXRhZGF0YRgKIAMoCzIhLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLk1ldGFkYXRhIiYKCE1ldGFkYXRhEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJ0CgVFdmVudBIMCgR0eXBlGAEgASgJEhYKDnNjaGVtYV92ZXJzaW9uGAIgASgNEgwKBGRhdGEYAyABKAwSNwoKZW5jcnlwdGlvbhgEIAEoCzIjLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLkVuY3J5cHRpb24iLwoKRW5jcnlwdGlvbhIOCgZrZXlfaWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJYgZwcm90bzM");
 
 /**
  * One message of the log: what one aggregate decided, atomically.
@@ -106,6 +106,13 @@ export type Decision = Message<"jetledger.eventstore.v1.Decision"> & {
    * @generated from field: repeated jetledger.eventstore.v1.Event events = 9;
    */
   events: Event[];
+
+  /**
+   * What the caller gave to be kept with the events; at most 32 keys, none twice, 4 KiB together. Never personal data.
+   *
+   * @generated from field: repeated jetledger.eventstore.v1.Metadata metadata = 10;
+   */
+  metadata: Metadata[];
 };
 
 /**
@@ -114,6 +121,30 @@ export type Decision = Message<"jetledger.eventstore.v1.Decision"> & {
  */
 export const DecisionSchema: GenMessage<Decision> = /*@__PURE__*/
   messageDesc(file_jetledger_eventstore_v1_commit, 1);
+
+/**
+ * One pair of the caller's own; as bytes the same as an entry of a map.
+ *
+ * @generated from message jetledger.eventstore.v1.Metadata
+ */
+export type Metadata = Message<"jetledger.eventstore.v1.Metadata"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message jetledger.eventstore.v1.Metadata.
+ * Use `create(MetadataSchema)` to create a new message.
+ */
+export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
+  messageDesc(file_jetledger_eventstore_v1_commit, 2);
 
 /**
  * One thing that happened, as bytes of the message that `type` names within the aggregate's category.
@@ -153,7 +184,7 @@ export type Event = Message<"jetledger.eventstore.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_jetledger_eventstore_v1_commit, 2);
+  messageDesc(file_jetledger_eventstore_v1_commit, 3);
 
 /**
  * How `Event.data` was encrypted.
@@ -177,5 +208,5 @@ export type Encryption = Message<"jetledger.eventstore.v1.Encryption"> & {
  * Use `create(EncryptionSchema)` to create a new message.
  */
 export const EncryptionSchema: GenMessage<Encryption> = /*@__PURE__*/
-  messageDesc(file_jetledger_eventstore_v1_commit, 3);
+  messageDesc(file_jetledger_eventstore_v1_commit, 4);
 
