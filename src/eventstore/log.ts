@@ -73,6 +73,8 @@ export interface ReadOptions {
    * leader has, for whom it does no harm to be late. Slower for long histories.
    */
   readonly confirm: boolean | 'leader';
+  /** How many commits are wanted, 1 or more; a page may still hold others. Without it a page is as long as suits the log. */
+  readonly limit?: number | undefined;
 }
 
 /** Commits of the whole log in order. */
@@ -126,6 +128,13 @@ export interface Log {
 
   /** A page of an aggregate's history. @throws LogUnavailable */
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;
+
+  /**
+   * An aggregate's last commit, or its last one at a position or before it, confirmed. Two requests at the most for its
+   * newest one or one of its own versions; for any other position a server looks through what lies between.
+   * @throws LogUnavailable
+   */
+  last(stream: StreamRef, upTo?: Position): Promise<RecordedCommit | undefined>;
 
   /** The commit at a position, confirmed; nothing where the log's own messages are. @throws LogUnavailable */
   at(position: Position): Promise<RecordedCommit | undefined>;

@@ -398,14 +398,23 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
     incarnation: store.incarnation,
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, bounds),
     appendAll: (entries) => appendResolved(transport, entries, bounds),
-    read: async (stream, { after, confirm }): Promise<StreamPage> => {
+    read: async (stream, { after, confirm, limit = pageSize }): Promise<StreamPage> => {
       checkStream(stream);
       const { end, witnessed } = await seenEnd(confirm, `read ${keyOf(stream)} after ${after}`);
-      const commits = store.ofStream(stream, after, end, pageSize);
-      const more = commits.length === pageSize;
+      const most = Math.min(limit, pageSize);
+      const commits = store.ofStream(stream, after, end, most);
+      const more = commits.length === most;
       await answer(sender, `page of ${commits.length}`);
       const isEnough = confirm === true || (confirm === 'leader' && confirmations === undefined);
       return { commits, confirmedEnd: isEnough && !more, witnessed, more };
+    },
+    last: async (stream, upTo) => {
+      const what = `read last of ${keyOf(checkStream(stream))}`;
+      const { end } = await seenEnd(true, what);
+      const until = upTo === undefined ? end : Math.min(end, sequenceOf(upTo));
+      const last = store.ofStream(stream, 0, until, Infinity).at(-1);
+      await answer(sender, what);
+      return last;
     },
     at: async (position) => {
       const sequence = sequenceOf(position);

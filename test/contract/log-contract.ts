@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { appending } from './log-appending.ts';
 import { concurrency } from './log-concurrency.ts';
 import { controls } from './log-controls.ts';
+import { directions } from './log-directions.ts';
 import { foreignMessages } from './log-foreign.ts';
 import { longHistories, reading } from './log-reading.ts';
 import { scanning } from './log-scanning.ts';
@@ -26,6 +27,7 @@ export function logContract(name: string, makeLog: () => Promise<LogUnderTest>):
   };
   withLog('appending', appending);
   withLog('reading', reading);
+  withLog('both directions', directions);
   withLog('long histories', longHistories);
   withLog('scanning', scanning);
   withLog('messages of its own', controls);

@@ -44,6 +44,13 @@ export async function history(log: Log, stream: StreamRef, after = 0): Promise<R
   }
 }
 
+/** All that an iteration yields. */
+export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
+
 /** Every commit that a scan which does not follow yields. */
 export async function scanAll(log: Log, options: ScanOptions): Promise<RecordedCommit[]> {
   const commits: RecordedCommit[] = [];

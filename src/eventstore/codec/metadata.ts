@@ -10,14 +10,19 @@ const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 export function storedMetadata(metadata: Readonly<Record<string, string>> | undefined): Metadata[] {
   if (metadata === undefined) return [];
   const entries = Object.entries(metadata);
-  if (entries.length > MAX_KEYS) throw refused('metadata', `has ${entries.length} keys; use at most ${MAX_KEYS}`);
+  if (entries.length > MAX_KEYS)
+    throw refused('metadata', `has ${entries.length} keys; use at most ${MAX_KEYS}`);
   let bytes = 0;
   for (const [key, value] of entries) {
     const field = `metadata[${JSON.stringify(key.slice(0, 80))}]`;
     if (!KEY.test(key)) {
-      throw refused(field, 'is no key; use 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-", a letter or digit first');
+      throw refused(
+        field,
+        'is no key; use 1 to 64 of A-Z, a-z, 0-9, "_", "." and "-", a letter or digit first',
+      );
     }
-    if (typeof value !== 'string' || !value.isWellFormed()) throw refused(field, 'is not a text; give a string');
+    if (typeof value !== 'string' || !value.isWellFormed())
+      throw refused(field, 'is not a text; give a string');
     bytes += key.length + Buffer.byteLength(value);
   }
   if (bytes > MAX_BYTES) throw refused('metadata', `has ${bytes} bytes; use at most ${MAX_BYTES}`);

@@ -30,8 +30,11 @@ export interface Gets {
     readonly batch: number;
     readonly max_bytes?: number;
   }): Promise<StoredMessage[]>;
-  /** The last message of each of up to 1,000 subjects, from any replica; a subject without messages is left out. */
-  directLast(subjects: readonly string[]): Promise<StoredMessage[]>;
+  /**
+   * The last message of each of up to 1,000 subjects, or its last one at a sequence or before it, all from one state of
+   * any replica; a subject without messages is left out.
+   */
+  directLast(subjects: readonly string[], upTo?: number): Promise<StoredMessage[]>;
 }
 
 const NOT_FOUND = 404;
@@ -109,7 +112,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
     },
 
     directBatch: collect,
-    directLast: (subjects) => collect({ multi_last: subjects }),
+    directLast: (subjects, upTo) => collect({ multi_last: subjects, up_to_seq: upTo }),
   };
 }
 

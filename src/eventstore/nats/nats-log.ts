@@ -7,7 +7,7 @@ import type { Runtime } from '../runtime.ts';
 import { aggregatesFilter, controlSubject, isControl, subjectFilter, subjectOf } from '../stream.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
 import { type Delivered, readOrdered } from './ordered-reader.ts';
-import { messageAt, type PageDeps, readPage, toCommit } from './page.ts';
+import { lastMessage, messageAt, type PageDeps, readPage, toCommit } from './page.ts';
 import type { Requests } from './requests.ts';
 import { createTransport, type GroupSettings, outcomeOf } from './transport.ts';
 import { commitOf } from './wire.ts';
@@ -62,6 +62,14 @@ export function createNatsLog(options: NatsLogOptions): Log {
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
     appendAll: (entries) => appendResolved(transport, entries, resolve()),
     read: async (ref, how) => readPage(pages, subjectOf(prefix, ref), how),
+    last: async (ref, upTo) => {
+      const found = await lastMessage(
+        pages,
+        subjectOf(prefix, ref),
+        upTo === undefined ? undefined : sequenceOf(upTo),
+      );
+      return found === undefined ? undefined : toCommit(found);
+    },
     at: async (position) => commitIn(await messageAt(pages, sequenceOf(position))),
     next: async (position) => {
       const seq = sequenceOf(position);

@@ -42,7 +42,7 @@ export interface PageDeps {
 export async function readPage(
   deps: PageDeps,
   subject: string,
-  { after, confirm }: ReadOptions,
+  { after, confirm, limit = PAGE }: ReadOptions,
 ): Promise<StreamPage> {
   const { gets, confirmations } = deps;
   const witness = confirm === true ? await confirmations?.next() : undefined;
@@ -51,8 +51,9 @@ export async function readPage(
   const witnessed = witness && positionAt(witness.sequence);
   if (newest === undefined || newest.seq <= after)
     return { commits: [], confirmedEnd: isEnough, witnessed, more: false };
-  const commits =
-    (await walkBack(gets, newest, after)) ?? (await readOn(gets, subject, after, confirm, newest.seq));
+  // Few commits are not worth the way back from the last one.
+  const tail = limit < MOST_STEPS_BACK ? undefined : await walkBack(gets, newest, after);
+  const commits = tail ?? (await readOn(gets, { subject, after, confirm, limit }, newest.seq));
   const ended = newest.seq <= versionOfLast(commits, after);
   // What an unconfirmed read lacks at its end, it lacks.
   const more = !ended && commits.length > 0;
@@ -79,13 +80,11 @@ function lastOf(
 /** The next commits in one batch, from any replica; where one that lags has none, the leader has the first of them. */
 async function readOn(
   gets: Gets,
-  subject: string,
-  after: number,
-  confirm: ReadOptions['confirm'],
+  { subject, after, confirm, limit }: { subject: string; limit: number } & Omit<ReadOptions, 'limit'>,
   newest: number,
 ): Promise<readonly RecordedCommit[]> {
   const next = { next_by_subj: subject, seq: after + 1 };
-  const batch = await gets.directBatch({ ...next, batch: PAGE, max_bytes: PAGE_BYTES });
+  const batch = await gets.directBatch({ ...next, batch: Math.min(PAGE, limit), max_bytes: PAGE_BYTES });
   if (batch.length === 0 && confirm !== false) {
     const first = await gets.leader(next);
     // Another leader, which has not caught up: whoever asks for page after page would ask for ever.
@@ -115,6 +114,30 @@ async function versionBefore(
 ): Promise<number> {
   const next = await gets.leader({ next_by_subj: subject, seq: reached + 1 });
   return next?.seq === seq ? reached : seq;
+}
+
+/**
+ * The last message of a subject, or its last one at a sequence or before it. A replica shows that it has come so far by
+ * the message at that sequence itself, which it tells from the same state.
+ * @throws LogUnavailable
+ */
+export async function lastMessage(
+  deps: PageDeps,
+  subject: string,
+  upTo: number | undefined,
+): Promise<StoredMessage | undefined> {
+  const newest = await lastOf(deps, subject, true, await deps.confirmations?.next());
+  if (newest === undefined || upTo === undefined || newest.seq <= upTo) return newest;
+  if (upTo < 1) return undefined;
+  const there = await messageAt(deps, upTo);
+  if (there === undefined) throw new LogUnavailable(`reading ${subject}: the position ${upTo} is not there`);
+  if (there.subject === subject) return there;
+  const { last } = await untilShown(deps, `reading ${subject} up to ${upTo}`, async () => {
+    const found = await deps.gets.directLast([subject, there.subject], upTo);
+    if (!found.some(({ seq }) => seq === upTo)) return undefined;
+    return { last: found.find((message) => message.subject === subject) };
+  });
+  return last;
 }
 
 /** An aggregate's last commit, from a state of which a majority has confirmed that it is new enough (protocol 19). */
