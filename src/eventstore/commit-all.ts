@@ -6,6 +6,7 @@ import { pauseAfter } from './command-queue.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { DeadlineExceeded, EventStoreError } from './errors.ts';
 import type { Folded } from './fold.ts';
+import { type FreeCommand, freely } from './free-decider.ts';
 import type { Log } from './log.ts';
 import { observeAppend, type StoreObserver } from './observer.ts';
 import { type Plan, planCommands } from './plan.ts';
@@ -17,6 +18,8 @@ import { checkStream, keyOf, type StreamRef } from './stream.ts';
 export interface Part {
   readonly stream: StreamRef;
   readonly expected: Expectation;
+  /** Set when the commit relies on the aggregate as it was decided on, also where it has nothing to do. */
+  readonly guards?: boolean | undefined;
   /** Loads the aggregate and keeps it for the attempts that follow. */
   open(states: States): Promise<OpenPart>;
 }
@@ -64,6 +67,22 @@ export function part<State, Command, Event extends Message, R extends Rejection>
   };
 }
 
+/**
+ * An aggregate that an atomic commit relies on and does not change: what is stored on the others is stored only while
+ * this one is as it was decided on. `versions` tells 0 of it. An aggregate that is locked so by many is written slowly.
+ * @param must what has to hold: a version (or `exists`, `none`), or what a look at its state refuses; the state may lack
+ *   sections
+ */
+export function guard<State, Command, Event extends Message, R extends Rejection>(
+  decider: Decider<State, Command, Event, R>,
+  id: string,
+  must: Exclude<Expectation, 'any'> | ((state: State) => R | undefined),
+): Part {
+  const isLook = typeof must === 'function';
+  const look: FreeCommand<State, Event, R> = (state) => (isLook ? must(state) : undefined) ?? [];
+  return { ...part(freely(decider), id, look, isLook ? 'any' : must), guards: true };
+}
+
 /** What became of an atomic commit; whatever is not `accepted` stored nothing on any aggregate. */
 export type CommitAllResult =
   | {
@@ -109,7 +128,7 @@ export function createCommitAll(deps: CommitAllDeps) {
       foundEarlier = plans.some(isStored);
       if (answer !== undefined && answer !== 'unconfirmed') return answer;
       if (answer === undefined) {
-        const versions = await append(open, plans, meta);
+        const versions = await append(parts, open, plans, meta);
         if (versions !== undefined) return { outcome: 'accepted', versions, repeated: false };
         await pauseAfter(++conflicts, since, { runtime, deadlineMs });
       }
@@ -121,6 +140,7 @@ export function createCommitAll(deps: CommitAllDeps) {
 
   /** The versions; undefined when an expectation did not hold. */
   async function append(
+    parts: readonly Part[],
     open: readonly OpenPart[],
     plans: readonly AnyPlan[],
     meta: CommandMeta,
@@ -135,7 +155,11 @@ export function createCommitAll(deps: CommitAllDeps) {
       expected: plan.version,
       commit: create(CommitSchema, { commitId, decisions: [...plan.decisions] }),
     }));
-    const result = await observeAppend(observer, entries, () => log.appendAll(entries));
+    const guards = parts.flatMap(({ stream, guards: isGuard }, index) => {
+      const plan = plans[index];
+      return isGuard && plan?.decisions.length === 0 ? [{ stream, version: plan.version }] : [];
+    });
+    const result = await observeAppend(observer, entries, () => log.appendAll(entries, guards));
     if (!result.appended) {
       observer?.retried?.(result.conflict.category, [meta]);
       return undefined;
@@ -180,9 +204,12 @@ function answerWithoutAppend(
     if (planned.kind === 'rejected') return { outcome: 'rejected', rejection: planned.rejection, ...stream };
     return { outcome: 'conflict', expected, actual: open[index]?.version() ?? 0, ...stream };
   }
-  // An aggregate with nothing to do is not validated by what is appended to the others.
-  if (!confirmed && plans.some((plan) => plan.decisions.length === 0)) return 'unconfirmed';
-  return plans.some((plan) => plan.decisions.length > 0) ? undefined : { outcome: 'unchanged' };
+  const isWriting = plans.some((plan) => plan.decisions.length > 0);
+  // An aggregate with nothing to do is not validated by what is appended to the others, unless it guards that.
+  const isLoose = (plan: AnyPlan, index: number) =>
+    plan.decisions.length === 0 && !(isWriting && parts[index]?.guards);
+  if (!confirmed && plans.some(isLoose)) return 'unconfirmed';
+  return isWriting ? undefined : { outcome: 'unchanged' };
 }
 
 /** Whether an earlier call with the same command id is known to have stored something on the aggregate. */

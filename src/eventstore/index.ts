@@ -16,6 +16,7 @@ export type {
   Expectation,
   Loaded,
 } from './command.ts';
+export { guard, part } from './commit-all.ts';
 export type {
   AnyDecider,
   Decider,
@@ -39,7 +40,14 @@ export {
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler, type HandlerSettings } from './handler.ts';
-export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
+export {
+  type ForeignMessage,
+  type Guard,
+  type Log,
+  type LogBatch,
+  type RecordedCommit,
+  smallerBatches,
+} from './log.ts';
 export {
   type Marks,
   type MarkWatch,
@@ -86,6 +94,22 @@ export {
   positionOfVersion,
   versionAt,
 } from './position.ts';
+export {
+  type ListedStream,
+  type ListStreamsOptions,
+  listStreams,
+  positionBefore,
+} from './reading/list-streams.ts';
+export type { StoredProgress } from './reading/progress.ts';
+export { type NumberedEvent, type ReadStreamOptions, readEvents, readStream } from './reading/read-stream.ts';
+export { type RecordedEvent, recordedEvents } from './reading/recorded-event.ts';
+export {
+  type Place,
+  type SubscribedEvent,
+  type SubscribeFrom,
+  type SubscribeOptions,
+  subscribe,
+} from './reading/subscribe.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
 export type { SnapshotSettings, WrongSnapshot } from './snapshots/snapshots.ts';
 export {

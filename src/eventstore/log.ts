@@ -21,6 +21,13 @@ export interface AppendEntry {
   readonly commit: Commit;
 }
 
+/** An aggregate that must still be at a version when others are appended to; it is not changed itself. */
+export interface Guard {
+  readonly stream: StreamRef;
+  /** 0 = it does not exist. */
+  readonly version: number;
+}
+
 /** What became of an append to several aggregates: all or nothing. */
 export type AppendAllResult =
   | { readonly appended: true /** In the order of the entries. */; readonly versions: readonly number[] }
@@ -121,10 +128,11 @@ export interface Log {
 
   /**
    * Appends one commit to each of several aggregates, all or none; up to 1,000, and no aggregate twice. Costs a
-   * batch: some hundred a second on one server with file storage. All commits carry one commit id.
+   * batch: some hundred a second on one server with file storage. All commits carry one commit id. Each guard, which
+   * names none of them, stores an empty message of the log's own.
    * @throws as `append`
    */
-  appendAll(entries: readonly AppendEntry[]): Promise<AppendAllResult>;
+  appendAll(entries: readonly AppendEntry[], guards?: readonly Guard[]): Promise<AppendAllResult>;
 
   /** A page of an aggregate's history. @throws LogUnavailable */
   read(stream: StreamRef, options: ReadOptions): Promise<StreamPage>;

@@ -114,6 +114,8 @@ export interface SlotGroup {
 /** Which part of the log a reader wants; nothing means all of it. */
 export interface LogFilter {
   readonly category?: string;
+  /** One aggregate of the category. */
+  readonly id?: string;
   readonly group?: SlotGroup;
 }
 
@@ -125,6 +127,7 @@ export function groupOfSlot(slot: number, count: SlotGroup['count']): number {
 /** Whether a filter lets an aggregate through. */
 export function matchesFilter(filter: LogFilter, stream: StreamRef): boolean {
   if (filter.category !== undefined && filter.category !== stream.category) return false;
+  if (filter.id !== undefined && filter.id !== stream.id) return false;
   const group = filter.group;
   return group === undefined || groupOfSlot(slotOf(stream.id), group.count) === group.index;
 }
@@ -136,7 +139,8 @@ export function aggregatesFilter(prefix: string): string {
 
 /** A filter as the one wildcard subject that the server understands. */
 export function subjectFilter(prefix: string, filter: LogFilter): string {
-  const { category, group } = filter;
+  const { category, id, group } = filter;
+  if (category !== undefined && id !== undefined) return subjectOf(prefix, { category, id });
   if (group === undefined || group.count === 1) {
     return category === undefined ? `${prefix}.>` : `${prefix}.${category}.>`;
   }

@@ -1,4 +1,4 @@
-import { createGroupCommit, type GroupTransport } from '../eventstore/append/group-commit.ts';
+import { createGroupCommit } from '../eventstore/append/group-commit.ts';
 import { fixedPolicy } from '../eventstore/append/group-commit-policy.ts';
 import {
   type AppendTransport,
@@ -17,6 +17,7 @@ import {
 } from '../eventstore/confirm/confirmations.ts';
 import { LogUnavailable } from '../eventstore/errors.ts';
 import type {
+  Guard,
   Log,
   LogBatch,
   ReadOptions,
@@ -47,7 +48,7 @@ export interface MemoryStore {
   /** Stores bytes when the aggregate's version is `expected`. Returns the sequence, or `undefined` on a conflict. */
   put(stream: StreamRef, expected: number, bytes: Uint8Array, commitId?: string): number | undefined;
   /** Stores one commit each, all or none. Returns the sequence of the first, or `undefined` on a conflict. */
-  putAll(entries: readonly OutgoingCommit[]): number | undefined;
+  putAll(entries: readonly OutgoingCommit[], guards?: readonly Guard[]): number | undefined;
   /** Stores a message of the log's own. Returns its sequence. */
   putControl(control: Control): number;
   /** The commit with a sequence, still undecoded; nothing where the log's own messages are. */
@@ -98,24 +99,28 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): MemoryStore
     return entry.sequence;
   };
 
+  const putControl: MemoryStore['putControl'] = (control) => {
+    entries.push(control);
+    grown.all();
+    return entries.length;
+  };
+
   return {
     incarnation,
     grown,
     version,
     head: () => entries.length,
-    putAll: (outgoing) => {
+    putAll: (outgoing, guards = []) => {
       if (outgoing.some(({ stream, expected }) => version(stream) !== expected)) return undefined;
+      if (guards.some((guard) => version(guard.stream) !== guard.version)) return undefined;
       const positions = outgoing.map(({ stream, expected, bytes, commit }) =>
         put(stream, expected, bytes, commit.commitId),
       );
+      for (const _ of guards) putControl('fence');
       return positions[0];
     },
     put,
-    putControl: (control) => {
-      entries.push(control);
-      grown.all();
-      return entries.length;
-    },
+    putControl,
     at: (sequence) => {
       const entry = entries[sequence - 1];
       return typeof entry === 'object' && entry.stream.category !== '' ? recorded(entry) : undefined;
@@ -166,9 +171,9 @@ function leaderEnd(store: MemoryStore, sender: Sender): number {
 }
 
 /** The way to the store and back; the faults of a network happen here. */
-export function createMemoryTransport(store: MemoryStore, sender: Sender): GroupTransport {
+export function createMemoryTransport(store: MemoryStore, sender: Sender): AppendTransport {
   return {
-    publish: (outgoing, timeoutMs) => publish(store, sender, outgoing, timeoutMs),
+    publish: (outgoing, timeoutMs, guards) => publish(store, sender, outgoing, guards, timeoutMs),
     commitsAfter: async (stream, version) => {
       await arrive(sender, 'read tail');
       const next = store.ofStream(stream, version, leaderEnd(store, sender), 1)[0];
@@ -204,11 +209,12 @@ async function publish(
   store: MemoryStore,
   sender: Sender,
   outgoing: readonly OutgoingCommit[],
+  guards: readonly Guard[] | undefined,
   timeoutMs: number,
 ): Promise<PublishOutcome> {
   const name = outgoing.map(({ stream }) => keyOf(stream)).join(', ');
   const label = `${name} after ${outgoing.map(({ expected }) => expected)}`;
-  return send(store, sender, { label, name, timeoutMs, put: () => store.putAll(outgoing) });
+  return send(store, sender, { label, name, timeoutMs, put: () => store.putAll(outgoing, guards) });
 }
 
 /** One attempt to store something; the faults of the network happen here. */
@@ -350,7 +356,7 @@ export interface MemoryLogOptions {
   /** Whose word a confirmed read takes (protocol 19); the leader's by default. */
   readonly confirm?: 'leader' | 'quorum';
   /** Replaces the way to the store; a test spoils it here. */
-  readonly spoil?: (transport: GroupTransport) => GroupTransport;
+  readonly spoil?: (transport: AppendTransport) => AppendTransport;
 }
 
 const DEFAULTS = {
@@ -397,7 +403,7 @@ export function openMemoryLog(store: MemoryStore, options: MemoryLogOptions = {}
   return {
     incarnation: store.incarnation,
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, bounds),
-    appendAll: (entries) => appendResolved(transport, entries, bounds),
+    appendAll: (entries, guards) => appendResolved(transport, entries, bounds, guards),
     read: async (stream, { after, confirm, limit = pageSize }): Promise<StreamPage> => {
       checkStream(stream);
       const { end, witnessed } = await seenEnd(confirm, `read ${keyOf(stream)} after ${after}`);
@@ -457,7 +463,7 @@ function confirmationsOf(
 }
 
 /** Everything that may wait waits for company, so that the simulation meets batches at every load. */
-function grouped(transport: GroupTransport, { world, runtime }: Sender): AppendTransport {
+function grouped(transport: AppendTransport, { world, runtime }: Sender): AppendTransport {
   const soon = (callback: () => void): void => {
     if (world === undefined) setImmediate(callback);
     else void runtime.sleep(0).then(callback);

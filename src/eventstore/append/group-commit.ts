@@ -1,5 +1,5 @@
 import { createBoundedCache } from '../bounded-cache.ts';
-import { keyOf, type StreamRef } from '../stream.ts';
+import { keyOf } from '../stream.ts';
 import type { GroupPolicy } from './group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from './resolve-append.ts';
 
@@ -49,15 +49,6 @@ export function takeBatch(queue: Waiting[], most: number): Waiting[] {
   return [...taken.values()];
 }
 
-/** What group commit needs of a server beside what a single append needs. */
-export interface GroupTransport extends AppendTransport {
-  /**
-   * The last versions of aggregates, by `keyOf`, as some replica knows them; one that it does not know is missing.
-   * @throws LogUnavailable
-   */
-  lastVersions(streams: readonly StreamRef[], timeoutMs: number): Promise<ReadonlyMap<string, number>>;
-}
-
 export interface GroupCommitOptions {
   readonly policy: GroupPolicy;
   /** Batches under way at once. */
@@ -79,7 +70,7 @@ const CONTENDED_MS = 5_000;
  * Packs single publishes of different aggregates that are under way at the same time into atomic batches (protocol 16).
  * It works below protocol 2: a batch is one *attempt* of each of its commits, and each gets an outcome of its own.
  */
-export function createGroupCommit(transport: GroupTransport, options: GroupCommitOptions): AppendTransport {
+export function createGroupCommit(transport: AppendTransport, options: GroupCommitOptions): AppendTransport {
   const { policy, now } = options;
   const contended = createContended(now, CONTENDED_MS);
   const queue: Waiting[] = [];
@@ -218,10 +209,11 @@ export function createGroupCommit(transport: GroupTransport, options: GroupCommi
   }
 
   return {
-    commitsAfter: transport.commitsAfter,
-    publish: async (outgoing, timeoutMs) => {
+    ...transport,
+    publish: async (outgoing, timeoutMs, guards = []) => {
       const [commit] = outgoing;
-      if (commit === undefined || outgoing.length > 1) return transport.publish(outgoing, timeoutMs);
+      if (commit === undefined || outgoing.length + guards.length > 1)
+        return transport.publish(outgoing, timeoutMs, guards);
       policy.sent(++underWay);
       try {
         return await publishOne(commit, timeoutMs);

@@ -6,7 +6,7 @@ import {
   OutcomeUnknown,
   PermissionDenied,
 } from '../errors.ts';
-import type { AppendAllResult, AppendEntry, AppendResult } from '../log.ts';
+import type { AppendAllResult, AppendEntry, AppendResult, Guard } from '../log.ts';
 import { backoffMs, type Runtime } from '../runtime.ts';
 import { checkStream, keyOf, type StreamRef } from '../stream.ts';
 
@@ -34,10 +34,17 @@ export type PublishOutcome =
   /** Anything else: this attempt may be stored, now or later. */
   | { readonly noAnswer: true; readonly cause?: unknown };
 
-/** The two calls that protocol 2 needs of a server. */
+/** The calls that protocol 2 needs of a server. */
 export interface AppendTransport {
-  /** One attempt to store all or none, given up after `timeoutMs`. Does not reject: what is not certain is `noAnswer`. */
-  publish(outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<PublishOutcome>;
+  /**
+   * One attempt to store all or none, and only while the guards hold, given up after `timeoutMs`. Does not reject: what
+   * is not certain is `noAnswer`.
+   */
+  publish(
+    outgoing: readonly OutgoingCommit[],
+    timeoutMs: number,
+    guards?: readonly Guard[],
+  ): Promise<PublishOutcome>;
   /**
    * The first commit of the aggregate with a higher version than `version`, as the leader sees it.
    * @throws LogUnavailable when the leader does not answer within `timeoutMs`
@@ -47,6 +54,11 @@ export interface AppendTransport {
     version: number,
     timeoutMs: number,
   ): Promise<{ readonly commitId: string; readonly version: number } | undefined>;
+  /**
+   * The last versions of aggregates, by `keyOf`, from one state of some replica; one that it does not know is missing.
+   * @throws LogUnavailable
+   */
+  lastVersions(streams: readonly StreamRef[], timeoutMs: number): Promise<ReadonlyMap<string, number>>;
 }
 
 export interface ResolveOptions {
@@ -84,27 +96,39 @@ export async function appendResolved(
   transport: AppendTransport,
   entries: readonly AppendEntry[],
   options: ResolveOptions,
+  guards: readonly Guard[] = [],
 ): Promise<AppendAllResult> {
-  return resolveAppend(transport, encodeAll(entries, options.maxBytes), options);
+  return resolveAppend(
+    transport,
+    { outgoing: encodeAll(entries, guards, options.maxBytes), guards },
+    options,
+  );
+}
+
+/** What is to be stored, and on which condition. */
+interface Guarded {
+  readonly outgoing: readonly OutgoingCommit[];
+  readonly guards: readonly Guard[];
 }
 
 async function resolveAppend(
   transport: AppendTransport,
-  outgoing: readonly OutgoingCommit[],
+  guarded: Guarded,
   options: ResolveOptions,
 ): Promise<AppendAllResult> {
+  const { outgoing, guards } = guarded;
   const { runtime, deadlineMs, attemptTimeoutMs, replicated = false } = options;
   const started = runtime.now();
   const attemptMs = () => boundedMs(started + deadlineMs - runtime.now(), attemptTimeoutMs);
   let doubt = false;
   let reason: unknown;
   for (let attempt = 0; ; attempt++) {
-    const answer = await transport.publish(outgoing, attemptMs());
+    const answer = await transport.publish(outgoing, attemptMs(), guards);
     if ('ok' in answer) return storedAt(outgoing, answer.seq);
     doubt ||= replicated && mayBeStoredElsewhere(answer);
     if (!mayBeRepeated(answer)) {
-      if (!doubt) return finalAnswer(transport, outgoing, answer, attemptMs());
-      const settled = await settle(transport, outgoing, attemptMs());
+      if (!doubt) return finalAnswer(transport, guarded, answer, attemptMs());
+      const settled = await settle(transport, guarded, attemptMs());
       if (settled !== undefined) return settled;
     }
     doubt ||= 'noAnswer' in answer;
@@ -143,10 +167,11 @@ const storedAt = (outgoing: readonly OutgoingCommit[], first: number): AppendAll
 /** What a "no" means when no earlier attempt can have been stored. */
 async function finalAnswer(
   transport: AppendTransport,
-  outgoing: readonly OutgoingCommit[],
+  guarded: Guarded,
   answer: Failure,
   timeoutMs: number,
 ): Promise<AppendAllResult> {
+  const { outgoing, guards } = guarded;
   if ('refused' in answer) {
     if (answer.cause instanceof PermissionDenied) throw answer.cause;
     const message = `The event log refuses the commit to ${namesOf(outgoing)}: ${answer.refused}.`;
@@ -155,7 +180,8 @@ async function finalAnswer(
   const [first] = outgoing;
   if (first === undefined) throw new EventStoreError('commit/invalid', 'A commit names no aggregate.');
   // A batch is refused as a whole; which aggregate moved on shows in its tail, unless that write is still in flight.
-  const settled = outgoing.length > 1 ? await settle(transport, outgoing, timeoutMs) : undefined;
+  const isBatch = outgoing.length + guards.length > 1;
+  const settled = isBatch ? await settle(transport, guarded, timeoutMs) : undefined;
   return settled ?? { appended: false, conflict: first.stream };
 }
 
@@ -165,9 +191,10 @@ async function finalAnswer(
  */
 async function settle(
   transport: AppendTransport,
-  outgoing: readonly OutgoingCommit[],
+  guarded: Guarded,
   timeoutMs: number,
 ): Promise<AppendAllResult | undefined> {
+  const { outgoing } = guarded;
   try {
     for (const { stream, expected, commit } of outgoing) {
       const next = await transport.commitsAfter(stream, expected, timeoutMs);
@@ -177,34 +204,54 @@ async function settle(
         return storedAt(outgoing, next.version - indexOf(outgoing, stream));
       return { appended: false, conflict: stream };
     }
-    return undefined;
+    const broken = await brokenGuard(transport, guarded, timeoutMs);
+    return broken && { appended: false, conflict: broken.stream };
   } catch (error) {
     if (error instanceof LogUnavailable || error instanceof PermissionDenied) return undefined;
     throw error;
   }
 }
 
+/**
+ * A guard whose aggregate has moved on, where none of ours is stored. Both from one state: what was stored while the
+ * guard still held lies before that move, so a state that has the move and not ours rules ours out for good.
+ */
+async function brokenGuard(
+  transport: AppendTransport,
+  { outgoing, guards }: Guarded,
+  timeoutMs: number,
+): Promise<Guard | undefined> {
+  if (guards.length === 0) return undefined;
+  const versions = await transport.lastVersions(
+    [...outgoing, ...guards].map(({ stream }) => stream),
+    timeoutMs,
+  );
+  const versionOf = (stream: StreamRef): number => versions.get(keyOf(stream)) ?? 0;
+  if (outgoing.some(({ stream, expected }) => versionOf(stream) > expected)) return undefined;
+  return guards.find(({ stream, version }) => versionOf(stream) > version);
+}
+
 const indexOf = (outgoing: readonly OutgoingCommit[], stream: StreamRef): number =>
   outgoing.findIndex((entry) => entry.stream === stream);
 
-function encodeAll(entries: readonly AppendEntry[], maxBytes: number | undefined): OutgoingCommit[] {
-  const names = new Set(entries.map(({ stream }) => keyOf(stream)));
+function encodeAll(
+  entries: readonly AppendEntry[],
+  guards: readonly Guard[],
+  maxBytes: number | undefined,
+): OutgoingCommit[] {
+  const names = new Set([...entries, ...guards].map(({ stream }) => keyOf(checkStream(stream))));
   const ids = new Set(entries.map(({ commit }) => commit.commitId));
-  if (names.size !== entries.length || ids.size !== 1 || entries.length > MAX_ENTRIES) {
-    const rule = `1 to ${MAX_ENTRIES} aggregates, none twice, under one commit id`;
+  if (names.size !== entries.length + guards.length || ids.size !== 1 || names.size > MAX_ENTRIES) {
+    const rule = `1 to ${MAX_ENTRIES} aggregates with its guards, none twice, under one commit id`;
     throw new EventStoreError('commit/invalid', `A commit needs ${rule}.`);
   }
+  for (const { stream, version } of guards) checkVersion(stream, version);
   return entries.map((entry) => encodeOutgoing(entry, maxBytes));
 }
 
 function encodeOutgoing({ stream, expected, commit }: AppendEntry, maxBytes = Infinity): OutgoingCommit {
   checkStream(stream);
-  if (!Number.isSafeInteger(expected) || expected < 0) {
-    throw new EventStoreError(
-      'commit/invalid',
-      `The expected version of ${keyOf(stream)} is not a version: ${expected}.`,
-    );
-  }
+  checkVersion(stream, expected);
   if (commit.commitId === '' || commit.decisions.length === 0) {
     throw new EventStoreError('commit/invalid', `The commit to ${keyOf(stream)} has no id or no decision.`);
   }
@@ -213,8 +260,16 @@ function encodeOutgoing({ stream, expected, commit }: AppendEntry, maxBytes = In
   return { stream, expected, commit, bytes };
 }
 
+function checkVersion(stream: StreamRef, version: number): void {
+  if (Number.isSafeInteger(version) && version >= 0) return;
+  const message = `The expected version of ${keyOf(stream)} is not a version: ${version}.`;
+  throw new EventStoreError('commit/invalid', message);
+}
+
 /** At least one millisecond, so that the last attempt of a deadline is still an attempt. */
 const boundedMs = (leftMs: number, limitMs: number): number => Math.max(1, Math.min(leftMs, limitMs));
+
+const NO_GUARDS: readonly Guard[] = [];
 
 /** The append of a single commit. @throws as `appendResolved` */
 export async function appendOne(
@@ -222,6 +277,10 @@ export async function appendOne(
   entry: AppendEntry,
   options: ResolveOptions,
 ): Promise<AppendResult> {
-  const result = await resolveAppend(transport, [encodeOutgoing(entry, options.maxBytes)], options);
+  const result = await resolveAppend(
+    transport,
+    { outgoing: [encodeOutgoing(entry, options.maxBytes)], guards: NO_GUARDS },
+    options,
+  );
   return result.appended ? { appended: true, version: result.versions[0] ?? 0 } : result;
 }

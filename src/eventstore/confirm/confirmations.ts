@@ -111,9 +111,9 @@ export function servingReads<T extends AppendTransport>(
 ): T {
   return {
     ...transport,
-    publish: async (outgoing, timeoutMs) => {
+    publish: async (outgoing, timeoutMs, guards) => {
       const begun = confirmations.begun();
-      const outcome = await transport.publish(outgoing, timeoutMs);
+      const outcome = await transport.publish(outgoing, timeoutMs, guards);
       const [first] = outgoing;
       if ('ok' in outcome && first !== undefined)
         confirmations.stored(begun, () => ({ subject: subjectOf(first.stream), sequence: outcome.seq }));

@@ -60,7 +60,7 @@ export function createNatsLog(options: NatsLogOptions): Log {
   return {
     incarnation,
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
-    appendAll: (entries) => appendResolved(transport, entries, resolve()),
+    appendAll: (entries, guards) => appendResolved(transport, entries, resolve(), guards),
     read: async (ref, how) => readPage(pages, subjectOf(prefix, ref), how),
     last: async (ref, upTo) => {
       const found = await lastMessage(

@@ -1,14 +1,15 @@
-import { createGroupCommit, type GroupTransport } from '../append/group-commit.ts';
+import { createGroupCommit } from '../append/group-commit.ts';
 import { fixedPolicy, measuringPolicy } from '../append/group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from '../append/resolve-append.ts';
 import { type Confirmations, servingReads } from '../confirm/confirmations.ts';
 import { PermissionDenied } from '../errors.ts';
+import type { Guard } from '../log.ts';
 import type { Runtime } from '../runtime.ts';
-import { keyOf, type StreamRef, streamOfSubject, subjectOf } from '../stream.ts';
+import { controlSubject, keyOf, type StreamRef, streamOfSubject, subjectOf } from '../stream.ts';
 import { publishBatch } from './batch.ts';
 import type { Gets } from './gets.ts';
 import type { Reply, Requests } from './requests.ts';
-import { commitHeaders, commitIdOf, isConflict, isPassing, parseAck } from './wire.ts';
+import { commitHeaders, commitIdOf, guardHeaders, isConflict, isPassing, parseAck } from './wire.ts';
 
 /** Lets at most `limit` calls run at once; the others wait their turn, first come first served. */
 export function createGate(limit: number): <T>(call: () => Promise<T>) => Promise<T> {
@@ -67,21 +68,33 @@ export function createTransport(options: TransportOptions): AppendTransport {
   });
 }
 
-function direct({ requests, gets, prefix, runtime }: TransportOptions): GroupTransport {
+function direct({ requests, gets, prefix, runtime }: TransportOptions): AppendTransport {
   const batches = createGate(MAX_OPEN_BATCHES);
   const messageOf = ({ stream, expected, commit, bytes }: OutgoingCommit) => ({
     subject: subjectOf(prefix, stream),
     payload: bytes,
     headers: commitHeaders(commit, expected),
   });
-  const publishTogether = (outgoing: readonly OutgoingCommit[], timeoutMs: number): Promise<Reply> =>
-    batches(() => publishBatch(requests, runtime.id(), outgoing.map(messageOf), timeoutMs));
+  const guardOf = ({ stream, version }: Guard) => ({
+    subject: controlSubject(prefix, 'fence'),
+    payload: '',
+    headers: guardHeaders(subjectOf(prefix, stream), version),
+  });
+  const publishTogether = async (
+    outgoing: readonly OutgoingCommit[],
+    guards: readonly Guard[],
+    timeoutMs: number,
+  ): Promise<PublishOutcome> => {
+    // The guards last: the versions of the commits are counted from the first message.
+    const messages = [...outgoing.map(messageOf), ...guards.map(guardOf)];
+    const reply = await batches(() => publishBatch(requests, runtime.id(), messages, timeoutMs));
+    return outcomeOf(reply, messages.length);
+  };
   return {
-    publish: (outgoing, timeoutMs) => {
+    publish: (outgoing, timeoutMs, guards = []) => {
       const [only] = outgoing;
-      if (only === undefined || outgoing.length > 1) {
-        return publishTogether(outgoing, timeoutMs).then((reply) => outcomeOf(reply, outgoing.length));
-      }
+      if (only === undefined || outgoing.length + guards.length > 1)
+        return publishTogether(outgoing, guards, timeoutMs);
       const { subject, payload, headers } = messageOf(only);
       return requests.request(subject, payload, { headers, timeoutMs }).then(outcomeOfOne);
     },

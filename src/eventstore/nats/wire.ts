@@ -10,6 +10,7 @@ import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 /** Header names. Those of JetLedger are stored for ever. @internal */
 export const HEADER = {
   expectedSubjectSequence: 'Nats-Expected-Last-Subject-Sequence',
+  expectedSubject: 'Nats-Expected-Last-Subject-Sequence-Subject',
   commitId: 'Jl-Commit',
   eventTypes: 'Jl-Types',
   position: 'Jl-Position',
@@ -34,6 +35,13 @@ export function commitHeaders(commit: Commit, expected: number): MessageHeaders 
     if (first.tracestate !== '') lines += headerLine(HEADER.tracestate, first.tracestate);
   }
   return writeHeaders(lines);
+}
+
+/** The fence of a guard: a version of another subject than the message's own. Exact, since wildcards are no fence. */
+export function guardHeaders(subject: string, version: number): MessageHeaders {
+  return writeHeaders(
+    headerLine(HEADER.expectedSubjectSequence, String(version)) + headerLine(HEADER.expectedSubject, subject),
+  );
 }
 
 /** Each type once, in the order of its first event. */

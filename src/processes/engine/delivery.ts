@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Message } from '@bufbuild/protobuf';
 import {
   BEGINNING,
@@ -8,7 +7,6 @@ import {
   type EventCodec,
   type EventSource,
   isAfter,
-  keyOf,
   type Log,
   type LogFilter,
   latest,
@@ -17,15 +15,15 @@ import {
   type Position,
   type RecordedCommit,
   type Runtime,
+  recordedEvents,
   type SlotGroup,
-  type StreamRef,
 } from '../../eventstore/index.ts';
 
 import type { Cursor } from './cursor.ts';
 import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryAttempt, EngineObserver, Outcome } from './observer.ts';
-import type { ConsumedEvent, Delivery, Policy, Reaction } from './reaction.ts';
+import type { Delivery, Policy, Reaction } from './reaction.ts';
 import { pause } from './signal.ts';
 
 /** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
@@ -55,30 +53,9 @@ export function createDecode(sources: readonly EventSource[]): Decode {
     const { stream, position, commitId } = commit;
     const codec = codecs.get(stream.category);
     if (codec === undefined) throw new RangeError(`no source of the category ${stream.category}`);
-    const events: ConsumedEvent<Message>[] = [];
-    for (const decision of commit.decisions) {
-      const { commandId, correlationId, actor, traceparent, tracestate } = decision;
-      const origin = { commandId, correlationId, actor, traceparent, tracestate };
-      for (const stored of decision.events) {
-        const id = eventId(commitId, stream, events.length);
-        events.push({ event: codec.decode(stored), id, ...origin, time: Number(decision.time) });
-      }
-    }
-    return { stream, position, commitId, events, ...how };
+    return { stream, position, commitId, events: recordedEvents(commit, codec), ...how };
   };
 }
-
-/**
- * The parts of an atomic commit share its id, so the aggregate belongs to it. Short, since each command of a reaction
- * stores it, once for itself and once as the cause of the next.
- */
-function eventId(commitId: string, stream: StreamRef, index: number): string {
-  const whole = `${commitId}/${keyOf(stream)}/${index}`;
-  return createHash('sha256').update(whole).digest('base64url').slice(0, EVENT_ID_CHARS);
-}
-
-/** As many as 128 bits need. */
-const EVENT_ID_CHARS = 22;
 
 /** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. @internal */
 export function timeOf(commit: RecordedCommit): number {

@@ -4,28 +4,13 @@ import {
   type EventSource,
   mayHeal,
   type Position,
+  type RecordedEvent,
   type StreamRef,
   UnknownEventType,
 } from '../../eventstore/index.ts';
 
 /** One event with what was stored with it. */
-export interface ConsumedEvent<Event extends Message> {
-  readonly event: Event;
-  /**
-   * Of this event alone, for ever and in every restored log, where a position may mean another event: 22 characters that
-   * derive from its commit's id, its aggregate and its place in the commit.
-   */
-  readonly id: string;
-  /** Of the decision that made it. */
-  readonly commandId: string;
-  readonly correlationId: string;
-  readonly actor: string;
-  /** W3C trace context; empty when there was none. */
-  readonly traceparent: string;
-  readonly tracestate: string;
-  /** Milliseconds since the Unix epoch. */
-  readonly time: number;
-}
+export type ConsumedEvent<Event extends Message> = RecordedEvent<Event>;
 
 /** One commit as a consumer is given it: the unit of order, of retries and of dead letters. */
 export interface Delivery<Event extends Message> {

@@ -1,6 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
-import type { OutgoingCommit } from '../../../src/eventstore/append/resolve-append.ts';
+import type { AppendTransport, OutgoingCommit } from '../../../src/eventstore/append/resolve-append.ts';
 import type { CommandHandler, CommandResult } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
@@ -189,7 +188,7 @@ const wrongly =
   };
 
 /** One conflict, and whoever shared the batch is told what became of the first one that was stored. */
-const mixingOutcomes = (transport: GroupTransport): GroupTransport => ({
+const mixingOutcomes = (transport: AppendTransport): AppendTransport => ({
   ...transport,
   publish: async (outgoing, timeoutMs) => {
     const answer = await transport.publish(outgoing, timeoutMs);
@@ -203,7 +202,7 @@ const mixingOutcomes = (transport: GroupTransport): GroupTransport => ({
 });
 
 /** A batch without an answer is looked for under its first commit, and what is there counts for all. */
-const firstForAll = (transport: GroupTransport): GroupTransport => ({
+const firstForAll = (transport: AppendTransport): AppendTransport => ({
   ...transport,
   publish: async (outgoing, timeoutMs) => {
     const answer = await transport.publish(outgoing, timeoutMs);

@@ -1,4 +1,4 @@
-import type { GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
+import type { AppendTransport } from '../../../src/eventstore/append/resolve-append.ts';
 import type { CommandMeta, Expectation } from '../../../src/eventstore/command.ts';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
@@ -26,7 +26,7 @@ export interface KernelPlant {
     place: { world: World; actor: string; runtime: Runtime },
   ) => Log;
   readonly handler?: (handler: Handler) => Handler;
-  readonly transport?: (transport: GroupTransport) => GroupTransport;
+  readonly transport?: (transport: AppendTransport) => AppendTransport;
   readonly snapshots?: (store: SnapshotStore) => SnapshotStore;
   /** The log is kept by a cluster that falls apart now and then; who is asked whether a read is confirmed (protocol 19). */
   readonly cluster?: 'leader' | 'quorum';

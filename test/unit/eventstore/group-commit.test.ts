@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createGroupCommit, type GroupTransport } from '../../../src/eventstore/append/group-commit.ts';
+import { createGroupCommit } from '../../../src/eventstore/append/group-commit.ts';
 import { fixedPolicy } from '../../../src/eventstore/append/group-commit-policy.ts';
-import { appendOne, type PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
+import {
+  type AppendTransport,
+  appendOne,
+  type PublishOutcome,
+} from '../../../src/eventstore/append/resolve-append.ts';
 import {
   createMemoryStore,
   createMemoryTransport,
@@ -19,7 +23,7 @@ function world(options: { slots?: number; spoil?: Spoil; store?: MemoryStore; un
   const runtime = manualRuntime();
   const sent: string[][] = [];
   const honest = createMemoryTransport(store, { actor: 'main', runtime });
-  const transport: GroupTransport = {
+  const transport: AppendTransport = {
     ...honest,
     publish: async (outgoing, timeoutMs) => {
       if (outgoing.some(({ stream }) => stream.id === options.unsendable))

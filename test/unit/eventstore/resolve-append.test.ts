@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   type AppendTransport,
   appendOne,
+  appendResolved,
   type OutgoingCommit,
   type PublishOutcome,
 } from '../../../src/eventstore/append/resolve-append.ts';
@@ -13,6 +14,7 @@ import {
   PermissionDenied,
 } from '../../../src/eventstore/errors.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import { keyOf } from '../../../src/eventstore/stream.ts';
 import { added, counterRef, toyCommit } from '../../support/toy.ts';
 
 const stream = counterRef('a');
@@ -36,7 +38,12 @@ const UNREACHABLE = new LogUnavailable('scripted');
 type Tail = typeof OWN | typeof NOTHING | Error;
 
 /** Plays the answers one after the other; the last one again and again. Silence takes the whole timeout. */
-function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [], replicated = false) {
+function script(
+  publishes: readonly PublishOutcome[],
+  tails: readonly Tail[] = [],
+  replicated = false,
+  last: Readonly<Record<string, number>> = {},
+) {
   let now = 0;
   const sent: (readonly OutgoingCommit[])[] = [];
   const reads: number[] = [];
@@ -62,6 +69,7 @@ function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [
       if (tail instanceof Error) throw tail;
       return tail;
     },
+    lastVersions: async () => new Map(Object.entries(last)),
   };
   const append = (expected = 5) =>
     appendOne(
@@ -69,7 +77,15 @@ function script(publishes: readonly PublishOutcome[], tails: readonly Tail[] = [
       { stream, expected, commit },
       { runtime, deadlineMs: 2000, attemptTimeoutMs: 500, replicated },
     );
-  return { append, sent, reads, waitedMs: () => now };
+  const guards = [{ stream: counterRef('guard'), version: 3 }];
+  const appendGuarded = () =>
+    appendResolved(
+      transport,
+      [{ stream, expected: 5, commit }],
+      { runtime, deadlineMs: 2000, attemptTimeoutMs: 500, replicated },
+      guards,
+    );
+  return { append, appendGuarded, sent, reads, waitedMs: () => now };
 }
 
 describe('an append whose first attempt is answered', () => {
@@ -236,7 +252,11 @@ describe('an append that must not be sent', () => {
 
   it('is refused before anything is sent when it is too large, has a bad id or is empty', async () => {
     const { sent } = script([OK]);
-    const transport: AppendTransport = { publish: async () => OK, commitsAfter: async () => undefined };
+    const transport: AppendTransport = {
+      publish: async () => OK,
+      commitsAfter: async () => undefined,
+      lastVersions: async () => new Map(),
+    };
     const runtime: Runtime = { now: () => 0, random: () => 0, id: () => '', sleep: async () => undefined };
     const options = { runtime, deadlineMs: 2000, attemptTimeoutMs: 500, maxBytes: 10 };
     await expect(appendOne(transport, { stream, expected: 0, commit }, options)).rejects.toBeInstanceOf(
@@ -252,5 +272,31 @@ describe('an append that must not be sent', () => {
       },
     );
     expect(sent).toEqual([]);
+  });
+});
+
+describe('an append with a guard, where several servers keep the log', () => {
+  const target = keyOf(stream);
+  const guarded = keyOf(counterRef('guard'));
+  const conflict = { appended: false, conflict: counterRef('guard') };
+
+  it('is a conflict of the guard once one state shows that it has moved on and the commit is not there', async () => {
+    const { appendGuarded } = script([CONFLICT], [NOTHING], true, { [target]: 5, [guarded]: 4 });
+    expect(await appendGuarded()).toEqual(conflict);
+  });
+
+  it('is not called refused while the guard still holds, or where the commit may have come before its move', async () => {
+    for (const last of [
+      { [target]: 5, [guarded]: 3 },
+      { [target]: 6, [guarded]: 4 },
+    ]) {
+      const { appendGuarded } = script([CONFLICT], [NOTHING], true, last);
+      await expect(appendGuarded()).rejects.toMatchObject({ code: 'log/outcome-unknown' });
+    }
+  });
+
+  it('is stored when the commit is found, wherever the guard is by now', async () => {
+    const { appendGuarded } = script([SILENCE, CONFLICT], [OWN], true, { [target]: 6, [guarded]: 9 });
+    expect(await appendGuarded()).toEqual({ appended: true, versions: [OWN.version] });
   });
 });

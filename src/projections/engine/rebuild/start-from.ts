@@ -1,13 +1,10 @@
 import {
-  ahead,
   BEGINNING,
   type Bucket,
-  before,
-  between,
   isAfter,
-  type Log,
   numberOf,
   type Position,
+  positionBefore,
 } from '../../../eventstore/index.ts';
 import { beginAt } from '../checkpoint.ts';
 import type { EngineDeps, LiveAlias } from '../engine.ts';
@@ -19,8 +16,6 @@ import { checkpointOf } from './new-bucket.ts';
 /** Where a rebuild begins: rows that have seen nothing later are taken over from the live bucket. */
 export type StartFrom = { readonly position: Position } | { readonly time: number };
 
-/** The clocks of those who write events may differ; a start by time goes back by so much more. */
-const CLOCKS_DIFFER_MS = 60_000;
 const AT_ONCE = 256;
 
 /**
@@ -91,26 +86,4 @@ async function copyRows(
   }
   await Promise.all(window);
   return highest;
-}
-
-/** When the first commit at a position or behind it was decided; a foreign message does not say. @throws LogUnavailable */
-async function decidedFrom(log: Log, position: Position): Promise<number> {
-  for (let at = position; ; ) {
-    const next = await log.next(at);
-    if (next === undefined) return Number.POSITIVE_INFINITY;
-    if (next.foreign === undefined) return Number(next.decisions[0]?.time ?? 0);
-    at = ahead(next.position, 1);
-  }
-}
-
-/** The last position whose commit is surely older than `time`, by halving. @throws LogUnavailable */
-async function positionBefore(log: Log, time: number): Promise<Position> {
-  let low = BEGINNING;
-  let high = await log.head();
-  while (isAfter(high, low)) {
-    const middle = between(low, high);
-    if ((await decidedFrom(log, middle)) < time - CLOCKS_DIFFER_MS) low = middle;
-    else high = before(middle);
-  }
-  return low;
 }

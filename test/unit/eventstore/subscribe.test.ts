@@ -1,0 +1,129 @@
+import { StringValueSchema } from '@bufbuild/protobuf/wkt';
+import { describe, expect, it } from 'vitest';
+import { OutcomeUnknown } from '../../../src/eventstore/errors.ts';
+import { positionOf } from '../../../src/eventstore/position.ts';
+import { type SubscribeOptions, subscribe } from '../../../src/eventstore/reading/subscribe.ts';
+import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
+import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { appendMany } from '../../contract/log-support.ts';
+import { added, type CounterEvent, counter, counterRef, toyCommit } from '../../support/toy.ts';
+import { until } from '../../support/until.ts';
+
+async function world(events = 10) {
+  const log = createMemoryLog();
+  await appendMany(log, counterRef('a'), events);
+  const bucket = openMemoryBucket(createMemoryBucketStore('subscriptions'));
+  const open = (more: Partial<SubscribeOptions> = {}) =>
+    subscribe<CounterEvent>(log, {
+      sources: [counter],
+      from: 'beginning',
+      progress: { bucket, name: 'mails', everyMs: 1 },
+      ...more,
+    });
+  /** Handles so many events, as a process that then ends. */
+  const handle = async (count: number, more: Partial<SubscribeOptions> = {}) => {
+    const signal = new AbortController();
+    const values: unknown[] = [];
+    for await (const { event } of open({ signal: signal.signal, ...more })) {
+      values.push(event.value);
+      if (values.length === count) signal.abort();
+    }
+    return values;
+  };
+  return { log, bucket, open, handle };
+}
+
+describe('a subscription that keeps its progress', () => {
+  it('goes on behind the last event that was handled, wherever it begins now', async () => {
+    const { handle } = await world();
+    expect(await handle(4)).toEqual([1, 2, 3, 4]);
+    expect(await handle(3, { from: 'now' })).toEqual([5, 6, 7]);
+    expect(await handle(3)).toEqual([8, 9, 10]);
+  });
+
+  it('goes on within a commit', async () => {
+    const { log, handle } = await world(1);
+    await log.append(counterRef('b'), 0, toyCommit('b', [added(2), added(3), added(4)]));
+    expect(await handle(2)).toEqual([1, 2]);
+    expect(await handle(2)).toEqual([3, 4]);
+  });
+
+  it('resolves where it begins once: what comes before the second start is not lost', async () => {
+    const { log, handle } = await world();
+    expect(await handle(0, { from: 'now', caughtUp: () => undefined, signal: AbortSignal.abort() })).toEqual(
+      [],
+    );
+    await appendMany(log, counterRef('later'), 2);
+    expect(await handle(2, { from: 'now' })).toEqual([1, 2]);
+  });
+
+  it('hands out again what was not handled when its process died, and nothing before', async () => {
+    const { open, handle } = await world();
+    const dies = open();
+    for (let i = 1; i <= 3; i++) expect((await dies.next()).value?.event.value).toBe(i);
+    await systemRuntime.sleep(20);
+    // It never asks for another one.
+    expect(await handle(8)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it("is one process's: who had it before is refused at its next event", async () => {
+    const { open, handle } = await world();
+    const former = open();
+    for (let i = 1; i <= 2; i++) await former.next();
+    await systemRuntime.sleep(20);
+    await handle(2);
+    const rest = async () => {
+      for (;;) {
+        await former.next();
+        await systemRuntime.sleep(5);
+      }
+    };
+    await expect(rest()).rejects.toThrow(/Another process goes on with the subscription mails/);
+  });
+
+  it('keeps its place through writes whose answer is lost, and loses none when the bucket is away for a while', async () => {
+    const { bucket, open, handle } = await world();
+    const { write } = bucket;
+    let calls = 0;
+    Object.assign(bucket, {
+      write: async (row: Parameters<typeof write>[0]) => {
+        // Of three writes one goes through, one is stored without an answer, one is lost.
+        const kind = calls++ % 3;
+        const result = kind < 2 ? await write(row) : undefined;
+        if (kind > 0 || result === undefined) throw new OutcomeUnknown('the row', 1);
+        return result;
+      },
+    });
+    const dies = open();
+    for (let i = 1; i <= 7; i++) expect((await dies.next()).value?.event.value).toBe(i);
+    const stored = async () => Buffer.from((await bucket.get('subscription.mails'))?.value ?? []).toString();
+    await until('the place is stored', async () => (await stored()).includes('"position":6,"index":0'));
+    Object.assign(bucket, { write });
+    expect(await handle(4)).toEqual([7, 8, 9, 10]);
+  });
+
+  it('is refused for another incarnation of the log, and for a name that is none', async () => {
+    const { bucket, handle, open } = await world();
+    await handle(1);
+    const restored = openMemoryLog(createMemoryStore({ incarnation: 'restored' }));
+    const progress = { bucket, name: 'mails' };
+    const anew = subscribe(restored, { sources: [counter], from: 'beginning', progress });
+    await expect(anew.next()).rejects.toThrow(/another incarnation/);
+    await expect(open({ progress: { bucket, name: 'a b' } }).next()).rejects.toThrow(
+      /progress.name is no name/,
+    );
+  });
+});
+
+it('a subscription decodes no event of a type that nobody wants', async () => {
+  const log = createMemoryLog();
+  await log.append(counterRef('a'), 0, toyCommit('a', [added(1)]));
+  const reader = { category: 'counter', events: [StringValueSchema] };
+  const signal = new AbortController();
+  const wanted = { sources: [reader], from: { position: positionOf(0) }, types: ['StringValue'] } as const;
+  const found: unknown[] = [];
+  const asked = { ...wanted, signal: signal.signal, caughtUp: () => signal.abort() };
+  for await (const event of subscribe(log, asked)) found.push(event);
+  expect(found).toEqual([]);
+});
