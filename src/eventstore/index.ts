@@ -3,6 +3,7 @@
  * A `Decider` says what an aggregate is; `createHandler` executes its commands on a `Log`, `openNatsLog` opens one on NATS;
  * buckets keep what derives from the log. Errors carry a stable `code` and whether trying again may help (`retryable`).
  */
+export { type AppendEventsResult, appendEvents, stateless } from './append-events.ts';
 export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
