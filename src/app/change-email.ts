@@ -2,7 +2,7 @@ import { type PendingEmailChange, type UserEvent, type UserState, user } from '.
 import { normaliseEmail } from '../domain/values.ts';
 import type { CommandMeta, ExecuteOptions, Expectation, Loaded } from '../eventstore/index.ts';
 
-import { attemptOf, type Claims, claimStatusOf, isAttemptOf } from './claims.ts';
+import { attemptOf, claimStatusOf, type EmailClaims, isAttemptOf } from './claims.ts';
 import { emailTaken, isKeyed, stepMeta, tidyUp, type UseCaseDeps, type UserResult } from './use-cases.ts';
 
 const MAX_ROUNDS = 5;
@@ -25,7 +25,7 @@ type Started =
   | { readonly again: Expectation };
 
 /** Changes addresses: start, claim, complete, release the old one (protocol 5). */
-export function createChangeEmail(deps: UseCaseDeps, claims: Claims) {
+export function createChangeEmail(deps: UseCaseDeps, claims: EmailClaims) {
   const { handler, runtime, emailKey, settings } = deps;
 
   return async function changeEmail(

@@ -1,12 +1,12 @@
 import { createChangeEmail } from './change-email.ts';
-import { createClaims } from './claims.ts';
+import { createEmailClaims } from './claims.ts';
 import { createPlaceOrder } from './place-order.ts';
 import { createRegister } from './register.ts';
 import type { UseCaseDeps, UseCases } from './use-cases.ts';
 
 /** Builds the use cases. They keep nothing between calls, so that every process may run the next step of any. */
 export function createUseCases(deps: UseCaseDeps): UseCases {
-  const claims = createClaims(deps);
+  const claims = createEmailClaims(deps);
   return {
     register: createRegister(deps, claims),
     changeEmail: createChangeEmail(deps, claims),

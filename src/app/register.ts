@@ -2,7 +2,7 @@ import { user } from '../domain/user.ts';
 import { normaliseEmail } from '../domain/values.ts';
 import type { CommandMeta } from '../eventstore/index.ts';
 
-import { attemptOf, type Claims } from './claims.ts';
+import { attemptOf, type EmailClaims } from './claims.ts';
 import {
   emailTaken,
   isKeyed,
@@ -13,7 +13,7 @@ import {
 } from './use-cases.ts';
 
 /** Registers users: claims the address, then creates the user (protocol 4). */
-export function createRegister(deps: UseCaseDeps, claims: Claims) {
+export function createRegister(deps: UseCaseDeps, claims: EmailClaims) {
   const { handler, runtime, emailKey } = deps;
 
   /** The answer of an earlier call with this key: the address may have moved on since, and is not claimed again. */

@@ -6,6 +6,15 @@
 export { type AppendEventsResult, appendEvents, stateless } from './append-events.ts';
 export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
+export {
+  type ClaimOutcome,
+  type ClaimSettings,
+  type ClaimStatus,
+  type ClaimSteps,
+  type Claims,
+  createClaims,
+  type HeldClaim,
+} from './claims.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
 export { HIDDEN, hiddenNames, shownEvent, withoutHidden } from './codec/shown-event.ts';
 export { type Decided, decidedIn } from './codec/stored-commit.ts';

@@ -11,6 +11,7 @@ export interface ListedStream {
   readonly createdAt: number;
 }
 
+/** Which page of a category's aggregates is wanted. */
 export interface ListStreamsOptions {
   /** Only aggregates that came into being behind this position; with `positionBefore`, from about a time on. */
   readonly after?: Position | undefined;

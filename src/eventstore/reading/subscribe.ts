@@ -21,6 +21,7 @@ export interface Place {
 /** Where a subscription begins: behind a place, with the first event that was decided at a time (ms since the epoch), or so. */
 export type SubscribeFrom = 'beginning' | 'now' | Place | { readonly time: number };
 
+/** Which events a subscription gives, from where on, and where its place is kept. */
 export interface SubscribeOptions {
   /** Whose events are wanted: one decider for its category, all of them for the whole log. What is of others is passed. */
   readonly sources: readonly EventSource[];

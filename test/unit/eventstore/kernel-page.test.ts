@@ -15,7 +15,15 @@ function trimmed(line: string): string {
 
 describe('the page about the kernel', () => {
   it('has its examples', () => {
-    expect(examples.map(([, name]) => name)).toEqual(['decider', 'handler', 'commit-all']);
+    expect(examples.map(([, name]) => name)).toEqual([
+      'decider',
+      'handler',
+      'commit-all',
+      'guard',
+      'append',
+      'read',
+      'subscribe',
+    ]);
   });
 
   it.each(examples.map(([, name, code]) => ({ name, code })))(
@@ -35,9 +43,9 @@ describe('the page about the kernel', () => {
   it('says what happens when it is run', async () => {
     const print = vi.spyOn(console, 'log').mockImplementation(() => undefined);
     const handler = await page();
-    expect(print.mock.calls).toEqual([['accepted', 5]]);
+    expect(print.mock.calls).toEqual([['accepted', 5], [3, 2, 'a.csv'], ['t1'], ['t2'], [10]]);
     print.mockRestore();
-    expect((await handler.load(tank, 't1')).state).toBe(3);
+    expect((await handler.load(tank, 't1')).state).toBe(2);
     expect((await handler.load(tank, 't2')).state).toBe(2);
     const empty = { commandId: 'c2', actor: 'page' };
     expect(await handler.execute(tank, 't1', { drain: 4 }, empty)).toMatchObject({
