@@ -8,6 +8,7 @@ import type { AnyDecider, Decider, Rejection } from './decider.ts';
 import { CorruptCommit, EventStoreError, LogUnavailable } from './errors.ts';
 import type { Log, RecordedCommit } from './log.ts';
 import { versionAt } from './position.ts';
+import { readStream } from './reading/read-stream.ts';
 import { keyOf, type StreamRef } from './stream.ts';
 
 /** Everything the kernel knows of an aggregate. Advanced in place, and only by commits that are in the log. */
@@ -161,17 +162,7 @@ export async function* history(
 ): AsyncGenerator<RecordedCommit> {
   const { version: last = Number.POSITIVE_INFINITY, time } = until;
   const upTo = time === undefined ? last : Math.min(last, await lastDecidedBy(log, stream, time));
-  let after = 0;
-  for (;;) {
-    const page = await log.read(stream, { after, confirm: true });
-    for (const commit of page.commits) {
-      const version = versionAt(commit.position);
-      if (version > upTo) return;
-      after = version;
-      yield commit;
-    }
-    if (!page.more || after >= upTo) return;
-  }
+  yield* readStream(log, stream, Number.isSafeInteger(upTo) ? { to: Math.max(0, upTo) } : {});
 }
 
 /** An aggregate as it was at a point in the past. @throws LogUnavailable, UnknownEventType, CorruptCommit */
