@@ -31,7 +31,14 @@ async function world(events = 10) {
     }
     return values;
   };
-  return { log, bucket, open, handle };
+  /** Waits until the place of the n-th event is stored. */
+  const storedUpTo = (n: number) =>
+    until(`the place of ${n} is stored`, async () => {
+      const row = await bucket.get('subscription.mails');
+      const text = Buffer.from(row?.value ?? []).toString();
+      return text.includes(`"position":${n},"index":0`);
+    });
+  return { log, bucket, open, handle, storedUpTo };
 }
 
 describe('a subscription that keeps its progress', () => {
@@ -59,19 +66,19 @@ describe('a subscription that keeps its progress', () => {
   });
 
   it('hands out again what was not handled when its process died, and nothing before', async () => {
-    const { open, handle } = await world();
+    const { open, handle, storedUpTo } = await world();
     const dies = open();
     for (let i = 1; i <= 3; i++) expect((await dies.next()).value?.event.value).toBe(i);
-    await systemRuntime.sleep(20);
+    await storedUpTo(2);
     // It never asks for another one.
     expect(await handle(8)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
   it("is one process's: who had it before is refused at its next event", async () => {
-    const { open, handle } = await world();
+    const { open, handle, storedUpTo } = await world();
     const former = open();
     for (let i = 1; i <= 2; i++) await former.next();
-    await systemRuntime.sleep(20);
+    await storedUpTo(1);
     await handle(2);
     const rest = async () => {
       for (;;) {
@@ -83,7 +90,7 @@ describe('a subscription that keeps its progress', () => {
   });
 
   it('keeps its place through writes whose answer is lost, and loses none when the bucket is away for a while', async () => {
-    const { bucket, open, handle } = await world();
+    const { bucket, open, handle, storedUpTo } = await world();
     const { write } = bucket;
     let calls = 0;
     Object.assign(bucket, {
@@ -97,8 +104,7 @@ describe('a subscription that keeps its progress', () => {
     });
     const dies = open();
     for (let i = 1; i <= 7; i++) expect((await dies.next()).value?.event.value).toBe(i);
-    const stored = async () => Buffer.from((await bucket.get('subscription.mails'))?.value ?? []).toString();
-    await until('the place is stored', async () => (await stored()).includes('"position":6,"index":0'));
+    await storedUpTo(6);
     Object.assign(bucket, { write });
     expect(await handle(4)).toEqual([7, 8, 9, 10]);
   });
