@@ -1,15 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import {
-  createContended,
-  createGroupCommit,
-  type GroupTransport,
-} from '../../../src/eventstore/append/group-commit.ts';
+import { createContended, createGroupCommit } from '../../../src/eventstore/append/group-commit.ts';
 import {
   fixedPolicy,
   type GroupPolicy,
   measuringPolicy,
 } from '../../../src/eventstore/append/group-commit-policy.ts';
-import type { PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
+import type { AppendTransport, PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
 import { added, counterRef, toyCommit } from '../../support/toy.ts';
 
 /** What a server takes, one after the other, for a single publish and for a batch beside its commits, in milliseconds. */
@@ -28,7 +24,7 @@ function world(costs: (now: number) => Costs, policyOf: (now: () => number) => G
   let seq = 0;
   const answers: { readonly at: number; readonly give: () => void }[] = [];
   const sizes: number[] = [];
-  const publish: GroupTransport['publish'] = (outgoing) => {
+  const publish: AppendTransport['publish'] = (outgoing) => {
     const { singleMs, baseMs } = costs(now);
     const size = outgoing.length;
     sizes.push(size);
