@@ -29,6 +29,7 @@ import {
   LEASE,
   parseEntryKey,
   parseRow,
+  startKey,
   timeOf,
   traceEngine,
 } from '../processes/engine/index.ts';
@@ -130,9 +131,10 @@ async function backlogOf(
   const sources = consumers.find(({ name }) => name === consumer)?.sources ?? [];
   let lag = 0;
   let oldest: RecordedCommit | undefined;
+  const cursor = async (key: string) => parseRow<CursorValue>(await cursors?.get(key, { leader: true }));
   for (const group of groups) {
-    const row = await cursors?.get(groupKey(consumer, group), { leader: true });
-    const { high = BEGINNING, open = [] } = parseRow<CursorValue>(row) ?? {};
+    const found = (await cursor(groupKey(consumer, group))) ?? (await cursor(startKey(consumer)));
+    const { high = BEGINNING, open = [] } = found ?? {};
     const unread = await countAfter(log, high, filterOf({ sources }, group));
     lag += open.length + unread.count;
     const [at] = open;

@@ -37,6 +37,7 @@ export function echoConsumer(
   return {
     name: 'echo',
     sources: [counter],
+    from: 'beginning',
     handle: async ({ stream, position, events }) => {
       const target = { category: CATEGORY, id: stream.id };
       const { commits } = await log.read(target, { after: 0, confirm: true });

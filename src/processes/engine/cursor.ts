@@ -115,8 +115,8 @@ interface CursorDeps {
   readonly key: string;
   /** The session that holds the group. */
   readonly session: Session;
-  /** After which position the group begins that has no cursor yet. */
-  readonly begin: Position;
+  /** After which position the group begins that has no cursor yet; asked only then. */
+  readonly begin: () => Promise<Position>;
   readonly intervalMs: number;
   /** What is done now; asked at each write. */
   readonly current: () => CursorState;
@@ -150,7 +150,7 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const end = found === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
     if (found !== undefined) checkCursor(key, found, log, end);
     checkAlive(session, key);
-    const start: CursorState = { high: found?.high ?? begin, open: found?.open ?? [] };
+    const start: CursorState = { high: found?.high ?? (await begin()), open: found?.open ?? [] };
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, { start, end }, result.revision, rowOf);
   }

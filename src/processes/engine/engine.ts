@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events';
 import {
-  BEGINNING,
   backoffMs,
   type Log,
   type MarkWatch,
@@ -79,9 +78,7 @@ export function startEngine(deps: EngineDeps): Engine {
     const buckets = await persist({ runtime, signal }, create);
     const marked = watchMarks(deps.log, runtime, MARKS_EVERY_MS);
     await persist({ runtime, signal }, marked.fresh);
-    const isNeeded = deps.consumers.some(({ from }) => from === 'now');
-    const head = deps.head ?? (isNeeded ? await persist({ runtime, signal }, deps.log.head) : BEGINNING);
-    return assemble({ ...deps, head, marked }, settings, buckets, watching.signal);
+    return assemble({ ...deps, marked }, settings, buckets, watching.signal);
   };
   const serve = async ({ buckets, membership, assignments }: Opened): Promise<void> => {
     const consumers = () => assignments.filter(({ wanted }) => wanted).map(({ name }) => name);
@@ -136,12 +133,12 @@ export function startEngine(deps: EngineDeps): Engine {
 }
 
 function assemble(
-  deps: EngineDeps & { readonly head: Position; readonly marked: MarkWatch },
+  deps: EngineDeps & { readonly marked: MarkWatch },
   settings: EngineSettings,
   buckets: EngineBuckets,
   signal: AbortSignal,
 ): Opened {
-  const { log, runtime, observer, marked, feed = orderedFeed, onError = () => undefined } = deps;
+  const { log, head, runtime, observer, marked, feed = orderedFeed, onError = () => undefined } = deps;
   const assignments: ConsumerAssignment[] = [];
   const membership = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
     for (const assignment of assignments) assignment.changed();
@@ -149,11 +146,8 @@ function assemble(
   const index = watchDeadLetters({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
     for (const assignment of assignments) if (assignment.name === consumer) assignment.look(stream);
   });
-  const shared = { log, buckets, index, runtime, settings, feed, observer, marked, membership, onError };
-  for (const consumer of deps.consumers) {
-    const begin = consumer.from === 'now' ? deps.head : BEGINNING;
-    assignments.push(assignConsumer({ ...shared, consumer, begin }));
-  }
+  const shared = { log, head, buckets, index, runtime, settings, feed, observer, marked, membership, onError };
+  for (const consumer of deps.consumers) assignments.push(assignConsumer({ ...shared, consumer }));
   void followMarks({ marked, index, runtime, signal }, assignments);
   return { buckets, membership, index, assignments };
 }

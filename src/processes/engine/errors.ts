@@ -1,4 +1,5 @@
 import { EventStoreError } from '../../eventstore/index.ts';
+
 /** Another instance owns the group now; whatever this one still wanted to write was refused. */
 export class OwnershipLost extends EventStoreError {
   constructor(what: string) {
@@ -11,7 +12,17 @@ export class ForeignCursor extends EventStoreError {
   constructor(key: string, why: string) {
     super(
       'engine/foreign-cursor',
-      `The cursor ${key} does not belong to this log: ${why}. The consumer stops. If the log was restored, restore the bucket of the cursors with it, or remove the cursor to begin at the log's start.`,
+      `The cursor ${key} does not belong to this log: ${why}. The consumer stops. If the log was restored, restore the bucket of the cursors with it, or remove the consumer's cursors and its start there, so that it begins anew where its code says.`,
+    );
+  }
+}
+
+/** Where a reaction is to begin for the first time is nowhere in the log. */
+export class NoSuchStart extends EventStoreError {
+  constructor(consumer: string, where: string) {
+    super(
+      'engine/no-such-start',
+      `The consumer ${consumer} cannot begin at ${where}. It stops; correct its \`from\`, which is read at its first start only.`,
     );
   }
 }

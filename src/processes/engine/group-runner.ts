@@ -22,6 +22,7 @@ import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause } from './signal.ts';
+import { startOf } from './start.ts';
 
 /** One group of a consumer while this process owns it. */
 export interface GroupRunner {
@@ -58,8 +59,8 @@ export interface GroupDeps {
   readonly feed: Feed;
   readonly observer: EngineObserver | undefined;
   readonly consumer: Reaction;
-  /** After which position a group begins that was never read. */
-  readonly begin: Position;
+  /** The log's end at the start of this process, where it is known; for reactions that begin there. */
+  readonly head: Position | undefined;
   readonly handle: Handle;
   readonly group: SlotGroup;
   readonly session: Session;
@@ -167,11 +168,10 @@ async function takeOver(
   const owner = { runtime, session, signal };
   const fence = fenceKey(consumer.name, group);
   const deadLetters = await claimDeadLetters({ ...owner, bucket: buckets.parked, index, fence });
+  const places = { ...owner, bucket: buckets.cursors, log };
   const cursor = await claimCursor({
-    ...owner,
-    bucket: buckets.cursors,
-    log,
-    begin: deps.begin,
+    ...places,
+    begin: () => startOf({ ...places, consumer, head: deps.head }),
     key: groupKey(consumer.name, group),
     intervalMs: settings.cursorMs,
     current: () => progress.state(),

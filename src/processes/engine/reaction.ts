@@ -8,6 +8,7 @@ import {
   type StreamRef,
   UnknownEventType,
 } from '../../eventstore/index.ts';
+import type { Start } from './start.ts';
 
 /** One event with what was stored with it. */
 export type ConsumedEvent<Event extends Message> = RecordedEvent<Event>;
@@ -48,10 +49,10 @@ export interface Reaction<Event extends Message = Message> {
   readonly name: string;
   readonly sources: readonly EventSource[];
   /**
-   * Where it begins when it runs for the first time: at the log's first event unless said otherwise, or with what is
-   * stored after that first start. Its cursors keep the place: a later start goes on from there.
+   * Where it begins when it runs for the first time; resolved once, for all groups and instances (protocol 28). Its
+   * cursors keep the place: a later start goes on from there, whatever is said here then.
    */
-  readonly from?: 'beginning' | 'now' | undefined;
+  readonly from: Start;
   handle(delivery: Delivery<Event>): Promise<void>;
   readonly policy?: Policy;
 }

@@ -24,6 +24,7 @@ export interface CustomerWatchDeps {
 export const customerWatch: ReactionDefinition = {
   name: 'customer-watch',
   sources: [user],
+  from: 'beginning',
   does: 'cancels the open orders of a user who was deactivated',
   create: createCustomerWatch,
 };
@@ -53,6 +54,7 @@ export function createCustomerWatch(
   return {
     name: customerWatch.name,
     sources: customerWatch.sources,
+    from: customerWatch.from,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

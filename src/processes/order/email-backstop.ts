@@ -25,6 +25,7 @@ export class ClaimPending extends Error {
 export const emailBackstop: ReactionDefinition = {
   name: 'email-backstop',
   sources: [email],
+  from: 'beginning',
   does: 'has every claim of an address looked at again once it could be stale',
   create: createEmailBackstop,
 };
@@ -43,6 +44,7 @@ export function createEmailBackstop(
   return {
     name: emailBackstop.name,
     sources: emailBackstop.sources,
+    from: emailBackstop.from,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, stream }) => {
       for (const { event } of events) {

@@ -67,6 +67,7 @@ async function validateCustomer(userId: string, context: EffectContext): Promise
 export const orderProcess: ReactionDefinition = {
   name: 'order-process',
   sources: [order],
+  from: 'beginning',
   does: 'drives an order from placed to confirmed, or to its end with everything given back',
   create: createOrderProcess,
 };
@@ -87,6 +88,7 @@ export function createOrderProcess(
   return {
     name: orderProcess.name,
     sources: orderProcess.sources,
+    from: orderProcess.from,
     policy: createOrderPolicy(deps.runtime, retries),
     handle: async (delivery) => {
       for (const consumed of delivery.events) {

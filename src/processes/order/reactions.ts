@@ -16,8 +16,8 @@ export interface ReactionDefinition {
   /** Letters, digits and `-`; part of stored keys, so it never changes. */
   readonly name: string;
   readonly sources: readonly EventSource[];
-  /** Where it begins when it runs for the first time; at the log's first event unless said otherwise. */
-  readonly from?: Reaction['from'];
+  /** Where it begins when it runs for the first time. */
+  readonly from: Reaction['from'];
   /** What it does, in a few words, for docs/reference.md. */
   readonly does: string;
   create(deps: ReactionDeps, retries?: Partial<RetrySettings>): Reaction;

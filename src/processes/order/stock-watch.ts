@@ -16,6 +16,7 @@ import type { ReactionDefinition } from './reactions.ts';
 export const stockWatch: ReactionDefinition = {
   name: 'stock-watch',
   sources: [product],
+  from: 'beginning',
   does: 'releases what was reserved for an order that had ended by then',
   create: createStockWatch,
 };
@@ -32,6 +33,7 @@ export function createStockWatch(
   return {
     name: stockWatch.name,
     sources: stockWatch.sources,
+    from: stockWatch.from,
     policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, position, stream }) => {
       for (const consumed of events) {

@@ -1,4 +1,5 @@
 import { numberOf } from '../../../src/eventstore/position.ts';
+import { startKey } from '../../../src/processes/engine/start.ts';
 import { parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
 import type { MemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
@@ -11,11 +12,25 @@ export function causeOf(commitId: string): number {
   return Number(commitId.split('@')[1]);
 }
 
+/** Behind which position the consumer began, as it is stored; undefined where it did not begin at the log's beginning and that is not. */
+export function startIn(
+  cursors: MemoryBucketStore | undefined,
+  { from }: { readonly from: 'beginning' | 'now' },
+): number | undefined {
+  const row = cursors?.last(startKey('copier'));
+  return from === 'beginning' ? 0 : row && numberOf(row.position);
+}
+
 /**
  * Reads the whole log: the effects of each aggregate must at every moment be a prefix of its commits, without those that
  * were discarded, and in the end all of them; no effect twice.
+ * @param start behind which position; where nobody knows, whatever lies behind the first commit that was handled is due
  */
-export function orderViolations(log: MemoryStore, parked: MemoryBucketStore | undefined): string[] {
+export function orderViolations(
+  log: MemoryStore,
+  parked: MemoryBucketStore | undefined,
+  start = firstHandled(log) - 1,
+): string[] {
   const discarded = discardedIn(parked);
   const due = new Map<string, number[]>();
   const found: string[] = [];
@@ -26,7 +41,7 @@ export function orderViolations(log: MemoryStore, parked: MemoryBucketStore | un
     const queue = due.get(id) ?? [];
     due.set(id, queue);
     if (category !== EFFECT) {
-      if (!discarded.has(position)) queue.push(position);
+      if (!discarded.has(position) && position > start) queue.push(position);
       continue;
     }
     const cause = causeOf(commit.commitId);
@@ -39,6 +54,15 @@ export function orderViolations(log: MemoryStore, parked: MemoryBucketStore | un
     if (queue.length > 0) found.push(`${id}: nothing became of ${queue.join(', ')}`);
   }
   return found;
+}
+
+function firstHandled(log: MemoryStore): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (let position = 1; position <= log.head(); position++) {
+    const commit = log.at(position);
+    if (commit?.stream.category === EFFECT) first = Math.min(first, causeOf(commit.commitId));
+  }
+  return first;
 }
 
 function discardedIn(parked: MemoryBucketStore | undefined): Set<number> {

@@ -5,6 +5,7 @@ import { type Feed, orderedFeed } from '../../../src/processes/engine/delivery.t
 import type { EngineDeps } from '../../../src/processes/engine/engine.ts';
 import { type Buckets, toBytes } from '../../../src/processes/engine/rows.ts';
 import type { EngineSettings } from '../../../src/processes/engine/settings.ts';
+import { startKey } from '../../../src/processes/engine/start.ts';
 import type { EnginePlant } from './engine-world.ts';
 
 /** The fences of protocols 7, 8 and 9, each switched off. The simulation must notice every one. */
@@ -16,6 +17,7 @@ export const enginePlants: Readonly<Record<string, EnginePlant>> = {
   'counting as done before the entry is stored': () => ackBeforePark,
   'a lane without its parked set': () => (deps) => withBucket(deps, 'parked', forgetful),
   'a park that a zombie may write': () => (deps) => withBucket(deps, 'parked', unfenced),
+  'a start that each group resolves for itself': () => (deps) => withBucket(deps, 'cursors', withoutStart),
   'a request that is not seen': () => (deps) => withBucket(deps, 'parked', deafToRequests),
   'no bound on what is held back': () => (deps) => {
     const unbounded: Partial<EngineSettings> = { maxHeld: 1e9, laneHeld: 1e9, deadLetterAfterMs: 1e9 };
@@ -49,6 +51,16 @@ function withoutGaps<W extends { readonly value: Uint8Array | undefined }>(row: 
   if (row.value === undefined) return row;
   const value = JSON.parse(Buffer.from(row.value).toString('utf8')) as object;
   return { ...row, value: toBytes({ ...value, open: [] }) };
+}
+
+/** Nobody is told where another began. */
+function withoutStart(bucket: Bucket): Bucket {
+  const isStart = (key: string): boolean => key.startsWith(startKey(''));
+  return {
+    ...bucket,
+    get: async (key, how) => (isStart(key) ? undefined : bucket.get(key, how)),
+    write: async (row) => (isStart(row.key) ? { written: true, revision: 1 } : bucket.write(row)),
+  };
 }
 
 /** Whoever writes is believed to have read what is there. */

@@ -10,6 +10,8 @@ export interface EngineScenario {
   readonly hangs: readonly { readonly place: number; readonly atMs: number; readonly forMs: number }[];
   /** When no instance reaches the server, and for how long, in milliseconds from the start. */
   readonly outages: readonly { readonly atMs: number; readonly forMs: number }[];
+  /** Where the consumer begins, which starts while commits are stored. */
+  readonly from: 'beginning' | 'now';
 }
 
 /** Few aggregates with several commits each, in one group and in others. */
@@ -39,7 +41,8 @@ export function engineScenarioOf(seed: number): EngineScenario {
     atMs: pick(prng, ACTIVE_MS),
     forMs: 100 + pick(prng, 3_000),
   }));
-  return { commits, operations, hangs, outages };
+  const from = prng() < 0.3 ? 'now' : 'beginning';
+  return { commits, operations, hangs, outages, from };
 }
 
 /** The scenario made smaller in every way that leaves something out. */

@@ -19,7 +19,7 @@ import {
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
-import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow } from './engine-invariants.ts';
+import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow, startIn } from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
 import { type Freezable, freezable } from './freezable.ts';
 
@@ -93,7 +93,7 @@ export async function runEngineSchedule(
       const frozen = freezable(world, { ...plain, now: () => Math.floor(plain.now()) });
       const ownLog = frozen.log(openMemoryLog(log, { world, actor }));
       const buckets = openBuckets(stores, world, actor, frozen.bucket);
-      const consumer = copier(ownLog, frozen.runtime, shop);
+      const consumer = copier(ownLog, frozen.runtime, shop, scenario.from);
       const settings = { ...simulatedSettings, instance: actor };
       const deps = { log: ownLog, buckets, runtime: frozen.runtime, consumers: [consumer], settings };
       const engine = startEngine(
@@ -123,8 +123,8 @@ export async function runEngineSchedule(
       if (!(error instanceof EventStoreError && error.retryable)) throw error;
     });
   };
-  const isDone = (): boolean =>
-    parkedNow(parked()).length === 0 && orderViolations(log, parked()).length === 0;
+  const unordered = () => orderViolations(log, parked(), startIn(storeOf('cursors'), scenario));
+  const isDone = (): boolean => parkedNow(parked()).length === 0 && unordered().length === 0;
 
   return world.run(async () => {
     for (let place = 0; place < INSTANCES; place++) startInstance(place);
@@ -153,7 +153,7 @@ export async function runEngineSchedule(
     over = true;
     const forgotten = parkedNow(parked()).map((position) => `${position} is parked for ever`);
     const owned = ownershipViolations(parked(), storeOf('cursors'));
-    const violations = [...shop.problems, ...orderViolations(log, parked()), ...forgotten, ...owned];
+    const violations = [...shop.problems, ...unordered(), ...forgotten, ...owned];
     return { violations, trace: world.trace() };
   });
 }
@@ -188,7 +188,12 @@ class Poison extends Error {
 }
 
 /** Appends for each commit one effect, fenced by the version that it has read. */
-export function copier(log: Log, runtime: Runtime, shop: { readonly repaired: boolean }): Reaction {
+export function copier(
+  log: Log,
+  runtime: Runtime,
+  shop: { readonly repaired: boolean },
+  from: Reaction['from'] = 'beginning',
+): Reaction {
   const handle = async ({ stream, position, events }: Delivery<Message>): Promise<void> => {
     const [first] = events;
     const poison = first !== undefined && 'value' in first.event && first.event.value === -1;
@@ -203,5 +208,5 @@ export function copier(log: Log, runtime: Runtime, shop: { readonly repaired: bo
     const result = await log.append(target, versionAt(commits.at(-1)?.position ?? BEGINNING), commit);
     if (!result.appended) throw new LogUnavailable('another was first');
   };
-  return { name: 'copier', sources: [counter], handle };
+  return { name: 'copier', sources: [counter], from, handle };
 }

@@ -35,7 +35,8 @@ function start(
   const runtime = world.runtime(actor);
   const buckets = openMemoryBuckets(kv, (store) => openMemoryBucket(store, { world, actor }));
   const { groups = 4, errors = [], ...parts } = more;
-  const consumer = { name: 'test', sources: [counter], handle: handle as Reaction['handle'], ...parts };
+  const named = { name: 'test', sources: [counter], from: 'beginning' } as const;
+  const consumer: Reaction = { ...named, handle: handle as Reaction['handle'], ...parts };
   const engine = startEngine({
     log: openMemoryLog(log, { world, actor }),
     buckets,
