@@ -16,6 +16,7 @@ import {
   createNatsTimers,
   type Engine,
   type EngineObserver,
+  type EngineSettings,
   logEngine,
   meterEngine,
   openMessageDeadLetters,
@@ -140,8 +141,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const runtime = systemRuntime;
   const timeoutMs = config.nats.requestTimeoutMs;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-  const { groups, parkAfterMs: deadLetterAfterMs } = config.processes;
-  await checkGroups({ buckets, prefix }, reactions, groups);
+  await checkGroups({ buckets, prefix }, reactions, config.processes.groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const observer = observerOf(deps);
   // Read before requests are answered, so that a reaction that begins now misses none of them.
@@ -153,15 +153,16 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   );
   const engine = startEngine({
     log,
+    handler,
     buckets,
     runtime,
     consumers: consumersOf(deps, timers, payments, outbox),
     head,
-    settings: { prefix, groups, deadLetterAfterMs, instance: config.service.name },
+    settings: { prefix, instance: config.service.name, ...engineSettingsOf(config.processes) },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer,
   });
-  const fired = timers.deliver(timerHandler(deps));
+  const fired = timers.deliver(timerHandler(deps, timers));
   const deliveries = startDeliveries(deps, { buckets, outbox, observer });
   const openOrders = openOrdersOf(deps.views);
   const sweep = (): void => {
@@ -177,6 +178,19 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
       clearInterval(sweeping);
       await Promise.all([engine.stop(), fired.stop(), deliveries.stop()]);
     },
+  };
+}
+
+/** A bug is a dead letter at once: nobody waits for the retries of what cannot work. */
+function engineSettingsOf(processes: Config['processes']): Partial<EngineSettings> {
+  const { groups, parkAfterMs, retryFirstMs, retryLongestMs, retryAttempts } = processes;
+  return {
+    groups,
+    deadLetterAfterMs: parkAfterMs,
+    backoffBaseMs: retryFirstMs,
+    backoffCapMs: retryLongestMs,
+    attempts: retryAttempts,
+    retryUnknown: false,
   };
 }
 
@@ -231,21 +245,22 @@ function consumersOf(
   payments: PaymentProvider,
   notifications: NotificationOutbox,
 ): Reaction[] {
-  const { config, handler, views } = deps;
+  const { config, views } = deps;
   const runtime = systemRuntime;
   const directory = createCustomerDirectory(customerQueries(views));
   const openOrders = openOrdersOf(views);
   const { staleClaimMs } = config.users;
-  const { retryFirstMs: baseMs, retryLongestMs: capMs, retryAttempts: maxAttempts } = config.processes;
   const traced = deps.tracer && { aroundStep: traceSteps(deps.tracer) };
   const ports = { directory, openOrders, payments, timers, notifications, ...traced };
-  const reactionDeps = { handler, runtime, staleClaimMs, ...ports };
-  return reactions.map(({ create }) => create(reactionDeps, { baseMs, capMs, maxAttempts }));
+  return reactions.map(({ create }) => create({ runtime, staleClaimMs, ...ports }));
 }
 
-function timerHandler({ handler, useCases }: ProcessDeps): (fired: Timer) => Promise<void> {
+function timerHandler(
+  { handler, useCases }: ProcessDeps,
+  armed: Pick<Timers, 'arm' | 'disarm'>,
+): (fired: Timer) => Promise<void> {
   const { abandonStaleClaim } = useCases;
-  const deps = { handler, runtime: systemRuntime, abandonStaleClaim };
+  const deps = { handler, runtime: systemRuntime, timers: armed, abandonStaleClaim };
   const handlers = new Map(timerKinds.map(({ kind, create }) => [kind, create(deps)]));
   return async (fired) => {
     const handle = handlers.get(fired.kind);

@@ -16,11 +16,10 @@ export type Passes = (point: CrashPoint) => Promise<void> | void;
 export const customerOf = (orderId: string): string => `u-${orderId}`;
 const orderOf = (userId: string): string => userId.slice('u-'.length);
 
+type WatchedDeps = Omit<ReactionDeps, 'openOrders'> & { readonly handler: CommandHandler };
+
 /** Everything that the consumers reach the world through, with every call told. */
-export function watchedCalls(
-  deps: Omit<ReactionDeps, 'openOrders'>,
-  passes: Passes,
-): Omit<ReactionDeps, 'openOrders'> {
+export function watchedCalls(deps: WatchedDeps, passes: Passes): WatchedDeps {
   const around = async <T>(orderId: string, call: string, work: () => Promise<T>): Promise<T> => {
     await passes({ orderId, call, moment: 'before' });
     try {

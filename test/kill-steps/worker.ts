@@ -27,7 +27,7 @@ const TIMEOUT_MS = 1_000;
 const TTL_MS = 800;
 const ACK_WAIT_MS = 1_000;
 const ANSWER_TIMEOUT_MS = 300;
-const RETRIES = { baseMs: 50, capMs: 1_000, maxAttempts: 1_000_000 };
+const RETRIES = { backoffBaseMs: 50, backoffCapMs: 1_000, attempts: 1_000_000, retryUnknown: false };
 
 /** The order process as the service runs it, on the real adapters, with every call of its ports told to `passes`. */
 export async function openOrderWorker(url: string, passes: Passes): Promise<OrderWorker> {
@@ -88,13 +88,14 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
   );
   const engine = startEngine({
     log,
+    handler: watched.handler,
     buckets: bucketsOf(false),
     runtime,
-    consumers: reactions.map(({ create }) => create({ ...watched, openOrders }, RETRIES)),
-    settings: { prefix, ttlMs: TTL_MS, instance: `worker-${process.pid}` },
+    consumers: reactions.map(({ create }) => create({ ...watched, openOrders })),
+    settings: { prefix, ...RETRIES, ttlMs: TTL_MS, instance: `worker-${process.pid}` },
     onError: fatal,
   });
-  const fired = timers.deliver(createDeadline({ handler: watched.handler, runtime }));
+  const fired = timers.deliver(createDeadline({ handler: watched.handler, runtime, timers }));
   // As at every start of the service; what cannot be reached just now is armed by its event.
   void sweepDeadlines({ handler: watched.handler, timers, openOrders }).catch(() => undefined);
   return async () => {

@@ -1,9 +1,16 @@
-import { backoffMs, mayHeal, reasonOf, type SlotGroup, type StreamRef } from '../../eventstore/index.ts';
+import {
+  backoffMs,
+  type CommandHandler,
+  mayHeal,
+  reasonOf,
+  type SlotGroup,
+  type StreamRef,
+} from '../../eventstore/index.ts';
 import { createDecode, createHandle } from './delivery.ts';
 import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';
 import { agreeOnGroups, type Membership, type Session, shareOf, takeLease } from './ownership.ts';
 import type { ConsumerStatus } from './reaction.ts';
-import { backoffPolicy } from './reaction.ts';
+import { retryPolicy } from './reaction.ts';
 import { createSignal, pause } from './signal.ts';
 
 /** One consumer in this process: holds its share of the groups. */
@@ -23,13 +30,14 @@ export interface ConsumerAssignment {
 
 export interface AssignmentDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
   readonly membership: Membership;
+  readonly handler: CommandHandler;
   /** Told when the consumer stops for good. */
   readonly onError: (consumer: string, error: unknown) => void;
 }
 
 /** Keeps a consumer's share of its groups running. */
 export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
-  const { membership, buckets, index, runtime, settings, consumer, observer } = deps;
+  const { membership, buckets, index, runtime, settings, consumer, handler, observer } = deps;
   const { name } = consumer;
   const count = settings.groups;
   const runners = new Map<number, GroupRunner>();
@@ -39,9 +47,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
   let retries = 0;
   let fatal = false;
 
-  const { random } = runtime;
-  const { backoffBaseMs: baseMs, backoffCapMs: capMs, attempts } = settings;
-  const given = consumer.policy ?? backoffPolicy({ random, baseMs, capMs, attempts });
+  const given = consumer.policy ?? retryPolicy(runtime, settings);
   const policy: typeof given = (error, attempt) => {
     const verdict = given(error, attempt);
     if (verdict.action === 'retry') retries++;
@@ -51,7 +57,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
     lastError = reasonOf(error);
   };
   const decode = createDecode(consumer.sources);
-  const handle = createHandle({ consumer, decode, policy, observer, failed });
+  const handle = createHandle({ consumer, handler, decode, policy, observer, failed });
 
   const fail = (error: unknown): void => {
     if (fatal) return;

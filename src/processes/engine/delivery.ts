@@ -3,6 +3,7 @@ import {
   BEGINNING,
   type Bucket,
   backoffMs,
+  type CommandHandler,
   codecOf,
   type EventCodec,
   type EventSource,
@@ -18,7 +19,7 @@ import {
   recordedEvents,
   type SlotGroup,
 } from '../../eventstore/index.ts';
-
+import { reactionContext } from './cause.ts';
 import type { Cursor } from './cursor.ts';
 import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
 import type { Lanes } from './lanes.ts';
@@ -57,15 +58,6 @@ export function createDecode(sources: readonly EventSource[]): Decode {
   };
 }
 
-/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. @internal */
-export function timeOf(commit: RecordedCommit): number {
-  try {
-    return Number(commit.decisions[0]?.time ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
 /** What came of one try: handled, try again, make a dead letter of it, or stop the consumer. */
 export type AttemptResult =
   | { readonly handled: true }
@@ -79,21 +71,24 @@ export type Handle = (tried: DeliveryAttempt) => Promise<AttemptResult>;
 /** Decodes, handles, and asks the policy when that fails. */
 export function createHandle(deps: {
   consumer: Reaction;
+  handler: CommandHandler;
   decode: Decode;
   policy: Policy;
   observer: EngineObserver | undefined;
   /** Told of every error. */
   failed: (error: unknown) => void;
 }): Handle {
-  const { consumer, decode, policy, observer, failed } = deps;
+  const { consumer, handler, decode, policy, observer, failed } = deps;
   return async (tried) => {
     const { commit, attempt, redriven } = tried;
     const maybeHandled = redriven || tried.maybeHandled === true;
     const started = performance.now();
     const tell = (outcome: Outcome, error?: unknown): void =>
       observer?.outcome?.(tried, outcome, error, performance.now() - started);
-    const handle = async (): Promise<void> =>
-      consumer.handle(decode(commit, { attempt, redriven, maybeHandled }));
+    const handle = async (): Promise<void> => {
+      const delivery = decode(commit, { attempt, redriven, maybeHandled });
+      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery));
+    };
     try {
       await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));
       tell('handled');

@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import {
   backoffMs,
+  type CommandHandler,
+  createHandler,
   type Log,
   type MarkWatch,
   mayHeal,
@@ -30,6 +32,8 @@ export interface Engine {
 
 export interface EngineDeps {
   readonly log: Log;
+  /** Executes the commands of reactions; one of its own unless given. */
+  readonly handler?: CommandHandler;
   readonly buckets: Buckets;
   readonly runtime: Runtime;
   readonly consumers: readonly Reaction[];
@@ -139,6 +143,7 @@ function assemble(
   signal: AbortSignal,
 ): Opened {
   const { log, head, runtime, observer, marked, feed = orderedFeed, onError = () => undefined } = deps;
+  const handler = deps.handler ?? createHandler({ log, runtime });
   const assignments: ConsumerAssignment[] = [];
   const membership = watchMembership({ bucket: buckets.shared, runtime, signal }, () => {
     for (const assignment of assignments) assignment.changed();
@@ -146,7 +151,20 @@ function assemble(
   const index = watchDeadLetters({ bucket: buckets.parked, runtime, signal }, (consumer, stream) => {
     for (const assignment of assignments) if (assignment.name === consumer) assignment.look(stream);
   });
-  const shared = { log, head, buckets, index, runtime, settings, feed, observer, marked, membership, onError };
+  const shared = {
+    log,
+    head,
+    handler,
+    buckets,
+    index,
+    runtime,
+    settings,
+    feed,
+    observer,
+    marked,
+    membership,
+    onError,
+  };
   for (const consumer of deps.consumers) assignments.push(assignConsumer({ ...shared, consumer }));
   void followMarks({ marked, index, runtime, signal }, assignments);
   return { buckets, membership, index, assignments };

@@ -12,7 +12,7 @@ import { type Cursor, claimCursor, createProgress } from './cursor.ts';
 import { claimDeadLetters, type DeadLetterIndex, loadDeadLetters } from './dead-letters/dead-letters.ts';
 import { fenceKey } from './dead-letters/entry.ts';
 import { createRedrives, type Redrives } from './dead-letters/redrive.ts';
-import { type Feed, type Handle, readGroup, timeOf } from './delivery.ts';
+import { type Feed, type Handle, readGroup } from './delivery.ts';
 import { OwnershipLost } from './errors.ts';
 import { createLaneDelivery } from './lane-delivery.ts';
 import { createLanes, type Lanes } from './lanes.ts';
@@ -22,7 +22,7 @@ import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause } from './signal.ts';
-import { startOf } from './start.ts';
+import { startOf, timeOf } from './start.ts';
 
 /** One group of a consumer while this process owns it. */
 export interface GroupRunner {

@@ -2,6 +2,17 @@
  * The door of the kernel's third part: reactions to events, in groups that instances share, with retries and dead letters.
  * A `Reaction` handles commits; `startEngine` runs reactions, timers and work queues stand beside it.
  */
+
+export {
+  type Cause,
+  CommandConflict,
+  causedByTimer,
+  GiveUp,
+  type ReactionContext,
+  type Reply,
+  RetryLater,
+  reactionContext,
+} from './cause.ts';
 export { checkGroups, createControl } from './control.ts';
 export type { CursorValue } from './cursor.ts';
 export { type DeadLetter, parseEntryKey } from './dead-letters/entry.ts';
@@ -14,23 +25,35 @@ export {
 } from './dead-letters/operator-port.ts';
 /** For who marks dead letters and wants to know what came of it. */
 export { awaitOutcomes, type MarkedOutcome } from './dead-letters/outcomes.ts';
-export { filterOf, timeOf } from './delivery.ts';
+export { filterOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
 export type { DeliveryAttempt, EngineObserver } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
 export {
-  type BackoffPolicy,
-  backoffPolicy,
+  type CommandEffect,
+  command,
+  effectsOf,
+  type Happened,
+  type Process,
+  type Route,
+  runProcess,
+  runProcessTimer,
+  type StandardEffect,
+  type Step,
+} from './process.ts';
+export {
   type ConsumedEvent,
   type ConsumerStatus,
   type Delivery,
   type Policy,
   type Reaction,
+  type RetrySettings,
+  retryPolicy,
   type Verdict,
 } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 export { defaultEngineSettings, type EngineSettings } from './settings.ts';
-export { type Start, startKey } from './start.ts';
+export { type Start, startKey, timeOf } from './start.ts';
 export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
 export { consume, messageTraces, traceEngine } from './telemetry/traces.ts';

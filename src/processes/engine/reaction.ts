@@ -1,13 +1,16 @@
 import type { Message } from '@bufbuild/protobuf';
 import {
-  CorruptCommit,
+  backoffMs,
   type EventSource,
+  EventStoreError,
   mayHeal,
   type Position,
   type RecordedEvent,
+  type Runtime,
   type StreamRef,
-  UnknownEventType,
 } from '../../eventstore/index.ts';
+import type { ReactionContext } from './cause.ts';
+import type { EngineSettings } from './settings.ts';
 import type { Start } from './start.ts';
 
 /** One event with what was stored with it. */
@@ -42,7 +45,8 @@ export type Policy = (error: unknown, attempt: number) => Verdict;
 
 /**
  * Handles events: each commit at least once, in order for each aggregate, never at once with another commit of the
- * same aggregate. `handle` must therefore be safe to repeat: it derives its keys and command ids from the commit.
+ * same aggregate. `handle` must therefore be safe to repeat: commands of its context are, and other keys come of
+ * `ConsumedEvent.id`.
  */
 export interface Reaction<Event extends Message = Message> {
   /** Letters, digits and `-`; part of stored keys. */
@@ -53,36 +57,33 @@ export interface Reaction<Event extends Message = Message> {
    * cursors keep the place: a later start goes on from there, whatever is said here then.
    */
   readonly from: Start;
-  handle(delivery: Delivery<Event>): Promise<void>;
+  handle(delivery: Delivery<Event>, context: ReactionContext): Promise<void>;
+  /** What is done about errors, where it is not what the engine's settings say. */
   readonly policy?: Policy;
 }
 
-/** What the default policy is made of. */
-export interface BackoffPolicy {
-  /** In [0, 1). */
-  readonly random: () => number;
-  readonly baseMs: number;
-  readonly capMs: number;
-  /** Tries of a commit, the first included, before it becomes a dead letter. */
-  readonly attempts: number;
-}
+/** What the engine's own policy is made of. */
+export type RetrySettings = Pick<
+  EngineSettings,
+  'backoffBaseMs' | 'backoffCapMs' | 'attempts' | 'retryUnknown'
+>;
 
 /**
  * Retries with exponential backoff and jitter (half of the delay is random), a bounded number of times; then it is a
- * dead letter. What cannot become better is one at once: events that cannot be read, and errors that say `retryable: false`.
+ * dead letter. What cannot become better is one at once: events that cannot be read, and errors that say so.
  */
-export function backoffPolicy({ random, baseMs, capMs, attempts }: BackoffPolicy): Policy {
-  return (error, attempt) => {
-    if (isPermanent(error) || attempt >= attempts) return { action: 'dead-letter' };
-    const ceiling = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 20));
-    return { action: 'retry', afterMs: Math.ceil(ceiling / 2 + (ceiling / 2) * random()) };
-  };
+export function retryPolicy(runtime: Runtime, settings: RetrySettings): Policy {
+  const { backoffBaseMs, backoffCapMs, attempts, retryUnknown } = settings;
+  return (error, attempt) =>
+    attempt < attempts && mayPass(error, retryUnknown)
+      ? { action: 'retry', afterMs: backoffMs(runtime, attempt - 1, backoffBaseMs, backoffCapMs) }
+      : { action: 'dead-letter' };
 }
 
-function isPermanent(error: unknown): boolean {
-  if (error instanceof UnknownEventType || error instanceof CorruptCommit) return true;
-  if (mayHeal(error)) return false;
-  return error instanceof Error && 'retryable' in error && error.retryable === false;
+/** Whether trying again may help. @param unknown what holds of an error that does not say */
+export function mayPass(error: unknown, unknown = false): boolean {
+  if (error instanceof EventStoreError) return mayHeal(error);
+  return error instanceof Error && 'retryable' in error ? error.retryable === true : unknown;
 }
 
 /** How a consumer stands in this process; of the groups that it holds here, unless said otherwise. */

@@ -23,6 +23,8 @@ export interface EngineSettings {
   readonly backoffCapMs: number;
   /** Tries of a commit under the default policy before it becomes a dead letter. */
   readonly attempts: number;
+  /** Whether an error is tried again that does not say whether that may help; else it is a dead letter at once. */
+  readonly retryUnknown: boolean;
   /** How long stopping waits for handlers under way. */
   readonly stopMs: number;
 }
@@ -41,5 +43,6 @@ export const defaultEngineSettings: EngineSettings = {
   backoffBaseMs: 100,
   backoffCapMs: 30_000,
   attempts: 10,
+  retryUnknown: true,
   stopMs: 10_000,
 };

@@ -12,7 +12,6 @@ import {
   type Runtime,
 } from '../../eventstore/index.ts';
 import type { CursorValue } from './cursor.ts';
-import { timeOf } from './delivery.ts';
 import { ForeignCursor, NoSuchStart } from './errors.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
 import { type Persistence, persist } from './signal.ts';
@@ -21,13 +20,9 @@ import { type Persistence, persist } from './signal.ts';
  * Where a reaction begins that has never run: at the log's first event; with what is stored after its first start;
  * behind a position; or with the first commit that was decided at a time or later, in milliseconds since the Unix epoch.
  */
-export type Start =
-  | 'beginning'
-  | 'now'
-  | { readonly position: Position }
-  | { readonly time: number };
+export type Start = 'beginning' | 'now' | { readonly position: Position } | { readonly time: number };
 
-/** Where it is remembered, beside the consumer's cursors: in two tokens, where a cursor's key has three. */
+/** Where it is remembered, beside the consumer's cursors: in two tokens, where a cursor's key has three. @internal */
 export function startKey(consumer: string): string {
   return `start.${consumer}`;
 }
@@ -114,4 +109,13 @@ async function timed(
     at = ahead(commit.position, 1);
   }
   return undefined;
+}
+
+/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. @internal */
+export function timeOf(commit: RecordedCommit): number {
+  try {
+    return Number(commit.decisions[0]?.time ?? 0);
+  } catch {
+    return 0;
+  }
 }

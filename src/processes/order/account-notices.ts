@@ -1,8 +1,6 @@
 import { type UserEvent, user } from '../../domain/user.ts';
-import type { Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
 import type { Notification, NotificationOutbox } from '../notification/port.ts';
-import { createOrderPolicy, type RetrySettings } from './commands.ts';
 import type { ReactionDefinition } from './reactions.ts';
 
 /** The entry of the service's list. A service that gets it later greets nobody who registered before. */
@@ -15,15 +13,13 @@ export const accountNotices: ReactionDefinition = {
 };
 
 /** Puts a notification on its stream for each registration and each changed address; its id derives from the event. */
-export function createAccountNotices(
-  deps: { readonly notifications: NotificationOutbox; readonly runtime: Runtime },
-  retries: Partial<RetrySettings> = {},
-): Reaction<UserEvent> {
+export function createAccountNotices(deps: {
+  readonly notifications: NotificationOutbox;
+}): Reaction<UserEvent> {
   return {
     name: accountNotices.name,
     sources: accountNotices.sources,
     from: accountNotices.from,
-    policy: createOrderPolicy(deps.runtime, retries),
     handle: async (delivery) => {
       const { id: userId } = delivery.stream;
       for (const { event, id, time, traceparent } of delivery.events) {

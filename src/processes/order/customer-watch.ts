@@ -1,20 +1,11 @@
 import { order } from '../../domain/order.ts';
 import { type UserEvent, user } from '../../domain/user.ts';
-import {
-  type CommandHandler,
-  latest,
-  type Position,
-  positionOfVersion,
-  type Runtime,
-} from '../../eventstore/index.ts';
-import type { ConsumedEvent, Reaction } from '../engine/index.ts';
-
-import { causedBy, createOrderPolicy, executeCommand, type RetrySettings } from './commands.ts';
+import { latest, type Position, positionOfVersion, type Runtime } from '../../eventstore/index.ts';
+import type { Cause, Reaction, ReactionContext } from '../engine/index.ts';
 import type { CustomerDirectory, OpenOrders } from './ports.ts';
 import type { ReactionDefinition } from './reactions.ts';
 
 export interface CustomerWatchDeps {
-  readonly handler: CommandHandler;
   readonly runtime: Runtime;
   readonly directory: CustomerDirectory;
   readonly openOrders: Pick<OpenOrders, 'ofUser'>;
@@ -30,13 +21,15 @@ export const customerWatch: ReactionDefinition = {
 };
 
 /** Cancels the open orders of a user who was deactivated. Later orders fail their validation (protocol 12). */
-export function createCustomerWatch(
-  deps: CustomerWatchDeps,
-  retries: Partial<RetrySettings> = {},
-): Reaction<UserEvent> {
-  const { handler, runtime, directory, openOrders } = deps;
+export function createCustomerWatch(deps: CustomerWatchDeps): Reaction<UserEvent> {
+  const { runtime, directory, openOrders } = deps;
 
-  async function cancel(orderId: string, userId: string, position: Position, why: ConsumedEvent<UserEvent>) {
+  async function cancel(
+    orderId: string,
+    userId: string,
+    position: Position,
+    { handler, cause }: Pick<ReactionContext, 'handler'> & { readonly cause: Cause },
+  ) {
     const { version } = await handler.load(order, orderId);
     // Handled late, the user may have come back and ordered again: as of the order's last event decides.
     if ((await directory.customer(userId, latest(position, positionOfVersion(version)))) !== 'deactivated')
@@ -48,19 +41,18 @@ export function createCustomerWatch(
       at: runtime.now(),
     } as const;
     // A refusal says that the order has ended or was shipped by now.
-    await executeCommand(handler, order, orderId, command, causedBy(position, why, 'cancel'));
+    await cause.attempt(order, orderId, command, 'cancel');
   }
 
   return {
     name: customerWatch.name,
     sources: customerWatch.sources,
     from: customerWatch.from,
-    policy: createOrderPolicy(runtime, retries),
-    handle: async ({ events, position, stream }) => {
+    handle: async ({ events, position, stream }, { handler, causedBy }) => {
       for (const consumed of events) {
         if (consumed.event.$typeName !== 'jetledger.user.v1.UserDeactivated') continue;
         for await (const orderId of openOrders.ofUser(stream.id, position)) {
-          await cancel(orderId, stream.id, position, consumed);
+          await cancel(orderId, stream.id, position, { handler, cause: causedBy(consumed) });
         }
       }
     },

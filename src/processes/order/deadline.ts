@@ -1,24 +1,20 @@
 import { order } from '../../domain/order.ts';
 import type { CommandHandler, Runtime } from '../../eventstore/index.ts';
-import type { Timer, Timers } from '../engine/index.ts';
-
-import { causedByTimer, executeCommand } from './commands.ts';
+import { runProcessTimer, type Timer, type Timers } from '../engine/index.ts';
 import type { OpenOrders } from './ports.ts';
+import { orderFlow, PAYMENT_DEADLINE } from './react.ts';
 import type { TimerDefinition } from './reactions.ts';
-
-/** The kind of the timer that ends an order whose payment did not come in time. */
-export const PAYMENT_DEADLINE = 'payment-deadline';
 
 /** The entry of the service's list. */
 export const paymentDeadline: TimerDefinition = { kind: PAYMENT_DEADLINE, create: createDeadline };
 
 /** Handles a deadline that has fired: expires the order unless it is paid or final (protocol 13). */
-export function createDeadline(deps: { readonly handler: CommandHandler; readonly runtime: Runtime }) {
-  return async function expire({ id, at }: Timer): Promise<void> {
-    // That it fired is proof that the time has come; this process's own clock may be behind.
-    const command = { type: 'expire' as const, at: Math.max(at, deps.runtime.now()) };
-    await executeCommand(deps.handler, order, id, command, causedByTimer(`${PAYMENT_DEADLINE}/${id}/${at}`));
-  };
+export function createDeadline(deps: {
+  readonly handler: CommandHandler;
+  readonly runtime: Runtime;
+  readonly timers: Pick<Timers, 'arm' | 'disarm'>;
+}): (timer: Timer) => Promise<void> {
+  return runProcessTimer(orderFlow, PAYMENT_DEADLINE, deps);
 }
 
 /**

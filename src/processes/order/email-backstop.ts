@@ -1,7 +1,5 @@
 import { type EmailEvent, email } from '../../domain/email.ts';
-import type { Runtime } from '../../eventstore/index.ts';
-import type { Reaction, Timer, Timers } from '../engine/index.ts';
-import { createOrderPolicy, type RetrySettings } from './commands.ts';
+import { type Reaction, RetryLater, type Timer, type Timers } from '../engine/index.ts';
 import type { AbandonStaleClaim } from './ports.ts';
 import type { ReactionDefinition, TimerDefinition } from './reactions.ts';
 
@@ -12,12 +10,9 @@ export const EMAIL_CLAIM = 'email-claim';
 const MARGIN_MS = 5_000;
 
 /** A claim that is not old enough yet; trying again is right. */
-export class ClaimPending extends Error {
-  readonly retryable = true;
-
+export class ClaimPending extends RetryLater {
   constructor(emailId: string) {
     super(`The claim of the address ${emailId} may still be completed.`);
-    this.name = 'ClaimPending';
   }
 }
 
@@ -31,21 +26,16 @@ export const emailBackstop: ReactionDefinition = {
 };
 
 /** Sees to it that every claim of an address is looked at again once it could be stale (protocol 4). */
-export function createEmailBackstop(
-  deps: {
-    readonly runtime: Runtime;
-    readonly timers: Pick<Timers, 'arm'>;
-    /** As the use cases have it, in milliseconds. */
-    readonly staleClaimMs: number;
-  },
-  retries: Partial<RetrySettings> = {},
-): Reaction<EmailEvent> {
-  const { runtime, timers, staleClaimMs } = deps;
+export function createEmailBackstop(deps: {
+  readonly timers: Pick<Timers, 'arm'>;
+  /** As the use cases have it, in milliseconds. */
+  readonly staleClaimMs: number;
+}): Reaction<EmailEvent> {
+  const { timers, staleClaimMs } = deps;
   return {
     name: emailBackstop.name,
     sources: emailBackstop.sources,
     from: emailBackstop.from,
-    policy: createOrderPolicy(runtime, retries),
     handle: async ({ events, stream }) => {
       for (const { event } of events) {
         if (event.$typeName !== 'jetledger.email.v1.EmailClaimed') continue;

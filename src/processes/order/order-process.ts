@@ -1,11 +1,8 @@
-import { type OrderEvent, order } from '../../domain/order.ts';
+import type { OrderEvent } from '../../domain/order.ts';
 import { numberOf } from '../../eventstore/index.ts';
-import type { Reaction } from '../engine/index.ts';
-
-import { createOrderPolicy, isTransient, type RetrySettings } from './commands.ts';
-import { PAYMENT_DEADLINE } from './deadline.ts';
+import { type Reaction, runProcess } from '../engine/index.ts';
 import { type EffectContext, effectContextOf, type OrderProcessDeps } from './effect-context.ts';
-import { type OrderEffect, react } from './react.ts';
+import { type OrderEffect, orderFlow } from './react.ts';
 import type { ReactionDefinition } from './reactions.ts';
 import {
   authorisePayment,
@@ -19,10 +16,9 @@ import {
 
 /**
  * Does what an effect says. Safe to repeat at any time and by any worker, also by one that comes late.
- * @throws what the ports throw, CommandConflict, ProcessFault
+ * @throws what the ports throw, CommandConflict, GiveUp
  */
 export async function execute(effect: OrderEffect, context: EffectContext): Promise<void> {
-  const { orderId, deps } = context;
   switch (effect.type) {
     case 'validate-customer':
       return validateCustomer(effect.userId, context);
@@ -38,10 +34,6 @@ export async function execute(effect: OrderEffect, context: EffectContext): Prom
       return returnPayment(context);
     case 'ship-stock':
       return shipStock(effect.items, context);
-    case 'arm-deadline':
-      return deps.timers.arm({ kind: PAYMENT_DEADLINE, id: orderId, at: effect.at });
-    case 'disarm-deadline':
-      return deps.timers.disarm(PAYMENT_DEADLINE, orderId);
     case 'notify':
       return notify(effect.kind, context);
   }
@@ -53,7 +45,8 @@ const UNFIT = {
 } as const;
 
 async function validateCustomer(userId: string, context: EffectContext): Promise<void> {
-  const { position, deps, report, reject } = context;
+  const { delivery, deps, report, reject } = context;
+  const { position } = delivery;
   const purpose = 'validate-customer';
   const status = await deps.directory.customer(userId, position);
   if (status === 'active') {
@@ -65,53 +58,22 @@ async function validateCustomer(userId: string, context: EffectContext): Promise
 
 /** The entry of the service's list. */
 export const orderProcess: ReactionDefinition = {
-  name: 'order-process',
-  sources: [order],
-  from: 'beginning',
+  name: orderFlow.name,
+  sources: orderFlow.sources,
+  from: orderFlow.from,
   does: 'drives an order from placed to confirmed, or to its end with everything given back',
   create: createOrderProcess,
 };
 
-/**
- * Drives orders from placed to confirmed, or to their end with everything given back. Its state is the order's own
- * stream: each event is looked at together with what the order is by now.
- */
-export function createOrderProcess(
-  deps: OrderProcessDeps,
-  retries: Partial<RetrySettings> = {},
-): Reaction<OrderEvent> {
-  const { aroundStep } = deps;
-  const executed = (effect: OrderEffect, context: EffectContext): Promise<void> =>
-    aroundStep === undefined
-      ? execute(effect, context)
-      : aroundStep(effect, context, (own) => execute(effect, own));
-  return {
-    name: orderProcess.name,
-    sources: orderProcess.sources,
-    from: orderProcess.from,
-    policy: createOrderPolicy(deps.runtime, retries),
-    handle: async (delivery) => {
-      for (const consumed of delivery.events) {
-        const { state } = await deps.handler.load(order, delivery.stream.id);
-        const context = effectContextOf(deps, delivery, consumed);
-        await all(react(consumed.event, state).map((effect) => () => executed(effect, context)));
-      }
+/** Drives orders: `orderFlow` says what is done, this does it. */
+export function createOrderProcess(deps: OrderProcessDeps): Reaction<OrderEvent> {
+  const { aroundStep, timers } = deps;
+  return runProcess(orderFlow, {
+    timers,
+    execute: (effect, step) => {
+      const context = effectContextOf(deps, step);
+      if (aroundStep === undefined) return execute(effect, context);
+      return aroundStep(effect, context, (own) => execute(effect, own));
     },
-  };
-}
-
-/**
- * Executes every one, also after a failure: that stock cannot be released is no reason to keep the customer's money.
- * @throws the first failure, rather one that a retry may mend than one that makes a dead letter
- */
-async function all(runs: readonly (() => Promise<void>)[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const run of runs) {
-    try {
-      await run();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw failures.find(isTransient) ?? failures[0];
+  });
 }

@@ -1,4 +1,5 @@
 import { numberOf, type Position } from '../../eventstore/index.ts';
+import { RetryLater } from '../engine/index.ts';
 
 /** What the order side knows of a customer. */
 export type CustomerStatus = 'active' | 'deactivated' | 'unknown';
@@ -25,12 +26,9 @@ export interface OpenOrders {
 }
 
 /** A list that a decision must not be based on yet; trying again is right. */
-export class NotSeenYet extends Error {
-  readonly retryable = true;
-
+export class NotSeenYet extends RetryLater {
   constructor(what: string, position: Position) {
     super(`The ${what} has not seen position ${numberOf(position)} of the log yet.`);
-    this.name = 'NotSeenYet';
   }
 }
 

@@ -1,4 +1,5 @@
-import type { KnownOrder, OrderEvent, OrderState } from '../../domain/order.ts';
+import { type KnownOrder, type OrderEvent, type OrderState, order } from '../../domain/order.ts';
+import { command, type Process, type StandardEffect } from '../engine/index.ts';
 
 /** A line's product and how many of it. */
 export interface Item {
@@ -24,19 +25,41 @@ export type OrderEffect =
   /** Cancels the payment, or refunds it when it was captured; also when the provider knows of none yet. */
   | { readonly type: 'return-payment' }
   | { readonly type: 'ship-stock'; readonly items: readonly Item[] }
-  /** `at`: milliseconds since the Unix epoch, from the event. */
-  | { readonly type: 'arm-deadline'; readonly at: number }
-  | { readonly type: 'disarm-deadline' }
   | { readonly type: 'notify'; readonly kind: 'order-confirmed' | 'order-rejected' | 'order-shipped' };
 
-const NOTHING: readonly OrderEffect[] = [];
+type Effects = readonly (OrderEffect | StandardEffect)[];
+
+/** The kind of the timer that ends an order whose payment did not come in time. */
+export const PAYMENT_DEADLINE = 'payment-deadline';
 
 /**
- * What is to be done because of an event of an order.
- * @param order as it is when the event is handled, not when it happened: what was done meanwhile is not done again,
- *   and a step of an order that has ended meanwhile is not begun
+ * Takes orders from placed to confirmed, or to their end with everything given back. Its state is the order's own stream:
+ * each event is looked at together with what the order is by now.
  */
-export function react(event: OrderEvent, order: OrderState): readonly OrderEffect[] {
+export const orderFlow: Process<OrderEvent, OrderState, OrderEffect> = {
+  name: 'order-process',
+  sources: [order],
+  from: 'beginning',
+  state: order,
+  route: ({ $typeName }, { id }) => ({ as: routeOf($typeName), id }),
+  react,
+  compensate,
+  timers: {
+    // Refused where the order has ended by now (protocol 13).
+    [PAYMENT_DEADLINE]: (_, { id, time: at }) => [command(order, id, { type: 'expire', at }, '', 'ignore')],
+  },
+};
+
+function routeOf(type: OrderEvent['$typeName']): 'start' | 'continue' | 'end' {
+  if (type === 'jetledger.order.v1.OrderPlaced') return 'start';
+  const ends = type === 'jetledger.order.v1.OrderRejected' || type === 'jetledger.order.v1.OrderCancelled';
+  return ends ? 'end' : 'continue';
+}
+
+const NOTHING: Effects = [];
+
+/** A step of an order that has ended meanwhile is not begun. */
+function react(event: OrderEvent, order: OrderState): Effects {
   if (order.status === 'absent') return NOTHING;
   switch (event.$typeName) {
     case 'jetledger.order.v1.OrderPlaced':
@@ -50,14 +73,13 @@ export function react(event: OrderEvent, order: OrderState): readonly OrderEffec
     case 'jetledger.order.v1.OrderConfirmed':
       return confirmed(order);
     case 'jetledger.order.v1.OrderRejected':
-      return [...compensate(order), { type: 'notify', kind: 'order-rejected' }];
-    case 'jetledger.order.v1.OrderCancelled':
-      return compensate(order);
+      return [{ type: 'notify', kind: 'order-rejected' }];
     case 'jetledger.order.v1.OrderShipped':
       return [
         { type: 'ship-stock', items: itemsOf(order) },
         { type: 'notify', kind: 'order-shipped' },
       ];
+    case 'jetledger.order.v1.OrderCancelled':
     case 'jetledger.order.v1.PaymentCaptured':
     case 'jetledger.order.v1.OrderStockReleased':
     case 'jetledger.order.v1.PaymentCancelled':
@@ -70,9 +92,9 @@ export function react(event: OrderEvent, order: OrderState): readonly OrderEffec
   }
 }
 
-function begin(order: KnownOrder): readonly OrderEffect[] {
+function begin(order: KnownOrder): Effects {
   if (order.status !== 'placed') return NOTHING;
-  const deadline = { type: 'arm-deadline', at: order.paymentDueAt } as const;
+  const deadline = { type: 'arm', timer: PAYMENT_DEADLINE, at: order.paymentDueAt } as const;
   if (order.step !== 'customer_validation') return [deadline];
   return [deadline, { type: 'validate-customer', userId: order.userId }];
 }
@@ -94,17 +116,17 @@ function itemsOf({ items }: KnownOrder): readonly Item[] {
 }
 
 /** A customer who has cancelled meanwhile hears of no confirmation. */
-function confirmed(order: KnownOrder): readonly OrderEffect[] {
-  const disarm = { type: 'disarm-deadline' } as const;
+function confirmed(order: KnownOrder): Effects {
+  const disarm = { type: 'disarm', timer: PAYMENT_DEADLINE } as const;
   return order.status === 'cancelled' ? [disarm] : [disarm, { type: 'notify', kind: 'order-confirmed' }];
 }
 
 /** Gives back whatever may have been taken, also what a worker that is late may still be taking. */
-function compensate(order: KnownOrder): readonly OrderEffect[] {
+function compensate(order: OrderState): Effects {
+  if (order.status === 'absent') return NOTHING;
   const effects: OrderEffect[] = [];
   if (order.paymentTouched && !order.paymentReturned) effects.push({ type: 'return-payment' });
   if (order.stockTouched && !order.stockReleased)
     effects.push({ type: 'release-stock', items: itemsOf(order) });
-  effects.push({ type: 'disarm-deadline' });
   return effects;
 }

@@ -1,6 +1,5 @@
 import type { CommandHandler, EventSource, Runtime } from '../../eventstore/index.ts';
-import type { Reaction, Timer } from '../engine/index.ts';
-import type { RetrySettings } from './commands.ts';
+import type { Reaction, Timer, Timers } from '../engine/index.ts';
 import type { OrderProcessDeps } from './effect-context.ts';
 import type { AbandonStaleClaim, OpenOrders } from './ports.ts';
 
@@ -20,13 +19,14 @@ export interface ReactionDefinition {
   readonly from: Reaction['from'];
   /** What it does, in a few words, for docs/reference.md. */
   readonly does: string;
-  create(deps: ReactionDeps, retries?: Partial<RetrySettings>): Reaction;
+  create(deps: ReactionDeps): Reaction;
 }
 
 /** What the shop's timers act on when they fire. */
 export interface TimerDeps {
   readonly handler: CommandHandler;
   readonly runtime: Runtime;
+  readonly timers: Pick<Timers, 'arm' | 'disarm'>;
   readonly abandonStaleClaim: AbandonStaleClaim;
 }
 

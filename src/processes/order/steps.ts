@@ -1,8 +1,8 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
 import { product } from '../../domain/product.ts';
 import type { Rejection } from '../../eventstore/index.ts';
+import { GiveUp } from '../engine/index.ts';
 import type { Notification } from '../notification/port.ts';
-import { executeCommand, ProcessFault } from './commands.ts';
 import type { EffectContext } from './effect-context.ts';
 import type { Item, OrderEffect } from './react.ts';
 
@@ -11,7 +11,7 @@ import type { Item, OrderEffect } from './react.ts';
  * of that rejection, by whoever handles it, and not here: this worker may die, or be late, between any two of them.
  */
 export async function reserveStock(items: readonly Item[], context: EffectContext): Promise<void> {
-  const { orderId, deps, meta, report } = context;
+  const { id: orderId, deps, cause, report } = context;
   // Who cannot get everything must not hold some of it, be it for a moment, while somebody else is refused it.
   for (const item of items.length > 1 ? items : []) {
     const refusal = await foreseenRefusal(item, context);
@@ -19,7 +19,7 @@ export async function reserveStock(items: readonly Item[], context: EffectContex
   }
   for (const { sku, quantity } of items) {
     const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
-    const reply = await executeCommand(deps.handler, product, sku, command, meta('reserve-stock'));
+    const reply = await cause.attempt(product, sku, command, 'reserve-stock');
     if (reply.outcome === 'rejected') return refuse(sku, reply.rejection, context);
   }
   return report('reserve-stock', { type: 'recordStockReserved' });
@@ -28,10 +28,9 @@ export async function reserveStock(items: readonly Item[], context: EffectContex
 /** Why a product would refuse the reservation. Knowledge of any age will do to go on; a refusal needs the newest. */
 async function foreseenRefusal(
   { sku, quantity }: Item,
-  { orderId, deps }: EffectContext,
+  { id: orderId, handler, deps }: EffectContext,
 ): Promise<Rejection | undefined> {
-  const { handler, runtime } = deps;
-  const command = { type: 'reserveStock' as const, orderId, quantity, at: runtime.now() };
+  const command = { type: 'reserveStock' as const, orderId, quantity, at: deps.runtime.now() };
   const refusal = async (maxAgeMs: number): Promise<Rejection | undefined> => {
     const { state } = await handler.load(product, sku, { maxAgeMs, toDecide: command });
     const outcome = product.decide(command, state);
@@ -61,14 +60,12 @@ export function shipStock(items: readonly Item[], context: EffectContext): Promi
 
 async function forEachProduct(
   items: readonly Item[],
-  { orderId, deps, meta }: EffectContext,
+  { id: orderId, deps, cause }: EffectContext,
   type: 'releaseStock' | 'shipStock',
   purpose: string,
 ): Promise<void> {
   for (const { sku } of items) {
-    const command = { type, orderId, at: deps.runtime.now() };
-    const reply = await executeCommand(deps.handler, product, sku, command, meta(purpose));
-    if (reply.outcome === 'rejected') throw new ProcessFault(`${sku}: ${reply.rejection.message}`);
+    await cause.execute(product, sku, { type, orderId, at: deps.runtime.now() }, purpose);
   }
 }
 
@@ -79,7 +76,7 @@ const GIVEN_UP = ['payment', 'payment/cancelled', 'The payment was cancelled at 
 
 /** Makes the intent known and authorises it. The order's id is the payment's key, for ever. */
 export async function authorisePayment(effect: Authorisation, context: EffectContext): Promise<void> {
-  const { orderId: key, report, reject } = context;
+  const { id: key, report, reject } = context;
   const { payments } = context.deps;
   const { amountMinor, currency, token } = effect;
   await payments.createIntent({ key, amountMinor, currency, token });
@@ -98,7 +95,7 @@ export async function authorisePayment(effect: Authorisation, context: EffectCon
 
 /** Takes the money; only the provider's own word confirms the order. */
 export async function capturePayment(context: EffectContext): Promise<void> {
-  const { orderId: key, report, reject } = context;
+  const { id: key, report, reject } = context;
   const result = await context.deps.payments.capture(key);
   switch (result.outcome) {
     case 'captured': {
@@ -117,7 +114,7 @@ export async function capturePayment(context: EffectContext): Promise<void> {
  * this key is refused there. Money that was taken already, perhaps unknown to the order, is given back (protocol 11).
  */
 export async function returnPayment(context: EffectContext): Promise<void> {
-  const { orderId: key, report } = context;
+  const { id: key, report } = context;
   const { payments } = context.deps;
   const cancelled = await payments.cancel(key);
   if (cancelled.outcome === 'cancelled') {
@@ -132,10 +129,10 @@ type Kind = Extract<OrderEffect, { type: 'notify' }>['kind'];
 
 /** Puts the notification of an event on its stream; its id derives from the event. */
 export async function notify(kind: Kind, context: EffectContext): Promise<void> {
-  const { orderId, consumed, deps } = context;
+  const { id: orderId, consumed, handler, deps, delivery } = context;
   // Whose order it is never changes, so any knowledge of it will do.
-  const { state } = await deps.handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
-  if (state.status === 'absent') throw new ProcessFault(`There is no order ${orderId} to tell of.`);
+  const { state } = await handler.load(order, orderId, { maxAgeMs: Number.POSITIVE_INFINITY });
+  if (state.status === 'absent') throw new GiveUp(`There is no order ${orderId} to tell of.`);
   const notification: Notification = {
     id: `${consumed.id}/${kind}`,
     kind,
@@ -145,7 +142,7 @@ export async function notify(kind: Kind, context: EffectContext): Promise<void> 
     time: consumed.time,
     traceparent: consumed.traceparent,
   };
-  return deps.notifications.publish(notification, context);
+  return deps.notifications.publish(notification, delivery);
 }
 
 function textOf(kind: Kind, event: OrderEvent): string {

@@ -1,15 +1,7 @@
 import { type OrderState, order } from '../../domain/order.ts';
 import { type ProductEvent, product } from '../../domain/product.ts';
-import {
-  type CommandHandler,
-  isAfter,
-  type Position,
-  positionOfVersion,
-  type Runtime,
-} from '../../eventstore/index.ts';
+import { isAfter, type Position, positionOfVersion, type Runtime } from '../../eventstore/index.ts';
 import type { Reaction } from '../engine/index.ts';
-
-import { causedBy, createOrderPolicy, executeCommand, ProcessFault, type RetrySettings } from './commands.ts';
 import type { ReactionDefinition } from './reactions.ts';
 
 /** The entry of the service's list. */
@@ -25,26 +17,19 @@ export const stockWatch: ReactionDefinition = {
  * Looks at every reservation once more: one that a late worker made for an order that had ended by then is released
  * (protocol 10). It makes up for barred order ids that a product has forgotten.
  */
-export function createStockWatch(
-  deps: { readonly handler: CommandHandler; readonly runtime: Runtime },
-  retries: Partial<RetrySettings> = {},
-): Reaction<ProductEvent> {
-  const { handler, runtime } = deps;
+export function createStockWatch({ runtime }: { readonly runtime: Runtime }): Reaction<ProductEvent> {
   return {
     name: stockWatch.name,
     sources: stockWatch.sources,
     from: stockWatch.from,
-    policy: createOrderPolicy(runtime, retries),
-    handle: async ({ events, position, stream }) => {
+    handle: async ({ events, position, stream }, { handler, causedBy }) => {
       for (const consumed of events) {
         if (consumed.event.$typeName !== 'jetledger.product.v1.StockReserved') continue;
         const { orderId } = consumed.event;
         const { state, version } = await handler.load(order, orderId);
         if (!isLeftOver(state, positionOfVersion(version), position)) continue;
         const command = { type: 'releaseStock' as const, orderId, at: runtime.now() };
-        const meta = causedBy(position, consumed, `release-left-over/${orderId}`);
-        const reply = await executeCommand(handler, product, stream.id, command, meta);
-        if (reply.outcome === 'rejected') throw new ProcessFault(`${stream.id}: ${reply.rejection.message}`);
+        await causedBy(consumed).execute(product, stream.id, command, `release-left-over/${orderId}`);
       }
     },
   };

@@ -16,7 +16,7 @@ import type { OrderEffect } from './react.ts';
 const [STEP, ORDER_ID, REASON] = ['jetledger.step', 'jetledger.order.id', 'jetledger.reason'] as const;
 
 type Step = 'customer_validation' | 'inventory' | 'payment';
-type StepEffect = Exclude<OrderEffect['type'], 'arm-deadline' | 'disarm-deadline' | 'notify'>;
+type StepEffect = Exclude<OrderEffect['type'], 'notify'>;
 
 /** The span of each effect that is a step, and the part of the order that it belongs to. */
 const STEPS: Readonly<Record<StepEffect, { readonly span: string; readonly step: Step }>> = {
@@ -41,7 +41,7 @@ export function traceSteps(tracer: Tracer): AroundStep {
     const parent = context.active();
     const attributes: Attributes = {
       [STEP]: named.step,
-      [ORDER_ID]: effectContext.orderId,
+      [ORDER_ID]: effectContext.id,
     };
     const span = tracer.startSpan(named.span, { attributes }, parent);
     try {
@@ -73,13 +73,9 @@ function watched(effectContext: EffectContext, span: Span, tracer: Tracer): Effe
   };
 }
 
-async function confirming(
-  tracer: Tracer,
-  { orderId }: EffectContext,
-  run: () => Promise<void>,
-): Promise<void> {
+async function confirming(tracer: Tracer, { id }: EffectContext, run: () => Promise<void>): Promise<void> {
   const parent = context.active();
-  const span = tracer.startSpan('confirm', { attributes: { [ORDER_ID]: orderId } }, parent);
+  const span = tracer.startSpan('confirm', { attributes: { [ORDER_ID]: id } }, parent);
   try {
     await within(parent, span, run);
     span.end();

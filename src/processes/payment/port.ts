@@ -1,3 +1,5 @@
+import { RetryLater } from '../engine/index.ts';
+
 /** What is to be paid. `key` names the intent for ever: the same key is the same intent, whoever repeats it. */
 export interface PaymentIntent {
   readonly key: string;
@@ -60,10 +62,9 @@ export interface PaymentProvider {
 }
 
 /** Nothing is known of the call; it may have worked. */
-export class PaymentUnavailable extends Error {
+export class PaymentUnavailable extends RetryLater {
   constructor(what: string, cause?: unknown) {
     super(`The payment provider does not answer (${what}).`, cause === undefined ? undefined : { cause });
-    this.name = 'PaymentUnavailable';
   }
 }
 

@@ -9,7 +9,8 @@ import {
 import { type ProductCommand, product } from '../../../src/domain/product.ts';
 import { reservedFor } from '../../../src/domain/reservations.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
-import { type OrderEffect, react } from '../../../src/processes/order/react.ts';
+import { effectsOf, type StandardEffect } from '../../../src/processes/engine/process.ts';
+import { type OrderEffect, orderFlow } from '../../../src/processes/order/react.ts';
 import {
   authorising,
   cancelling,
@@ -41,7 +42,7 @@ export interface Work {
   advance(): 'going' | 'done' | 'failed';
 }
 
-/** A shop without time, network and storage: deciders, the provider's rules, and `react`. */
+/** A shop without time, network and storage: deciders, the provider's rules, and the process. */
 export interface ReactWorld {
   events(id: string): readonly OrderEvent[];
   ask(id: string, command: { readonly type: 'cancel' | 'ship' | 'expire' }): void;
@@ -52,6 +53,13 @@ export interface ReactWorld {
   waiting(): readonly string[];
   /** Everything that must not be once all has come to rest. */
   wrong(): readonly string[];
+}
+
+/** What the process does because of an event. */
+export function react(event: OrderEvent, state: OrderState): readonly (OrderEffect | StandardEffect)[] {
+  const stream = { category: 'order', id: 'o1' };
+  const route = orderFlow.route(event, stream);
+  return route === undefined ? [] : effectsOf(orderFlow, route, event, state, { id: stream.id, time: AT });
 }
 
 /** `decides`: `react`, or a broken one. */
@@ -89,7 +97,7 @@ export function createReactWorld(
     tell(id, { type: 'reject', step, code, reason: 'It did not work.', at: now });
 
   /** What an effect does, in the order in which it does it. @returns whether it succeeded */
-  function* perform(id: string, effect: OrderEffect): Generator<void, boolean> {
+  function* perform(id: string, effect: OrderEffect | StandardEffect): Generator<void, boolean> {
     switch (effect.type) {
       case 'validate-customer':
         if (effect.userId === 'unknown') return reject(id, 'customer_validation', 'customer/unknown');
@@ -116,8 +124,9 @@ export function createReactWorld(
         }
         return type === 'shipStock' || tell(id, { type: 'recordStockReleased', at: now });
       }
-      case 'arm-deadline':
-      case 'disarm-deadline':
+      case 'arm':
+      case 'disarm':
+      case 'command':
       case 'notify':
         return true;
     }

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { order } from '../../../src/domain/order.ts';
-import { react } from '../../../src/processes/order/react.ts';
-import { createReactWorld, type PlannedOrder, type ReactWorld, type Work } from './react-world.ts';
+import { createReactWorld, type PlannedOrder, type ReactWorld, react, type Work } from './react-world.ts';
 
 const ORDERS = ['o0', 'o1', 'o2'];
 const STOCK = 5;

@@ -1,6 +1,6 @@
 import { numberOf } from '../../../src/eventstore/position.ts';
-import { startKey } from '../../../src/processes/engine/start.ts';
 import { parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.ts';
+import { startKey } from '../../../src/processes/engine/start.ts';
 import type { MemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 

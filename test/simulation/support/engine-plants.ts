@@ -88,9 +88,9 @@ function ackBeforePark(deps: EngineDeps): EngineDeps {
   const { runtime, buckets, settings } = deps;
   const consumers = deps.consumers.map((consumer) => ({
     ...consumer,
-    handle: async (delivery: Parameters<typeof consumer.handle>[0]) => {
+    handle: async (...[delivery, context]: Parameters<typeof consumer.handle>) => {
       try {
-        await consumer.handle(delivery);
+        await consumer.handle(delivery, context);
       } catch (error) {
         if (delivery.redriven || (error instanceof Error && error.message !== 'poison')) throw error;
         const { stream, position, commitId } = delivery;

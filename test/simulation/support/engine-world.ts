@@ -19,7 +19,14 @@ import {
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
-import { causeOf, EFFECT, orderViolations, ownershipViolations, parkedNow, startIn } from './engine-invariants.ts';
+import {
+  causeOf,
+  EFFECT,
+  orderViolations,
+  ownershipViolations,
+  parkedNow,
+  startIn,
+} from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
 import { type Freezable, freezable } from './freezable.ts';
 

@@ -1,7 +1,9 @@
 import type { Message } from '@bufbuild/protobuf';
+import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import { createDecode } from '../../../src/processes/engine/delivery.ts';
-import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
+import { reactionContext } from '../../../src/processes/engine/cause.ts';
+import type { Delivery, Policy, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timer, Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { World } from '../../../src/testing/world.ts';
@@ -9,6 +11,8 @@ import type { World } from '../../../src/testing/world.ts';
 /** A process that may die at any step; its successor is another object. */
 export interface Worker {
   readonly consumers: readonly Reaction<never>[];
+  readonly handler: CommandHandler;
+  readonly policy: Policy;
   readonly onTimer: (timer: Timer) => Promise<void>;
   /** Arms what open orders need. */
   readonly sweep: () => Promise<void>;
@@ -59,11 +63,15 @@ export function createWorstEngine(
   async function deliver(index: number, commit: RecordedCommit): Promise<void> {
     for (let tries = 1; ; tries++) {
       const delivery = deliveryOf(commit, tries, anyWorker().consumers[index]);
-      const error = await attempt(async ({ consumers }) => consumers[index]?.handle(delivery as never));
+      const error = await attempt(async ({ consumers, handler }) => {
+        const consumer = consumers[index];
+        const context = reactionContext(handler, consumer?.name ?? '', delivery);
+        await consumer?.handle(delivery as never, context);
+      });
       if (error === undefined) return;
       if (error instanceof WorkerDied) continue;
-      const verdict = anyWorker().consumers[index]?.policy?.(error, tries);
-      if (verdict?.action !== 'retry') return complain(`${commit.stream.id}: ${error}`);
+      const verdict = anyWorker().policy(error, tries);
+      if (verdict.action !== 'retry') return complain(`${commit.stream.id}: ${error}`);
       await runtime.sleep(verdict.afterMs);
     }
   }

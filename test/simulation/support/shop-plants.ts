@@ -75,8 +75,8 @@ const careless: AroundStep = async (effect, context, run) =>
     ? takeOneByOne({ ...effect, items: await linesOf(context) }, context)
     : run(context);
 
-async function linesOf({ deps, orderId }: EffectContext): Promise<readonly Item[]> {
-  const { state } = await deps.handler.load(order, orderId);
+async function linesOf({ handler, id }: EffectContext): Promise<readonly Item[]> {
+  const { state } = await handler.load(order, id);
   return state.status === 'absent' ? [] : state.items;
 }
 

@@ -4,6 +4,7 @@ import { user } from '../../../src/domain/user.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import { retryPolicy } from '../../../src/processes/engine/reaction.ts';
 import { createCustomerWatch } from '../../../src/processes/order/customer-watch.ts';
 import { createDeadline, sweepDeadlines } from '../../../src/processes/order/deadline.ts';
 import { createOrderProcess } from '../../../src/processes/order/order-process.ts';
@@ -59,11 +60,11 @@ export function runShopSchedule(
     const handler = napping(planting(createHandler({ log, runtime }), plant), world, actor);
     const honest = provider.reachedBy(actor);
     const payments = plant.payments?.(honest) ?? honest;
-    const retries = { baseMs: 100, capMs: 2_000, maxAttempts: 10_000 };
+    const retries = { backoffBaseMs: 100, backoffCapMs: 2_000, attempts: 10_000, retryUnknown: false };
     const views = plant.views?.(viewsOf(runtime)) ?? viewsOf(runtime);
     const timers = plant.timers?.(engine.timers, runtime) ?? engine.timers;
     const openOrders = createOpenOrders(views);
-    const common = { handler, runtime, directory: createCustomerDirectory(views), openOrders };
+    const common = { runtime, directory: createCustomerDirectory(views), openOrders };
     const notifications = { publish: async () => undefined };
     const around = plant.aroundStep === undefined ? {} : { aroundStep: plant.aroundStep };
     const life = world.spawn(actor, () => new Promise<never>(() => undefined));
@@ -74,12 +75,14 @@ export function runShopSchedule(
     crashed.catch(() => undefined);
     workers[place] = {
       crashed,
-      onTimer: createDeadline({ handler, runtime }),
+      handler,
+      policy: retryPolicy(runtime, retries),
+      onTimer: createDeadline({ handler, runtime, timers }),
       sweep: async () => void (await sweepDeadlines({ handler, timers, openOrders })),
       consumers: [
-        createOrderProcess({ ...common, ...around, payments, timers, notifications }, retries),
-        createCustomerWatch(common, retries),
-        ...(plant.stockWatch === false ? [] : [createStockWatch({ handler, runtime }, retries)]),
+        createOrderProcess({ ...common, ...around, payments, timers, notifications }),
+        createCustomerWatch(common),
+        ...(plant.stockWatch === false ? [] : [createStockWatch({ runtime })]),
       ],
     };
   }

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { LogUnavailable, PermissionDenied, UnknownEventType } from '../../../../src/eventstore/errors.ts';
 import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
-import { backoffPolicy } from '../../../../src/processes/engine/reaction.ts';
-import { createOrderPolicy } from '../../../../src/processes/order/commands.ts';
+import { retryPolicy } from '../../../../src/processes/engine/reaction.ts';
 
-const policyWith = (random: number) =>
-  backoffPolicy({ random: () => random, baseMs: 100, capMs: 1_000, attempts: 6 });
+const settings = { backoffBaseMs: 100, backoffCapMs: 1_000, attempts: 6, retryUnknown: true };
+
+const policyWith = (random: number) => retryPolicy({ ...systemRuntime, random: () => random }, settings);
 const delays = (random: number): unknown[] =>
   [1, 2, 3, 4, 5].map((attempt) => policyWith(random)(new Error('down'), attempt));
 
@@ -24,7 +24,8 @@ test('after the last attempt the commit is parked', () => {
 test('a permission that NATS denies may be granted meanwhile: it is waited for, and nothing is given up at once', () => {
   const denied = new PermissionDenied('publish', 'jl.order.0.0.0.o-1');
   expect(policyWith(1)(denied, 1)).toEqual({ action: 'retry', afterMs: 100 });
-  expect(createOrderPolicy(systemRuntime)(denied, 1)).toMatchObject({ action: 'retry' });
+  const strict = retryPolicy(systemRuntime, { ...settings, retryUnknown: false });
+  expect(strict(denied, 1)).toMatchObject({ action: 'retry' });
 });
 
 test('what cannot become better is parked at once', () => {

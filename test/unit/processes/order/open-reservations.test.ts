@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { type ProductCommand, product } from '../../../../src/domain/product.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
+import { causedByTimer } from '../../../../src/processes/engine/cause.ts';
 import type { EffectContext } from '../../../../src/processes/order/effect-context.ts';
 import { releaseStock, reserveStock } from '../../../../src/processes/order/steps.ts';
 import { createMemoryLog } from '../../../../src/testing/memory-log.ts';
@@ -27,14 +28,15 @@ it('an order reserves and releases in a process that begins when thousands of re
   await before.close();
 
   const reports: string[] = [];
-  const contextOf = (orderId: string): EffectContext =>
-    ({
-      orderId,
-      deps: { handler: start(), runtime },
-      meta: (purpose: string) => meta(`${orderId}/${purpose}/${reports.length}`),
+  const contextOf = (id: string): EffectContext => {
+    const handler = start();
+    return {
+      ...{ id, handler, deps: { runtime } },
+      cause: causedByTimer(handler, 'test', { kind: 'test', id, at: reports.length }),
       report: async (purpose: string) => void reports.push(purpose),
       reject: async (_purpose: string, _step: string, code: string) => void reports.push(code),
-    }) as unknown as EffectContext;
+    } as unknown as EffectContext;
+  };
   // Of several lines each is asked first whether it would be refused: that needs the order's section as well.
   const twice = [
     { sku: SKU, quantity: 1 },

@@ -1,11 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { EventStoreError, LogUnavailable, UnknownEventType } from '../../../../src/eventstore/errors.ts';
 import { positionOf } from '../../../../src/eventstore/position.ts';
-import {
-  CommandConflict,
-  createOrderPolicy,
-  ProcessFault,
-} from '../../../../src/processes/order/commands.ts';
+import { CommandConflict, GiveUp, reactionContext } from '../../../../src/processes/engine/cause.ts';
+import { retryPolicy } from '../../../../src/processes/engine/reaction.ts';
 import { createDeadline, sweepDeadlines } from '../../../../src/processes/order/deadline.ts';
 import { createOrderProcess } from '../../../../src/processes/order/order-process.ts';
 import { NotSeenYet } from '../../../../src/processes/order/ports.ts';
@@ -209,9 +206,10 @@ describe('an order', () => {
         return handler.execute(decider, id, command, meta);
       },
     };
-    const consumer = createOrderProcess({ ...world.deps, handler: broken });
+    const consumer = createOrderProcess(world.deps);
     const delivery = deliveryAt(world.store, world.store.head(), consumer);
-    await expect(consumer.handle(delivery)).rejects.toThrow(LogUnavailable);
+    const context = reactionContext(broken, consumer.name, delivery);
+    await expect(consumer.handle(delivery, context)).rejects.toThrow(LogUnavailable);
     expect(await world.orderState()).toMatchObject({ paymentReturned: true, stockReleased: false });
   });
 
@@ -221,9 +219,7 @@ describe('an order', () => {
     await world.place('TEA');
     const other = { outcome: 'captured', paymentId: 'p1', amountMinor: 1n, currency: 'EUR' } as const;
     const payments = { ...world.deps.payments, capture: async () => other };
-    await expect(settle(world, createOrderProcess({ ...world.deps, payments }))).rejects.toThrow(
-      ProcessFault,
-    );
+    await expect(settle(world, createOrderProcess({ ...world.deps, payments }))).rejects.toThrow(GiveUp);
   });
 });
 
@@ -261,7 +257,8 @@ describe('the deadline', () => {
 
 describe('the policy', () => {
   const { deps } = createProcessWorld();
-  const policy = createOrderPolicy(deps.runtime, { baseMs: 100, capMs: 1_000, maxAttempts: 5 });
+  const settings = { backoffBaseMs: 100, backoffCapMs: 1_000, attempts: 5, retryUnknown: false };
+  const policy = retryPolicy(deps.runtime, settings);
 
   it.each([
     new LogUnavailable('test'),
@@ -277,7 +274,7 @@ describe('the policy', () => {
   it.each([
     new UnknownEventType('order', 'X', 1),
     new PaymentRefused('bad', 'Bad.'),
-    new ProcessFault('Bad.'),
+    new GiveUp('Bad.'),
     new EventStoreError('x/y', 'Bad.'),
     new TypeError('Bad.'),
     'a string',

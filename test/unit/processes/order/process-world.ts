@@ -1,10 +1,12 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type OrderCommand, order } from '../../../../src/domain/order.ts';
 import { type ProductCommand, product } from '../../../../src/domain/product.ts';
+import type { CommandHandler } from '../../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../../src/eventstore/decider.ts';
 import { createHandler } from '../../../../src/eventstore/handler.ts';
 import { numberOf } from '../../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../../src/eventstore/runtime.ts';
+import { reactionContext } from '../../../../src/processes/engine/cause.ts';
 import { createDecode } from '../../../../src/processes/engine/delivery.ts';
 import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
 import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
@@ -45,7 +47,7 @@ export function createProcessWorld(store = createMemoryStore()) {
     calls.push(call);
     return answer;
   }
-  const deps: OrderProcessDeps = {
+  const deps: OrderProcessDeps & { readonly handler: CommandHandler } = {
     handler,
     runtime,
     directory: {
@@ -140,10 +142,12 @@ export async function settle(
   world: ReturnType<typeof createProcessWorld>,
   consumer: Reaction<never>,
   after = 0,
+  handler = world.deps.handler,
 ): Promise<void> {
   for (let position = after + 1; position <= world.store.head(); position++) {
     const category = world.store.at(position)?.stream.category;
     if (!consumer.sources.some((source) => source.category === category)) continue;
-    await consumer.handle(deliveryAt<Message>(world.store, position, consumer as Reaction) as never);
+    const delivery = deliveryAt<Message>(world.store, position, consumer as Reaction);
+    await consumer.handle(delivery as never, reactionContext(handler, consumer.name, delivery));
   }
 }

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { type OrderEvent, order } from '../../../../src/domain/order.ts';
+import { type OrderEvent, type OrderState, order } from '../../../../src/domain/order.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -16,7 +16,8 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../../../../src/gen/jetledger/order/v1/order_pb.ts';
-import { type OrderEffect, react } from '../../../../src/processes/order/react.ts';
+import { effectsOf, type StandardEffect } from '../../../../src/processes/engine/process.ts';
+import { type OrderEffect, orderFlow } from '../../../../src/processes/order/react.ts';
 
 const DUE = 1_900_000_900_000;
 const items = [
@@ -46,8 +47,8 @@ const shipped = create(OrderShippedSchema);
 const delivered = create(OrderDeliveredSchema);
 const paid = [placed, validated, reserved, authorised, captured, confirmed] as const;
 
-const arm: OrderEffect = { type: 'arm-deadline', at: DUE };
-const disarm: OrderEffect = { type: 'disarm-deadline' };
+const arm: StandardEffect = { type: 'arm', timer: 'payment-deadline', at: DUE };
+const disarm: StandardEffect = { type: 'disarm', timer: 'payment-deadline' };
 const validate: OrderEffect = { type: 'validate-customer', userId: 'u1' };
 /** By SKU, whatever the order of the lines. */
 const bySku = items.toReversed();
@@ -67,12 +68,22 @@ const notify = (kind: 'order-confirmed' | 'order-rejected' | 'order-shipped'): O
   kind,
 });
 
+function reactionTo(event: OrderEvent, state: OrderState) {
+  const [stream, happened] = [
+    { category: 'order', id: 'o1' },
+    { id: 'o1', time: DUE },
+  ];
+  const route = orderFlow.route(event, stream);
+  return route === undefined ? undefined : effectsOf(orderFlow, route, event, state, happened);
+}
+
 /** Given what has happened up to now, when one of these events is handled, then effects. */
 function given(...history: OrderEvent[]) {
   const state = history.reduce(order.evolve, order.initial);
   return {
     when: (event: OrderEvent) => ({
-      thenEffects: (...effects: OrderEffect[]) => expect(react(event, state)).toEqual(effects),
+      thenEffects: (...effects: (OrderEffect | StandardEffect)[]) =>
+        expect(reactionTo(event, state)).toEqual(effects),
     }),
   };
 }

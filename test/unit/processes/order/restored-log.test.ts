@@ -89,7 +89,7 @@ async function upgradedBehind(commands: number): Promise<{ events: string[]; rep
       return result;
     },
   };
-  const killed = settle(world, createOrderProcess({ ...deps, handler: earlier }));
+  const killed = settle(world, createOrderProcess(deps), 0, earlier);
   await expect(killed).rejects.toThrow('killed');
   const repeated: string[] = [];
   const now: CommandHandler = {
@@ -100,7 +100,7 @@ async function upgradedBehind(commands: number): Promise<{ events: string[]; rep
       return result;
     },
   };
-  await settle(world, createOrderProcess({ ...deps, handler: now }));
+  await settle(world, createOrderProcess(deps), 0, now);
   return { events: world.eventsAfter(before), repeated };
 }
 
