@@ -69,7 +69,7 @@ export {
   undoSkip,
   watchMarks,
 } from './marks/marks.ts';
-export { createGets } from './nats/gets.ts';
+export { createGets, type Gets } from './nats/gets.ts';
 export {
   addStream,
   INCARNATION_KEY,
@@ -84,6 +84,7 @@ export {
 } from './nats/log-stream.ts';
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
+export { readOrdered } from './nats/ordered-reader.ts';
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';

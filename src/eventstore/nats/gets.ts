@@ -9,6 +9,8 @@ export interface StoredMessage {
   readonly seq: number;
   readonly headers: MsgHdrs | undefined;
   readonly data: Uint8Array;
+  /** When the server stored it, in milliseconds since the Unix epoch; the leader says it. */
+  readonly time?: number;
 }
 
 /** Which message of a stream is wanted. */
@@ -50,6 +52,7 @@ interface LeaderAnswer {
     readonly seq: number;
     readonly hdrs?: string;
     readonly data?: string;
+    readonly time: string;
   };
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
@@ -95,12 +98,13 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
           `reading ${stream}: ${answer.error?.description ?? 'an answer without a message'}`,
         );
       }
-      const { subject, seq, hdrs, data } = answer.message;
+      const { subject, seq, hdrs, data, time } = answer.message;
       return {
         subject,
         seq,
         headers: hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64')),
         data: data === undefined ? new Uint8Array() : Buffer.from(data, 'base64'),
+        time: Date.parse(time),
       };
     },
 

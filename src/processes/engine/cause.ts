@@ -85,19 +85,23 @@ export interface ReactionContext {
   causedBy(event: CausingEvent): Cause;
 }
 
-/** The context of one delivery. @param actor the reaction's name */
+/**
+ * The context of one delivery.
+ * @param actor the reaction's name
+ * @param position of the event's commit, where earlier versions derived ids of commands from it
+ */
 export function reactionContext(
   handler: CommandHandler,
   actor: string,
-  { position }: { readonly position: Position },
+  position?: Position,
 ): ReactionContext {
   return {
     handler,
     causedBy: ({ id, commandId, correlationId, traceparent, tracestate }) =>
       causeOf(handler, (key) => ({
         commandId: `${id}/${key}`,
-        // Earlier versions derived it from the position; what they did is not done again.
-        formerId: `${numberOf(position)}/${key}`,
+        // What they did is not done again.
+        formerId: position && `${numberOf(position)}/${key}`,
         correlationId,
         causationId: commandId,
         actor,

@@ -87,7 +87,7 @@ export function createHandle(deps: {
       observer?.outcome?.(tried, outcome, error, performance.now() - started);
     const handle = async (): Promise<void> => {
       const delivery = decode(commit, { attempt, redriven, maybeHandled });
-      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery));
+      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery.position));
     };
     try {
       await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));

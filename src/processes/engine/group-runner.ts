@@ -152,7 +152,7 @@ export function runGroup(deps: GroupDeps): GroupRunner {
     status: () => {
       const oldest = work?.lanes.oldest();
       const { held = 0, running = 0, retrying = 0 } = work?.lanes ?? {};
-      const oldestAt = oldest && timeOf(oldest);
+      const oldestAt = oldest && (timeOf(oldest) || undefined);
       return { lag: pending + held, oldestAt, held, running, retrying };
     },
   };

@@ -27,6 +27,12 @@ export {
 export { awaitOutcomes, type MarkedOutcome } from './dead-letters/outcomes.ts';
 export { filterOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
+export {
+  type MessageReaction,
+  type MessageStream,
+  openMessageStream,
+  type StreamMessage,
+} from './message-stream.ts';
 export type { DeliveryAttempt, EngineObserver } from './observer.ts';
 export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
 export {

@@ -65,7 +65,7 @@ export function createWorstEngine(
       const delivery = deliveryOf(commit, tries, anyWorker().consumers[index]);
       const error = await attempt(async ({ consumers, handler }) => {
         const consumer = consumers[index];
-        const context = reactionContext(handler, consumer?.name ?? '', delivery);
+        const context = reactionContext(handler, consumer?.name ?? '', delivery.position);
         await consumer?.handle(delivery as never, context);
       });
       if (error === undefined) return;

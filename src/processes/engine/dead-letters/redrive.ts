@@ -7,6 +7,7 @@ import {
   type Row,
   type StreamRef,
 } from '../../../eventstore/index.ts';
+import { GiveUp } from '../cause.ts';
 import type { Handle, OwnedGroup } from '../delivery.ts';
 import type { LaneResult, LaneTask } from '../lanes.ts';
 import { toBytes } from '../rows.ts';
@@ -75,10 +76,12 @@ export async function actOnDeadLetter(
   if (marked.known.skipped.has(position)) return done();
 
   const commit = await persist({ runtime, signal }, () => log.at(position));
-  if (commit === undefined) throw new RangeError(`The dead letter ${numberOf(position)} is not in the log.`);
   const requestedBy = entry.request?.trace;
-  const tried = { consumer: consumer.name, commit, attempt, redriven: true, requestedBy };
-  const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
+  const tried = { consumer: consumer.name, attempt, redriven: true, requestedBy };
+  // A stream that is not ours may have let go of it.
+  const gone = new GiveUp(`What lay at position ${numberOf(position)} is gone; discard it.`);
+  const given = commit === undefined ? { error: gone } : givenUp;
+  const result = given || !commit ? { deadLetter: given?.error } : await handle({ ...tried, commit });
   if ('handled' in result) return done();
   if (!('deadLetter' in result)) return result;
   const { request: _, ...rest } = entry;

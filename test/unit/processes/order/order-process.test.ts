@@ -208,7 +208,7 @@ describe('an order', () => {
     };
     const consumer = createOrderProcess(world.deps);
     const delivery = deliveryAt(world.store, world.store.head(), consumer);
-    const context = reactionContext(broken, consumer.name, delivery);
+    const context = reactionContext(broken, consumer.name, delivery.position);
     await expect(consumer.handle(delivery, context)).rejects.toThrow(LogUnavailable);
     expect(await world.orderState()).toMatchObject({ paymentReturned: true, stockReleased: false });
   });

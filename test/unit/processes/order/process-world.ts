@@ -148,6 +148,6 @@ export async function settle(
     const category = world.store.at(position)?.stream.category;
     if (!consumer.sources.some((source) => source.category === category)) continue;
     const delivery = deliveryAt<Message>(world.store, position, consumer as Reaction);
-    await consumer.handle(delivery as never, reactionContext(handler, consumer.name, delivery));
+    await consumer.handle(delivery as never, reactionContext(handler, consumer.name, delivery.position));
   }
 }
