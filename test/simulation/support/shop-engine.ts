@@ -1,8 +1,8 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
-import { createDecode } from '../../../src/processes/engine/delivery.ts';
 import { reactionContext } from '../../../src/processes/engine/cause.ts';
+import { createDecode } from '../../../src/processes/engine/delivery.ts';
 import type { Delivery, Policy, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timer, Timers } from '../../../src/processes/engine/timers/timers.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';

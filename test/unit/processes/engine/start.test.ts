@@ -136,6 +136,16 @@ test('cursors of a release that stored no start go on where they were', async ()
   });
 });
 
+test('without its rows a reaction begins anew where it says', async () => {
+  const shared = shop();
+  for (const n of NINE) append(shared.log, n);
+  await shared.world.run(async () => {
+    expect((await runOnce(shared, 'now', 1)).handled).toEqual([]);
+    for (const key of ['test.1.0', 'start.test']) remove(shared, 't_cursors', key);
+    expect((await runOnce(shared, { position: positionOf(7) }, 1)).handled).toEqual([8, 9]);
+  });
+});
+
 test.each<[string, Start, string]>([
   ['a position beyond the end of the log', { position: positionOf(10) }, 'the log ends at 9'],
   ['a time that has not come', { time: 9e15 }, 'which has not come yet'],
