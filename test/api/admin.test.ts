@@ -104,6 +104,18 @@ describe('consumers', () => {
     ]);
   });
 
+  it('who has no cursor yet lags behind where it begins, and not behind the whole log', async () => {
+    await list(client, 'TEA');
+    await ordered(client, 'u1', 'TEA');
+    const last = await ordered(client, 'u1', 'TEA');
+    const { version } = (await client.get(`/v1/orders/${last}`)).json<{ version: number }>();
+    await plantConsumer(service, 'order-process');
+    const start = { high: version - 1, open: [] };
+    await plantCursor(service, 'order-process', start, 'start.order-process');
+    const { items } = (await client.get('/v1/admin/consumers')).json<{ items: object[] }>();
+    expect(items).toMatchObject([{ consumer: 'order-process', lag: 1, oldest: { position: version } }]);
+  });
+
   it('a process that runs one adds what only it knows', async () => {
     const here = { groups: [0], held: 1, running: 1, retrying: 0, retries: 3, stopped: false };
     const standing = {

@@ -12,15 +12,16 @@ export async function plantConsumer({ buckets }: Service, name: string): Promise
   await bucket.write({ key: `groups.${name}`, value, expectedRevision: 0, position: BEGINNING });
 }
 
-/** Writes the cursor of a consumer's only group. */
+/** Writes the cursor of a consumer's only group, or the row of another key as one. */
 export async function plantCursor(
   { buckets }: Service,
   name: string,
   place: { readonly high: number; readonly open: readonly number[] },
+  key = `${name}.1.0`,
 ): Promise<void> {
   const bucket = await buckets.create(bucketNames(TEST_PREFIX).cursors, { durable: true });
   const row = {
-    key: `${name}.1.0`,
+    key,
     value: toBytes(place),
     expectedRevision: 0,
     position: positionOf(place.high),

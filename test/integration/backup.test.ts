@@ -81,6 +81,7 @@ beforeAll(async () => {
     await register(handle.log, `u${n}`, randomBytes(60_000).toString('base64'));
   const cursor = { high: COMMITS - 2, open: [COMMITS - 4], incarnation, owner: 'one' };
   await putRow(handle, 'jl_cursors', 'order-process.1.0', cursor);
+  await putRow(handle, 'jl_cursors', 'start.order-process', { ...cursor, high: 3, open: [] });
   await putRow(handle, 'jl_engine', 'groups.order-process', { count: 1 });
   await putRow(handle, 'jl_engine', 'session.old', { instance: 'old', consumers: [], beat: 1 });
   await putRow(handle, 'jl_engine', 'lease.order-process.1.0', { session: 'old' });
@@ -113,9 +114,14 @@ describe('a backup that is put back', () => {
     expect(await register(log, 'new')).toBe(COMMITS + 1);
 
     const cursors = await bucketsOf(handle).open('jl_cursors');
-    const row = await cursors?.get('order-process.1.0', { leader: true });
-    const cursor = JSON.parse(Buffer.from(row?.value ?? []).toString('utf8')) as object;
-    expect(cursor).toMatchObject({ high: COMMITS - 2, open: [COMMITS - 4], incarnation: log.incarnation });
+    const stored = async (key: string): Promise<object> => {
+      const row = await cursors?.get(key, { leader: true });
+      return JSON.parse(Buffer.from(row?.value ?? []).toString('utf8')) as object;
+    };
+    const { incarnation } = log;
+    const cursor = { high: COMMITS - 2, open: [COMMITS - 4], incarnation };
+    expect(await stored('order-process.1.0')).toMatchObject(cursor);
+    expect(await stored('start.order-process')).toMatchObject({ high: 3, open: [], incarnation });
     const shared: string[] = [];
     for await (const { key } of (await bucketsOf(handle).open('jl_engine'))?.rows() ?? []) shared.push(key);
     expect(shared).toEqual(['groups.order-process']);

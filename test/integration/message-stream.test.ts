@@ -164,6 +164,19 @@ describe('a stream that is not ours', { timeout: TIMEOUT_MS }, () => {
     expect(engine.status()[0]).toMatchObject({ stopped: false });
   });
 
+  it('is begun at the first message that the server stored at a time', async () => {
+    await publish(['a'], [0, 1]);
+    const before = Date.now();
+    await until('the clock has moved on', () => Date.now() > before + 1);
+    await publish(['a'], [2, 3]);
+    const jsm = await jetstreamManager(truth.requests.connection);
+    const third = await jsm.streams.getMessage(STREAM.stream, { seq: 3 });
+    const { handled, handle, settled } = notes();
+    await start('one', handle, { time: third?.time.getTime() ?? 0 });
+    await until('it has come to the end', settled(['a'], 3));
+    expect(handled.get('a')).toEqual([2, 3]);
+  });
+
   it('leads to commands under ids of the message, so that a repetition changes nothing', async () => {
     let tries = 0;
     await start('one', async (message, { causedBy }) => {
