@@ -81,7 +81,7 @@ it('the page about reactions shows the reaction that is compiled and run here', 
   const [, path = '', code = ''] = /<!-- example: (\S+) -->\n```ts\n([\s\S]*?)```/.exec(page) ?? [];
   expect(added).toContain(path);
   expect(await copy.read(path)).toContain(code);
-  expect(code).toContain('causedBy(position, consumed');
+  expect(code).toContain('causedBy(consumed)');
 });
 
 describe('in production, with the NATS users as they are shipped', () => {
