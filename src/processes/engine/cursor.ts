@@ -149,8 +149,8 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const found = parseRow<CursorValue>(row);
     const end = found === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
     if (found !== undefined) checkCursor(key, found, log, end);
-    checkAlive(session, key);
     const start: CursorState = { high: found?.high ?? (await begin()), open: found?.open ?? [] };
+    checkAlive(session, key);
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, { start, end }, result.revision, rowOf);
   }
