@@ -122,6 +122,7 @@ export async function startReactions(base: LedgerBase, parts: LedgerParts): Prom
   const observer = options.observers?.reactions;
   return startEngine({
     log: parts.log,
+    handler: parts.handler,
     buckets,
     runtime,
     consumers,

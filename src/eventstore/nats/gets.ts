@@ -19,7 +19,7 @@ export type MessageQuery =
   | { readonly last_by_subj: string }
   | { readonly next_by_subj: string; readonly seq: number };
 
-/** Single messages of one stream by sequence or subject. @throws LogUnavailable when no answer comes in time, PermissionDenied */
+/** Single messages of one stream by sequence or subject. @throws LogUnavailable when no answer comes in time, PermissionDenied @internal */
 export interface Gets {
   /** Through the leader: sees what was acknowledged before. */
   leader(query: MessageQuery): Promise<StoredMessage | undefined>;

@@ -237,6 +237,7 @@ const INACTIVE_MS = 30_000;
  * arrays, so that a reader that falls behind slows the server down.
  * An empty first batch is yielded when nothing matches, so that the caller knows it is at the end.
  * @throws LogUnavailable, PermissionDenied, only with `giveUpMs`
+ * @internal
  */
 export async function* readOrdered(options: ReaderOptions): AsyncGenerator<Delivered[]> {
   const { runtime, signal, giveUpMs = Number.POSITIVE_INFINITY } = options;
