@@ -110,6 +110,7 @@ export {
   type ListStreamsOptions,
   listStreams,
   positionBefore,
+  timeOf,
 } from './reading/list-streams.ts';
 export type { StoredProgress } from './reading/progress.ts';
 export { type NumberedEvent, type ReadStreamOptions, readEvents, readStream } from './reading/read-stream.ts';

@@ -12,6 +12,7 @@ import {
   type Runtime,
   type SlotGroup,
   systemRuntime,
+  timeOf,
 } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import {
@@ -30,7 +31,6 @@ import {
   parseEntryKey,
   parseRow,
   startKey,
-  timeOf,
   traceEngine,
 } from '../processes/engine/index.ts';
 

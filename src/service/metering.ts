@@ -8,6 +8,7 @@ import {
   numberOf,
   type StoreObserver,
   systemRuntime,
+  timeOf,
 } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { NatsMonitor } from '../platform/nats-monitor.ts';
@@ -18,7 +19,7 @@ import {
   meterProcess,
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/start.ts';
-import { type ConsumerStatus, countOverdueTimers, timeOf, timersStream } from '../processes/engine/index.ts';
+import { type ConsumerStatus, countOverdueTimers, timersStream } from '../processes/engine/index.ts';
 import { NOTIFICATIONS } from '../processes/notification/adapters/dead-letters.ts';
 import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';

@@ -46,13 +46,23 @@ export async function* listStreams(
 
 const decidedAt = (commit: RecordedCommit): number => Number(commit.decisions[0]?.time ?? 0);
 
-/** When the first commit at a position or behind it was decided; a foreign message does not say. @throws LogUnavailable */
-async function decidedFrom(log: Log, position: Position): Promise<number> {
+/** When the first commit at a position or behind it was decided that says so: what is foreign or damaged does not. */
+async function decidedFrom(log: Pick<Log, 'next'>, position: Position): Promise<number> {
   for (let at = position; ; ) {
     const next = await log.next(at);
     if (next === undefined) return Number.POSITIVE_INFINITY;
-    if (next.foreign === undefined) return decidedAt(next);
+    const decided = timeOf(next);
+    if (decided > 0) return decided;
     at = ahead(next.position, 1);
+  }
+}
+
+/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it does not say. @internal */
+export function timeOf(commit: RecordedCommit): number {
+  try {
+    return decidedAt(commit);
+  } catch {
+    return 0;
   }
 }
 
@@ -60,17 +70,22 @@ async function decidedFrom(log: Log, position: Position): Promise<number> {
 const CLOCKS_DIFFER_MS = 60_000;
 
 /**
- * A position before everything that was decided at a time or later, found by halving: some twenty requests. It lies a
- * minute earlier than it must, since clocks may differ by so much.
+ * A position before everything that was decided at a time or later, found by halving: some twenty requests.
  * @param time milliseconds since the Unix epoch
+ * @param clocksDifferMs how much earlier it may lie than it must, since the clocks of those who write differ; with 0 it is
+ *   one of the places at which the log passes the time
  * @throws LogUnavailable
  */
-export async function positionBefore(log: Log, time: number): Promise<Position> {
+export async function positionBefore(
+  log: Pick<Log, 'next' | 'head'>,
+  time: number,
+  clocksDifferMs = CLOCKS_DIFFER_MS,
+): Promise<Position> {
   let low = BEGINNING;
   let high = await log.head();
   while (isAfter(high, low)) {
     const middle = between(low, high);
-    if ((await decidedFrom(log, middle)) < time - CLOCKS_DIFFER_MS) low = middle;
+    if ((await decidedFrom(log, middle)) < time - clocksDifferMs) low = middle;
     else high = before(middle);
   }
   return low;

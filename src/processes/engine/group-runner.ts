@@ -7,6 +7,7 @@ import {
   type SlotGroup,
   type StreamRef,
   slotOf,
+  timeOf,
 } from '../../eventstore/index.ts';
 import { type Cursor, claimCursor, createProgress } from './cursor.ts';
 import { claimDeadLetters, type DeadLetterIndex, loadDeadLetters } from './dead-letters/dead-letters.ts';
@@ -22,7 +23,7 @@ import type { Reaction } from './reaction.ts';
 import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause } from './signal.ts';
-import { startOf, timeOf } from './start.ts';
+import { startOf } from './start.ts';
 
 /** One group of a consumer while this process owns it. */
 export interface GroupRunner {

@@ -59,7 +59,7 @@ export {
 } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 export { defaultEngineSettings, type EngineSettings } from './settings.ts';
-export { type Start, startKey, timeOf } from './start.ts';
+export { type Start, startKey } from './start.ts';
 export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
 export { consume, messageTraces, traceEngine } from './telemetry/traces.ts';

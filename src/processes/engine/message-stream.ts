@@ -103,6 +103,7 @@ export async function openMessageStream(settings: MessageStreamSettings): Promis
     next: async (position) => found(await gets.leader({ next_by_subj: filter, seq: numberOf(position) })),
     scan: (options) => scan(settings, filter, commitOf, options),
     read: async () => ({ commits: [], confirmedEnd: true, more: false }),
+    last: async () => undefined,
     append: async () => refuse(stream),
     appendAll: async () => refuse(stream),
   };
@@ -176,6 +177,7 @@ function decisionOf(message: StoredMessage, commitId: string): RecordedCommit['d
     causationId: '',
     actor: '',
     fingerprint: new Uint8Array(),
+    metadata: [],
     ...{ traceparent: '', tracestate: '' },
     ...traceHeadersOf(headers),
     time: BigInt(time),

@@ -53,7 +53,7 @@ export interface Reaction<Event extends Message = Message> {
   readonly name: string;
   readonly sources: readonly EventSource[];
   /**
-   * Where it begins when it runs for the first time; resolved once, for all groups and instances (protocol 28). Its
+   * Where it begins when it runs for the first time; resolved once, for all groups and instances (protocol 26). Its
    * cursors keep the place: a later start goes on from there, whatever is said here then.
    */
   readonly from: Start;

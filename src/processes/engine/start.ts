@@ -1,14 +1,11 @@
 import {
-  ahead,
   BEGINNING,
   type Bucket,
-  before,
-  between,
   isAfter,
   type Log,
   numberOf,
   type Position,
-  type RecordedCommit,
+  positionBefore,
   type Runtime,
 } from '../../eventstore/index.ts';
 import type { CursorValue } from './cursor.ts';
@@ -39,7 +36,7 @@ interface StartDeps {
 }
 
 /**
- * Behind which position a group begins that has no cursor (protocol 28). The first one to ask resolves what the reaction
+ * Behind which position a group begins that has no cursor (protocol 26). The first one to ask resolves what the reaction
  * says and stores it; every other one, on whatever instance and whenever it comes, is told the same.
  * @throws ForeignCursor, NoSuchStart; LogUnavailable, OutcomeUnknown once the signal has fired
  */
@@ -74,48 +71,6 @@ async function resolve({ log, runtime, consumer, head }: StartDeps): Promise<Pos
     if (!isAfter(from.position, end)) return from.position;
     throw new NoSuchStart(name, `position ${numberOf(from.position)}, and the log ends at ${numberOf(end)}`);
   }
-  if (from.time <= runtime.now()) return beforeTime(log, from.time, end);
+  if (from.time <= runtime.now()) return positionBefore(log, from.time, 0);
   throw new NoSuchStart(name, `the time ${from.time}, which has not come yet: it is ${runtime.now()}`);
-}
-
-/**
- * The position before the first commit that was decided at a time or later; `end` where there is none. Found by halving,
- * so where clocks were apart around that time it is one of the places at which the log passes it.
- */
-async function beforeTime(log: Pick<Log, 'next'>, time: number, end: Position): Promise<Position> {
-  let low = BEGINNING;
-  let high = end;
-  while (isAfter(high, low)) {
-    const middle = between(low, high);
-    const commit = await timed(log, middle, high);
-    // Nothing from the middle on says when it was.
-    if (commit === undefined) high = before(middle);
-    else if (timeOf(commit) < time) low = commit.position;
-    else high = before(middle);
-  }
-  return low;
-}
-
-/** The first commit from a position on that says when it was decided, up to `end`. */
-async function timed(
-  log: Pick<Log, 'next'>,
-  from: Position,
-  end: Position,
-): Promise<RecordedCommit | undefined> {
-  for (let at = from; !isAfter(at, end); ) {
-    const commit = await log.next(at);
-    if (commit === undefined || isAfter(commit.position, end)) return undefined;
-    if (timeOf(commit) > 0) return commit;
-    at = ahead(commit.position, 1);
-  }
-  return undefined;
-}
-
-/** When a commit was decided, in milliseconds since the Unix epoch; 0 when it cannot be read. @internal */
-export function timeOf(commit: RecordedCommit): number {
-  try {
-    return Number(commit.decisions[0]?.time ?? 0);
-  } catch {
-    return 0;
-  }
 }

@@ -50,7 +50,8 @@ function world() {
   const handle = async (process: Process<CounterEvent, CounterState>, event: CounterEvent): Promise<void> => {
     const reaction = runProcess(process, { timers });
     const [position, origin] = [positionOf(1), { commandId: 'c', correlationId: 'c', actor: 'a' }];
-    const consumed = { event, id: 'e1', ...origin, traceparent: '', tracestate: '', time: AT };
+    const stored = { causationId: '', traceparent: '', tracestate: '', time: AT, metadata: {} };
+    const consumed = { event, id: 'e1', position, index: 0, ...origin, ...stored };
     const delivery: Delivery<CounterEvent & Message> = {
       ...{ stream: { category: 'counter', id: 'x' }, position, commitId: 'c', events: [consumed] },
       ...{ attempt: 1, redriven: false, maybeHandled: false },
