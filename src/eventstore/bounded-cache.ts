@@ -7,68 +7,85 @@ export interface BoundedCache<Value> {
   delete(key: string): Value | undefined;
   /** How many there are. */
   size(): number;
+  /** What they weigh together, each as it was when it was last set; 0 without weights. */
+  weight(): number;
 }
 
-/** A second bound, on what entries weigh together. The weight of a value must not change while it is in the cache. */
+/** A second bound, on what entries weigh together. One that is alone may weigh more. */
 export interface Weight<Value> {
   readonly limit: number;
+  /** Asked once each time that a value is set. */
   of(value: Value): number;
 }
 
+interface Slot<Value> {
+  readonly key: string;
+  value: Value;
+  weight: number;
+  used: boolean;
+}
+
 /**
- * Keeps between half of `limit` and `limit` entries, and forgets those that were not used for longest: entries are in
- * one of two halves, and when the young half is full, the old one is dropped and they change places. What is read from
- * the young half moves nothing, where a list in the exact order of use is written at each read.
+ * Keeps what fits, and forgets what was not used for long: a hand goes around, forgets what was not used since it came by
+ * last, and stops as soon as the rest fits. A read marks its entry and moves nothing, where a list in the exact order of
+ * use is written at each read. What came last stays, whatever it weighs.
  * @param limit how many at the most; 0 keeps none
- * @param weight where entries differ in size; a single one may weigh more than half of the limit
+ * @param weight where entries differ in size
  * @internal
  */
 export function createBoundedCache<Value>(limit: number, weight?: Weight<Value>): BoundedCache<Value> {
-  const half = Math.max(1, Math.floor(limit / 2));
-  const halfWeight = (weight?.limit ?? 0) / 2;
-  let young = new Map<string, Value>();
-  let old = new Map<string, Value>();
-  let youngWeight = 0;
+  const slots = new Map<string, Slot<Value>>();
+  // Only while it moves: an iterator that rests keeps every table that its map has outgrown.
+  let hand: MapIterator<Slot<Value>> | undefined;
+  let held = 0;
 
-  const isFull = (): boolean => young.size >= half || (weight !== undefined && youngWeight >= halfWeight);
+  const isTooMuch = (): boolean =>
+    slots.size > limit || (weight !== undefined && held > weight.limit && slots.size > 1);
 
-  function leaveYoung(key: string): Value | undefined {
-    const value = young.get(key);
-    if (value === undefined) return undefined;
-    young.delete(key);
-    if (weight !== undefined) youngWeight -= weight.of(value);
-    return value;
+  function remove(slot: Slot<Value>): void {
+    slots.delete(slot.key);
+    held -= slot.weight;
   }
 
-  function keep(key: string, value: Value): void {
-    if (weight !== undefined) leaveYoung(key);
-    if (isFull() && !young.has(key)) {
-      old = limit > 1 ? young : new Map();
-      young = new Map();
-      youngWeight = 0;
+  function makeRoom(newest: Slot<Value>): void {
+    while (isTooMuch()) {
+      hand ??= slots.values();
+      const { done, value: slot } = hand.next();
+      if (done === true) hand = undefined;
+      else if (slot.used) slot.used = false;
+      else if (slot !== newest) remove(slot);
     }
-    young.set(key, value);
-    if (weight !== undefined) youngWeight += weight.of(value);
-    old.delete(key);
   }
 
   return {
     get: (key) => {
-      const used = young.get(key);
-      if (used !== undefined || old.size === 0) return used;
-      const value = old.get(key);
-      if (value !== undefined) keep(key, value);
-      return value;
+      const slot = slots.get(key);
+      if (slot === undefined) return undefined;
+      slot.used = true;
+      return slot.value;
     },
-    has: (key) => young.has(key) || old.has(key),
+    has: (key) => slots.has(key),
     set: (key, value) => {
-      if (limit > 0) keep(key, value);
+      if (limit === 0) return;
+      const weighs = weight?.of(value) ?? 0;
+      let slot = slots.get(key);
+      if (slot === undefined) {
+        slot = { key, value, weight: 0, used: false };
+        slots.set(key, slot);
+      } else {
+        slot.value = value;
+        slot.used = true;
+      }
+      held += weighs - slot.weight;
+      slot.weight = weighs;
+      if (isTooMuch()) makeRoom(slot);
     },
     delete: (key) => {
-      const value = leaveYoung(key) ?? old.get(key);
-      old.delete(key);
-      return value;
+      const slot = slots.get(key);
+      if (slot !== undefined) remove(slot);
+      return slot?.value;
     },
-    size: () => young.size + old.size,
+    size: () => slots.size,
+    weight: () => held,
   };
 }

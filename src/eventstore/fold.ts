@@ -25,6 +25,10 @@ export interface Folded<State> {
   waiting?: boolean;
   /** How many more commits may pass before a new snapshot is worth writing; versions have gaps, so they cannot say. */
   snapshotPause?: number;
+  /** Set when its state came out of a structured clone. */
+  cloned?: boolean;
+  /** How many bytes of memory its state took when that was last reckoned, and from how many commands on it is again. */
+  reckoned?: { readonly bytes: number; readonly until: number } | undefined;
   /** Set when it was found to come from a wrong snapshot: it is neither kept nor written any more. */
   untrusted?: boolean;
   /** The newest generation in which every section of the state was stored, as far as is known here. */
@@ -88,6 +92,7 @@ export async function refold<State, Command, Event extends Message, R extends Re
   Object.assign(folded.commands, whole.commands);
   folded.state = whole.state;
   folded.version = whole.version;
+  delete folded.cloned;
   delete folded.sectionsStored;
   delete folded.sectionsBegun;
 }

@@ -15,13 +15,16 @@ import { checkStream, keyOf, type StreamRef } from './stream.ts';
 
 /** How commands are executed. */
 export interface HandlerSettings extends CommandQueueSettings {
-  /** How many aggregates are kept in memory. */
+  /** How many aggregates are kept in memory at the most. */
   readonly cacheEntries: number;
+  /** How much memory they may take; the bound that counts where aggregates are large. */
+  readonly cacheMegabytes: number;
 }
 
 /** What a service of ordinary size starts with. */
 export const defaultHandlerSettings: HandlerSettings = {
   cacheEntries: 100_000,
+  cacheMegabytes: 128,
   queueLimit: 1_000,
   deadlineMs: 1_800,
   maxBatch: 64,
@@ -65,7 +68,8 @@ export function createHandler(deps: HandlerDeps): Handler {
         deps.snapshots?.onWrong(wrong);
       },
     });
-  const states = createStates({ log, runtime, cacheEntries: settings.cacheEntries, snapshots, observer });
+  const { cacheEntries, cacheMegabytes } = settings;
+  const states = createStates({ log, runtime, cacheEntries, cacheMegabytes, snapshots, observer });
   const commitAll = createCommitAll({ log, states, runtime, deadlineMs: settings.deadlineMs, observer });
   const queues = new Map<string, unknown>();
   const queueDeps = { log, states, runtime, settings, observer };

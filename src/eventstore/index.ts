@@ -58,6 +58,8 @@ export {
   type RecordedCommit,
   smallerBatches,
 } from './log.ts';
+export { createHeapEstimate } from './heap-size.ts';
+export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
 export {
   type Marks,
   type MarkWatch,

@@ -75,8 +75,8 @@ export interface StoreObserver {
   loaded?(source: StateSource): void;
   /** How many commits the log had beyond a snapshot that was loaded, known once a commit is stored or the tail is read. */
   snapshotAge?(commits: number): void;
-  /** How many aggregates the cache holds now. */
-  cached?(entries: number): void;
+  /** How many aggregates the cache holds now, and about how many bytes of memory they take. */
+  cached?(entries: number, bytes: number): void;
 }
 
 /** Runs a command under the eyes of an observer: inside of its context, which is stored with the decision, and told. */

@@ -4,6 +4,7 @@ import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt, refold } from './fold.ts';
+import { heapBytesOf } from './heap-size.ts';
 import type { Log, ReadOptions } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import { versionAt } from './position.ts';
@@ -102,17 +103,38 @@ export interface States {
 export interface StatesDeps {
   readonly log: Log;
   readonly runtime: Runtime;
-  /** How many aggregates are kept at the most, the least recently used go first; 0 keeps none. */
+  /** How many aggregates are kept at the most, those go first that were not used for long; 0 keeps none. */
   readonly cacheEntries: number;
+  /** The same as memory that they take. */
+  readonly cacheMegabytes: number;
   /** Without it a cold aggregate is folded from its first event. */
   readonly snapshots?: Snapshots | undefined;
   readonly observer?: StoreObserver | undefined;
 }
 
+const MEGABYTE = 1_048_576;
+/** What is known of an aggregate besides its state and its commands, and its place in the cache. */
+const BESIDE = 600;
+
+/**
+ * How many bytes of memory an aggregate takes. Its state is reckoned again when its commands have become a sixteenth more:
+ * what grows with them is then never far behind, and who has many costs little.
+ */
+function bytesOf(folded: Folded<unknown>): number {
+  const { count, words } = folded.commands;
+  let { reckoned } = folded;
+  if (reckoned === undefined || count > reckoned.until) {
+    reckoned = { bytes: heapBytesOf(folded.state, folded.cloned), until: count + Math.floor(count / 16) };
+    folded.reckoned = reckoned;
+  }
+  return reckoned.bytes + words.byteLength + BESIDE;
+}
+
 export function createStates(deps: StatesDeps): States {
-  const { log, runtime, cacheEntries, snapshots, observer } = deps;
+  const { log, runtime, cacheEntries, cacheMegabytes, snapshots, observer } = deps;
   const loads = observeLoads(observer);
-  const cache = createBoundedCache<Folded<unknown>>(cacheEntries);
+  const limit = cacheMegabytes * MEGABYTE;
+  const cache = createBoundedCache<Folded<unknown>>(cacheEntries, { limit, of: bytesOf });
 
   const cached: States['cached'] = <S>(_decider: unknown, stream: StreamRef) => {
     const hit = cache.get(keyOf(stream));
@@ -125,7 +147,7 @@ export function createStates(deps: StatesDeps): States {
   const keepCached = (stream: StreamRef, folded: Folded<unknown>): void => {
     if (cacheEntries === 0) return;
     cache.set(keyOf(stream), folded);
-    observer?.cached?.(cache.size());
+    observer?.cached?.(cache.size(), cache.weight());
   };
 
   const keep: States['keep'] = (decider, stream, folded) => {
@@ -200,9 +222,12 @@ export function createStates(deps: StatesDeps): States {
       if (stored.some((s) => s !== undefined && s.version > folded.version)) {
         await refresh(decider, stream, folded, 'leader');
       }
-      if (missing.every((index, i) => putSection(sections, folded, index, stored[i]))) continue;
-      observer?.loaded?.('log');
-      await refold(log, decider, stream, folded);
+      if (!missing.every((index, i) => putSection(sections, folded, index, stored[i]))) {
+        observer?.loaded?.('log');
+        await refold(log, decider, stream, folded);
+      }
+      folded.reckoned = undefined;
+      if (cache.has(keyOf(stream))) keepCached(stream, folded);
     }
   };
 

@@ -21,6 +21,8 @@ export function openReadModels(base: Base): OpenedViews {
   });
 }
 
+const MEGABYTE = 1_048_576;
+
 function settingsOf({ projections, log }: Config) {
   return {
     skipHint,
@@ -29,6 +31,7 @@ function settingsOf({ projections, log }: Config) {
     checkpointMs: projections.checkpointIntervalMs,
     maxInFlight: projections.maxInFlight,
     cacheRows: projections.rowCacheEntries,
+    cacheBytes: Math.ceil((projections.rowCacheMegabytes * MEGABYTE) / views.length),
     groups: projections.groups,
     sweepPerSecond: projections.sweepPerSecond,
   };

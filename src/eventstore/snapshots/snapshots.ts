@@ -204,9 +204,11 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     ) => {
       const key = snapshotKey(decider, stream);
       const bytes = await store.get(key).catch(() => undefined);
-      const stored = bytes === undefined ? undefined : openSnapshot<unknown>(log.incarnation, bytes);
-      if (stored === undefined || bytes === undefined) return undefined;
-      const folded: Folded<S> = { ...stored, state: fromHead(decider, stored.state) };
+      const folded = bytes === undefined ? undefined : openSnapshot<S>(log.incarnation, bytes);
+      if (folded === undefined || bytes === undefined) return undefined;
+      // In place: a copy of it would take more memory for as long as it is kept.
+      folded.cloned = decider.sections === undefined;
+      folded.state = fromHead(decider, folded.state);
       if (isSampled(folded)) {
         // Its own copy, since the one handed out is advanced in place.
         const { version } = folded;

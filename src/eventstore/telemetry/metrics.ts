@@ -122,15 +122,20 @@ function meterStates(meter: Meter, namespace: string) {
   const cached = meter.createObservableGauge(`${namespace}.cached.aggregates`, {
     description: 'Aggregates whose state is in memory',
   });
+  const cachedBytes = meter.createObservableGauge(`${namespace}.cached.bytes`, {
+    unit: 'By',
+    description: 'Memory that these states take, as reckoned',
+  });
   const from = labelSets('source');
   for (const source of SOURCES) loads.add(0, from(source));
-  let entries = 0;
+  let [entries, bytes] = [0, 0];
   cached.addCallback((result) => result.observe(entries));
+  cachedBytes.addCallback((result) => result.observe(bytes));
   return {
     loaded: (source) => loads.add(1, from(source)),
     snapshotAge: (commits) => age.record(commits),
-    cached: (count) => {
-      entries = count;
+    cached: (count, weight) => {
+      [entries, bytes] = [count, weight];
     },
   } satisfies StoreObserver;
 }

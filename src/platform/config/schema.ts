@@ -157,6 +157,7 @@ export const configSchema = section({
   }),
   commands: section({
     cacheEntries: whole(0, 10_000_000),
+    cacheMegabytes: whole(1, 1_000_000),
     queueLimit: whole(1, 1_000_000),
     deadlineMs: whole(100, 10 * MINUTE_MS),
     maxBatch: whole(1, 1_000),
@@ -170,6 +171,7 @@ export const configSchema = section({
     enabled: flag(),
     maxPerSecond: whole(1, 1_000_000),
     verifyShare: Type.Number({ minimum: 0, maximum: 1 }),
+    remakePerSecond: whole(0, 100_000),
     maxMegabytes: whole(1, 1_000_000),
   }),
   projections: section({
@@ -179,6 +181,7 @@ export const configSchema = section({
     checkpointIntervalMs: whole(10, MINUTE_MS),
     maxInFlight: whole(1, 10_000),
     rowCacheEntries: whole(0, 10_000_000),
+    rowCacheMegabytes: whole(1, 1_000_000),
     sweepPerSecond: whole(0, 1_000_000),
   }),
   processes: section({

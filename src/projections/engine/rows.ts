@@ -4,6 +4,7 @@ import {
   backoffMs,
   before,
   createBoundedCache,
+  createHeapEstimate,
   earliest,
   isAfter,
   type Log,
@@ -139,6 +140,9 @@ export interface RowsEvents {
   failed(error: unknown, position: Position | undefined): void;
 }
 
+/** Memory of an entry without its row, its place in the cache included. */
+const ENTRY_BYTES = 500;
+
 export function createRows(
   deps: LoaderDeps & { group: SlotGroup; runtime: Runtime; settings: ProjectionSettings },
   events: RowsEvents,
@@ -148,9 +152,10 @@ export function createRows(
   /** Rows that are read or written, or wait for it. */
   const busy = new Map<string, Entry>();
   /** The others, as many as may be kept. */
+  const bytesOfRow = createHeapEstimate();
   const clean = createBoundedCache<Entry>(settings.cacheRows, {
     limit: settings.cacheBytes,
-    of: ({ bytes }) => bytes,
+    of: ({ row, bytes }) => ENTRY_BYTES + bytesOfRow(row, bytes),
   });
   let backlog = 0;
   let stopped = false;

@@ -15,7 +15,7 @@ export interface ProjectionSettings {
   readonly batchRows: number;
   /** Rows kept in memory per view. */
   readonly cacheRows: number;
-  /** The same as length of their JSON; in memory a row takes about four times that. */
+  /** The same as bytes of memory that they take. */
   readonly cacheBytes: number;
   /** Rows not yet acknowledged at which a view asks its reader to wait; more than `batchRows`. */
   readonly maxBacklog: number;
@@ -48,7 +48,7 @@ export const defaultProjectionSettings: ProjectionSettings = {
   maxInFlight: 256,
   batchRows: 900,
   cacheRows: 50_000,
-  cacheBytes: 2 * 2 ** 20,
+  cacheBytes: 8 * 2 ** 20,
   maxBacklog: 8_000,
   checkpointMs: 100,
   joinDistance: 10_000,
