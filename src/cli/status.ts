@@ -95,8 +95,16 @@ function linesOf({ server, log, views, consumers, timers, notifications, snapsho
     ...consumerLines(consumers).map((line) => `consumer       ${line}`),
     `timers         ${timers.armed} armed, ${late(timers.overdue, `${timers.overdue} overdue`)}`,
     `notifications  ${notifications.pending} pending, ${notifications.kept} kept`,
-    `snapshots      ${snapshots.count}, ${size(snapshots.bytes)}`,
+    `snapshots      ${snapshots.count}, ${size(snapshots.bytes)}${remakeText(snapshots.remake)}`,
   ];
+}
+
+function remakeText(remake: Status['snapshots']['remake']): string {
+  if (remake === undefined || (remake.ended && remake.remade === 0)) return '';
+  const { remade, left, ended } = remake;
+  return ended
+    ? `, ${remade} made anew`
+    : paint('yellow', `, ${remade} made anew, ${left} revisions to look at`);
 }
 
 function viewLine({ view, state, bucket, version, groups, position, lag }: ViewReport): string {

@@ -88,6 +88,7 @@ export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
 export { readOrdered } from './nats/ordered-reader.ts';
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
+export { createNatsSnapshotArchive } from './nats/snapshot-archive.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export {
@@ -125,7 +126,10 @@ export {
   subscribe,
 } from './reading/subscribe.ts';
 export { backoffMs, type Runtime, systemRuntime } from './runtime.ts';
+export { type Release, readReleases } from './snapshots/releases.ts';
+export { type Remake, type RemakeObserver, startRemake } from './snapshots/remake.ts';
 export type { SnapshotSettings, WrongSnapshot } from './snapshots/snapshots.ts';
+export type { SnapshotStore } from './snapshots/stored.ts';
 export {
   type Control,
   checkStream,
@@ -140,7 +144,7 @@ export {
   slotOf,
 } from './stream.ts';
 export { logStore } from './telemetry/logs.ts';
-export { labelSets, meterStore } from './telemetry/metrics.ts';
+export { labelSets, meterRemake, meterStore } from './telemetry/metrics.ts';
 export { ATTRIBUTES, endFailed, markFailed, messaging, within } from './telemetry/spans.ts';
 export { traceStore } from './telemetry/traces.ts';
 export {

@@ -1,14 +1,19 @@
 import {
+  type AnyDecider,
   createHandler,
+  createNatsSnapshotArchive,
   createNatsSnapshotStore,
   ensureBucket,
   type Handler,
   type HandlerSettings,
   type Log,
   managerOf,
+  type RemakeObserver,
   type Requests,
   type SnapshotSettings,
+  type SnapshotStore,
   type StoreObserver,
+  startRemake,
   systemRuntime,
   type WrongSnapshot,
 } from '../eventstore/index.ts';
@@ -26,6 +31,12 @@ export interface OpenCommandsOptions {
     readonly enabled: boolean;
     /** Size at which the oldest are dropped. */
     readonly maxMegabytes: number;
+  };
+  /** Has the snapshots of former folds of these made anew in the background; 0 per second = as commands meet them. */
+  readonly remake?: {
+    readonly deciders: readonly AnyDecider[];
+    readonly perSecond: number;
+    readonly observer: RemakeObserver;
   };
   /** Told of a snapshot that was not the fold of the log; it is replaced by then. */
   readonly onWrong: (wrong: WrongSnapshot) => void;
@@ -45,11 +56,27 @@ export async function openCommands(options: OpenCommandsOptions): Promise<Handle
   const { name, kind } = snapshotBucket(options.prefix, snapshots.maxMegabytes);
   if (snapshots.enabled) await ensureBucket(await managerOf(requests), name, kind);
   const store = createNatsSnapshotStore({ requests, bucket: name, timeoutMs: options.requestTimeoutMs });
-  return createHandler({
+  const handler = createHandler({
     log,
     runtime: systemRuntime,
     settings: commands,
     ...(observer && { observer }),
     ...(snapshots.enabled && { snapshots: { store, settings: snapshots, onWrong } }),
   });
+  const remake = snapshots.enabled ? remakeSnapshots(options, name, store) : undefined;
+  return {
+    ...handler,
+    close: async () => {
+      await remake?.stop();
+      await handler.close();
+    },
+  };
+}
+
+function remakeSnapshots({ log, requests, remake, ...more }: OpenCommandsOptions, bucket: string, store: SnapshotStore) {
+  if (remake === undefined || remake.perSecond === 0) return undefined;
+  const { deciders, perSecond, observer } = remake;
+  const [runtime, timeoutMs] = [systemRuntime, more.requestTimeoutMs];
+  const archive = createNatsSnapshotArchive({ requests, runtime, bucket, timeoutMs });
+  return startRemake({ deciders, store, archive, log, runtime, settings: { perSecond }, observer });
 }

@@ -2,13 +2,18 @@ import {
   combineObservers,
   type Handler,
   logStore,
+  meterRemake,
+  type RemakeObserver,
+  reasonOf,
   type StoreObserver,
   traceStore,
 } from '../eventstore/index.ts';
 import { openCommands } from '../ledger/index.ts';
 import type { Base } from './base.ts';
+import { NAMESPACE } from './metering.ts';
+import { aggregates } from './shop.ts';
 
-/** The command path of this process, with snapshots as configured. */
+/** The command path of this process, with snapshots as configured; after a release they are made anew beside it. */
 export function buildHandler({ config, nats, log, logger, metering, tracing }: Base): Promise<Handler> {
   const { prefix } = config.log;
   const tracer = tracing?.tracer;
@@ -19,6 +24,14 @@ export function buildHandler({ config, nats, log, logger, metering, tracing }: B
     requestTimeoutMs: config.nats.requestTimeoutMs,
     commands: config.commands,
     snapshots: config.snapshots,
+    remake: {
+      deciders: aggregates,
+      perSecond: config.snapshots.remakePerSecond,
+      observer: combineObservers<RemakeObserver>(
+        tellRemake(logger),
+        metering && meterRemake(metering.meter, NAMESPACE),
+      ),
+    },
     onWrong: (wrong) => logger.error({ wrong }, 'a snapshot was not the fold of the log; it was replaced'),
     observer: combineObservers<StoreObserver>(
       tracer && traceStore({ tracer, prefix }),
@@ -26,4 +39,21 @@ export function buildHandler({ config, nats, log, logger, metering, tracing }: B
       metering?.store,
     ),
   });
+}
+
+/** A line at each stage. What fails is tried again and costs time only, so the same is not told twice in a row. */
+function tellRemake(logger: Base['logger']): RemakeObserver {
+  let told = '';
+  return {
+    owns: ({ remade }) =>
+      logger.info({ remade }, 'this process looks for snapshots of former folds and makes them anew'),
+    ended: ({ remade, former }) =>
+      logger.info({ remade, former }, 'all snapshots are of the folds of this release'),
+    dropped: (folds) => logger.info({ folds }, 'snapshots of former folds were dropped'),
+    failed: (error) => {
+      const reason = reasonOf(error);
+      if (reason !== told) logger.warn({ reason }, 'making snapshots anew waits for a while');
+      told = reason;
+    },
+  };
 }

@@ -7,6 +7,9 @@ import {
   type Log,
   managerOf,
   numberOf,
+  type Release,
+  type Requests,
+  readReleases,
 } from '../eventstore/index.ts';
 import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
@@ -105,7 +108,12 @@ export interface ServerReport {
   /** `overdue`: fired, and nobody has handled them yet. */
   readonly timers: { readonly armed: number; readonly overdue: number };
   readonly notifications: { readonly kept: number; readonly pending: number };
-  readonly snapshots: { readonly count: number; readonly bytes: number };
+  /** `remake`: how the newest release stands with those of former folds; `left` revisions of the bucket to look at. */
+  readonly snapshots: {
+    readonly count: number;
+    readonly bytes: number;
+    readonly remake?: { readonly remade: number; readonly left: number; readonly ended: boolean } | undefined;
+  };
 }
 
 /** @throws what the server says when the log is not there */
@@ -142,8 +150,28 @@ export async function serverReport(
     },
     timers: { armed: Math.max(0, timers.messages - timers.waiting), overdue: timers.waiting },
     notifications: { kept: notifications.messages, pending: notifications.waiting },
-    snapshots: { count: snapshots?.messages ?? 0, bytes: snapshots?.bytes ?? 0 },
+    snapshots: {
+      count: snapshots?.messages ?? 0,
+      bytes: snapshots?.bytes ?? 0,
+      remake: await remakeReport(config, requests),
+    },
   };
+}
+
+async function remakeReport(
+  config: Config,
+  requests: Requests,
+): Promise<ServerReport['snapshots']['remake']> {
+  const bucket = await bucketsOf(config, requests).open(`${config.log.prefix}_snapshots`);
+  if (bucket === undefined) return undefined;
+  const { releases } = await readReleases(bucket);
+  const newest = Object.values(releases).reduce<Release | undefined>(
+    (last, each) => (last === undefined || each.since > last.since ? each : last),
+    undefined,
+  );
+  if (newest === undefined) return undefined;
+  const { remade, floor, next, endedAt } = newest;
+  return { remade, left: Math.max(0, next - 1 - floor), ended: endedAt !== undefined };
 }
 
 async function streamWithBacklog(

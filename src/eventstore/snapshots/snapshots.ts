@@ -60,6 +60,15 @@ export interface Snapshots {
     stream: StreamRef,
     folded: Folded<S>,
   ): void;
+  /**
+   * Folds the aggregate from the log and writes its snapshot, unless a snapshot of it is not worth its place. It may be
+   * late by then, and in the place of a newer one: that costs time and never truth.
+   * @throws LogUnavailable, UnknownEventType, CorruptCommit, and what the store throws
+   */
+  remake<S, C, E extends Message, R extends Rejection>(
+    decider: Decider<S, C, E, R>,
+    stream: StreamRef,
+  ): Promise<void>;
   /** A section as it was stored, whatever its age; nothing when it is lost. Never throws. */
   section<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
@@ -218,6 +227,17 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
         void verify(decider, stream, folded, { version, key, isTrue }).catch(() => undefined);
       }
       return folded;
+    },
+    remake: async (decider, stream) => {
+      const folded = emptyFold(decider.initial);
+      for (let more = true; more; ) {
+        const page = await log.read(stream, { after: folded.version, confirm: false });
+        for (const commit of page.commits) foldCommit(decider, folded, commit);
+        more = page.more && page.commits.length > 0;
+      }
+      if (folded.commands.count < FEWEST_COMMANDS) return;
+      if (sectionsDue(decider.sections, folded)) await writeAll(decider, stream, folded);
+      else await writeHead(decider, stream, folded);
     },
     section: async (decider, stream, folded, index) => {
       const section = await loadSection({ store, log }, decider, stream, index);

@@ -1,6 +1,7 @@
 import type { Attributes, Meter } from '@opentelemetry/api';
 import type { AppendEntry } from '../log.ts';
 import type { StateSource, StoreObserver } from '../observer.ts';
+import type { RemakeObserver } from '../snapshots/remake.ts';
 
 interface Branch {
   readonly next: Map<string, Branch>;
@@ -138,4 +139,13 @@ function meterStates(meter: Meter, namespace: string) {
       [entries, bytes] = [count, weight];
     },
   } satisfies StoreObserver;
+}
+
+/** Counts the snapshots that are made anew after a release. @param namespace first word of the metric's name */
+export function meterRemake(meter: Meter, namespace: string): RemakeObserver {
+  const remade = meter.createCounter(`${namespace}.snapshots.remade`, {
+    description: 'Snapshots that this process has made anew in the background',
+  });
+  remade.add(0);
+  return { remade: (count) => remade.add(count) };
 }

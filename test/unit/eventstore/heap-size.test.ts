@@ -99,7 +99,11 @@ async function fill(make: (index: number) => Folded<unknown>) {
   // What was left of the test before goes first.
   await rest();
   let told = 0;
-  const observer = { cached: (_entries: number, bytes: number) => void (told = bytes) };
+  const observer = {
+    cached: (_entries: number, bytes: number) => {
+      told = bytes;
+    },
+  };
   const before = bytesInUse();
   const settings = { cacheEntries: 1_000_000, cacheMegabytes: MEBIBYTES };
   const states = createStates({ log: createMemoryLog(), runtime: manualRuntime(), ...settings, observer });
