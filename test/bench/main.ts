@@ -6,6 +6,7 @@ import { toolOptions } from '../support/tool-options.ts';
 import { appendScenario } from './append.ts';
 import { commandScenario, durableCommandScenario } from './commands.ts';
 import { byHandScenario } from './commands-by-hand.ts';
+import { deployScenario } from './deploy.ts';
 import { durableScenario } from './durable.ts';
 import { hotScenario } from './hot.ts';
 import { httpScenario } from './http.ts';
@@ -34,6 +35,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => hotScenario,
   () => openScenario,
   () => scaleScenario,
+  () => deployScenario,
   () => readsScenario,
   () => replayScenario,
   () => rebuildScenario,

@@ -92,6 +92,8 @@ describe('GET /metrics of a service with traffic', () => {
     ['jetledger_state_loads_total', 'source'],
     ['jetledger_snapshot_age_commits_count', ''],
     ['jetledger_cached_aggregates', ''],
+    ['jetledger_cached_bytes', ''],
+    ['jetledger_snapshots_remade_total', ''],
     ['jetledger_log_position', ''],
     ['jetledger_log_foreign_messages', ''],
     ['jetledger_view_position', 'view'],

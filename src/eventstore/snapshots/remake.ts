@@ -113,11 +113,11 @@ export function startRemake(deps: RemakeDeps): Remake {
 
 /** How many are folded at once. */
 const AT_ONCE = 4;
-/** A turn works for about so long, and then tells how far it is. */
-const TURN_MS = 1_000;
+/** A turn works for about so long, and then tells how far it is; at least three times within the lease. */
+const LONGEST_TURN_MS = 1_000;
 /** How many revisions are looked at in one go: where keys were written often, few of them have a value. */
 const [NARROWEST, WIDEST] = [512, 65_536];
-/** Snapshots whose successors are looked up in one request. */
+/** Snapshots whose successors are looked up in one request; fewer where a turn cannot make so many. */
 const LOOKED_UP = 32;
 /** Between two looks at the store, in milliseconds: others read there, too. */
 const LOOK_PAUSE_MS = 20;
@@ -138,6 +138,8 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
   const { deciders, store, archive, log, runtime, settings, observer } = deps;
   const me = runtime.id();
   const id = releaseId(log.incarnation, foldsOf(deciders));
+  const turnMs = Math.min(LONGEST_TURN_MS, settings.leaseMs / 3);
+  const atATime = Math.max(1, Math.min(LOOKED_UP, Math.floor((settings.perSecond * turnMs) / 1_000)));
   const byCategory = new Map(deciders.map((each) => [each.category, each]));
   const snapshots = createSnapshots({ store, log, runtime, onWrong: () => undefined });
   const seen = new Map<string, { readonly sign: string; readonly since: number }>();
@@ -211,14 +213,14 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
     return { next, after, entries };
   }
 
-  /** One second's work, from the newest on. */
+  /** One turn's work, from the newest on. */
   async function work(mine: Release): Promise<void> {
-    const until = runtime.now() + TURN_MS;
+    const until = runtime.now() + turnMs;
     if (window?.next !== mine.next) window = await look(mine);
     const former = new Set(mine.former);
     let { remade } = mine;
     while (window.entries.length > 0 && runtime.now() < until && !isStopped()) {
-      const some = window.entries.slice(-LOOKED_UP).reverse();
+      const some = window.entries.slice(-atATime).reverse();
       const wanted = some.flatMap(({ key }) => formerOf(key) ?? []);
       for (const { fold } of wanted) former.add(fold);
       remade += await remakeMissing(wanted);
@@ -232,11 +234,15 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
 
   /** Those whose snapshot nobody has made meanwhile, at the pace that is allowed. @returns how many */
   async function remakeMissing(wanted: readonly { decider: AnyDecider; id: string }[]): Promise<number> {
-    const keys = wanted.map(({ decider, id: of }) =>
-      snapshotKey(decider, { category: decider.category, id: of }),
+    // One aggregate may have snapshots of several former folds.
+    const byKey = new Map(
+      wanted.map((each) => [
+        snapshotKey(each.decider, { category: each.decider.category, id: each.id }),
+        each,
+      ]),
     );
-    const held = keys.length === 0 ? new Set() : await archive.held(keys);
-    const missing = wanted.filter((_, i) => !held.has(keys[i] ?? ''));
+    const held = byKey.size === 0 ? new Set() : await archive.held([...byKey.keys()]);
+    const missing = [...byKey].filter(([key]) => !held.has(key)).map(([, each]) => each);
     const atOnce = Math.min(AT_ONCE, settings.perSecond);
     let made = 0;
     for (let from = 0; from < missing.length && !isStopped(); from += atOnce) {

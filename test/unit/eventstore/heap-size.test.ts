@@ -151,7 +151,12 @@ describe('the memory that a cache of states takes', () => {
   it('is reckoned without going through all of what is large', () => {
     const many = Array.from({ length: 100_000 }, (_, i) => ({ at: i, name: 'as long as all the others' }));
     let reads = 0;
-    const counted = new Proxy(many, { get: (of, key) => (reads++, Reflect.get(of, key)) });
+    const counted = new Proxy(many, {
+      get: (of, key) => {
+        reads++;
+        return Reflect.get(of, key);
+      },
+    });
     const bytes = heapBytesOf(counted);
     expect(reads).toBeLessThan(100);
     expect(bytes / heapBytesOf(many)).toBeCloseTo(1, 2);

@@ -147,6 +147,7 @@ describe('the metrics of commands and appends', () => {
     expect(await sum('jetledger_events_appended_total', { type: 'Int32Value' })).toBe(1);
     expect(await sum('jetledger_append_duration_seconds_count', { outcome: 'stored' })).toBe(1);
     expect(await sum('jetledger_cached_aggregates')).toBe(1);
+    expect(await sum('jetledger_cached_bytes')).toBeGreaterThan(600);
   });
 
   it('count appends that failed, and conflicts with what is decided again', async () => {
