@@ -73,7 +73,11 @@ export async function openCommands(options: OpenCommandsOptions): Promise<Handle
   };
 }
 
-function remakeSnapshots({ log, requests, remake, ...more }: OpenCommandsOptions, bucket: string, store: SnapshotStore) {
+function remakeSnapshots(
+  { log, requests, remake, ...more }: OpenCommandsOptions,
+  bucket: string,
+  store: SnapshotStore,
+) {
   if (remake === undefined || remake.perSecond === 0) return undefined;
   const { deciders, perSecond, observer } = remake;
   const [runtime, timeoutMs] = [systemRuntime, more.requestTimeoutMs];
