@@ -114,7 +114,7 @@ export interface StatesDeps {
 
 const MEGABYTE = 1_048_576;
 /** What is known of an aggregate besides its state and its commands, and its place in the cache. */
-const BESIDE = 600;
+const ENTRY_BYTES = 600;
 
 /**
  * How many bytes of memory an aggregate takes. Its state is reckoned again when its commands have become a sixteenth more:
@@ -127,7 +127,7 @@ function bytesOf(folded: Folded<unknown>): number {
     reckoned = { bytes: heapBytesOf(folded.state, folded.cloned), until: count + Math.floor(count / 16) };
     folded.reckoned = reckoned;
   }
-  return reckoned.bytes + words.byteLength + BESIDE;
+  return reckoned.bytes + words.byteLength + ENTRY_BYTES;
 }
 
 export function createStates(deps: StatesDeps): States {
