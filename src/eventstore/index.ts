@@ -50,6 +50,7 @@ export {
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler, type HandlerSettings } from './handler.ts';
+export { createHeapEstimate } from './heap-size.ts';
 export {
   type ForeignMessage,
   type Guard,
@@ -58,8 +59,6 @@ export {
   type RecordedCommit,
   smallerBatches,
 } from './log.ts';
-export { createHeapEstimate } from './heap-size.ts';
-export { type ForeignMessage, type Log, type LogBatch, type RecordedCommit, smallerBatches } from './log.ts';
 export {
   type Marks,
   type MarkWatch,

@@ -74,7 +74,7 @@ export interface RemakeDeps {
   readonly observer?: RemakeObserver;
 }
 
-/** Makes snapshots anew for as long as it runs (protocol 24). */
+/** Makes snapshots anew for as long as it runs (protocol 25). */
 export interface Remake {
   /** Ends after what is under way; others may go on at once. Never throws. */
   stop(): Promise<void>;
