@@ -36,6 +36,7 @@ const work = (stream) => [
   `CONSUMER.INFO.${stream}.*`,
   `CONSUMER.MSG.NEXT.${stream}.*`,
 ];
+const purge = (stream) => `STREAM.PURGE.${stream}`;
 const consumers = (stream) => [`CONSUMER.LIST.${stream}`, `CONSUMER.INFO.${stream}.*`];
 
 /**
@@ -55,13 +56,13 @@ export function needsOf({ stream, prefix }) {
     [stream, ...['engine', 'cursors', 'parked'].map(bucket)].map(follow),
   );
   const views = all(read('*'), follow('*'));
-  // Those of a former fold, a day after its release is gone.
-  const dropSnapshots = `STREAM.PURGE.${bucket('snapshots')}`;
   const acknowledged = (name) => [`$JS.ACK.${name}.>`, `$JS.ACK.*.*.${name}.>`];
   return {
-    // serve --roles api: appends, reads log and views, writes snapshots, marks parked events, pauses consumers.
+    // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of
+    // former folds, marks parked events, pauses
+    // consumers.
     api: {
-      log: all(everywhere, dropSnapshots),
+      log: all(everywhere, purge(bucket('snapshots'))),
       views,
       publish: [appended, fence, rows('snapshots'), rows('parked'), rows('engine')],
     },
@@ -70,7 +71,7 @@ export function needsOf({ stream, prefix }) {
     // serve --roles processes: appends what follows from events, keeps cursors and parked events, arms timers, sends
     // notifications. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
     processor: {
-      log: all(everywhere, [timers, notifications].flatMap(work), `STREAM.PURGE.${timers}`, dropSnapshots),
+      log: all(everywhere, [timers, notifications].flatMap(work), [timers, bucket('snapshots')].map(purge)),
       views,
       publish: all(
         [appended, fence, `${prefix}t.schedule.>`, `${prefix}n.>`],

@@ -4,6 +4,7 @@ import { positionOf } from '../eventstore/index.ts';
 import { BackupError, checkFiles, logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
 import { occupiedStreams, putBack } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
+import { objectionToNewLog } from '../platform/new-log.ts';
 import { checkEmailKey } from '../platform/topology.ts';
 import type { Nats } from '../service/open.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
@@ -13,14 +14,16 @@ import { type Progress, withProgress } from './shell/progress.ts';
 
 export const restoreCommand: Command = {
   name: 'restore',
-  usage: '<folder> [--json]',
+  usage: '<folder> [--new-log] [--json]',
   summary: 'Bring a backup back on a server that has no log.',
   help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log, a
 bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out before
 (position tokens, cursors of lists) is refused instead of misread, views and snapshots are folded anew. What fails or
 is interrupted is undone. users.emailKey must be the key that the log was made with.
 
-  --json   print what was restored as JSON
+  --new-log  you vouch that the server never held a log, where its monitoring is not named (nats.monitorUrls) or does not
+             answer: one with another key does not show the log that it holds, and would delete it
+  --json     print what was restored as JSON
 
 Examples:
   NATS_URL=nats://new-server:4222 jetledger restore backups/2026-01-15
@@ -29,7 +32,7 @@ Examples:
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false } },
+      options: { json: { type: 'boolean', default: false }, 'new-log': { type: 'boolean', default: false } },
     });
     const [folder] = positionals;
     if (folder === undefined || positionals.length > 1)
@@ -40,7 +43,7 @@ Examples:
       const sound = await soundManifest(folder, config().log, progress);
       await interruptible((signal) =>
         withNats(config(), async (nats) => {
-          await checkTarget(nats, sound);
+          await checkTarget(nats, sound, values['new-log']);
           const restore = { folder, manifest: sound, incarnation, signal, progress };
           await restoreAll(config(), nats, restore, say);
         }),
@@ -82,14 +85,19 @@ async function soundManifest(
   );
 }
 
-async function checkTarget({ requests, emailKey }: Nats, manifest: Manifest): Promise<void> {
+async function checkTarget(nats: Nats, manifest: Manifest, isNew: boolean): Promise<void> {
+  const { requests, emailKey, monitorUrls } = nats;
   const stored = logOf(manifest)?.config;
   if (stored !== undefined) checkEmailKey(stored, emailKey.check);
   const occupied = await occupiedStreams(requests, manifest);
-  if (occupied.length === 0) return;
-  throw new BackupError(
-    `The server is not empty: it has ${occupied.join(', ')}. Restore into an empty one, for example on a new data folder.`,
-  );
+  if (occupied.length > 0)
+    throw new BackupError(
+      `The server is not empty: it has ${occupied.join(', ')}. Restore into an empty one, for example on a new data folder.`,
+    );
+  const { connection } = requests;
+  const { stream } = manifest.log;
+  const objection = await objectionToNewLog({ connection, stream, left: [], monitorUrls, isNew });
+  if (objection !== undefined) throw new BackupError(`Nothing was restored: ${objection}.`);
 }
 
 async function restoreAll(

@@ -12,7 +12,7 @@ import { type Command, UsageError } from './command.ts';
 
 export const topologyCommand: Command = {
   name: 'topology',
-  usage: 'plan | apply [--views] [--json]',
+  usage: 'plan | apply [--views] [--new-log] [--json]',
   summary: 'Show or create what JetLedger needs on the NATS server.',
   help: `plan   shows what apply would do, field by field, and changes nothing
 apply  creates the streams and buckets that are missing, and brings what differs to the configuration: replicas, and
@@ -21,8 +21,12 @@ apply  creates the streams and buckets that are missing, and brings what differs
 Kept for ever: the log. Kept for a while: notifications (notifications.keepMs). Kept until they are done: timers, parked
 events. It refuses whatever could lose history, and removes nothing. Buckets of views are made with their views.
 
-  --views  the buckets of the views instead, where they are in an account of their own; apply with the projector's key
-  --json   print the steps as JSON
+A log that is not there is made only where none can be that the server merely cannot read (another key, another disk):
+nothing of an old one is left, and the monitoring of each server (nats.monitorUrls) says that it has read back all it has.
+
+  --views    the buckets of the views instead, where they are in an account of their own; apply with the projector's key
+  --new-log  you vouch that the server never held a log, where its monitoring is not named or does not answer
+  --json     print the steps as JSON
 
 Exit code 1 when something is refused.
 
@@ -33,7 +37,11 @@ Examples:
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false }, views: { type: 'boolean', default: false } },
+      options: {
+        json: { type: 'boolean', default: false },
+        views: { type: 'boolean', default: false },
+        'new-log': { type: 'boolean', default: false },
+      },
     });
     const [action] = positionals;
     if ((action !== 'plan' && action !== 'apply') || positionals.length > 1)
@@ -50,6 +58,8 @@ Examples:
         emailKeyCheck: nats.emailKey.check,
         streams: streamsOf(config()),
         buckets: plannedBuckets(config(), await ownStreams(config(), nats.requests)),
+        monitorUrls: nats.monitorUrls,
+        newLog: values['new-log'],
       };
       return action === 'plan' ? planTopology(deps) : applyTopology(deps);
     });

@@ -70,6 +70,7 @@ export {
   undoSkip,
   watchMarks,
 } from './marks/marks.ts';
+export { trimBucket } from './nats/bucket-bound.ts';
 export { createGets, type Gets } from './nats/gets.ts';
 export {
   addStream,

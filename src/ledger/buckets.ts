@@ -13,7 +13,7 @@ export interface KernelBucket {
 /** What decides which buckets the kernel keeps. */
 export interface BucketSettings {
   readonly log: { readonly prefix: string; readonly replicas: number };
-  readonly snapshots: { readonly enabled: boolean; readonly maxMegabytes: number };
+  readonly snapshots: { readonly enabled: boolean };
   readonly projections: { readonly shared: boolean };
 }
 
@@ -23,12 +23,12 @@ const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', 
 export function commandBuckets({ log, snapshots }: BucketSettings): readonly KernelBucket[] {
   const names = bucketNames(log.prefix);
   const kind = durable(log.replicas);
-  const cache = snapshotBucket(log.prefix, snapshots.maxMegabytes);
+  const cache = snapshotBucket(log.prefix);
   return [
     { name: names.shared, what: 'instances, leases and pauses; kept for ever', kind },
     { name: names.cursors, what: 'places of the consumers; kept for ever', kind },
     { name: names.parked, what: 'dead letters; kept until they are handled or discarded', kind },
-    ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; the oldest go first' }] : []),
+    ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; its users drop the oldest' }] : []),
   ];
 }
 

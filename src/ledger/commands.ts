@@ -17,6 +17,7 @@ import {
   systemRuntime,
   type WrongSnapshot,
 } from '../eventstore/index.ts';
+import { startSnapshotBound } from './snapshot-bound.ts';
 
 /** What opening the command path takes. */
 export interface OpenCommandsOptions {
@@ -40,22 +41,26 @@ export interface OpenCommandsOptions {
   };
   /** Told of a snapshot that was not the fold of the log; it is replaced by then. */
   readonly onWrong: (wrong: WrongSnapshot) => void;
+  /** Told, once, that the snapshots cannot be kept within `maxMegabytes`. */
+  readonly onUnbounded: (error: unknown) => void;
   readonly observer?: StoreObserver | undefined;
 }
 
-/** The bucket of snapshots: a cache beside the log. @param maxMegabytes at which the oldest go first */
-export function snapshotBucket(prefix: string, maxMegabytes: number) {
-  const maxBytes = maxMegabytes * 1024 * 1024;
-  const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes } as const;
+const MEGABYTE = 1_048_576;
+
+/** The bucket of snapshots: a cache beside the log, whose bound the command path keeps. */
+export function snapshotBucket(prefix: string) {
+  const kind = { replicas: 1, storage: 'file', persist: 'async' } as const;
   return { name: `${prefix}_snapshots`, kind };
 }
 
 /** The one way to change aggregates, with snapshots where they are on. @throws as the server refuses their bucket */
 export async function openCommands(options: OpenCommandsOptions): Promise<Handler> {
   const { log, requests, commands, snapshots, observer, onWrong } = options;
-  const { name, kind } = snapshotBucket(options.prefix, snapshots.maxMegabytes);
+  const { name, kind } = snapshotBucket(options.prefix);
   if (snapshots.enabled) await ensureBucket(await managerOf(requests), name, kind);
-  const store = createNatsSnapshotStore({ requests, bucket: name, timeoutMs: options.requestTimeoutMs });
+  const timeoutMs = options.requestTimeoutMs;
+  const store = createNatsSnapshotStore({ requests, bucket: name, timeoutMs });
   const handler = createHandler({
     log,
     runtime: systemRuntime,
@@ -63,10 +68,15 @@ export async function openCommands(options: OpenCommandsOptions): Promise<Handle
     ...(observer && { observer }),
     ...(snapshots.enabled && { snapshots: { store, settings: snapshots, onWrong } }),
   });
-  const remake = snapshots.enabled ? remakeSnapshots(options, name, store) : undefined;
+  if (!snapshots.enabled) return handler;
+  const remake = remakeSnapshots(options, name, store);
+  const maxBytes = snapshots.maxMegabytes * MEGABYTE;
+  const { onUnbounded } = options;
+  const stopBound = startSnapshotBound({ requests, bucket: name, maxBytes, timeoutMs, onUnbounded });
   return {
     ...handler,
     close: async () => {
+      stopBound();
       await remake?.stop();
       await handler.close();
     },

@@ -11,6 +11,8 @@ import {
   readLogConfig,
   systemRuntime,
 } from '../eventstore/index.ts';
+import { NatsUnusable } from '../platform/nats-connection.ts';
+import { objectionToNewLog } from '../platform/new-log.ts';
 import { commandBuckets, type KernelBucket, viewBuckets } from './buckets.ts';
 import { openServer, type Server } from './server.ts';
 import {
@@ -38,7 +40,7 @@ export async function makeLedger({ nats, prefix, settings = {} }: MakeLedgerOpti
   const whole = ledgerSettings(prefix, settings);
   const server = await connectLedger(nats, { ...whole, production: false });
   try {
-    await makeMissing(server.requests, whole, serverSettings(nats).requestTimeoutMs);
+    await makeMissing(server, whole, serverSettings(nats).requestTimeoutMs);
   } finally {
     await server.close();
   }
@@ -71,17 +73,22 @@ const bucketsOf = (settings: AllLedgerSettings): readonly KernelBucket[] => [
   ...viewBuckets(settings),
 ];
 
-/** Makes what is missing. Several processes may do so at once. */
+/**
+ * Makes what is missing. Several processes may do so at once.
+ * @throws NatsUnusable where a log may be there that the server only cannot read
+ */
 export async function makeMissing(
-  requests: Requests,
+  server: Pick<Server, 'requests' | 'monitorUrls'>,
   settings: AllLedgerSettings,
   requestTimeoutMs: number,
 ): Promise<void> {
+  const { requests } = server;
   const jsm = await managerOf(requests, requestTimeoutMs);
   const { log } = settings;
   const isThere = async () =>
     (await readLogConfig({ requests, stream: log.stream, attemptTimeoutMs: requestTimeoutMs })) !== undefined;
   if (!(await isThere())) {
+    await guardNewLog(server, settings, requestTimeoutMs);
     const metadata = { [INCARNATION_KEY]: randomUUID() };
     await addStream(jsm, logStreamConfig(log, metadata)).catch(async (error: unknown) => {
       // Another process was faster, and its incarnation counts.
@@ -89,6 +96,21 @@ export async function makeMissing(
     });
   }
   for (const { name, kind } of bucketsOf(settings)) await ensureBucket(jsm, name, kind);
+}
+
+/** Where no monitoring is named, whoever opens a ledger vouches that there is no log that cannot be read. */
+async function guardNewLog(
+  { requests, monitorUrls }: Pick<Server, 'requests' | 'monitorUrls'>,
+  { log }: AllLedgerSettings,
+  timeoutMs: number,
+): Promise<void> {
+  const { connection } = requests;
+  const jsm = await managerOf(requests, timeoutMs);
+  const left: string[] = [];
+  for await (const name of jsm.streams.names()) if (name.startsWith(`KV_${log.prefix}_`)) left.push(name);
+  const known = { connection, stream: log.stream, left, monitorUrls, isNew: true };
+  const objection = await objectionToNewLog(known);
+  if (objection !== undefined) throw new NatsUnusable(`The log ${log.stream} is not made: ${objection}.`);
 }
 
 /**

@@ -51,7 +51,7 @@ function checkUnique(setting: string, names: readonly string[]): void {
 /** The log, made first where no production is. */
 export async function openOwnLog(base: LedgerBase): Promise<Log> {
   const { options, settings, server, onTrouble, requestTimeoutMs } = base;
-  if (!settings.production) await makeMissing(server.requests, settings, requestTimeoutMs);
+  if (!settings.production) await makeMissing(server, settings, requestTimeoutMs);
   const { log } = await openLog({
     server,
     ...settings,
@@ -77,6 +77,7 @@ export function openHandler(base: LedgerBase, log: Log): Promise<Handler> {
     snapshots,
     onWrong: ({ key }) =>
       onTrouble(`the snapshot ${key}`, new Error('it was not the fold of the log; it was replaced')),
+    onUnbounded: (error) => onTrouble('the bound of the snapshots cannot be kept', error),
     observer: options.observers?.store,
   });
 }

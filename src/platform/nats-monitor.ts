@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 /** What a server says of itself on its monitoring endpoint. */
 export interface NatsServerReading {
   /** The server's name, never its address. */
@@ -121,16 +122,32 @@ export async function readNatsServer(url: string, stream: string): Promise<NatsS
  * What a server's health endpoint complains of: one sentence, or undefined when it is well.
  * @throws Error when it does not answer
  */
-export async function readIllness(base: string): Promise<string | undefined> {
-  const response = await fetch(`${base}/healthz`, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
+export async function readIllness(base: string, path = '/healthz'): Promise<string | undefined> {
+  const response = await fetch(`${base}${path}`, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });
   const { error } = (await response.json().catch(() => ({}))) as { error?: unknown };
   if (response.ok) return undefined;
   return typeof error === 'string' && error !== '' ? error : `status ${response.status}`;
 }
 
+const SECOND_LOOK_MS = 500;
+
+/**
+ * What two looks say: right after a stream was dropped a server calls itself ill for a moment.
+ * @param url of a monitoring endpoint @throws Error when it does not answer
+ */
+export async function lastingIllness(url: string): Promise<string | undefined> {
+  const base = url.replace(/\/$/, '');
+  if ((await readIllness(base)) === undefined) return undefined;
+  await sleep(SECOND_LOOK_MS);
+  return readIllness(base);
+}
+
+/** What a server says of a stream on its disk that it could not read back: its key is another, or it is damaged. */
+export const UNREADABLE = /could not be recovered/;
+
 /** What helps a server that is not well, for people. */
 export const HEAL_SERVER =
-  'mend what it says (no space left: make room), then restart that nats-server: a stream that could not write stays stopped until then';
+  'mend what it says (no space left: make room; could not be recovered: set the cipher and key that it was written with), then restart that nats-server: a stream that could not write stays stopped until then';
 
 async function readJson<T>(url: string): Promise<T> {
   const response = await fetch(url, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) });

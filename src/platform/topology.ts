@@ -17,6 +17,7 @@ import {
 
 import type { Config } from './config/schema.ts';
 import { GUARDED, NatsUnusable } from './nats-connection.ts';
+import { objectionToNewLog } from './new-log.ts';
 
 /** What the calls on JetStream's API need. */
 type Manageable = Pick<Requests, 'connection' | 'apiPrefix'>;
@@ -103,14 +104,21 @@ export async function applyBuckets(
   buckets: readonly PlannedBucket[],
 ): Promise<readonly TopologyStep[]> {
   const steps = await planBuckets(requests, buckets);
-  const jsm = await managerOf(requests);
+  await makeBuckets(await managerOf(requests), buckets, steps);
+  return steps;
+}
+
+async function makeBuckets(
+  jsm: JetStreamManager,
+  buckets: readonly PlannedBucket[],
+  steps: readonly TopologyStep[],
+): Promise<void> {
   for (const [index, { name, kind }] of buckets.entries()) {
     const { action } = steps[index] ?? {};
-    const update = () => jsm.streams.update(bucketStream(name), { num_replicas: kind.replicas });
+    const update = () => jsm.streams.update(bucketStream(name), adjustable(name, kind));
     if (action === 'create') await changing('buckets', addStream(jsm, bucketConfig(name, kind)));
     if (action === 'update') await changing('buckets', update());
   }
-  return steps;
 }
 
 async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
@@ -122,12 +130,18 @@ async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamCo
   }
 }
 
+/** What of a bucket's stream an update brings to the configuration. */
+function adjustable(name: string, kind: BucketKind) {
+  const { num_replicas, max_bytes, discard } = bucketConfig(name, kind);
+  return { num_replicas, max_bytes, discard };
+}
+
 function planBucket({ name, what: held, kind, renew }: PlannedBucket, existing?: StreamConfig): TopologyStep {
   const what = `bucket ${name}`;
   if (existing === undefined)
     return { what, action: 'create', detail: `${held}, ${kind.replicas} replica(s)` };
-  if (existing.num_replicas === kind.replicas) return { what, action: 'none', detail: held };
-  const changes = [{ field: 'num_replicas', current: existing.num_replicas, wanted: kind.replicas }];
+  const changes = changesOf(existing, adjustable(name, kind));
+  if (changes.length === 0) return { what, action: 'none', detail: held };
   const detail = describeChanges(changes);
   if (kind.replicas > 1 && existing.persist_mode === PersistMode.Async) {
     const why = 'its persist_mode async exists on a single server only';
@@ -154,26 +168,39 @@ export interface TopologyDeps {
   readonly streams: readonly PlannedStream[];
   /** Looked at when given; the service makes what is missing of them by itself. */
   readonly buckets?: readonly PlannedBucket[];
+  /** Where the servers' monitoring answers, as far as it is known. */
+  readonly monitorUrls: readonly string[];
+  /** The operator says that the server never held a log (`--new-log`). */
+  readonly newLog?: boolean;
 }
 
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
-  const steps = [planLog(deps, await readStream(deps.requests, deps.log.stream))];
+  const { requests, log, monitorUrls } = deps;
+  const beside: TopologyStep[] = [];
   for (const stream of deps.streams) {
-    steps.push(diffStream(stream, await readStream(deps.requests, stream.config.name)));
+    beside.push(diffStream(stream, await readStream(requests, stream.config.name)));
   }
-  return [...steps, ...(await planBuckets(deps.requests, deps.buckets ?? []))];
+  beside.push(...(await planBuckets(requests, deps.buckets ?? [])));
+  const existing = await readStream(requests, log.stream);
+  if (existing !== undefined) return [planLog(deps, existing), ...beside];
+  const left = beside.filter(({ action }) => action !== 'create').map(({ what }) => what);
+  const { connection } = requests;
+  const isNew = deps.newLog ?? false;
+  const known = { connection, stream: log.stream, left, monitorUrls, isNew };
+  return [planNewLog(log, await objectionToNewLog(known)), ...beside];
 }
 
 /**
  * Creates the log's stream, or brings the replicas of an existing one to the configuration. Never touches anything
- * that holds history.
- * @throws NatsUnusable when the existing stream could lose history or belongs to another e-mail key
+ * that holds history, nor makes an empty log where one may only be unreadable.
+ * @throws NatsUnusable when the existing stream could lose history, belongs to another e-mail key or may be there unseen
  */
 export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
-  const { requests, log, emailKeyCheck } = deps;
+  const { requests, log, emailKeyCheck, buckets = [] } = deps;
   const jsm = await managerOf(requests);
-  const [step, ...others] = await planTopology({ ...deps, buckets: [] });
+  const steps = await planTopology(deps);
+  const [step] = steps;
   if (step === undefined) return [];
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
@@ -184,12 +211,14 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     const compression = StoreCompression.None;
     await changing(log.stream, jsm.streams.update(log.stream, { num_replicas: log.replicas, compression }));
   }
+  const others = steps.slice(1);
   for (const [index, { config }] of deps.streams.entries()) {
     const { action } = others[index] ?? {};
     if (action === 'create') await changing(config.name, addStream(jsm, config));
     if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
   }
-  return [step, ...others, ...(await applyBuckets(requests, deps.buckets ?? []))];
+  await makeBuckets(jsm, buckets, others.slice(deps.streams.length));
+  return steps;
 }
 
 /** @throws NatsUnusable with the server's reason, when it refuses */
@@ -255,15 +284,17 @@ async function readStream(requests: Manageable, name: string): Promise<StreamCon
   }
 }
 
-function planLog({ log, emailKeyCheck }: TopologyDeps, existing: StreamConfig | undefined): TopologyStep {
+function planNewLog(
+  { stream, prefix, replicas }: Config['log'],
+  objection: string | undefined,
+): TopologyStep {
+  const what = `stream ${stream}`;
+  if (objection !== undefined) return { what, action: 'refuse', detail: objection };
+  return { what, action: 'create', detail: `subjects ${prefix}.>, ${replicas} replica(s), kept for ever` };
+}
+
+function planLog({ log, emailKeyCheck }: TopologyDeps, existing: StreamConfig): TopologyStep {
   const what = `stream ${log.stream}`;
-  if (existing === undefined) {
-    return {
-      what,
-      action: 'create',
-      detail: `subjects ${log.prefix}.>, ${log.replicas} replica(s), kept for ever`,
-    };
-  }
   const problems = logStreamProblems(existing, log);
   if (problems.length > 0) return { what, action: 'refuse', detail: `${what}: ${problems.join('; ')}` };
   if (existing.metadata?.[EMAIL_KEY_CHECK] !== emailKeyCheck) {

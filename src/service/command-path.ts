@@ -33,6 +33,7 @@ export function buildHandler({ config, nats, log, logger, metering, tracing }: B
       ),
     },
     onWrong: (wrong) => logger.error({ wrong }, 'a snapshot was not the fold of the log; it was replaced'),
+    onUnbounded: (err) => logger.warn({ err }, 'snapshots.maxMegabytes cannot be kept: the bucket grows'),
     observer: combineObservers<StoreObserver>(
       tracer && traceStore({ tracer, prefix }),
       logStore(logger),

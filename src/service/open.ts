@@ -69,6 +69,7 @@ export async function openNats(
         log: config.log,
         emailKeyCheck: emailKey.check,
         streams: streamsOf(config),
+        monitorUrls: [embedded.monitorUrl],
       });
     }
     return { ...server, viewRequests: requestsForViews(requests, nats), emailKey };

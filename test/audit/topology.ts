@@ -73,7 +73,7 @@ async function dressed(
 
 async function createSnapshotBucket(urls: readonly string[]): Promise<void> {
   const connection = await connect({ servers: [...urls] });
-  const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes: 64 * 1024 * 1024 } as const;
+  const kind = { replicas: 1, storage: 'file', persist: 'async' } as const;
   await ensureBucket(await jetstreamManager(connection), AUDIT_SNAPSHOTS, kind);
   await connection.close();
 }

@@ -28,7 +28,7 @@ export function boundsOf(syncAlways: boolean) {
 export async function openProduct(url: string, syncAlways: boolean): Promise<Product> {
   const handle: LogHandle = await openTestLog(url, TEST_LOG, boundsOf(syncAlways));
   const { log, requests, connection } = handle;
-  const kind = { replicas: 1, storage: 'file', persist: 'async', maxBytes: 2 ** 30 } as const;
+  const kind = { replicas: 1, storage: 'file', persist: 'async' } as const;
   await ensureBucket(await jetstreamManager(connection), BUCKET, kind);
   const store = createNatsSnapshotStore({ requests, bucket: BUCKET, timeoutMs: 1_000 });
   const onWrong = (): never => {

@@ -45,12 +45,7 @@ async function withHistory(id: string, count: number): Promise<string> {
   const bucket = `snapshots-${randomUUID().slice(0, 8)}`;
   await using writer = await startProcess(bucket);
   const jsm = await jetstreamManager(writer.connection);
-  await ensureBucket(jsm, bucket, {
-    replicas: 1,
-    storage: 'file',
-    persist: 'async',
-    maxBytes: 16 * 1024 * 1024,
-  });
+  await ensureBucket(jsm, bucket, { replicas: 1, storage: 'file', persist: 'async' });
   for (let i = 0; i < count; i++)
     await writer.handler.execute(counter, id, add(1), meta(`${id}-${i}`, 'body'));
   return bucket;

@@ -31,6 +31,7 @@ const deps = (name: string, emailKeyCheck = 'key-1') => ({
   log: settings(name),
   emailKeyCheck,
   streams: [],
+  monitorUrls: [server.monitorUrl],
 });
 const configOf = async (name: string): Promise<StreamConfig> =>
   (await (await jetstreamManager(connection)).streams.info(name)).config;

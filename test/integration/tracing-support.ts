@@ -65,6 +65,7 @@ export async function tracedWorld(variables: Variables = {}): Promise<TracedWorl
     log: config.log,
     emailKeyCheck: emailKey.check,
     streams: streamsOf(config),
+    monitorUrls: [server.monitorUrl],
   });
   await connection.close();
   const exporter = new InMemorySpanExporter();

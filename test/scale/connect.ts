@@ -10,15 +10,14 @@ export interface Opened extends LogHandle {
 }
 
 const BUCKET = `${TEST_LOG.prefix}_snapshots`;
-const MAX_BYTES = 16 * 1024 ** 3;
 /** Patient, so that a slow answer is measured and not repeated. */
 const BOUNDS = { attemptTimeoutMs: 30_000, deadlineMs: 60_000 };
 
-/** Opens what `createLogStream` made; the bucket is made as the service makes it, but large enough for all snapshots. */
+/** Opens what `createLogStream` made; the bucket is made as the service makes it. */
 export async function openAll(url: string): Promise<Opened> {
   const handle = await openTestLog(url, TEST_LOG, BOUNDS);
   const jsm = await jetstreamManager(handle.connection);
-  await ensureBucket(jsm, BUCKET, { replicas: 1, storage: 'file', persist: 'async', maxBytes: MAX_BYTES });
+  await ensureBucket(jsm, BUCKET, { replicas: 1, storage: 'file', persist: 'async' });
   const { requests } = handle;
   const store = createNatsSnapshotStore({ requests, bucket: BUCKET, timeoutMs: BOUNDS.attemptTimeoutMs });
   return { ...handle, store };

@@ -172,7 +172,7 @@ export async function startSecuredServer(
   void guarded.exited.then(() => gone.abort());
   const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(READY_MS)]);
   const ready = await waitUntilReady(ports, health, signal);
-  if (ready === undefined) {
+  if (ready === undefined || 'illness' in ready) {
     const said = await log();
     await stop();
     throw new Error(`nats-server did not start with ${file}:\n${said}`);

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { JetStreamManager, StreamInfo } from '@nats-io/jetstream';
 import { type Config, isProduction } from '../../platform/config/schema.ts';
 import { durabilityProblem, readSyncEvidence } from '../../platform/durability.ts';
-import { HEAL_SERVER, readIllness } from '../../platform/nats-monitor.ts';
+import { HEAL_SERVER, lastingIllness } from '../../platform/nats-monitor.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../../platform/nats-server/version.ts';
 import type { Nats } from '../../service/open.ts';
 import { size } from '../command.ts';
@@ -14,7 +13,6 @@ const SLOW_MS = 250;
 const NEARLY_FULL = 0.8;
 const FULL = 0.95;
 const MONITOR_MS = 1_500;
-const SECOND_LOOK_MS = 500;
 
 export async function serverVersion({ connection }: Nats): Promise<Finding> {
   const version = connection.info?.version ?? '0.0.0';
@@ -111,20 +109,12 @@ export async function durability(config: Config, { monitorUrls }: Nats, copies: 
   return isProduction(config) ? fail('durability', found, problem) : warn('durability', found, problem);
 }
 
-/** What two looks say: right after a stream was dropped a server calls itself ill for a moment. */
-async function lastingIllness(url: string): Promise<string | undefined> {
-  const look = () => readIllness(url).catch(() => undefined);
-  if ((await look()) === undefined) return undefined;
-  await sleep(SECOND_LOOK_MS);
-  return look();
-}
-
 /** Whether each server whose monitoring endpoint is known calls itself well. */
 export async function health({ monitorUrls }: Nats): Promise<Finding> {
   if (monitorUrls.length === 0) return ok('health', 'not asked: nats.monitorUrls is empty');
   const ill: string[] = [];
   for (const url of monitorUrls) {
-    const illness = await lastingIllness(url.replace(/\/$/, ''));
+    const illness = await lastingIllness(url).catch(() => undefined);
     if (illness !== undefined) ill.push(`${url} says: ${illness}`);
   }
   if (ill.length === 0) return ok('health', `${monitorUrls.length} server(s) call themselves well`);

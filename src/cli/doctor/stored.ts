@@ -9,11 +9,12 @@ import {
 } from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import { NatsUnusable } from '../../platform/nats-connection.ts';
+import { objectionToNewLog } from '../../platform/new-log.ts';
 import { checkEmailKey, planTopology } from '../../platform/topology.ts';
 import { checkGroups } from '../../processes/engine/index.ts';
 import { readForeign } from '../../projections/engine/index.ts';
 import type { Nats } from '../../service/open.ts';
-import { reactions, views } from '../../service/shop.ts';
+import { reactions } from '../../service/shop.ts';
 import { plannedBuckets, streamsOf } from '../../service/topology.ts';
 import { bucketsOf, ownStreams } from '../../service/with-nats.ts';
 import { type Finding, fail, ok, warn } from './checks.ts';
@@ -45,14 +46,14 @@ async function missingLog(config: Config, nats: Nats, jsm: JetStreamManager): Pr
     const detail = `there is no stream ${stream}; the stream ${holder} has its subjects`;
     return fail('log', detail, `Set log.stream to ${holder} (JETLEDGER_LOG__STREAM=${holder}).`);
   }
-  const left = await ownStreams(config, nats.viewRequests);
-  const isLost = views.some(({ name }) => left.some((own) => own.startsWith(`KV_${prefix}_${name}_v`)));
-  if (!isLost) return { ...fail('log', `there is no stream ${stream}`, APPLY), fix: ['topology', 'apply'] };
-  return fail(
-    'log',
-    `the stream ${stream} is gone, and views that were folded from it are still there`,
-    'Bring back the disk that held it, or put a backup back: jetledger restore <folder>',
-  );
+  const { connection, requests, viewRequests, monitorUrls } = nats;
+  const left = [
+    ...new Set([...(await ownStreams(config, requests)), ...(await ownStreams(config, viewRequests))]),
+  ];
+  const objection = await objectionToNewLog({ connection, stream, left, monitorUrls, isNew: false });
+  // It says what to do.
+  if (objection !== undefined) return { check: 'log', level: 'fail', detail: objection };
+  return { ...fail('log', `there is no stream ${stream}`, APPLY), fix: ['topology', 'apply'] };
 }
 
 const MOST_NAMED = 5;
@@ -94,6 +95,7 @@ export async function topology(config: Config, nats: Nats, head: number): Promis
     emailKeyCheck: nats.emailKey.check,
     streams: streamsOf(config),
     buckets: plannedBuckets(config, await ownStreams(config, nats.requests)),
+    monitorUrls: nats.monitorUrls,
   });
   const open = steps.filter(({ action }) => action !== 'none');
   if (open.length === 0) return ok('topology', `${steps.length} streams and buckets are as configured`);

@@ -21,8 +21,6 @@ export interface BucketKind {
   /** `async`: rows are written back later and a suffix of them may be lost with the server (single server only). */
   readonly persist: 'sync' | 'async';
   readonly storage: 'file' | 'memory';
-  /** A cache: the oldest values go when it has this many bytes. Without it nothing is ever dropped. */
-  readonly maxBytes?: number;
 }
 
 /** The stream configuration of a bucket: one value per key, as every KV client expects. */
@@ -33,8 +31,9 @@ export function bucketConfig(name: string, kind: BucketKind): Partial<StreamConf
     subjects: [`$KV.${name}.>`],
     storage: kind.storage === 'memory' ? StorageType.Memory : StorageType.File,
     retention: RetentionPolicy.Limits,
-    discard: kind.maxBytes === undefined ? DiscardPolicy.New : DiscardPolicy.Old,
-    max_bytes: kind.maxBytes ?? -1,
+    discard: DiscardPolicy.New,
+    // A limit above 32 MB would mean blocks of 8 MB instead of 4: docs/adr/0024.
+    max_bytes: -1,
     compression: StoreCompression.None,
     num_replicas: kind.replicas,
     max_msgs_per_subject: 1,

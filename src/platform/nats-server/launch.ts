@@ -1,6 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readIllness, UNREADABLE } from '../nats-monitor.ts';
 import { isHealthy, PortTaken, ServerStartFailed } from './errors.ts';
 import { type GuardedServer, type ServerExit, spawnGuarded } from './process.ts';
 
@@ -116,17 +117,22 @@ const PROBE_TIMEOUT_MS = 1_000;
 /**
  * Waits until the server has written its ports file into `portsDir` and answers `healthPath` with 200.
  * Answers undefined when `signal` is aborted first: the caller knows whether that was the time limit or the server's end.
+ * Answers its illness when it has started without a stream that it cannot read, which it does not get over.
  */
 export async function waitUntilReady(
   portsDir: string,
   healthPath: string,
   signal: AbortSignal,
-): Promise<ServerAddresses | undefined> {
+): Promise<ServerAddresses | { readonly illness: string } | undefined> {
   let addresses: ServerAddresses | undefined;
   while (!signal.aborted) {
     addresses ??= await readPortsFile(portsDir);
-    if (addresses !== undefined && (await isHealthy(addresses.monitorUrl, healthPath, PROBE_TIMEOUT_MS))) {
-      return addresses;
+    if (addresses !== undefined) {
+      const { monitorUrl } = addresses;
+      if (await isHealthy(monitorUrl, healthPath, PROBE_TIMEOUT_MS)) return addresses;
+      // It listens when it has read back what it can: what it lacks now, it will not find.
+      const illness = await readIllness(monitorUrl, healthPath).catch(() => undefined);
+      if (illness !== undefined && UNREADABLE.test(illness)) return { illness };
     }
     await delay(POLL_MS);
   }
@@ -194,6 +200,7 @@ export async function launch(files: ServerFiles, options: LaunchOptions): Promis
     }
     guarded.release();
     await guarded.exited;
+    if (outcome !== undefined && 'illness' in outcome) throw unreadable(outcome.illness, files);
     throw await explainFailure(files, options, outcome?.exit);
   } finally {
     clearTimeout(timer);
@@ -225,6 +232,13 @@ async function spawnWithLog(files: ServerFiles, binaryPath: string): Promise<Gua
   } finally {
     await log.close();
   }
+}
+
+function unreadable(illness: string, { store }: ServerFiles): Error {
+  return new ServerStartFailed(
+    `nats-server says of ${store}: ${illness}. It was written with another cipher or key, or is damaged. Nothing was ` +
+      'changed: start it as before, or restore a backup into a new folder',
+  );
 }
 
 async function explainFailure(
