@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type JetStreamManager, PersistMode, StoreCompression, type StreamConfig } from '@nats-io/jetstream';
+import {
+  DiscardPolicy,
+  type JetStreamManager,
+  PersistMode,
+  StoreCompression,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import { errors } from '@nats-io/transport-node';
 import {
   addStream,
@@ -115,7 +121,7 @@ async function makeBuckets(
 ): Promise<void> {
   for (const [index, { name, kind }] of buckets.entries()) {
     const { action } = steps[index] ?? {};
-    const update = () => jsm.streams.update(bucketStream(name), adjustable(name, kind));
+    const update = () => jsm.streams.update(bucketStream(name), adjustable(kind));
     if (action === 'create') await changing('buckets', addStream(jsm, bucketConfig(name, kind)));
     if (action === 'update') await changing('buckets', update());
   }
@@ -130,17 +136,16 @@ async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamCo
   }
 }
 
-/** What of a bucket's stream an update brings to the configuration. */
-function adjustable(name: string, kind: BucketKind) {
-  const { num_replicas, max_bytes, discard } = bucketConfig(name, kind);
-  return { num_replicas, max_bytes, discard };
+/** What of a bucket's stream an update brings to the configuration. That of snapshots had a limit until 0.2. */
+function adjustable({ replicas }: BucketKind) {
+  return { num_replicas: replicas, max_bytes: -1, discard: DiscardPolicy.New };
 }
 
 function planBucket({ name, what: held, kind, renew }: PlannedBucket, existing?: StreamConfig): TopologyStep {
   const what = `bucket ${name}`;
   if (existing === undefined)
     return { what, action: 'create', detail: `${held}, ${kind.replicas} replica(s)` };
-  const changes = changesOf(existing, adjustable(name, kind));
+  const changes = changesOf(existing, adjustable(kind));
   if (changes.length === 0) return { what, action: 'none', detail: held };
   const detail = describeChanges(changes);
   if (kind.replicas > 1 && existing.persist_mode === PersistMode.Async) {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { product } from '../../src/domain/product.ts';
 import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
+import { trimBucket } from '../../src/eventstore/nats/bucket-bound.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
@@ -120,6 +121,28 @@ describe('snapshots in a bucket of a real server', () => {
       events: [{ quantity: 1n, reserved: 5_499n }],
     });
     expect(process.log.calls).toEqual({ appends: 1, reads: 0, confirmed: 0 });
+  });
+
+  it('are bounded: the oldest rows go, the newest stay, and nothing goes below the bound', async () => {
+    const bucket = await withHistory('bounded', 2);
+    await using process = await startProcess(bucket);
+    await using handle = await openTestLog(server.url);
+    const rows = 200;
+    for (let i = 0; i < rows; i++) await process.store.put(`row.${i}`, new Uint8Array(1_000));
+    // Rewritten: the oldest ten sequences are gaps.
+    for (let i = 0; i < 10; i++) await process.store.put(`row.${i}`, new Uint8Array(1_000));
+    await process.store.flush?.();
+    const jsm = await jetstreamManager(handle.connection);
+    const bytesOf = async () => (await jsm.streams.info(`KV_${bucket}`)).state.bytes;
+    const maxBytes = 100_000;
+    expect(await bytesOf()).toBeGreaterThan(maxBytes);
+    const bound = { bucket, maxBytes, timeoutMs: 1_000 };
+    expect(await trimBucket(handle.requests, bound)).toBeGreaterThan(rows / 2);
+    expect(await bytesOf()).toBeLessThanOrEqual(maxBytes);
+    expect(await bytesOf()).toBeGreaterThan(maxBytes * 0.8);
+    expect(await process.store.get('row.9')).toHaveLength(1_000);
+    expect(await process.store.get('row.10')).toBeUndefined();
+    expect(await trimBucket(handle.requests, bound)).toBe(0);
   });
 
   it('may be missing altogether: commands take longer and come to the same', async () => {

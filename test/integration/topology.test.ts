@@ -1,10 +1,24 @@
-import { jetstreamManager, PersistMode, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import {
+  DiscardPolicy,
+  jetstream,
+  jetstreamManager,
+  PersistMode,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { logStreamConfig, logStreamProblems, openNatsLog } from '../../src/eventstore/nats/log-stream.ts';
+import { bucketConfig } from '../../src/eventstore/nats/nats-buckets.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { applyTopology, checkEmailKey, planTopology } from '../../src/platform/topology.ts';
+import {
+  applyBuckets,
+  applyTopology,
+  checkEmailKey,
+  planBuckets,
+  planTopology,
+} from '../../src/platform/topology.ts';
 import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 let server: TestServer;
@@ -83,6 +97,25 @@ describe('the topology', () => {
     });
     await expect(applyTopology(deps('weak'))).rejects.toThrow('limit on messages, bytes or age');
     await expect(open('weak')).rejects.toMatchObject({ code: 'log/unsafe' });
+  });
+
+  it('takes the limit off a bucket of snapshots that an earlier release made, and keeps its rows', async () => {
+    const jsm = await jetstreamManager(connection);
+    const kind = { replicas: 1, persist: 'async', storage: 'file' } as const;
+    await jsm.streams.add({
+      ...bucketConfig('limited', kind),
+      max_bytes: 64 * 1024 * 1024,
+      discard: DiscardPolicy.Old,
+    });
+    await jetstream(connection).publish('$KV.limited.row', 'kept');
+    const buckets = [{ name: 'limited', what: 'snapshots', kind }];
+    const { requests } = deps('limited');
+    expect(await applyBuckets(requests, buckets)).toMatchObject([
+      { action: 'update', detail: 'max_bytes 67108864 -> -1; discard old -> new' },
+    ]);
+    expect(await planBuckets(requests, buckets)).toMatchObject([{ action: 'none' }]);
+    const row = await jsm.streams.getMessage('KV_limited', { last_by_subj: '$KV.limited.row' });
+    expect(row?.string()).toBe('kept');
   });
 
   it('says of a missing log how the service creates it', async () => {
