@@ -1,13 +1,18 @@
 import { jetstreamManager } from '@nats-io/jetstream';
+import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
+import { counter } from '../support/toy.ts';
 
 /** Log and snapshots of one server, on a connection of their own. */
 export interface Opened extends LogHandle {
   readonly store: SnapshotStore;
 }
+
+/** Where the handler keeps the snapshot of an aggregate. */
+export const snapshotKeyOf = (id: string): string => `${counter.category}.${foldVersionOf(counter)}.${id}`;
 
 const BUCKET = `${TEST_LOG.prefix}_snapshots`;
 /** Patient, so that a slow answer is measured and not repeated. */

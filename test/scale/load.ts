@@ -1,7 +1,5 @@
-import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { numberOf } from '../../src/eventstore/position.ts';
 import { sealSnapshot } from '../../src/eventstore/snapshots/stored.ts';
-import { counter } from '../support/toy.ts';
 import {
   appendOne,
   COMMITS,
@@ -12,7 +10,7 @@ import {
   SCATTERED,
   unwritten,
 } from './aggregates.ts';
-import type { Opened } from './connect.ts';
+import { type Opened, snapshotKeyOf } from './connect.ts';
 
 /** What was written. */
 export interface LoadedLog {
@@ -96,6 +94,5 @@ function createDrip({ log }: Opened, total: number, kept: Member) {
 
 /** Writes the snapshot that the handler would have written behind the last answer. */
 async function putSnapshot({ log, store }: Opened, { stream, folded }: Member): Promise<void> {
-  const key = `${stream.category}.${foldVersionOf(counter)}.${stream.id}`;
-  await store.put(key, sealSnapshot(log.incarnation, folded));
+  await store.put(snapshotKeyOf(stream.id), sealSnapshot(log.incarnation, folded));
 }

@@ -3,6 +3,7 @@ import { measureAll } from './measure.ts';
 import { readOptions, type ScaleOptions } from './options.ts';
 import { formatReport } from './report.ts';
 import { type Footprint, footprintOf, restartAll } from './restarts.ts';
+import { measureStates } from './states.ts';
 import { openWorld, type ScaleLog, type World } from './world.ts';
 
 const RESTARTS = 3;
@@ -23,22 +24,32 @@ if ('help' in asked) {
   }
 }
 
-async function run({ sizes, rounds, data }: ScaleOptions): Promise<void> {
+async function run({ sizes, rounds, data, cipher, states }: ScaleOptions): Promise<void> {
   const startedAt = performance.now();
   const progress = (line: string): void => {
     console.error(`${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(6)} s  ${line}`);
   };
-  const world = await openWorld(data, progress);
+  const world = await openWorld({ data, cipher }, progress);
   endOnSignals(async () => {
     progress('stopping the servers');
     await world.close();
   });
   try {
-    await compare(world, sizes, rounds, progress);
+    if (states) await tellStates(world, sizes, progress);
+    else await compare(world, sizes, rounds, progress);
     progress('done');
   } finally {
     await world.close();
   }
+}
+
+async function tellStates(
+  world: World,
+  sizes: readonly number[],
+  progress: (line: string) => void,
+): Promise<void> {
+  console.log(await describeMachine());
+  for (const size of sizes) console.log(await measureStates(await world.addLog(size), progress));
 }
 
 async function compare(

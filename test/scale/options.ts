@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Cipher } from './server.ts';
 
 export interface ScaleOptions {
   /** Aggregates in the largest log. */
@@ -9,16 +10,20 @@ export interface ScaleOptions {
   readonly rounds: number;
   /** Folder for the data, kept afterwards; a temporary one that is removed unless given. */
   readonly data: string | undefined;
+  readonly cipher: Cipher;
+  /** Measure what an aggregate's state on the server costs, on one log, instead of comparing logs. */
+  readonly states: boolean;
 }
 
 /** What the command line asks for. */
 export type Asked = { readonly run: ScaleOptions } | { readonly help: string } | { readonly wrong: string };
 
+const CIPHERS: readonly Cipher[] = ['none', 'aes', 'chachapoly'];
 const SMALLER_SIZES = [10_000, 100_000];
 const AGGREGATES = { from: 5_000, to: 5_000_000 };
 const ROUNDS = { from: 1, to: 10 };
 
-const HELP = `npm run scale -- [--aggregates N] [--rounds N] [--data DIR]
+const HELP = `npm run scale -- [--aggregates N] [--rounds N | --states] [--cipher NAME] [--data DIR]
 
 Writes logs of 10,000, 100,000 and N aggregates (five commits of one event each) to nats-servers of its own and
 reports as Markdown: latency of appends and commands, memory, disk and restart time of each, side by side.
@@ -26,6 +31,9 @@ reports as Markdown: latency of appends and commands, memory, disk and restart t
   --aggregates N  aggregates in the largest log, ${AGGREGATES.from} to ${AGGREGATES.to}; 1000000 unless given.
                   20000 takes about a minute, 1000000 about a quarter of an hour and 6 GB of disk.
   --rounds N      rounds of measuring, ${ROUNDS.from} to ${ROUNDS.to}; 5 unless given
+  --states        one log of N aggregates only: server CPU by the state of an aggregate (never touched, touched within
+                  two minutes, in memory), how the log warms itself, memory, restarts, replay, backup
+  --cipher NAME   how the servers encrypt what they store: none, aes or chachapoly; none unless given
   --data DIR      a missing or empty folder for the data, which is kept; else a temporary one is used and removed
   --help          this text
 
@@ -40,6 +48,8 @@ export function readOptions(args: readonly string[]): Asked {
         aggregates: { type: 'string', default: '1000000' },
         rounds: { type: 'string', default: '5' },
         data: { type: 'string' },
+        cipher: { type: 'string', default: 'none' },
+        states: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -47,8 +57,11 @@ export function readOptions(args: readonly string[]): Asked {
     if (values.data === '') return { wrong: '--data needs the name of a folder' };
     const aggregates = wholeNumber('--aggregates', values.aggregates, AGGREGATES);
     const rounds = wholeNumber('--rounds', values.rounds, ROUNDS);
-    const sizes = [...SMALLER_SIZES.filter((size) => size < aggregates), aggregates];
-    return { run: { aggregates, sizes, rounds, data: values.data } };
+    const { data, states } = values;
+    const cipher = CIPHERS.find((name) => name === values.cipher);
+    if (cipher === undefined) return { wrong: `--cipher must be one of ${CIPHERS.join(', ')}` };
+    const smaller = states ? [] : SMALLER_SIZES.filter((size) => size < aggregates);
+    return { run: { aggregates, sizes: [...smaller, aggregates], rounds, data, cipher, states } };
   } catch (error) {
     return { wrong: error instanceof Error ? error.message : String(error) };
   }

@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { testServerBinary } from '../support/nats-server.ts';
+
+/** How the server encrypts what it stores, with a key of the run's own. */
+export type Cipher = 'none' | 'aes' | 'chachapoly';
 
 /** How a server is ended before it is started again. */
 export type Ending = 'SIGTERM' | 'SIGKILL';
@@ -26,7 +30,8 @@ const READY_TIMEOUT_MS = 300_000;
 const SETTLE_MS = 50;
 
 /** Starts a server on a folder; 100 ms when it is empty. */
-export async function startScaleServer(dataDir: string): Promise<ScaleServer> {
+export async function startScaleServer(dataDir: string, cipher: Cipher): Promise<ScaleServer> {
+  const extraConfig = cipher === 'none' ? {} : { jetstream: { cipher, key: randomUUID() } };
   const binary = await testServerBinary();
   const start = (syncAlways: boolean): Promise<EmbeddedServer> =>
     startEmbeddedServer({
@@ -35,6 +40,7 @@ export async function startScaleServer(dataDir: string): Promise<ScaleServer> {
       port: -1,
       syncAlways,
       password: '',
+      extraConfig,
       readyTimeoutMs: READY_TIMEOUT_MS,
     });
   let server = await start(false);

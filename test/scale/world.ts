@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { createLogStream } from '../support/nats-log.ts';
 import { openAll } from './connect.ts';
 import { type LoadedLog, loadLog } from './load.ts';
-import { type ScaleServer, startScaleServer } from './server.ts';
+import { type Cipher, type ScaleServer, startScaleServer } from './server.ts';
 import { createTargets } from './targets.ts';
 
 /** One log on a server of its own. */
@@ -26,8 +26,11 @@ export interface World {
 
 const PROGRESS_EVERY = 10;
 
-/** @param data folder to keep, missing or empty. @throws RangeError when it holds something */
-export async function openWorld(data: string | undefined, progress: (line: string) => void): Promise<World> {
+/** The folder `data` is kept, and missing or empty; without it a temporary one is removed. @throws RangeError when it holds something */
+export async function openWorld(
+  { data, cipher }: { data: string | undefined; cipher: Cipher },
+  progress: (line: string) => void,
+): Promise<World> {
   const folder = await dataFolder(data);
   const servers: ScaleServer[] = [];
   const close = async (): Promise<void> => {
@@ -36,7 +39,7 @@ export async function openWorld(data: string | undefined, progress: (line: strin
   };
   const addLog = async (size: number): Promise<ScaleLog> => {
     const own = join(folder, `aggregates-${size}`);
-    const server = await startScaleServer(own);
+    const server = await startScaleServer(own, cipher);
     servers.push(server);
     await createLogStream(server.url());
     await using opened = await openAll(server.url());
