@@ -22,7 +22,8 @@ Kept for ever: the log. Kept for a while: notifications (notifications.keepMs). 
 events. It refuses whatever could lose history, and removes nothing. Buckets of views are made with their views.
 
 A log that is not there is made only where none can be that the server merely cannot read (another key, another disk):
-nothing of an old one is left, and the monitoring of each server (nats.monitorUrls) says that it has read back all it has.
+nothing of an old one is left, and the monitoring of each server (nats.monitorUrls) says that it has read back all of
+its own.
 
   --views    the buckets of the views instead, where they are in an account of their own; apply with the projector's key
   --new-log  you vouch that the server never held a log, where its monitoring is not named or does not answer

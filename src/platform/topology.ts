@@ -136,7 +136,7 @@ async function readBucket(jsm: JetStreamManager, name: string): Promise<StreamCo
   }
 }
 
-/** What of a bucket's stream an update brings to the configuration. That of snapshots had a limit until 0.2. */
+/** What of a bucket's stream an update brings to the configuration. Earlier builds gave that of snapshots a limit. */
 function adjustable({ replicas }: BucketKind) {
   return { num_replicas: replicas, max_bytes: -1, discard: DiscardPolicy.New };
 }
@@ -182,18 +182,18 @@ export interface TopologyDeps {
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
   const { requests, log, monitorUrls } = deps;
-  const beside: TopologyStep[] = [];
+  const others: TopologyStep[] = [];
   for (const stream of deps.streams) {
-    beside.push(diffStream(stream, await readStream(requests, stream.config.name)));
+    others.push(diffStream(stream, await readStream(requests, stream.config.name)));
   }
-  beside.push(...(await planBuckets(requests, deps.buckets ?? [])));
+  others.push(...(await planBuckets(requests, deps.buckets ?? [])));
   const existing = await readStream(requests, log.stream);
-  if (existing !== undefined) return [planLog(deps, existing), ...beside];
-  const left = beside.filter(({ action }) => action !== 'create').map(({ what }) => what);
+  if (existing !== undefined) return [planLog(deps, existing), ...others];
+  const left = others.filter(({ action }) => action !== 'create').map(({ what }) => what);
   const { connection } = requests;
   const isNew = deps.newLog ?? false;
   const known = { connection, stream: log.stream, left, monitorUrls, isNew };
-  return [planNewLog(log, await objectionToNewLog(known)), ...beside];
+  return [planNewLog(log, await objectionToNewLog(known)), ...others];
 }
 
 /**

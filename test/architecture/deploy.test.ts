@@ -245,6 +245,26 @@ describe('the configuration of NATS', () => {
     }
   });
 
+  it('encrypts what it stores, with a key that is given from outside and has no default', async () => {
+    const common = (await read('configs/nats/common.conf')).replaceAll(/^\s*#.*$/gm, '');
+    expect(common).toMatch(/^\s*cipher: aes$/m);
+    expect(common.match(/^\s*\w*key: .*$/gm)?.map((line) => line.trim())).toEqual([
+      'key: $NATS_JETSTREAM_KEY',
+    ]);
+    await using secrets = await makeSecrets();
+    const { NATS_JETSTREAM_KEY: _key, ...without }: Record<string, string> = {
+      ...secrets.serverVariables,
+      NATS_STORE_DIR: secrets.folder,
+    };
+    expect(await checkServerConfig('server.conf', without)).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('NATS_JETSTREAM_KEY'),
+    });
+    expect(await read('deploy/compose.yaml')).toMatch(/NATS_JETSTREAM_KEY: \$\{NATS_JETSTREAM_KEY:\?/);
+    const [nats] = await byKind('StatefulSet');
+    expect(JSON.stringify(nats)).toMatch(/"NATS_JETSTREAM_KEY","valueFrom":\{"secretKeyRef"/);
+  });
+
   it('is what its table makes', async () => {
     await using made = await copyOfConfigs();
     expect(await read('configs/nats/users.conf')).toBe(await readFile(join(made.dir, 'users.conf'), 'utf8'));
@@ -258,7 +278,7 @@ describe('the configuration of NATS', () => {
     const asked = new Set(
       [...code.matchAll(/(?<=[\s[:])\$(?!SYS\b)([A-Z][A-Z0-9_]+)/g)].map(([, name]) => name),
     );
-    expect(asked.size).toBe(15);
+    expect(asked.size).toBe(16);
     const users = await readFile(join(EXAMPLE, 'users.env'), 'utf8');
     const [nats] = await byKind('StatefulSet');
     const compose = await read('deploy/compose.yaml');

@@ -31,7 +31,10 @@ export interface BenchService extends AsyncDisposable {
 /** Makes log, buckets and streams on an empty server. */
 export async function prepareServer(nats: string): Promise<void> {
   await using data = await createDataDir();
-  const { code, stderr } = await runCommand(['topology', 'apply'], variablesFor(nats, data.variables));
+  const { code, stderr } = await runCommand(
+    ['topology', 'apply', '--new-log'],
+    variablesFor(nats, data.variables),
+  );
   if (code !== 0) throw new Error(`the server could not be prepared:\n${stderr}`);
 }
 

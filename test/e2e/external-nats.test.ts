@@ -51,12 +51,14 @@ async function childrenOf(pid: number): Promise<string> {
 describe('with a NATS server that runs already', () => {
   it('the log is made by `topology apply` only, and then the service serves and spawns nothing', async () => {
     expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
-    const plan = await runCommand(['topology', 'plan', '--json'], variables);
+    expectRefusal(await runCommand(['topology', 'apply'], variables), 'nats.monitorUrls', '--new-log');
+    const monitored = { ...variables, JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl };
+    const plan = await runCommand(['topology', 'plan', '--json'], monitored);
     expect(plan.code).toBe(0);
     const log = expect.objectContaining({ what: 'stream jetledger', action: 'create' });
     expect(JSON.parse(plan.stdout)).toContainEqual(log);
     expectRefusal(await runCommand(['serve'], variables), 'jetledger topology apply');
-    expect(await runCommand(['topology', 'apply'], variables)).toMatchObject({ code: 0, stderr: '' });
+    expect(await runCommand(['topology', 'apply'], monitored)).toMatchObject({ code: 0, stderr: '' });
 
     await using service = await startService(variables);
     expect(await childrenOf(service.pid)).toBe('');

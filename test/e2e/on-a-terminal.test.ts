@@ -27,7 +27,7 @@ beforeAll(async () => {
     JETLEDGER_LOG__DURABILITY: 'none',
     JETLEDGER_HTTP__PORT: '0',
   };
-  expect((await runCommand(['topology', 'apply'], variables)).code).toBe(0);
+  expect((await runCommand(['topology', 'apply', '--new-log'], variables)).code).toBe(0);
 }, 60_000);
 afterAll(async () => {
   await server?.stop();

@@ -89,7 +89,7 @@ it('a password in the address of NATS is told by nobody either, with a server an
     texts.push(stdout, stderr);
     return stdout + stderr;
   };
-  expect(await run('topology apply')).not.toContain('cannot be used');
+  expect(await run('topology apply --new-log')).not.toContain('cannot be used');
   await using service = await startService(login);
   const note = async (path: string): Promise<void> => {
     texts.push(await (await fetch(`${service.url}${path}`)).text());

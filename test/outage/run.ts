@@ -41,7 +41,7 @@ export async function runOutage({ awayMs, callers }: OutageSettings): Promise<Ou
   await using server = await startTestServer({ syncAlways: true });
   await using data = await createDataDir();
   const variables = { ...data.variables, NATS_URL: server.url };
-  await runCommand(['topology', 'apply'], variables);
+  await runCommand(['topology', 'apply', '--new-log'], variables);
   await using service = await startService(variables);
   const { url } = service;
   const shop = await openShop(url, 'outage');

@@ -29,7 +29,7 @@ const ERROR_LEVEL = 50;
 
 /** Creates the streams and starts the instances. @param variables configuration, `NATS_URL` included */
 export async function startFleet(size: number, variables: Variables): Promise<Fleet> {
-  const applied = await runCommand(['topology', 'apply'], variables, APPLY_MS);
+  const applied = await runCommand(['topology', 'apply', '--new-log'], variables, APPLY_MS);
   if (applied.code !== 0) throw new Error(`the streams were not made: ${applied.stdout}${applied.stderr}`);
   const slots: (Instance | undefined)[] = Array.from({ length: size }, () => undefined);
   const complaints = new Map<string, number>();

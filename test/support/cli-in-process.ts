@@ -30,9 +30,9 @@ export async function runInProcess(
   return run(command, args, env, onLine);
 }
 
-/** Does to the server of these variables what `jetledger topology apply` does, for tests of what comes after it. */
+/** Does to the new server of these variables what `jetledger topology apply` does, for tests of what comes after it. */
 export async function applyTopology(variables: Variables): Promise<void> {
-  const { code, text } = await run(topologyCommand, ['apply'], variables);
+  const { code, text } = await run(topologyCommand, ['apply', '--new-log'], variables);
   if (code !== 0) throw new Error(text);
 }
 

@@ -60,6 +60,7 @@ export async function makeSecrets(): Promise<NatsSecrets> {
       NATS_TLS_CERT: join(certificates, 'server.pem'),
       NATS_TLS_KEY: join(certificates, 'server.key'),
       NATS_TLS_CA: join(certificates, 'ca.pem'),
+      NATS_JETSTREAM_KEY: '5e'.repeat(32),
       NATS_MAX_FILE_STORE: '10GB',
       NATS_MONITOR: '127.0.0.1:-1',
     },
