@@ -128,7 +128,7 @@ async function sayWarmUp(log: ScaleLog, say: Say): Promise<void> {
   const startedAt = performance.now();
   const elapsed = (): number => Math.floor((performance.now() - startedAt) / 1_000);
   function* targets(): Generator<Target> {
-    while (elapsed() < WARM_UP_SECONDS) yield* log.targets.ordinary(1);
+    while (elapsed() < WARM_UP_SECONDS && log.targets.left() > 0) yield* log.targets.ordinary(1);
   }
   await inFlight(WARM_UP_IN_FLIGHT, targets(), async (target) => {
     await again(opened, target);

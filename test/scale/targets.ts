@@ -59,6 +59,8 @@ export function createTargets({ versions }: LoadedLog) {
     task: (name: TaskName): Task => ({ name, targets: Array.from({ length: SAMPLES[name] }, next[name]) }),
     /** So many ordinary aggregates at random places. */
     ordinary: (count: number): Target[] => Array.from({ length: count }, ordinary),
+    /** How many ordinary aggregates were not handed out yet. */
+    left: (): number => versions.length - used.size,
     /** Ids of ordinary aggregates for filling a cache, up to `count`. */
     ids: (count: number): string[] =>
       Array.from({ length: Math.min(count, versions.length) }, (_, i) => idOf('ordinary', i)),
