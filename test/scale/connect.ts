@@ -15,8 +15,8 @@ export interface Opened extends LogHandle {
 export const snapshotKeyOf = (id: string): string => `${counter.category}.${foldVersionOf(counter)}.${id}`;
 
 const BUCKET = `${TEST_LOG.prefix}_snapshots`;
-/** Patient, so that a slow answer is measured and not repeated. */
-const BOUNDS = { attemptTimeoutMs: 30_000, deadlineMs: 60_000 };
+/** Patient, so that a slow answer is measured and not repeated; as a service where nothing is synced. */
+const BOUNDS = { attemptTimeoutMs: 30_000, deadlineMs: 60_000, groupCommit: 'off' } as const;
 
 /** Opens what `createLogStream` made; the bucket is made as the service makes it. */
 export async function openAll(url: string): Promise<Opened> {

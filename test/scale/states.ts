@@ -56,29 +56,43 @@ async function sayRestarts(log: ScaleLog, say: Say): Promise<void> {
 
 /** The three states, by what the check of an expected version does: a look for the aggregate's last message. */
 async function sayStates(log: ScaleLog, say: Say): Promise<void> {
+  const [appended, looked, snapshots] = [1, 2, 3].map((turn) => log.targets.spread(SAMPLES, turn));
+  await afterStart(log, say, async (opened, each) => {
+    await each('append, aggregate never touched', appended, (target) => again(opened, target));
+  });
+  await afterStart(log, say, async (opened, each) => {
+    const look = (target: Target): Promise<void> => lastOf(opened, target);
+    await each('last message, never touched', looked, look);
+    await each('last message, in memory', looked?.slice(-1), look);
+    await delay(FORGET_BLOCKS_MS);
+    await each('last message, touched within two minutes', looked, look);
+  });
+  await afterStart(log, say, async (opened, each) => {
+    const fresh = Array.from({ length: SAMPLES }, (_, i) => ({ id: idOf('fresh', i), version: 0 }));
+    await each('append, new aggregate', fresh, (target) => again(opened, target));
+    const hot = unwritten(idOf('fresh', SAMPLES));
+    await each('append, aggregate just written', fresh, () => appendOne(opened.log, hot));
+    await each('snapshot, never touched', snapshots, ({ id }) => opened.store.get(snapshotKeyOf(id)));
+  });
+}
+
+type Each = (
+  what: string,
+  targets: readonly Target[] | undefined,
+  work: (target: Target) => Promise<unknown>,
+) => Promise<void>;
+
+/** On a server that has loaded nothing but what a first append needs. */
+async function afterStart(
+  log: ScaleLog,
+  say: Say,
+  work: (opened: Opened, each: Each) => Promise<void>,
+): Promise<void> {
   await log.server.restart('SIGTERM', false);
   await using opened = await openAll(log.server.url());
-  const { store } = opened;
-  const touched = log.targets.ordinary(SAMPLES);
-  const look = (target: Target): Promise<unknown> => lastOf(opened, target);
-  const each = async (what: string, targets: readonly Target[], work: (target: Target) => Promise<unknown>) =>
-    say(`${what}: ${await costs(log, targets, work)}`);
-  await each('warming up', log.targets.ordinary(1), look);
-  await each('append, aggregate never touched', log.targets.ordinary(SAMPLES), (target) =>
-    again(opened, target),
-  );
-  await each('last message, never touched', touched, look);
-  await each('last message, in memory', touched.slice(-1).concat(touched.slice(-1), touched.slice(-1)), look);
-  await delay(FORGET_BLOCKS_MS);
-  await each('last message, touched within two minutes', touched, look);
-  const fresh = Array.from({ length: SAMPLES }, (_, i) => ({ id: idOf('fresh', 1_000_000 + i), version: 0 }));
-  await each('append, new aggregate', fresh, (target) => again(opened, target));
-  const hot = unwritten(idOf('fresh', 2_000_000));
-  await appendOne(opened.log, hot);
-  await each('append, aggregate just written', fresh, () => appendOne(opened.log, hot));
-  await each('snapshot, never touched', log.targets.ordinary(SAMPLES), ({ id }) =>
-    store.get(snapshotKeyOf(id)),
-  );
+  const first = { id: idOf('fresh', Math.floor(performance.now()) + SAMPLES), version: 0 };
+  await again(opened, first);
+  await work(opened, async (what, targets = [], one) => say(`${what}: ${await costs(log, targets, one)}`));
   await sayMemory(log, 'after these', say);
 }
 
@@ -128,7 +142,12 @@ async function sayWarmUp(log: ScaleLog, say: Say): Promise<void> {
   const startedAt = performance.now();
   const elapsed = (): number => Math.floor((performance.now() - startedAt) / 1_000);
   function* targets(): Generator<Target> {
-    while (elapsed() < WARM_UP_SECONDS && log.targets.left() > 0) yield* log.targets.ordinary(1);
+    for (
+      let next = log.targets.next();
+      next !== undefined && elapsed() < WARM_UP_SECONDS;
+      next = log.targets.next()
+    )
+      yield next;
   }
   await inFlight(WARM_UP_IN_FLIGHT, targets(), async (target) => {
     await again(opened, target);

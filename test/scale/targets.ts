@@ -57,10 +57,15 @@ export function createTargets({ versions }: LoadedLog) {
   return {
     /** The samples of one round. */
     task: (name: TaskName): Task => ({ name, targets: Array.from({ length: SAMPLES[name] }, next[name]) }),
-    /** So many ordinary aggregates at random places. */
-    ordinary: (count: number): Target[] => Array.from({ length: count }, ordinary),
-    /** How many ordinary aggregates were not handed out yet. */
-    left: (): number => versions.length - used.size,
+    /** An ordinary aggregate at a random place; undefined when all were handed out. */
+    next: (): Target | undefined => (used.size < versions.length ? ordinary() : undefined),
+    /** Ordinary aggregates as far from each other as they lie, which share no block of a large log; `turn` = others. */
+    spread: (count: number, turn: number): Target[] =>
+      Array.from({ length: count }, (_, i) => {
+        const index = Math.floor((i * versions.length) / count) + turn;
+        used.add(index);
+        return { id: idOf('ordinary', index), version: versions[index] ?? 0 };
+      }),
     /** Ids of ordinary aggregates for filling a cache, up to `count`. */
     ids: (count: number): string[] =>
       Array.from({ length: Math.min(count, versions.length) }, (_, i) => idOf('ordinary', i)),
