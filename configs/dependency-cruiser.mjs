@@ -16,7 +16,7 @@ const DOORS = Object.keys(kernel).map(door);
 /** What the kernel's package takes of platform; it brings no configuration, logger or telemetry along. */
 const KERNEL_PLATFORM = [
   'platform/nats-server/',
-  'platform/(nats-connection|durability|mask-url)\\.ts$',
+  'platform/(nats-connection|nats-monitor|new-log|durability|mask-url)\\.ts$',
   'platform/config/environment\\.ts$',
 ];
 
