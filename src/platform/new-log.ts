@@ -47,8 +47,8 @@ const OR_NEW = 'or, where it never held a log, say so with --new-log';
 const DELETES = 'Whatever is made anew there deletes the files of what cannot be read.';
 const CURE = 'Set the cipher and key that it was written with (jetstream { cipher, key }), or mend the disk';
 const LOST =
-  'the log was deleted, or the disk or the key is another. Bring them back, or restore a backup into an empty server ' +
-  '(jetledger restore <folder>). An empty log is made only where nothing of the old one is left';
+  'the log was deleted, or the disk or the key is another. Bring them back, or restore a backup into an empty server. ' +
+  'An empty log is made only where nothing of the old one is left';
 
 function named(left: readonly string[]): string {
   const more = left.length - MOST_NAMED;

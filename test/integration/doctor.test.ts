@@ -368,7 +368,7 @@ it('--fix makes the topology, and only what is missing', async () => {
 it('a log that is gone is not made anew beside what was folded from it', async () => {
   await managed(shop, ({ jsm }) => jsm.streams.delete('jetledger'));
   const { code, text } = await runInProcess(shop, doctorCommand, ['--fix']);
-  expect(text).toMatch(/^log: jetledger is not there, but .* are: .*jetledger restore <folder>/);
+  expect(text).toMatch(/^log: jetledger is not there, but .* are: .*restore a backup/);
   expect(code).toBe(1);
   expect(await findingsOf(shop, doctorCommand, ['--json'])).toContainEqual(
     expect.objectContaining({ check: 'views', level: 'skip', follows: 'log' }),

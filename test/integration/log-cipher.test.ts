@@ -137,7 +137,7 @@ describe('a log that the server cannot read', () => {
     const folder = await copyOf(log.folder);
     await rm(join(folder, 'data/jetstream/$G/streams/jetledger'), { recursive: true });
     await withServer(folder, RIGHT, async (server) => {
-      const refusal = /jetledger is not there, but .*jl-timers.* are: .*jetledger restore <folder>/;
+      const refusal = /jetledger is not there, but .*jl-timers.* are: .*restore a backup/;
       for (const args of [['apply'], ['apply', '--new-log']])
         await expect(run(server, topologyCommand, args)).rejects.toThrow(refusal);
       expect((await run(server, doctorCommand, ['--fix'])).text).toMatch(/^log: jetledger is not there, but/);
