@@ -58,9 +58,8 @@ export function needsOf({ stream, prefix }) {
   const views = all(read('*'), follow('*'));
   const acknowledged = (name) => [`$JS.ACK.${name}.>`, `$JS.ACK.*.*.${name}.>`];
   return {
-    // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of
-    // former folds, marks parked events, pauses
-    // consumers.
+    // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of former folds,
+    // marks parked events, pauses consumers.
     api: {
       log: all(everywhere, purge(bucket('snapshots'))),
       views,
