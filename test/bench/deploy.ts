@@ -79,6 +79,7 @@ async function measure({ scale, print }: BenchOptions, perSecond: number): Promi
           ...next.remake,
           settings: { perSecond },
           observer: {
+            failed: (error) => print(`a turn has failed: ${String(error)}`),
             ended: () => {
               ended = (performance.now() - startedAt) / 1_000;
             },

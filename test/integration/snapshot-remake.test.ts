@@ -111,6 +111,21 @@ describe('snapshots after a release that folds differently', () => {
     expect(next.log.calls).toEqual({ appends: 1, reads: 0, confirmed: 0 });
   });
 
+  it('are found behind any number of newer ones', async () => {
+    const bucket = await makeBucket();
+    const ids = await fill(bucket, release(1), 3);
+    await using process = await startProcess(bucket, release(2));
+    const of = (n: number): string => keyOf(release(1), `newer-${n}`);
+    const [some] = await Promise.all(ids.map((id) => process.store.get(keyOf(release(1), id))));
+    // Several looks: more than one look takes in, some of them at one key, of which only the last remains.
+    for (let n = 0; n < 1_500; n++) await process.store.put(of(n % 700), some ?? new Uint8Array());
+    const remake = process.begin();
+    await until(() => process.told.ended > 0);
+    await remake.stop();
+    expect(await Promise.all(ids.map(process.totalIn))).toEqual([3, 3, 3]);
+    expect(process.told.failures).toEqual([]);
+  });
+
   it('are made by one of several processes; when it dies another goes on where it was', async () => {
     const bucket = await makeBucket();
     const ids = await fill(bucket, release(1), 16);

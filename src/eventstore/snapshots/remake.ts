@@ -216,7 +216,8 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
   /** One turn's work, from the newest on. */
   async function work(mine: Release): Promise<void> {
     const until = runtime.now() + turnMs;
-    if (window?.next !== mine.next) window = await look(mine);
+    if (window === undefined || window.entries.length === 0 || window.next !== mine.next)
+      window = await look(mine);
     const former = new Set(mine.former);
     let { remade } = mine;
     while (window.entries.length > 0 && runtime.now() < until && !isStopped()) {
