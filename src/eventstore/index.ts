@@ -4,8 +4,9 @@
  * buckets keep what derives from the log. Errors carry a stable `code` and whether trying again may help (`retryable`).
  */
 export { type AppendEventsResult, appendEvents, stateless } from './append-events.ts';
-export { createBoundedCache } from './bounded-cache.ts';
 export type { Bucket, Row, RowWrite, WriteResult } from './bucket.ts';
+export { createBoundedCache } from './cache/bounded-cache.ts';
+export { createHeapEstimate } from './cache/heap-size.ts';
 export {
   type ClaimOutcome,
   type ClaimSettings,
@@ -50,7 +51,6 @@ export {
 } from './errors.ts';
 export { emptyFold, type Folded, foldCommit, history, loadAt, type Until } from './fold.ts';
 export { createHandler, type Handler, type HandlerSettings } from './handler.ts';
-export { createHeapEstimate } from './heap-size.ts';
 export {
   type ForeignMessage,
   type Guard,

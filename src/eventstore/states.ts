@@ -1,10 +1,10 @@
 import type { Message } from '@bufbuild/protobuf';
-import { createBoundedCache } from './bounded-cache.ts';
+import { createBoundedCache } from './cache/bounded-cache.ts';
+import { heapBytesOf } from './cache/heap-size.ts';
 import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt, refold } from './fold.ts';
-import { heapBytesOf } from './heap-size.ts';
 import type { Log, ReadOptions } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import { versionAt } from './position.ts';

@@ -1,4 +1,4 @@
-import { createBoundedCache } from '../bounded-cache.ts';
+import { createBoundedCache } from '../cache/bounded-cache.ts';
 import { keyOf } from '../stream.ts';
 import type { GroupPolicy } from './group-commit-policy.ts';
 import type { AppendTransport, OutgoingCommit, PublishOutcome } from './resolve-append.ts';

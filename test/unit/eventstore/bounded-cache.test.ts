@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createBoundedCache } from '../../../src/eventstore/bounded-cache.ts';
+import { createBoundedCache } from '../../../src/eventstore/cache/bounded-cache.ts';
 
 const step = fc.record({
   does: fc.constantFrom('get', 'set', 'delete'),

@@ -12,10 +12,10 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest';
 import { evolveOrder, noOrder, type OrderState } from '../../../src/domain/order.ts';
 import { evolveProduct, noProduct, type ProductState } from '../../../src/domain/product.ts';
+import { createHeapEstimate, heapBytesOf } from '../../../src/eventstore/cache/heap-size.ts';
 import { rememberCommand } from '../../../src/eventstore/command-log.ts';
 import type { Decider } from '../../../src/eventstore/decider.ts';
 import { emptyFold, type Folded } from '../../../src/eventstore/fold.ts';
-import { createHeapEstimate, heapBytesOf } from '../../../src/eventstore/heap-size.ts';
 import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
 import { createStates } from '../../../src/eventstore/states.ts';
 import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
