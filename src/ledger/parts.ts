@@ -75,6 +75,7 @@ export function openHandler(base: LedgerBase, log: Log): Promise<Handler> {
     requestTimeoutMs,
     commands,
     snapshots,
+    remake: { deciders: options.aggregates, perSecond: snapshots.remakePerSecond, observer: {} },
     onWrong: ({ key }) =>
       onTrouble(`the snapshot ${key}`, new Error('it was not the fold of the log; it was replaced')),
     onUnbounded: (error) => onTrouble('the bound of the snapshots cannot be kept', error),

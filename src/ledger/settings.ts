@@ -22,6 +22,8 @@ export interface LedgerSettings {
   readonly snapshots?: Partial<SnapshotSettings> & {
     readonly enabled?: boolean;
     readonly maxMegabytes?: number;
+    /** Snapshots of a former fold that are made anew per second; 0 = as commands meet them. */
+    readonly remakePerSecond?: number;
   };
   readonly projections?: Partial<ProjectionSettings> & {
     /** Whether instances divide the groups of views among themselves. */
@@ -80,7 +82,7 @@ export function ledgerSettings(prefix: string, given: LedgerSettings) {
     },
     commands: { groupCommit: 'auto' as const, ...given.commands },
     confirm: given.reads?.confirm ?? 'quorum',
-    snapshots: { enabled: true, maxMegabytes: 1_024, ...given.snapshots },
+    snapshots: { enabled: true, maxMegabytes: 1_024, remakePerSecond: 200, ...given.snapshots },
     projections: { shared: false, keep: true, ...given.projections, prefix },
     processes: { ...given.processes, prefix },
   };
