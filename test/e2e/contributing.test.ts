@@ -12,6 +12,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'make ci': '.ci/run is it',
   'npm start': 'what make run starts',
   'npm ci': 'the set-up of make test',
+  'npm run api': 'a part of make fix, and of .ci/run with --check',
   'npm install': 'named for what it writes, not to be run',
 };
 
