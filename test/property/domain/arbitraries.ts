@@ -1,8 +1,6 @@
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import type { OrderCommand } from '../../../src/domain/order.ts';
 import type { NewOrderLine } from '../../../src/domain/order-lines.ts';
-import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 
 // Few ids, few attempts and few addresses, so that commands meet each other; now and then a value that is refused.
 
@@ -92,29 +90,4 @@ export function beginning<Command>(first: fc.Arbitrary<Command>, later: fc.Arbit
   return fc
     .tuple(fc.option(first, { freq: 9 }), later)
     .map(([one, rest]) => (one === null ? rest : [one, ...rest]));
-}
-
-const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
-const text = fc.oneof(fc.constantFrom('a1', 'a2', 'u1', 'r1'), fc.string({ unit: 'grapheme', maxLength: 8 }));
-
-/** Any message of a schema, whether or not a decider would ever write it. */
-function anyMessage(schema: DescMessage): fc.Arbitrary<Message> {
-  const fields: Record<string, fc.Arbitrary<unknown>> = {};
-  for (const field of schema.fields) {
-    if (field.fieldKind === 'list' && field.message !== undefined) {
-      fields[field.localName] = fc.array(anyMessage(field.message), { maxLength: 3 });
-    } else {
-      fields[field.localName] = field.scalar === undefined || field.scalar === 9 ? text : int64;
-    }
-  }
-  return fc.record(fields).map((init) => create(schema, init));
-}
-
-/** Any event of a decider's category, in any order and with any content. */
-export function anyEvent<State, Command, Event extends Message, R extends Rejection>(
-  decider: Decider<State, Command, Event, R>,
-): fc.Arbitrary<Event> {
-  const schemas: readonly DescMessage[] = decider.events;
-  // `events` holds exactly the schemas of the union `Event`.
-  return fc.oneof(...schemas.map(anyMessage)) as fc.Arbitrary<Message> as fc.Arbitrary<Event>;
 }

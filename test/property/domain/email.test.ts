@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { email } from '../../../src/domain/email.ts';
+import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as emailCommands } from './commands/email.ts';
-import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };
 

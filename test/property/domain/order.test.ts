@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { order } from '../../../src/domain/order.ts';
+import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as orderCommands } from './commands/order.ts';
-import { run } from './history.ts';
 
 const MAX = BigInt(Number.MAX_SAFE_INTEGER);
 

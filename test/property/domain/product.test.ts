@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { product } from '../../../src/domain/product.ts';
+import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as productCommands } from './commands/product.ts';
-import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type UserCommand, type UserEvent, user } from '../../../src/domain/user.ts';
+import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as userCommands } from './commands/user.ts';
-import { run } from './history.ts';
 
 const RUNS = { numRuns: 300 };
 
