@@ -1,9 +1,18 @@
+import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
+import tsconfig from './tsconfig.json' with { type: 'json' };
 
 // .ci/run reads its counts from this file.
 const report = process.env.VITEST_JSON_REPORT;
 
+/** The doors of the kernel by the names that its users import. */
+const doors = Object.entries(tsconfig.compilerOptions.paths).map(([name, [path = '']]) => ({
+  find: new RegExp(`^${name}$`),
+  replacement: fileURLToPath(new URL(path, import.meta.url)),
+}));
+
 export default defineConfig({
+  resolve: { alias: doors },
   test: {
     include: ['test/**/*.test.ts'],
     // Measurements and long audits have commands of their own; fixtures run in the copy that they are put into.

@@ -1,4 +1,5 @@
-// Checks that src/gen and proto/baseline.binpb are what proto says, by making both anew in a temporary folder.
+// Checks that src/gen, the generated code of the examples and proto/baseline.binpb are what the protos say, by making all
+// of it anew in a temporary folder.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,11 +23,11 @@ function filesOf(folder) {
     .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
 }
 
-function compareFolders(expected, actual) {
+function compareFolders(expected, actual, shown) {
   const names = new Set([...filesOf(expected), ...filesOf(actual)]);
   for (const name of [...names].sort()) {
     if (contentOf(join(expected, name)) !== contentOf(join(actual, name))) {
-      problems.push(`src/gen/${name} is not what proto says. Run: npm run generate`);
+      problems.push(`${shown}/${name} is not what its proto says. Run: npm run generate`);
     }
   }
 }
@@ -43,9 +44,15 @@ const scratch = mkdtempSync(join(tmpdir(), 'jetledger-gen-'));
 try {
   cpSync(join(root, 'proto'), join(scratch, 'proto'), { recursive: true });
   buf(join(scratch, 'proto'), 'generate');
+  cpSync(join(root, 'examples'), join(scratch, 'examples'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('_pb.ts'),
+  });
+  buf(join(scratch, 'examples'), 'generate');
   buf(scratch, 'build', 'proto', '--exclude-source-info', '-o', 'now.binpb');
   if (problems.length === 0) {
-    compareFolders(join(scratch, 'src', 'gen'), join(root, 'src', 'gen'));
+    compareFolders(join(scratch, 'src', 'gen'), join(root, 'src', 'gen'), 'src/gen');
+    compareFolders(join(scratch, 'examples'), join(root, 'examples'), 'examples');
     if (contentOf(join(scratch, 'now.binpb')) !== contentOf(join(root, 'proto', 'baseline.binpb'))) {
       problems.push('proto has changes that proto/baseline.binpb does not know. Run: npm run proto:accept');
     }

@@ -27,7 +27,7 @@ export type {
   Expectation,
   Loaded,
 } from './command.ts';
-export { guard, part } from './commit-all.ts';
+export { type CommitAllResult, guard, type Part, part } from './commit-all.ts';
 export type {
   AnyDecider,
   Decider,

@@ -3,6 +3,14 @@
  * decides. They pass the same contract as those on NATS.
  */
 export {
+  type Given,
+  type GivenCommit,
+  type GivenRows,
+  given,
+  givenCommits,
+  type When,
+} from './given.ts';
+export {
   createMemoryBucket,
   createMemoryBucketStore,
   createMemoryBucketStores,
@@ -26,6 +34,12 @@ export {
   type MemoryTimersOptions,
   openMemoryTimers,
 } from './memory-timers.ts';
+export {
+  inTestLedger,
+  type TestLedger,
+  type TestLedgerOptions,
+  type TestParts,
+} from './test-ledger.ts';
 export {
   createPrng,
   createWorld,
