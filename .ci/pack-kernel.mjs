@@ -27,10 +27,11 @@ function keep(path, text) {
 /** The exact versions that this repository is tested with. */
 function dependencies() {
   return Object.fromEntries(
-    [...packages].sort().map((name) => {
+    [...packages].sort().flatMap((name) => {
+      if (name in manifest.peerDependencies) return [];
       const version = manifest.dependencies[name];
       if (version === undefined) throw new Error(`${name} is imported by the kernel and is no dependency`);
-      return [name, version];
+      return [[name, version]];
     }),
   );
 }
@@ -45,11 +46,10 @@ try {
       file.endsWith('.js') ? { types: file.replace(/js$/, 'd.ts'), default: file } : file,
     ]),
   );
-  const types = { '@types/node': '>=20' };
   const own = {
     ...{ name, version, description, license, type, engines, exports, dependencies: dependencies() },
-    peerDependencies: types,
-    peerDependenciesMeta: { '@types/node': { optional: true } },
+    peerDependencies: manifest.peerDependencies,
+    peerDependenciesMeta: manifest.peerDependenciesMeta,
     sideEffects: false,
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);

@@ -10,6 +10,7 @@ export {
   givenCommits,
   type When,
 } from './given.ts';
+export { decodeGolden, type Golden, goldenOf, goldenProblems, keepGolden } from './golden.ts';
 export {
   createMemoryBucket,
   createMemoryBucketStore,

@@ -19,11 +19,12 @@ import { createMemoryStore, type MemoryStore, openMemoryLog } from './memory-log
 import { createMemoryTimerStore, type MemoryTimerStore, openMemoryTimers } from './memory-timers.ts';
 import { createWorld, type World, type WorldOptions } from './world.ts';
 
-/** What a process of the ledger works with. */
+/** What a process of the ledger works with: the parts that `openLedger` gives, and timers and a clock in memory. */
 export interface TestParts {
   readonly log: Log;
   readonly handler: Handler;
-  readonly views: ViewReader;
+  /** Reads rows and lists of every view. */
+  readonly reader: ViewReader;
   readonly timers: Timers;
   /** The virtual clock, randomness and ids of this process. */
   readonly runtime: Runtime;
@@ -93,7 +94,7 @@ export function inTestLedger<T>(
       row: async (name, key) => {
         const view = views.get(name);
         if (view === undefined) throw new RangeError(`The ledger has no view ${name}: name it under views.`);
-        const row = await parts.views.row(view, key, { minPosition: positionOf(stored.log.head()) });
+        const row = await parts.reader.row(view, key, { minPosition: positionOf(stored.log.head()) });
         return row === undefined ? undefined : JSON.parse(Buffer.from(row.json).toString('utf8'));
       },
     });
@@ -118,7 +119,7 @@ function partsOf(stored: Stored, { views = [] }: TestLedgerOptions, actor: strin
     log,
     runtime,
     handler: createHandler({ log, runtime }),
-    views: createViewReader({ log, buckets, runtime, views }),
+    reader: createViewReader({ log, buckets, runtime, views }),
     timers: openMemoryTimers(stored.timers, { world, actor, runtime }),
   };
 }
