@@ -36,6 +36,13 @@ export {
   openMemoryTimers,
 } from './memory-timers.ts';
 export {
+  type ClusterRoutes,
+  startTestCluster,
+  type TestCluster,
+  type TestClusterOptions,
+} from './nats-cluster.ts';
+export { startTestServer, type TestServer, type TestServerOptions } from './nats-server.ts';
+export {
   inTestLedger,
   type TestLedger,
   type TestLedgerOptions,

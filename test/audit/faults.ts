@@ -1,10 +1,10 @@
-import type { ClusterNode } from '../support/cluster-node.ts';
-import type { ClusterRoutes, Cut } from '../support/cluster-routes.ts';
+import type { ClusterNode } from '../../src/testing/cluster-node.ts';
+import type { TestCluster } from '../../src/testing/nats-cluster.ts';
+import type { TestServer } from '../../src/testing/nats-server.ts';
+import type { Cut, CuttableRoutes } from '../support/cluster-routes.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
-import type { TestCluster } from '../support/nats-cluster.ts';
 import { isPublishTo } from '../support/nats-frames.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
-import type { TestServer } from '../support/nats-server.ts';
 
 /** What a fault is given to be random and to last. */
 export interface Chaos {
@@ -87,7 +87,7 @@ export function clusterFaults(cluster: TestCluster): Record<string, Fault> {
  * ways goes on to believe that it leads, when it leads the servers' own group too for much longer than the others need
  * to elect another (4 to 9 s).
  */
-export function partitionFaults(cluster: TestCluster, routes: ClusterRoutes): Record<string, Fault> {
+export function partitionFaults(cluster: TestCluster, routes: CuttableRoutes): Record<string, Fault> {
   const parted =
     (choose: (chaos: Chaos) => Promise<ClusterNode>, cut: (chaos: Chaos) => Cut): Fault =>
     async (chaos) => {

@@ -1,11 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
-import { type ClusterRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
+import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { type CuttableRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { clusterFaults, type Fault, networkFaults, partitionFaults, serverFaults } from './faults.ts';
 import { AUDIT_SNAPSHOTS } from './open-log.ts';
 
@@ -83,7 +83,7 @@ async function healServer(server: TestServer): Promise<void> {
   server.signal('SIGCONT');
 }
 
-async function healCluster(cluster: TestCluster, routes: ClusterRoutes): Promise<void> {
+async function healCluster(cluster: TestCluster, routes: CuttableRoutes): Promise<void> {
   routes.heal();
   for (const node of cluster.nodes) if (!node.up() && !node.signal('SIGCONT')) await node.restart();
   await cluster.settled([TEST_LOG.stream], 60_000);

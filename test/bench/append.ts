@@ -1,5 +1,5 @@
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
 import { boundsOf } from './product.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';

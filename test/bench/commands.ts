@@ -1,6 +1,6 @@
 import type { Handler } from '../../src/eventstore/handler.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, scaled, secondsOf } from './measure.ts';
 import { type Peer, startPeer } from './peers/peer.ts';
 import { executeOn, fill, openProduct } from './product.ts';

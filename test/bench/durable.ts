@@ -1,6 +1,6 @@
-import { startTestCluster } from '../support/nats-cluster.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
 import { openPlainGroupCommit } from './plain-group-commit.ts';
 import { boundsOf } from './product.ts';

@@ -1,9 +1,9 @@
 import { product as decider } from '../../src/domain/product.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { startTestCluster } from '../support/nats-cluster.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
 

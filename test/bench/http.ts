@@ -1,4 +1,4 @@
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { startBareRoutes } from './http-bare.ts';
 import {
   type Answering,

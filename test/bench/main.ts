@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { testServerBinary } from '../support/nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { toolOptions } from '../support/tool-options.ts';
 import { appendScenario } from './append.ts';
 import { commandScenario, durableCommandScenario } from './commands.ts';

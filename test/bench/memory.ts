@@ -1,6 +1,6 @@
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { ask } from '../e2e/client.ts';
 import { openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir, runCommand } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { prepareServer, startServiceOn, variablesFor } from './http-service.ts';

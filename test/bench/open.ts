@@ -1,8 +1,8 @@
 import { product as decider } from '../../src/domain/product.ts';
 import type { Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { ratioOf, rounded, scaled } from './measure.ts';
 import { openProduct, type Product } from './product.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';

@@ -10,8 +10,8 @@ import {
   OrderPlacedSchema,
   OrderStockReservedSchema,
 } from '../../src/gen/jetledger/order/v1/order_pb.ts';
+import { startTestServer, type TestServerOptions } from '../../src/testing/nats-server.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer, type TestServerOptions } from '../support/nats-server.ts';
 
 /** A busy machine shall make a measurement slow and not fail it. */
 const PATIENT = { attemptTimeoutMs: 15_000, deadlineMs: 60_000 };

@@ -4,7 +4,7 @@ import { createGets } from '../../src/eventstore/nats/gets.ts';
 import { managerOf, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';
-import { startTestCluster } from '../support/nats-cluster.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { counter, counterRef } from '../support/toy.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';

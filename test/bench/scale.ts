@@ -1,5 +1,5 @@
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, scaled, secondsOf } from './measure.ts';
 import { executeOn, fill, openProduct, type Product } from './product.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';

@@ -6,6 +6,7 @@ import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Control, subjectOf } from '../../src/eventstore/stream.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import {
   createLogStream,
   type LogHandle,
@@ -16,7 +17,6 @@ import {
   WAYS_OF_REQUESTS,
   type WayOfRequests,
 } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { bucketContract } from './bucket-contract.ts';
 import { logContract } from './log-contract.ts';
 import type { LogUnderTest } from './log-support.ts';

@@ -13,7 +13,7 @@ import {
   type SimulatedProvider,
 } from '../../src/processes/payment/adapters/simulated.ts';
 import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { paymentContract } from './payment-contract.ts';
 import { paymentApi, startHttpServer } from './payment-server.ts';
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import {
   createDataDir,
   type DataDir,

@@ -1,8 +1,8 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { must } from './client.ts';

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestServer, type TestServer, testServerBinary } from '../support/nats-server.ts';
+import { startTestServer, type TestServer, testServerBinary } from '../../src/testing/nats-server.ts';
 import { serviceBuild } from '../support/service-build.ts';
 import { createDataDir, type DataDir, runCommand } from '../support/service-process.ts';
 

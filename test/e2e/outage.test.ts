@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import {
   createDataDir,
   type DataDir,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { startLoadBalancer } from '../support/load-balancer.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { openSse } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';

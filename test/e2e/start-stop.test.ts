@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import {
   createDataDir,
   type DataDir,

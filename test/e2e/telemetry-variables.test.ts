@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { startOtlpReceiver } from '../support/otlp-receiver.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';

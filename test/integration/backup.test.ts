@@ -19,9 +19,9 @@ import { CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore
 import { UserCreatedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
 import { takeBackup } from '../../src/platform/backup/take.ts';
 import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { toldOnTerminal } from '../support/told-on-terminal.ts';
 import { until } from '../support/until.ts';
 

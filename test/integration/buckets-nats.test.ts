@@ -7,7 +7,7 @@ import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../support/until.ts';
 
 let server: TestServer;

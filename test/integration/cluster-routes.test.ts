@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClusterRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
-import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
+import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
+import { type CuttableRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
 import { until } from '../support/until.ts';
 
-let routes: ClusterRoutes;
+let routes: CuttableRoutes;
 let cluster: TestCluster;
 /** A client of each node, with what it heard. */
 let clients: { readonly connection: NatsConnection; readonly heard: Set<string> }[];

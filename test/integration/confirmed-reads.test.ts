@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 import { EventStoreError } from '../../src/eventstore/errors.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
 import { account } from '../audit/account.ts';
-import { type ClusterRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
-import { startTestCluster, type TestCluster } from '../support/nats-cluster.ts';
+import { type CuttableRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { until } from '../support/until.ts';
 
@@ -74,7 +74,7 @@ interface Told {
 }
 
 /** Cuts the leader off, lets the others store a commit, and says what the readers of the one cut off were told. */
-async function cutOnce(cluster: TestCluster, routes: ClusterRoutes, id: string): Promise<Told> {
+async function cutOnce(cluster: TestCluster, routes: CuttableRoutes, id: string): Promise<Told> {
   await cluster.settled([TEST_LOG.stream]);
   const cutOff = await cluster.leaderOf(TEST_LOG.stream);
   const majority = cluster.nodes.find((node) => node !== cutOff);

@@ -12,9 +12,9 @@ import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { startService } from '../../src/service/start.ts';
+import { startTestServer, type TestServer, testServerBinary } from '../../src/testing/nats-server.ts';
 import { must } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer, testServerBinary } from '../support/nats-server.ts';
 import type { Variables } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 

@@ -25,7 +25,7 @@ import {
 } from '../../src/platform/nats-server/errors.ts';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
 import { openNats } from '../../src/service/open.ts';
-import { startTestServer, testServerBinary } from '../support/nats-server.ts';
+import { startTestServer, testServerBinary } from '../../src/testing/nats-server.ts';
 import { testProgram } from '../support/service-build.ts';
 
 const CHILD = new URL('../support/embedded-server-child.ts', import.meta.url);

@@ -6,9 +6,9 @@ import { createControl } from '../../src/processes/engine/control.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { testProgram } from '../support/service-build.ts';
 import { until } from '../support/until.ts';
 

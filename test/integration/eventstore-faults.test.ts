@@ -12,11 +12,11 @@ import {
   CommitSchema,
   DecisionSchema,
 } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { type AccountCommand, type AccountEvent, account } from '../audit/account.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { isPublishTo } from '../support/nats-frames.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 const ACCOUNT: StreamRef = { category: 'account', id: 'a' };
 const BOUNDS = { attemptTimeoutMs: 150, deadlineMs: 1_500 };

@@ -4,9 +4,9 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { positionOfVersion, versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
 import { account } from '../audit/account.ts';
 import { openAuditLog } from '../audit/open-log.ts';
-import { startTestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 
 const ID = 'a';

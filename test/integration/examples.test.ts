@@ -6,8 +6,8 @@ import { DepositedSchema, SentTransferSchema } from '../../examples/bank-transfe
 import { type HallCommand, hall, halls, main as theatre } from '../../examples/seat-reservation/hall.ts';
 import { SeatReservedSchema } from '../../examples/seat-reservation/hall_pb.ts';
 import { given, givenCommits } from '../../src/testing/given.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { deciderProperties, runCommands } from '../../src/testing/properties.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 let server: TestServer;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { allViews } from '../property/projections/world-of-views.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { executePlan, fillViews, openWorld, readHistories, type Switches, totals } from './fast-paths.ts';
 
 const ON: Switches = { leanRequests: true, groupCommit: 'always', snapshots: true, coalesceRows: true };

@@ -1,9 +1,9 @@
 import { createConnection } from 'node:net';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { frameReader, isPublishTo, withoutServerAddresses } from '../support/nats-frames.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 let server: TestServer;
 let proxy: FaultProxy;

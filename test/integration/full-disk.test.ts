@@ -9,9 +9,9 @@ import { doctorCommand } from '../../src/cli/doctor.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { startService } from '../../src/service/start.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { ask } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { testServerBinary } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 import { tracedConfig } from './tracing-support.ts';
 

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type Service, startService } from '../../src/service/start.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { ask, must } from '../e2e/client.ts';
 import { ordersInLog } from '../e2e/orders-in-log.ts';
 import { PAYMENT, STILL_ORDERS } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 const STORM = 200;
 

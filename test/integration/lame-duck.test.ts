@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import { BEGINNING } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
 import { account } from '../audit/account.ts';
 import { openAuditLog } from '../audit/open-log.ts';
-import { startTestCluster } from '../support/nats-cluster.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 import { until } from '../support/until.ts';
 

@@ -13,9 +13,9 @@ import {
   OrderStockReservedSchema,
 } from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
 import { until } from '../support/until.ts';
 

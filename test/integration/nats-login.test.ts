@@ -7,7 +7,7 @@ import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { openNats } from '../../src/service/open.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { makeSecrets, type NatsSecrets } from '../support/secured-nats.ts';
 import type { Variables } from '../support/service-process.ts';
 

@@ -24,8 +24,8 @@ import {
   notificationStreamProblems,
 } from '../../src/processes/notification/adapters/outbox.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { bucketsOf } from '../support/echo.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const DAY_MS = 86_400_000;

@@ -11,9 +11,9 @@ import { user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { UserCreatedSchema, UserRenamedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
 import { openTestLog } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 const TRACE = 'abcdefabcdefabcdefabcdefabcdefab';
 const AT = 1_900_000_000_000n;

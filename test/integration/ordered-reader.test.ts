@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { readOrdered } from '../../src/eventstore/nats/ordered-reader.ts';
 import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { added, counterRef, toyCommit } from '../support/toy.ts';
 
 it('goes on behind the last commit it gave out when the server dies, without a gap or a repetition', async () => {

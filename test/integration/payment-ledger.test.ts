@@ -11,7 +11,7 @@ import {
   type SimulatedProvider,
 } from '../../src/processes/payment/adapters/simulated.ts';
 import { PaymentUnavailable } from '../../src/processes/payment/port.ts';
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const BUCKET = 'payments';

@@ -13,10 +13,10 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import { type Service, startService } from '../../src/service/start.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { ask, must, since } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import {
   makeSecrets,
   NATS_CONFIGS,

@@ -9,11 +9,11 @@ import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { startService } from '../../src/service/start.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { AUDIENCE, bearer, ISSUER, signingKey, tokenOf } from '../api/tokens.ts';
 import { must, since } from '../e2e/client.ts';
 import { PAYMENT } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 
 const NAME = 'Augusta Byron-Lovelace';
 const EMAIL = 'augusta.byron@example.com';

@@ -2,8 +2,8 @@ import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { probeWrites } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const stream = { category: 'order', id: 'readiness' };

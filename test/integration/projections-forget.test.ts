@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 import { killForgetting } from './projections-forget.ts';
 

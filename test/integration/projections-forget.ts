@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { at } from '../../src/cli/demo.ts';
 import { bucketStream } from '../../src/eventstore/nats/nats-bucket.ts';
-import type { TestServer } from '../support/nats-server.ts';
+import type { TestServer } from '../../src/testing/nats-server.ts';
 
 /**
  * Kills the server so that the buckets lose what they acknowledged in the last `ms` milliseconds: a clean suffix, as a

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { counterRef, noted, toyCommit } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 

@@ -8,9 +8,9 @@ import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema, DecisionSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { UserCreatedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { openTestLog } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { toldOnTerminal } from '../support/told-on-terminal.ts';
 
 const IDS = ['ada', 'grace', 'hedy'];

@@ -3,8 +3,8 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats, reconnectDelays } from '../../src/platform/nats-connection.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 describe('the delays between attempts to reconnect', () => {

@@ -9,8 +9,8 @@ import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { RequestFailure } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { WAYS_OF_REQUESTS, type WayOfRequests } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { startSecuredServer } from '../support/secured-nats.ts';
 
 const options = { timeoutMs: 300 };

@@ -11,8 +11,8 @@ import {
   timersStreamProblems,
 } from '../../src/processes/engine/timers/nats-timers.ts';
 import type { Timers } from '../../src/processes/engine/timers/timers.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { collecting } from '../contract/timers-contract.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const PREFIX = 'jl';

@@ -8,7 +8,7 @@ import {
   createNatsTimers,
   timersStreamConfig,
 } from '../../src/processes/engine/timers/nats-timers.ts';
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const prefix = 'jl';

@@ -19,7 +19,7 @@ import {
   planBuckets,
   planTopology,
 } from '../../src/platform/topology.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 
 let server: TestServer;
 let connection: NatsConnection;

@@ -11,8 +11,8 @@ import type { Tracing } from '../../src/platform/telemetry/tracing.ts';
 import { applyTopology } from '../../src/platform/topology.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { streamsOf } from '../../src/service/topology.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { startedTracing } from '../support/telemetry.ts';
 import { until } from '../support/until.ts';
 

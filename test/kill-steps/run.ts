@@ -9,9 +9,9 @@ import {
   notificationStreamConfig,
   parseNotification,
 } from '../../src/processes/notification/adapters/outbox.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { inspectOrders } from '../support/order-invariants.ts';
 import { until } from '../support/until.ts';
 import { type CrashPoint, customerOf } from './calls.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { type Answer, ask } from '../e2e/client.ts';
 import { placeOrders, stockUp } from '../e2e/load.ts';
 import { ordersInLog } from '../e2e/orders-in-log.ts';
 import { openShop } from '../e2e/shop.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 

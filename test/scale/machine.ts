@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { testServerBinary } from '../support/nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 
 const MIB = 1024 ** 2;
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
-import { testServerBinary } from '../support/nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 
 /** How the server encrypts what it stores, with a key of the run's own. */
 export type Cipher = 'none' | 'aes' | 'chachapoly';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { TestServer } from '../support/nats-server.ts';
+import type { TestServer } from '../../src/testing/nats-server.ts';
 import type { Fleet } from './fleet.ts';
 
 /** What faults are done to. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { openTestLog } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { createDataDir } from '../support/service-process.ts';
 import { until } from '../support/until.ts';
 import { type Client, createClient } from './client.ts';

@@ -1,7 +1,7 @@
 import type { Command } from '../../src/cli/command.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
-import { type TestServer, testServerBinary } from './nats-server.ts';
+import { type TestServer, testServerBinary } from '../../src/testing/nats-server.ts';
 import type { Variables } from './service-process.ts';
 
 /** How a command in this process ended, and what it printed. */

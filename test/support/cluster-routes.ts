@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { type ClusterRoutes, freePorts } from '../../src/testing/nats-cluster.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import type { Direction } from './proxy-pipe.ts';
 
@@ -13,11 +13,7 @@ export interface Cut {
 }
 
 /** The routes between the servers of a cluster, each through a proxy of the test. Clients do not notice a cut. */
-export interface ClusterRoutes extends AsyncDisposable {
-  /** Where each node listens for the others, in the order of the cluster's nodes. */
-  readonly ports: readonly number[];
-  /** What a node dials to reach the others. */
-  dialledBy(index: number): readonly string[];
+export interface CuttableRoutes extends ClusterRoutes, AsyncDisposable {
   /** From now on nothing passes between this node and the others, in the ways that are cut. */
   cut(index: number, cut?: Cut): void;
   /** Ends every cut. Servers dial again what bytes were lost on, within about a second. */
@@ -27,7 +23,7 @@ export interface ClusterRoutes extends AsyncDisposable {
 const BOTH: readonly Way[] = ['to-others', 'from-others'];
 
 /** Proxies between every two of `count` servers; give them to `startTestCluster`, and stop them after it. */
-export async function startClusterRoutes(count = 3): Promise<ClusterRoutes> {
+export async function startClusterRoutes(count = 3): Promise<CuttableRoutes> {
   const ports = await freePorts(count);
   const links: { readonly from: number; readonly to: number; readonly proxy: FaultProxy }[] = [];
   const stop = async (): Promise<void> => {
@@ -65,21 +61,4 @@ export async function startClusterRoutes(count = 3): Promise<ClusterRoutes> {
 /** The node that dialled is the client of its connection. */
 function directionOf(way: Way, dialled: boolean): Direction {
   return (way === 'to-others') === dialled ? 'to-server' : 'to-client';
-}
-
-/** Ports that were free a moment ago: routes must be known before any server starts. */
-export async function freePorts(count: number): Promise<number[]> {
-  const holders = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const holder = createServer();
-      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
-      return holder;
-    }),
-  );
-  const ports = holders.map((holder) => {
-    const address = holder.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
-  return ports;
 }

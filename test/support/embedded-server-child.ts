@@ -1,7 +1,7 @@
 // Started by tests as a process of its own: runs an embedded server on the folder given until it is told to end.
 import { findRunningServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { NatsServerError } from '../../src/platform/nats-server/errors.ts';
-import { testServerBinary } from './nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 
 const dataDir = process.argv[2] ?? '';
 const server = await startEmbeddedServer({

@@ -13,9 +13,9 @@ import {
   openMemoryBucket,
   openMemoryBuckets,
 } from '../../src/testing/memory-bucket.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { type HttpServer, paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
-import { testServerBinary } from './nats-server.ts';
 import { until } from './until.ts';
 
 /** A whole service in this process, on a nats-server of its own, that pays and notifies over HTTP. */

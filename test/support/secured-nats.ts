@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
 import { waitUntilReady } from '../../src/platform/nats-server/launch.ts';
 import { spawnGuarded } from '../../src/platform/nats-server/process.ts';
-import { testServerBinary } from './nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import type { Variables } from './service-process.ts';
 import { until } from './until.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serverFiles } from '../../src/platform/nats-server/launch.ts';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
-import { testServerBinary } from './nats-server.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { serviceBuild } from './service-build.ts';
 import { until } from './until.ts';
 

@@ -26,7 +26,9 @@ function addHealth(app: FastifyInstance, ledger: Ledger): void {
     const status = await ledger.status().catch(() => undefined);
     const stopped = [
       ...(status?.views ?? []).filter(({ running }) => !running).map(({ view }) => `view ${view}`),
-      ...(status?.reactions ?? []).filter((reaction) => reaction.stopped).map((r) => `reaction ${r.consumer}`),
+      ...(status?.reactions ?? [])
+        .filter((reaction) => reaction.stopped)
+        .map((r) => `reaction ${r.consumer}`),
     ];
     const ready = status?.connected === true && stopped.length === 0;
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ok' : 'not ready', stopped });

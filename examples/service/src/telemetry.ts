@@ -7,9 +7,10 @@ import { meterProjections, type ProjectionObserver, traceProjections } from 'jet
 import { aggregates, prefix, reactions, views } from './service.ts';
 
 /** Traces and metrics, sent as the standard variables `OTEL_...` say; off unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set. */
-export function startTelemetry(
-  env: Readonly<Record<string, string | undefined>>,
-): { readonly observers: LedgerOptions['observers']; stop(): Promise<void> } {
+export function startTelemetry(env: Readonly<Record<string, string | undefined>>): {
+  readonly observers: LedgerOptions['observers'];
+  stop(): Promise<void>;
+} {
   if (env['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined) return { observers: {}, stop: async () => undefined };
   const sdk = new NodeSDK({ serviceName: env['OTEL_SERVICE_NAME'] ?? 'starter' });
   sdk.start();

@@ -9,7 +9,9 @@ it('every event is announced, in order, also when a process dies', async () => {
   const announce = async ({ id, of, what }: Announcement): Promise<void> => {
     told.set(id, `${of} ${what}`);
   };
-  const reactions = (parts: Parameters<typeof announceTasks.create>[1]) => [announceTasks.create({ announce }, parts)];
+  const reactions = (parts: Parameters<typeof announceTasks.create>[1]) => [
+    announceTasks.create({ announce }, parts),
+  ];
   await inTestLedger({ reactions }, async ({ handler, settled, restart }) => {
     const open = { type: 'open', title: 'Paint', at: 1 } as const;
     await handler.execute(task, 't1', open, { commandId: 'c1', actor: 'test' });

@@ -23,17 +23,27 @@ afterAll(async () => {
 });
 
 const post = (url: string, payload?: object, key?: string) =>
-  app.inject({ method: 'POST', url, ...(payload && { payload }), headers: key ? { 'idempotency-key': key } : {} });
+  app.inject({
+    method: 'POST',
+    url,
+    ...(payload && { payload }),
+    headers: key ? { 'idempotency-key': key } : {},
+  });
 
 describe('the API', () => {
   it('opens, renames, closes and shows a task', async () => {
     const opened = await post('/v1/tasks', { title: 'Paint' });
     expect(opened.statusCode).toBe(201);
     const { location } = opened.headers;
-    expect((await post(`${location}/rename`, { title: 'Paint it' })).json()).toMatchObject({ title: 'Paint it' });
+    expect((await post(`${location}/rename`, { title: 'Paint it' })).json()).toMatchObject({
+      title: 'Paint it',
+    });
     const closed = await post(`${location}/close`);
     expect(closed.json()).toMatchObject({ title: 'Paint it', status: 'closed' });
-    const read = await app.inject({ url: `${location}`, headers: { 'min-position': `${closed.headers['position']}` } });
+    const read = await app.inject({
+      url: `${location}`,
+      headers: { 'min-position': `${closed.headers['position']}` },
+    });
     expect(read.json()).toEqual(closed.json());
   });
 
@@ -53,7 +63,10 @@ describe('the API', () => {
     expect(missing.headers['content-type']).toContain('application/problem+json');
     expect([missing.statusCode, missing.json().code]).toEqual([404, 'task/not-found']);
     expect((await post('/v1/tasks', {})).json()).toMatchObject({ status: 400, code: 'invalid' });
-    expect((await post('/v1/tasks/nosuch/close')).json()).toMatchObject({ status: 422, code: 'task/not-open' });
+    expect((await post('/v1/tasks/nosuch/close')).json()).toMatchObject({
+      status: 422,
+      code: 'task/not-open',
+    });
     expect((await app.inject({ url: '/nosuch' })).json()).toMatchObject({ status: 404, code: 'not-found' });
   });
 

@@ -5,8 +5,8 @@ import {
   natsServerCheck,
   readNatsServer,
 } from '../../../src/platform/nats-monitor.ts';
+import { startTestServer } from '../../../src/testing/nats-server.ts';
 import { startHttpServer } from '../../contract/payment-server.ts';
-import { startTestServer } from '../../support/nats-server.ts';
 
 const reading: NatsServerReading = {
   server: 'n1',

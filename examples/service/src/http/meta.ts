@@ -26,7 +26,8 @@ export const queryHeaders = {
   },
 } as const;
 
-const digest = (...parts: readonly string[]): Buffer => createHash('sha256').update(parts.join('\n')).digest();
+const digest = (...parts: readonly string[]): Buffer =>
+  createHash('sha256').update(parts.join('\n')).digest();
 
 /** A command's id and the digest of what was asked: from the Idempotency-Key, or new. */
 export function metaOf(request: FastifyRequest): CommandMeta {
@@ -37,4 +38,5 @@ export function metaOf(request: FastifyRequest): CommandMeta {
 }
 
 /** An id for what a command creates: the same for the same command. */
-export const newIdOf = ({ commandId }: CommandMeta): string => digest('id', commandId).toString('base64url').slice(0, 22);
+export const newIdOf = ({ commandId }: CommandMeta): string =>
+  digest('id', commandId).toString('base64url').slice(0, 22);

@@ -35,7 +35,12 @@ export function refused(reply: FastifyReply, result: Refused): FastifyReply {
   if (result.outcome === 'conflict')
     return problem(reply, 409, 'conflict', 'Somebody else was faster: read it again, then decide.');
   if (result.outcome === 'key-reused')
-    return problem(reply, 422, 'key-reused', 'This Idempotency-Key was used for another request: take a new one.');
+    return problem(
+      reply,
+      422,
+      'key-reused',
+      'This Idempotency-Key was used for another request: take a new one.',
+    );
   const { code, message } = result.rejection;
   return problem(reply, 422, code, message);
 }
@@ -49,9 +54,19 @@ export function answerWithProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     if (error.validation !== undefined) return problem(reply, 400, 'invalid', `${error.message}.`);
     if (error instanceof OutcomeUnknown)
-      return problem(reply.header('retry-after', '1'), 503, error.code, 'It may be stored: repeat it with the same Idempotency-Key.');
+      return problem(
+        reply.header('retry-after', '1'),
+        503,
+        error.code,
+        'It may be stored: repeat it with the same Idempotency-Key.',
+      );
     if (error instanceof EventStoreError && error.retryable)
-      return problem(reply.header('retry-after', '1'), 503, error.code, 'Nothing was stored: try again in a moment.');
+      return problem(
+        reply.header('retry-after', '1'),
+        503,
+        error.code,
+        'Nothing was stored: try again in a moment.',
+      );
     if (error instanceof ViewBehind)
       return problem(reply.header('retry-after', '1'), 503, 'view/behind', error.message);
     if (error instanceof EventStoreError) return problem(reply, 400, error.code, error.message);

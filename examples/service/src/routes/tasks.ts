@@ -37,7 +37,15 @@ interface Titled {
 export const taskRoutes: RouteModule = (app, ledger) => {
   app.post<Titled>(
     '/v1/tasks',
-    { schema: { tags, summary: 'Open a task', headers: commandHeaders, body, response: { 201: row, ...problems } } },
+    {
+      schema: {
+        tags,
+        summary: 'Open a task',
+        headers: commandHeaders,
+        body,
+        response: { 201: row, ...problems },
+      },
+    },
     async (request, reply) => {
       const meta = metaOf(request);
       const taskId = newIdOf(meta);
@@ -52,7 +60,16 @@ export const taskRoutes: RouteModule = (app, ledger) => {
   const change = (path: string, summary: string, schema: object, commandOf: (title: string) => TaskCommand) =>
     app.post<ById & Partial<Titled>>(
       path,
-      { schema: { tags, summary, params: id, headers: commandHeaders, ...schema, response: { 200: row, ...problems } } },
+      {
+        schema: {
+          tags,
+          summary,
+          params: id,
+          headers: commandHeaders,
+          ...schema,
+          response: { 200: row, ...problems },
+        },
+      },
       async (request, reply) => {
         const command = commandOf((request.body as Titled['Body'] | undefined)?.title ?? '');
         const result = await ledger.execute(task, request.params.id, command, metaOf(request));
@@ -65,7 +82,15 @@ export const taskRoutes: RouteModule = (app, ledger) => {
 
   app.get<ById & { Headers: { 'min-position'?: number } }>(
     '/v1/tasks/:id',
-    { schema: { tags, summary: 'Read a task', params: id, headers: queryHeaders, response: { 200: row, ...problems } } },
+    {
+      schema: {
+        tags,
+        summary: 'Read a task',
+        params: id,
+        headers: queryHeaders,
+        response: { 200: row, ...problems },
+      },
+    },
     (request, reply) => shown(ledger, request.params.id, request.headers['min-position'], reply),
   );
 };

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { mergeConfig, type ServerConfig } from '../../src/platform/nats-server/launch.ts';
+import { mergeConfig, type ServerConfig } from '../platform/nats-server/launch.ts';
 import { type ClusterNode, startNode } from './cluster-node.ts';
-import { type ClusterRoutes, freePorts } from './cluster-routes.ts';
 
 /** Three real servers on loopback that replicate. They end with this process at the latest. */
 export interface TestCluster extends AsyncDisposable {
@@ -24,11 +24,19 @@ export interface TestCluster extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** Routes of a test's own between the servers, for example through proxies that can be cut. */
+export interface ClusterRoutes {
+  /** Where each node listens for the others, in the order of the cluster's nodes. */
+  readonly ports: readonly number[];
+  /** What a node dials to reach the others. */
+  dialledBy(index: number): readonly string[];
+}
+
 export interface TestClusterOptions {
   /** True: every write is synced before it is acknowledged, as in production. False unless given: faster. */
   readonly syncAlways?: boolean;
   readonly extraConfig?: ServerConfig;
-  /** Routes that can be cut. Without them the servers reach each other directly. */
+  /** Without them the servers reach each other directly. */
   readonly routes?: ClusterRoutes;
 }
 
@@ -194,4 +202,21 @@ async function until(what: string, timeoutMs: number, holds: () => Promise<boole
     if (Date.now() > deadline) throw new Error(`The test cluster had no ${what} after ${timeoutMs} ms`);
     await delay(POLL_MS);
   }
+}
+
+/** Ports that were free a moment ago: routes must be known before any server starts. */
+export async function freePorts(count: number): Promise<number[]> {
+  const holders = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const holder = createServer();
+      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+      return holder;
+    }),
+  );
+  const ports = holders.map((holder) => {
+    const address = holder.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
+  return ports;
 }

@@ -1,5 +1,5 @@
-import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
-import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
+import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
+import type { ServerConfig } from '../platform/nats-server/launch.ts';
 import { testServerBinary } from './nats-server.ts';
 
 /** One server of a test cluster. Url and data stay the same over restarts. */

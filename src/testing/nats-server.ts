@@ -1,10 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
-import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
-import { type ResolvedServer, resolveNatsServer } from '../../src/platform/nats-server/resolve.ts';
+import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
+import type { ServerConfig } from '../platform/nats-server/launch.ts';
+import { type ResolvedServer, resolveNatsServer } from '../platform/nats-server/resolve.ts';
 
 /** How a test's server differs from the plain one. */
 export interface TestServerOptions {
@@ -30,7 +29,8 @@ export interface TestServer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-const CACHE_DIR = fileURLToPath(new URL('../../.jetledger/nats-server', import.meta.url));
+/** Shared with the embedded server of a service that is started in the same folder. */
+const CACHE_DIR = join('.jetledger', 'nats-server');
 
 let resolved: Promise<ResolvedServer> | undefined;
 
