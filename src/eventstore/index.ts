@@ -17,6 +17,7 @@ export {
   type HeldClaim,
 } from './claims.ts';
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
+export { type JsonSchema, payloadSchemaOf } from './codec/payload-schema.ts';
 export { HIDDEN, hiddenNames, shownEvent, withoutHidden } from './codec/shown-event.ts';
 export { type Decided, decidedIn } from './codec/stored-commit.ts';
 export type {
