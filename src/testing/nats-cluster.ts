@@ -32,6 +32,7 @@ export interface ClusterRoutes {
   dialledBy(index: number): readonly string[];
 }
 
+/** How a cluster of a test differs from the plain one. */
 export interface TestClusterOptions {
   /** True: every write is synced before it is acknowledged, as in production. False unless given: faster. */
   readonly syncAlways?: boolean;

@@ -30,6 +30,7 @@ export interface TestParts {
   readonly runtime: Runtime;
 }
 
+/** What runs in a ledger in memory, and what goes wrong in it. */
 export interface TestLedgerOptions extends WorldOptions {
   /** Decides order, delays and faults; the same seed gives the same run. 1 unless given. */
   readonly seed?: number;
@@ -147,24 +148,24 @@ interface Service {
 function keepService(stored: Stored, options: TestLedgerOptions): Service {
   const { world } = stored;
   const clock = world.runtime('clock');
-  let lives = 0;
+  let started = 0;
   let actor = '';
   let starts: Promise<void> = Promise.resolve();
   let running: { readonly projections: Projections; readonly engine: Engine | undefined } | undefined;
-  const live = (): void => {
-    actor = `service-${++lives}`;
-    const life = world.spawn(actor, () => {
+  const start = (): void => {
+    actor = `service-${++started}`;
+    const ended = world.spawn(actor, () => {
       running = startParts(stored, options, actor);
       return new Promise<never>(() => undefined);
     });
-    void life
+    void ended
       .then(() => {
         running = undefined;
         return starts;
       })
-      .then(live);
+      .then(start);
   };
-  live();
+  start();
   return {
     restart: () => world.crash(actor),
     leap: (ms) => {

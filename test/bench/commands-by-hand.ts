@@ -1,7 +1,7 @@
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { costNote, metered } from './cpu.ts';
 import { openHandWritten } from './hand-written.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';

@@ -1,7 +1,7 @@
 import type { Handler } from '../../src/eventstore/handler.ts';
 import { openLedger } from '../../src/ledger/index.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { interleaved, perSecond, ratioOf, rounded, secondsOf } from './measure.ts';
 import { executeOn, openProduct } from './product.ts';
 import type { ResultRow, Scenario } from './result.ts';

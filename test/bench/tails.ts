@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { startFsyncWitness } from './fsync-witness.ts';
 import { type BenchRequest, CONNECTIONS } from './http-load.ts';
 import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startTestServer } from '../support/nats-server.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { loadRows } from './http.ts';
 import { CONNECTIONS, load, WARM_UP_SECONDS } from './http-load.ts';
 import { prepareServer, startServiceOn } from './http-service.ts';

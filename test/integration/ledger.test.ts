@@ -10,7 +10,7 @@ import {
   type Rejection,
 } from '../../src/ledger/index.ts';
 import { PART, type ViewIndex } from '../../src/projections/engine/index.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../support/until.ts';
 
 const tank: Decider<number, number, Int32Value, Rejection> = {

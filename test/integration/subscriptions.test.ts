@@ -4,9 +4,9 @@ import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { type SubscribeOptions, subscribe } from '../../src/eventstore/reading/subscribe.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
 import { appendMany } from '../contract/log-support.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { startTestServer } from '../support/nats-server.ts';
 import { type CounterEvent, counter, counterRef } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 
