@@ -13,6 +13,14 @@ const target = resolve(process.argv[2] ?? '.');
 const { manifest, doors } = kernelOf(root);
 const folder = mkdtempSync(join(tmpdir(), 'jetledger-kernel-'));
 const packages = new Set();
+/** What only the test kit imports, for whoever has it already. */
+const PEERS = {
+  '@opentelemetry/context-async-hooks': '2',
+  '@opentelemetry/sdk-metrics': '2',
+  '@opentelemetry/sdk-trace-base': '2',
+  '@types/node': '>=20',
+  'fast-check': '4',
+};
 
 function keep(path, text) {
   mkdirSync(dirname(join(folder, 'dist', path)), { recursive: true });
@@ -28,7 +36,7 @@ function keep(path, text) {
 function dependencies() {
   return Object.fromEntries(
     [...packages].sort().flatMap((name) => {
-      if (name in manifest.peerDependencies) return [];
+      if (name in PEERS) return [];
       const version = manifest.dependencies[name];
       if (version === undefined) throw new Error(`${name} is imported by the kernel and is no dependency`);
       return [[name, version]];
@@ -37,7 +45,8 @@ function dependencies() {
 }
 
 try {
-  compile(root, doors, { sourceMap: true, inlineSources: true }, keep);
+  const roots = [...doors, { source: join(root, 'src/generator/jetledger.ts') }];
+  compile(root, roots, { sourceMap: true, inlineSources: true }, keep);
   const { name, version, license, type, engines } = manifest;
   const description = 'An event store on NATS JetStream: deciders, projections and reactions in TypeScript.';
   const exports = Object.fromEntries(
@@ -48,11 +57,16 @@ try {
   );
   const own = {
     ...{ name, version, description, license, type, engines, exports, dependencies: dependencies() },
-    peerDependencies: manifest.peerDependencies,
-    peerDependenciesMeta: manifest.peerDependenciesMeta,
+    peerDependencies: PEERS,
+    peerDependenciesMeta: Object.fromEntries(Object.keys(PEERS).map((peer) => [peer, { optional: true }])),
     sideEffects: false,
+    bin: { [name]: './dist/generator/jetledger.js' },
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(own, null, 2)}\n`);
+  cpSync(join(root, 'examples/service'), join(folder, 'template'), {
+    recursive: true,
+    filter: (path) => !/\/(node_modules|dist|gen|vendor|\.jetledger)$/.test(path),
+  });
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
   cpSync(join(root, 'src/ledger/package.md'), join(folder, 'README.md'));
   mkdirSync(target, { recursive: true });

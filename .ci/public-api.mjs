@@ -129,7 +129,7 @@ function reportOf(files, { name, all }, told) {
 
 const byName = (a, b) => (a.name < b.name ? -1 : 1);
 
-const fileOf = (name) => join(root, FOLDER, `${name.split('/')[1] ?? 'ledger'}.api.md`);
+const fileOf = (name) => join(root, FOLDER, `${name.split('/').slice(1).join('-') || 'ledger'}.api.md`);
 const RULES = 'CONTRIBUTING.md, "Versions of the kernel"';
 
 function render({ name, public: exported, within, internal }) {

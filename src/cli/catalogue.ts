@@ -31,6 +31,12 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     works: true,
   },
   {
+    name: 'new',
+    summary: 'Make a service on the kernel, or add an aggregate, a view or a reaction.',
+    load: async () => (await import('./new.ts')).newCommand,
+    works: true,
+  },
+  {
     name: 'topology',
     summary: 'Show or create what JetLedger needs on the NATS server.',
     load: async () => (await import('./topology.ts')).topologyCommand,

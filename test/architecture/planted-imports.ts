@@ -55,7 +55,9 @@ export const plantedImports: readonly PlantedImport[] = [
   sideEffect('kernel-of-platform', 'src/platform/nats-server/planted-config.ts', '../config/schema.ts'),
   sideEffect('kernel-of-platform-packages', 'src/platform/nats-server/planted-packages.ts', 'pino'),
   sideEffect('testing-parts', 'src/testing/planted-domain.ts', '../domain/user.ts'),
-  sideEffect('testing-packages', 'src/testing/planted-packages.ts', '@nats-io/jetstream'),
+  sideEffect('testing-packages', 'src/testing/planted-packages.ts', 'fastify'),
+  sideEffect('generator-parts', 'src/generator/planted-shop.ts', '../service/shop.ts'),
+  sideEffect('generator-packages', 'src/generator/planted-packages.ts', 'yaml'),
   sideEffect('test-kit-is-not-loaded', 'src/service/planted-world.ts', '../testing/world.ts'),
   sideEffect('views-parts', 'src/projections/views/planted-api.ts', '../../api/planted-target.ts'),
   sideEffect(

@@ -8,9 +8,17 @@ const PAGE = 'docs/add-an-aggregate.md';
 const LIST = 'src/service/shop.ts';
 const NEW_LINE = '- Coupons: `POST /v1/coupons`.\n';
 
+/** What the generator adds beside what is added by hand. */
+const GENERATED = [
+  ['aggregate', 'voucher'],
+  ['view', 'voucher-counts', '--of', 'voucher'],
+  ['reaction', 'tell-vouchers', '--of', 'voucher'],
+];
+
 let copy: Copy;
-/** Paths of what the copy has that the repository does not, and of what differs. */
+/** Paths of what the copy has that the repository does not, by hand and by the generator, and of what differs. */
 let added: string[];
+let generated: string[];
 let changed: string[];
 
 beforeAll(async () => {
@@ -18,13 +26,19 @@ beforeAll(async () => {
   const before = await digestsOf(copy);
   const edit = editOf(await copy.read(PAGE));
   expect(edit.path).toBe(LIST);
+  for (const [kind = '', ...rest] of GENERATED) {
+    const made = await copy.run('node', '--import', 'tsx', 'src/cli/jetledger.ts', 'new', kind, ...rest);
+    expect(made, made.output).toMatchObject({ code: 0 });
+  }
   await addFiles(copy, new URL('../fixtures/coupon', import.meta.url));
   await copy.edit(edit.path, edit.apply);
   await copy.edit('CHANGELOG.md', (text) => text.replace('### Added\n', `### Added\n${NEW_LINE}`));
   const made = await copy.run('make', 'fix');
   expect(made, made.output).toMatchObject({ code: 0 });
   const after = await digestsOf(copy);
-  added = [...after.keys()].filter((path) => !before.has(path));
+  const news = [...after.keys()].filter((path) => !before.has(path));
+  generated = news.filter((path) => path.includes('voucher'));
+  added = news.filter((path) => !path.includes('voucher'));
   changed = [...before.keys()].filter((path) => after.get(path) !== before.get(path));
 }, 240_000);
 afterAll(() => copy?.[Symbol.asyncDispose]());
@@ -54,14 +68,14 @@ describe('an aggregate that was added as the page says', () => {
   );
 
   it('is formatted and linted by then', async () => {
-    const mine = [...added, ...changed].filter((path) => path.endsWith('.ts'));
+    const mine = [...added, ...generated, ...changed].filter((path) => path.endsWith('.ts'));
     const options = ['check', '--config-path=configs', '--error-on-warnings'];
     const { code, output } = await copy.run('npx', 'biome', ...options, ...mine);
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
   });
 
   it('passes its own tests and those that hold for every aggregate', async () => {
-    const own = added.filter((path) => path.endsWith('.test.ts'));
+    const own = [...added, ...generated].filter((path) => path.endsWith('.test.ts'));
     const every = [
       'test/property/domain/deciders.test.ts',
       'test/unit/golden.test.ts',
@@ -71,7 +85,18 @@ describe('an aggregate that was added as the page says', () => {
     ];
     const { code, output } = await copy.run('npx', 'vitest', 'run', ...own, ...every);
     expect(output).toContain('coupon');
-    expect(own).toHaveLength(3);
+    expect(own).toEqual(
+      expect.arrayContaining([
+        'test/api/coupons.test.ts',
+        'test/api/vouchers.test.ts',
+        'test/unit/domain/coupon.test.ts',
+        'test/unit/domain/voucher.test.ts',
+        'test/unit/processes/order/order-reward.test.ts',
+        'test/unit/processes/order/tell-vouchers.test.ts',
+        'test/unit/projections/voucher-counts.test.ts',
+      ]),
+    );
+    expect(own).toHaveLength(7);
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
   }, 180_000);
 });

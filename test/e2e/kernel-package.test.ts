@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestServer, testServerBinary } from '../support/nats-server.ts';
+import { startTestServer, testServerBinary } from '../../src/testing/nats-server.ts';
 import { node24 } from '../support/node-24.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -107,6 +107,8 @@ describe('the package of the kernel', () => {
       '@nats-io/transport-node',
       '@opentelemetry/api',
     ]);
+    expect(Object.keys(manifest.peerDependencies)).toEqual(Object.keys(manifest.peerDependenciesMeta));
+    expect(Object.values(manifest.peerDependenciesMeta)).not.toContainEqual({ optional: false });
     expect(manifest).not.toHaveProperty('scripts');
     expect(manifest).toMatchObject({ name: 'jetledger', type: 'module', license: 'Apache-2.0' });
   });
@@ -117,8 +119,11 @@ describe('the package of the kernel', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
     const kernel =
-      /^dist\/(eventstore|projections\/engine|processes\/engine|ledger|testing|gen\/jetledger\/eventstore|platform\/(nats-server|nats-connection|durability|mask-url|config\/environment))\b.*\.(js|js\.map|d\.ts)$/;
-    expect(files.filter((file) => !kernel.test(file)).sort()).toEqual([
+      /^dist\/(eventstore|projections\/engine|processes\/engine|ledger|testing|generator|gen\/jetledger\/eventstore|platform\/(nats-server|nats-connection|durability|mask-url|config\/environment))\b.*\.(js|js\.map|d\.ts)$/;
+    const template = files.filter((file) => file.startsWith('template/'));
+    expect(template).toEqual(expect.arrayContaining(['template/package.json', 'template/src/service.ts']));
+    expect(template.filter((file) => /node_modules|src\/gen|\.tgz$/.test(file))).toEqual([]);
+    expect(files.filter((file) => !kernel.test(file) && !template.includes(file)).sort()).toEqual([
       'LICENSE',
       'README.md',
       'package.json',
@@ -132,7 +137,8 @@ describe('the package of the kernel', () => {
         ]),
       );
     // What its sources say is judged by the rules of the sources; here is what only a build could bring in.
-    for (const file of files.filter((name) => name.endsWith('.js')))
+    // Templates, and the generator, which writes such lines, are no part of what a service loads.
+    for (const file of files.filter((name) => /^dist\/(?!generator).*\.js$/.test(name)))
       expect(await readFile(join(root, file), 'utf8'), file).not.toMatch(
         /from '(pino|fastify|typebox|yaml|vitest)/,
       );

@@ -6,7 +6,8 @@ import { routes } from './service.ts';
 
 /** The HTTP API on a ledger, not yet listening. */
 export async function buildApp(ledger: Ledger, options: FastifyServerOptions = {}): Promise<FastifyInstance> {
-  const app = fastify(options);
+  // A field that no schema knows is a mistake of the caller, not to be dropped.
+  const app = fastify({ ajv: { customOptions: { removeAdditional: false } }, ...options });
   await app.register(swagger, {
     openapi: { openapi: '3.1.0', info: { title: 'starter', version: '0.1.0' } },
     refResolver: { buildLocalReference: (schema, _base, _fragment, i) => `${schema.$id ?? `def-${i}`}` },

@@ -11,8 +11,8 @@ export function startTelemetry(env: Readonly<Record<string, string | undefined>>
   readonly observers: LedgerOptions['observers'];
   stop(): Promise<void>;
 } {
-  if (env['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined) return { observers: {}, stop: async () => undefined };
-  const sdk = new NodeSDK({ serviceName: env['OTEL_SERVICE_NAME'] ?? 'starter' });
+  if (env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return { observers: {}, stop: async () => undefined };
+  const sdk = new NodeSDK({ serviceName: env.OTEL_SERVICE_NAME ?? 'starter' });
   sdk.start();
   const tracer = trace.getTracer('starter');
   const meter = metrics.getMeter('starter');

@@ -1,25 +1,28 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { type Ledger, openLedger } from 'jetledger';
+import { startTestServer, type TestServer } from 'jetledger/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildApp } from '../src/app.ts';
 import { aggregates, prefix, views } from '../src/service.ts';
 
 let ledger: Ledger;
 let app: FastifyInstance;
-let dataDir: string;
+let server: TestServer;
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'starter-'));
-  ledger = await openLedger({ prefix, aggregates, views, nats: { embedded: { dataDir } } });
+  server = await startTestServer();
+  ledger = await openLedger({
+    prefix,
+    aggregates,
+    views,
+    nats: { url: server.url, monitorUrls: server.monitorUrl },
+  });
   app = await buildApp(ledger);
 });
 afterAll(async () => {
   await app?.close();
   await ledger?.close();
-  await rm(dataDir, { recursive: true, force: true });
+  await server?.stop();
 });
 
 const post = (url: string, payload?: object, key?: string) =>
@@ -42,7 +45,7 @@ describe('the API', () => {
     expect(closed.json()).toMatchObject({ title: 'Paint it', status: 'closed' });
     const read = await app.inject({
       url: `${location}`,
-      headers: { 'min-position': `${closed.headers['position']}` },
+      headers: { 'min-position': `${closed.headers.position}` },
     });
     expect(read.json()).toEqual(closed.json());
   });
@@ -53,7 +56,7 @@ describe('the API', () => {
       await post('/v1/tasks', { title: 'Wash' }, 'key-1'),
       await post('/v1/tasks', { title: 'Dry' }, 'key-1'),
     ];
-    expect(again.headers['location']).toBe(first.headers['location']);
+    expect(again.headers.location).toBe(first.headers.location);
     expect([first, again, other].map(({ statusCode }) => statusCode)).toEqual([201, 201, 422]);
     expect(other.json()).toMatchObject({ code: 'key-reused' });
   });

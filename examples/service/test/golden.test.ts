@@ -7,6 +7,6 @@ const folder = fileURLToPath(new URL('golden', import.meta.url));
 
 // What was ever stored has to be read for ever. `make golden` keeps the bytes of new events.
 it('every event that was ever stored decodes to what it meant', () => {
-  if (process.env['GOLDEN'] === 'write') keepGolden(aggregates, folder);
+  if (process.env.GOLDEN === 'write') keepGolden(aggregates, folder);
   expect(goldenProblems(aggregates, folder)).toEqual([]);
 });

@@ -23,6 +23,7 @@ describe('the page about the kernel', () => {
       'append',
       'read',
       'subscribe',
+      'testing',
     ]);
   });
 
@@ -43,7 +44,7 @@ describe('the page about the kernel', () => {
   it('says what happens when it is run', async () => {
     const print = vi.spyOn(console, 'log').mockImplementation(() => undefined);
     const handler = await page();
-    expect(print.mock.calls).toEqual([['accepted', 5], [3, 2, 'a.csv'], ['t1'], ['t2'], [10]]);
+    expect(print.mock.calls).toEqual([['accepted', 5], [3, 2, 'a.csv'], ['t1'], ['t2'], [10], [5]]);
     print.mockRestore();
     expect((await handler.load(tank, 't1')).state).toBe(2);
     expect((await handler.load(tank, 't2')).state).toBe(2);

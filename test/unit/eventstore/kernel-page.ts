@@ -9,8 +9,11 @@ import { listStreams } from '../../../src/eventstore/reading/list-streams.ts';
 import { readEvents } from '../../../src/eventstore/reading/read-stream.ts';
 import { subscribe } from '../../../src/eventstore/reading/subscribe.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { given } from '../../../src/testing/given.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
+import { deciderProperties } from '../../../src/testing/properties.ts';
+import { inTestLedger } from '../../../src/testing/test-ledger.ts';
 
 type TankCommand = { readonly fill: number } | { readonly drain: number };
 
@@ -65,5 +68,16 @@ export async function page(): Promise<Handler> {
   const seen = subscribe<Int32Value>(log, { ...fromHere, progress, caughtUp: () => stop.abort() });
   for await (const { event } of seen) sum += event.value;
   console.log(sum); // 10
+
+  given(tank, ...fills)
+    .when({ drain: 7 })
+    .thenRejected('tank/too-empty');
+  for (const { check } of deciderProperties(tank)) check();
+  const lossy = { seed: 7, faults: { lostAck: 0.3, partition: 0.1 } };
+  await inTestLedger(lossy, async (ledger) => {
+    await ledger.handler.execute(tank, 't1', { fill: 5 }, { commandId: 'c1', actor: 'page' });
+    ledger.world.calm();
+    console.log((await ledger.handler.load(tank, 't1')).state); // 5
+  });
   return handler;
 }
