@@ -65,14 +65,17 @@ export async function inBackground(
     stream.on('data', (chunk: Buffer) => {
       said += chunk.toString('utf8');
     });
-  const closed = once(child, 'close');
+  let gone = false;
+  const closed = once(child, 'close').then(() => {
+    gone = true;
+  });
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
+    if (!gone && child.pid !== undefined) process.kill(-child.pid, 'SIGINT');
     await closed;
   };
   try {
-    await until('it listens', () => said.includes(`:${env.PORT}`) || child.exitCode !== null, 60_000);
-    if (child.exitCode !== null) throw new Error(`it has ended: ${said}`);
+    await until('it listens', () => gone || said.includes(`:${env.PORT}`), 60_000);
+    if (gone) throw new Error(`it has ended: ${said}`);
   } catch (error) {
     await stop();
     throw error;

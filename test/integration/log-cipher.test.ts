@@ -10,11 +10,11 @@ import { BEGINNING } from '../../src/eventstore/position.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { openNats } from '../../src/service/open.ts';
+import { type ClusterNode, startNode } from '../../src/testing/cluster-node.ts';
+import { freePorts } from '../../src/testing/nats-cluster.ts';
+import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
-import { type ClusterNode, startNode } from '../support/cluster-node.ts';
-import { freePorts } from '../support/cluster-routes.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { testServerBinary } from '../support/nats-server.ts';
 import { added, counterRef, toyCommit, toyValues } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 

@@ -12,9 +12,9 @@ import {
   type StreamMessage,
   startEngine,
 } from '../../src/processes/engine/index.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { bucketsOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { startTestServer, type TestServer } from '../support/nats-server.ts';
 import { counter } from '../support/toy.ts';
 import { until } from '../support/until.ts';
 

@@ -23,6 +23,7 @@ const options: TestLedgerOptions = {
     {
       name: 'later',
       sources: [counter],
+      from: 'beginning',
       handle: async ({ stream, commitId, events: [first] }) => {
         if (stream.id !== 'a' || first === undefined) return;
         await timers.arm({ kind: 'copy', id: commitId, at: first.time + DAY });
