@@ -100,13 +100,16 @@ describe('every page of the documentation', () => {
   it('names npm scripts and make targets that exist', async () => {
     const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
     const makefile = await readFile(join(ROOT, 'Makefile'), 'utf8');
+    // What the tutorial makes is a service, which has a Makefile of its own.
+    const generated = await readFile(join(ROOT, 'examples/service/Makefile'), 'utf8');
     const all = await pages();
     const wrongScripts = found(all, /npm run (?:--silent )?([\w:-]+)/g).filter(
       ({ name }) => !(name in scripts),
     );
-    const wrongTargets = found(all, /^make ([a-z-]+)/gm).filter(
-      ({ name }) => !makefile.includes(`\n${name}:`),
-    );
+    const wrongTargets = found(all, /^make ([a-z-]+)/gm).filter(({ name, path }) => {
+      const targets = path === 'docs/tutorial.md' ? generated : makefile;
+      return !targets.includes(`\n${name}:`);
+    });
     expect([wrongScripts, wrongTargets]).toEqual([[], []]);
   });
 
