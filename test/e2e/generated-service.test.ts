@@ -112,7 +112,7 @@ describe('the tutorial', () => {
         else said = await follow(step);
       }
     },
-    BOUND_MS,
+    2 * BOUND_MS,
   );
 });
 
