@@ -10,6 +10,7 @@ export {
   givenCommits,
   type When,
 } from './given.ts';
+export { type GivenProcess, givenProcess, type HappensAt, type WhenProcess } from './given-process.ts';
 export { decodeGolden, type Golden, goldenOf, goldenProblems, keepGolden } from './golden.ts';
 export {
   createMemoryBucket,

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
-import { describe, expect, test } from 'vitest';
-import { type OrderEvent, type OrderState, order } from '../../../../src/domain/order.ts';
+import { describe, test } from 'vitest';
+import type { OrderEvent } from '../../../../src/domain/order.ts';
 import {
   CustomerValidatedSchema,
   OrderCancelledSchema,
@@ -16,8 +16,9 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../../../../src/gen/jetledger/order/v1/order_pb.ts';
-import { effectsOf, type StandardEffect } from '../../../../src/processes/engine/process.ts';
+import type { StandardEffect } from '../../../../src/processes/engine/process.ts';
 import { type OrderEffect, orderFlow } from '../../../../src/processes/order/react.ts';
+import { givenProcess } from '../../../../src/testing/given-process.ts';
 
 const DUE = 1_900_000_900_000;
 const items = [
@@ -68,25 +69,7 @@ const notify = (kind: 'order-confirmed' | 'order-rejected' | 'order-shipped'): O
   kind,
 });
 
-function reactionTo(event: OrderEvent, state: OrderState) {
-  const [stream, happened] = [
-    { category: 'order', id: 'o1' },
-    { id: 'o1', time: DUE },
-  ];
-  const route = orderFlow.route(event, stream);
-  return route === undefined ? undefined : effectsOf(orderFlow, route, event, state, happened);
-}
-
-/** Given what has happened up to now, when one of these events is handled, then effects. */
-function given(...history: OrderEvent[]) {
-  const state = history.reduce(order.evolve, order.initial);
-  return {
-    when: (event: OrderEvent) => ({
-      thenEffects: (...effects: (OrderEffect | StandardEffect)[]) =>
-        expect(reactionTo(event, state)).toEqual(effects),
-    }),
-  };
-}
+const given = (...history: OrderEvent[]) => givenProcess(orderFlow, ...history);
 
 describe('the way to the confirmation', () => {
   test('each event leads to the next step', () => {
