@@ -55,7 +55,7 @@ export function givenProcess<Event extends Message, State, Effect extends { read
     whenTimer: (kind, { id = 'a', time = 0 } = {}) => {
       const react = process.timers?.[kind];
       if (react === undefined) throw new RangeError(`The process ${process.name} has no timer ${kind}.`);
-      return looked(react(state, { id, time }));
+      return looked<Effect>(react(state, { id, time }));
     },
   };
 }
