@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type EmbeddedServer, startEmbeddedServer } from '../platform/nats-server/embedded.ts';
 import type { ServerConfig } from '../platform/nats-server/launch.ts';
 import { type ResolvedServer, resolveNatsServer } from '../platform/nats-server/resolve.ts';
@@ -30,7 +30,7 @@ export interface TestServer extends AsyncDisposable {
 }
 
 /** Shared with the embedded server of a service that is started in the same folder. */
-const CACHE_DIR = join('.jetledger', 'nats-server');
+const CACHE_DIR = resolve('.jetledger', 'nats-server');
 
 let resolved: Promise<ResolvedServer> | undefined;
 
