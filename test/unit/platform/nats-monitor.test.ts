@@ -64,7 +64,7 @@ describe('the log as servers see it', () => {
     expect(natsServerCheck([reading, ill])).toMatchObject({
       ok: false,
       detail: expect.stringMatching(
-        /make room\), then restart .*n2 2.15.1 unhealthy \(no space left on device\)/,
+        /make room.*\), then restart .*n2 2.15.1 unhealthy \(no space left on device\)/,
       ),
     });
     expect(natsServerCheck([])).toBeUndefined();
