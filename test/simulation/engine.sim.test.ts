@@ -5,7 +5,7 @@ import { type EnginePlant, runEngineSchedule } from './support/engine-world.ts';
 import { describeFinding, findViolation } from './support/search.ts';
 
 const FIRST_SEED = 1;
-const SCHEDULES = 300;
+const SCHEDULES = 200;
 /** Within how many schedules each planted fault must be found. */
 const PLANT_SCHEDULES = 1_500;
 /** Seeds that find what few schedules show, so that they are not searched for each time. */

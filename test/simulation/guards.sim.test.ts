@@ -14,7 +14,7 @@ const FAULTS = {
   unavailable: 0.02,
   delay: 0.03,
 };
-const SCHEDULES = 300;
+const SCHEDULES = 200;
 const PROCESSES = 3;
 const COMMANDS_EACH = 6;
 const LONGEST_DELAY_MS = 2_000;

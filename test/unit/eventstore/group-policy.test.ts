@@ -101,9 +101,9 @@ describe('whether commits share a batch', () => {
     async (callers, singleMs) => {
       const costs = { singleMs, baseMs: 15 };
       const { under } = measuring(costs);
-      await under(callers, 1_000);
-      const { rate } = await under(callers, 1_500);
-      expect(rate / (await alone(costs).under(callers, 500)).rate).toBeGreaterThan(0.97);
+      await under(callers, 600);
+      const { rate } = await under(callers, 800);
+      expect(rate / (await alone(costs).under(callers, 300)).rate).toBeGreaterThan(0.97);
     },
   );
 
