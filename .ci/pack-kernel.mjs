@@ -20,6 +20,7 @@ const PEERS = {
   '@opentelemetry/sdk-trace-base': '2',
   '@types/node': '>=20',
   'fast-check': '4',
+  vitest: '4',
 };
 
 function keep(path, text) {

@@ -65,6 +65,7 @@ const parts = {
       NATS,
       TELEMETRY_API,
       'fast-check',
+      'vitest',
       '@opentelemetry/(context-async-hooks|sdk-metrics|sdk-trace-base)',
     ],
     node: true,
@@ -155,7 +156,9 @@ const doorRules = Object.entries({ ...kernel, ledger: 'ledger' }).map(([part, fo
 }));
 
 const TOP = '^src/(service|cli)/';
-const DOOR_FILES = [...DOORS, 'ledger/index\\.ts$', 'testing/index\\.ts$'].map((path) => `^src/${path}`);
+const DOOR_FILES = [...DOORS, 'ledger/index\\.ts$', 'testing/(contracts/)?index\\.ts$'].map(
+  (path) => `^src/${path}`,
+);
 const OF_PLATFORM = KERNEL_PLATFORM.map((path) => `^src/${path}`);
 
 /** @type {import('dependency-cruiser').IConfiguration} */

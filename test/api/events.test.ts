@@ -12,9 +12,9 @@ import { user } from '../../src/domain/user.ts';
 import { HIDDEN } from '../../src/eventstore/index.ts';
 import { OrderPlacedSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { aggregates } from '../../src/service/shop.ts';
+import { until } from '../../src/testing/until.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 import { documentOf } from './document.ts';
 import { type Client, clientOf, confirmedOrder, list, ordered, registered } from './requests.ts';
 

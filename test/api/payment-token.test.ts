@@ -5,9 +5,9 @@ import { order } from '../../src/domain/order.ts';
 import { codecOf, history } from '../../src/eventstore/index.ts';
 import { describeDeadLetter } from '../../src/processes/engine/dead-letters/entry.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
+import { until } from '../../src/testing/until.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { openSse } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 import { plantParked } from './planted.ts';
 import { clientOf, field, list } from './requests.ts';
 

@@ -7,9 +7,9 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderCancelledSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
+import { until } from '../../src/testing/until.ts';
 import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 import { type Client, clientOf, confirmedOrder, list, ordered } from './requests.ts';
 
 let service: MemoryService;

@@ -2,8 +2,8 @@ import { open } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { until } from '../../src/testing/until.ts';
 import { createDataDir, runCommand, startCommand, stopService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 const START_MS = 30_000;
 

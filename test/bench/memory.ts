@@ -1,8 +1,8 @@
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask } from '../e2e/client.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { createDataDir, runCommand } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { prepareServer, startServiceOn, variablesFor } from './http-service.ts';
 import { ratioOf, rounded, scaled } from './measure.ts';
 import { fillOrders } from './order-log.ts';

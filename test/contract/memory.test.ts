@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { CorruptCommit } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
+import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
+import { logContract } from '../../src/testing/contracts/log-contract.ts';
+import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
+import { counterRef } from '../../src/testing/contracts/toy.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
-import { counterRef } from '../support/toy.ts';
-import { bucketContract } from './bucket-contract.ts';
-import { logContract } from './log-contract.ts';
-import type { LogUnderTest } from './log-support.ts';
 
 const nothingToStop = async (): Promise<void> => {};
 const underTest = (store: MemoryStore, open: () => Log): LogUnderTest => ({

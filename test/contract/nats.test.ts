@@ -6,6 +6,9 @@ import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Control, subjectOf } from '../../src/eventstore/stream.ts';
+import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
+import { logContract } from '../../src/testing/contracts/log-contract.ts';
+import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import {
   createLogStream,
@@ -17,9 +20,6 @@ import {
   WAYS_OF_REQUESTS,
   type WayOfRequests,
 } from '../support/nats-log.ts';
-import { bucketContract } from './bucket-contract.ts';
-import { logContract } from './log-contract.ts';
-import type { LogUnderTest } from './log-support.ts';
 
 let server: TestServer | undefined;
 

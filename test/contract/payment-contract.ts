@@ -5,7 +5,7 @@ import {
   PaymentRefused,
   PaymentUnavailable,
 } from '../../src/processes/payment/port.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 /** Two processes' clients of one provider, and its ledger. */
 export interface ProviderUnderTest {

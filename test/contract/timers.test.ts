@@ -5,10 +5,10 @@ import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createNatsTimers, timersStreamConfig } from '../../src/processes/engine/timers/nats-timers.ts';
 import type { Timers } from '../../src/processes/engine/timers/timers.ts';
+import { timersContract } from '../../src/testing/contracts/timers-contract.ts';
 import { createMemoryTimerStore, openMemoryTimers } from '../../src/testing/memory-timers.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createWorld } from '../../src/testing/world.ts';
-import { timersContract } from './timers-contract.ts';
 
 const QUICK = { retryBaseMs: 50, retryCapMs: 200 };
 

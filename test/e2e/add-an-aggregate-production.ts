@@ -5,10 +5,10 @@ import { exportSPKI } from 'jose';
 import { systemRuntime } from '../../src/eventstore/index.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
 import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
+import { until } from '../../src/testing/until.ts';
 import { AUDIENCE, bearer, ISSUER, signingKey, tokenOf } from '../api/tokens.ts';
 import { paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { makeSecrets, type NatsRole, startSecuredServer } from '../support/secured-nats.ts';
-import { until } from '../support/until.ts';
 import { type Copy, type Done, plainEnvironment } from './add-an-aggregate.ts';
 
 const ROLES = { api: 'api', projector: 'projections', processor: 'processes' } as const;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
+import { until } from '../../src/testing/until.ts';
 import { createDataDir, startCommand } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { openShop, PAYMENT } from './shop.ts';
 

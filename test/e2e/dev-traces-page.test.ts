@@ -1,5 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import { findChromium, launchChromium } from '../support/chromium.ts';
 import {
   createDataDir,
@@ -7,7 +8,6 @@ import {
   type ServiceProcess,
   startService,
 } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { type Answer, ask, must } from './client.ts';
 import { openShop, type Shop } from './shop.ts';
 

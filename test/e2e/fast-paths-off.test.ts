@@ -2,9 +2,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { must } from './client.ts';
 import { openShop, showShop } from './shop.ts';
 

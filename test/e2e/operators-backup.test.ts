@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import {
   createDataDir,
   type Ended,
@@ -10,7 +11,6 @@ import {
   startService,
   stopService,
 } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must, since } from './client.ts';
 import { openShop, PAYMENT } from './shop.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import { createDataDir, runCommand, startCommand, startService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must, since } from './client.ts';
 
 const PAYMENT = { token: 'tok_success' };

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import {
   createDataDir,
@@ -9,7 +10,6 @@ import {
   stopService,
   type Variables,
 } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must, since } from './client.ts';
 import { type Load, placeOrders, stockUp } from './load.ts';
 import { openShop, PAYMENT, type Shop } from './shop.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { createDataDir, type DataDir, runCommand, startService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { openShop } from './shop.ts';
 

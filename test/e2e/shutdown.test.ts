@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { startLoadBalancer } from '../support/load-balancer.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
 import { openSse } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { placeOrders, stockUp } from './load.ts';
 import { ordersInLog } from './orders-in-log.ts';

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import {
   createDataDir,
   type DataDir,
@@ -13,7 +14,6 @@ import {
   startService,
   stopService,
 } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { expectRefusal } from './refusal.ts';
 import { openShop, STILL_ORDERS, showShop } from './shop.ts';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import {
   createDataDir,
   type DataDir,
@@ -12,7 +13,6 @@ import {
   stopService,
   type Variables,
 } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { ask, must } from './client.ts';
 import { PAYMENT, STILL_ORDERS } from './shop.ts';
 

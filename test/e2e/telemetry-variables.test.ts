@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { startOtlpReceiver } from '../support/otlp-receiver.ts';
 import { createDataDir, startService, stopService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { must } from './client.ts';
 import { openShop, PAYMENT } from './shop.ts';
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 /** What a page has its reader do, in its order. */
 export interface Step {

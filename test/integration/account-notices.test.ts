@@ -8,11 +8,11 @@ import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/
 import { deadLetterOf, NOTIFICATIONS } from '../../src/processes/notification/adapters/dead-letters.ts';
 import { startService } from '../../src/service/start.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { bucketsOf } from '../support/echo.ts';
 import { openTestLog } from '../support/nats-log.ts';
-import { until } from '../support/until.ts';
 
 const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
 

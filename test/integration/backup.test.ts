@@ -20,10 +20,10 @@ import { UserCreatedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
 import { takeBackup } from '../../src/platform/backup/take.ts';
 import { createNatsTimers } from '../../src/processes/engine/timers/nats-timers.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { toldOnTerminal } from '../support/told-on-terminal.ts';
-import { until } from '../support/until.ts';
 
 const COMMITS = 120;
 

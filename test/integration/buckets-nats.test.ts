@@ -8,7 +8,7 @@ import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 let server: TestServer;
 let one: Party;

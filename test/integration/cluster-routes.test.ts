@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
+import { until } from '../../src/testing/until.ts';
 import { type CuttableRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
-import { until } from '../support/until.ts';
 
 let routes: CuttableRoutes;
 let cluster: TestCluster;

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { part } from '../../src/eventstore/commit-all.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { counter, counterRef } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { counter, counterRef } from '../support/toy.ts';
 import { add, meta } from '../unit/eventstore/kernel.ts';
 
 /** Eight processes with eight open batches each are more than the 50 that the server takes. */

@@ -4,10 +4,10 @@ import { EventStoreError } from '../../src/eventstore/errors.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
+import { until } from '../../src/testing/until.ts';
 import { account } from '../audit/account.ts';
 import { type CuttableRoutes, startClusterRoutes } from '../support/cluster-routes.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { until } from '../support/until.ts';
 
 const BOUNDS = { attemptTimeoutMs: 400, deadlineMs: 800 };
 /** A leader notices after 4 to 10 s that nobody follows. */

@@ -4,9 +4,9 @@ import { createHandler, type HandlerSettings } from '../../src/eventstore/handle
 import { EventStoreError } from '../../src/eventstore/index.ts';
 import { numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { counter, counterRef } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { counter, counterRef } from '../support/toy.ts';
 import { add, meta } from '../unit/eventstore/kernel.ts';
 
 const PROCESSES = 8;

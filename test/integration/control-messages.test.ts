@@ -10,11 +10,11 @@ import { rebuildCommand } from '../../src/cli/rebuild.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verifyCommand } from '../../src/cli/verify.ts';
 import type { ServerReport, ViewReport } from '../../src/service/status.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask, must, since } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { publishControl, TEST_LOG } from '../support/nats-log.ts';
 import { openSse } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 import {
   clientTrace,
   openShop,

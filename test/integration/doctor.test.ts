@@ -13,10 +13,10 @@ import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/platform/nats-server/embedded.ts';
 import { startService } from '../../src/service/start.ts';
 import { startTestServer, type TestServer, testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import type { Variables } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 const NO_SNAPSHOTS = { JETLEDGER_SNAPSHOTS__ENABLED: 'false' };
 const IMPATIENT = { JETLEDGER_NATS__CONNECT_TIMEOUT_MS: '800' };

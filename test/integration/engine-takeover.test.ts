@@ -7,10 +7,10 @@ import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/op
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { testProgram } from '../support/service-build.ts';
-import { until } from '../support/until.ts';
 
 const WORKER = new URL('../support/engine-worker-process.ts', import.meta.url);
 /** Generous: a dead instance is replaced within 10 s where the machine has time for it (engine.test.ts, by a clock of its own). */

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Expectation } from '../../src/eventstore/command.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { counter, counterRef, toyValues } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { counter, counterRef, toyValues } from '../support/toy.ts';
 import { add, meta, note } from '../unit/eventstore/kernel.ts';
 
 const PROCESSES = 4;

@@ -16,8 +16,14 @@ import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
 import { feedOfViews } from '../../src/ledger/index.ts';
 import { isRowKey, type Projection } from '../../src/projections/engine/projection.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
+import {
+  type CounterCommand,
+  type CounterEvent,
+  counter,
+  counterRef,
+  toyValues,
+} from '../../src/testing/contracts/toy.ts';
 import { createLogStream, WAYS_OF_REQUESTS } from '../support/nats-log.ts';
-import { type CounterCommand, type CounterEvent, counter, counterRef, toyValues } from '../support/toy.ts';
 import { meta } from '../unit/eventstore/kernel.ts';
 
 /** Which of the fast paths are taken. */

@@ -7,11 +7,11 @@ import { inspectCommand } from '../../src/cli/inspect.ts';
 import { rebuildCommand } from '../../src/cli/rebuild.ts';
 import { verifyCommand } from '../../src/cli/verify.ts';
 import { subjectOf } from '../../src/eventstore/stream.ts';
+import { until } from '../../src/testing/until.ts';
 import { type Answer, ask, must, since } from '../e2e/client.ts';
 import { type RanInProcess, runInProcess } from '../support/cli-in-process.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { parseScrape, sumOf } from '../support/prometheus-text.ts';
-import { until } from '../support/until.ts';
 import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
 
 let world: TracedWorld;

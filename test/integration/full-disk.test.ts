@@ -10,9 +10,9 @@ import { topologyCommand } from '../../src/cli/topology.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { startService } from '../../src/service/start.ts';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { until } from '../support/until.ts';
 import { tracedConfig } from './tracing-support.ts';
 
 /** Whether this machine lets a user mount a small disk of its own. */

@@ -8,11 +8,11 @@ import { CATALOGUE } from '../../src/cli/catalogue.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { type OpenApi, type Route, routesOf } from '../api/document.ts';
 import { must } from '../e2e/client.ts';
 import { openShop } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
-import { until } from '../support/until.ts';
 
 const CALLS = 200;
 const AT_ONCE = 20;

@@ -4,8 +4,8 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log, RecordedCommit } from '../../src/eventstore/log.ts';
 import { BEGINNING } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { scanAll } from '../../src/testing/contracts/log-support.ts';
 import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
-import { scanAll } from '../contract/log-support.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
 import { brokenGuards, lower, PAIR, raise } from '../support/on-call.ts';
 

@@ -4,10 +4,10 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import { BEGINNING } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { startTestCluster } from '../../src/testing/nats-cluster.ts';
+import { until } from '../../src/testing/until.ts';
 import { account } from '../audit/account.ts';
 import { openAuditLog } from '../audit/open-log.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
-import { until } from '../support/until.ts';
 
 const GENTLE = { lame_duck_grace_period: '1s', lame_duck_duration: '30s' };
 

@@ -11,7 +11,7 @@ import {
 } from '../../src/ledger/index.ts';
 import { PART, type ViewIndex } from '../../src/projections/engine/index.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 const tank: Decider<number, number, Int32Value, Rejection> = {
   category: 'tank',

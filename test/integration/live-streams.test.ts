@@ -14,10 +14,10 @@ import {
 } from '../../src/gen/jetledger/order/v1/order_pb.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { openSse, type SseClient } from '../support/sse-client.ts';
-import { until } from '../support/until.ts';
 
 const codec = codecOf<Message>(order);
 

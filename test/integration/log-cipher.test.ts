@@ -11,12 +11,12 @@ import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import type { ServerConfig } from '../../src/platform/nats-server/launch.ts';
 import { openNats } from '../../src/service/open.ts';
 import { type ClusterNode, startNode } from '../../src/testing/cluster-node.ts';
+import { added, counterRef, toyCommit, toyValues } from '../../src/testing/contracts/toy.ts';
 import { freePorts } from '../../src/testing/nats-cluster.ts';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { runInProcess as run } from '../support/cli-in-process.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { added, counterRef, toyCommit, toyValues } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 const PLAIN: ServerConfig = {};
 const ciphered = (key: string): ServerConfig => ({ jetstream: { cipher: 'aes', key } });

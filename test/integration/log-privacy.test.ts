@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import { ask, must } from '../e2e/client.ts';
 import { type MeteredShop, openMeteredShop } from '../support/metered-shop.ts';
-import { until } from '../support/until.ts';
 
 const NAME = 'Augusta Byron-Lovelace';
 const EMAIL = 'augusta.byron@example.com';

@@ -3,8 +3,8 @@ import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import { views } from '../../src/service/shop.ts';
+import { until } from '../../src/testing/until.ts';
 import { type Answer, ask, must } from '../e2e/client.ts';
-import { until } from '../support/until.ts';
 import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
 
 let world: TracedWorld;

@@ -12,11 +12,11 @@ import {
   type StreamMessage,
   startEngine,
 } from '../../src/processes/engine/index.ts';
+import { counter } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { bucketsOf } from '../support/echo.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { counter } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 const STREAM = { stream: 'SHOP', subject: 'orders.{key}.>', timeoutMs: 2_000 };
 const [PREFIX, TTL_MS, TIMEOUT_MS] = ['shop', 1_000, 90_000];

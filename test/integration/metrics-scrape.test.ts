@@ -3,11 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { until } from '../../src/testing/until.ts';
 import { ask, must } from '../e2e/client.ts';
 import { type MeteredShop, openMeteredShop } from '../support/metered-shop.ts';
 import { labelsIn, metricsIn, parseScrape, type Sample, sumOf } from '../support/prometheus-text.ts';
 import { findPromtool } from '../support/promtool.ts';
-import { until } from '../support/until.ts';
 
 const CONFIGS = fileURLToPath(new URL('../../configs', import.meta.url));
 

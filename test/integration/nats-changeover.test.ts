@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type Service, startService } from '../../src/service/start.ts';
+import { until } from '../../src/testing/until.ts';
 import { must, since } from '../e2e/client.ts';
 import { openShop, showShop } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
@@ -19,7 +20,6 @@ import {
   withUsersBefore,
 } from '../support/secured-nats.ts';
 import type { Variables } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 /** docs/operations.md, "From one account to one per role", step by step. */
 let secrets: NatsSecrets;

@@ -1,6 +1,7 @@
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { until } from '../../src/testing/until.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import {
   type ConfigCopy,
@@ -12,7 +13,6 @@ import {
   startSecuredServer,
   withUsersBefore,
 } from '../support/secured-nats.ts';
-import { until } from '../support/until.ts';
 
 /**
  * A server does not ask whether somebody may publish where an answer goes, where a consumer pushes to, where a stream

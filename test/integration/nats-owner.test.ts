@@ -7,6 +7,7 @@ import type { Command } from '../../src/cli/command.ts';
 import { restoreCommand } from '../../src/cli/restore.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { verifyCommand } from '../../src/cli/verify.ts';
+import { until } from '../../src/testing/until.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import {
   type ConfigCopy,
@@ -17,7 +18,6 @@ import {
   type SecuredServer,
   startSecuredServer,
 } from '../support/secured-nats.ts';
-import { until } from '../support/until.ts';
 
 let secrets: NatsSecrets;
 let configs: ConfigCopy;

@@ -4,10 +4,10 @@ import { expect, it } from 'vitest';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { startService } from '../../src/service/start.ts';
+import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { makeSecrets, type SecuredServer, startSecuredServer } from '../support/secured-nats.ts';
-import { until } from '../support/until.ts';
 
 /** Ports that were free a moment ago: routes must be known before any server starts. */
 async function freePorts(count: number): Promise<number[]> {

@@ -17,6 +17,7 @@ import { topologyCommand } from '../../src/cli/topology.ts';
 import { verifyCommand } from '../../src/cli/verify.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type Service, startService } from '../../src/service/start.ts';
+import { until } from '../../src/testing/until.ts';
 import { must, since } from '../e2e/client.ts';
 import { openShop, type Shop, showShop } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
@@ -27,7 +28,6 @@ import {
   type SecuredServer,
   startSecuredServer,
 } from '../support/secured-nats.ts';
-import { until } from '../support/until.ts';
 
 const PATIENCE_MS = 15_000;
 const ROLES = { api: 'api', projector: 'projections', processor: 'processes' } as const;

@@ -25,8 +25,8 @@ import {
 } from '../../src/processes/notification/adapters/outbox.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { bucketsOf } from '../support/echo.ts';
-import { until } from '../support/until.ts';
 
 const DAY_MS = 86_400_000;
 let server: TestServer;

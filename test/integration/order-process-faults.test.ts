@@ -8,6 +8,7 @@ import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
 import { createMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';
@@ -16,7 +17,6 @@ import { applyTopology } from '../support/cli-in-process.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { inspectOrders } from '../support/order-invariants.ts';
 import { createDataDir, type DataDir, startService, stopService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 const TIMEOUT_MS = 150_000;
 const WAIT_MS = 60_000;

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
+import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { PAYMENT } from '../e2e/shop.ts';
 import { createDataDir, startService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 const TIMEOUT_MS = 120_000;
 const WAIT_MS = 60_000;

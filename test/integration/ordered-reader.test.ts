@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 import { readOrdered } from '../../src/eventstore/nats/ordered-reader.ts';
 import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { added, counterRef, toyCommit } from '../../src/testing/contracts/toy.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { added, counterRef, toyCommit } from '../support/toy.ts';
 
 it('goes on behind the last commit it gave out when the server dies, without a gap or a repetition', async () => {
   await using server = await startTestServer();

@@ -7,14 +7,14 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { auditKey } from '../../src/processes/engine/dead-letters/entry.ts';
 import { type Engine, startEngine } from '../../src/processes/engine/engine.ts';
 import type { EngineObserver } from '../../src/processes/engine/observer.ts';
+import { counterRef } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { startHttpServer } from '../contract/payment-server.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { appendNumber, bucketsOf, echoConsumer, echoesOf } from '../support/echo.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { toldOnTerminal } from '../support/told-on-terminal.ts';
-import { counterRef } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 const POISON = 13;
 

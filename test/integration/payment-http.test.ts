@@ -6,8 +6,8 @@ import {
   type HttpExchangeOptions,
 } from '../../src/processes/payment/adapters/http.ts';
 import { PaymentRefused, PaymentUnavailable } from '../../src/processes/payment/port.ts';
+import { until } from '../../src/testing/until.ts';
 import { answerJson, type HttpServer, type Respond, startHttpServer } from '../contract/payment-server.ts';
-import { until } from '../support/until.ts';
 
 const API_KEY = 'sk-very-secret';
 const AUTHORISED = { status: 'authorised', payment_id: 'p-1' };

@@ -12,7 +12,7 @@ import {
 } from '../../src/processes/payment/adapters/simulated.ts';
 import { PaymentUnavailable } from '../../src/processes/payment/port.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 const BUCKET = 'payments';
 

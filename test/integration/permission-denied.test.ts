@@ -13,7 +13,9 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import { type Service, startService } from '../../src/service/start.ts';
+import { added, counterRef, toyCommit } from '../../src/testing/contracts/toy.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask, must, since } from '../e2e/client.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
@@ -25,8 +27,6 @@ import {
   type SecuredServer,
   startSecuredServer,
 } from '../support/secured-nats.ts';
-import { added, counterRef, toyCommit } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 let secrets: NatsSecrets;
 let dir: string;

@@ -3,8 +3,8 @@ import { expect, it } from 'vitest';
 import { probeWrites } from '../../src/eventstore/nats/log-stream.ts';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createLogStream, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { until } from '../support/until.ts';
 
 const stream = { category: 'order', id: 'readiness' };
 

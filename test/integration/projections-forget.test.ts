@@ -3,8 +3,8 @@ import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { until } from '../support/until.ts';
 import { killForgetting } from './projections-forget.ts';
 
 it('the planted loss is real: acknowledged rows are gone afterwards, and only the newest ones', async () => {

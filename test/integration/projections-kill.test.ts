@@ -6,11 +6,11 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { bucketName } from '../../src/projections/engine/aliases.ts';
 import { views as allProjections } from '../../src/service/shop.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createPrng, type Prng } from '../../src/testing/world.ts';
 import { applyTopology } from '../support/cli-in-process.ts';
 import { openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { createDataDir, type Running, startCommand, type Variables } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import {
   differingKeys,
   liveBucket,

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
+import { counterRef, noted, toyCommit } from '../../src/testing/contracts/toy.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { counterRef, noted, toyCommit } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 /** Longer than a pull request of the reader stays open (10 s); nothing can be awaited, since nothing happens. */
 const IDLE_MS = 11_000;

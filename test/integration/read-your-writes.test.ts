@@ -15,11 +15,11 @@ import { type Page, type ReadRow, ViewBehind } from '../../src/projections/engin
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { views as allProjections } from '../../src/service/shop.ts';
 import { startTestCluster, type TestCluster } from '../../src/testing/nats-cluster.ts';
+import { until } from '../../src/testing/until.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { LIVENESS } from '../audit/open-log.ts';
 import { createLogStream, TEST_LOG } from '../support/nats-log.ts';
 import { createReadModels, type ReadModels } from '../support/read-models.ts';
-import { until } from '../support/until.ts';
 
 const WRITERS = 6;
 const WAIT_MS = 1_000;

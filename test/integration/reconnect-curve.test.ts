@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { connectNats, reconnectDelays } from '../../src/platform/nats-connection.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
-import { until } from '../support/until.ts';
 
 describe('the delays between attempts to reconnect', () => {
   const delaysWith = (random: number): number[] => {

@@ -5,10 +5,10 @@ import { UnknownEventType } from '../../src/eventstore/errors.ts';
 import { createHandler, type Handler } from '../../src/eventstore/handler.ts';
 import { distance, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { type CounterCommand, counter, counterRef } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createLogStream, type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { type CounterCommand, counter, counterRef } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 import { add, meta, note } from '../unit/eventstore/kernel.ts';
 
 /** The release before notes: it neither writes nor reads them. */

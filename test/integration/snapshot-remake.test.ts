@@ -10,9 +10,9 @@ import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { foldsOf, type Release, readReleases, releaseId } from '../../src/eventstore/snapshots/releases.ts';
 import { type RemakeSettings, startRemake } from '../../src/eventstore/snapshots/remake.ts';
 import { openSnapshot } from '../../src/eventstore/snapshots/stored.ts';
+import { type CounterState, counter } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { type CounterState, counter } from '../support/toy.ts';
 import { add, meta, watched } from '../unit/eventstore/kernel.ts';
 
 let server: TestServer;

@@ -10,9 +10,9 @@ import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { WrongSnapshot } from '../../src/eventstore/snapshots/snapshots.ts';
 import { openSnapshot, type SnapshotStore, sealSnapshot } from '../../src/eventstore/snapshots/stored.ts';
+import { counter } from '../../src/testing/contracts/toy.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { createLogStream, openTestLog } from '../support/nats-log.ts';
-import { counter } from '../support/toy.ts';
 import { add, meta, watched } from '../unit/eventstore/kernel.ts';
 
 let server: TestServer;

@@ -5,10 +5,10 @@ import {
   DecisionSchema,
   EventSchema,
 } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask, must } from '../e2e/client.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { parseScrape, sumOf } from '../support/prometheus-text.ts';
-import { until } from '../support/until.ts';
 import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
 
 let world: TracedWorld;

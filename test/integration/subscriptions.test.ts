@@ -4,11 +4,11 @@ import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import { type SubscribeOptions, subscribe } from '../../src/eventstore/reading/subscribe.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { appendMany } from '../../src/testing/contracts/log-support.ts';
+import { type CounterEvent, counter, counterRef } from '../../src/testing/contracts/toy.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
-import { appendMany } from '../contract/log-support.ts';
+import { until } from '../../src/testing/until.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { type CounterEvent, counter, counterRef } from '../support/toy.ts';
-import { until } from '../support/until.ts';
 
 const values = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 

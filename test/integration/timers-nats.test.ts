@@ -11,9 +11,9 @@ import {
   timersStreamProblems,
 } from '../../src/processes/engine/timers/nats-timers.ts';
 import type { Timers } from '../../src/processes/engine/timers/timers.ts';
+import { collecting } from '../../src/testing/contracts/timers-contract.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
-import { collecting } from '../contract/timers-contract.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 const PREFIX = 'jl';
 const SUBJECTS = `${PREFIX}t.schedule.deadline`;

@@ -9,7 +9,7 @@ import {
   timersStreamConfig,
 } from '../../src/processes/engine/timers/nats-timers.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 
 const prefix = 'jl';
 const timeoutMs = 2_000;

@@ -13,9 +13,9 @@ import { rebuild } from '../../src/projections/engine/rebuild/rebuild.ts';
 import { traceProjections } from '../../src/projections/engine/telemetry/traces.ts';
 import { users } from '../../src/projections/views/users.ts';
 import { createMemoryLog } from '../../src/testing/memory-log.ts';
+import { until } from '../../src/testing/until.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { startedTracing, type TestTracing } from '../support/telemetry.ts';
-import { until } from '../support/until.ts';
 import { createShopWorld, userCreated } from '../unit/projections/shop-world.ts';
 import { tracedConfig } from './tracing-support.ts';
 

@@ -12,9 +12,9 @@ import { applyTopology } from '../../src/platform/topology.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { streamsOf } from '../../src/service/topology.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { type Answer, must } from '../e2e/client.ts';
 import { startedTracing } from '../support/telemetry.ts';
-import { until } from '../support/until.ts';
 
 /** Variables of the configuration. */
 export type Variables = Readonly<Record<string, string>>;

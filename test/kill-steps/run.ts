@@ -10,10 +10,10 @@ import {
   parseNotification,
 } from '../../src/processes/notification/adapters/outbox.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { ledgerOf, parkedOn } from '../soak/report.ts';
 import { createLogStream, type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
 import { inspectOrders } from '../support/order-invariants.ts';
-import { until } from '../support/until.ts';
 import { type CrashPoint, customerOf } from './calls.ts';
 import { type Path, paths } from './paths.ts';
 import { startPool } from './pool.ts';

@@ -6,7 +6,7 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Decider, Rejection } from '../../src/eventstore/index.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 import { customerOf } from './calls.ts';
 import { IN_STOCK, type Path, SOLD_OUT } from './paths.ts';
 

@@ -1,4 +1,4 @@
-import { until } from '../support/until.ts';
+import { until } from '../../src/testing/until.ts';
 import type { CrashPoint } from './calls.ts';
 
 /** From placing an order until its worker has died, in milliseconds. */

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { type Answer, ask } from '../e2e/client.ts';
 import { placeOrders, stockUp } from '../e2e/load.ts';
 import { ordersInLog } from '../e2e/orders-in-log.ts';
 import { openShop } from '../e2e/shop.ts';
 import { createDataDir, runCommand, startService, stopService } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 export interface OutageSettings {
   /** How long the server is away. */

@@ -7,7 +7,12 @@ import type { Log } from '../../src/eventstore/log.ts';
 import { planCommands } from '../../src/eventstore/plan.ts';
 import type { StreamRef } from '../../src/eventstore/stream.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { type CounterCommand, type CounterState, counter, counterRef } from '../support/toy.ts';
+import {
+  type CounterCommand,
+  type CounterState,
+  counter,
+  counterRef,
+} from '../../src/testing/contracts/toy.ts';
 
 /** Commits of an ordinary aggregate, one event each. */
 export const COMMITS = 5;

@@ -3,8 +3,8 @@ import { foldVersionOf } from '../../src/eventstore/fold.ts';
 import { createNatsSnapshotStore } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
 import type { SnapshotStore } from '../../src/eventstore/snapshots/stored.ts';
+import { counter } from '../../src/testing/contracts/toy.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
-import { counter } from '../support/toy.ts';
 
 /** Log and snapshots of one server, on a connection of their own. */
 export interface Opened extends LogHandle {

@@ -2,7 +2,7 @@ import type { Handler } from '../../src/eventstore/handler.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import { versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { counter } from '../support/toy.ts';
+import { counter } from '../../src/testing/contracts/toy.ts';
 import { ADD, appendOne, inFlight, newMeta, unwritten } from './aggregates.ts';
 import type { Opened } from './connect.ts';
 import type { Target, Task, TaskName } from './tasks.ts';

@@ -1,5 +1,5 @@
+import { until } from '../../src/testing/until.ts';
 import { type Running, runCommand, startCommand, type Variables } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 
 /** Several service processes on one NATS server, each on a port of its own. */
 export interface Fleet extends AsyncDisposable {

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startTestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { createPrng } from '../../src/testing/world.ts';
 import { openTestLog } from '../support/nats-log.ts';
 import { createDataDir } from '../support/service-process.ts';
-import { until } from '../support/until.ts';
 import { type Client, createClient } from './client.ts';
 import { act, nothingTold, type Told } from './customers.ts';
 import { inject, injectAtRandom, type Victims } from './faults.ts';

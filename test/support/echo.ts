@@ -6,8 +6,8 @@ import { BEGINNING, numberOf, versionAt } from '../../src/eventstore/position.ts
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../src/processes/engine/rows.ts';
+import { added, counter, counterRef, toyCommit } from '../../src/testing/contracts/toy.ts';
 import type { LogHandle } from './nats-log.ts';
-import { added, counter, counterRef, toyCommit } from './toy.ts';
 
 const CATEGORY = 'echo';
 

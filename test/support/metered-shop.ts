@@ -14,9 +14,9 @@ import {
   openMemoryBuckets,
 } from '../../src/testing/memory-bucket.ts';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { type HttpServer, paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { type Answer, must } from '../e2e/client.ts';
-import { until } from './until.ts';
 
 /** A whole service in this process, on a nats-server of its own, that pays and notifies over HTTP. */
 export interface MeteredShop extends AsyncDisposable {

@@ -1,7 +1,7 @@
 import { guard, part } from '../../src/eventstore/commit-all.ts';
 import type { Handler } from '../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../src/eventstore/log.ts';
-import { counter, toyValues } from './toy.ts';
+import { counter, toyValues } from '../../src/testing/contracts/toy.ts';
 
 /**
  * Two counters of which one at least must be above zero: each is lowered under a guard that the other is. Who does so

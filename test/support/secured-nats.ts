@@ -8,8 +8,8 @@ import { connect, type NatsConnection, nkeyAuthenticator } from '@nats-io/transp
 import { waitUntilReady } from '../../src/platform/nats-server/launch.ts';
 import { spawnGuarded } from '../../src/platform/nats-server/process.ts';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import type { Variables } from './service-process.ts';
-import { until } from './until.ts';
 
 /** The users of configs/nats/users.conf. */
 export type NatsRole = 'api' | 'projector' | 'processor' | 'operator' | 'owner';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { serverFiles } from '../../src/platform/nats-server/launch.ts';
 import { isAlive } from '../../src/platform/nats-server/process.ts';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { serviceBuild } from './service-build.ts';
-import { until } from './until.ts';
 
 /** How a process ended, and what it wrote. */
 export interface Ended {

@@ -4,8 +4,14 @@ import type { CommandResult } from '../../../src/eventstore/command.ts';
 import type { Rejection } from '../../../src/eventstore/decider.ts';
 import { createHandler, type HandlerDeps } from '../../../src/eventstore/handler.ts';
 import type { WrongSnapshot } from '../../../src/eventstore/snapshots/snapshots.ts';
+import {
+  type CounterCommand,
+  type CounterEvent,
+  counter,
+  counterRef,
+  toyValues,
+} from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { type CounterCommand, type CounterEvent, counter, counterRef, toyValues } from '../../support/toy.ts';
 import { manualRuntime, mapStore, meta, rest } from '../../unit/eventstore/kernel.ts';
 
 interface Step {

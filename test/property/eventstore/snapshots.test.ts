@@ -6,8 +6,15 @@ import { createHandler } from '../../../src/eventstore/handler.ts';
 import type { RecordedCommit } from '../../../src/eventstore/log.ts';
 import type { WrongSnapshot } from '../../../src/eventstore/snapshots/snapshots.ts';
 import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
+import {
+  added,
+  type CounterState,
+  counter,
+  counterRef,
+  noted,
+  toyCommit,
+} from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { added, type CounterState, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from '../../unit/eventstore/kernel.ts';
 
 /** The next release of the toy, which folds the same events to something else. */

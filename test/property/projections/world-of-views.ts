@@ -11,6 +11,14 @@ import { createMembers } from '../../../src/projections/engine/members.ts';
 import { isRowKey, type Projection } from '../../../src/projections/engine/projection.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
 import {
+  added,
+  type CounterEvent,
+  counter,
+  counterRef,
+  noted,
+  toyCommit,
+} from '../../../src/testing/contracts/toy.ts';
+import {
   createMemoryBucketStores,
   type MemoryBucketStore,
   openMemoryBucket,
@@ -18,7 +26,6 @@ import {
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWake, type World } from '../../../src/testing/world.ts';
-import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 
 interface CounterRow {
   readonly total: number;

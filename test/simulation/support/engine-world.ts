@@ -10,6 +10,7 @@ import { type Engine, type EngineDeps, startEngine } from '../../../src/processe
 import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Buckets } from '../../../src/processes/engine/rows.ts';
 import type { EngineSettings } from '../../../src/processes/engine/settings.ts';
+import { added, counter, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import {
   createMemoryBucketStores,
   type MemoryBucketStores,
@@ -18,7 +19,6 @@ import {
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
-import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import {
   causeOf,
   EFFECT,

@@ -2,8 +2,8 @@ import { StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { expect, it } from 'vitest';
 import { appendEvents, stateless } from '../../../src/eventstore/append-events.ts';
 import { readEvents } from '../../../src/eventstore/reading/read-stream.ts';
-import { all } from '../../contract/log-support.ts';
-import { added, counter, noted } from '../../support/toy.ts';
+import { all } from '../../../src/testing/contracts/log-support.ts';
+import { added, counter, noted } from '../../../src/testing/contracts/toy.ts';
 import { add, meta, service, valuesOf } from './kernel.ts';
 
 it('appends events past the rules of their decider, whose state follows', async () => {

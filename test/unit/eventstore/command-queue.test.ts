@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from '../../../src/eventstore/errors.ts';
 import { positionOf } from '../../../src/eventstore/position.ts';
+import {
+  added,
+  type CounterCommand,
+  counter,
+  counterRef,
+  toyCommit,
+} from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { added, type CounterCommand, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, rest, service, valuesOf } from './kernel.ts';
 
 /** A handler whose aggregate `a` has an append under way; everything sent now queues behind it. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { part } from '../../../src/eventstore/commit-all.ts';
 import type { Handler } from '../../../src/eventstore/handler.ts';
 import { positionOf } from '../../../src/eventstore/position.ts';
-import { type CounterCommand, counter } from '../../support/toy.ts';
+import { type CounterCommand, counter } from '../../../src/testing/contracts/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 
 const both = (handler: Handler, id: string, a: CounterCommand, b: CounterCommand) =>

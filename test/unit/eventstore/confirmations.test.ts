@@ -9,8 +9,8 @@ import {
 import { LogUnavailable, PermissionDenied } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
-import { counter } from '../../support/toy.ts';
 import { add, meta } from './kernel.ts';
 
 /** Fences that are answered by hand, on a clock that sleeping moves. */

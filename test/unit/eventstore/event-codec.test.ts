@@ -9,8 +9,8 @@ import { createHandler } from '../../../src/eventstore/handler.ts';
 import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema, EventSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { added, counter, counterRef, noted, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
-import { added, counter, counterRef, noted, toyCommit } from '../../support/toy.ts';
 
 const stored = (type: string, schemaVersion: number, data: Uint8Array) =>
   create(EventSchema, { type, schemaVersion, data: data as Uint8Array<ArrayBuffer> });

@@ -2,7 +2,7 @@ import { Int32ValueSchema, StringValueSchema, StructSchema } from '@bufbuild/pro
 import { describe, expect, it } from 'vitest';
 import { foldVersionOf } from '../../../src/eventstore/fold.ts';
 import { OrderLineSchema, OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
-import { counter } from '../../support/toy.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 
 const version = foldVersionOf(counter);
 

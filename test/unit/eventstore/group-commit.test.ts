@@ -6,12 +6,12 @@ import {
   appendOne,
   type PublishOutcome,
 } from '../../../src/eventstore/append/resolve-append.ts';
+import { added, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import {
   createMemoryStore,
   createMemoryTransport,
   type MemoryStore,
 } from '../../../src/testing/memory-log.ts';
-import { added, counterRef, toyCommit } from '../../support/toy.ts';
 import { manualRuntime } from './kernel.ts';
 
 /** What the network does to a batch before, or instead of, its answer. */

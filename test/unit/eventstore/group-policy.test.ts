@@ -6,7 +6,7 @@ import {
   measuringPolicy,
 } from '../../../src/eventstore/append/group-commit-policy.ts';
 import type { AppendTransport, PublishOutcome } from '../../../src/eventstore/append/resolve-append.ts';
-import { added, counterRef, toyCommit } from '../../support/toy.ts';
+import { added, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 
 /** What a server takes, one after the other, for a single publish and for a batch beside its commits, in milliseconds. */
 interface Costs {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { guard, part } from '../../../src/eventstore/commit-all.ts';
-import { counter } from '../../support/toy.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 import { add, meta, service, valuesOf } from './kernel.ts';
 
 const filled = async () => {

@@ -3,8 +3,8 @@ import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { InvalidId, UnknownEventType } from '../../../src/eventstore/errors.ts';
 import type { Log } from '../../../src/eventstore/log.ts';
 import { BEGINNING, numberOf, versionAt } from '../../../src/eventstore/position.ts';
+import { added, counter, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, meta, note, service, valuesOf } from './kernel.ts';
 
 const outcomeOf = async (result: Promise<{ outcome: string }>): Promise<string> => (await result).outcome;

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { CorruptCommit } from '../../../src/eventstore/errors.ts';
 import { history, loadAt } from '../../../src/eventstore/fold.ts';
 import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
+import { counter, counterRef, toyValues } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
-import { counter, counterRef, toyValues } from '../../support/toy.ts';
 import { add, meta, service } from './kernel.ts';
 
 const EPOCH = 1_900_000_000_000;

@@ -3,9 +3,9 @@ import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { REMEMBERED_COMMANDS } from '../../../src/eventstore/command-log.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
+import { counter, counterRef } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld } from '../../../src/testing/world.ts';
-import { counter, counterRef } from '../../support/toy.ts';
 import { add, mapStore, meta, note, service, valuesOf } from './kernel.ts';
 
 const execute = (handler: CommandHandler, id: string, by: number) =>

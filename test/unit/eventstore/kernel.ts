@@ -3,8 +3,8 @@ import { createHandler, type HandlerDeps } from '../../../src/eventstore/handler
 import type { Log } from '../../../src/eventstore/log.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type { SnapshotStore } from '../../../src/eventstore/snapshots/stored.ts';
+import { type CounterCommand, counterRef, toyValues } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { type CounterCommand, counterRef, toyValues } from '../../support/toy.ts';
 
 export const add = (by: number): CounterCommand => ({ kind: 'add', by });
 export const note = (text: string): CounterCommand => ({ kind: 'note', text });

@@ -4,6 +4,7 @@ import { LogUnavailable, OutcomeUnknown } from '../../../src/eventstore/errors.t
 import type { Log } from '../../../src/eventstore/log.ts';
 import { BEGINNING, numberOf, positionOfVersion, versionAt } from '../../../src/eventstore/position.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { added, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 import {
   createMemoryStore,
@@ -12,7 +13,6 @@ import {
   openMemoryLog,
 } from '../../../src/testing/memory-log.ts';
 import { createWorld, type World, type WorldOptions } from '../../../src/testing/world.ts';
-import { added, counterRef, toyCommit } from '../../support/toy.ts';
 
 const stream = counterRef('hot');
 const BAD_NETWORK = {

@@ -14,9 +14,9 @@ import {
   type SnapshotArchive,
   startRemake,
 } from '../../../src/eventstore/snapshots/remake.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { counter } from '../../support/toy.ts';
 import { manualRuntime, mapStore, rest } from './kernel.ts';
 
 const DAY = 24 * 3_600_000;

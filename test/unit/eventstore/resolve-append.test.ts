@@ -15,7 +15,7 @@ import {
 } from '../../../src/eventstore/errors.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { keyOf } from '../../../src/eventstore/stream.ts';
-import { added, counterRef, toyCommit } from '../../support/toy.ts';
+import { added, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 
 const stream = counterRef('a');
 const commit = toyCommit('own', [added(1)]);

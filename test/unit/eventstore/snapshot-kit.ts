@@ -5,7 +5,7 @@ import { emptyCommandLog, rememberCommand } from '../../../src/eventstore/comman
 import { type Folded, foldVersionOf } from '../../../src/eventstore/fold.ts';
 import type { SnapshotSettings, WrongSnapshot } from '../../../src/eventstore/snapshots/snapshots.ts';
 import { DecisionSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { type CounterState, counter } from '../../support/toy.ts';
+import { type CounterState, counter } from '../../../src/testing/contracts/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';
 
 /** Where the snapshot of the counter `a` is kept. */

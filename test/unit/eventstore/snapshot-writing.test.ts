@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Folded } from '../../../src/eventstore/fold.ts';
 import { createSnapshots, type SnapshotSettings } from '../../../src/eventstore/snapshots/snapshots.ts';
 import { openSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
+import { type CounterState, counter, counterRef } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
-import { type CounterState, counter, counterRef } from '../../support/toy.ts';
 import { add, manualRuntime, mapStore, meta, rest } from './kernel.ts';
 import { fill, folded, INCARNATION, KEY, withSnapshots } from './snapshot-kit.ts';
 

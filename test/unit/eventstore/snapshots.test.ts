@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { foldVersionOf } from '../../../src/eventstore/fold.ts';
 import type { SnapshotSettings } from '../../../src/eventstore/snapshots/snapshots.ts';
 import { openSnapshot, sealSnapshot } from '../../../src/eventstore/snapshots/stored.ts';
-import { type CounterState, counter, counterRef } from '../../support/toy.ts';
+import { type CounterState, counter, counterRef } from '../../../src/testing/contracts/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';
 import { fill, folded, INCARNATION, KEY, withSnapshots } from './snapshot-kit.ts';
 

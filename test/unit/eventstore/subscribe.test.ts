@@ -4,11 +4,17 @@ import { OutcomeUnknown } from '../../../src/eventstore/errors.ts';
 import { positionOf } from '../../../src/eventstore/position.ts';
 import { type SubscribeOptions, subscribe } from '../../../src/eventstore/reading/subscribe.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
+import { appendMany } from '../../../src/testing/contracts/log-support.ts';
+import {
+  added,
+  type CounterEvent,
+  counter,
+  counterRef,
+  toyCommit,
+} from '../../../src/testing/contracts/toy.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryLog, createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
-import { appendMany } from '../../contract/log-support.ts';
-import { added, type CounterEvent, counter, counterRef, toyCommit } from '../../support/toy.ts';
-import { until } from '../../support/until.ts';
+import { until } from '../../../src/testing/until.ts';
 
 async function world(events = 10) {
   const log = createMemoryLog();

@@ -5,9 +5,9 @@ import type { Log } from '../../../src/eventstore/log.ts';
 import { type CommandDone, combineObservers, type StoreObserver } from '../../../src/eventstore/observer.ts';
 import { type CommandLogger, logStore } from '../../../src/eventstore/telemetry/logs.ts';
 import { meterStore } from '../../../src/eventstore/telemetry/metrics.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { testMeter } from '../../support/meter.ts';
-import { counter } from '../../support/toy.ts';
 import { add, mapStore, meta, rest, service } from './kernel.ts';
 
 /** An observer that writes down what it is told. */

@@ -4,9 +4,9 @@ import { positionOf } from '../../../src/eventstore/position.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { startProjections } from '../../../src/projections/engine/start.ts';
 import { users } from '../../../src/projections/views/users.ts';
+import { added, counter, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createReadModels } from '../../support/read-models.ts';
-import { added, counter, counterRef, toyCommit } from '../../support/toy.ts';
 import { add, manualRuntime, meta } from '../eventstore/kernel.ts';
 import { createShopWorld, userCreated } from './shop-world.ts';
 

@@ -1,8 +1,14 @@
 import { AssertionError } from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';
 import { command, type Process } from '../../../src/processes/engine/process.ts';
+import {
+  added,
+  type CounterEvent,
+  type CounterState,
+  counter,
+  noted,
+} from '../../../src/testing/contracts/toy.ts';
 import { givenProcess } from '../../../src/testing/given-process.ts';
-import { added, type CounterEvent, type CounterState, counter, noted } from '../../support/toy.ts';
 
 const note = (text: string) => command(counter, 'a', { kind: 'note', text }, text);
 

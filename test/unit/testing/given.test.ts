@@ -1,8 +1,8 @@
 import { AssertionError } from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
+import { added, type CounterEvent, counter, counterRef, noted } from '../../../src/testing/contracts/toy.ts';
 import { given, givenCommits } from '../../../src/testing/given.ts';
-import { added, type CounterEvent, counter, counterRef, noted } from '../../support/toy.ts';
 
 describe('given events of an aggregate', () => {
   it('says what a command comes to, and to which state', () => {

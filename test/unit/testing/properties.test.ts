@@ -3,8 +3,8 @@ import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Decider, Rejection } from '../../../src/eventstore/decider.ts';
+import { added, type CounterCommand, counter } from '../../../src/testing/contracts/toy.ts';
 import { deciderProperties } from '../../../src/testing/properties.ts';
-import { added, type CounterCommand, counter } from '../../support/toy.ts';
 
 const commands: fc.Arbitrary<CounterCommand[]> = fc.array(
   fc.oneof(

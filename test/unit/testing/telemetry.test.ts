@@ -5,9 +5,9 @@ import { combineObservers } from '../../../src/eventstore/observer.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { meterStore } from '../../../src/eventstore/telemetry/metrics.ts';
 import { traceStore } from '../../../src/eventstore/telemetry/traces.ts';
+import { counter } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { recordMetrics, recordSpans } from '../../../src/testing/telemetry.ts';
-import { counter } from '../../support/toy.ts';
 
 describe('recorded telemetry', () => {
   it('holds the spans and metrics of what was done, and says what is not there', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
+import { type CounterEvent, counter } from '../../../src/testing/contracts/toy.ts';
 import { inTestLedger, type TestLedgerOptions, type TestParts } from '../../../src/testing/test-ledger.ts';
-import { type CounterEvent, counter } from '../../support/toy.ts';
 
 const totals: Projection<{ readonly total: number }, CounterEvent> = {
   name: 'totals',

@@ -14,8 +14,8 @@ import { entryKey, fenceKey, parseEntryKey } from '../../../../src/processes/eng
 import { OwnershipLost } from '../../../../src/processes/engine/errors.ts';
 import type { Session } from '../../../../src/processes/engine/ownership.ts';
 import { toBytes } from '../../../../src/processes/engine/rows.ts';
+import { counterRef } from '../../../../src/testing/contracts/toy.ts';
 import { createMemoryBucket } from '../../../../src/testing/memory-bucket.ts';
-import { counterRef } from '../../../support/toy.ts';
 
 const runtime = systemRuntime;
 const group = { count: 1, index: 0 } as const;

@@ -8,6 +8,7 @@ import { createDeadLetterPort } from '../../../../src/processes/engine/dead-lett
 import { createDecode } from '../../../../src/processes/engine/delivery.ts';
 import { type Engine, startEngine } from '../../../../src/processes/engine/engine.ts';
 import type { Delivery, Reaction } from '../../../../src/processes/engine/reaction.ts';
+import { added, counter, counterRef, toyCommit } from '../../../../src/testing/contracts/toy.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -15,7 +16,6 @@ import {
 } from '../../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../../src/testing/memory-log.ts';
 import { createWorld, type World } from '../../../../src/testing/world.ts';
-import { added, counter, counterRef, toyCommit } from '../../../support/toy.ts';
 
 function append(log: MemoryStore, id: string): number {
   const commitId = `c${log.head() + 1}`;

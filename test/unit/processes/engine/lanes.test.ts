@@ -4,8 +4,8 @@ import { BEGINNING, numberOf, positionOf } from '../../../../src/eventstore/posi
 import { createProgress, type Progress } from '../../../../src/processes/engine/cursor.ts';
 import { createLanes, type Lanes, type LaneTask } from '../../../../src/processes/engine/lanes.ts';
 import { defaultEngineSettings, type EngineSettings } from '../../../../src/processes/engine/settings.ts';
+import { counterRef } from '../../../../src/testing/contracts/toy.ts';
 import { createWorld, type World } from '../../../../src/testing/world.ts';
-import { counterRef } from '../../../support/toy.ts';
 
 const bounds: Partial<EngineSettings> = { concurrency: 3, maxHeld: 6, laneHeld: 2, deadLetterAfterMs: 5_000 };
 const settings = { ...defaultEngineSettings, ...bounds };

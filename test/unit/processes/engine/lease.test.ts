@@ -12,7 +12,7 @@ import {
   watchMembership,
 } from '../../../../src/processes/engine/ownership.ts';
 import { createMemoryBucket } from '../../../../src/testing/memory-bucket.ts';
-import { until } from '../../../support/until.ts';
+import { until } from '../../../../src/testing/until.ts';
 
 const shares = (consumer: string, count: number, members: readonly string[]): number[] =>
   members.map((own) => shareOf(consumer, count, members, own));

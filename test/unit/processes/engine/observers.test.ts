@@ -4,8 +4,8 @@ import { positionOf } from '../../../../src/eventstore/position.ts';
 import type { DeliveryAttempt } from '../../../../src/processes/engine/observer.ts';
 import { logEngine } from '../../../../src/processes/engine/telemetry/logs.ts';
 import { meterEngine } from '../../../../src/processes/engine/telemetry/metrics.ts';
+import { added, counterRef, toyCommit } from '../../../../src/testing/contracts/toy.ts';
 import { testMeter } from '../../../support/meter.ts';
-import { added, counterRef, toyCommit } from '../../../support/toy.ts';
 
 const commit: RecordedCommit = {
   stream: counterRef('a'),

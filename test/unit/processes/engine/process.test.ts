@@ -13,8 +13,14 @@ import {
   type StandardEffect,
 } from '../../../../src/processes/engine/process.ts';
 import type { Delivery } from '../../../../src/processes/engine/reaction.ts';
+import {
+  added,
+  type CounterEvent,
+  type CounterState,
+  counter,
+  noted,
+} from '../../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../../src/testing/memory-log.ts';
-import { added, type CounterEvent, type CounterState, counter, noted } from '../../../support/toy.ts';
 
 const AT = 1_000;
 const happened = { id: 'p1', time: AT };

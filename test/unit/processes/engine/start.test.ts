@@ -4,6 +4,7 @@ import { numberOf, positionOf } from '../../../../src/eventstore/position.ts';
 import { CommitSchema } from '../../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { startEngine } from '../../../../src/processes/engine/engine.ts';
 import type { Start } from '../../../../src/processes/engine/start.ts';
+import { added, counter, counterRef, toyCommit } from '../../../../src/testing/contracts/toy.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -11,7 +12,6 @@ import {
 } from '../../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../../src/testing/memory-log.ts';
 import { createWorld, type World } from '../../../../src/testing/world.ts';
-import { added, counter, counterRef, toyCommit } from '../../../support/toy.ts';
 
 /** Fixed: the time at which worlds begin lies behind it. */
 const DECIDED = 1_000;

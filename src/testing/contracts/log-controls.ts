@@ -1,8 +1,8 @@
 import { beforeAll, expect, it } from 'vitest';
-import { BEGINNING, isAfter, numberOf, positionOf } from '../../src/eventstore/position.ts';
-import type { Control } from '../../src/eventstore/stream.ts';
-import { counterRef } from '../support/toy.ts';
+import { BEGINNING, isAfter, numberOf, positionOf } from '../../eventstore/position.ts';
+import type { Control } from '../../eventstore/stream.ts';
 import { appendMany, history, type LogUnderTest, scanAll } from './log-support.ts';
+import { counterRef } from './toy.ts';
 
 const KINDS: readonly Control[] = ['fence', 'marks'];
 

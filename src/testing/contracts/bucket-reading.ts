@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Row } from '../../src/eventstore/bucket.ts';
-import { numberOf } from '../../src/eventstore/position.ts';
+import type { Row } from '../../eventstore/bucket.ts';
+import { numberOf } from '../../eventstore/position.ts';
 import { type BucketUnderTest, listed, row, shown, text, written } from './bucket-support.ts';
 
 /** What `rows` promises. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { InvalidId } from '../../src/eventstore/errors.ts';
-import type { Timer, Timers } from '../../src/processes/engine/timers/timers.ts';
-import { until } from '../support/until.ts';
+import { InvalidId } from '../../eventstore/errors.ts';
+import type { Timer, Timers } from '../../processes/engine/timers/timers.ts';
+import { until } from '../until.ts';
 
 /** Two processes' handles on the same timers. They must retry within a few hundred milliseconds. */
 export interface TimersUnderTest {
@@ -46,7 +46,7 @@ export function timersContract(name: string, start: () => Promise<TimersUnderTes
   });
 }
 
-const KIND = 'payment-deadline';
+const KIND = 'reminder';
 
 function rules(use: () => TimersUnderTest): void {
   const arm = (id: string, at: number, kind = KIND) => use().timers.arm({ kind, id, at });

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import type { Log } from '../../src/eventstore/log.ts';
-import { numberOf, versionAt } from '../../src/eventstore/position.ts';
-import type { StreamRef } from '../../src/eventstore/stream.ts';
-import { added, counterRef, toyCommit } from '../support/toy.ts';
+import type { Log } from '../../eventstore/log.ts';
+import { numberOf, versionAt } from '../../eventstore/position.ts';
+import type { StreamRef } from '../../eventstore/stream.ts';
 import { history, type LogUnderTest } from './log-support.ts';
+import { added, counterRef, toyCommit } from './toy.ts';
 
 /** What several writers at once may rely on. */
 export function concurrency(under: () => LogUnderTest): void {

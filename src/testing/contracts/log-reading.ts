@@ -1,7 +1,7 @@
 import { beforeAll, expect, it } from 'vitest';
-import { ahead, BEGINNING, numberOf, positionOf } from '../../src/eventstore/position.ts';
-import { added, counterRef, noted, toyCommit, toyValues } from '../support/toy.ts';
+import { ahead, BEGINNING, numberOf, positionOf } from '../../eventstore/position.ts';
 import { appendMany, history, type LogUnderTest, scanAll, versionOf } from './log-support.ts';
+import { added, counterRef, noted, toyCommit, toyValues } from './toy.ts';
 
 /** What `read`, `at`, `head` and `incarnation` promise. */
 export function reading(under: () => LogUnderTest): void {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { positionOf } from '../../src/eventstore/position.ts';
+import { positionOf } from '../../eventstore/position.ts';
 import { type BucketUnderTest, row, shown, written } from './bucket-support.ts';
 
 /** What `get` and `write` promise. */

@@ -1,5 +1,5 @@
-import type { Bucket, Row, RowWrite } from '../../src/eventstore/bucket.ts';
-import { numberOf, positionOf } from '../../src/eventstore/position.ts';
+import type { Bucket, Row, RowWrite } from '../../eventstore/bucket.ts';
+import { numberOf, positionOf } from '../../eventstore/position.ts';
 
 /** A fresh, empty bucket to test, and the way to open it as another process would. */
 export interface BucketUnderTest {

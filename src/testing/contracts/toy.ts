@@ -5,14 +5,10 @@ import {
   type StringValue,
   StringValueSchema,
 } from '@bufbuild/protobuf/wkt';
-import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
-import type { Decider, Rejection } from '../../src/eventstore/decider.ts';
-import type { StreamRef } from '../../src/eventstore/stream.ts';
-import {
-  type Commit,
-  CommitSchema,
-  DecisionSchema,
-} from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import { codecOf } from '../../eventstore/codec/event-codec.ts';
+import type { Decider, Rejection } from '../../eventstore/decider.ts';
+import type { StreamRef } from '../../eventstore/stream.ts';
+import { type Commit, CommitSchema, DecisionSchema } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 
 /** A toy aggregate that the kernel has never heard of: numbers are added, notes are kept, the total stays above zero. */
 export type CounterEvent = Int32Value | StringValue;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Log } from '../../src/eventstore/log.ts';
+import type { Log } from '../../eventstore/log.ts';
 import {
   BEGINNING,
   before,
@@ -7,15 +7,15 @@ import {
   numberOf,
   type Position,
   positionOf,
-} from '../../src/eventstore/position.ts';
-import { type ListedStream, listStreams } from '../../src/eventstore/reading/list-streams.ts';
+} from '../../eventstore/position.ts';
+import { type ListedStream, listStreams } from '../../eventstore/reading/list-streams.ts';
 import {
   type SubscribedEvent,
   type SubscribeOptions,
   subscribe,
-} from '../../src/eventstore/reading/subscribe.ts';
-import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../support/toy.ts';
+} from '../../eventstore/reading/subscribe.ts';
 import { all, appendMany, type LogUnderTest, versionOf } from './log-support.ts';
+import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from './toy.ts';
 
 const other = { ...counter, category: 'other' };
 const sources = [counter];

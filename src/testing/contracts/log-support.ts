@@ -1,7 +1,7 @@
-import type { AppendResult, Log, RecordedCommit, ScanOptions } from '../../src/eventstore/log.ts';
-import { positionOfVersion, versionAt } from '../../src/eventstore/position.ts';
-import type { Control, StreamRef } from '../../src/eventstore/stream.ts';
-import { added, toyCommit } from '../support/toy.ts';
+import type { AppendResult, Log, RecordedCommit, ScanOptions } from '../../eventstore/log.ts';
+import { positionOfVersion, versionAt } from '../../eventstore/position.ts';
+import type { Control, StreamRef } from '../../eventstore/stream.ts';
+import { added, toyCommit } from './toy.ts';
 
 /** A fresh, empty log to test, and the way to open it as another process would. */
 export interface LogUnderTest {

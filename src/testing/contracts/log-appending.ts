@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { CommitTooLarge, InvalidId } from '../../src/eventstore/errors.ts';
-import { numberOf } from '../../src/eventstore/position.ts';
-import { added, counterRef, noted, toyCommit, toyValues } from '../support/toy.ts';
+import { CommitTooLarge, InvalidId } from '../../eventstore/errors.ts';
+import { numberOf } from '../../eventstore/position.ts';
 import { history, type LogUnderTest, versionOf } from './log-support.ts';
+import { added, counterRef, noted, toyCommit, toyValues } from './toy.ts';
 
 /** What `append` promises. */
 export function appending(under: () => LogUnderTest): void {

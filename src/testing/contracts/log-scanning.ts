@@ -1,9 +1,9 @@
 import { beforeAll, expect, it } from 'vitest';
-import type { LogBatch, ScanOptions } from '../../src/eventstore/log.ts';
-import { BEGINNING, numberOf, positionOf } from '../../src/eventstore/position.ts';
-import { matchesFilter, type SlotGroup, type StreamRef } from '../../src/eventstore/stream.ts';
-import { counterRef } from '../support/toy.ts';
+import type { LogBatch, ScanOptions } from '../../eventstore/log.ts';
+import { BEGINNING, numberOf, positionOf } from '../../eventstore/position.ts';
+import { matchesFilter, type SlotGroup, type StreamRef } from '../../eventstore/stream.ts';
 import { appendMany, type LogUnderTest, scanAll } from './log-support.ts';
+import { counterRef } from './toy.ts';
 
 /** What `scan` promises. */
 export function scanning(under: () => LogUnderTest): void {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { positionOfVersion } from '../../src/eventstore/position.ts';
-import { added, counterRef, toyCommit } from '../support/toy.ts';
+import { positionOfVersion } from '../../eventstore/position.ts';
 import { appendMany, history, type LogUnderTest, scanAll } from './log-support.ts';
+import { added, counterRef, toyCommit } from './toy.ts';
 
 /** What guards of `appendAll` promise. */
 export function guards(under: () => LogUnderTest): void {

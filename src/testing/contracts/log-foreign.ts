@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { createHandler } from '../../src/eventstore/handler.ts';
-import type { RecordedCommit } from '../../src/eventstore/log.ts';
-import { positionOf } from '../../src/eventstore/position.ts';
-import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { added, counter, counterRef, toyCommit } from '../support/toy.ts';
+import { createHandler } from '../../eventstore/handler.ts';
+import type { RecordedCommit } from '../../eventstore/log.ts';
+import { positionOf } from '../../eventstore/position.ts';
+import { systemRuntime } from '../../eventstore/runtime.ts';
 import { appendMany, history, type LogUnderTest, scanAll, versionOf } from './log-support.ts';
+import { added, counter, counterRef, toyCommit } from './toy.ts';
 
 const GARBAGE = [Uint8Array.of(0x78), Uint8Array.of(0xff, 0xff, 0xff), new Uint8Array()];
 

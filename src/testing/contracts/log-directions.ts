@@ -1,8 +1,8 @@
 import { beforeAll, expect, it } from 'vitest';
-import { ahead, BEGINNING, positionOf, versionAt } from '../../src/eventstore/position.ts';
-import { type ReadStreamOptions, readEvents, readStream } from '../../src/eventstore/reading/read-stream.ts';
-import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from '../support/toy.ts';
+import { ahead, BEGINNING, positionOf, versionAt } from '../../eventstore/position.ts';
+import { type ReadStreamOptions, readEvents, readStream } from '../../eventstore/reading/read-stream.ts';
 import { all, appendMany, type LogUnderTest, versionOf } from './log-support.ts';
+import { added, type CounterEvent, counter, counterRef, noted, toyCommit } from './toy.ts';
 
 /** What `last` promises, and reading an aggregate in both directions, which is made of it. */
 export function directions(under: () => LogUnderTest): void {
