@@ -13,6 +13,7 @@ import { createNatsLog } from '../../src/eventstore/nats/nats-log.ts';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Control, controlSubject } from '../../src/eventstore/stream.ts';
+import { until } from '../../src/testing/until.ts';
 import { createPlainRequests } from './plain-requests.ts';
 
 /** A connection of its own, as another process would have, with the log opened on it. */
@@ -40,7 +41,11 @@ const DEFAULT_BOUNDS = { attemptTimeoutMs: 1_000, deadlineMs: 5_000 } as const;
 export async function createLogStream(url: string, names: LogNames = TEST_LOG, replicas = 1): Promise<void> {
   const connection = await connect({ servers: url });
   const jsm = await jetstreamManager(connection);
-  await addStream(jsm, logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() }));
+  const config = logStreamConfig({ ...names, replicas }, { [INCARNATION_KEY]: randomUUID() });
+  // On a busy machine the servers of a cluster take one another for gone now and then.
+  if (replicas > 1)
+    await until('the cluster takes the log', async () => (await addStream(jsm, config), true), 30_000);
+  else await addStream(jsm, config);
   await connection.close();
 }
 
