@@ -46,10 +46,13 @@ export function buildHandler({ config, nats, log, logger, metering, tracing }: B
 function tellRemake(logger: Base['logger']): RemakeObserver {
   let told = '';
   return {
+    // Every start looks; only a release that folds differently finds something.
     owns: ({ remade }) =>
-      logger.info({ remade }, 'this process looks for snapshots of former folds and makes them anew'),
-    ended: ({ remade, former }) =>
-      logger.info({ remade, former }, 'all snapshots are of the folds of this release'),
+      logger.debug({ remade }, 'this process looks for snapshots of former folds and makes them anew'),
+    ended: ({ remade, former }) => {
+      if (former.length > 0)
+        logger.info({ remade, former }, 'all snapshots are of the folds of this release');
+    },
     dropped: (folds) => logger.info({ folds }, 'snapshots of former folds were dropped'),
     failed: (error) => {
       const reason = reasonOf(error);
