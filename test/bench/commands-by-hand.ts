@@ -19,6 +19,8 @@ interface Pair {
   readonly other: Execute;
   /** Aggregates of the other side, where both must not meet. */
   readonly otherIds?: readonly string[];
+  /** Of the other side's server, where it is not the same. */
+  readonly otherServer?: number;
 }
 
 /** Spread over the log as in one that is some time old: between two commits of an aggregate lies one of every other. */
@@ -53,7 +55,9 @@ export const byHandScenario = (peers: boolean): Scenario => ({
     };
     const theirs = (name: string, ids: readonly string[], execute: Execute): Pair[] => [
       { name: `${name} / one batched get by hand`, ids, own: execute, other: byHand.cold },
-      ...(peer ? [{ name: `${name} / emmett`, ids, own: execute, other: executeAt(peer) }] : []),
+      ...(peer
+        ? [{ name: `${name} / emmett`, ids, own: execute, other: executeAt(peer), otherServer: peer.pid }]
+        : []),
     ];
     const pairs: Pair[] = [
       {
@@ -81,14 +85,13 @@ async function fillPeer(peer: Peer, short: readonly string[], long: readonly str
   for (const id of long) await peer.fill(id, LONG.events);
 }
 
-/** Its database is no process of ours: only its rate and what its client costs is told. */
 const executeAt =
   (peer: Peer): Execute =>
   (id) =>
     peer.execute(id, 1);
 
 async function measure(
-  { name, ids, own, other, otherIds = ids }: Pair,
+  { name, ids, own, other, otherIds = ids, otherServer }: Pair,
   callers: number,
   server: number,
   { rounds, scale, print }: BenchOptions,
@@ -96,16 +99,16 @@ async function measure(
   const row = `${name}, ${callers} in flight`;
   print(row);
   const seconds = secondsOf(scale);
-  const side = (execute: Execute, on: readonly string[]) => {
+  const side = (execute: Execute, on: readonly string[], pid: number) => {
     let next = 0;
-    return metered([server], seconds, () =>
+    return metered([pid], seconds, () =>
       perSecond(callers, seconds, async () => {
         await execute(on[next++ % on.length] ?? '');
         return true;
       }),
     );
   };
-  const sides = { product: side(own, ids), baseline: side(other, otherIds) };
+  const sides = { product: side(own, ids, server), baseline: side(other, otherIds, otherServer ?? server) };
   const { product, baseline } = await interleaved(rounds, {
     product: sides.product.run,
     baseline: sides.baseline.run,

@@ -12,7 +12,7 @@ export interface Metered {
   cost(): { readonly client: number; readonly server: number };
 }
 
-/** @param pids of the servers @param seconds how long `side` measures */
+/** @param pids of the servers, whose descendants count as they do @param seconds how long `side` measures */
 export function metered(pids: readonly number[], seconds: number, side: () => Promise<number>): Metered {
   const [client, server]: [number[], number[]] = [[], []];
   return {
@@ -44,12 +44,14 @@ const measured = (all: readonly number[]): readonly number[] => (all.length > 1 
 const whole = (us: number): string => (us < 10 ? us.toFixed(1) : Math.round(us).toLocaleString('en-US'));
 
 async function serverUs(pids: readonly number[]): Promise<number> {
-  let ticks = 0;
+  let us = 0;
   for (const pid of pids) {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
     // Behind the name, which may hold anything: state, then the fields from the fourth on.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+    us += TICK_US * (Number(fields[11] ?? 0) + Number(fields[12] ?? 0));
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+    us += await serverUs(children.split(' ').filter(Boolean).map(Number));
   }
-  return ticks * TICK_US;
+  return us;
 }

@@ -111,8 +111,6 @@ export function startRemake(deps: RemakeDeps): Remake {
   };
 }
 
-/** How many are folded at once. */
-const AT_ONCE = 4;
 /** A turn works for about so long, and then tells how far it is; at least three times within the lease. */
 const LONGEST_TURN_MS = 1_000;
 /** How many revisions are looked at in one go: where keys were written often, few of them have a value. */
@@ -243,15 +241,15 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
       ]),
     );
     const held = byKey.size === 0 ? new Set() : await archive.held([...byKey.keys()]);
-    const missing = [...byKey].filter(([key]) => !held.has(key)).map(([, each]) => each);
-    const atOnce = Math.min(AT_ONCE, settings.perSecond);
     let made = 0;
-    for (let from = 0; from < missing.length && !isStopped(); from += atOnce) {
+    // One by one: commands that come between wait for one fold at the most.
+    for (const [key, each] of byKey) {
+      if (isStopped()) break;
+      if (held.has(key)) continue;
       const startedAt = runtime.now();
-      const some = missing.slice(from, from + atOnce);
-      await Promise.all(some.map(remakeOne));
-      made += some.length;
-      const pauseMs = (some.length * 1_000) / settings.perSecond - (runtime.now() - startedAt);
+      await remakeOne(each);
+      made++;
+      const pauseMs = 1_000 / settings.perSecond - (runtime.now() - startedAt);
       if (pauseMs > 0) await runtime.sleep(pauseMs);
     }
     if (made > 0) observer?.remade?.(made);

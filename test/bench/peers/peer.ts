@@ -49,6 +49,8 @@ export interface Peer extends AsyncDisposable {
   execute(id: string, events: number): Promise<void>;
   /** Names and versions. */
   readonly what: string;
+  /** Of the process whose descendants its server is. */
+  readonly pid: number;
 }
 
 const FOLDER = fileURLToPath(new URL('.', import.meta.url));
@@ -61,6 +63,8 @@ export interface PeerDatabase extends AsyncDisposable {
   readonly url: string;
   /** Names and versions. */
   readonly what: string;
+  /** Of the process whose descendants the server is. */
+  readonly pid: number;
 }
 
 /** Installs emmett beside this file if it is not there, and starts a PostgreSQL that syncs as the other side does. */
@@ -69,7 +73,7 @@ export async function startPeerDatabase(syncs: boolean): Promise<PeerDatabase> {
   const postgres = await startPostgres(syncs);
   const mode = `synchronous_commit ${syncs ? 'on' : 'off'}`;
   const what = `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, ${mode}`;
-  return { url: postgres.url, what, [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose]() };
+  return { url: postgres.url, what, pid: postgres.pid, [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose]() };
 }
 
 /** emmett on a database, its tables made. */
@@ -90,6 +94,7 @@ export async function startPeer(syncs: boolean): Promise<Peer> {
     Array.from({ length: count }, () => ({ type: 'Added', data: { value: 1 } }));
   return {
     what: postgres.what,
+    pid: postgres.pid,
     fill: async (id, events) => {
       for (let left = events; left > 0; left -= FILL)
         await store.appendToStream(id, added(Math.min(left, FILL)));

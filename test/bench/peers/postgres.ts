@@ -10,6 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface Postgres extends AsyncDisposable {
   readonly url: string;
   readonly version: string;
+  /** Of the process whose descendants the server is. */
+  readonly pid: number;
 }
 
 const DEBIAN = '/usr/lib/postgresql';
@@ -57,7 +59,7 @@ export async function startPostgres(syncs: boolean): Promise<Postgres> {
   const version = spawnSync(join(bin, 'postgres'), ['--version'], { ...at, encoding: 'utf8' }).stdout.trim();
   try {
     await ready(bin, port, server);
-    return { url, version, [Symbol.asyncDispose]: stop };
+    return { url, version, pid: server.pid ?? 0, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
