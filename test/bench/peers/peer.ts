@@ -73,7 +73,12 @@ export async function startPeerDatabase(syncs: boolean): Promise<PeerDatabase> {
   const postgres = await startPostgres(syncs);
   const mode = `synchronous_commit ${syncs ? 'on' : 'off'}`;
   const what = `${PACKAGE} ${versionOf(PACKAGE)} on ${postgres.version}, ${mode}`;
-  return { url: postgres.url, what, pid: postgres.pid, [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose]() };
+  return {
+    url: postgres.url,
+    what,
+    pid: postgres.pid,
+    [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose](),
+  };
 }
 
 /** emmett on a database, its tables made. */
