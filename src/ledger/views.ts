@@ -61,7 +61,9 @@ export function openViews(options: OpenViewsOptions): OpenedViews {
     buckets: bucketsOf(options, false),
     runtime: systemRuntime,
     settings,
-    ...(running && { local: running.status, requestCheckpoint: running.requestCheckpoint }),
+    local: running?.status,
+    requestCheckpoint: running?.requestCheckpoint,
+    coveredBy: running?.coveredBy,
   });
   return {
     reader,

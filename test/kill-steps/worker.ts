@@ -62,6 +62,7 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
     buckets: bucketsOf(false),
     runtime,
     requestCheckpoint: views.requestCheckpoint,
+    coveredBy: views.coveredBy,
   });
   const timers = createNatsTimers({
     requests,

@@ -117,6 +117,8 @@ export interface KeptGroups {
   views(): readonly View[];
   /** Waits for a group's checkpoint; undefined when this process does not run that group now. */
   requestCheckpoint(index: number, position: Position): Waiting | undefined;
+  /** What its view says; undefined when this process does not run that group now. */
+  coveredBy(index: number, position: Position): Position | Promise<Position> | undefined;
   /** Looks after the checkpoints and released rows of its groups. @throws LogUnavailable */
   verify(): Promise<void>;
   stop(): Promise<void>;
@@ -201,6 +203,7 @@ export function keepGroups(
     deadLetters: () => [...kept.values()].flatMap(({ view }) => view?.deadLetters() ?? []),
     views: () => [...kept.values()].flatMap(({ view }) => view ?? []),
     requestCheckpoint: (index, position) => kept.get(index)?.view?.requestCheckpoint(position),
+    coveredBy: (index, position) => kept.get(index)?.view?.coveredBy(position),
     verify: async () => {
       await Promise.all([...kept.values()].map(({ view }) => view?.verify()));
     },

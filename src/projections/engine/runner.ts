@@ -28,6 +28,8 @@ export interface Runner {
   status(): ViewStatus;
   /** Waits for the checkpoint of a group of a bucket; undefined when it does not run here. */
   requestCheckpoint(bucket: string, index: number, position: Position): Waiting | undefined;
+  /** What the view of a group of a bucket says; undefined when it does not run here. */
+  coveredBy(bucket: string, index: number, position: Position): Position | Promise<Position> | undefined;
   /** Its groups on the live bucket that are at work now. */
   views(): readonly View[];
   stop(): Promise<void>;
@@ -211,6 +213,8 @@ export function startRunner(
     },
     requestCheckpoint: (bucket, index, position) =>
       live?.bucket === bucket ? live.kept.requestCheckpoint(index, position) : undefined,
+    coveredBy: (bucket, index, position) =>
+      live?.bucket === bucket ? live.kept.coveredBy(index, position) : undefined,
     views: () => live?.kept.views() ?? [],
     stop: async () => {
       stopping.abort();

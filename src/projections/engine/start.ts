@@ -24,6 +24,17 @@ export interface Projections {
    */
   requestCheckpoint(view: string, bucket: string, index: number, position: Position): Waiting | undefined;
   /**
+   * From which checkpoint of a group of a view's bucket on everything up to `position` is in the rows: an earlier one,
+   * where the last commits do not concern the view. Waits until the view has been handed in all of them; undefined when
+   * this process does not run that group.
+   */
+  coveredBy(
+    view: string,
+    bucket: string,
+    index: number,
+    position: Position,
+  ): Position | Promise<Position> | undefined;
+  /**
    * Resolves when the checkpoint of every group that runs here is at or above `position`. Rejects when a view has
    * stopped for good.
    */
@@ -68,12 +79,14 @@ export function startProjections(deps: {
   const runners = projections.map((projection) => startRunner({ ...engine, sharing, sameLog }, projection));
   const sweep = startSweep(engine, () => runners.flatMap((runner) => runner.views()));
   const status = () => runners.map((runner) => runner.status());
+  const runnerOf = (view: string) => runners.find(({ projection }) => projection.name === view);
 
   return {
     status,
     scans: reader.scans,
     requestCheckpoint: (view, bucket, index, position) =>
-      runners.find(({ projection }) => projection.name === view)?.requestCheckpoint(bucket, index, position),
+      runnerOf(view)?.requestCheckpoint(bucket, index, position),
+    coveredBy: (view, bucket, index, position) => runnerOf(view)?.coveredBy(bucket, index, position),
     stop: async () => {
       sweep.stop();
       await Promise.all(runners.map((runner) => runner.stop()));

@@ -135,6 +135,7 @@ export interface AccessDeps {
   readonly waits: Waits;
   /** Of the views that run in this process. */
   readonly requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
+  readonly coveredBy?: Projections['coveredBy'] | undefined;
 }
 
 const ROW_ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -145,7 +146,7 @@ export function isRowId(key: string): boolean {
 }
 
 export function createViewAccess(deps: AccessDeps): ViewAccess {
-  const { projection, resolver, waits } = deps;
+  const { projection, resolver, runtime, waits, coveredBy } = deps;
   const view = projection.name;
   const until = createWaiting(deps);
 
@@ -166,6 +167,42 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
   };
   const decode = createFactDecoder(projection.sources);
 
+  /** From where on a row or a checkpoint shows everything up to `position`. */
+  const coveringOf = async (bucket: Bucket, index: number, position: Position): Promise<Position> => {
+    const told = coveredBy?.(view, bucket.name, index, position) ?? position;
+    if (!(told instanceof Promise)) return told;
+    return Promise.race([told, runtime.sleep(LONGEST_PAUSE_MS).then(() => position)]);
+  };
+
+  /** Where the view has something to store for a position, the row may be there before the checkpoint that covers it. */
+  const lookAhead = async (
+    bucket: Bucket,
+    key: string,
+    group: SlotGroup,
+    minPosition: Position,
+  ): Promise<Look<ReadRow> | undefined> => {
+    const row = waits.few() ? await readRow(bucket, key, true) : undefined;
+    if (row !== undefined && !isAfter(minPosition, row.position)) return { answer: row };
+    const reached = await waits.reached(bucket, group);
+    return isAfter(minPosition, reached) ? { reached, index: group.index } : undefined;
+  };
+
+  const look = async (
+    { bucket, groups }: LiveBucket,
+    key: string,
+    minPosition: Position,
+  ): Promise<Look<ReadRow | undefined>> => {
+    const index = groupOfSlot(slotOf(key), groups);
+    const group = { count: groups, index };
+    const from = await coveringOf(bucket, index, minPosition);
+    const ahead = from === minPosition ? await lookAhead(bucket, key, group, minPosition) : undefined;
+    if (ahead !== undefined) return ahead;
+    const { reached, row, mark } = await covered(bucket, key, group);
+    // Not stored yet, or a replica that lags: it is asked again.
+    if (isAfter(from, reached)) return { reached, index };
+    return { answer: mark === undefined ? row : await fromLog(mark.stream, row, minPosition) };
+  };
+
   return {
     row: async (key, options = {}) => {
       if (!isRowId(key)) return undefined;
@@ -174,22 +211,7 @@ export function createViewAccess(deps: AccessDeps): ViewAccess {
         const live = await resolver.current(view);
         return live === undefined ? undefined : liveOnly(await readRow(live.bucket, key, false));
       }
-      const slot = slotOf(key);
-      return until(minPosition, options, async ({ bucket, groups }) => {
-        // The row itself may be there before the checkpoint that covers it.
-        const row = waits.few() ? await readRow(bucket, key, true) : undefined;
-        if (row !== undefined && !isAfter(minPosition, row.position)) return { answer: row };
-        const index = groupOfSlot(slot, groups);
-        const group = { count: groups, index };
-        const reached = await waits.reached(bucket, group);
-        if (isAfter(minPosition, reached)) return { reached, index };
-        const seen = await covered(bucket, key, group);
-        // A replica that lags: it is asked again.
-        if (isAfter(minPosition, seen.reached)) return { reached: seen.reached, index };
-        if (seen.mark !== undefined)
-          return { answer: await fromLog(seen.mark.stream, seen.row, minPosition) };
-        return { answer: seen.row };
-      }).then(liveOnly);
+      return until(minPosition, options, (live) => look(live, key, minPosition)).then(liveOnly);
     },
     bucket: (options = {}) => {
       const { minPosition } = options;

@@ -52,9 +52,11 @@ export interface ViewReaderDeps {
   readonly views: readonly Projection[];
   readonly settings?: Partial<ProjectionSettings>;
   /** What the views of this process say of themselves; without it, `status` judges by their checkpoints. */
-  readonly local?: () => readonly ViewStatus[];
+  readonly local?: (() => readonly ViewStatus[]) | undefined;
   /** Lets a query that waits for a view of this process have its checkpoint at once. */
-  readonly requestCheckpoint?: Projections['requestCheckpoint'];
+  readonly requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
+  /** Spares a query that demands a position the wait for a checkpoint, where the view has nothing to store for it. */
+  readonly coveredBy?: Projections['coveredBy'] | undefined;
 }
 
 /** A checkpoint that did not move for this long, while the log did, belongs to a view that nobody runs. */
@@ -62,7 +64,7 @@ const STALLED_MS = 10_000;
 
 /** Makes a reader of views; nothing is read before it is asked. */
 export function createViewReader(deps: ViewReaderDeps): ViewReader {
-  const { log, buckets, runtime, requestCheckpoint } = deps;
+  const { log, buckets, runtime, requestCheckpoint, coveredBy } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, settings.prefix);
   const resolver = createBucketResolver({
@@ -79,7 +81,15 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const accessTo = (projection: Projection): ViewAccess => {
     const known = access.get(projection);
     if (known !== undefined) return known;
-    const made = createViewAccess({ projection, log, resolver, runtime, waits, requestCheckpoint });
+    const made = createViewAccess({
+      projection,
+      log,
+      resolver,
+      runtime,
+      waits,
+      requestCheckpoint,
+      coveredBy,
+    });
     access.set(projection, made);
     return made;
   };

@@ -33,6 +33,11 @@ export interface View {
   readonly delivered: Position;
   /** Position up to which everything is stored and will never be read again. */
   readonly checkpoint: Position;
+  /**
+   * From which checkpoint on everything up to `position` is stored: an earlier one, where the last commits do not concern
+   * this view. Waits until it has been handed in all of them; one that has ended knows of none but `position`.
+   */
+  coveredBy(position: Position): Position | Promise<Position>;
   /** Takes a commit; one at or below `delivered` is ignored. */
   apply(commit: FactCommit): void;
   /** All commits up to `position` were handed in or do not concern this view; `live` = that is the log's end. */
@@ -96,6 +101,8 @@ export async function openView(deps: ViewDeps): Promise<View> {
   const opened = await openCheckpoint(checkpointDeps, log.confirm);
   const seen = { highest: opened.revision };
   let delivered = opened.position;
+  /** The last commit that concerned it. */
+  let touched = opened.position;
   let events = 0;
   let phase: 'open' | 'ending' | 'ended' = 'open';
   let wake: (() => void)[] = [];
@@ -173,8 +180,14 @@ export async function openView(deps: ViewDeps): Promise<View> {
   const unapplied = (commit: RecordedCommit, error: unknown): void => {
     if (phase !== 'open' || !isAfter(commit.position, delivered)) return;
     if (skips(commit) || add(commit.stream, commit.position, error)) {
-      delivered = commit.position;
+      touched = delivered = commit.position;
     } else void stop(new UnappliedEvent(projection.name, commit.position, error, settings.skipHint));
+  };
+
+  const coveringOf = (position: Position): Position =>
+    phase !== 'open' || isAfter(touched, position) ? position : touched;
+  const handedIn = async (position: Position): Promise<void> => {
+    while (phase === 'open' && isAfter(position, delivered)) await progress();
   };
 
   return {
@@ -183,6 +196,10 @@ export async function openView(deps: ViewDeps): Promise<View> {
     bucket,
     decode,
     ended,
+    coveredBy: (position) =>
+      isAfter(position, delivered)
+        ? handedIn(position).then(() => coveringOf(position))
+        : coveringOf(position),
     fail: (error) => void stop(error),
     get delivered() {
       return delivered;
@@ -198,7 +215,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
       if (phase !== 'open' || !isAfter(position, delivered)) return;
       try {
         if (!skips(commit.commit)) visitRows(projection, commit, rows.touch);
-        delivered = position;
+        touched = delivered = position;
         events += commit.facts.length;
       } catch (error) {
         unapplied(commit.commit, error);
@@ -212,6 +229,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
       delivered = latest(delivered, position);
       rows.flush(live);
       checkpoint.changed();
+      if (wake.length > 0) wakeAll();
     },
     backPressure: () => {
       if (phase !== 'open' || rows.backlog() < settings.maxBacklog) return undefined;

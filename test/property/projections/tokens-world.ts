@@ -10,7 +10,7 @@ import { ProductPriceChangedSchema } from '../../../src/gen/jetledger/product/v1
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
-import { startProjections } from '../../../src/projections/engine/start.ts';
+import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
 import { orders } from '../../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../../src/projections/views/orders-by-user.ts';
 import { products } from '../../../src/projections/views/products.ts';
@@ -56,10 +56,15 @@ export interface TokensWorld {
   rebuild(actor: string): Promise<unknown>;
 }
 
-/** `around` changes the buckets of those who read, to plant something. */
+/** What is planted in those who read. */
+export interface TokensPlant {
+  readonly around?: (bucket: Bucket) => Bucket;
+  readonly coveredBy?: Projections['coveredBy'];
+}
+
 export function createTokensWorld(
   world: World,
-  around: (bucket: Bucket) => Bucket = (bucket) => bucket,
+  { around = (bucket) => bucket, coveredBy }: TokensPlant = {},
 ): TokensWorld {
   const store = createMemoryStore();
   const shared = createMemoryBucketStores();
@@ -122,13 +127,13 @@ export function createTokensWorld(
       const views = keeps
         ? startProjections({ log, buckets: bucketsOf(actor), projections: VIEWS, runtime, settings })
         : undefined;
-      const requestCheckpoint = views === undefined ? {} : { requestCheckpoint: views.requestCheckpoint };
       const reads = createReadModels({
         log,
         buckets: bucketsOf(actor, around),
         runtime,
         settings,
-        ...requestCheckpoint,
+        requestCheckpoint: views?.requestCheckpoint,
+        coveredBy: coveredBy ?? views?.coveredBy,
       });
       return {
         reads,
