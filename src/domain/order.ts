@@ -59,8 +59,6 @@ interface OrderFacts {
   readonly paymentDueAt: number;
   /** The provider's; undefined until the payment was authorised. */
   readonly paymentId: string | undefined;
-  /** From the validation of the customer on, reservations may be under way. */
-  readonly stockTouched: boolean;
   /** From the reservation of all stock on, a payment may be under way. */
   readonly paymentTouched: boolean;
   readonly stockReleased: boolean;
@@ -99,7 +97,7 @@ export function evolveOrder(state: OrderState, event: OrderEvent): OrderState {
   if (state.status === 'absent') return state;
   switch (event.$typeName) {
     case 'jetledger.order.v1.CustomerValidated':
-      return { status: 'placed', step: 'inventory', ...factsOf(state), stockTouched: true };
+      return { status: 'placed', step: 'inventory', ...factsOf(state) };
     case 'jetledger.order.v1.OrderStockReserved':
       return { status: 'placed', step: 'payment', ...factsOf(state), paymentTouched: true };
     case 'jetledger.order.v1.PaymentAuthorised':
@@ -140,7 +138,6 @@ function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.Orde
     paymentToken,
     paymentDueAt: Number(paymentDueAt),
     paymentId: undefined,
-    stockTouched: false,
     paymentTouched: false,
     stockReleased: false,
     paymentReturned: false,
@@ -151,7 +148,7 @@ function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.Orde
 function factsOf(order: KnownOrder): OrderFacts {
   // Named one by one: what is left of an object without some fields is of a hidden class of its own each time.
   const { userId, items, totalMinor, currency, paymentToken, paymentDueAt, paymentId } = order;
-  const { stockTouched, paymentTouched, stockReleased, paymentReturned } = order;
+  const { paymentTouched, stockReleased, paymentReturned } = order;
   return {
     userId,
     items,
@@ -160,7 +157,6 @@ function factsOf(order: KnownOrder): OrderFacts {
     paymentToken,
     paymentDueAt,
     paymentId,
-    stockTouched,
     paymentTouched,
     stockReleased,
     paymentReturned,

@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import { commitOf } from './codec/stored-commit.ts';
-import type { CommandResult } from './command.ts';
+import type { CommandResult, ExecuteOptions } from './command.ts';
 import { rememberCommand } from './command-log.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { CommitTooLarge, DeadlineExceeded, QueueFull } from './errors.ts';
@@ -47,8 +47,10 @@ type Batch<State, Command, Event extends Message, R extends Rejection> = Waiting
 
 /** The commands of one aggregate in one process: one behind the other, and together in one commit where they queue up. */
 export interface CommandQueue<State, Command, Event extends Message, R extends Rejection> {
-  submit(asked: Asked<Command>, assumeNew: boolean): Promise<CommandResult<State, Event, R>>;
+  submit(asked: Asked<Command>, options: SubmitOptions): Promise<CommandResult<State, Event, R>>;
 }
+
+type SubmitOptions = Pick<ExecuteOptions, 'assumeNew' | 'together'>;
 
 /** @param onIdle called when the last waiting command is answered; the queue may then be forgotten */
 export function createCommandQueue<State, Command, Event extends Message, R extends Rejection>(
@@ -83,7 +85,10 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
     this.#onIdle = onIdle;
   }
 
-  submit(asked: Asked<Command>, assumeNew: boolean): Promise<CommandResult<State, Event, R>> {
+  submit(
+    asked: Asked<Command>,
+    { assumeNew = false, together = false }: SubmitOptions,
+  ): Promise<CommandResult<State, Event, R>> {
     return new Promise((resolve, reject) => {
       const { queueLimit } = this.#deps.settings;
       if (this.#queue.length >= queueLimit) {
@@ -93,11 +98,13 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       const { command, meta, expected } = asked;
       const since = this.#deps.runtime.now();
       this.#queue.push({ command, meta, expected, assumeNew, since, resolve, reject });
-      if (!this.#running) void this.#run();
+      if (together) queueMicrotask(() => void this.#run());
+      else void this.#run();
     });
   }
 
   async #run(): Promise<void> {
+    if (this.#running) return;
     this.#running = true;
     while (this.#queue.length > 0) {
       const batch: Batch<State, Command, Event, R> = [];

@@ -1,5 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from './decider.ts';
+import type { RecordedCommit } from './log.ts';
 
 /** Which version the caller wants to act on. A number comes from `If-Match` and is never retried. */
 export type Expectation = 'any' | 'none' | 'exists' | number;
@@ -34,6 +35,11 @@ export interface ExecuteOptions {
    * Wrong guesses cost one conflict and never a wrong answer.
    */
   readonly assumeNew?: boolean;
+  /**
+   * Waits for what else is asked of the aggregate in this turn of the event loop, so that the two, in this order, share a
+   * commit. They need not: each must also be right alone (protocol 28).
+   */
+  readonly together?: boolean;
 }
 
 /** What became of a command. */
@@ -76,6 +82,11 @@ export interface LoadOptions<Command> {
    * A state that may be stale must not decide a refusal.
    */
   readonly maxAgeMs?: number;
+  /**
+   * A commit of the aggregate that a reader of the log was given: the state as of it or later will do, and nobody is asked
+   * for a newer one. Only for what a later append, or the other side, refuses when it is out of date (protocol 27).
+   */
+  readonly asOf?: RecordedCommit | undefined;
   /** The state will be asked what it says to this command; without it, it may lack the section that is read for that. */
   readonly toDecide?: Command;
 }

@@ -97,7 +97,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       const execute = (own: CommandMeta) => {
         const stream = checkStream({ category, id });
         const asked = { command, meta: own, expected: options.expected ?? 'any' };
-        return queueOf(decider, stream).submit(asked, options.assumeNew ?? false);
+        return queueOf(decider, stream).submit(asked, options);
       };
       if (!isWatched) return execute(meta);
       const call = { category, id, command: typeOfCommand(command), together: undefined, meta };
@@ -106,12 +106,11 @@ export function createHandler(deps: HandlerDeps): Handler {
 
     load: async (decider, id, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
-      const folded = states.cached(decider, stream) ?? (await states.atHand(decider, stream));
-      const maxAgeMs = options.maxAgeMs ?? 0;
-      if (maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs) {
-        await states.refresh(decider, stream, folded);
-      }
-      const { toDecide } = options;
+      const { asOf, toDecide, maxAgeMs = 0 } = options;
+      const known = asOf && states.asOf(decider, stream, asOf);
+      const folded = known ?? states.cached(decider, stream) ?? (await states.atHand(decider, stream));
+      const isOld = maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs;
+      if (known === undefined && isOld) await states.refresh(decider, stream, folded);
       if (toDecide !== undefined) await states.ready(decider, stream, folded, [toDecide]);
       return { state: folded.state, version: folded.version };
     },

@@ -5,7 +5,7 @@ import type { Loaded } from './command.ts';
 import type { Decider, Rejection } from './decider.ts';
 import { LogUnavailable } from './errors.ts';
 import { emptyFold, type Folded, foldCommit, loadAt, refold } from './fold.ts';
-import type { Log, ReadOptions } from './log.ts';
+import type { Log, ReadOptions, RecordedCommit } from './log.ts';
 import type { StoreObserver } from './observer.ts';
 import { versionAt } from './position.ts';
 import type { Runtime } from './runtime.ts';
@@ -60,6 +60,16 @@ export interface States {
   cached<S, C, E extends Message, R extends Rejection>(
     decider: D<S, C, E, R>,
     stream: StreamRef,
+  ): Folded<S> | undefined;
+  /**
+   * What is known of an aggregate at a commit of it or later, with that commit folded in where it is the next one, and
+   * nobody asked; undefined where something between is not known.
+   * @throws RangeError for another aggregate's commit; UnknownEventType, CorruptCommit
+   */
+  asOf<S, C, E extends Message, R extends Rejection>(
+    decider: D<S, C, E, R>,
+    stream: StreamRef,
+    commit: RecordedCommit,
   ): Folded<S> | undefined;
   /**
    * Folds in everything that was acknowledged before this call, in place. An append, which validates what it is decided
@@ -207,6 +217,18 @@ export function createStates(deps: StatesDeps): States {
     return folded;
   };
 
+  const asOf: States['asOf'] = (decider, stream, commit) => {
+    if (keyOf(commit.stream) !== keyOf(stream))
+      throw new RangeError(`a commit of ${keyOf(commit.stream)} says nothing of ${keyOf(stream)}`);
+    const folded =
+      cached(decider, stream) ?? (commit.previous === 0 ? emptyFold(decider.initial) : undefined);
+    if (folded !== undefined && folded.version === commit.previous) {
+      foldCommit(decider, folded, commit);
+      keepRead(decider, stream, folded);
+    }
+    return folded === undefined || folded.version < versionAt(commit.position) ? undefined : folded;
+  };
+
   const refresh: States['refresh'] = (decider, stream, folded, asked) =>
     advance(decider, stream, folded, asked ?? true);
 
@@ -233,6 +255,7 @@ export function createStates(deps: StatesDeps): States {
 
   return {
     cached,
+    asOf,
     atHand,
     ready,
     keep,

@@ -3,13 +3,13 @@ import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import { OrderConfirmedSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
-import { startTestServer } from '../../src/testing/nats-server.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { must } from '../e2e/client.ts';
 import { TEST_LOG } from '../support/nats-log.ts';
 import type { BenchRequest } from './http-load.ts';
 import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
 import { openBenchShop } from './http-shop.ts';
-import { rounded, secondsOf } from './measure.ts';
+import { cpuOf, rounded, secondsOf } from './measure.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
 
 const PATIENCE_MS = 30_000;
@@ -17,7 +17,8 @@ const PATIENCE_MS = 30_000;
 /** Whole orders: placed over HTTP, validated, reserved, paid, confirmed, by one process with all roles. */
 export const wholeOrderScenario: Scenario = {
   name: 'whole-order',
-  title: 'A whole order, from the request to `OrderConfirmed` in the log, one process with all roles',
+  title:
+    'A whole order of three lines, from the request to `OrderConfirmed` in the log, one process with all roles',
   run: async (options) => [
     ...(await measureOn('default sync', false, options)),
     ...(await measureOn('`sync_interval: always`', true, options)),
@@ -34,7 +35,10 @@ async function measureOn(what: string, syncAlways: boolean, options: BenchOption
   );
   const orders = await openBenchShop(service.url);
   await using confirmed = await watchConfirmations(server.url);
-  const place = (callers: number, seconds: number) => run(service.url, orders, confirmed, callers, seconds);
+  const place = async (callers: number, seconds: number): Promise<Round> => {
+    const spent = await spentOn(server, service.pid);
+    return { ...(await run(service.url, orders, confirmed, callers, seconds)), ...(await spent()) };
+  };
   const seconds = 2 * secondsOf(options.scale);
   const rows: ResultRow[] = [];
   await place(64, seconds);
@@ -53,16 +57,61 @@ async function measureOn(what: string, syncAlways: boolean, options: BenchOption
       row('orders confirmed', ({ perSecond }) => perSecond, 'orders/s'),
       row('from request to confirmed, p50', ({ p50 }) => p50, 'ms'),
       row('from request to confirmed, p99', ({ p99 }) => p99, 'ms'),
+      row('CPU of the service, an order', (round) => each(round, round.serviceUs), 'us'),
+      row('CPU of the server, an order', (round) => each(round, round.serverUs), 'us'),
+      row('messages to the server, an order', (round) => each(round, round.messages), 'messages'),
+      row('commits, an order', (round) => each(round, round.commits), 'commits'),
     );
   }
   return rows;
 }
 
-interface Round {
+const each = ({ orders }: Round, amount: number): number => amount / orders;
+
+interface Round extends Timed, Spent {}
+
+interface Timed {
+  readonly orders: number;
   readonly perSecond: number;
   /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
+}
+
+/** What a round took, of everything that went on meanwhile. */
+interface Spent {
+  readonly serviceUs: number;
+  readonly serverUs: number;
+  /** That the server received, those of the reader of this bench and of heartbeats included. */
+  readonly messages: number;
+  readonly commits: number;
+}
+
+/** Begins to count. @returns what ends it */
+async function spentOn({ monitorUrl, pid }: TestServer, service: number): Promise<() => Promise<Spent>> {
+  const look = async (): Promise<Spent> => {
+    const ask = async (path: string): Promise<unknown> => (await fetch(`${monitorUrl}/${path}`)).json();
+    const [varz, jsz] = [
+      (await ask('varz')) as { in_msgs: number },
+      (await ask('jsz?streams=true')) as {
+        account_details: { stream_detail: { name: string; state: { messages: number } }[] }[];
+      },
+    ];
+    const streams = jsz.account_details.flatMap(({ stream_detail }) => stream_detail);
+    const commits = streams.find(({ name }) => name === TEST_LOG.stream)?.state.messages ?? 0;
+    const [serviceUs, serverUs] = [await cpuOf(service), await cpuOf(pid())];
+    return { serviceUs, serverUs, messages: varz.in_msgs, commits };
+  };
+  const before = await look();
+  return async () => {
+    const after = await look();
+    return {
+      serviceUs: after.serviceUs - before.serviceUs,
+      serverUs: after.serverUs - before.serverUs,
+      messages: after.messages - before.messages,
+      commits: after.commits - before.commits,
+    };
+  };
 }
 
 /** Callers that each place an order, wait until it is confirmed, and place the next one. */
@@ -72,7 +121,7 @@ async function run(
   confirmed: Confirmations,
   callers: number,
   seconds: number,
-): Promise<Round> {
+): Promise<Timed> {
   const start = performance.now();
   const took: number[] = [];
   let next = 0;
@@ -88,7 +137,7 @@ async function run(
   const spent = (performance.now() - start) / 1_000;
   const sorted = took.sort((a, b) => a - b);
   const share = (part: number) => sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN;
-  return { perSecond: took.length / spent, p50: share(0.5), p99: share(0.99) };
+  return { orders: took.length, perSecond: took.length / spent, p50: share(0.5), p99: share(0.99) };
 }
 
 interface Confirmations extends AsyncDisposable {

@@ -86,46 +86,44 @@ SERVER POST /v1/orders status_code=201
     CONSUMER order-process process order outcome=handled attempt=1
       INTERNAL customer_validation
         PRODUCER order.recordCustomerValidated outcome=accepted
-          CONSUMER order-process process order outcome=handled attempt=1
-            INTERNAL reserve_stock
-              PRODUCER order.recordStockReserved outcome=accepted
-${before}                CONSUMER order-process process order outcome=handled ${good}
-                  INTERNAL authorize_payment
-                    PRODUCER order.recordAuthorised outcome=accepted
-                      CONSUMER order-process process order outcome=handled attempt=1
-                        INTERNAL capture_payment
-                          INTERNAL confirm
-                            PRODUCER order.recordCaptured outcome=accepted
-                              CONSUMER order-process process order outcome=handled attempt=1
-                                PRODUCER send notification
-                                  CONSUMER process notification outcome=handled attempt=1
-                                    CLIENT POST status_code=204
-                              CONSUMER project order
-                          CLIENT POST /v1/intents/{key}/capture status_code=200
-                      CONSUMER project order
-                    CLIENT POST /v1/intents status_code=201
-                    CLIENT POST /v1/intents/{key}/authorise status_code=200
+${before}          CONSUMER order-process process order outcome=handled ${good}
+            INTERNAL authorize_payment
+              PRODUCER order.recordAuthorised outcome=accepted
+                CONSUMER order-process process order outcome=handled attempt=1
+                  INTERNAL capture_payment
+                    INTERNAL confirm
+                      PRODUCER order.recordCaptured outcome=accepted
+                        CONSUMER order-process process order outcome=handled attempt=1
+                          PRODUCER send notification
+                            CONSUMER process notification outcome=handled attempt=1
+                              CLIENT POST status_code=204
+                        CONSUMER project order
+                    CLIENT POST /v1/intents/{key}/capture status_code=200
                 CONSUMER project order
-              PRODUCER product.reserveStock outcome=accepted
-                CONSUMER project product
-                CONSUMER stock-watch process product outcome=handled attempt=1
+              CLIENT POST /v1/intents status_code=201
+              CLIENT POST /v1/intents/{key}/authorise status_code=200
           CONSUMER project order
+      INTERNAL reserve_stock
+        PRODUCER order.recordStockReserved outcome=accepted
+        PRODUCER product.reserveStock outcome=accepted
+          CONSUMER project product
+          CONSUMER stock-watch process product outcome=handled attempt=1
     CONSUMER project order`;
 }
 
 const UNAVAILABLE = 'ERROR The payment provider does not answer (/intents/{id}/authorise: status 503).';
 const RETRIED = `\
-                CONSUMER order-process process order outcome=retried attempt=1 ${UNAVAILABLE}
-                  INTERNAL authorize_payment ${UNAVAILABLE}
-                    CLIENT POST /v1/intents status_code=201
-                    CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
-                    CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
-                    CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
+          CONSUMER order-process process order outcome=retried attempt=1 ${UNAVAILABLE}
+            INTERNAL authorize_payment ${UNAVAILABLE}
+              CLIENT POST /v1/intents status_code=201
+              CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
+              CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
+              CLIENT POST /v1/intents/{key}/authorise status_code=503 ERROR status 503
 `;
 const PARKED = `\
-                CONSUMER order-process process order outcome=parked attempt=1 ERROR create {id}: It does not work.
-                  INTERNAL authorize_payment ERROR create {id}: It does not work.
-                    CLIENT POST /v1/intents status_code=400 ERROR
+          CONSUMER order-process process order outcome=parked attempt=1 ERROR create {id}: It does not work.
+            INTERNAL authorize_payment ERROR create {id}: It does not work.
+              CLIENT POST /v1/intents status_code=400 ERROR
 `;
 
 it('calls to the payment provider and to the webhook are part of the trace and carry it on', async () => {
@@ -210,6 +208,7 @@ SERVER POST /v1/admin/parked/redrive status_code=200
   expect(redriven?.parentSpanContext?.spanId).toBe(failed?.parentSpanContext?.spanId);
   expect(redriven?.links.map(({ context }) => [context.traceId, context.spanId])).toEqual([
     [trace.traceId, failed?.parentSpanContext?.spanId],
+    [trace.traceId, only(spans, 'order.recordStockReserved').spanContext().spanId],
     [request.traceId, only(asked, 'redrive').spanContext().spanId],
   ]);
   expect(only(asked, 'redrive').attributes['jetledger.redrive.marked']).toBe(1);

@@ -17,6 +17,7 @@ const KNOWN: Readonly<Record<string, number>> = {
   'a list of open orders that nobody waits for': 57,
   'a deadline that is counted from the delivery': 49,
   'timers that are lost and never swept': 26,
+  'a watch that believes what it knows of an order, where products forget': 1_481,
 };
 const TIMEOUT_MS = 120_000;
 const ENDS = [

@@ -43,7 +43,7 @@ export function whatIsOpen(state: KnownOrder): string[] {
   if (state.status === 'placed') return [`waits at ${state.step}`];
   if (!hasFailed(state)) return [];
   return [
-    ...(state.stockTouched && !state.stockReleased ? [`is ${state.status}, its stock not released`] : []),
+    ...(!state.stockReleased ? [`is ${state.status}, its stock not released`] : []),
     ...(state.paymentTouched && !state.paymentReturned
       ? [`is ${state.status}, its payment not returned`]
       : []),

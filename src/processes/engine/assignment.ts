@@ -57,7 +57,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
     lastError = reasonOf(error);
   };
   const decode = createDecode(consumer.sources);
-  const handle = createHandle({ consumer, handler, decode, policy, observer, failed });
+  const handle = createHandle({ consumer, handler, runtime, decode, policy, observer, failed });
 
   const fail = (error: unknown): void => {
     if (fatal) return;

@@ -4,8 +4,10 @@ import {
   type CommandMeta,
   type CommandResult,
   type Decider,
+  type ExecuteOptions,
   numberOf,
   type Position,
+  type RecordedCommit,
   type Rejection,
   type StoredTrace,
 } from '../../eventstore/index.ts';
@@ -44,6 +46,8 @@ export type Reply<State, Event extends Message, R extends Rejection> = Extract<
   { outcome: 'accepted' | 'unchanged' | 'rejected' }
 >;
 
+type Together = Pick<ExecuteOptions, 'together'>;
+
 /**
  * What makes commands follow from an event or a timer: each is stored under an id that derives from the cause, so that a
  * repetition, after a crash or by a second instance, is answered from the log.
@@ -60,6 +64,7 @@ export interface Cause {
     id: string,
     command: Command,
     key: string,
+    options?: Together,
   ): Promise<Reply<State, Event, R>>;
   /** Executes a command that must not be refused. @throws as `attempt`, GiveUp when it is */
   execute<State, Command, Event extends Message, R extends Rejection>(
@@ -67,6 +72,7 @@ export interface Cause {
     id: string,
     command: Command,
     key: string,
+    options?: Together,
   ): Promise<Exclude<Reply<State, Event, R>, { outcome: 'rejected' }>>;
 }
 
@@ -81,6 +87,8 @@ export interface CausingEvent extends StoredTrace {
 export interface ReactionContext {
   /** To load what decisions need. */
   readonly handler: CommandHandler;
+  /** The commit that is handled, where it is fresh: nobody can have handled it before, and little can have followed it. */
+  readonly fresh?: RecordedCommit | undefined;
   /** Makes an event of the delivery the cause of commands. */
   causedBy(event: CausingEvent): Cause;
 }
@@ -89,14 +97,17 @@ export interface ReactionContext {
  * The context of one delivery.
  * @param actor the reaction's name
  * @param position of the event's commit, where earlier versions derived ids of commands from it
+ * @param fresh as in `ReactionContext`
  */
 export function reactionContext(
   handler: CommandHandler,
   actor: string,
   position?: Position,
+  fresh?: RecordedCommit,
 ): ReactionContext {
   return {
     handler,
+    fresh,
     causedBy: ({ id, commandId, correlationId, traceparent, tracestate }) =>
       causeOf(handler, (key) => ({
         commandId: `${id}/${key}`,
@@ -118,9 +129,9 @@ export function causedByTimer(handler: CommandHandler, actor: string, { kind, id
 }
 
 function causeOf(handler: CommandHandler, meta: Cause['meta']): Cause {
-  const attempt: Cause['attempt'] = async (decider, id, command, key) => {
+  const attempt: Cause['attempt'] = async (decider, id, command, key, options) => {
     const accompanying = meta(key);
-    const result = await handler.execute(decider, id, command, accompanying);
+    const result = await handler.execute(decider, id, command, accompanying, options);
     if (result.outcome === 'conflict') throw new CommandConflict(decider.category, id);
     if (result.outcome !== 'key-reused') return result;
     throw new GiveUp(
@@ -130,8 +141,8 @@ function causeOf(handler: CommandHandler, meta: Cause['meta']): Cause {
   return {
     meta,
     attempt,
-    execute: async (decider, id, command, key) => {
-      const reply = await attempt(decider, id, command, key);
+    execute: async (decider, id, command, key, options) => {
+      const reply = await attempt(decider, id, command, key, options);
       if (reply.outcome === 'rejected') throw new GiveUp(`${id}: ${reply.rejection.message}`);
       return reply;
     },

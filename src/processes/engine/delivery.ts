@@ -18,6 +18,7 @@ import {
   type Runtime,
   recordedEvents,
   type SlotGroup,
+  timeOf,
 } from '../../eventstore/index.ts';
 import { reactionContext } from './cause.ts';
 import type { Cursor } from './cursor.ts';
@@ -68,17 +69,26 @@ export type AttemptResult =
 /** Tries a commit once; never rejects. */
 export type Handle = (tried: DeliveryAttempt) => Promise<AttemptResult>;
 
+/** Up to which age a commit is fresh; of an older one much may have followed, which is then better asked for. */
+const FRESH_MS = 5_000;
+
+/** Whether a commit comes at once and for the first time (protocol 27). */
+function isFresh({ commit, attempt, redriven, maybeHandled }: DeliveryAttempt, now: number): boolean {
+  return attempt === 1 && !redriven && maybeHandled !== true && now - timeOf(commit) < FRESH_MS;
+}
+
 /** Decodes, handles, and asks the policy when that fails. */
 export function createHandle(deps: {
   consumer: Reaction;
   handler: CommandHandler;
+  runtime: Pick<Runtime, 'now'>;
   decode: Decode;
   policy: Policy;
   observer: EngineObserver | undefined;
   /** Told of every error. */
   failed: (error: unknown) => void;
 }): Handle {
-  const { consumer, handler, decode, policy, observer, failed } = deps;
+  const { consumer, handler, runtime, decode, policy, observer, failed } = deps;
   return async (tried) => {
     const { commit, attempt, redriven } = tried;
     const maybeHandled = redriven || tried.maybeHandled === true;
@@ -87,7 +97,8 @@ export function createHandle(deps: {
       observer?.outcome?.(tried, outcome, error, performance.now() - started);
     const handle = async (): Promise<void> => {
       const delivery = decode(commit, { attempt, redriven, maybeHandled });
-      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery.position));
+      const fresh = isFresh(tried, runtime.now()) ? commit : undefined;
+      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery.position, fresh));
     };
     try {
       await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));

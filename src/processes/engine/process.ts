@@ -5,6 +5,7 @@ import type {
   Decider,
   EventSource,
   Loaded,
+  RecordedCommit,
   Rejection,
   Runtime,
   StreamRef,
@@ -76,6 +77,12 @@ export interface Process<Event extends Message, State, Effect extends { readonly
    * @param state as it is when the event is handled, not when it happened: what was done meanwhile is not done again
    */
   react(event: Event, state: State, happened: Happened): readonly (Effect | StandardEffect)[];
+  /**
+   * The effects that need not wait for the newest state of the process, a round trip, but are begun on the state as of
+   * their event: where something has ended the process meanwhile, what they do is refused there, or given back because
+   * of that end (protocol 27). Arming a timer and commands to the aggregate that is the state are always among them.
+   */
+  readonly fenced?: readonly Effect['type'][];
   /** What gives back whatever may have been taken; done first when the process ends. */
   compensate?(state: State, happened: Happened): readonly (Effect | StandardEffect)[];
   /**
@@ -125,18 +132,47 @@ export function runProcess<Event extends Message, State, Effect extends { readon
   const handle = async (delivery: Delivery<Event>, context: ReactionContext): Promise<void> => {
     const { handler } = context;
     for (const consumed of delivery.events) {
-      const { event, time } = consumed;
-      const route = process.route(event, delivery.stream);
+      const route = process.route(consumed.event, delivery.stream);
       if (route === undefined) continue;
-      const { id, as } = route;
-      const { state, version } = await loadState(process, handler, id);
-      if (version === 0 && as !== 'start') throw new RetryLater(`${name}/${id} has not begun yet.`);
+      const { id } = route;
+      const effects = await effectsNow(process, route, consumed, context);
       const step: Step<Event> = { id, delivery, consumed, cause: context.causedBy(consumed), handler };
-      const effects = effectsOf(process, route, event, state, { id, time });
       await all(effects.map((effect) => () => execute(effect, id, step.cause, deps, step)));
     }
   };
   return { name, sources, from, handle };
+}
+
+/**
+ * What is to be done because of an event: on the state as of its commit, where all of it is fenced, else on the newest.
+ * To find nothing to do needs no newer state: so it was at that commit.
+ */
+async function effectsNow<Event extends Message, State, Effect extends { readonly type: string }>(
+  process: Process<Event, State, Effect>,
+  route: Route,
+  { event, time }: ConsumedEvent<Event>,
+  { handler, fresh }: ReactionContext,
+): Promise<readonly (Effect | StandardEffect)[]> {
+  const { id, as } = route;
+  const on = async (asOf: RecordedCommit | undefined): Promise<readonly (Effect | StandardEffect)[]> => {
+    const { state, version } = await loadState(process, handler, id, asOf);
+    if (version === 0 && as !== 'start') throw new RetryLater(`${process.name}/${id} has not begun yet.`);
+    return effectsOf(process, route, event, state, { id, time });
+  };
+  const isState = fresh?.stream.category === process.state.category && fresh.stream.id === id;
+  if (!isState) return on(undefined);
+  const effects = await on(fresh);
+  return effects.every((effect) => isFenced(process, id, effect)) ? effects : on(undefined);
+}
+
+function isFenced<Event extends Message, State, Effect extends { readonly type: string }>(
+  { fenced, state }: Process<Event, State, Effect>,
+  id: string,
+  effect: Effect | StandardEffect,
+): boolean {
+  if (!isStandard(effect)) return fenced?.includes(effect.type) ?? false;
+  // A timer that fires for nothing is refused by whoever handles it.
+  return effect.type === 'arm' || (effect.type === 'command' && effect.decider === state && effect.id === id);
 }
 
 /** What is done with a timer of a process that has fired. @throws what makes `Timers` deliver it again */
@@ -165,8 +201,9 @@ function loadState<State>(
   { state }: { readonly state: AnyDecider & { readonly initial: State } },
   handler: CommandHandler,
   id: string,
+  asOf?: RecordedCommit,
 ): Promise<Loaded<State>> {
-  return handler.load(state as Decider<State, never, Message, Rejection>, id);
+  return handler.load(state as Decider<State, never, Message, Rejection>, id, { asOf });
 }
 
 function isStandard(effect: { readonly type: string }): effect is StandardEffect {

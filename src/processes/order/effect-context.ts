@@ -27,26 +27,41 @@ export type AroundStep = (
 /** A step of an order's process, and how the order is told what came of it. */
 export interface EffectContext extends Step<OrderEvent> {
   readonly deps: OrderProcessDeps;
-  /** Tells the order what was done. */
-  report(purpose: string, command: UntimedCommand): Promise<void>;
+  readonly report: Report;
   /** Tells the order that a step has failed for good. */
   reject(purpose: string, step: OrderStep, code: string, reason: string): Promise<void>;
 }
+
+/**
+ * Tells the order what was done.
+ * @param options `at`: when, now unless given; `together`: stored in one commit with what is told next in this turn
+ */
+export type Report = (
+  purpose: string,
+  command: UntimedCommand,
+  options?: { readonly at?: number; readonly together?: boolean },
+) => Promise<void>;
 
 type WithoutTime<Command> = Command extends unknown ? Omit<Command, 'at'> : never;
 type UntimedCommand = WithoutTime<OrderCommand>;
 
 /** Puts a step together with what its effects need. */
 export function effectContextOf(deps: OrderProcessDeps, step: Step<OrderEvent>): EffectContext {
-  const report: EffectContext['report'] = async (purpose, command) => {
+  return reportingBy({ ...step, deps }, async (purpose, command, { at, together = false } = {}) => {
     // Spreading forgets which member of the union it was; only the time was missing.
-    const timed = { ...command, at: deps.runtime.now() } as OrderCommand;
+    const timed = { ...command, at: at ?? deps.runtime.now() } as OrderCommand;
     // A late report changes nothing and is not refused; what is refused needs a person.
-    await step.cause.execute(order, step.id, timed, purpose);
-  };
+    await step.cause.execute(order, step.id, timed, purpose, { together });
+  });
+}
+
+/** A context whose reports, and rejections, go one way. */
+export function reportingBy(
+  context: Omit<EffectContext, 'report' | 'reject'>,
+  report: Report,
+): EffectContext {
   return {
-    ...step,
-    deps,
+    ...context,
     report,
     reject: (purpose, step, code, reason) => report(purpose, { type: 'reject', step, code, reason }),
   };

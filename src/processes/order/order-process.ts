@@ -1,7 +1,13 @@
 import type { OrderEvent } from '../../domain/order.ts';
 import { numberOf } from '../../eventstore/index.ts';
 import { type Reaction, runProcess } from '../engine/index.ts';
-import { type EffectContext, effectContextOf, type OrderProcessDeps } from './effect-context.ts';
+import {
+  type AroundStep,
+  type EffectContext,
+  effectContextOf,
+  type OrderProcessDeps,
+  reportingBy,
+} from './effect-context.ts';
 import { type OrderEffect, orderFlow } from './react.ts';
 import type { ReactionDefinition } from './reactions.ts';
 import {
@@ -19,9 +25,32 @@ import {
  * @throws what the ports throw, CommandConflict, GiveUp
  */
 export async function execute(effect: OrderEffect, context: EffectContext): Promise<void> {
+  if (effect.type !== 'validate-customer')
+    return aroundStep(effect, context, (own) => executeStep(effect, own));
+  const fit: { report?: () => Promise<void> } = {};
+  await aroundStep(effect, context, async (own) => {
+    const report = await validateCustomer(effect.userId, own);
+    if (report !== undefined) fit.report = report;
+  });
+  if (fit.report !== undefined) await execute(effect.next, reportingFirst(fit.report, context));
+}
+
+const aroundStep: AroundStep = (effect, context, run) =>
+  context.deps.aroundStep === undefined ? run(context) : context.deps.aroundStep(effect, context, run);
+
+/** With the next report an earlier one is made, before it and in the same commit. */
+function reportingFirst(earlier: () => Promise<void>, context: EffectContext): EffectContext {
+  return reportingBy(context, async (...next) => {
+    await Promise.all([earlier(), context.report(...next)]);
+  });
+}
+
+/** Does an effect that is one step. @throws as `execute` */
+export async function executeStep(
+  effect: Exclude<OrderEffect, { type: 'validate-customer' }>,
+  context: EffectContext,
+): Promise<void> {
   switch (effect.type) {
-    case 'validate-customer':
-      return validateCustomer(effect.userId, context);
     case 'reserve-stock':
       return reserveStock(effect.items, context);
     case 'authorise-payment':
@@ -44,16 +73,22 @@ const UNFIT = {
   deactivated: ['customer/deactivated', "The customer's account is deactivated."],
 } as const;
 
-async function validateCustomer(userId: string, context: EffectContext): Promise<void> {
-  const { delivery, deps, report, reject } = context;
+/** Rejects the order of a customer who is not fit. @returns else the report, now or later, that he was fit now */
+async function validateCustomer(
+  userId: string,
+  { delivery, deps, report, reject }: EffectContext,
+): Promise<(() => Promise<void>) | undefined> {
   const { position } = delivery;
   const purpose = 'validate-customer';
   const status = await deps.directory.customer(userId, position);
-  if (status === 'active') {
-    return report(purpose, { type: 'recordCustomerValidated', directoryPosition: numberOf(position) });
+  if (status !== 'active') {
+    const [code, reason] = UNFIT[status];
+    await reject(purpose, 'customer_validation', code, reason);
+    return undefined;
   }
-  const [code, reason] = UNFIT[status];
-  return reject(purpose, 'customer_validation', code, reason);
+  const at = deps.runtime.now();
+  const command = { type: 'recordCustomerValidated', directoryPosition: numberOf(position) } as const;
+  return () => report(purpose, command, { at, together: true });
 }
 
 /** The entry of the service's list. */
@@ -67,13 +102,9 @@ export const orderProcess: ReactionDefinition = {
 
 /** Drives orders: `orderFlow` says what is done, this does it. */
 export function createOrderProcess(deps: OrderProcessDeps): Reaction<OrderEvent> {
-  const { aroundStep, timers } = deps;
+  const { timers } = deps;
   return runProcess(orderFlow, {
     timers,
-    execute: (effect, step) => {
-      const context = effectContextOf(deps, step);
-      if (aroundStep === undefined) return execute(effect, context);
-      return aroundStep(effect, context, (own) => execute(effect, own));
-    },
+    execute: (effect, step) => execute(effect, effectContextOf(deps, step)),
   });
 }

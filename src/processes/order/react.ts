@@ -9,10 +9,12 @@ export interface Item {
 
 /** What the order process does to the world because of an event. Each is safe to repeat: its keys come from the order. */
 export type OrderEffect =
-  /** Asks the order side's own customer directory, as of at least the event's position. */
-  | { readonly type: 'validate-customer'; readonly userId: string }
-  /** In the order given, which is the same for all orders (protocol 10). */
-  | { readonly type: 'reserve-stock'; readonly items: readonly Item[] }
+  /**
+   * Asks the order side's own customer directory, as of at least the event's position. Where the customer is fit, `next`
+   * is done, and the order is told of both together (protocol 28).
+   */
+  | { readonly type: 'validate-customer'; readonly userId: string; readonly next: ReserveStock }
+  | ReserveStock
   | {
       readonly type: 'authorise-payment';
       readonly amountMinor: bigint;
@@ -26,6 +28,12 @@ export type OrderEffect =
   | { readonly type: 'return-payment' }
   | { readonly type: 'ship-stock'; readonly items: readonly Item[] }
   | { readonly type: 'notify'; readonly kind: 'order-confirmed' | 'order-rejected' | 'order-shipped' };
+
+interface ReserveStock {
+  readonly type: 'reserve-stock';
+  /** In the order given, which is the same for all orders (protocol 10). */
+  readonly items: readonly Item[];
+}
 
 type Effects = readonly (OrderEffect | StandardEffect)[];
 
@@ -43,6 +51,9 @@ export const orderFlow: Process<OrderEvent, OrderState, OrderEffect> = {
   state: order,
   route: ({ $typeName }, { id }) => ({ as: routeOf($typeName), id }),
   react,
+  // Cancelled or expired meanwhile, the order refuses the report, and its end gives back stock and money, also those that
+  // come late: products bar the order, and a cancellation is final at the provider (protocols 10 and 11).
+  fenced: ['validate-customer', 'reserve-stock', 'authorise-payment', 'capture-payment'],
   compensate,
   timers: {
     // Refused where the order has ended by now (protocol 13).
@@ -65,7 +76,7 @@ function react(event: OrderEvent, order: OrderState): Effects {
     case 'jetledger.order.v1.OrderPlaced':
       return begin(order);
     case 'jetledger.order.v1.CustomerValidated':
-      return isAt(order, 'inventory') ? [{ type: 'reserve-stock', items: itemsOf(order) }] : NOTHING;
+      return isAt(order, 'inventory') ? [reserve(order)] : NOTHING;
     case 'jetledger.order.v1.OrderStockReserved':
       return isAt(order, 'payment') && order.paymentId === undefined ? [authorise(order)] : NOTHING;
     case 'jetledger.order.v1.PaymentAuthorised':
@@ -96,7 +107,11 @@ function begin(order: KnownOrder): Effects {
   if (order.status !== 'placed') return NOTHING;
   const deadline = { type: 'arm', timer: PAYMENT_DEADLINE, at: order.paymentDueAt } as const;
   if (order.step !== 'customer_validation') return [deadline];
-  return [deadline, { type: 'validate-customer', userId: order.userId }];
+  return [deadline, { type: 'validate-customer', userId: order.userId, next: reserve(order) }];
+}
+
+function reserve(order: KnownOrder): ReserveStock {
+  return { type: 'reserve-stock', items: itemsOf(order) };
 }
 
 function isAt(order: KnownOrder, step: 'inventory' | 'payment'): boolean {
@@ -126,7 +141,7 @@ function compensate(order: OrderState): Effects {
   if (order.status === 'absent') return NOTHING;
   const effects: OrderEffect[] = [];
   if (order.paymentTouched && !order.paymentReturned) effects.push({ type: 'return-payment' });
-  if (order.stockTouched && !order.stockReleased)
-    effects.push({ type: 'release-stock', items: itemsOf(order) });
+  // From its first moment on: whoever validates its customer reserves before the order hears of either.
+  if (!order.stockReleased) effects.push({ type: 'release-stock', items: itemsOf(order) });
   return effects;
 }

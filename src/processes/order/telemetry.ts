@@ -1,5 +1,6 @@
 import {
   type Attributes,
+  type Context,
   context,
   type Meter,
   type Span,
@@ -45,7 +46,7 @@ export function traceSteps(tracer: Tracer): AroundStep {
     };
     const span = tracer.startSpan(named.span, { attributes }, parent);
     try {
-      await within(parent, span, () => run(watched(effectContext, span, tracer)));
+      await within(parent, span, () => run(watched(effectContext, { span, parent, tracer })));
       span.end();
     } catch (error) {
       endFailed(span, error);
@@ -54,16 +55,20 @@ export function traceSteps(tracer: Tracer): AroundStep {
   };
 }
 
-/** The effect context, with its step's span told what is reported to the order. */
-function watched(effectContext: EffectContext, span: Span, tracer: Tracer): EffectContext {
+/** The effect context, with its step's span told what is reported to the order, which may be after the step. */
+function watched(
+  effectContext: EffectContext,
+  { span, parent, tracer }: { readonly span: Span; readonly parent: Context; readonly tracer: Tracer },
+): EffectContext {
   const { report, reject } = effectContext;
   return {
     ...effectContext,
-    report: async (purpose, command) => {
+    report: async (purpose, command, options) => {
       if (command.type === 'recordPaymentRefunded') span.updateName('refund_payment');
-      if (command.type !== 'recordCaptured') return report(purpose, command);
+      const tell = () => report(purpose, command, options);
       // With the money taken the order is confirmed, in one commit.
-      return confirming(tracer, effectContext, () => report(purpose, command));
+      if (command.type === 'recordCaptured') return confirming(tracer, effectContext, tell);
+      return within(parent, span, tell);
     },
     reject: (purpose, step, code, reason) => {
       span.setAttribute(REASON, code);

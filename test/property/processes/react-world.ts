@@ -29,6 +29,8 @@ export interface PlannedOrder {
   readonly customer: 'active' | 'unknown';
   readonly token: string;
   readonly quantities: readonly number[];
+  /** The release before has told it that its customer is fit, and nothing else: that was a commit of its own. */
+  readonly begunBefore: boolean;
 }
 
 export const SKUS = ['TEA', 'CUP'];
@@ -101,14 +103,9 @@ export function createReactWorld(
     switch (effect.type) {
       case 'validate-customer':
         if (effect.userId === 'unknown') return reject(id, 'customer_validation', 'customer/unknown');
-        return tell(id, { type: 'recordCustomerValidated', directoryPosition: 1, at: now });
+        return yield* reserve(id, effect.next, validated());
       case 'reserve-stock':
-        for (const { sku, quantity } of effect.items) {
-          if (!stockOf(sku, { type: 'reserveStock', orderId: id, quantity, at: now }))
-            return reject(id, 'inventory', 'inventory/insufficient-stock');
-          yield;
-        }
-        return tell(id, { type: 'recordStockReserved', at: now });
+        return yield* reserve(id, effect);
       case 'authorise-payment':
         return yield* authorise(id, effect);
       case 'capture-payment':
@@ -130,6 +127,25 @@ export function createReactWorld(
       case 'notify':
         return true;
     }
+  }
+
+  const validated = (): OrderCommand => ({ type: 'recordCustomerValidated', directoryPosition: 1, at: now });
+
+  /** @param before told in the same commit, before what comes of it */
+  function* reserve(
+    id: string,
+    { items }: Extract<OrderEffect, { type: 'reserve-stock' }>,
+    ...before: readonly OrderCommand[]
+  ): Generator<void, boolean> {
+    for (const { sku, quantity } of items) {
+      const isReserved = stockOf(sku, { type: 'reserveStock', orderId: id, quantity, at: now });
+      yield;
+      if (isReserved) continue;
+      for (const command of before) tell(id, command);
+      return reject(id, 'inventory', 'inventory/insufficient-stock');
+    }
+    for (const command of before) tell(id, command);
+    return tell(id, { type: 'recordStockReserved', at: now });
   }
 
   function* authorise(
@@ -185,13 +201,14 @@ export function createReactWorld(
     stockOf(sku, { type: 'list', sku, name: sku, priceMinor: PRICE, currency: 'EUR', at: now });
     stockOf(sku, { type: 'receiveStock', receiptId: 'r1', quantity: stock, at: now });
   }
-  for (const [index, { customer, token, quantities }] of planned.entries()) {
+  for (const [index, { customer, token, quantities, begunBefore }] of planned.entries()) {
     const lines = quantities.map((quantity, line) => {
       const sku = SKUS[line] ?? '';
       return { sku, name: sku, quantity, unitPriceMinor: PRICE, currency: 'EUR' };
     });
     const payment = { paymentToken: token, paymentDueAt: AT + DUE_MS };
     tell(`o${index}`, { type: 'place', orderId: `o${index}`, userId: customer, lines, ...payment, at: now });
+    if (begunBefore) tell(`o${index}`, validated());
   }
 
   const wrongOf = (id: string): string[] => {

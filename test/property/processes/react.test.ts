@@ -13,6 +13,7 @@ const planned: fc.Arbitrary<PlannedOrder> = fc.record({
     ...['tok_fail_2', 'tok_slow_50', 'tok_late', 'tok_capture_declined'],
   ),
   quantities: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 2 }),
+  begunBefore: fc.nat(3).map((n) => n === 0),
 });
 
 const which = fc.nat(40);

@@ -21,6 +21,8 @@ export interface ModelProvider {
   reachedBy(actor: string): PaymentProvider;
   /** Captured minus refunded, in minor units. */
   kept(key: string): bigint;
+  /** Whether it was ever captured. */
+  wasCaptured(key: string): boolean;
   /** Whether money is set aside that was neither taken nor given up. */
   holds(key: string): boolean;
 }
@@ -111,6 +113,7 @@ export function createModelProvider(world: World, cancelIsFinal = true): ModelPr
       const entry = ledger.get(key);
       return entry?.status === 'captured' ? moneyOf(key, entry).amountMinor : 0n;
     },
+    wasCaptured: (key) => ['captured', 'refunded'].includes(ledger.get(key)?.status ?? ''),
     holds: (key) => ledger.get(key)?.status === 'authorised',
   };
 }

@@ -65,7 +65,8 @@ export function createWorstEngine(
       const delivery = deliveryOf(commit, tries, anyWorker().consumers[index]);
       const error = await attempt(async ({ consumers, handler }) => {
         const consumer = consumers[index];
-        const context = reactionContext(handler, consumer?.name ?? '', delivery.position);
+        // However late or repeated: no worse than a worker that slept since the commit came.
+        const context = reactionContext(handler, consumer?.name ?? '', delivery.position, commit);
         await consumer?.handle(delivery as never, context);
       });
       if (error === undefined) return;

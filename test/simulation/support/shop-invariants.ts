@@ -4,7 +4,7 @@ import { product } from '../../../src/domain/product.ts';
 import { reservedFor } from '../../../src/domain/reservations.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
-import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
+import type { Decider, RecordedCommit, Rejection } from '../../../src/eventstore/index.ts';
 import { BEGINNING, numberOf } from '../../../src/eventstore/position.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
 import type { ModelProvider } from './model-provider.ts';
@@ -40,7 +40,13 @@ export function violationsIn(store: MemoryStore, provider: ModelProvider, scenar
       .filter(({ state }) => isOpen(state) && foldOf(store, user, state.userId).status === 'deactivated')
       .map(({ id }) => `${id} is open though its customer was deactivated`),
     ...orders.flatMap(({ id, state }) => groundless(store, id, state)),
-    ...starvation(scenario.stock, orders),
+    ...orders
+      .filter(({ id }) => provider.wasCaptured(id) && firstOf(store, id, '.PaymentAuthorised') === 0)
+      .map(({ id }) => `${id} was captured and its authorisation never stored`),
+    ...starvation(
+      scenario.stock,
+      orders.filter(({ id }) => firstOf(store, id, '.CustomerValidated') > 0),
+    ),
     ...SKUS.flatMap((sku) => wrongStock(store, sku, scenario.stock[sku], orders)),
   ];
 }
@@ -51,7 +57,7 @@ function wrongEnd(id: string, state: KnownOrder): string[] {
   if (state.status === 'placed') return [`${id} is stuck at ${state.step}`];
   if (state.status !== 'rejected' && state.status !== 'cancelled') return [];
   const wrong: string[] = [];
-  if (state.stockTouched && !state.stockReleased) wrong.push(`${id} failed and its stock was not released`);
+  if (!state.stockReleased) wrong.push(`${id} failed and its stock was not released`);
   if (state.paymentTouched && !state.paymentReturned)
     wrong.push(`${id} failed and its payment was not returned`);
   return wrong;
@@ -97,18 +103,20 @@ function wrongStock(
 const lackedStock = (state: KnownOrder) =>
   state.status === 'rejected' && state.code === 'inventory/insufficient-stock';
 
+/** The position of an order's first event of a type; 0 when there is none. */
+function firstOf(store: MemoryStore, id: string, type: string): number {
+  const { decode } = codecOf<OrderEvent>(order);
+  const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
+  const has = ({ decisions }: RecordedCommit) =>
+    decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(type)));
+  return numberOf(commits.find(has)?.position ?? BEGINNING);
+}
+
 /** Who is rejected for stock lacked a product at some moment while the order waited for it (protocol 10). */
 function groundless(store: MemoryStore, id: string, state: KnownOrder): string[] {
   if (!lackedStock(state)) return [];
-  const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
-  const { decode } = codecOf<OrderEvent>(order);
-  const at = (name: string) =>
-    numberOf(
-      commits.find(({ decisions }) =>
-        decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(name))),
-      )?.position ?? BEGINNING,
-    );
-  const [from, to] = [at('.CustomerValidated'), at('.OrderRejected')];
+  // Its customer is validated before, and both may be told together.
+  const [from, to] = [firstOf(store, id, '.OrderPlaced'), firstOf(store, id, '.OrderRejected')];
   for (let position = from; position <= to; position++) {
     const lacks = state.items.some(({ sku, quantity }) => {
       const found = foldOf(store, product, sku, position);
@@ -122,12 +130,11 @@ function groundless(store: MemoryStore, id: string, state: KnownOrder): string[]
 /** Orders that each would have had enough must not all be rejected for each other's sake (protocol 10). */
 function starvation(
   stock: ShopScenario['stock'],
-  orders: readonly { readonly id: string; readonly state: KnownOrder }[],
+  rivals: readonly { readonly id: string; readonly state: KnownOrder }[],
 ): string[] {
   const received: Readonly<Record<string, number>> = stock;
   const fits = ({ items }: KnownOrder) =>
     items.every(({ sku, quantity }) => quantity <= (received[sku] ?? 0));
-  const rivals = orders.filter(({ state }) => state.stockTouched);
   const fitting = rivals.filter(({ state }) => fits(state));
   if (fitting.length === 0 || !rivals.every(({ state }) => lackedStock(state))) return [];
   return [`nobody got the stock that ${fitting.map(({ id }) => id).join(' or ')} asked for`];

@@ -1,13 +1,23 @@
 import type { Message } from '@bufbuild/protobuf';
 import { order } from '../../../src/domain/order.ts';
-import { type ProductCommand, type ProductState, product } from '../../../src/domain/product.ts';
+import {
+  type ProductCommand,
+  type ProductEvent,
+  type ProductState,
+  product,
+} from '../../../src/domain/product.ts';
 import { noReservations, reservedFor } from '../../../src/domain/reservations.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import type { Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
-import type { AroundStep, EffectContext } from '../../../src/processes/order/effect-context.ts';
-import { execute } from '../../../src/processes/order/order-process.ts';
+import {
+  type AroundStep,
+  type EffectContext,
+  reportingBy,
+} from '../../../src/processes/order/effect-context.ts';
+import { executeStep } from '../../../src/processes/order/order-process.ts';
 import type { Item, OrderEffect } from '../../../src/processes/order/react.ts';
 import type { PaymentProvider } from '../../../src/processes/payment/port.ts';
 import { DEADLINE_MS } from './shop-scenario.ts';
@@ -20,6 +30,8 @@ export interface Plant {
   readonly product?: Product;
   /** Default true. */
   readonly stockWatch?: boolean;
+  /** How old the watch's knowledge of an order may be, in milliseconds; default 0. */
+  readonly watchMaxAgeMs?: number;
   /** Default true. */
   readonly cancelIsFinal?: boolean;
   readonly aroundStep?: AroundStep;
@@ -62,7 +74,7 @@ function decideMiserly(command: ProductCommand, state: ProductState): ReturnType
 /** Reserves in the order in which the customer wrote the lines. */
 const lineAfterLine: AroundStep = async (effect, context, run) => {
   if (effect.type !== 'reserve-stock') return run(context);
-  return execute({ ...effect, items: await linesOf(context) }, context);
+  return executeStep({ ...effect, items: await linesOf(context) }, context);
 };
 
 /** Takes what there is of each product before it looks at the next. */
@@ -91,11 +103,27 @@ async function takeOneByOne(
     return context.reject(...why);
   };
   for (const item of effect.items) {
-    await execute({ ...effect, items: [item] }, { ...context, report, reject });
+    await executeStep({ ...effect, items: [item] }, { ...context, report, reject });
     if (rejected) return;
   }
   await context.report('reserve-stock', { type: 'recordStockReserved' });
 }
+
+/** Captures as soon as the provider has authorised, and tells the order of both. */
+const capturingAtOnce: AroundStep = async (effect, context, run) => {
+  if (effect.type !== 'authorise-payment') return run(context);
+  let authorised: Parameters<EffectContext['report']> | undefined;
+  const report: EffectContext['report'] = async (...told) => {
+    authorised = told;
+  };
+  await run({ ...context, report });
+  if (authorised === undefined) return;
+  const [purpose, command] = authorised;
+  const both: EffectContext['report'] = async (...captured) => {
+    await Promise.all([context.report(purpose, command, { together: true }), context.report(...captured)]);
+  };
+  await executeStep({ type: 'capture-payment' }, reportingBy(context, both));
+};
 
 /** Each alone must keep every rule. */
 export const sound: Readonly<Record<string, Plant>> = {
@@ -159,6 +187,14 @@ export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly f
     plant: { timers: countingFromNow },
     finding: /expired \d+ ms after its payment was due/,
   },
+  'a watch that believes what it knows of an order, where products forget': {
+    plant: { product: forgetful, watchMaxAgeMs: Number.POSITIVE_INFINITY },
+    finding: /(rejected|cancelled) and \d+ of \w+ are reserved for it/,
+  },
+  'a capture before the authorisation is stored': {
+    plant: { aroundStep: capturingAtOnce },
+    finding: /was captured and its authorisation never stored/,
+  },
   'timers that are lost and never swept': {
     plant: { sweep: false },
     finding: /is stuck at payment/,
@@ -204,5 +240,20 @@ export function planting(handler: CommandHandler, { product: planted = product }
     ...handler,
     execute: (decider, id, command, meta, options) =>
       handler.execute(instead(decider as never), id, command as never, meta, options) as Promise<never>,
+  };
+}
+
+/** The watch, with knowledge of orders as old as the plant takes. */
+export function watching(
+  watch: Reaction<ProductEvent>,
+  { watchMaxAgeMs: maxAgeMs = 0 }: Plant,
+): Reaction<ProductEvent> {
+  return {
+    ...watch,
+    handle: (delivery, { handler, ...context }) => {
+      const load: CommandHandler['load'] = (decider, id, options) =>
+        handler.load(decider, id, { ...options, maxAgeMs });
+      return watch.handle(delivery, { ...context, handler: { ...handler, load } });
+    },
   };
 }

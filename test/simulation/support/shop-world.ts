@@ -15,7 +15,7 @@ import { createWorld, type World } from '../../../src/testing/world.ts';
 import { createModelProvider } from './model-provider.ts';
 import { createWorstEngine, type Worker, WorkerDied } from './shop-engine.ts';
 import { foldOf, violationsIn } from './shop-invariants.ts';
-import { type Plant, planting } from './shop-plants.ts';
+import { type Plant, planting, watching } from './shop-plants.ts';
 import { DEADLINE_MS, type PlannedOrder, type ShopScenario, SKUS, shopScenarioOf } from './shop-scenario.ts';
 import { createShopViews } from './shop-views.ts';
 
@@ -82,7 +82,7 @@ export function runShopSchedule(
       consumers: [
         createOrderProcess({ ...common, ...around, payments, timers, notifications }),
         createCustomerWatch(common),
-        ...(plant.stockWatch === false ? [] : [createStockWatch({ runtime })]),
+        ...(plant.stockWatch === false ? [] : [watching(createStockWatch({ runtime }), plant)]),
       ],
     };
   }

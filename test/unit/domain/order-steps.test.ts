@@ -67,15 +67,13 @@ describe('the steps of an order', () => {
     given(order, placed, validated, reserved).when(recordAuthorised).thenEvents(authorised);
   });
 
-  test('say what the order waits for, and from when on stock and money may be touched', () => {
+  test('say what the order waits for, and from when on money may be touched', () => {
     expect(given(order, placed).state).toMatchObject({
       step: 'customer_validation',
-      stockTouched: false,
       paymentTouched: false,
     });
     expect(given(order, placed, validated).state).toMatchObject({
       step: 'inventory',
-      stockTouched: true,
       paymentTouched: false,
     });
     expect(given(order, placed, validated, reserved).state).toMatchObject({
@@ -147,7 +145,6 @@ describe('rejecting an order', () => {
       step: 'inventory',
       code: 'a/b',
       reason: 'Because.',
-      stockTouched: true,
     });
   });
 

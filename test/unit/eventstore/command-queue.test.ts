@@ -266,6 +266,28 @@ describe('a queue', () => {
   });
 });
 
+describe('commands that are asked together', () => {
+  it('share a commit in their order though nothing is under way, each with its own decision', async () => {
+    const { handler, log } = service();
+    await handler.execute(counter, 'a', add(1), meta('c1'));
+    const answers = await Promise.all([
+      handler.execute(counter, 'a', add(2), meta('c2'), { together: true }),
+      handler.execute(counter, 'a', add(3), meta('c3')),
+    ]);
+    expect(answers.map((answer) => 'state' in answer && answer.state.total)).toEqual([3, 6]);
+    expect(await valuesOf(log, 'a')).toEqual([[1], [2, 3]]);
+    const { commits } = await log.read(counterRef('a'), { after: 1, confirm: true });
+    expect(commits[0]?.decisions.map(({ commandId }) => commandId)).toEqual(['c2', 'c3']);
+  });
+
+  it('are executed alone where nothing else is asked in the same turn', async () => {
+    const { handler, log } = service();
+    await handler.execute(counter, 'a', add(2), meta('c1'), { together: true });
+    await handler.execute(counter, 'a', add(3), meta('c2'), { together: true });
+    expect(await valuesOf(log, 'a')).toEqual([[2], [3]]);
+  });
+});
+
 describe('commands that are too large together', () => {
   it('are stored one by one, and only the one that is too large alone is refused', async () => {
     const { log, release, first, send } = await busy({ log: createMemoryLog({ maxBytes: 1_500 }) });

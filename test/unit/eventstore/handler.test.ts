@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import { InvalidId, UnknownEventType } from '../../../src/eventstore/errors.ts';
-import type { Log } from '../../../src/eventstore/log.ts';
+import type { Log, RecordedCommit } from '../../../src/eventstore/log.ts';
 import { BEGINNING, numberOf, versionAt } from '../../../src/eventstore/position.ts';
 import { added, counter, counterRef, toyCommit } from '../../../src/testing/contracts/toy.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
@@ -253,6 +253,12 @@ describe('only an append validates state (protocol 1)', () => {
   });
 });
 
+/** Three commits that each add one, as a reader of the log is given them. */
+async function deliveredOf(handler: CommandHandler, log: Log): Promise<readonly RecordedCommit[]> {
+  for (const id of ['c1', 'c2', 'c3']) await handler.execute(counter, 'a', add(1), meta(id));
+  return (await log.read(counterRef('a'), { after: 0, confirm: true })).commits;
+}
+
 describe('an aggregate that is loaded', () => {
   it('is confirmed with the leader unless the caller allows an age', async () => {
     const { handler, start, log, runtime } = service();
@@ -265,6 +271,32 @@ describe('an aggregate that is loaded', () => {
     const reads = log.calls.reads;
     await handler.load(counter, 'a', { maxAgeMs: 1 });
     expect(log.calls.reads).toBe(reads);
+  });
+
+  it('as of a commit that a reader was given costs no read, where that commit is known or the next one', async () => {
+    const { handler, start, log } = service();
+    const delivered = await deliveredOf(handler, log);
+    const [first, second, third] = delivered;
+    const reads = log.calls.reads;
+    const state = async (by: CommandHandler, asOf: RecordedCommit | undefined) =>
+      (await by.load(counter, 'a', { asOf })).state.total;
+    const other = start();
+    expect(await state(handler, first)).toBe(3);
+    expect([await state(other, first), await state(other, second), await state(other, first)]).toEqual([
+      1, 2, 2,
+    ]);
+    expect(log.calls.reads).toBe(reads);
+    // What lies between is not known: nothing is folded over a gap.
+    expect(await state(start(), third)).toBe(3);
+    expect(log.calls.reads).toBe(reads + 1);
+    expect((await other.execute(counter, 'a', add(1), meta('c4'))).outcome).toBe('accepted');
+    expect((await handler.load(counter, 'a')).state.total).toBe(4);
+  });
+
+  it('is never folded from the commit of another one', async () => {
+    const { handler, log } = service();
+    const [asOf] = await deliveredOf(handler, log);
+    await expect(handler.load(counter, 'b', { asOf })).rejects.toThrow('says nothing of counter/b');
   });
 
   it('has version 0 when it does not exist', async () => {

@@ -4,6 +4,7 @@ import { createHandler } from '../../../../src/eventstore/handler.ts';
 import { positionOf } from '../../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { GiveUp, RetryLater, reactionContext } from '../../../../src/processes/engine/cause.ts';
+import { createDecode } from '../../../../src/processes/engine/delivery.ts';
 import {
   command,
   effectsOf,
@@ -112,4 +113,44 @@ test('a timer that fires is handled once however often it is delivered, and neve
   for (let n = 0; n < 2; n++) await fire({ kind: 'alarm', id: 'p1', at: 7 });
   expect(await state()).toEqual({ total: 7, notes: [] });
   expect(() => runProcessTimer(doing(), 'bell', { handler, runtime, timers })).toThrow('has no timer bell');
+});
+
+test('a reaction to a fresh commit of its own state asks for nothing newer unless something it does is not fenced', async () => {
+  const log = createMemoryLog();
+  let reads = 0;
+  const counting: typeof log = {
+    ...log,
+    read: (...args) => {
+      reads++;
+      return log.read(...args);
+    },
+  };
+  const handler = createHandler({ log: counting, runtime: systemRuntime });
+  const writer = createHandler({ log, runtime: systemRuntime });
+  await writer.execute(counter, 'p1', { kind: 'add', by: 1 }, { commandId: 'c1', actor: 'a' });
+  const [fresh] = (await log.read({ category: 'counter', id: 'p1' }, { after: 0, confirm: true })).commits;
+  if (fresh === undefined) throw new Error('nothing was stored');
+  type Own = { readonly type: 'own'; readonly total: number };
+  const done: number[] = [];
+  const readsFor = async (fenced: readonly 'own'[], delivered: typeof fresh | undefined) => {
+    const { timers: _, compensate: __, ...plain } = toyProcess(() => []);
+    const process: Process<CounterEvent, CounterState, Own> = {
+      ...plain,
+      fenced,
+      react: (_event, { total }) => [{ type: 'own', total }],
+    };
+    const execute = async ({ total }: Own) => void done.push(total);
+    const reaction = runProcess(process, { timers: world().timers, execute });
+    const delivery = createDecode([counter])(fresh, { attempt: 1, redriven: false, maybeHandled: false });
+    const before = reads;
+    const context = reactionContext(handler, 'toy', delivery.position, delivered);
+    await reaction.handle(delivery as Delivery<CounterEvent>, context);
+    return reads - before;
+  };
+  expect(await readsFor(['own'], fresh)).toBe(0);
+  await writer.execute(counter, 'p1', { kind: 'add', by: 1 }, { commandId: 'c2', actor: 'a' });
+  expect(await readsFor(['own'], fresh)).toBe(0);
+  expect(await readsFor([], fresh)).toBe(1);
+  expect(await readsFor(['own'], undefined)).toBe(1);
+  expect(done).toEqual([1, 1, 2, 2]);
 });

@@ -21,8 +21,8 @@ describe('an order', () => {
     await settle(world, createOrderProcess(world.deps));
     expect(world.eventsAfter(before)).toEqual([
       'o1 OrderPlaced',
-      'o1 CustomerValidated',
       'TEA StockReserved',
+      'o1 CustomerValidated',
       'o1 OrderStockReserved',
       'o1 PaymentAuthorised',
       'o1 PaymentCaptured',
@@ -50,8 +50,8 @@ describe('an order', () => {
     await settle(world, createOrderProcess(world.deps));
     const [first] = world.store.at(placed.version)?.decisions ?? [];
     const cause = deliveryAt(world.store, placed.version, createOrderProcess(world.deps));
-    const [second] = world.store.at(placed.version + 1)?.decisions ?? [];
-    const [third] = world.store.at(placed.version + 2)?.decisions ?? [];
+    const [second, third] = world.store.at(placed.version + 2)?.decisions ?? [];
+    const [fourth] = world.store.at(placed.version + 3)?.decisions ?? [];
     expect(second).toMatchObject({
       commandId: `${cause.events[0]?.id}/validate-customer`,
       correlationId: first?.correlationId,
@@ -60,8 +60,13 @@ describe('an order', () => {
     });
     expect(second?.traceparent).toContain('4bf92f3577b34da6a3ce929d0e0e4736');
     expect(third).toMatchObject({
+      commandId: `${cause.events[0]?.id}/reserve-stock`,
       correlationId: first?.correlationId,
-      causationId: second?.commandId,
+      causationId: first?.commandId,
+    });
+    expect(fourth).toMatchObject({
+      correlationId: first?.correlationId,
+      causationId: third?.commandId,
     });
   });
 
@@ -80,7 +85,7 @@ describe('an order', () => {
   it.each([
     ['unknown', 'customer/unknown'],
     ['deactivated', 'customer/deactivated'],
-  ] as const)('of a customer who is %s is rejected before anything is touched', async (status, code) => {
+  ] as const)('of a customer who is %s is rejected and takes nothing', async (status, code) => {
     const world = createProcessWorld();
     await world.stock('TEA', 5);
     world.directory.status = status;
