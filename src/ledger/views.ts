@@ -15,6 +15,7 @@ import {
   startProjections,
   type ViewReader,
 } from '../projections/engine/index.ts';
+import { type Follower, followLog } from './follower.ts';
 
 /** What opening views takes. Times in milliseconds. */
 export interface OpenViewsOptions {
@@ -29,6 +30,8 @@ export interface OpenViewsOptions {
   readonly requestTimeoutMs: number;
   /** How they are kept in this process; `undefined` = they are only read here. */
   readonly keep: KeepViews | undefined;
+  /** Where they are only read: whether queries that demand positions are so many that following the log pays. */
+  readonly follow?: boolean;
 }
 
 /** How views are kept. */
@@ -55,6 +58,7 @@ export interface OpenedViews {
 export function openViews(options: OpenViewsOptions): OpenedViews {
   const { log, views, settings, keep } = options;
   const running = keep && keepViews(options, keep);
+  const follower = running === undefined && options.follow ? follow(options) : undefined;
   const reader = createViewReader({
     log,
     views,
@@ -63,15 +67,25 @@ export function openViews(options: OpenViewsOptions): OpenedViews {
     settings,
     local: running?.status,
     requestCheckpoint: running?.requestCheckpoint,
-    coveredBy: running?.coveredBy,
+    coveredBy: running?.coveredBy ?? follower?.coveredBy,
   });
   return {
     reader,
     stop: async () => {
       reader.stop();
+      follower?.stop();
       await running?.stop();
     },
   };
+}
+
+function follow({ log, views, settings }: OpenViewsOptions): Follower {
+  return followLog({
+    log,
+    views,
+    runtime: systemRuntime,
+    settings: { ...defaultProjectionSettings, ...settings },
+  });
 }
 
 function keepViews(options: OpenViewsOptions, { shared, sameLog, onError, observer, ...keep }: KeepViews) {

@@ -18,6 +18,8 @@ export function openReadModels(base: Base): OpenedViews {
     replicas: config.log.replicas,
     requestTimeoutMs: config.nats.requestTimeoutMs,
     keep: hasRole(config, 'projections') ? keeping(base) : undefined,
+    // Each order asks for its customer as of its own position.
+    follow: hasRole(config, 'processes'),
   });
 }
 

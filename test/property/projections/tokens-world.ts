@@ -8,6 +8,7 @@ import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb
 import { OrderConfirmedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { ProductPriceChangedSchema } from '../../../src/gen/jetledger/product/v1/product_pb.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
+import { followLog } from '../../../src/ledger/follower.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { rebuild } from '../../../src/projections/engine/rebuild/rebuild.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
@@ -127,18 +128,21 @@ export function createTokensWorld(
       const views = keeps
         ? startProjections({ log, buckets: bucketsOf(actor), projections: VIEWS, runtime, settings })
         : undefined;
+      const following = { backoffBaseMs: 10, backoffCapMs: 100 };
+      const follower = keeps ? undefined : followLog({ log, runtime, views: VIEWS, settings: following });
       const reads = createReadModels({
         log,
         buckets: bucketsOf(actor, around),
         runtime,
         settings,
         requestCheckpoint: views?.requestCheckpoint,
-        coveredBy: coveredBy ?? views?.coveredBy,
+        coveredBy: coveredBy ?? views?.coveredBy ?? follower?.coveredBy,
       });
       return {
         reads,
         stop: async () => {
           reads.stop();
+          follower?.stop();
           await views?.stop();
         },
       };
