@@ -91,14 +91,20 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route answers a list. Filled in from its schema. */
     list?: boolean;
+    /** The route takes many commands in one body. */
+    batch?: boolean;
   }
 }
 
-/** How long a list waits for a place, in milliseconds. Those who read what they get are through much sooner. */
-const LIST_WAIT_MS = 1_000;
+/** How long a list or batch waits for a place, in milliseconds. Most are through much sooner. */
+const PLACE_WAIT_MS = 1_000;
+
+/** Batches at once: each has so many commands under way that a few keep a log busy, and those of others must get in. */
+const BATCHES: Bounds = { all: 16, each: 2 };
 
 /**
- * Bounds what a caller has going on: answers that wait, and lists, which hold memory until their reader has taken them.
+ * Bounds what a caller has going on: answers that wait, lists, which hold memory until their reader has taken them, and
+ * batches, whose place is taken before their body is read.
  * A place is given back when the answer is sent or its connection is gone. Call where the hooks belong in the order.
  */
 export function shareFairly(app: FastifyInstance, settings: ShareSettings): void {
@@ -108,12 +114,18 @@ export function shareFairly(app: FastifyInstance, settings: ShareSettings): void
     const { properties = {} } = (route.schema?.querystring ?? {}) as { properties?: object };
     route.config = { ...route.config, list: 'limit' in properties };
   });
+  const batches = createShare(BATCHES);
+  app.addHook('preParsing', async (request, reply) => {
+    if (request.routeOptions.config.batch !== true) return;
+    const place = await batches.enterWithin(callerOf(request), PLACE_WAIT_MS);
+    if (!keep(request, reply, place)) return reply;
+  });
   app.addHook('preHandler', (request, reply, done) => {
     if (!asksToWait(request) || keep(request, reply, waits.enter(callerOf(request)))) done();
   });
   app.addHook('preHandler', async (request, reply) => {
     if (request.routeOptions.config.list !== true) return;
-    const place = await lists.enterWithin(callerOf(request), LIST_WAIT_MS);
+    const place = await lists.enterWithin(callerOf(request), PLACE_WAIT_MS);
     if (!keep(request, reply, place)) return reply;
   });
 }

@@ -26,11 +26,19 @@ export function principalOf(request: FastifyRequest): string {
   return request.identity?.principal ?? ANONYMOUS;
 }
 
+/** A part of a request that is a command of its own. */
+interface RequestPart {
+  /** Tells it from the other parts. */
+  readonly name: string;
+  /** What the client sent for it. */
+  readonly content: unknown;
+}
+
 /**
- * What accompanies the command of a request. With an `Idempotency-Key`, ids derive from principal, route and key, and
- * the fingerprint from what the client sent; without one the ids are new.
+ * What accompanies the command of a request, or of a part of it. With an `Idempotency-Key`, ids derive from principal,
+ * route and key, and the part's name, and the fingerprint from what the client sent; without one the ids are new.
  */
-export function commandOf(request: FastifyRequest, runtime: Runtime): RequestCommand {
+export function commandOf(request: FastifyRequest, runtime: Runtime, part?: RequestPart): RequestCommand {
   const actor = principalOf(request);
   const at = runtime.now();
   const key = request.headers['idempotency-key'];
@@ -38,8 +46,11 @@ export function commandOf(request: FastifyRequest, runtime: Runtime): RequestCom
     return { meta: metaOf(request, actor, runtime.id()), creationId: runtime.id(), at };
   }
   const route = `${request.method} ${request.routeOptions.url}`;
-  const idFor = (purpose: string) => uuidV5(JSON.stringify([purpose, actor, route, key]), NAMESPACE);
-  const fingerprint = fingerprintOf([route, request.params, request.body ?? {}]);
+  const named = part === undefined ? [] : [part.name];
+  const idFor = (purpose: string) =>
+    uuidV5(JSON.stringify([purpose, actor, route, key, ...named]), NAMESPACE);
+  const content = part === undefined ? (request.body ?? {}) : part.content;
+  const fingerprint = fingerprintOf([route, request.params, content]);
   const meta = metaOf(request, actor, idFor('command'), fingerprint);
   return { meta, creationId: idFor('creation'), at };
 }

@@ -57,14 +57,21 @@ function pick(details: Problem['details'], keys: readonly string[] | undefined):
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
-/** A problem as RFC 9457 writes it. */
-export function problemBody(
-  problem: Problem,
-  ids: { requestId?: string; traceId?: string | undefined },
-): string {
+interface ProblemIds {
+  readonly requestId?: string;
+  readonly traceId?: string | undefined;
+}
+
+/** A problem as RFC 9457 writes it, in JSON. */
+export function problemBody(problem: Problem, ids: ProblemIds): string {
+  return JSON.stringify(problemObject(problem, ids));
+}
+
+/** The same before it is JSON, for an answer that holds several. */
+export function problemObject(problem: Problem, ids: ProblemIds): object {
   const { code, detail, errors, details, currentVersion, lag } = problem;
   const kind = problemOf(code);
-  return JSON.stringify({
+  return {
     type: `urn:jetledger:problem:${code}`,
     title: kind.title,
     status: kind.status,
@@ -75,7 +82,7 @@ export function problemBody(
     details,
     currentVersion,
     lag,
-  });
+  };
 }
 
 /** Answers a request with a problem. */

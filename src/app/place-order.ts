@@ -31,14 +31,15 @@ export function createPlaceOrder({ handler, runtime, settings }: UseCaseDeps) {
   };
 
   async function tryPlacing(input: OrderRequest, meta: CommandMeta, maxAgeMs: number): Promise<OrderResult> {
-    const { orderId, userId } = input;
+    const { orderId, userId, details = {} } = input;
     const paymentToken = input.paymentToken ?? settings.defaultPaymentToken;
     if (paymentToken === undefined) return { outcome: 'rejected', rejection: PAYMENT_REQUIRED, version: 0 };
     const lines = await lookUp(input.lines, maxAgeMs);
     if ('code' in lines) return { outcome: 'rejected', rejection: lines, version: 0 };
     const at = runtime.now();
     const paymentDueAt = at + (settings.paymentDeadlineMs ?? PAYMENT_DEADLINE_MS);
-    const command = { type: 'place' as const, orderId, userId, lines, paymentToken, paymentDueAt, at };
+    const payment = { paymentToken, paymentDueAt };
+    const command = { type: 'place' as const, orderId, userId, lines, ...payment, details, at };
     return handler.execute(order, orderId, command, meta, { assumeNew: true });
   }
 

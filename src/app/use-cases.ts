@@ -1,4 +1,5 @@
 import type { OrderEvent, OrderRejection, OrderState } from '../domain/order.ts';
+import type { OrderDetails } from '../domain/order-details.ts';
 import type { UserEvent, UserRejection, UserState } from '../domain/user.ts';
 import {
   type CommandHandler,
@@ -42,6 +43,7 @@ export interface OrderRequest {
   readonly lines: readonly { readonly sku: string; readonly quantity: number }[];
   /** The payment provider's name for a way to pay; without it the configured default, if there is one. */
   readonly paymentToken?: string | undefined;
+  readonly details?: OrderDetails;
 }
 
 /** What takes more than one step or aggregate. Everything else is one `CommandHandler.execute`. */

@@ -16,6 +16,14 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../gen/jetledger/order/v1/order_pb.ts';
+import {
+  areSameDetails,
+  type DetailsRejection,
+  detailsOf,
+  fieldsOf,
+  normaliseDetails,
+  type OrderDetails,
+} from './order-details.ts';
 import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
 import { isAggregateId, normaliseReason, rejected, type Timed } from './values.ts';
 
@@ -51,6 +59,7 @@ export interface OrderedItem {
 interface OrderFacts {
   readonly userId: string;
   readonly items: readonly OrderedItem[];
+  readonly details: OrderDetails;
   readonly totalMinor: bigint;
   /** ISO 4217. */
   readonly currency: string;
@@ -132,6 +141,7 @@ function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.Orde
     status: 'placed',
     step: 'customer_validation',
     userId,
+    details: detailsOf(event),
     items: event.lines.map(({ sku, quantity }) => ({ sku, quantity: Number(quantity) })),
     totalMinor,
     currency,
@@ -147,11 +157,12 @@ function placed(event: Extract<OrderEvent, { $typeName: 'jetledger.order.v1.Orde
 /** What stays the same from one status to the next; where and why an order failed does not. */
 function factsOf(order: KnownOrder): OrderFacts {
   // Named one by one: what is left of an object without some fields is of a hidden class of its own each time.
-  const { userId, items, totalMinor, currency, paymentToken, paymentDueAt, paymentId } = order;
+  const { userId, items, details, totalMinor, currency, paymentToken, paymentDueAt, paymentId } = order;
   const { paymentTouched, stockReleased, paymentReturned } = order;
   return {
     userId,
     items,
+    details,
     totalMinor,
     currency,
     paymentToken,
@@ -286,6 +297,8 @@ type CustomerCommand =
       paymentToken: string;
       /** When the payment must be done at the latest, in milliseconds since the Unix epoch. */
       paymentDueAt: number;
+      /** Default: none. */
+      details?: OrderDetails;
     }>
   /** Before it is shipped. */
   | Timed<{ type: 'cancel'; reason: string; by: 'customer' | 'customer-deactivated' }>
@@ -313,7 +326,7 @@ interface CustomerRejection extends Rejection {
     | 'order/not-shipped';
 }
 
-export type OrderRejection = CustomerRejection | LineRejection | StepRejection;
+export type OrderRejection = CustomerRejection | LineRejection | DetailsRejection | StepRejection;
 
 type Outcome = readonly OrderEvent[] | OrderRejection;
 
@@ -338,8 +351,9 @@ const TRACKING = /^[\x20-\x7e]{0,100}$/;
 
 function place(command: CommandOf<'place'>, state: OrderState): Outcome {
   const { orderId, userId, lines, paymentToken, paymentDueAt, at } = command;
+  const details = normaliseDetails(command.details ?? {});
   if (state.status !== 'absent') {
-    return isSameOrder(command, state)
+    return isSameOrder(command, details, state)
       ? []
       : rejected('order/exists', 'Another order was placed under this id; place this one under a new id.');
   }
@@ -356,6 +370,7 @@ function place(command: CommandOf<'place'>, state: OrderState): Outcome {
   if (!PAYMENT_TOKEN.test(paymentToken)) {
     return rejected('order/invalid-payment', "Give the payment provider's token, without blanks.");
   }
+  if ('code' in details) return details;
   // A message as a plain object, like its lines.
   const placed: OrderPlaced = {
     $typeName: 'jetledger.order.v1.OrderPlaced',
@@ -367,13 +382,19 @@ function place(command: CommandOf<'place'>, state: OrderState): Outcome {
     paymentToken,
     paymentDueAt: BigInt(paymentDueAt),
     placedAt: BigInt(at),
+    ...fieldsOf(details),
   };
   return [placed];
 }
 
 /** Only what the client sent is compared: a repetition finds other names and prices when those changed meanwhile. */
-function isSameOrder({ userId, lines, paymentToken }: CommandOf<'place'>, order: KnownOrder): boolean {
+function isSameOrder(
+  { userId, lines, paymentToken }: CommandOf<'place'>,
+  details: ReturnType<typeof normaliseDetails>,
+  order: KnownOrder,
+): boolean {
   if (order.userId !== userId || order.paymentToken !== paymentToken) return false;
+  if ('code' in details || !areSameDetails(details, order.details)) return false;
   return (
     order.items.length === lines.length &&
     order.items.every(({ sku, quantity }, i) => lines[i]?.sku === sku && lines[i]?.quantity === quantity)

@@ -5,20 +5,13 @@ import {
   ProductListedSchema,
   ProductPriceChangedSchema,
   ProductRenamedSchema,
+  StockCorrectedSchema,
   StockReceivedSchema,
   StockReleasedSchema,
   StockReservedSchema,
   StockShippedSchema,
 } from '../gen/jetledger/product/v1/product_pb.ts';
-import {
-  emptyKeyMap,
-  getKey,
-  type KeyMap,
-  type PackedKeys,
-  packKeys,
-  putKey,
-  unpackKeys,
-} from './key-map.ts';
+import { getKey, type PackedKeys } from './key-map.ts';
 import {
   endReservation,
   isEnded,
@@ -31,7 +24,26 @@ import {
   unpackReservations,
 } from './reservations.ts';
 import { countSections, lackingFor, putSection, takeSection } from './sectioned-map.ts';
-import { isCurrency, isPrice, isReceiptId, isSku, normaliseName, rejected, type Timed } from './values.ts';
+import {
+  askedFor,
+  bookCorrection,
+  bookReceipt,
+  emptyBook,
+  type PackedBook,
+  packBook,
+  type StockBook,
+  unpackBook,
+} from './stock-book.ts';
+import {
+  isCurrency,
+  isPaperId,
+  isPrice,
+  isSku,
+  normaliseGivenReason,
+  normaliseName,
+  rejected,
+  type Timed,
+} from './values.ts';
 
 /** The schemas of everything that can happen to a product. */
 export const productEvents = [
@@ -42,6 +54,7 @@ export const productEvents = [
   StockReservedSchema,
   StockReleasedSchema,
   StockShippedSchema,
+  StockCorrectedSchema,
   ProductDiscontinuedSchema,
 ] as const;
 
@@ -64,8 +77,7 @@ export interface ListedProduct extends Offer {
   /** The sum of the open reservations; never more than `onHand`. */
   readonly reserved: bigint;
   readonly reservations: Reservations;
-  /** Quantity by receipt id, for ever. */
-  readonly receipts: KeyMap<bigint>;
+  readonly book: StockBook;
 }
 
 export type ProductState = { readonly status: 'absent' } | ListedProduct;
@@ -78,36 +90,47 @@ export function evolveProduct(state: ProductState, event: ProductEvent): Product
   if (event.$typeName === 'jetledger.product.v1.ProductListed') {
     const { name, priceMinor, currency } = event;
     const offer: Offer = { name, priceMinor, currency };
-    const stock = { onHand: 0n, reserved: 0n, reservations: noReservations, receipts: emptyKeyMap };
+    const stock = { onHand: 0n, reserved: 0n, reservations: noReservations, book: emptyBook };
     return { status: 'listed', ...offer, firstOffer: offer, ...stock };
   }
   if (state.status === 'absent') return state;
-  const { reservations } = state;
   switch (event.$typeName) {
     case 'jetledger.product.v1.ProductRenamed':
       return { ...state, name: event.name };
     case 'jetledger.product.v1.ProductPriceChanged':
       return { ...state, priceMinor: event.priceMinor };
+    case 'jetledger.product.v1.ProductDiscontinued':
+      return { ...state, status: 'discontinued' };
+    default:
+      return evolveStock(state, event);
+  }
+}
+
+type OfferEvent = Extract<ProductEvent, { $typeName: `jetledger.product.v1.Product${string}` }>;
+
+function evolveStock(state: ListedProduct, event: Exclude<ProductEvent, OfferEvent>): ListedProduct {
+  const { reservations, book } = state;
+  switch (event.$typeName) {
     case 'jetledger.product.v1.StockReceived': {
       const { receiptId, quantity, onHand } = event;
-      return { ...state, onHand, receipts: putKey(state.receipts, receiptId, quantity) };
+      return { ...state, onHand, book: bookReceipt(book, receiptId, quantity) };
     }
     case 'jetledger.product.v1.StockReserved': {
       const { orderId, quantity, reserved } = event;
       return { ...state, reserved, reservations: openReservation(reservations, orderId, quantity) };
     }
-    case 'jetledger.product.v1.StockReleased':
-      return {
-        ...state,
-        reserved: event.reserved,
-        reservations: endReservation(reservations, event.orderId),
-      };
+    case 'jetledger.product.v1.StockReleased': {
+      const { orderId, reserved } = event;
+      return { ...state, reserved, reservations: endReservation(reservations, orderId) };
+    }
     case 'jetledger.product.v1.StockShipped': {
       const { orderId, onHand, reserved } = event;
       return { ...state, onHand, reserved, reservations: endReservation(reservations, orderId) };
     }
-    case 'jetledger.product.v1.ProductDiscontinued':
-      return { ...state, status: 'discontinued' };
+    case 'jetledger.product.v1.StockCorrected': {
+      const { correctionId, onHand } = event;
+      return { ...state, onHand, book: bookCorrection(book, correctionId, askedFor(event)) };
+    }
     default:
       event satisfies never;
       return state;
@@ -128,7 +151,15 @@ export type StockCommand =
   | Timed<{ type: 'reserveStock'; orderId: string; quantity: number }>
   /** Also where nothing is reserved: it bars the order, so that a late reservation is refused (protocol 10). */
   | Timed<{ type: 'releaseStock'; orderId: string }>
-  | Timed<{ type: 'shipStock'; orderId: string }>;
+  | Timed<{ type: 'shipStock'; orderId: string }>
+  /** `correctionId` is the correction's own key. A count says how many pieces are there, a loss how many are gone. */
+  | Timed<{
+      type: 'correctStock';
+      correctionId: string;
+      kind: 'count' | 'loss';
+      quantity: number;
+      reason: string;
+    }>;
 
 export interface StockRejection extends Rejection {
   readonly code:
@@ -142,7 +173,12 @@ export interface StockRejection extends Rejection {
     | 'product/insufficient-stock'
     /** Details: `quantity`, what is reserved for this order. */
     | 'product/reservation-conflict'
-    | 'product/reservation-released';
+    | 'product/reservation-released'
+    | 'product/invalid-correction'
+    | 'product/invalid-reason'
+    | 'product/correction-conflict'
+    /** Details: `reserved`, how many pieces are promised to orders. */
+    | 'product/below-reserved';
 }
 
 /** What a command on the stock comes to. */
@@ -156,12 +192,14 @@ export function decideStock(command: StockCommand, product: ListedProduct): Outc
       return release(command, product);
     case 'shipStock':
       return ship(command, product);
+    case 'correctStock':
+      return correct(command, product);
   }
 }
 
 function receive(command: CommandOf<'receiveStock'>, product: ListedProduct): Outcome {
   const { receiptId, at } = command;
-  if (!isReceiptId(receiptId)) {
+  if (!isPaperId(receiptId)) {
     return rejected(
       'product/invalid-receipt',
       'Give a receipt id of 1 to 100 printable ASCII characters without blanks.',
@@ -169,7 +207,7 @@ function receive(command: CommandOf<'receiveStock'>, product: ListedProduct): Ou
   }
   if (!isQuantity(command.quantity)) return INVALID_QUANTITY;
   const quantity = BigInt(command.quantity);
-  const before = getKey(product.receipts, receiptId);
+  const before = getKey(product.book.receipts, receiptId);
   if (before === quantity) return [];
   if (before !== undefined) {
     const message =
@@ -178,12 +216,7 @@ function receive(command: CommandOf<'receiveStock'>, product: ListedProduct): Ou
   }
   if (product.status === 'discontinued') return DISCONTINUED;
   const onHand = product.onHand + quantity;
-  if (onHand > MAX_STOCK) {
-    return rejected(
-      'product/stock-overflow',
-      'The stock would exceed what can be counted exactly; receive less.',
-    );
-  }
+  if (onHand > MAX_STOCK) return OVERFLOW;
   return [create(StockReceivedSchema, { receiptId, quantity, onHand, receivedAt: BigInt(at) })];
 }
 
@@ -229,6 +262,44 @@ function ship({ orderId, at }: CommandOf<'shipStock'>, product: ListedProduct): 
   return [create(StockShippedSchema, { orderId, quantity, onHand, reserved, shippedAt: BigInt(at) })];
 }
 
+/** Also of a discontinued product: what is left of it can be lost and counted. */
+function correct(command: CommandOf<'correctStock'>, product: ListedProduct): Outcome {
+  const { correctionId, kind, at } = command;
+  if (!isPaperId(correctionId)) return INVALID_CORRECTION;
+  const reason = normaliseGivenReason(command.reason);
+  if (reason === undefined) return INVALID_REASON;
+  if (!(Number.isSafeInteger(command.quantity) && command.quantity >= (kind === 'count' ? 0 : 1))) {
+    return rejected(
+      'product/invalid-quantity',
+      'Give a whole quantity: 0 or more for a count, 1 or more for a loss.',
+    );
+  }
+  const quantity = BigInt(command.quantity);
+  const before = getKey(product.book.corrections, correctionId);
+  if (before === askedFor({ kind, quantity })) return [];
+  if (before !== undefined) return CORRECTION_CONFLICT;
+  const onHand = kind === 'count' ? quantity : product.onHand - quantity;
+  if (onHand < product.reserved) {
+    const message = 'More is promised to orders than would be on hand; cancel or refund some of them first.';
+    return rejected('product/below-reserved', message, { reserved: Number(product.reserved) });
+  }
+  const correction = { correctionId, kind, quantity, change: onHand - product.onHand, onHand, reason };
+  return [create(StockCorrectedSchema, { ...correction, correctedAt: BigInt(at) })];
+}
+
+const INVALID_CORRECTION = rejected(
+  'product/invalid-correction',
+  'Give a correction id of 1 to 100 printable ASCII characters without blanks.',
+);
+const INVALID_REASON = rejected(
+  'product/invalid-reason',
+  'Say why, in 1 to 500 characters on one line, none that turns the direction of writing.',
+);
+const CORRECTION_CONFLICT = rejected(
+  'product/correction-conflict',
+  'Another correction was booked under this id; use a new id for another one.',
+);
+
 function isQuantity(quantity: number): boolean {
   return Number.isInteger(quantity) && quantity >= 1 && quantity <= MAX_QUANTITY;
 }
@@ -237,6 +308,10 @@ function isQuantity(quantity: number): boolean {
 export const DISCONTINUED = rejected(
   'product/discontinued',
   'This product is discontinued; list another one.',
+);
+const OVERFLOW = rejected(
+  'product/stock-overflow',
+  'The stock would exceed what can be counted exactly; receive less.',
 );
 const INVALID_QUANTITY = rejected(
   'product/invalid-quantity',
@@ -334,9 +409,9 @@ const OTHER_CURRENCY = rejected(
 /** What a snapshot holds of a product; the same fields, packed where they are large. */
 type ProductHead =
   | Extract<ProductState, { status: 'absent' }>
-  | (Omit<ListedProduct, 'reservations' | 'receipts'> & {
+  | (Omit<ListedProduct, 'reservations' | 'book'> & {
       readonly reservations: PackedReservations;
-      readonly receipts: PackedKeys<bigint>;
+      readonly book: PackedBook;
     });
 
 /** A product is as quick to load with 100,000 open reservations as with some: a command reads those of its order's section. */
@@ -345,15 +420,15 @@ const sections: Sections<ProductState, ProductCommand> = {
   countIn: (state) => (state.status === 'absent' ? 0 : countSections(state.reservations.open)),
   head: (state): ProductHead => {
     if (state.status === 'absent') return state;
-    const { reservations, receipts } = state;
-    return { ...state, reservations: packReservations(reservations), receipts: packKeys(receipts) };
+    const { reservations, book } = state;
+    return { ...state, reservations: packReservations(reservations), book: packBook(book) };
   },
   fromHead: (stored) => {
     // The snapshot's key names the fold that made it.
     const head = stored as ProductHead;
     if (head.status === 'absent') return head;
-    const { reservations, receipts } = head;
-    return { ...head, reservations: unpackReservations(reservations), receipts: unpackKeys(receipts) };
+    const { reservations, book } = head;
+    return { ...head, reservations: unpackReservations(reservations), book: unpackBook(book) };
   },
   take: (state, index) =>
     state.status === 'absent' ? undefined : takeSection(state.reservations.open, index),

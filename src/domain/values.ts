@@ -15,12 +15,12 @@ export function isAggregateId(value: string): boolean {
   return AGGREGATE_ID.test(value);
 }
 
-// A receipt id is the warehouse's own and no token: any printable ASCII without blanks.
-const RECEIPT_ID = /^[\x21-\x7e]{1,100}$/;
+// The number of a paper is the warehouse's own and no token: any printable ASCII without blanks.
+const PAPER_ID = /^[\x21-\x7e]{1,100}$/;
 
-/** Whether `value` can name a delivery: 1 to 100 printable ASCII characters without blanks. */
-export function isReceiptId(value: string): boolean {
-  return RECEIPT_ID.test(value);
+/** Whether `value` can name a delivery or a correction of stock: 1 to 100 printable ASCII characters without blanks. */
+export function isPaperId(value: string): boolean {
+  return PAPER_ID.test(value);
 }
 
 // Besides control characters, the two separators that end a line in some programs and not in others, and what turns
@@ -34,7 +34,7 @@ const VISIBLE = /[^\p{White_Space}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\
 /** The longest name of a user or product, in characters (Unicode code points). */
 export const MAX_NAME_LENGTH = 200;
 
-/** The longest reason given for a deactivation or cancellation, in characters. */
+/** The longest reason given for something, in characters. */
 export const MAX_REASON_LENGTH = 500;
 
 /**
@@ -43,13 +43,23 @@ export const MAX_REASON_LENGTH = 500;
  * of the direction of writing included.
  */
 export function normaliseName(input: string): string | undefined {
-  const name = normaliseLine(input, MAX_NAME_LENGTH);
-  return name !== undefined && VISIBLE.test(name) ? name : undefined;
+  return normaliseText(input, MAX_NAME_LENGTH);
+}
+
+/** Any other text of one line, like a name. @param maxLength in characters */
+export function normaliseText(input: string, maxLength: number): string | undefined {
+  const text = normaliseLine(input, maxLength);
+  return text !== undefined && VISIBLE.test(text) ? text : undefined;
 }
 
 /** A reason as it is stored: like a name, but up to 500 characters and possibly empty. */
 export function normaliseReason(input: string): string | undefined {
   return normaliseLine(input, MAX_REASON_LENGTH);
+}
+
+/** A reason that has to be given, as it is stored: also undefined when nothing of it is visible. */
+export function normaliseGivenReason(input: string): string | undefined {
+  return normaliseText(input, MAX_REASON_LENGTH);
 }
 
 function normaliseLine(input: string, maxLength: number): string | undefined {

@@ -45,6 +45,7 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
   return [
     (await import('../api/routes/users.ts')).userApi,
     (await import('../api/routes/products.ts')).productApi,
+    (await import('../api/routes/batches.ts')).batchApi,
     (await import('../api/routes/orders.ts')).orderApi,
     (await import('../api/events/orders-of-user.ts')).ordersOfUserApi,
     (await import('../api/routes/statistics.ts')).statisticsApi,

@@ -95,7 +95,13 @@ export function validOf(schema: Schema, known: Known, name = ''): fc.Arbitrary<u
   }
 }
 
-function validObject({ properties = {}, required = [] }: Schema, known: Known): fc.Arbitrary<unknown> {
+function validObject(schema: Schema, known: Known): fc.Arbitrary<unknown> {
+  const { properties = {}, required = [], patternProperties = {}, maxProperties = 5 } = schema;
+  const [pairs] = Object.entries(patternProperties);
+  if (pairs !== undefined) {
+    const key = fc.stringMatching(new RegExp(pairs[0]));
+    return fc.dictionary(key, validOf(pairs[1], known), { maxKeys: maxProperties, noNullPrototype: true });
+  }
   const model = Object.entries(properties).map(([name, schema]) => [name, validOf(schema, known, name)]);
   return fc.record<Record<string, unknown>>(Object.fromEntries(model), { requiredKeys: [...required] });
 }

@@ -92,6 +92,19 @@ describe('products', () => {
     expect(field(await client.get('/v1/products/TEA'), 'onHand')).toBe(5);
   });
 
+  it('stock is corrected once per correction, and not below what orders were promised', async () => {
+    await list(client, 'TEA');
+    await client.post('/v1/products/TEA/stock', { receiptId: 'DN-1', quantity: 5 });
+    const correct = (correctionId: string, kind: string, quantity: number) =>
+      client.post('/v1/products/TEA/corrections', { correctionId, kind, quantity, reason: 'Stocktaking' });
+    expect(field(await correct('C-1', 'loss', 2), 'onHand')).toBe(3);
+    expect(field(await correct('C-1', 'loss', 2), 'onHand')).toBe(3);
+    expect(field(await correct('C-2', 'count', 7), 'onHand')).toBe(7);
+    const tooMany = await correct('C-3', 'loss', 8);
+    expect([tooMany.statusCode, field(tooMany, 'details')]).toEqual([409, { reserved: 0 }]);
+    expect(field(await client.get('/v1/products/TEA'), 'onHand')).toBe(7);
+  });
+
   it('a PATCH of several fields is one commit', async () => {
     await list(client, 'TEA');
     const before = await service.log.head();
@@ -186,6 +199,40 @@ describe('orders', () => {
       'OrderConfirmed',
       'OrderShipped',
       'OrderDelivered',
+    ]);
+  });
+
+  it('what the client says of an order is shown with it, by commands, the read model and from the log', async () => {
+    await list(client, 'TEA');
+    const details = {
+      externalReference: 'PO-42',
+      deliveryAddress: { name: 'Ada', street: 'St 1', city: 'London', country: 'GB' },
+      metadata: { channel: 'web' },
+    };
+    const body = { userId: 'u1', lines: [{ sku: 'TEA', quantity: 1 }], ...details };
+    const placed = await client.post('/v1/orders', body);
+    expect(placed.json()).toMatchObject(details);
+    const path = String(placed.headers.location);
+    expect((await client.get(path)).json()).toMatchObject(details);
+    expect((await client.get(`${path}?consistency=strong`)).json()).toMatchObject(details);
+    const refusalOf = async (more: object) => {
+      const response = await client.post('/v1/orders', { ...body, ...more });
+      return [
+        response.statusCode,
+        field(response, 'code'),
+        field(response, 'errors') ?? field(response, 'details'),
+      ];
+    };
+    expect(await refusalOf({ metadata: { '1': 'x' } })).toMatchObject([
+      400,
+      'request/invalid',
+      [{ in: 'body' }],
+    ]);
+    const address = { ...details.deliveryAddress, street: ' ' };
+    expect(await refusalOf({ deliveryAddress: address })).toEqual([
+      422,
+      'order/invalid-address',
+      { field: 'street' },
     ]);
   });
 

@@ -55,8 +55,8 @@ interface Shop {
   readonly products: ReadonlyMap<string, ListedProduct>;
   /** Status by user id. */
   readonly users: ReadonlyMap<string, string>;
-  /** Pieces that ever arrived, by SKU. */
-  readonly received: ReadonlyMap<string, bigint>;
+  /** Pieces that ever arrived, and what corrections added or took away, by SKU. */
+  readonly brought: ReadonlyMap<string, bigint>;
 }
 
 const hasFailed = ({ status }: KnownOrder): boolean => status === 'rejected' || status === 'cancelled';
@@ -85,7 +85,7 @@ async function foldShop(log: Log, violations: string[]): Promise<Shop> {
     for (const commit of commits) books[commit.stream.category]?.(commit);
   }
   const users = new Map([...customers.users].map(([id, { status }]) => [id, status]));
-  return { orders: orders.orders, products: stock.products, received: stock.received, users };
+  return { orders: orders.orders, products: stock.products, brought: stock.brought, users };
 }
 
 function orderBook(violations: string[]) {
@@ -106,10 +106,11 @@ function orderBook(violations: string[]) {
 
 function stockBook(violations: string[]) {
   const products = new Map<string, ListedProduct>();
-  const received = new Map<string, bigint>();
+  const brought = new Map<string, bigint>();
   const take = (sku: string, event: ProductEvent): void => {
-    if (event.$typeName === 'jetledger.product.v1.StockReceived')
-      received.set(sku, (received.get(sku) ?? 0n) + event.quantity);
+    const received = event.$typeName === 'jetledger.product.v1.StockReceived' ? event.quantity : 0n;
+    const corrected = event.$typeName === 'jetledger.product.v1.StockCorrected' ? event.change : 0n;
+    brought.set(sku, (brought.get(sku) ?? 0n) + received + corrected);
     const after = product.evolve(products.get(sku) ?? product.initial, event);
     if (after.status === 'absent') return;
     products.set(sku, after);
@@ -117,7 +118,7 @@ function stockBook(violations: string[]) {
     if (reserved < 0n || onHand < reserved)
       violations.push(`${sku}: ${onHand} on hand and ${reserved} reserved after ${event.$typeName}`);
   };
-  return { products, received, take };
+  return { products, brought, take };
 }
 
 function customerBook() {
@@ -156,10 +157,10 @@ function moneyOf(id: string, state: KnownOrder, entry: LedgerEntry | undefined):
   ];
 }
 
-function stockOf(sku: string, state: ListedProduct, { orders, received }: Shop): string[] {
+function stockOf(sku: string, state: ListedProduct, { orders, brought }: Shop): string[] {
   const wrong: string[] = [];
   let reservations = 0n;
-  let left = received.get(sku) ?? 0n;
+  let left = brought.get(sku) ?? 0n;
   for (const [id, ordered] of orders) {
     const quantity = BigInt(ordered.items.find((item) => item.sku === sku)?.quantity ?? 0);
     const reserved = reservedFor(state.reservations, id) ?? 0n;

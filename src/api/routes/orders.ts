@@ -39,6 +39,9 @@ describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['cod
   'order/duplicate-sku': invalid('Product on two lines', ['sku']),
   'order/mixed-currencies': invalid('Several currencies', ['sku']),
   'order/invalid-line': invalid('Invalid line', ['line']),
+  'order/invalid-reference': invalid('Invalid reference'),
+  'order/invalid-address': invalid('Invalid delivery address', ['field']),
+  'order/invalid-metadata': invalid('Invalid metadata'),
   'order/total-too-large': invalid('Total is too large'),
   'order/invalid-reason': invalid('Invalid reason'),
   'order/payment-required': invalid('Payment is missing'),
@@ -54,12 +57,12 @@ describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['cod
 /** An order as a command leaves it. */
 export function orderBody(id: string, state: OrderState): OrderBody {
   if (state.status === 'absent') throw absent('order');
-  const { userId, status, items, totalMinor, currency } = state;
+  const { userId, status, items, totalMinor, currency, details } = state;
   const lines = items.map(({ sku, quantity }) => ({ sku, quantity }));
   const total = { amountMinor: Number(totalMinor), currency };
   const step = 'step' in state && { step: state.step };
   const reason = state.status === 'rejected' && { reason: { code: state.code, text: state.reason } };
-  return { id, userId, status, ...step, ...reason, lines, total };
+  return { id, userId, status, ...step, ...reason, lines, total, ...details };
 }
 
 /**
@@ -351,6 +354,9 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
         'order/mixed-currencies',
         'order/invalid-line',
         'order/total-too-large',
+        'order/invalid-reference',
+        'order/invalid-address',
+        'order/invalid-metadata',
         'order/payment-required',
         'order/invalid-payment',
         'idempotency/key-reused',
@@ -359,8 +365,9 @@ function placing(app: TypedApp, deps: ServiceDeps): void {
   };
   app.post('/v1/orders', { schema, config: { access: ACCESS.placeOrder } }, async (request, reply) => {
     const { meta, creationId: orderId } = commandOf(request, runtime);
-    const { userId, lines, payment } = request.body;
-    const result = await useCases.placeOrder({ orderId, userId, lines, paymentToken: payment?.token }, meta);
+    const { userId, lines, payment, ...details } = request.body;
+    const asked = { orderId, userId, lines, paymentToken: payment?.token, details };
+    const result = await useCases.placeOrder(asked, meta);
     const wait = waitSecondsOf(request.headers.prefer) ?? 0;
     const ended =
       wait > 0 && (result.outcome === 'accepted' || result.outcome === 'unchanged')

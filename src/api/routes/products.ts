@@ -1,4 +1,10 @@
-import { type ProductRejection, type ProductState, product } from '../../domain/product.ts';
+import type Type from 'typebox';
+import {
+  type ProductCommand,
+  type ProductRejection,
+  type ProductState,
+  product,
+} from '../../domain/product.ts';
 import { productQueries } from '../../projections/views/products.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
@@ -10,6 +16,7 @@ import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../re
 import { NoQuery, SkuParams } from '../schemas/common.ts';
 import { productFields, tea } from '../schemas/examples.ts';
 import {
+  CorrectStock,
   CreateProduct,
   Product,
   ProductAnswer,
@@ -43,6 +50,10 @@ describeProblems<ProductRejection['code']>({
   'product/insufficient-stock': conflict('Not enough stock'),
   'product/reservation-conflict': conflict('Another quantity is reserved'),
   'product/reservation-released': conflict('Reservation has ended'),
+  'product/invalid-correction': invalid('Invalid correction id'),
+  'product/invalid-reason': invalid('Invalid reason'),
+  'product/correction-conflict': conflict('Another correction was booked under this id'),
+  'product/below-reserved': conflict('Less than what is promised to orders', ['reserved']),
   'product/unknown-currency': invalid('Unknown currency'),
 });
 
@@ -78,6 +89,7 @@ export const productApi: ApiModule = {
     showing(app, deps);
     change(app, deps);
     stock(app, deps);
+    correction(app, deps);
     events.routes(app, deps);
   },
 };
@@ -104,16 +116,31 @@ function listing(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     },
   };
   app.post('/v1/products', { schema, config: { access: ACCESS.changeCatalogue } }, async (request, reply) => {
-    const { sku, name, price } = request.body;
+    const { sku } = request.body;
     const { meta, at } = commandOf(request, runtime);
-    const priceMinor = BigInt(price.amountMinor);
-    const command = { type: 'list', sku, name, priceMinor, currency: price.currency, at } as const;
+    const command = listingOf(request.body, at);
     const result = await handler.execute(product, sku, command, meta, { assumeNew: true });
     return answer(request, reply, result, {
       created: `/v1/products/${sku}`,
       body: (state) => productBody(sku, state),
     });
   });
+}
+
+/** The command of a listing. @param at milliseconds since the Unix epoch */
+export function listingOf(
+  { sku, name, price }: Type.Static<typeof CreateProduct>,
+  at: number,
+): ProductCommand {
+  return { type: 'list', sku, name, priceMinor: BigInt(price.amountMinor), currency: price.currency, at };
+}
+
+/** The command of a delivery. @param at milliseconds since the Unix epoch */
+export function receiptOf(
+  { receiptId, quantity }: Type.Static<typeof ReceiveStock>,
+  at: number,
+): ProductCommand {
+  return { type: 'receiveStock', receiptId, quantity, at };
 }
 
 function catalogue(app: TypedApp, { views, log }: ServiceDeps): void {
@@ -245,9 +272,46 @@ function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     { schema, config: { access: ACCESS.changeCatalogue } },
     async (request, reply) => {
       const { sku } = request.params;
-      const { receiptId, quantity } = request.body;
       const { meta, at } = commandOf(request, runtime);
-      const command = { type: 'receiveStock', receiptId, quantity, at } as const;
+      const command = receiptOf(request.body, at);
+      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
+      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+    },
+  );
+}
+
+function correction(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    tags,
+    operationId: 'correctStock',
+    summary: 'Correct the stock on hand',
+    description:
+      'Once per correction id, for ever; never below what is promised to orders. A count says what is on hand now: with `If-Match` it counts only if nothing has changed since the version that was counted.',
+    headers: ActionHeaders,
+    querystring: NoQuery,
+    params: SkuParams,
+    body: CorrectStock,
+    response: {
+      ...changed('ProductAnswer', { ...tea, onHand: 47, available: 47 }),
+      ...problemsOfCommand(
+        'product/not-found',
+        'product/below-reserved',
+        'product/correction-conflict',
+        'product/invalid-correction',
+        'product/invalid-quantity',
+        'product/invalid-reason',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.post(
+    '/v1/products/:sku/corrections',
+    { schema, config: { access: ACCESS.changeCatalogue } },
+    async (request, reply) => {
+      const { sku } = request.params;
+      const { meta, at } = commandOf(request, runtime);
+      const command = { type: 'correctStock', ...request.body, at } as const;
       const result = await handler.execute(product, sku, command, meta, expectedOf(request));
       return answer(request, reply, result, { body: (state) => productBody(sku, state) });
     },

@@ -85,6 +85,15 @@ export const Name = (example: string) =>
 export const Reason = (example: string) =>
   Type.String({ maxLength: 500, description: 'One line of at most 500 characters.', examples: [example] });
 
+/** A reason that must be given. */
+export const GivenReason = (example: string) =>
+  Type.String({
+    minLength: 1,
+    maxLength: 500,
+    description: 'One line of 1 to 500 characters, at least one of them visible.',
+    examples: [example],
+  });
+
 /** ISO 8601 in UTC. */
 export const Time = Type.String({
   format: 'date-time',

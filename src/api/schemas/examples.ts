@@ -35,6 +35,10 @@ const items = [{ sku: tea.sku, quantity: 2 }];
 /** What the order costs. */
 export const total = { amountMinor: 2580, currency: 'EUR' };
 
+/** What the client says of the order besides. */
+const said = { externalReference: 'PO-2026-0042', metadata: { channel: 'web' } };
+const pairs = { pairs: [{ key: 'channel', value: 'web' }] };
+
 /** The order as commands answer. @param status in which a command leaves it */
 export const orderIs = (status: string) => ({
   id: ORDER_ID,
@@ -42,11 +46,12 @@ export const orderIs = (status: string) => ({
   status,
   lines: items,
   total,
+  ...said,
   ...place,
 });
 
 /** What is sent to place the order. */
-export const toOrder = { userId: USER_ID, lines: items, payment: { token: 'tok_success' } };
+export const toOrder = { userId: USER_ID, lines: items, payment: { token: 'tok_success' }, ...said };
 
 /** The order as the read model shows it, confirmed. */
 export const confirmed = {
@@ -66,6 +71,7 @@ export const confirmed = {
     },
   ],
   total,
+  ...said,
   placedAt: EXAMPLE_TIME,
   timeline: [
     'OrderPlaced',
@@ -88,6 +94,8 @@ export const placedPayload = {
   placedAt: '1768469400000',
   paymentToken: '***',
   paymentDueAt: '1768470300000',
+  externalReference: said.externalReference,
+  metadata: pairs,
 };
 
 const { sku, name, price } = tea;
@@ -106,6 +114,8 @@ export const orderFields = {
   paymentDueAt: '2026-01-15T09:45:00.000Z',
   paymentId: 'pay-1',
   tracking: '00340434161094042557',
+  externalReference: said.externalReference,
+  metadata: pairs,
 };
 
 /** Values in the events of the user. */

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { LONGEST, MAX_METADATA, METADATA_KEY } from '../../domain/order-details.ts';
 import {
   AmountMinor,
   commandFields,
@@ -17,6 +18,45 @@ const strict = { additionalProperties: false } as const;
 
 const Quantity = Type.Integer({ minimum: 1, maximum: 1_000_000, examples: [2] });
 const Item = Type.Object({ sku: Sku, quantity: Quantity }, strict);
+
+/** What the client says of an order besides what it buys. */
+const details = {
+  externalReference: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: LONGEST.externalReference,
+      description: 'What your own systems call the order.',
+      examples: ['PO-2026-0042'],
+    }),
+  ),
+  deliveryAddress: Type.Optional(
+    Type.Object(
+      {
+        name: Type.String({ minLength: 1, maxLength: LONGEST.name, examples: ['Ada Lovelace'] }),
+        street: Type.String({ minLength: 1, maxLength: LONGEST.street, examples: ["12 St James's Square"] }),
+        postalCode: Type.Optional(
+          Type.String({ minLength: 1, maxLength: LONGEST.postalCode, examples: ['SW1Y 4JH'] }),
+        ),
+        city: Type.String({ minLength: 1, maxLength: LONGEST.city, examples: ['London'] }),
+        country: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.', examples: ['GB'] }),
+      },
+      { ...strict, description: 'Kept and shown, not checked further.' },
+    ),
+  ),
+  metadata: Type.Optional(
+    Type.Record(
+      Type.String({ pattern: METADATA_KEY.source }),
+      Type.String({ minLength: 1, maxLength: LONGEST.metadataValue }),
+      {
+        ...strict,
+        maxProperties: MAX_METADATA,
+        description:
+          'Up to 20 pairs of your own: keys of 1 to 40 letters, digits, `_`, `-` and `.`, a letter first; values of one line up to 200 characters. Kept and shown, not interpreted.',
+        examples: [{ channel: 'web' }],
+      },
+    ),
+  ),
+};
 
 export const CreateOrder = Type.Object(
   {
@@ -42,6 +82,7 @@ export const CreateOrder = Type.Object(
         { ...strict, description: 'May be left out only where the provider is a simulated one.' },
       ),
     ),
+    ...details,
   },
   { ...strict, $id: 'CreateOrder', examples: [toOrder] },
 );
@@ -147,6 +188,7 @@ export const Order = Type.Object(
     total: Money,
     tracking: Type.Optional(Type.String({ examples: ['00340434161094042557'] })),
     placedAt: Time,
+    ...details,
     timeline: Type.Array(Moment, { description: 'Everything that happened, oldest first.' }),
     version: Version,
   },
@@ -168,6 +210,7 @@ export const OrderAnswer = Type.Object(
     reason: Type.Optional(WhyNot),
     lines: Type.Array(Item),
     total: Money,
+    ...details,
     ...commandFields,
   },
   { ...strict, $id: 'OrderAnswer', title: 'Order after a command', examples: [orderIs('confirmed')] },

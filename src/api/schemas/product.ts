@@ -1,5 +1,16 @@
 import Type from 'typebox';
-import { Currency, commandFields, Money, Name, Next, Price, PriceMinor, Sku, Version } from './common.ts';
+import {
+  Currency,
+  commandFields,
+  GivenReason,
+  Money,
+  Name,
+  Next,
+  Price,
+  PriceMinor,
+  Sku,
+  Version,
+} from './common.ts';
 import { tea } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -41,6 +52,28 @@ export const ReceiveStock = Type.Object(
     quantity: Type.Integer({ minimum: 1, maximum: 1_000_000_000, examples: [50] }),
   },
   { ...strict, $id: 'ReceiveStock' },
+);
+
+export const CorrectStock = Type.Object(
+  {
+    correctionId: Type.String({
+      pattern: '^[!-~]{1,100}$',
+      description: "The correction's own key: the same correction never counts twice.",
+      examples: ['ST-2026-0003'],
+    }),
+    kind: Type.Enum(['count', 'loss'], {
+      description: '`count`: so many pieces are there. `loss`: so many are gone.',
+      examples: ['loss'],
+    }),
+    quantity: Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: 'At least 1 for a loss.',
+      examples: [3],
+    }),
+    reason: GivenReason('Broken in the warehouse'),
+  },
+  { ...strict, $id: 'CorrectStock' },
 );
 
 const fields = {

@@ -60,8 +60,8 @@ function brokenText(value: unknown, path: readonly (string | number)[]): string 
   return undefined;
 }
 
-/** `absent`: a message that is rarely there. */
-type Kind = 'string' | 'bytes' | 'bool' | 'integer' | 'bigint' | 'messages' | 'absent';
+/** `absent`: a message that is rarely there. `optional`: a text that is there or not. */
+type Kind = 'string' | 'optional' | 'bytes' | 'bool' | 'integer' | 'bigint' | 'messages' | 'absent';
 
 interface FieldPlan {
   readonly name: string;
@@ -115,6 +115,10 @@ function fieldPlan(field: DescField, within: readonly DescMessage[]): FieldPlan 
   if (number > HIGHEST_FIELD) return undefined;
   if (field.fieldKind === 'scalar') {
     const kind = field.longAsString ? undefined : KINDS[field.scalar];
+    if (field.proto.proto3Optional) {
+      const tag = (number << 3) | LENGTH_DELIMITED;
+      return kind === 'string' ? { name, kind: 'optional', tag, plan: [] } : undefined;
+    }
     const tag = (number << 3) | (kind === 'string' || kind === 'bytes' ? LENGTH_DELIMITED : 0);
     return kind && { name, kind, tag, plan: [] };
   }
@@ -140,6 +144,8 @@ function putField({ kind, tag, plan }: FieldPlan, value: unknown, at: number): n
   switch (kind) {
     case 'string':
       return isPlainText(value) ? putText(tag, value, at) : -1;
+    case 'optional':
+      return value === undefined ? at : putPresent(tag, value, at);
     case 'bytes':
       return value instanceof Uint8Array && value.length <= LONGEST_BYTES ? putBytes(tag, value, at) : -1;
     case 'bool':
@@ -178,6 +184,11 @@ function putText(tag: number, text: string, at: number): number {
   if (text === '') return at;
   scratch[at] = tag;
   return putLength(at + 1, at + 2 + scratch.write(text, at + 2));
+}
+
+/** An empty text is stored too, which `putText` leaves out. */
+function putPresent(tag: number, text: unknown, at: number): number {
+  return text !== '' && isPlainText(text) ? putText(tag, text, at) : -1;
 }
 
 /** Puts the length of what stands from `at + 1` to `end` in front of it; most lengths need the one byte that was left free. */

@@ -1,4 +1,5 @@
 import { type OrderEvent, order } from '../../domain/order.ts';
+import { type DeliveryAddress, detailsOf } from '../../domain/order-details.ts';
 import { type Row, versionAt } from '../../eventstore/index.ts';
 import {
   type EventContext,
@@ -52,6 +53,10 @@ export interface OrderRow {
   readonly total: Money;
   readonly tracking?: string;
   readonly placedAt: string;
+  /** What the client's own systems call it. */
+  readonly externalReference?: string;
+  readonly deliveryAddress?: DeliveryAddress;
+  readonly metadata?: Readonly<Record<string, string>>;
   /** `traceId` is of the request or message that made it happen, where that was traced. */
   readonly timeline: readonly { readonly type: string; readonly at: string; readonly traceId?: string }[];
   readonly version: number;
@@ -116,10 +121,16 @@ export const orderRowSchema = object(
     total: money,
     tracking: string,
     placedAt: time,
+    externalReference: string,
+    deliveryAddress: object(
+      { name: string, street: string, postalCode: string, city: string, country: string },
+      ['postalCode'],
+    ),
+    metadata: { type: 'object', additionalProperties: string },
     timeline: { type: 'array', items: object({ type: string, at: time, traceId: string }, ['traceId']) },
     version: integer,
   },
-  ['step', 'reason', 'tracking'],
+  ['step', 'reason', 'tracking', 'externalReference', 'deliveryAddress', 'metadata'],
 );
 
 /** One row per order, by id. */
@@ -172,6 +183,7 @@ function placed(id: string, event: Placed): OrderRow {
     lines: linesOf(event),
     total: { amountMinor: exactNumber(event.totalMinor), currency: event.currency },
     placedAt: isoTime(event.placedAt),
+    ...detailsOf(event),
     timeline: [],
     version: 0,
   };

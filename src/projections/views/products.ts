@@ -80,6 +80,7 @@ function changed(row: ProductRow, event: LaterEvent): ProductRow {
     case 'jetledger.product.v1.ProductPriceChanged':
       return { ...row, price: { amountMinor: exactNumber(event.priceMinor), currency: event.currency } };
     case 'jetledger.product.v1.StockReceived':
+    case 'jetledger.product.v1.StockCorrected':
       return { ...row, ...stockOf(exactNumber(event.onHand), row.reserved) };
     case 'jetledger.product.v1.StockReserved':
     case 'jetledger.product.v1.StockReleased':

@@ -1,31 +1,60 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { product } from '../../../src/domain/product.ts';
+import { type ProductEvent, product } from '../../../src/domain/product.ts';
 import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as productCommands } from './commands/product.ts';
 
 const RUNS = { numRuns: 300 };
 
-test('stock is what was received, each receipt once, less what was shipped; never below what is reserved', () => {
+/** What an event adds to the stock on hand, and the paper that says so. */
+function bookingOf(event: ProductEvent): { readonly paper?: string; readonly change: bigint } {
+  switch (event.$typeName) {
+    case 'jetledger.product.v1.StockReceived':
+      return { paper: `receipt ${event.receiptId}`, change: event.quantity };
+    case 'jetledger.product.v1.StockCorrected':
+      return { paper: `correction ${event.correctionId}`, change: event.change };
+    case 'jetledger.product.v1.StockShipped':
+      return { change: -event.quantity };
+    default:
+      return { change: 0n };
+  }
+}
+
+test('stock is what was received and corrected, each once, less what was shipped; never below what is reserved', () => {
   fc.assert(
     fc.property(productCommands, (commands) => {
-      const receipts = new Set<string>();
+      const papers = new Set<string>();
       let onHand = 0n;
       for (const { events, after } of run(product, commands)) {
         for (const event of events) {
-          if (event.$typeName === 'jetledger.product.v1.StockReceived') {
-            expect(receipts).not.toContain(event.receiptId);
-            receipts.add(event.receiptId);
-            expect(event.quantity > 0n).toBe(true);
-            onHand += event.quantity;
-          } else if (event.$typeName === 'jetledger.product.v1.StockShipped') onHand -= event.quantity;
+          const { paper, change } = bookingOf(event);
+          if (paper !== undefined) {
+            expect(papers).not.toContain(paper);
+            papers.add(paper);
+          }
+          onHand += change;
         }
-        if (after.status === 'absent') expect(receipts.size).toBe(0);
+        if (after.status === 'absent') expect(papers.size).toBe(0);
         else {
           expect(after.onHand).toBe(onHand);
           expect(after.reserved >= 0n && after.reserved <= after.onHand).toBe(true);
         }
         expect(onHand <= BigInt(Number.MAX_SAFE_INTEGER)).toBe(true);
+      }
+    }),
+    RUNS,
+  );
+});
+
+test('a correction leaves as many pieces as were counted, or takes away as many as were lost', () => {
+  fc.assert(
+    fc.property(productCommands, (commands) => {
+      for (const { events } of run(product, commands)) {
+        for (const event of events) {
+          if (event.$typeName !== 'jetledger.product.v1.StockCorrected') continue;
+          const { kind, quantity, change, onHand } = event;
+          expect(kind === 'count' ? onHand : -change).toBe(quantity);
+        }
       }
     }),
     RUNS,
@@ -66,8 +95,10 @@ function sumOf(quantities: Iterable<bigint>): bigint {
   return sum;
 }
 
-test('after a product was discontinued its reservations still end, and nothing else happens to it', () => {
-  const ends = ['jetledger.product.v1.StockReleased', 'jetledger.product.v1.StockShipped'];
+test('after a product was discontinued its reservations still end, its stock is corrected, and nothing else happens to it', () => {
+  const ends = ['StockReleased', 'StockShipped', 'StockCorrected'].map(
+    (name) => `jetledger.product.v1.${name}`,
+  );
   fc.assert(
     fc.property(productCommands, (commands) => {
       for (const { before, events } of run(product, commands)) {

@@ -10,6 +10,7 @@ import {
 import {
   ProductDiscontinuedSchema,
   ProductListedSchema,
+  StockCorrectedSchema,
   StockReceivedSchema,
   StockReleasedSchema,
   StockReservedSchema,
@@ -141,6 +142,95 @@ describe('shipping stock', () => {
     given(product, ...stocked)
       .when(ship('o1'))
       .thenNothing();
+  });
+});
+
+describe('correcting stock', () => {
+  const correct = (
+    kind: 'count' | 'loss',
+    quantity: number,
+    more: { correctionId?: string; reason?: string } = {},
+  ) =>
+    ({
+      type: 'correctStock',
+      correctionId: 'c1',
+      reason: 'Stocktaking',
+      kind,
+      quantity,
+      at: AT,
+      ...more,
+    }) as const;
+  const corrected = (kind: string, quantity: bigint, change: bigint, onHand: bigint) =>
+    create(StockCorrectedSchema, {
+      correctionId: 'c1',
+      kind,
+      quantity,
+      change,
+      onHand,
+      reason: 'Stocktaking',
+      correctedAt: AT_EVENT,
+    });
+
+  test('a count says what is on hand, a loss takes away', () => {
+    given(product, ...stocked)
+      .when(correct('count', 12))
+      .thenEvents(corrected('count', 12n, 2n, 12n));
+    given(product, ...stocked)
+      .when(correct('loss', 3))
+      .thenEvents(corrected('loss', 3n, -3n, 7n));
+    expect(given(product, ...stocked, corrected('loss', 3n, -3n, 7n)).state).toMatchObject({ onHand: 7n });
+  });
+
+  test('a count that finds what is there is told all the same, and may find nothing', () => {
+    given(product, ...stocked)
+      .when(correct('count', 10))
+      .thenEvents(corrected('count', 10n, 0n, 10n));
+    given(product, ...stocked)
+      .when(correct('count', 0))
+      .thenEvents(corrected('count', 0n, -10n, 0n));
+  });
+
+  test('never goes below what is reserved', () => {
+    const promised = [...stocked, reserved('o1', 4n, 4n)] as const;
+    given(product, ...promised)
+      .when(correct('loss', 6))
+      .thenEvents(corrected('loss', 6n, -6n, 4n));
+    given(product, ...promised)
+      .when(correct('loss', 7))
+      .thenRejected('product/below-reserved', { reserved: 4 });
+    given(product, ...promised)
+      .when(correct('count', 3))
+      .thenRejected('product/below-reserved', { reserved: 4 });
+  });
+
+  test('the same again changes nothing, whatever happened meanwhile; another one under its id is refused', () => {
+    const history = [...stocked, corrected('count', 8n, -2n, 8n), reserved('o1', 8n, 8n)] as const;
+    given(product, ...history)
+      .when(correct('count', 8))
+      .thenNothing();
+    given(product, ...history)
+      .when(correct('loss', 8))
+      .thenRejected('product/correction-conflict');
+  });
+
+  test('is possible when discontinued, and not of an unknown product', () => {
+    given(product, ...stocked, discontinued)
+      .when(correct('loss', 10))
+      .thenEvents(corrected('loss', 10n, -10n, 0n));
+    given(product).when(correct('loss', 1)).thenRejected('product/not-found');
+  });
+
+  test.each([
+    ['product/invalid-quantity', correct('loss', 0)],
+    ['product/invalid-quantity', correct('count', -1)],
+    ['product/invalid-quantity', correct('count', 2 ** 53)],
+    ['product/invalid-correction', correct('loss', 1, { correctionId: 'a b' })],
+    ['product/invalid-reason', correct('loss', 1, { reason: ' ' })],
+    ['product/invalid-reason', correct('loss', 1, { reason: 'x'.repeat(501) })],
+  ] as const)('%s: what cannot be booked is refused', (code, command) => {
+    given(product, ...stocked)
+      .when(command)
+      .thenRejected(code);
   });
 });
 

@@ -1,12 +1,18 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { positionOf } from '../../../src/eventstore/position.ts';
-import { OrderCancelledSchema, OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
+import {
+  MetadataSchema,
+  OrderCancelledSchema,
+  type OrderPlaced,
+  OrderPlacedSchema,
+} from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import {
   ProductDiscontinuedSchema,
   ProductListedSchema,
   ProductPriceChangedSchema,
   ProductRenamedSchema,
+  StockCorrectedSchema,
   StockReceivedSchema,
 } from '../../../src/gen/jetledger/product/v1/product_pb.ts';
 import {
@@ -104,15 +110,16 @@ test('a product shows its latest name, price, stock and status', () => {
     create(ProductRenamedSchema, { name: 'Green tea' }),
     create(ProductPriceChangedSchema, { priceMinor: 500n, previousPriceMinor: 450n, currency: 'EUR' }),
     create(StockReceivedSchema, { receiptId: 'r1', quantity: 5n, onHand: 5n }),
+    create(StockCorrectedSchema, { correctionId: 'c1', kind: 'loss', quantity: 1n, change: -1n, onHand: 4n }),
     create(ProductDiscontinuedSchema),
   ];
   expect(rowAfter(products, 'TEA-1', listed, ...changes)).toMatchObject({
     sku: 'TEA-1',
     name: 'Green tea',
     price: { amountMinor: 500, currency: 'EUR' },
-    onHand: 5,
+    onHand: 4,
     status: 'discontinued',
-    version: 50,
+    version: 60,
   });
 });
 
@@ -146,6 +153,26 @@ test('an order shows its lines, total and, when cancelled, when and why', () => 
   const reason = { code: 'cancelled/customer', text: 'changed my mind' };
   const after = { status: 'cancelled', reason, version: 20 };
   expect(rowAfter(orders, 'o1', placed, cancelled)).toMatchObject({ ...row, ...after });
+});
+
+test('an order shows what the client said of it, and nothing of what it did not say', () => {
+  const said: OrderPlaced = {
+    ...placed,
+    externalReference: 'PO 42',
+    deliveryName: 'Ada',
+    deliveryStreet: 'St 1',
+    deliveryCity: 'London',
+    deliveryCountry: 'GB',
+    metadata: create(MetadataSchema, { pairs: [{ key: 'channel', value: 'web' }] }),
+  };
+  expect(rowAfter(orders, 'o1', said)).toMatchObject({
+    externalReference: 'PO 42',
+    deliveryAddress: { name: 'Ada', street: 'St 1', city: 'London', country: 'GB' },
+    metadata: { channel: 'web' },
+  });
+  for (const name of ['externalReference', 'deliveryAddress', 'metadata']) {
+    expect(rowAfter(orders, 'o1', placed)).not.toHaveProperty(name);
+  }
 });
 
 test('a user’s list holds each placed order once, and a cancelled one still', () => {

@@ -17,6 +17,14 @@ export const commands: fc.Arbitrary<ProductCommand[]> = (() => {
   );
   const orderId = fc.constantFrom('o1', 'o2', 'o3', 'o4');
   const reserve = fc.record({ type: is('reserveStock'), orderId, quantity, at });
+  const correct = fc.record({
+    type: is('correctStock'),
+    correctionId: fc.constantFrom('c1', 'c2', 'c3', 'c4', ''),
+    kind: fc.constantFrom('count', 'loss'),
+    quantity: fc.oneof(fc.constant(0), quantity),
+    reason: fc.constantFrom('broken', 'counted', ' ', 'a\u0000'),
+    at,
+  });
   const end = fc.record({ type: fc.constantFrom('releaseStock', 'shipStock'), orderId, at });
   const later = fc.array(
     fc.oneof(
@@ -25,6 +33,7 @@ export const commands: fc.Arbitrary<ProductCommand[]> = (() => {
       { weight: 6, arbitrary: receive },
       { weight: 8, arbitrary: reserve },
       { weight: 6, arbitrary: end },
+      { weight: 5, arbitrary: correct },
       { weight: 1, arbitrary: discontinue },
     ),
     { maxLength: 30 },

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/order/v1/order.proto.
  */
 export const file_jetledger_order_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIswBCgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMSGgoNcGF5bWVudF90b2tlbhgHIAEoCUIDgAEBEhYKDnBheW1lbnRfZHVlX2F0GAggASgDIkIKDk9yZGVyQ2FuY2VsbGVkEg4KBnJlYXNvbhgBIAEoCRIUCgxjYW5jZWxsZWRfYXQYAiABKAMSCgoCYnkYAyABKAkiRQoRQ3VzdG9tZXJWYWxpZGF0ZWQSFAoMdmFsaWRhdGVkX2F0GAEgASgDEhoKEmRpcmVjdG9yeV9wb3NpdGlvbhgCIAEoAyIpChJPcmRlclN0b2NrUmVzZXJ2ZWQSEwoLcmVzZXJ2ZWRfYXQYASABKAMiZgoRUGF5bWVudEF1dGhvcmlzZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxhbW91bnRfbWlub3IYAiABKAMSEAoIY3VycmVuY3kYAyABKAkSFQoNYXV0aG9yaXNlZF9hdBgEIAEoAyJiCg9QYXltZW50Q2FwdHVyZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxhbW91bnRfbWlub3IYAiABKAMSEAoIY3VycmVuY3kYAyABKAkSEwoLY2FwdHVyZWRfYXQYBCABKAMiJgoOT3JkZXJDb25maXJtZWQSFAoMY29uZmlybWVkX2F0GAEgASgDIlAKDU9yZGVyUmVqZWN0ZWQSDAoEc3RlcBgBIAEoCRIMCgRjb2RlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRITCgtyZWplY3RlZF9hdBgEIAEoAyIpChJPcmRlclN0b2NrUmVsZWFzZWQSEwoLcmVsZWFzZWRfYXQYASABKAMiPAoQUGF5bWVudENhbmNlbGxlZBISCgpwYXltZW50X2lkGAEgASgJEhQKDGNhbmNlbGxlZF9hdBgCIAEoAyJiCg9QYXltZW50UmVmdW5kZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxhbW91bnRfbWlub3IYAiABKAMSEAoIY3VycmVuY3kYAyABKAkSEwoLcmVmdW5kZWRfYXQYBCABKAMiNAoMT3JkZXJTaGlwcGVkEhAKCHRyYWNraW5nGAEgASgJEhIKCnNoaXBwZWRfYXQYAiABKAMiJgoOT3JkZXJEZWxpdmVyZWQSFAoMZGVsaXZlcmVkX2F0GAEgASgDYgZwcm90bzM");
+  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIrIECgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMSGgoNcGF5bWVudF90b2tlbhgHIAEoCUIDgAEBEhYKDnBheW1lbnRfZHVlX2F0GAggASgDEh8KEmV4dGVybmFsX3JlZmVyZW5jZRgJIAEoCUgAiAEBEhoKDWRlbGl2ZXJ5X25hbWUYCiABKAlIAYgBARIcCg9kZWxpdmVyeV9zdHJlZXQYCyABKAlIAogBARIhChRkZWxpdmVyeV9wb3N0YWxfY29kZRgMIAEoCUgDiAEBEhoKDWRlbGl2ZXJ5X2NpdHkYDSABKAlIBIgBARIdChBkZWxpdmVyeV9jb3VudHJ5GA4gASgJSAWIAQESLgoIbWV0YWRhdGEYDyABKAsyHC5qZXRsZWRnZXIub3JkZXIudjEuTWV0YWRhdGFCFQoTX2V4dGVybmFsX3JlZmVyZW5jZUIQCg5fZGVsaXZlcnlfbmFtZUISChBfZGVsaXZlcnlfc3RyZWV0QhcKFV9kZWxpdmVyeV9wb3N0YWxfY29kZUIQCg5fZGVsaXZlcnlfY2l0eUITChFfZGVsaXZlcnlfY291bnRyeSI7CghNZXRhZGF0YRIvCgVwYWlycxgBIAMoCzIgLmpldGxlZGdlci5vcmRlci52MS5NZXRhZGF0YVBhaXIiKgoMTWV0YWRhdGFQYWlyEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJCCg5PcmRlckNhbmNlbGxlZBIOCgZyZWFzb24YASABKAkSFAoMY2FuY2VsbGVkX2F0GAIgASgDEgoKAmJ5GAMgASgJIkUKEUN1c3RvbWVyVmFsaWRhdGVkEhQKDHZhbGlkYXRlZF9hdBgBIAEoAxIaChJkaXJlY3RvcnlfcG9zaXRpb24YAiABKAMiKQoST3JkZXJTdG9ja1Jlc2VydmVkEhMKC3Jlc2VydmVkX2F0GAEgASgDImYKEVBheW1lbnRBdXRob3Jpc2VkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhUKDWF1dGhvcmlzZWRfYXQYBCABKAMiYgoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC2NhcHR1cmVkX2F0GAQgASgDIiYKDk9yZGVyQ29uZmlybWVkEhQKDGNvbmZpcm1lZF9hdBgBIAEoAyJQCg1PcmRlclJlamVjdGVkEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSEwoLcmVqZWN0ZWRfYXQYBCABKAMiKQoST3JkZXJTdG9ja1JlbGVhc2VkEhMKC3JlbGVhc2VkX2F0GAEgASgDIjwKEFBheW1lbnRDYW5jZWxsZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxjYW5jZWxsZWRfYXQYAiABKAMiYgoPUGF5bWVudFJlZnVuZGVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC3JlZnVuZGVkX2F0GAQgASgDIjQKDE9yZGVyU2hpcHBlZBIQCgh0cmFja2luZxgBIAEoCRISCgpzaGlwcGVkX2F0GAIgASgDIiYKDk9yZGVyRGVsaXZlcmVkEhQKDGRlbGl2ZXJlZF9hdBgBIAEoA2IGcHJvdG8z");
 
 /**
  * @generated from message jetledger.order.v1.OrderLine
@@ -105,6 +105,47 @@ export type OrderPlaced = Message<"jetledger.order.v1.OrderPlaced"> & {
    * @generated from field: int64 payment_due_at = 8;
    */
   paymentDueAt: bigint;
+
+  /**
+   * What the client's own systems call the order. This and what follows is kept and shown, not interpreted.
+   *
+   * @generated from field: optional string external_reference = 9;
+   */
+  externalReference?: string | undefined;
+
+  /**
+   * Where it is delivered to; all but the postal code are there, or none.
+   *
+   * @generated from field: optional string delivery_name = 10;
+   */
+  deliveryName?: string | undefined;
+
+  /**
+   * @generated from field: optional string delivery_street = 11;
+   */
+  deliveryStreet?: string | undefined;
+
+  /**
+   * @generated from field: optional string delivery_postal_code = 12;
+   */
+  deliveryPostalCode?: string | undefined;
+
+  /**
+   * @generated from field: optional string delivery_city = 13;
+   */
+  deliveryCity?: string | undefined;
+
+  /**
+   * ISO 3166-1 alpha-2.
+   *
+   * @generated from field: optional string delivery_country = 14;
+   */
+  deliveryCountry?: string | undefined;
+
+  /**
+   * @generated from field: jetledger.order.v1.Metadata metadata = 15;
+   */
+  metadata?: Metadata | undefined;
 };
 
 /**
@@ -113,6 +154,47 @@ export type OrderPlaced = Message<"jetledger.order.v1.OrderPlaced"> & {
  */
 export const OrderPlacedSchema: GenMessage<OrderPlaced> = /*@__PURE__*/
   messageDesc(file_jetledger_order_v1_order, 1);
+
+/**
+ * Pairs of the client's own, each key once.
+ *
+ * @generated from message jetledger.order.v1.Metadata
+ */
+export type Metadata = Message<"jetledger.order.v1.Metadata"> & {
+  /**
+   * @generated from field: repeated jetledger.order.v1.MetadataPair pairs = 1;
+   */
+  pairs: MetadataPair[];
+};
+
+/**
+ * Describes the message jetledger.order.v1.Metadata.
+ * Use `create(MetadataSchema)` to create a new message.
+ */
+export const MetadataSchema: GenMessage<Metadata> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 2);
+
+/**
+ * @generated from message jetledger.order.v1.MetadataPair
+ */
+export type MetadataPair = Message<"jetledger.order.v1.MetadataPair"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message jetledger.order.v1.MetadataPair.
+ * Use `create(MetadataPairSchema)` to create a new message.
+ */
+export const MetadataPairSchema: GenMessage<MetadataPair> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 3);
 
 /**
  * The order will not be fulfilled. What was reserved is released and what was paid is given back, see the events below.
@@ -143,7 +225,7 @@ export type OrderCancelled = Message<"jetledger.order.v1.OrderCancelled"> & {
  * Use `create(OrderCancelledSchema)` to create a new message.
  */
 export const OrderCancelledSchema: GenMessage<OrderCancelled> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 2);
+  messageDesc(file_jetledger_order_v1_order, 4);
 
 /**
  * The customer exists and is active, as of a position of the log at or after the order's own.
@@ -167,7 +249,7 @@ export type CustomerValidated = Message<"jetledger.order.v1.CustomerValidated"> 
  * Use `create(CustomerValidatedSchema)` to create a new message.
  */
 export const CustomerValidatedSchema: GenMessage<CustomerValidated> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 3);
+  messageDesc(file_jetledger_order_v1_order, 5);
 
 /**
  * Every line's stock is reserved on its product.
@@ -186,7 +268,7 @@ export type OrderStockReserved = Message<"jetledger.order.v1.OrderStockReserved"
  * Use `create(OrderStockReservedSchema)` to create a new message.
  */
 export const OrderStockReservedSchema: GenMessage<OrderStockReserved> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 4);
+  messageDesc(file_jetledger_order_v1_order, 6);
 
 /**
  * @generated from message jetledger.order.v1.PaymentAuthorised
@@ -220,7 +302,7 @@ export type PaymentAuthorised = Message<"jetledger.order.v1.PaymentAuthorised"> 
  * Use `create(PaymentAuthorisedSchema)` to create a new message.
  */
 export const PaymentAuthorisedSchema: GenMessage<PaymentAuthorised> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 5);
+  messageDesc(file_jetledger_order_v1_order, 7);
 
 /**
  * @generated from message jetledger.order.v1.PaymentCaptured
@@ -252,7 +334,7 @@ export type PaymentCaptured = Message<"jetledger.order.v1.PaymentCaptured"> & {
  * Use `create(PaymentCapturedSchema)` to create a new message.
  */
 export const PaymentCapturedSchema: GenMessage<PaymentCaptured> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 6);
+  messageDesc(file_jetledger_order_v1_order, 8);
 
 /**
  * Nothing may fail after this.
@@ -271,7 +353,7 @@ export type OrderConfirmed = Message<"jetledger.order.v1.OrderConfirmed"> & {
  * Use `create(OrderConfirmedSchema)` to create a new message.
  */
 export const OrderConfirmedSchema: GenMessage<OrderConfirmed> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 7);
+  messageDesc(file_jetledger_order_v1_order, 9);
 
 /**
  * A step failed for good. What was reserved is released and what was paid is given back, see the events below.
@@ -311,7 +393,7 @@ export type OrderRejected = Message<"jetledger.order.v1.OrderRejected"> & {
  * Use `create(OrderRejectedSchema)` to create a new message.
  */
 export const OrderRejectedSchema: GenMessage<OrderRejected> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 8);
+  messageDesc(file_jetledger_order_v1_order, 10);
 
 /**
  * Compensation: no product holds stock for this order any more, and none ever will.
@@ -330,7 +412,7 @@ export type OrderStockReleased = Message<"jetledger.order.v1.OrderStockReleased"
  * Use `create(OrderStockReleasedSchema)` to create a new message.
  */
 export const OrderStockReleasedSchema: GenMessage<OrderStockReleased> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 9);
+  messageDesc(file_jetledger_order_v1_order, 11);
 
 /**
  * Compensation: the payment was given up before it was captured, or never existed; it can never be captured.
@@ -356,7 +438,7 @@ export type PaymentCancelled = Message<"jetledger.order.v1.PaymentCancelled"> & 
  * Use `create(PaymentCancelledSchema)` to create a new message.
  */
 export const PaymentCancelledSchema: GenMessage<PaymentCancelled> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 10);
+  messageDesc(file_jetledger_order_v1_order, 12);
 
 /**
  * Compensation: what was captured was given back.
@@ -390,7 +472,7 @@ export type PaymentRefunded = Message<"jetledger.order.v1.PaymentRefunded"> & {
  * Use `create(PaymentRefundedSchema)` to create a new message.
  */
 export const PaymentRefundedSchema: GenMessage<PaymentRefunded> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 11);
+  messageDesc(file_jetledger_order_v1_order, 13);
 
 /**
  * @generated from message jetledger.order.v1.OrderShipped
@@ -414,7 +496,7 @@ export type OrderShipped = Message<"jetledger.order.v1.OrderShipped"> & {
  * Use `create(OrderShippedSchema)` to create a new message.
  */
 export const OrderShippedSchema: GenMessage<OrderShipped> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 12);
+  messageDesc(file_jetledger_order_v1_order, 14);
 
 /**
  * @generated from message jetledger.order.v1.OrderDelivered
@@ -431,5 +513,5 @@ export type OrderDelivered = Message<"jetledger.order.v1.OrderDelivered"> & {
  * Use `create(OrderDeliveredSchema)` to create a new message.
  */
 export const OrderDeliveredSchema: GenMessage<OrderDelivered> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 13);
+  messageDesc(file_jetledger_order_v1_order, 15);
 

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/product/v1/product.proto.
  */
 export const file_jetledger_product_v1_product: GenFile = /*@__PURE__*/
-  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIloKDVN0b2NrUmVzZXJ2ZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSEAoIcmVzZXJ2ZWQYAyABKAMSEwoLcmVzZXJ2ZWRfYXQYBCABKAMiWgoNU3RvY2tSZWxlYXNlZBIQCghvcmRlcl9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIQCghyZXNlcnZlZBgDIAEoAxITCgtyZWxlYXNlZF9hdBgEIAEoAyJpCgxTdG9ja1NoaXBwZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSDwoHb25faGFuZBgDIAEoAxIQCghyZXNlcnZlZBgEIAEoAxISCgpzaGlwcGVkX2F0GAUgASgDIi4KE1Byb2R1Y3REaXNjb250aW51ZWQSFwoPZGlzY29udGludWVkX2F0GAEgASgDYgZwcm90bzM");
+  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIloKDVN0b2NrUmVzZXJ2ZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSEAoIcmVzZXJ2ZWQYAyABKAMSEwoLcmVzZXJ2ZWRfYXQYBCABKAMiWgoNU3RvY2tSZWxlYXNlZBIQCghvcmRlcl9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIQCghyZXNlcnZlZBgDIAEoAxITCgtyZWxlYXNlZF9hdBgEIAEoAyJpCgxTdG9ja1NoaXBwZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSDwoHb25faGFuZBgDIAEoAxIQCghyZXNlcnZlZBgEIAEoAxISCgpzaGlwcGVkX2F0GAUgASgDIo4BCg5TdG9ja0NvcnJlY3RlZBIVCg1jb3JyZWN0aW9uX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSDgoGY2hhbmdlGAQgASgDEg8KB29uX2hhbmQYBSABKAMSDgoGcmVhc29uGAYgASgJEhQKDGNvcnJlY3RlZF9hdBgHIAEoAyIuChNQcm9kdWN0RGlzY29udGludWVkEhcKD2Rpc2NvbnRpbnVlZF9hdBgBIAEoA2IGcHJvdG8z");
 
 /**
  * @generated from message jetledger.product.v1.ProductListed
@@ -260,6 +260,62 @@ export const StockShippedSchema: GenMessage<StockShipped> = /*@__PURE__*/
   messageDesc(file_jetledger_product_v1_product, 6);
 
 /**
+ * What is on hand was found to be another number. `correction_id` is the correction's own key: the same one never counts
+ * twice.
+ *
+ * @generated from message jetledger.product.v1.StockCorrected
+ */
+export type StockCorrected = Message<"jetledger.product.v1.StockCorrected"> & {
+  /**
+   * @generated from field: string correction_id = 1;
+   */
+  correctionId: string;
+
+  /**
+   * `count`: so many are there. `loss`: so many are gone.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: int64 quantity = 3;
+   */
+  quantity: bigint;
+
+  /**
+   * What this added to the stock on hand; negative where it took away.
+   *
+   * @generated from field: int64 change = 4;
+   */
+  change: bigint;
+
+  /**
+   * Stock on hand after this.
+   *
+   * @generated from field: int64 on_hand = 5;
+   */
+  onHand: bigint;
+
+  /**
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: int64 corrected_at = 7;
+   */
+  correctedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.product.v1.StockCorrected.
+ * Use `create(StockCorrectedSchema)` to create a new message.
+ */
+export const StockCorrectedSchema: GenMessage<StockCorrected> = /*@__PURE__*/
+  messageDesc(file_jetledger_product_v1_product, 7);
+
+/**
  * @generated from message jetledger.product.v1.ProductDiscontinued
  */
 export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontinued"> & {
@@ -274,5 +330,5 @@ export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontin
  * Use `create(ProductDiscontinuedSchema)` to create a new message.
  */
 export const ProductDiscontinuedSchema: GenMessage<ProductDiscontinued> = /*@__PURE__*/
-  messageDesc(file_jetledger_product_v1_product, 7);
+  messageDesc(file_jetledger_product_v1_product, 8);
 
