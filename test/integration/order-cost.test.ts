@@ -1,0 +1,120 @@
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createEmailKey } from '../../src/app/email-key.ts';
+import { loadEmailKey } from '../../src/platform/email-key-file.ts';
+import { createLogger } from '../../src/platform/logger.ts';
+import { connectNats } from '../../src/platform/nats-connection.ts';
+import { applyTopology } from '../../src/platform/topology.ts';
+import { type Service, startService } from '../../src/service/start.ts';
+import { streamsOf } from '../../src/service/topology.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
+import { must } from '../e2e/client.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import type { Frame } from '../support/nats-frames.ts';
+import { tracedConfig } from './tracing-support.ts';
+
+const SKUS = ['TEA', 'CUP', 'POT'];
+const ORDERS = 20;
+/** One way, so that everything else is little beside it. */
+const DELAY_MS = 25;
+const SLOW_ORDERS = 5;
+const ROUND_TRIPS = 17;
+
+let server: TestServer;
+let proxy: FaultProxy;
+let service: Service;
+let userId = '';
+let watching: NatsConnection;
+/** When each order was confirmed, on a connection that nothing delays. */
+const confirmed = new Map<string, number>();
+
+beforeAll(async () => {
+  server = await startTestServer();
+  proxy = await startFaultProxy(server.url);
+  const config = tracedConfig(proxy.url, {
+    JETLEDGER_TRACING__SAMPLE_RATIO: '0',
+    JETLEDGER_LOGGING__LEVEL: 'error',
+  });
+  const connection = await connectNats(server.url, config.nats, 'test');
+  const emailKey = createEmailKey(await loadEmailKey(config));
+  const requests = { connection, apiPrefix: '$JS.API' };
+  const { log } = config;
+  const streams = streamsOf(config);
+  await applyTopology({
+    requests,
+    log,
+    emailKeyCheck: emailKey.check,
+    streams,
+    monitorUrls: [server.monitorUrl],
+  });
+  await connection.close();
+  watching = await connect({ servers: server.url });
+  watching.subscribe(`${log.prefix}.order.>`, {
+    callback: (_error, { subject, data }) => {
+      if (Buffer.from(data).includes('OrderConfirmed'))
+        confirmed.set(subject.slice(subject.lastIndexOf('.') + 1), performance.now());
+    },
+  });
+  service = await startService(config, createLogger(config, { destination: { write: () => undefined } }), {});
+  const user = await must(201, service.url, 'POST', '/v1/users', { email: 'ada@example.com', name: 'Ada' });
+  userId = String(user.field('id'));
+  for (const sku of SKUS) {
+    const price = { amountMinor: 450, currency: 'EUR' };
+    await must(201, service.url, 'POST', '/v1/products', { sku, name: sku, price });
+    await must(200, service.url, 'POST', `/v1/products/${sku}/stock`, { receiptId: 'r1', quantity: 10_000 });
+  }
+});
+afterAll(async () => {
+  await service.stop();
+  await watching.close();
+  await proxy.stop();
+  await server.stop();
+});
+
+/** Places an order of three lines and waits until it is confirmed in the log. @returns how long that took, in milliseconds */
+async function order(): Promise<number> {
+  const began = performance.now();
+  const lines = SKUS.map((sku) => ({ sku, quantity: 1 }));
+  const payment = { token: 'tok_success' };
+  const placed = await must(201, service.url, 'POST', '/v1/orders', { userId, lines, payment });
+  const id = String(placed.field('id'));
+  await until('the order is confirmed', () => confirmed.has(id), 15_000);
+  return (confirmed.get(id) ?? Number.NaN) - began;
+}
+
+test('an order of three lines is seven commits, and asks for no state that it was given', async () => {
+  for (let n = 0; n < ORDERS; n++) await order();
+  const sent = new Map<string, number>();
+  const count = ({ verb, args, body }: Frame): boolean => {
+    if (verb !== 'PUB' && verb !== 'HPUB') return false;
+    const [subject = ''] = args.split(' ');
+    const key = subject.startsWith('jl.')
+      ? 'commit'
+      : subject.endsWith('.MSG.GET.jetledger') && body.includes('"jl.order.')
+        ? 'state of an order'
+        : /\.GET\.KV_jl_customers/.test(subject)
+          ? 'customer'
+          : 'other';
+    sent.set(key, (sent.get(key) ?? 0) + 1);
+    return false;
+  };
+  proxy.drop(count);
+  for (let n = 0; n < ORDERS; n++) await order();
+  proxy.heal();
+  const each = (key: string): number => (sent.get(key) ?? 0) / ORDERS;
+  expect(each('commit')).toBeLessThanOrEqual(7.2);
+  expect(each('commit')).toBeGreaterThan(6);
+  // The watch of each reservation, and what tells the customer of the confirmation.
+  expect(each('state of an order')).toBeLessThanOrEqual(4.2);
+  expect(each('customer')).toBeLessThanOrEqual(1.5);
+  expect(each('other')).toBeGreaterThan(10);
+});
+
+test('from placing to confirming few round trips lie one behind the other', async () => {
+  proxy.delay(DELAY_MS);
+  const took: number[] = [];
+  for (let n = 0; n < SLOW_ORDERS; n++) took.push(await order());
+  proxy.heal();
+  expect(Math.min(...took) / (2 * DELAY_MS)).toBeLessThan(ROUND_TRIPS);
+}, 60_000);
