@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Bucket } from '../../../../src/eventstore/bucket.ts';
+import { BEGINNING } from '../../../../src/eventstore/position.ts';
+import { systemRuntime } from '../../../../src/eventstore/runtime.ts';
 import { decodeEntry, heldMinor, keptMinor } from '../../../../src/processes/payment/adapters/ledger.ts';
 import {
   createSimulatedProvider,
@@ -91,5 +93,73 @@ describe('the simulated provider in a simulated world', () => {
       found += (await race(seed, switchedOff)).wrong.length;
     }
     expect(found).toBeGreaterThan(0);
+  });
+});
+
+/** Two processes on one ledger, the first one's bucket as `made`. */
+function twoProcesses(made: (bucket: Bucket) => Bucket = (bucket) => bucket) {
+  const store = createMemoryBucketStore('payments');
+  const runtime = systemRuntime;
+  const calls: string[] = [];
+  const bucket = openMemoryBucket(store);
+  const counted: Bucket = {
+    ...bucket,
+    get: (...args) => {
+      calls.push('get');
+      return bucket.get(...args);
+    },
+    write: (row) => {
+      calls.push('write');
+      return bucket.write(row);
+    },
+  };
+  const first = createSimulatedProvider({ bucket: made(counted), runtime });
+  const second = createSimulatedProvider({ bucket, runtime });
+  return { first, second, calls };
+}
+
+const PAID = { ...INTENT, token: 'tok_success' };
+
+/** What a process says of a payment that it has authorised and another one has cancelled. */
+async function saidOfCancelled(made?: (bucket: Bucket) => Bucket): Promise<string> {
+  const { first, second } = twoProcesses(made);
+  await first.createIntent(PAID);
+  await first.authorise(KEY);
+  await second.cancel(KEY);
+  return (await first.authorise(KEY)).outcome;
+}
+
+describe('what the simulated provider remembers of its ledger', () => {
+  it('makes each step of a payment one conditional write', async () => {
+    const { first, calls } = twoProcesses();
+    await first.createIntent(PAID);
+    await first.authorise(KEY);
+    await first.capture(KEY);
+    expect(calls).toEqual(['write', 'write', 'write']);
+  });
+
+  it('never answers for the ledger: what needs no write is read, and so is what would be refused', async () => {
+    expect(await saidOfCancelled()).toBe('cancelled');
+    const { first, second } = twoProcesses();
+    await second.createIntent(PAID);
+    expect((await first.authorise(KEY)).outcome).toBe('authorised');
+    expect((await second.capture(KEY)).outcome).toBe('captured');
+  });
+
+  it('is found out where it answers all the same', async () => {
+    const fromMemory = (bucket: Bucket): Bucket => {
+      let last: Awaited<ReturnType<Bucket['get']>>;
+      return {
+        ...bucket,
+        get: async () => last,
+        write: async (row) => {
+          const result = await bucket.write(row);
+          const { key, value = new Uint8Array() } = row;
+          if (result.written) last = { key, value, revision: result.revision, position: BEGINNING };
+          return result;
+        },
+      };
+    };
+    expect(await saidOfCancelled(fromMemory)).toBe('authorised');
   });
 });
