@@ -59,9 +59,9 @@ export const authors: Projection<ListRow<string>, CounterEvent> = {
   keyOf: (event) => (event.$typeName === 'google.protobuf.StringValue' ? `note-${event.value}` : undefined),
   evolve: (row, event, { stream, position }) =>
     event.$typeName === 'google.protobuf.StringValue'
-      ? appendEntry(row, `${stream.id}@${numberOf(position)}`)
+      ? appendEntry(row, `${stream.id}@${numberOf(position)}`, 3)
       : row,
-  seal: (key, row) => sealFullPage(key, row, 3),
+  seal: sealFullPage,
 };
 
 /** As `counters`, but the note `y` of two aggregates cannot be applied; they become dead letters. */

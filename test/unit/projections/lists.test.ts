@@ -3,7 +3,7 @@ import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { positionOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { type Buckets, createAliases } from '../../../src/projections/engine/aliases.ts';
-import { sealFullPage } from '../../../src/projections/engine/lists/list.ts';
+import { type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
 import type { Page, PageRequest } from '../../../src/projections/engine/reading.ts';
 import {
   createMemoryBucketStore,
@@ -42,11 +42,10 @@ const nameOf = (n: number) => (n % 100 === 0 ? `Ärmel ${n}` : `Product ${n}`);
 
 function* userList(): Iterable<readonly [string, object]> {
   const entries = Array.from({ length: ROWS }, (_, n) => ({ orderId: `o${n}` }));
-  let rest: { pages: number; entries: readonly unknown[] } = { pages: 0, entries };
+  let rest: ListRow<unknown> = { pages: 0, size: 50, entries };
   for (let cut = sealFullPage('u1', rest); cut; cut = sealFullPage('u1', rest)) {
     yield [cut.key, { ...cut.row }];
     rest = cut.rest;
-    if (rest.entries.length <= 200) break;
   }
   yield ['u1', rest];
 }

@@ -177,9 +177,9 @@ test('an order shows what the client said of it, and nothing of what it did not 
 
 test('a user’s list holds each placed order once, and a cancelled one still', () => {
   const cancelled = create(OrderCancelledSchema, { reason: 'no', cancelledAt: time });
-  const total = { amountMinor: 900, currency: 'EUR' };
   expect(rowAfter(ordersByUser, 'o1', placed, cancelled)).toEqual({
     pages: 0,
-    entries: [{ orderId: 'o1', placedAt: iso, total }],
+    size: 50,
+    entries: [{ orderId: 'o1' }],
   });
 });
