@@ -18,9 +18,11 @@ export interface Delivered {
 /** Why a session delivers no more. */
 export type Ended = 'aborted' | 'lost';
 
-/** Messages asked for but not taken yet; two pulls of half of it keep the server busy. */
-const WINDOW = 4_000;
-const HALF = WINDOW / 2;
+/**
+ * Messages that one request asks for. Two of them keep the server busy; while nothing waits there, one is enough, since
+ * each has heartbeats of its own.
+ */
+const ASKED_AT_ONCE = 2_000;
 /** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
 /** How long the server keeps a pull that it has nothing for, in milliseconds. */
@@ -89,14 +91,18 @@ export function pullSession(
     },
   });
   const pull = (): void => {
-    while (asked <= WINDOW - HALF) {
+    while (asked <= (left > 0 ? ASKED_AT_ONCE : 0)) {
       // Silence counts from the moment something is expected.
       if (asked === 0) {
         lastSign = Date.now();
         lastProgress = lastSign;
       }
-      asked += HALF;
-      const request = { batch: HALF, expires: nanos(pullExpiresMs), idle_heartbeat: nanos(heartbeatMs) };
+      asked += ASKED_AT_ONCE;
+      const request = {
+        batch: ASKED_AT_ONCE,
+        expires: nanos(pullExpiresMs),
+        idle_heartbeat: nanos(heartbeatMs),
+      };
       if (requests.publish(pullSubject, JSON.stringify(request), { reply: inbox }) !== undefined) {
         end('lost');
         return;
@@ -158,7 +164,7 @@ const PULL_EXPIRED = 408;
 function onStatus(msg: Msg, code: number, asked: number): number {
   if (code === IDLE_HEARTBEAT) return asked;
   if (code === NO_MESSAGES || code === PULL_EXPIRED) {
-    const left = Number(msg.headers?.get('Nats-Pending-Messages') || HALF);
+    const left = Number(msg.headers?.get('Nats-Pending-Messages') || ASKED_AT_ONCE);
     return Math.max(0, asked - left);
   }
   return -1;

@@ -11,7 +11,7 @@ import {
   type Rejection,
   type StoredTrace,
 } from '../../eventstore/index.ts';
-import type { Timer } from './timers/timers.ts';
+import type { Timer, Timers } from './timers/timers.ts';
 
 /** Thrown by a handler for what may pass: it is tried again, later each time. */
 export class RetryLater extends Error {
@@ -91,6 +91,8 @@ export interface ReactionContext {
   readonly fresh?: RecordedCommit | undefined;
   /** Makes an event of the delivery the cause of commands. */
   causedBy(event: CausingEvent): Cause;
+  /** The reaction's own timers, as this delivery is to use them; absent where it has none. */
+  readonly timers?: Pick<Timers, 'arm' | 'disarm'> | undefined;
 }
 
 /**
@@ -98,16 +100,19 @@ export interface ReactionContext {
  * @param actor the reaction's name
  * @param position of the event's commit, where earlier versions derived ids of commands from it
  * @param fresh as in `ReactionContext`
+ * @param timers what the delivery arms and disarms with
  */
 export function reactionContext(
   handler: CommandHandler,
   actor: string,
   position?: Position,
   fresh?: RecordedCommit,
+  timers?: ReactionContext['timers'],
 ): ReactionContext {
   return {
     handler,
     fresh,
+    timers,
     causedBy: ({ id, commandId, correlationId, traceparent, tracestate }) =>
       causeOf(handler, (key) => ({
         commandId: `${id}/${key}`,

@@ -13,13 +13,17 @@ import {
 import { ForeignCursor, OwnershipLost } from './errors.ts';
 import { checkAlive, type Session } from './ownership.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
+import type { EngineSettings } from './settings.ts';
 import { pause, persist } from './signal.ts';
+import type { HeldTimer } from './timers/held-timers.ts';
 
 /** Which commits of a group are done: all up to `high` but the open ones. As a cursor stores it. */
 export interface CursorState {
   readonly high: Position;
   /** The commits up to `high` that are not done, in order. */
   readonly open: readonly Position[];
+  /** What commits up to `high` wanted armed and is not armed yet; absent = none. */
+  readonly timers?: readonly HeldTimer[];
 }
 
 /** The floor of a cursor: everything up to here is done. */
@@ -102,7 +106,7 @@ export interface Cursor {
   readonly end: Position;
   /** The newest floor that is stored. */
   readonly stored: Position;
-  /** Says that there may be something to write; writes at the next due time. */
+  /** Says that there may be something to write; how soon depends on how much has changed. */
   changed(): void;
   /** Writes now, when there is something to write. @throws OwnershipLost, LogUnavailable, OutcomeUnknown */
   flush(): Promise<void>;
@@ -117,7 +121,7 @@ interface CursorDeps {
   readonly session: Session;
   /** After which position the group begins that has no cursor yet; asked only then. */
   readonly begin: () => Promise<Position>;
-  readonly intervalMs: number;
+  readonly settings: Pick<EngineSettings, 'cursorMs' | 'cursorLongestMs' | 'cursorChanges'>;
   /** What is done now; asked at each write. */
   readonly current: () => CursorState;
   /** Called after each write with the stored floor. */
@@ -149,7 +153,8 @@ export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
     const found = parseRow<CursorValue>(row);
     const end = found === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
     if (found !== undefined) checkCursor(key, found, log, end);
-    const start: CursorState = { high: found?.high ?? (await begin()), open: found?.open ?? [] };
+    const { open = [], timers } = found ?? {};
+    const start: CursorState = { high: found?.high ?? (await begin()), open, ...(timers && { timers }) };
     checkAlive(session, key);
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
     if (result.written) return keepCursor(deps, { start, end }, result.revision, rowOf);
@@ -175,10 +180,12 @@ function keepCursor(
   let stored = floorOf(start);
   let last = JSON.stringify(start);
   let due = false;
+  let changes = 0;
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
     const state = deps.current();
+    changes = 0;
     const what = JSON.stringify(state);
     if (what === last || signal.aborted) return;
     const result = await writeRow({ runtime, signal }, bucket, rowOf(state, revision));
@@ -193,7 +200,10 @@ function keepCursor(
     return writing;
   };
   const later = async (): Promise<void> => {
-    await pause(runtime, deps.intervalMs, signal);
+    const { cursorMs, cursorLongestMs, cursorChanges } = deps.settings;
+    const latest = runtime.now() + cursorLongestMs;
+    do await pause(runtime, cursorMs, signal);
+    while (changes < cursorChanges && runtime.now() < latest && !signal.aborted);
     due = false;
     if (signal.aborted) return;
     await flush().catch((error: unknown) => {
@@ -208,6 +218,7 @@ function keepCursor(
       return stored;
     },
     changed: () => {
+      changes++;
       if (due || signal.aborted) return;
       due = true;
       void later();

@@ -27,6 +27,7 @@ import type { Lanes } from './lanes.ts';
 import type { DeliveryAttempt, EngineObserver, Outcome } from './observer.ts';
 import type { Delivery, Policy, Reaction } from './reaction.ts';
 import { pause } from './signal.ts';
+import type { HeldTimers } from './timers/held-timers.ts';
 
 /** A commit of the consumer's categories as its handler is given it. @throws UnknownEventType, CorruptCommit */
 export type Decode = (
@@ -66,8 +67,11 @@ export type AttemptResult =
   | { readonly deadLetter: unknown }
   | { readonly stop: unknown };
 
-/** Tries a commit once; never rejects. */
-export type Handle = (tried: DeliveryAttempt) => Promise<AttemptResult>;
+/** Tries a commit once, with the timers of its group; never rejects. */
+export type Handle = (
+  tried: DeliveryAttempt,
+  timers?: Pick<HeldTimers, 'forDelivery'>,
+) => Promise<AttemptResult>;
 
 /** Up to which age a commit is fresh; of an older one much may have followed, which is then better asked for. */
 const FRESH_MS = 5_000;
@@ -89,7 +93,7 @@ export function createHandle(deps: {
   failed: (error: unknown) => void;
 }): Handle {
   const { consumer, handler, runtime, decode, policy, observer, failed } = deps;
-  return async (tried) => {
+  return async (tried, timers) => {
     const { commit, attempt, redriven } = tried;
     const maybeHandled = redriven || tried.maybeHandled === true;
     const started = performance.now();
@@ -98,7 +102,9 @@ export function createHandle(deps: {
     const handle = async (): Promise<void> => {
       const delivery = decode(commit, { attempt, redriven, maybeHandled });
       const fresh = isFresh(tried, runtime.now()) ? commit : undefined;
-      await consumer.handle(delivery, reactionContext(handler, consumer.name, delivery.position, fresh));
+      const own = timers?.forDelivery(tried);
+      const { position } = delivery;
+      await consumer.handle(delivery, reactionContext(handler, consumer.name, position, fresh, own));
     };
     try {
       await (observer?.aroundTry === undefined ? handle() : observer.aroundTry(tried, handle));
@@ -196,6 +202,7 @@ export interface OwnedGroup {
   readonly index: DeadLetterIndex;
   readonly marked: MarkWatch;
   readonly deadLetters: DeadLetters;
+  readonly timers: HeldTimers | undefined;
   readonly observer: EngineObserver | undefined;
   /** How far the group had been read when it was taken over; what is left of it may have been begun before. */
   readonly resumedAt: Position;

@@ -9,7 +9,7 @@ import {
   slotOf,
   timeOf,
 } from '../../eventstore/index.ts';
-import { type Cursor, claimCursor, createProgress } from './cursor.ts';
+import { type Cursor, type CursorState, claimCursor, createProgress } from './cursor.ts';
 import { claimDeadLetters, type DeadLetterIndex, loadDeadLetters } from './dead-letters/dead-letters.ts';
 import { fenceKey } from './dead-letters/entry.ts';
 import { createRedrives, type Redrives } from './dead-letters/redrive.ts';
@@ -24,6 +24,7 @@ import type { EngineBuckets } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause } from './signal.ts';
 import { startOf } from './start.ts';
+import { createHeldTimers, type DeliveryTimers, type HeldTimers } from './timers/held-timers.ts';
 
 /** One group of a consumer while this process owns it. */
 export interface GroupRunner {
@@ -73,6 +74,7 @@ interface GroupWork {
   readonly lanes: Lanes;
   readonly redrives: Redrives;
   readonly cursor: Cursor;
+  readonly timers: HeldTimers | undefined;
 }
 
 /** Runs a group whose lease was just taken: claims its fences, loads its dead letters, and reads on from its floor. */
@@ -123,6 +125,9 @@ export function runGroup(deps: GroupDeps): GroupRunner {
       });
       const halted = lanes.halt();
       await Promise.race([halted, pause(runtime, settings.stopMs, leaving.signal)]);
+      // Those that cannot be armed now stay in the cursor.
+      const armed = taken.timers?.armAll().catch(() => undefined);
+      await Promise.race([armed, pause(runtime, settings.stopMs, leaving.signal)]);
       await Promise.race([cursor.flush(), pause(runtime, settings.stopMs, leaving.signal)]);
     } catch (error) {
       if (!leaving.signal.aborted && !(error instanceof OwnershipLost)) failure = { error };
@@ -174,8 +179,8 @@ async function takeOver(
     ...places,
     begin: () => startOf({ ...places, consumer, head: deps.head }),
     key: groupKey(consumer.name, group),
-    intervalMs: settings.cursorMs,
-    current: () => progress.state(),
+    settings,
+    current: () => ({ ...progress.state(), ...heldIn(timers) }),
     written: (low) => redrives.floor(low),
     lost,
   });
@@ -184,11 +189,13 @@ async function takeOver(
   await loadDeadLetters({ ...owner, ...found });
   const progress = createProgress(cursor.start);
   const stored = (): Position => cursor.stored;
+  const timers = consumer.timers && holdTimers(deps, consumer.timers, cursor, signal);
   const resumedAt = cursor.start.high;
   const owned = {
     ...deps,
     bucket: buckets.parked,
     deadLetters,
+    timers,
     resumedAt,
     handledUpTo: cursor.end,
     stored,
@@ -196,10 +203,25 @@ async function takeOver(
     signal,
     lost,
   };
-  const deliver = createLaneDelivery(owned, deps.handle);
+  const deliver = createLaneDelivery(owned, (tried) => deps.handle(tried, timers));
   const lanes = createLanes({ runtime, settings, progress, deliver, advanced: cursor.changed, stopped });
   signal.addEventListener('abort', () => void lanes.halt(), { once: true });
   const { name } = consumer;
   const redrives = createRedrives({ consumer: name, index, marked: deps.marked, stored, nudge: lanes.nudge });
-  return { lanes, redrives, cursor, after: progress.seen };
+  return { lanes, redrives, cursor, timers, after: progress.seen };
+}
+
+function holdTimers(
+  { runtime, settings }: GroupDeps,
+  timers: DeliveryTimers,
+  { start, changed }: Cursor,
+  signal: AbortSignal,
+): HeldTimers {
+  const holdMs = settings.timerHoldMs;
+  return createHeldTimers({ timers, runtime, holdMs, signal, start: start.timers ?? [], changed });
+}
+
+function heldIn(timers: HeldTimers | undefined): Pick<CursorState, 'timers'> {
+  const held = timers?.all() ?? [];
+  return held.length === 0 ? {} : { timers: held };
 }

@@ -122,6 +122,7 @@ async function handleNext(
   const result = givenUp ? { deadLetter: givenUp.error } : await handle(tried);
   if ('handled' in result) return { done: 1 };
   if (!('deadLetter' in result)) return result;
+  await persist(owned, async () => owned.timers?.armAll(commit.stream.id));
   await writeDeadLetters(owned, [commit], {
     behind: false,
     error: result.deadLetter,

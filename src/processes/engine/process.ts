@@ -137,10 +137,11 @@ export function runProcess<Event extends Message, State, Effect extends { readon
       const { id } = route;
       const effects = await effectsNow(process, route, consumed, context);
       const step: Step<Event> = { id, delivery, consumed, cause: context.causedBy(consumed), handler };
-      await all(effects.map((effect) => () => execute(effect, id, step.cause, deps, step)));
+      const timers = context.timers ?? deps.timers;
+      await all(effects.map((effect) => () => execute(effect, id, step.cause, { ...deps, timers }, step)));
     }
   };
-  return { name, sources, from, handle };
+  return { name, sources, from, timers: deps.timers, handle };
 }
 
 /**

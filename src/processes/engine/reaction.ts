@@ -12,6 +12,7 @@ import {
 import type { ReactionContext } from './cause.ts';
 import type { EngineSettings } from './settings.ts';
 import type { Start } from './start.ts';
+import type { Timers } from './timers/timers.ts';
 
 /** One event with what was stored with it. */
 export type ConsumedEvent<Event extends Message> = RecordedEvent<Event>;
@@ -57,6 +58,8 @@ export interface Reaction<Event extends Message = Message> {
    * cursors keep the place: a later start goes on from there, whatever is said here then.
    */
   readonly from: Start;
+  /** What it arms; its groups then hold back for some seconds what may be disarmed soon (protocol 29). */
+  readonly timers?: Pick<Timers, 'arm' | 'disarm'>;
   handle(delivery: Delivery<Event>, context: ReactionContext): Promise<void>;
   /** What is done about errors, where it is not what the engine's settings say. */
   readonly policy?: Policy;

@@ -9,8 +9,13 @@ export interface EngineSettings {
   readonly groups: SlotGroup['count'];
   /** An instance that shows no sign for this long is replaced. */
   readonly ttlMs: number;
-  /** The least time between two cursors of a group. */
+  /** The least time between two cursors of a group, while much is done. */
   readonly cursorMs: number;
+  /** A cursor is written once it is so old, or once so many commits are done: what a takeover repeats at the most. */
+  readonly cursorLongestMs: number;
+  readonly cursorChanges: number;
+  /** How long a timer stands in the cursor before it is armed, since most are disarmed by then. */
+  readonly timerHoldMs: number;
   /** Handlers that run at once in a group. */
   readonly concurrency: number;
   /** Commits that a group holds in memory, running ones included; bounds the size of its cursor. */
@@ -36,6 +41,9 @@ export const defaultEngineSettings: EngineSettings = {
   groups: 4,
   ttlMs: 5_000,
   cursorMs: 100,
+  cursorLongestMs: 1_000,
+  cursorChanges: 100,
+  timerHoldMs: 5_000,
   concurrency: 64,
   maxHeld: 2_000,
   laneHeld: 100,

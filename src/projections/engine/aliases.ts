@@ -1,4 +1,4 @@
-import type { Bucket, Runtime } from '../../eventstore/index.ts';
+import type { Bucket, Row, Runtime } from '../../eventstore/index.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { bucketGone, ViewLost } from './errors.ts';
 import type { GroupCount } from './groups.ts';
@@ -56,9 +56,22 @@ export interface Aliases {
 /** Says which bucket of a view is the live one, and changes it by compare-and-set. @param prefix of bucket names */
 export function createAliases(buckets: Buckets, prefix: string): Aliases {
   const name = `${prefix}_views`;
+  let opened: Bucket | undefined;
+
+  const rowOf = async (view: string): Promise<Row | undefined> => {
+    try {
+      if (opened !== undefined) return await opened.get(view, { leader: true });
+    } catch {
+      // It may be gone, which only opening it anew shows.
+      opened = undefined;
+    }
+    opened = await buckets.open(name);
+    return opened?.get(view, { leader: true });
+  };
+
   return {
     read: async (view) => {
-      const row = await (await buckets.open(name))?.get(view, { leader: true });
+      const row = await rowOf(view);
       if (row === undefined || row.value.length === 0) return undefined;
       const alias = JSON.parse(Buffer.from(row.value).toString('utf8')) as Alias;
       return { alias, revision: row.revision };

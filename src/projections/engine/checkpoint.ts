@@ -156,6 +156,8 @@ export interface Checkpoint {
   readonly position: Position;
   /** Says that there may be something to write; writes at the next due time, and at once what somebody waits for. */
   changed(): void;
+  /** Whether somebody waits. */
+  readonly awaited: boolean;
   /** Waits for a position; it is stored as soon as it can be, without pacing. */
   requestCheckpoint(position: Position): Waiting;
   /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
@@ -253,6 +255,9 @@ export function createCheckpoint(
   return {
     get position() {
       return position;
+    },
+    get awaited() {
+      return waiters.size > 0;
     },
     changed: () => {
       writeForWaiters();

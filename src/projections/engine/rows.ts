@@ -124,6 +124,8 @@ export interface Rows {
   touch(key: string, commit: FactCommit): void;
   /** Sends what waits; `live` = there is nothing more to come for now, so do not wait for more. */
   flush(live: boolean): void;
+  /** Lets no row rest any longer. */
+  hurry(): void;
   /** Commits that touched a row and are not acknowledged. */
   backlog(): number;
   /** The highest position at or below `delivered` up to which everything is acknowledged. */
@@ -137,11 +139,15 @@ export interface RowsEvents {
   progressed(): void;
   /** A commit cannot be folded. True = its row is a dead letter, and nothing from that commit on is handed in again. */
   unapplied(failure: FoldFailure): boolean;
+  /** Whether somebody waits for what is not stored. */
+  isUrgent(): boolean;
   failed(error: unknown, position: Position | undefined): void;
 }
 
 /** Memory of an entry without its row, its place in the cache included. */
 const ENTRY_BYTES = 500;
+/** While a view catches up, rows that rest would only hold it up: a larger part of its backlog than this says that it does. */
+const MOST_RESTING = 4;
 
 export function createRows(
   deps: LoaderDeps & { group: SlotGroup; runtime: Runtime; settings: ProjectionSettings },
@@ -157,6 +163,8 @@ export function createRows(
     limit: settings.cacheBytes,
     of: ({ row, bytes }) => ENTRY_BYTES + bytesOfRow(row, bytes),
   });
+  /** Those that were written a moment ago. */
+  const resting = new Set<Entry>();
   let backlog = 0;
   let stopped = false;
 
@@ -166,9 +174,24 @@ export function createRows(
     busy.set(entry.key, entry);
   };
 
+  const hurry = (): void => {
+    for (const entry of resting) writer.enqueue(entry);
+    resting.clear();
+    writer.pump();
+  };
+
+  const rest = async (entry: Entry): Promise<void> => {
+    resting.add(entry);
+    if (resting.size > 1) return;
+    await runtime.sleep(settings.restMs);
+    hurry();
+  };
+
   const queue = (entry: Entry): void => {
     makeBusy(entry, 'queued');
-    writer.enqueue(entry);
+    const isNew = runtime.now() - entry.writtenAt >= settings.restMs;
+    if (isNew || backlog > settings.maxBacklog / MOST_RESTING || events.isUrgent()) writer.enqueue(entry);
+    else void rest(entry);
   };
 
   const load = async (entry: Entry): Promise<void> => {
@@ -242,6 +265,7 @@ export function createRows(
     written: (entry, revision) => {
       if (stopped) return;
       entry.revision = revision;
+      entry.writtenAt = runtime.now();
       acknowledged(entry);
       settle(entry);
     },
@@ -286,8 +310,10 @@ export function createRows(
       else if (entry.phase === 'clean') queue(entry);
     },
     flush: (live) => {
+      if (resting.size > 0 && (backlog >= settings.maxBacklog || events.isUrgent())) hurry();
       writer.pump(live || backlog >= settings.maxBacklog);
     },
+    hurry,
     backlog: () => backlog,
     floor: (delivered) => {
       let floor = delivered;

@@ -11,6 +11,11 @@ export interface ProjectionSettings {
   readonly groups: SlotGroup['count'];
   /** Single writes under way at once, per view. */
   readonly maxInFlight: number;
+  /**
+   * How long a row may rest that was written already, so that it is written once for what comes meanwhile. Nobody rests
+   * while a query waits for the view.
+   */
+  readonly restMs: number;
   /** Rows in one batch while catching up, where the bucket has batches; at most 1,000. */
   readonly batchRows: number;
   /** Rows kept in memory per view. */
@@ -46,6 +51,7 @@ export const defaultProjectionSettings: ProjectionSettings = {
   prefix: 'jl',
   groups: 1,
   maxInFlight: 256,
+  restMs: 100,
   batchRows: 900,
   cacheRows: 50_000,
   cacheBytes: 8 * 2 ** 20,

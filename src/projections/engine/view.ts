@@ -128,6 +128,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
 
   /** Stores what can still be stored: everything when nothing is wrong, all but the row that failed otherwise. */
   const drain = async (): Promise<void> => {
+    rows.hurry();
     rows.flush(true);
     if (rows.backlog() > 0) {
       let late = false;
@@ -158,6 +159,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
         end(mayHeal(error) ? error : unappliedOf(projection.name, position, error, settings.skipHint));
       },
       unapplied: ({ stream, position, cause }) => deadLetters?.add(stream, position, cause) ?? false,
+      isUrgent: () => checkpoint.awaited || phase !== 'open',
     },
   );
   const checkpoint = createCheckpoint(
@@ -222,7 +224,11 @@ export async function openView(deps: ViewDeps): Promise<View> {
       }
     },
     unapplied,
-    requestCheckpoint: checkpoint.requestCheckpoint,
+    requestCheckpoint: (position) => {
+      const waiting = checkpoint.requestCheckpoint(position);
+      rows.hurry();
+      return waiting;
+    },
     deadLetters: list,
     reached: (position, live) => {
       if (phase !== 'open') return;

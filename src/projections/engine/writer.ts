@@ -42,6 +42,8 @@ export interface Entry {
   gap: boolean;
   /** Failures in a row of reading or writing this key. */
   attempts: number;
+  /** When it was last written, in milliseconds since the Unix epoch; 0 = not since it was loaded. */
+  writtenAt: number;
   /** Length of the JSON that was last read or sent, which is what the memory for its row is reckoned by. */
   bytes: number;
 }
@@ -61,6 +63,7 @@ export function unknownEntry(key: string, stream: StreamRef): Entry {
     kept: [],
     gap: false,
     attempts: 0,
+    writtenAt: 0,
     bytes: 0,
   };
 }

@@ -3,6 +3,7 @@ import { parseEntryKey } from '../../../src/processes/engine/dead-letters/entry.
 import { startKey } from '../../../src/processes/engine/start.ts';
 import type { MemoryBucketStore } from '../../../src/testing/memory-bucket.ts';
 import type { MemoryStore } from '../../../src/testing/memory-log.ts';
+import type { MemoryTimerStore } from '../../../src/testing/memory-timers.ts';
 
 /** The category of what the consumer's handler appends: for each commit of a counter one commit of the same id. */
 export const EFFECT = 'effect';
@@ -77,6 +78,27 @@ export function parkedNow(parked: MemoryBucketStore | undefined): number[] {
     const named = parseEntryKey(key);
     return named === undefined ? [] : [numberOf(named.position)];
   });
+}
+
+/** The kind of the timer that the first effect of an aggregate comes with. */
+export const TIMER = 'watch';
+
+/** Every aggregate with an effect has a timer that is armed, but where its first one was discarded. */
+export function timerViolations(
+  log: MemoryStore,
+  parked: MemoryBucketStore | undefined,
+  { armed }: MemoryTimerStore,
+): string[] {
+  const discarded = discardedIn(parked);
+  const firsts = new Map<string, number>();
+  for (let position = 1; position <= log.head(); position++) {
+    const { stream, commitId } = log.at(position) ?? {};
+    if (stream?.category !== EFFECT || commitId === undefined || firsts.has(stream.id)) continue;
+    firsts.set(stream.id, causeOf(commitId));
+  }
+  return [...firsts].flatMap(([id, cause]) =>
+    discarded.has(cause) || armed.has(`${TIMER}.${id}`) ? [] : [`${id}: its timer is armed nowhere`],
+  );
 }
 
 /** The rows of a bucket's fences and cursors: no owner comes back after another, and no floor goes back. */

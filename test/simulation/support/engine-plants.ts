@@ -13,6 +13,11 @@ export const enginePlants: Readonly<Record<string, EnginePlant>> = {
   'delivering the new before what a dead worker held': () => (deps) => ({ ...deps, feed: newestFirst }),
   'a cursor that acknowledges everything below the newest': () => (deps) =>
     withBucket(deps, 'cursors', (bucket) => ({ ...bucket, write: (row) => bucket.write(withoutGaps(row)) })),
+  'a cursor without the timers that are held back': () => (deps) =>
+    withBucket(deps, 'cursors', (bucket) => ({
+      ...bucket,
+      write: (row) => bucket.write(withoutTimers(row)),
+    })),
   'a cursor that a zombie may write': () => (deps) => withBucket(deps, 'cursors', unfenced),
   'counting as done before the entry is stored': () => ackBeforePark,
   'a lane without its parked set': () => (deps) => withBucket(deps, 'parked', forgetful),
@@ -46,6 +51,12 @@ const newestFirst: Feed = async function* (options) {
     yield { commits: commits.slice(0, half), through: first, pending };
   }
 };
+
+function withoutTimers<W extends { readonly value: Uint8Array | undefined }>(row: W): W {
+  if (row.value === undefined) return row;
+  const { timers: _, ...value } = JSON.parse(Buffer.from(row.value).toString('utf8')) as { timers?: unknown };
+  return { ...row, value: toBytes(value) };
+}
 
 function withoutGaps<W extends { readonly value: Uint8Array | undefined }>(row: W): W {
   if (row.value === undefined) return row;

@@ -5,6 +5,7 @@ import type { Log } from '../../../src/eventstore/log.ts';
 import { BEGINNING, numberOf, versionAt } from '../../../src/eventstore/position.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
+import type { ReactionContext } from '../../../src/processes/engine/cause.ts';
 import { createDeadLetterPort } from '../../../src/processes/engine/dead-letters/operator-port.ts';
 import { type Engine, type EngineDeps, startEngine } from '../../../src/processes/engine/engine.ts';
 import type { Delivery, Reaction } from '../../../src/processes/engine/reaction.ts';
@@ -18,6 +19,7 @@ import {
   openMemoryBuckets,
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
+import { createMemoryTimerStore, openMemoryTimers } from '../../../src/testing/memory-timers.ts';
 import { createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import {
   causeOf,
@@ -26,6 +28,8 @@ import {
   ownershipViolations,
   parkedNow,
   startIn,
+  TIMER,
+  timerViolations,
 } from './engine-invariants.ts';
 import { type EngineScenario, engineScenarioOf } from './engine-scenario.ts';
 import { type Freezable, freezable } from './freezable.ts';
@@ -59,6 +63,9 @@ export const simulatedSettings = {
   groups: 4,
   ttlMs: 2_000,
   cursorMs: 100,
+  cursorLongestMs: 300,
+  cursorChanges: 3,
+  timerHoldMs: 1_000,
   concurrency: 3,
   maxHeld: MAX_HELD,
   laneHeld: 3,
@@ -85,6 +92,7 @@ export async function runEngineSchedule(
   const world = createWorld(seed, { faults: FAULTS, longestDelayMs: LONGEST_DELAY_MS, maxSteps: 400_000 });
   const log = createMemoryStore();
   const stores = createMemoryBucketStores();
+  const armed = createMemoryTimerStore();
   const storeOf = (name: string) => stores.stores.get(`${PREFIX}_${name}`)?.store;
   const parked = () => storeOf('parked');
   const spoil = plant(world);
@@ -100,7 +108,8 @@ export async function runEngineSchedule(
       const frozen = freezable(world, { ...plain, now: () => Math.floor(plain.now()) });
       const ownLog = frozen.log(openMemoryLog(log, { world, actor }));
       const buckets = openBuckets(stores, world, actor, frozen.bucket);
-      const consumer = copier(ownLog, frozen.runtime, shop, scenario.from);
+      const timers = openMemoryTimers(armed, { runtime: frozen.runtime, world, actor });
+      const consumer = { ...copier(ownLog, frozen.runtime, shop, scenario.from), timers };
       const settings = { ...simulatedSettings, instance: actor };
       const deps = { log: ownLog, buckets, runtime: frozen.runtime, consumers: [consumer], settings };
       const engine = startEngine(
@@ -131,7 +140,9 @@ export async function runEngineSchedule(
     });
   };
   const unordered = () => orderViolations(log, parked(), startIn(storeOf('cursors'), scenario));
-  const isDone = (): boolean => parkedNow(parked()).length === 0 && unordered().length === 0;
+  const unarmed = () => timerViolations(log, parked(), armed);
+  const isDone = (): boolean =>
+    parkedNow(parked()).length === 0 && unordered().length === 0 && unarmed().length === 0;
 
   return world.run(async () => {
     for (let place = 0; place < INSTANCES; place++) startInstance(place);
@@ -160,7 +171,7 @@ export async function runEngineSchedule(
     over = true;
     const forgotten = parkedNow(parked()).map((position) => `${position} is parked for ever`);
     const owned = ownershipViolations(parked(), storeOf('cursors'));
-    const violations = [...shop.problems, ...unordered(), ...forgotten, ...owned];
+    const violations = [...shop.problems, ...unordered(), ...unarmed(), ...forgotten, ...owned];
     return { violations, trace: world.trace() };
   });
 }
@@ -194,14 +205,20 @@ class Poison extends Error {
   readonly retryable = false;
 }
 
-/** Appends for each commit one effect, fenced by the version that it has read. */
+/** Of timers that nobody waits for here. */
+const FAR_MS = 1e9;
+
+/** Appends for each commit one effect, fenced by the version that it has read. The first one arms a timer. */
 export function copier(
   log: Log,
   runtime: Runtime,
   shop: { readonly repaired: boolean },
   from: Reaction['from'] = 'beginning',
 ): Reaction {
-  const handle = async ({ stream, position, events }: Delivery<Message>): Promise<void> => {
+  const handle = async (
+    { stream, position, events }: Delivery<Message>,
+    { timers }: ReactionContext,
+  ): Promise<void> => {
     const [first] = events;
     const poison = first !== undefined && 'value' in first.event && first.event.value === -1;
     if (poison && !shop.repaired) throw new Poison('poison');
@@ -209,7 +226,10 @@ export function copier(
     const target = { category: EFFECT, id: stream.id };
     if (runtime.random() < 0.2) await runtime.sleep(runtime.random() * 3_000);
     const { commits } = await log.read(target, { after: 0, confirm: true });
-    if (commits.some(({ commitId }) => causeOf(commitId) === numberOf(position))) return;
+    const causes = commits.map(({ commitId }) => causeOf(commitId));
+    if (causes.length === 0 || causes[0] === numberOf(position))
+      await timers?.arm({ kind: TIMER, id: stream.id, at: FAR_MS + runtime.now() });
+    if (causes.includes(numberOf(position))) return;
     if (runtime.random() < 0.2) await runtime.sleep(runtime.random() * 3_000);
     const commit = toyCommit(`e-${runtime.id()}@${numberOf(position)}`, [added(1)]);
     const result = await log.append(target, versionAt(commits.at(-1)?.position ?? BEGINNING), commit);

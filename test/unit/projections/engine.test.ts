@@ -156,3 +156,43 @@ test('stopping writes the checkpoint, so that the next start repeats nothing', a
     expect(await shop.json('s_users_v1', CHECKPOINT_KEY)).toMatchObject({ position: 21 });
   });
 });
+
+/** How often a row is written that changes five times within a twentieth of a second, and how long who waits then waits. */
+async function writesOfBusyRow(isAwaited: boolean): Promise<{ writes: number; waitedMs: number }> {
+  let writes = 0;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    writeAll: undefined,
+    write: (row) => {
+      if (row.key === 'u1') writes++;
+      return bucket.write(row);
+    },
+  });
+  const shop = createShopWorld({ around });
+  let waitedMs = 0;
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    shop.append('user', 'u1', userCreated('u1'));
+    await views.waitUntil(positionOf(1));
+    for (let n = 2; n <= 6; n++) {
+      shop.append('user', 'u1', create(UserRenamedSchema, { name: `Name ${n}` }));
+      await shop.runtime.sleep(10);
+    }
+    const begun = shop.runtime.now();
+    if (isAwaited) await views.requestCheckpoint('users', 's_users_v1', 0, positionOf(6))?.reached;
+    waitedMs = shop.runtime.now() - begun;
+    await views.waitUntil(positionOf(6));
+    expect(await shop.json('s_users_v1', 'u1')).toMatchObject({ name: 'Name 6', version: 6 });
+    await views.stop();
+  });
+  return { writes, waitedMs };
+}
+
+test('a row that changes again and again is written once for what comes within a tenth of a second', async () => {
+  expect(await writesOfBusyRow(false)).toMatchObject({ writes: 2 });
+});
+
+test('a row rests no longer once somebody waits for its view', async () => {
+  const { waitedMs } = await writesOfBusyRow(true);
+  expect(waitedMs).toBeLessThan(20);
+});

@@ -121,30 +121,38 @@ export function createIndexPages(deps: {
     }
   };
 
+  const pageOf = async (
+    index: SortedIndex,
+    live: LiveBucket,
+    { scope, prefix, descending }: IndexedList,
+    { limit, minPosition, behind, end }: PageRequest & { behind: string | undefined; end: number },
+  ): Promise<Page> => {
+    const leader = minPosition !== undefined;
+    if (leader) await waitFor(index, minPosition, end);
+    const places = await index.places();
+    const found = descending
+      ? places.before(prefix, behind, limit + 1)
+      : places.after(prefix, behind, limit + 1);
+    const rows = await readRows(
+      found.slice(0, limit),
+      (place) => live.bucket.get(rowKeyOf(place), { leader }),
+      (row) => row?.value.length ?? 0,
+    );
+    const items = rows.flatMap((row, i) => (isAt(row, found[i] ?? '', placesOf) ? [row.value] : []));
+    const last = found[rows.length - 1];
+    return found.length > rows.length && last !== undefined
+      ? { items, next: encodeCursor(scope, last) }
+      : { items };
+  };
+
   return {
     page: async ({ scope, prefix, descending = false }, request) => {
-      const { limit, cursor, minPosition } = request;
-      const behind = keyOfCursor(scope, cursor);
+      const behind = keyOfCursor(scope, request.cursor);
       const end = runtime.now() + (request.waitMs ?? DEFAULT_WAIT_MS);
       const live = await access.bucket(request);
       if (live === undefined) return { items: [] };
       const index = indexOf(live);
-      const leader = minPosition !== undefined;
-      if (leader) await waitFor(index, minPosition, end);
-      const places = await index.places();
-      const found = descending
-        ? places.before(prefix, behind, limit + 1)
-        : places.after(prefix, behind, limit + 1);
-      const rows = await readRows(
-        found.slice(0, limit),
-        (place) => live.bucket.get(rowKeyOf(place), { leader }),
-        (row) => row?.value.length ?? 0,
-      );
-      const items = rows.flatMap((row, i) => (isAt(row, found[i] ?? '', placesOf) ? [row.value] : []));
-      const last = found[rows.length - 1];
-      return found.length > rows.length && last !== undefined
-        ? { items, next: encodeCursor(scope, last) }
-        : { items };
+      return index.use(() => pageOf(index, live, { scope, prefix, descending }, { ...request, behind, end }));
     },
     stop: () => current?.index.stop(),
   };

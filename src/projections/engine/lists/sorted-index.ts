@@ -131,8 +131,16 @@ export interface SortedIndex {
   position(): Position;
   /** False once the watch has ended; a new index is needed then. */
   alive(): boolean;
+  /**
+   * Keeps the index while somebody reads. One that nobody reads any more ends once it was told of more changes than
+   * it has rows: from then on to make it anew costs less than to go on.
+   */
+  use<T>(read: () => Promise<T>): Promise<T>;
   stop(): void;
 }
+
+/** An index of few rows is not ended by a busy minute. */
+const SPARE_CHANGES = 1_000;
 
 /** Starts watching a bucket. */
 export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: PlacesOf): SortedIndex {
@@ -141,6 +149,8 @@ export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: Plac
   const known = new Map<string, readonly string[]>();
   let sorted: SortedKeys | undefined;
   let alive = true;
+  let readers = 0;
+  let unread = 0;
   let failure: unknown;
   let ready: () => void = () => undefined;
   const caughtUp = new Promise<void>((resolve) => {
@@ -168,14 +178,22 @@ export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: Plac
     for (const place of now) if (!before.includes(place)) sorted.add(place);
   };
 
+  const isTooDear = (): boolean =>
+    sorted !== undefined && readers === 0 && ++unread > known.size + SPARE_CHANGES;
+
   const watch = async (bucket: Bucket): Promise<void> => {
     try {
       const { signal } = controller;
-      for await (const row of bucket.watch({ signal, caughtUp: sortFirst })) take(row);
+      for await (const row of bucket.watch({ signal, caughtUp: sortFirst })) {
+        take(row);
+        if (isTooDear()) controller.abort();
+      }
     } catch (error) {
       failure = error;
     }
     alive = false;
+    sorted = undefined;
+    known.clear();
     ready();
   };
   void watch(bucket);
@@ -187,7 +205,16 @@ export function createSortedIndex({ bucket, groups }: LiveBucket, placesOf: Plac
       throw new LogUnavailable(`the watch on ${bucket.name} ended: ${reasonOf(failure)}`, failure);
     },
     position: () => [...checkpoints.values()].reduce(earliest),
-    alive: () => alive,
+    alive: () => alive && !controller.signal.aborted,
+    use: async (read) => {
+      readers++;
+      try {
+        return await read();
+      } finally {
+        readers--;
+        unread = 0;
+      }
+    },
     stop: () => controller.abort(),
   };
 }

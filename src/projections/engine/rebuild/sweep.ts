@@ -17,8 +17,8 @@ import { RowsLost } from '../errors.ts';
 import { foldRow, visitRows } from '../facts.ts';
 import type { View } from '../view.ts';
 
-/** Commits that are looked at together: one request for all rows of a view. */
-const AT_ONCE = 100;
+/** Commits that are looked at together: one request for all rows of a view, those that many commits touch once. */
+const AT_ONCE = 500;
 /** One pass over the log takes at least so long, in milliseconds. */
 const SHORTEST_PASS_MS = 10_000;
 

@@ -398,3 +398,32 @@ test('a mark lets a damaged commit pass: one that is met, and one that is a dead
     await engine.stop();
   });
 });
+
+test('what an aggregate holds back is armed before a dead letter of it is stored, the rest when the engine stops', async () => {
+  const world = createWorld(11, { maxSteps: 200_000 });
+  const log = createMemoryStore();
+  const kv = stores();
+  for (const id of ['x', 'y', 'x']) append(log, id);
+  const armed: string[] = [];
+  const parked = () =>
+    kv.stores.get('t_parked')?.store.writes.filter(({ key }) => key.includes('counter.x')) ?? [];
+  const timers = {
+    arm: async ({ id }: { readonly id: string }) =>
+      void armed.push(`${id} beside ${parked().length} dead letters`),
+    disarm: async () => undefined,
+  };
+  await world.run(async () => {
+    const handle: Reaction['handle'] = async ({ stream: { id }, position }, context) => {
+      if (numberOf(position) === 3) throw Object.assign(new Error('poison'), { retryable: false });
+      await context.timers?.arm({ kind: 'later', id, at: world.now() + 900_000 });
+    };
+    const { engine, runtime } = start(world, { log, kv, actor: 'one' }, async () => undefined, {
+      handle,
+      timers,
+    });
+    while ((engine.status()[0]?.parked ?? 0) < 1) await runtime.sleep(50);
+    expect(armed).toEqual(['x beside 0 dead letters']);
+    await engine.stop();
+    expect(armed).toEqual(['x beside 0 dead letters', 'y beside 1 dead letters']);
+  });
+});
