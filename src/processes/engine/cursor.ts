@@ -15,7 +15,7 @@ import { checkAlive, type Session } from './ownership.ts';
 import { parseRow, toBytes, writeRow } from './rows.ts';
 import type { EngineSettings } from './settings.ts';
 import { pause, persist } from './signal.ts';
-import type { HeldTimer } from './timers/held-timers.ts';
+import type { HeldTimer } from './timers/timers.ts';
 
 /** Which commits of a group are done: all up to `high` but the open ones. As a cursor stores it. */
 export interface CursorState {

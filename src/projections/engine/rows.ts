@@ -125,7 +125,7 @@ export interface Rows {
   /** Sends what waits; `live` = there is nothing more to come for now, so do not wait for more. */
   flush(live: boolean): void;
   /** Lets no row rest any longer. */
-  hurry(): void;
+  writeNow(): void;
   /** Commits that touched a row and are not acknowledged. */
   backlog(): number;
   /** The highest position at or below `delivered` up to which everything is acknowledged. */
@@ -174,7 +174,7 @@ export function createRows(
     busy.set(entry.key, entry);
   };
 
-  const hurry = (): void => {
+  const writeNow = (): void => {
     for (const entry of resting) writer.enqueue(entry);
     resting.clear();
     writer.pump();
@@ -184,7 +184,7 @@ export function createRows(
     resting.add(entry);
     if (resting.size > 1) return;
     await runtime.sleep(settings.restMs);
-    hurry();
+    writeNow();
   };
 
   const queue = (entry: Entry): void => {
@@ -310,10 +310,10 @@ export function createRows(
       else if (entry.phase === 'clean') queue(entry);
     },
     flush: (live) => {
-      if (resting.size > 0 && (backlog >= settings.maxBacklog || events.isUrgent())) hurry();
+      if (resting.size > 0 && (backlog >= settings.maxBacklog || events.isUrgent())) writeNow();
       writer.pump(live || backlog >= settings.maxBacklog);
     },
-    hurry,
+    writeNow,
     backlog: () => backlog,
     floor: (delivered) => {
       let floor = delivered;

@@ -128,7 +128,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
 
   /** Stores what can still be stored: everything when nothing is wrong, all but the row that failed otherwise. */
   const drain = async (): Promise<void> => {
-    rows.hurry();
+    rows.writeNow();
     rows.flush(true);
     if (rows.backlog() > 0) {
       let late = false;
@@ -226,7 +226,7 @@ export async function openView(deps: ViewDeps): Promise<View> {
     unapplied,
     requestCheckpoint: (position) => {
       const waiting = checkpoint.requestCheckpoint(position);
-      rows.hurry();
+      rows.writeNow();
       return waiting;
     },
     deadLetters: list,

@@ -4,15 +4,11 @@ import {
   contextOf,
   parseTrace,
   type Runtime,
-  type StoredTrace,
   storedTraceOf,
 } from '../../../eventstore/index.ts';
 import type { DeliveryAttempt } from '../observer.ts';
 import { pause } from '../signal.ts';
-import { type Timer, type Timers, timerName } from './timers.ts';
-
-/** A timer that stands in its group's cursor instead of the stream of timers, with the trace of whoever wanted it. */
-export interface HeldTimer extends Timer, StoredTrace {}
+import { type HeldTimer, type Timer, type Timers, timerName } from './timers.ts';
 
 /** Arms and disarms timers for one delivery. */
 export type DeliveryTimers = Pick<Timers, 'arm' | 'disarm'>;

@@ -15,6 +15,9 @@ export interface Fired extends Timer, StoredTrace {
   readonly attempt: number;
 }
 
+/** A timer that stands in its group's cursor instead of the stream of timers, with the trace of whoever wanted it. */
+export interface HeldTimer extends Timer, StoredTrace {}
+
 /** Timers that survive every process. They fire at least once, some hundred milliseconds late, and across restarts. */
 export interface Timers {
   /** @throws LogUnavailable, OutcomeUnknown; repeating is safe */

@@ -2,12 +2,8 @@ import { expect, test } from 'vitest';
 import type { RecordedCommit } from '../../../../src/eventstore/log.ts';
 import { positionOf } from '../../../../src/eventstore/position.ts';
 import type { DeliveryAttempt } from '../../../../src/processes/engine/observer.ts';
-import {
-  createHeldTimers,
-  type HeldTimer,
-  type HeldTimers,
-} from '../../../../src/processes/engine/timers/held-timers.ts';
-import type { Timer } from '../../../../src/processes/engine/timers/timers.ts';
+import { createHeldTimers, type HeldTimers } from '../../../../src/processes/engine/timers/held-timers.ts';
+import type { HeldTimer, Timer } from '../../../../src/processes/engine/timers/timers.ts';
 import { createWorld, type World } from '../../../../src/testing/world.ts';
 
 const HOLD_MS = 5_000;
