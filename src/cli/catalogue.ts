@@ -26,7 +26,8 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
   },
   {
     name: 'demo',
-    summary: 'Register users, list products, place orders that succeed and fail, show what was stored.',
+    summary:
+      'Register users, list products, place orders that succeed and fail, refund one, show what was stored.',
     load: async () => (await import('./demo.ts')).demoCommand,
     works: true,
   },

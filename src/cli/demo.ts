@@ -107,6 +107,7 @@ export async function tour(story: Story): Promise<void> {
   const shop: Shop = { run, story, userId, tea, cup };
   const orderId = await confirmed(shop);
   await failures(shop);
+  await refund(shop, orderId);
   await refusals(shop);
   await whatIsStored(shop, orderId);
 }
@@ -190,6 +191,20 @@ async function fails(
   story.expect(`what was taken is given back: ${compensation.join(', ')}`, givenBack(settledOrder));
 }
 
+async function refund({ story, tea }: Shop, orderId: string): Promise<void> {
+  story.chapter('5. The parcel is lost: the shop refunds the order and writes its goods off');
+  const shipped = await story.ask('POST', `/v1/orders/${orderId}/ship`, { tracking: 'T-1' });
+  story.expect('it is shipped', at(shipped.body, 'status') === 'shipped');
+  const asked = { reason: 'The parcel was lost', restock: false };
+  const granted = await story.ask('POST', `/v1/orders/${orderId}/refund`, asked);
+  story.expect('the refund is granted', at(granted.body, 'status') === 'refunded');
+  const repaid = (body: unknown) => at(body, 'payment', 'status') === 'refunded';
+  story.expect('the money is given back', repaid(await settled(story, `/v1/orders/${orderId}`, repaid)));
+  const gone = (body: unknown) => at(body, 'onHand') === 9 && at(body, 'reserved') === 0;
+  const product = await settled(story, `/v1/products/${tea}`, gone);
+  story.expect('9 of 10 pieces of tea are left, none reserved', gone(product));
+}
+
 /** The types of the events in the timeline of an order. */
 function typesIn(order: unknown): readonly unknown[] {
   const timeline = at(order, 'timeline');
@@ -227,7 +242,7 @@ async function settled(story: Story, path: string, holds: (body: unknown) => boo
 }
 
 async function refusals({ story, run, userId, tea }: Shop): Promise<void> {
-  story.chapter('5. What is wrong is refused, and the answer says what to do');
+  story.chapter('6. What is wrong is refused, and the answer says what to do');
   const lines = [{ sku: `NO-${run}`.toUpperCase(), quantity: 1 }];
   const unknown = await story.ask('POST', '/v1/orders', { userId, lines });
   story.expect('an unknown product', unknown.status === 422);
@@ -238,7 +253,7 @@ async function refusals({ story, run, userId, tea }: Shop): Promise<void> {
 }
 
 async function whatIsStored({ story, userId, tea }: Shop, orderId: string): Promise<void> {
-  story.chapter('6. What is stored: events; what is shown: read models built from them');
+  story.chapter('7. What is stored: events; what is shown: read models built from them');
   const history = await story.ask('GET', `/v1/orders/${orderId}/events`);
   story.expect('the order is its events', at(history.body, 'items', 0, 'type') === 'OrderPlaced');
   const position = String(at(history.body, 'items', 0, 'position'));
@@ -256,7 +271,8 @@ async function whatIsStored({ story, userId, tea }: Shop, orderId: string): Prom
 export const demoCommand: Command = {
   name: 'demo',
   usage: '',
-  summary: 'Register users, list products, place orders that succeed and fail, show what was stored.',
+  summary:
+    'Register users, list products, place orders that succeed and fail, refund one, show what was stored.',
   help: `Uses the service that runs at the configured address; without one it starts one of its own, with data in a
 temporary folder that is removed at the end. Exits with 0 only if everything came out as expected.
 

@@ -5,8 +5,8 @@ import {
   OrderCancelledSchema,
   OrderConfirmedSchema,
   OrderDeliveredSchema,
-  type OrderPlaced,
   OrderPlacedSchema,
+  OrderRefundGrantedSchema,
   OrderRejectedSchema,
   OrderShippedSchema,
   OrderStockReleasedSchema,
@@ -16,16 +16,9 @@ import {
   PaymentCapturedSchema,
   PaymentRefundedSchema,
 } from '../gen/jetledger/order/v1/order_pb.ts';
-import {
-  areSameDetails,
-  type DetailsRejection,
-  detailsOf,
-  fieldsOf,
-  normaliseDetails,
-  type OrderDetails,
-} from './order-details.ts';
-import { checkLines, type LineRejection, type NewOrderLine, priceLines } from './order-lines.ts';
-import { isAggregateId, normaliseReason, rejected, type Timed } from './values.ts';
+import { areSameDetails, detailsOf, normaliseDetails, type OrderDetails } from './order-details.ts';
+import { type PlaceOrder, type PlacingRejection, placeOrder } from './order-placing.ts';
+import { normaliseGivenReason, normaliseReason, rejected, type Timed } from './values.ts';
 
 /** The schemas of everything that can happen to an order. */
 export const orderEvents = [
@@ -42,6 +35,7 @@ export const orderEvents = [
   PaymentRefundedSchema,
   OrderShippedSchema,
   OrderDeliveredSchema,
+  OrderRefundGrantedSchema,
 ] as const;
 
 /** What can happen to an order. */
@@ -88,12 +82,21 @@ export interface RejectedOrder extends OrderFacts {
   readonly reason: string;
 }
 
+/** An order that was given up for its customer, who gets all of the money back. */
+export interface RefundedOrder extends OrderFacts {
+  readonly status: 'refunded';
+  /** Whether its goods are for sale again. */
+  readonly restock: boolean;
+  /** Whether they had been shipped. */
+  readonly shipped: boolean;
+}
+
 interface OtherOrder extends OrderFacts {
   readonly status: 'confirmed' | 'cancelled' | 'shipped' | 'delivered';
 }
 
 /** Any order that was placed. */
-export type KnownOrder = PlacedOrder | RejectedOrder | OtherOrder;
+export type KnownOrder = PlacedOrder | RejectedOrder | RefundedOrder | OtherOrder;
 
 export type OrderState = { readonly status: 'absent' } | KnownOrder;
 
@@ -129,6 +132,10 @@ export function evolveOrder(state: OrderState, event: OrderEvent): OrderState {
       return { status: 'shipped', ...factsOf(state) };
     case 'jetledger.order.v1.OrderDelivered':
       return { status: 'delivered', ...factsOf(state) };
+    case 'jetledger.order.v1.OrderRefundGranted': {
+      const shipped = state.status === 'shipped' || state.status === 'delivered';
+      return { status: 'refunded', restock: event.restock, shipped, ...factsOf(state) };
+    }
     default:
       event satisfies never;
       return state;
@@ -251,14 +258,17 @@ function advanced(command: Exclude<StepCommand, { type: Compensation }>, order: 
 }
 
 function compensated(command: Extract<StepCommand, { type: Compensation }>, order: KnownOrder): Outcome {
-  if (order.status !== 'rejected' && order.status !== 'cancelled') return [];
+  if (order.status !== 'rejected' && order.status !== 'cancelled' && order.status !== 'refunded') return [];
   const at = BigInt(command.at);
   switch (command.type) {
     case 'recordStockReleased':
       return order.stockReleased ? [] : [create(OrderStockReleasedSchema, { releasedAt: at })];
     case 'recordPaymentCancelled': {
       const { paymentId } = command;
-      return order.paymentReturned ? [] : [create(PaymentCancelledSchema, { paymentId, cancelledAt: at })];
+      // What is refunded was captured, and money is not returned by a cancellation that comes late.
+      return order.paymentReturned || order.status === 'refunded'
+        ? []
+        : [create(PaymentCancelledSchema, { paymentId, cancelledAt: at })];
     }
     case 'recordPaymentRefunded': {
       if (order.paymentReturned) return [];
@@ -288,23 +298,14 @@ const AMOUNT_MISMATCH = rejected(
 
 /** What a customer or the shop asks of an order. */
 type CustomerCommand =
-  | Timed<{
-      type: 'place';
-      orderId: string;
-      userId: string;
-      lines: readonly NewOrderLine[];
-      /** Names a way to pay at the provider; 1 to 200 printable ASCII characters without blanks. */
-      paymentToken: string;
-      /** When the payment must be done at the latest, in milliseconds since the Unix epoch. */
-      paymentDueAt: number;
-      /** Default: none. */
-      details?: OrderDetails;
-    }>
+  | PlaceOrder
   /** Before it is shipped. */
   | Timed<{ type: 'cancel'; reason: string; by: 'customer' | 'customer-deactivated' }>
   /** `tracking`: the parcel's number, up to 100 printable ASCII characters; may be empty. */
   | Timed<{ type: 'ship'; tracking: string }>
-  | Timed<{ type: 'deliver' }>;
+  | Timed<{ type: 'deliver' }>
+  /** Whole, and once it is confirmed; `restock`: its goods are for sale again. */
+  | Timed<{ type: 'refund'; reason: string; restock: boolean }>;
 
 /** What can be asked of an order. */
 export type OrderCommand = CustomerCommand | StepCommand;
@@ -315,18 +316,17 @@ interface CustomerRejection extends Rejection {
   readonly code:
     | 'order/not-found'
     | 'order/exists'
-    | 'order/invalid-user'
-    | 'order/total-too-large'
-    | 'order/invalid-payment'
     | 'order/invalid-reason'
     | 'order/invalid-tracking'
     | 'order/already-rejected'
     | 'order/already-shipped'
     | 'order/not-confirmed'
-    | 'order/not-shipped';
+    | 'order/not-shipped'
+    | 'order/not-refundable'
+    | 'order/already-refunded';
 }
 
-export type OrderRejection = CustomerRejection | LineRejection | DetailsRejection | StepRejection;
+export type OrderRejection = CustomerRejection | PlacingRejection | StepRejection;
 
 type Outcome = readonly OrderEvent[] | OrderRejection;
 
@@ -341,60 +341,30 @@ function decide(command: OrderCommand, state: OrderState): Outcome {
       return ship(command, state);
     case 'deliver':
       return deliver(command, state);
+    case 'refund':
+      return refund(command, state);
     default:
       return decideStep(command, state);
   }
 }
 
-const PAYMENT_TOKEN = /^[\x21-\x7e]{1,200}$/;
 const TRACKING = /^[\x20-\x7e]{0,100}$/;
 
-function place(command: CommandOf<'place'>, state: OrderState): Outcome {
-  const { orderId, userId, lines, paymentToken, paymentDueAt, at } = command;
-  const details = normaliseDetails(command.details ?? {});
+function place(command: PlaceOrder, state: OrderState): Outcome {
   if (state.status !== 'absent') {
-    return isSameOrder(command, details, state)
+    return isSameOrder(command, state)
       ? []
       : rejected('order/exists', 'Another order was placed under this id; place this one under a new id.');
   }
-  // The read models use it as a key.
-  if (!isAggregateId(userId)) {
-    return rejected('order/invalid-user', 'Give the id of a registered user.');
-  }
-  const rejection = checkLines(lines);
-  if (rejection !== undefined) return rejection;
-  const priced = priceLines(lines);
-  if (priced === undefined) {
-    return rejected('order/total-too-large', 'The total is too large; order less at a time.');
-  }
-  if (!PAYMENT_TOKEN.test(paymentToken)) {
-    return rejected('order/invalid-payment', "Give the payment provider's token, without blanks.");
-  }
-  if ('code' in details) return details;
-  // A message as a plain object, like its lines.
-  const placed: OrderPlaced = {
-    $typeName: 'jetledger.order.v1.OrderPlaced',
-    orderId,
-    userId,
-    lines: priced.lines,
-    totalMinor: priced.totalMinor,
-    currency: lines[0]?.currency ?? '',
-    paymentToken,
-    paymentDueAt: BigInt(paymentDueAt),
-    placedAt: BigInt(at),
-    ...fieldsOf(details),
-  };
-  return [placed];
+  const placed = placeOrder(command);
+  return 'code' in placed ? placed : [placed];
 }
 
 /** Only what the client sent is compared: a repetition finds other names and prices when those changed meanwhile. */
-function isSameOrder(
-  { userId, lines, paymentToken }: CommandOf<'place'>,
-  details: ReturnType<typeof normaliseDetails>,
-  order: KnownOrder,
-): boolean {
+function isSameOrder({ userId, lines, paymentToken, details = {} }: PlaceOrder, order: KnownOrder): boolean {
   if (order.userId !== userId || order.paymentToken !== paymentToken) return false;
-  if ('code' in details || !areSameDetails(details, order.details)) return false;
+  const said = normaliseDetails(details);
+  if ('code' in said || !areSameDetails(said, order.details)) return false;
   return (
     order.items.length === lines.length &&
     order.items.every(({ sku, quantity }, i) => lines[i]?.sku === sku && lines[i]?.quantity === quantity)
@@ -406,21 +376,18 @@ function cancel(command: CommandOf<'cancel'>, order: KnownOrder): Outcome {
   if (order.status === 'rejected') {
     return rejected('order/already-rejected', 'This order was rejected before; nothing is left to cancel.');
   }
+  if (order.status === 'refunded') return ALREADY_REFUNDED;
   if (order.status === 'shipped' || order.status === 'delivered') {
     return rejected('order/already-shipped', 'This order was shipped before; send the goods back instead.');
   }
   const reason = normaliseReason(command.reason);
-  if (reason === undefined) {
-    return rejected(
-      'order/invalid-reason',
-      'Give a reason of at most 500 characters on one line, none that turns the direction of writing.',
-    );
-  }
+  if (reason === undefined) return INVALID_REASON;
   return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(command.at), by: command.by })];
 }
 
 function ship({ tracking, at }: CommandOf<'ship'>, order: KnownOrder): Outcome {
   if (order.status === 'shipped' || order.status === 'delivered') return [];
+  if (order.status === 'refunded') return ALREADY_REFUNDED;
   if (order.status !== 'confirmed') {
     return rejected('order/not-confirmed', 'Only a confirmed order can be shipped; read its status.');
   }
@@ -435,10 +402,33 @@ function ship({ tracking, at }: CommandOf<'ship'>, order: KnownOrder): Outcome {
 
 function deliver({ at }: CommandOf<'deliver'>, order: KnownOrder): Outcome {
   if (order.status === 'delivered') return [];
+  if (order.status === 'refunded') return ALREADY_REFUNDED;
   return order.status === 'shipped'
     ? [create(OrderDeliveredSchema, { deliveredAt: BigInt(at) })]
     : rejected('order/not-shipped', 'Only a shipped order can be delivered; read its status.');
 }
+
+function refund(command: CommandOf<'refund'>, order: KnownOrder): Outcome {
+  const { restock } = command;
+  // What becomes of the goods is decided once.
+  if (order.status === 'refunded') return order.restock === restock ? [] : ALREADY_REFUNDED;
+  if (order.status !== 'confirmed' && order.status !== 'shipped' && order.status !== 'delivered') {
+    const message = 'Only a confirmed, shipped or delivered order can be refunded; read its status.';
+    return rejected('order/not-refundable', message);
+  }
+  const reason = normaliseGivenReason(command.reason);
+  if (reason === undefined) return INVALID_REASON;
+  return [create(OrderRefundGrantedSchema, { reason, restock, grantedAt: BigInt(command.at) })];
+}
+
+const ALREADY_REFUNDED = rejected(
+  'order/already-refunded',
+  'This order was refunded before; read its events to see how.',
+);
+const INVALID_REASON = rejected(
+  'order/invalid-reason',
+  'Give a reason of at most 500 characters on one line, none that turns the direction of writing.',
+);
 
 /**
  * A customer's order for up to 100 products at the prices of the moment it was placed. The order process validates

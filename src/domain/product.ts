@@ -9,6 +9,7 @@ import {
   StockReceivedSchema,
   StockReleasedSchema,
   StockReservedSchema,
+  StockReturnedSchema,
   StockShippedSchema,
 } from '../gen/jetledger/product/v1/product_pb.ts';
 import { getKey, type PackedKeys } from './key-map.ts';
@@ -28,7 +29,9 @@ import {
   askedFor,
   bookCorrection,
   bookReceipt,
+  bookReturn,
   emptyBook,
+  isReturned,
   type PackedBook,
   packBook,
   type StockBook,
@@ -55,6 +58,7 @@ export const productEvents = [
   StockReleasedSchema,
   StockShippedSchema,
   StockCorrectedSchema,
+  StockReturnedSchema,
   ProductDiscontinuedSchema,
 ] as const;
 
@@ -131,6 +135,8 @@ function evolveStock(state: ListedProduct, event: Exclude<ProductEvent, OfferEve
       const { correctionId, onHand } = event;
       return { ...state, onHand, book: bookCorrection(book, correctionId, askedFor(event)) };
     }
+    case 'jetledger.product.v1.StockReturned':
+      return { ...state, onHand: event.onHand, book: bookReturn(book, event.orderId) };
     default:
       event satisfies never;
       return state;
@@ -152,6 +158,8 @@ export type StockCommand =
   /** Also where nothing is reserved: it bars the order, so that a late reservation is refused (protocol 10). */
   | Timed<{ type: 'releaseStock'; orderId: string }>
   | Timed<{ type: 'shipStock'; orderId: string }>
+  /** What was shipped for an order is on hand again. Commutes with the shipping, which may come late. */
+  | Timed<{ type: 'returnStock'; orderId: string; quantity: number }>
   /** `correctionId` is the correction's own key. A count says how many pieces are there, a loss how many are gone. */
   | Timed<{
       type: 'correctStock';
@@ -192,6 +200,8 @@ export function decideStock(command: StockCommand, product: ListedProduct): Outc
       return release(command, product);
     case 'shipStock':
       return ship(command, product);
+    case 'returnStock':
+      return takeBack(command, product);
     case 'correctStock':
       return correct(command, product);
   }
@@ -260,6 +270,16 @@ function ship({ orderId, at }: CommandOf<'shipStock'>, product: ListedProduct): 
   const onHand = product.onHand - quantity;
   const reserved = product.reserved - quantity;
   return [create(StockShippedSchema, { orderId, quantity, onHand, reserved, shippedAt: BigInt(at) })];
+}
+
+function takeBack(command: CommandOf<'returnStock'>, product: ListedProduct): Outcome {
+  const { orderId, at } = command;
+  if (!isQuantity(command.quantity)) return INVALID_QUANTITY;
+  if (isReturned(product.book, orderId)) return [];
+  const quantity = BigInt(command.quantity);
+  const onHand = product.onHand + quantity;
+  if (onHand > MAX_STOCK) return OVERFLOW;
+  return [create(StockReturnedSchema, { orderId, quantity, onHand, returnedAt: BigInt(at) })];
 }
 
 /** Also of a discontinued product: what is left of it can be lost and counted. */

@@ -1,4 +1,15 @@
-import { emptyKeyMap, type KeyMap, type PackedKeys, packKeys, putKey, unpackKeys } from './key-map.ts';
+import {
+  addKey,
+  emptyKeyMap,
+  emptyKeySet,
+  hasKey,
+  type KeyMap,
+  type KeySet,
+  type PackedKeys,
+  packKeys,
+  putKey,
+  unpackKeys,
+} from './key-map.ts';
 
 /** What was booked on a product's stock, each paper once and for ever. */
 export interface StockBook {
@@ -6,12 +17,15 @@ export interface StockBook {
   readonly receipts: KeyMap<bigint>;
   /** What was asked for by correction id, such as `loss 3`. */
   readonly corrections: KeyMap<string>;
+  /** The orders whose goods came back. */
+  readonly returns: KeySet;
 }
 
 /** Of a product that was just listed. */
 export const emptyBook: StockBook = {
   receipts: emptyKeyMap,
   corrections: emptyKeyMap,
+  returns: emptyKeySet,
 };
 
 /** With a receipt. */
@@ -24,6 +38,16 @@ export function bookCorrection(book: StockBook, correctionId: string, asked: str
   return { ...book, corrections: putKey(book.corrections, correctionId, asked) };
 }
 
+/** With the goods of an order that came back. */
+export function bookReturn(book: StockBook, orderId: string): StockBook {
+  return { ...book, returns: addKey(book.returns, orderId) };
+}
+
+/** Whether the goods of an order came back. */
+export function isReturned({ returns }: StockBook, orderId: string): boolean {
+  return hasKey(returns, orderId);
+}
+
 /** A correction as the book holds it. */
 export function askedFor({ kind, quantity }: { readonly kind: string; readonly quantity: bigint }): string {
   return `${kind} ${quantity}`;
@@ -33,17 +57,19 @@ export function askedFor({ kind, quantity }: { readonly kind: string; readonly q
 export interface PackedBook {
   readonly receipts: PackedKeys<bigint>;
   readonly corrections: PackedKeys<string>;
+  readonly returns: PackedKeys<true>;
 }
 
 /** What a snapshot holds of it. */
-export function packBook({ receipts, corrections }: StockBook): PackedBook {
-  return { receipts: packKeys(receipts), corrections: packKeys(corrections) };
+export function packBook({ receipts, corrections, returns }: StockBook): PackedBook {
+  return { receipts: packKeys(receipts), corrections: packKeys(corrections), returns: packKeys(returns) };
 }
 
 /** The book in a snapshot. */
-export function unpackBook({ receipts, corrections }: PackedBook): StockBook {
+export function unpackBook({ receipts, corrections, returns }: PackedBook): StockBook {
   return {
     receipts: unpackKeys(receipts),
     corrections: unpackKeys(corrections),
+    returns: unpackKeys(returns),
   };
 }

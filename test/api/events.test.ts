@@ -1,4 +1,4 @@
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { create, type DescMessage, type Message, ScalarType } from '@bufbuild/protobuf';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
@@ -246,6 +246,12 @@ describe('the form of an event', () => {
   });
 });
 
+function scalarOf(scalar: ScalarType | undefined): fc.Arbitrary<unknown> {
+  if (scalar === ScalarType.STRING) return fc.string();
+  if (scalar === ScalarType.BOOL) return fc.boolean();
+  return fc.bigInt({ min: 0n, max: BigInt(Number.MAX_SAFE_INTEGER) });
+}
+
 /** Messages with random values of the kinds that our protos use. */
 function messageOf(schema: DescMessage): fc.Arbitrary<Message> {
   const fields = schema.fields.map((field) => {
@@ -256,9 +262,7 @@ function messageOf(schema: DescMessage): fc.Arbitrary<Message> {
           ? fc.bigInt({ min: 0n, max: 4_102_444_800_000n })
           : field.name === 'currency'
             ? fc.constantFrom('EUR', 'JPY')
-            : String(field.scalar) === '9'
-              ? fc.string()
-              : fc.bigInt({ min: 0n, max: BigInt(Number.MAX_SAFE_INTEGER) });
+            : scalarOf(field.scalar);
     return [field.localName, field.fieldKind === 'list' ? fc.array(one, { maxLength: 3 }) : one] as const;
   });
   return fc.record(Object.fromEntries(fields)).map((values) => create(schema, values));

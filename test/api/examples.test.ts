@@ -30,6 +30,7 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
   createOrder: [...REGISTERED, ...STOCKED],
   cancelOrder: PLACED,
   deliverOrder: [...CONFIRMED, 'shipOrder'],
+  refundOrder: CONFIRMED,
   users: REGISTERED,
   products: STOCKED,
   orders: CONFIRMED,

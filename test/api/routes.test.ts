@@ -202,6 +202,32 @@ describe('orders', () => {
     ]);
   });
 
+  it('an order is refunded once, with what becomes of its goods, and shows why and whether it was repaid', async () => {
+    await list(client, 'TEA');
+    const early = await client.post(`/v1/orders/${await ordered(client, 'u1', 'TEA')}/refund`, {
+      reason: 'Lost',
+      restock: true,
+    });
+    expect([early.statusCode, field(early, 'code')]).toEqual([409, 'order/not-refundable']);
+    const id = await confirmedOrder(service, client, 'u1', 'TEA');
+    const refund = (body: object) => client.post(`/v1/orders/${id}/refund`, body);
+    expect((await refund({ reason: 'Lost' })).statusCode).toBe(400);
+    const granted = await refund({ reason: 'Lost', restock: false });
+    expect([granted.statusCode, field(granted, 'status')]).toEqual([200, 'refunded']);
+    const again = await refund({ reason: 'Lost, as I said', restock: false });
+    expect([again.statusCode, again.headers.etag]).toEqual([200, granted.headers.etag]);
+    const other = await refund({ reason: 'Lost', restock: true });
+    expect([other.statusCode, field(other, 'code')]).toEqual([409, 'order/already-refunded']);
+    const shown = await client.get(`/v1/orders/${id}`);
+    expect(shown.json()).toMatchObject({
+      status: 'refunded',
+      reason: { code: 'refunded', text: 'Lost' },
+      payment: { status: 'captured' },
+    });
+    const listed = await client.get('/v1/orders?status=refunded');
+    expect(listed.json<{ items: { id: string }[] }>().items.map((one) => one.id)).toEqual([id]);
+  });
+
   it('what the client says of an order is shown with it, by commands, the read model and from the log', async () => {
     await list(client, 'TEA');
     const details = {

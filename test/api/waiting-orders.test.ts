@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { ORDER_PROCESS } from '../../src/api/routes/orders.ts';
+import { order } from '../../src/domain/order.ts';
 import { LogUnavailable } from '../../src/eventstore/index.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { orderProcess } from '../../src/processes/order/order-process.ts';
@@ -47,6 +48,31 @@ it('a placed order whose event is a dead letter says that it waits for an operat
   await plantParked(service, { id: confirmed, position: positionOf(Number(last)) });
   seconds++;
   expect((await client.get(`/v1/orders/${confirmed}`)).json()).not.toHaveProperty('waitsFor');
+});
+
+it('a refunded order that cannot be repaid says that it waits for an operator, until it is', async () => {
+  const clock = fixedRuntime();
+  let seconds = 0;
+  const runtime = { ...clock, now: () => clock.now() + 1_000 * seconds };
+  await using service = await memoryService({ override: { runtime } });
+  const client = clientOf(service);
+  await list(client, 'TEA');
+  const id = await confirmedOrder(service, client, 'u1', 'TEA');
+  await client.post(`/v1/orders/${id}/refund`, { reason: 'Lost', restock: false });
+  const paths = [`/v1/orders/${id}`, `/v1/orders/${id}?consistency=strong`];
+  const waiting = async () =>
+    Promise.all(paths.map(async (path) => (await client.get(path)).json<{ waitsFor?: string }>().waitsFor));
+  expect(await waiting()).toEqual([undefined, undefined]);
+  await plantParked(service, { id, position: await service.log.head() });
+  // What became of the stock does not hide it.
+  const meta = { commandId: 'settled', actor: 'order-process' };
+  await service.deps.handler.execute(order, id, { type: 'recordStockReleased', at: 1 }, meta);
+  seconds++;
+  expect(await waiting()).toEqual(['operator', 'operator']);
+  const money = { paymentId: 'pay-1', amountMinor: 2580n, currency: 'EUR' };
+  const repaid = { type: 'recordPaymentRefunded', ...money, at: 1 } as const;
+  await service.deps.handler.execute(order, id, repaid, { ...meta, commandId: 'repaid' });
+  expect(await waiting()).toEqual([undefined, undefined]);
 });
 
 it('an order is shown without it while dead letters cannot be read', async () => {

@@ -11,8 +11,8 @@ export interface Path {
   /** From placing it until its payment is due, in milliseconds. */
   readonly dueInMs: number;
   readonly customer: 'registered' | 'unknown';
-  /** What is asked for once it is confirmed. */
-  readonly later?: 'cancel' | 'ship' | 'deactivate';
+  /** What is asked for once it is confirmed; `write-off`: refunded, its goods gone; `send-back`: shipped, then refunded. */
+  readonly later?: 'cancel' | 'ship' | 'deactivate' | 'write-off' | 'send-back';
   readonly end: KnownOrder['status'];
   readonly told: readonly Notification['kind'][];
 }
@@ -41,4 +41,18 @@ export const paths: readonly Path[] = [
   { ...usual, name: 'refunded', later: 'cancel', end: 'cancelled', told: confirmed },
   { ...usual, name: 'left', later: 'deactivate', end: 'cancelled', told: confirmed },
   { ...usual, name: 'shipped', later: 'ship', end: 'shipped', told: ['order-confirmed', 'order-shipped'] },
+  {
+    ...usual,
+    name: 'writtenoff',
+    later: 'write-off',
+    end: 'refunded',
+    told: ['order-confirmed', 'order-refunded'],
+  },
+  {
+    ...usual,
+    name: 'sentback',
+    later: 'send-back',
+    end: 'refunded',
+    told: ['order-confirmed', 'order-shipped', 'order-refunded'],
+  },
 ];

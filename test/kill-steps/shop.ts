@@ -54,8 +54,11 @@ export function createShop(
     // Not only confirmed: who cancels before hears of no confirmation.
     await until(`${orderId} is confirmed`, () => isTold(orderId), confirmedWithinMs);
     if (later === 'cancel') await ask(order, orderId, { type: 'cancel', reason: '', by: 'customer', at });
-    else if (later === 'ship') await ask(order, orderId, { type: 'ship', tracking: '', at });
-    else await ask(user, customerOf(orderId), { type: 'deactivate', reason: '', at });
+    if (later === 'deactivate') await ask(user, customerOf(orderId), { type: 'deactivate', reason: '', at });
+    if (later === 'ship' || later === 'send-back')
+      await ask(order, orderId, { type: 'ship', tracking: '', at });
+    if (later === 'write-off' || later === 'send-back')
+      await ask(order, orderId, { type: 'refund', reason: 'Lost', restock: later === 'send-back', at });
   };
 
   return {

@@ -29,6 +29,7 @@ const ENDS = [
   'payment/declined',
   'payment/expired',
   'payment/no-funds',
+  'refunded',
   'shipped',
 ];
 

@@ -7,7 +7,7 @@ import type { Plan } from './mix.ts';
 export interface Told {
   /** The ids of the orders that were placed. */
   readonly placed: Set<string>;
-  /** The status that an order was answered to have for good: `cancelled` or `shipped`. */
+  /** The status that an order was answered to have for good: `cancelled`, `shipped`, or after that `refunded`. */
   readonly ended: Map<string, string>;
   /** Copies of a request that were sent beside the first. */
   copies: number;
@@ -40,13 +40,22 @@ export async function act(client: Client, plan: Plan, told: Told): Promise<{ lat
 }
 
 async function afterwards(client: Client, id: string, plan: Plan, told: Told): Promise<void> {
-  const ask = async (verb: 'cancel' | 'ship', after: number | undefined): Promise<void> => {
+  const ask = async (verb: keyof typeof ENDS, after: number | undefined, asked = {}): Promise<void> => {
     if (after === undefined) return;
     await delay(after);
-    const { status, body } = await client.send('POST', `/v1/orders/${id}/${verb}`, {}, `${plan.key}-${verb}`);
-    if (status === 200) told.ended.set(id, verb === 'cancel' ? 'cancelled' : 'shipped');
-    else if (status !== 409)
+    const path = `/v1/orders/${id}/${verb}`;
+    const { status, body } = await client.send('POST', path, asked, `${plan.key}-${verb}`);
+    // The answer to an earlier request may come last.
+    if (status === 200 && told.ended.get(id) !== ENDS.refund) told.ended.set(id, ENDS[verb]);
+    else if (status !== 200 && status !== 409)
       told.wrong.push(`${verb} of ${id} was answered ${status} ${JSON.stringify(body)}`);
   };
-  await Promise.all([ask('cancel', plan.cancelAfter), ask('ship', plan.shipAfter)]);
+  const refund = { reason: 'The parcel was lost', restock: plan.restock };
+  await Promise.all([
+    ask('cancel', plan.cancelAfter),
+    ask('ship', plan.shipAfter),
+    ask('refund', plan.refundAfter, refund),
+  ]);
 }
+
+const ENDS = { cancel: 'cancelled', ship: 'shipped', refund: 'refunded' } as const;

@@ -5,7 +5,7 @@ import { runSoak } from './run.ts';
 const USAGE = `npm run soak -- [--orders 20000] [--instances 3] [--faults] [--seed N] [--deadline SECONDS]
 
 Starts a real nats-server and so many service processes on it, and places orders that succeed, fail at every step,
-are cancelled, shipped and sent twice. Then the log is folded and compared with the payment provider's ledger.
+are cancelled, shipped, refunded and sent twice. Then the log is folded and compared with the payment provider's ledger.
 
   --orders N      how many orders are placed
   --instances N   service processes that share the work

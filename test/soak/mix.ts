@@ -11,6 +11,9 @@ export interface Plan {
   readonly copies: number;
   readonly cancelAfter?: number;
   readonly shipAfter?: number;
+  readonly refundAfter?: number;
+  /** Whether a refunded order's goods come back. */
+  readonly restock: boolean;
 }
 
 /** Whom and what orders name. */
@@ -52,6 +55,8 @@ export function planOf(n: number, { run, random, catalogue }: PlanDeps): Plan {
     copies: chance(5) ? 2 : 1,
     ...(chance(10) ? { cancelAfter: random() * random() * 3_000 } : {}),
     ...(chance(6) ? { shipAfter: 500 + random() * 3_000 } : {}),
+    ...(chance(6) ? { refundAfter: 500 + random() * 6_000 } : {}),
+    restock: chance(60),
   };
 }
 

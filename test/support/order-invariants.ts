@@ -59,7 +59,8 @@ interface Shop {
   readonly brought: ReadonlyMap<string, bigint>;
 }
 
-const hasFailed = ({ status }: KnownOrder): boolean => status === 'rejected' || status === 'cancelled';
+const hasFailed = ({ status }: KnownOrder): boolean =>
+  status === 'rejected' || status === 'cancelled' || status === 'refunded';
 
 const AFTER_FAILURE: ReadonlySet<string> = new Set(
   ['OrderStockReleased', 'PaymentCancelled', 'PaymentRefunded'].map((name) => `jetledger.order.v1.${name}`),
@@ -157,6 +158,12 @@ function moneyOf(id: string, state: KnownOrder, entry: LedgerEntry | undefined):
   ];
 }
 
+/** Whether the goods of an order are gone for good. */
+function hasLeft(order: KnownOrder): boolean {
+  if (order.status === 'refunded') return !order.restock;
+  return order.status === 'shipped' || order.status === 'delivered';
+}
+
 function stockOf(sku: string, state: ListedProduct, { orders, brought }: Shop): string[] {
   const wrong: string[] = [];
   let reservations = 0n;
@@ -165,7 +172,7 @@ function stockOf(sku: string, state: ListedProduct, { orders, brought }: Shop): 
     const quantity = BigInt(ordered.items.find((item) => item.sku === sku)?.quantity ?? 0);
     const reserved = reservedFor(state.reservations, id) ?? 0n;
     reservations += reserved;
-    if (ordered.status === 'shipped' || ordered.status === 'delivered') left -= quantity;
+    if (hasLeft(ordered)) left -= quantity;
     const due = ordered.status === 'confirmed' ? quantity : 0n;
     const fits = ordered.status === 'placed' ? reserved === 0n || reserved === quantity : reserved === due;
     if (!fits) wrong.push(`${id} is ${ordered.status} and ${reserved} of ${sku} are reserved for it`);

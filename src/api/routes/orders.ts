@@ -3,7 +3,8 @@ import type { FastifyReply } from 'fastify';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
 import { EventStoreError, type Loaded, versionAt } from '../../eventstore/index.ts';
-import { orderQueries } from '../../projections/views/orders.ts';
+import type { ReadRow } from '../../projections/engine/index.ts';
+import { type OrderRow, orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
@@ -21,6 +22,7 @@ import {
   type OrderBody,
   OrderPage,
   OrderStatus,
+  RefundOrder,
   ShipOrder,
 } from '../schemas/order.ts';
 import { DEFAULT_LIMIT, OrdersQuery, PastQuery } from '../schemas/queries.ts';
@@ -51,6 +53,8 @@ describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['cod
   'order/already-shipped': conflict('Order was shipped'),
   'order/not-confirmed': conflict('Order is not confirmed'),
   'order/not-shipped': conflict('Order was not shipped'),
+  'order/not-refundable': conflict('Order cannot be refunded'),
+  'order/already-refunded': conflict('Order was refunded'),
   'order/amount-mismatch': conflict('Payment has another amount'),
 });
 
@@ -99,11 +103,12 @@ const isFinal = (status: OrderState['status']): boolean => status !== 'absent' &
 
 const common = { tags: ['orders'], headers: ActionHeaders, querystring: NoQuery, params: OrderParams };
 
-/** Cancels, ships and delivers orders. */
+/** Cancels, ships, delivers and refunds orders. */
 function orderActions(app: TypedApp, deps: ServiceDeps): void {
   cancelling(app, deps);
   shipping(app, deps);
   delivering(app, deps);
+  refunding(app, deps);
 }
 
 function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
@@ -121,6 +126,7 @@ function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
         'order/invalid-reason',
         'order/already-rejected',
         'order/already-shipped',
+        'order/already-refunded',
         'idempotency/key-reused',
         'command/version-mismatch',
       ),
@@ -148,6 +154,7 @@ function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...problemsOfCommand(
         'order/not-found',
         'order/not-confirmed',
+        'order/already-refunded',
         'order/invalid-tracking',
         'idempotency/key-reused',
         'command/version-mismatch',
@@ -176,6 +183,7 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...problemsOfCommand(
         'order/not-found',
         'order/not-shipped',
+        'order/already-refunded',
         'idempotency/key-reused',
         'command/version-mismatch',
       ),
@@ -186,6 +194,35 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
     const result = await handler.execute(order, id, { type: 'deliver', at }, meta, expectedOf(request));
+    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+  });
+}
+
+function refunding(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+  const schema = {
+    ...common,
+    operationId: 'refundOrder',
+    summary: 'Refund an order',
+    description:
+      'Whole, once, from its confirmation on. All that was paid is given back through the payment provider, which the order shows as `payment.status`, and the customer is told then. Refunding again with the same `restock` changes nothing; another one is refused.',
+    body: RefundOrder,
+    response: {
+      ...changed('OrderAnswer', orderIs('refunded')),
+      ...problemsOfCommand(
+        'order/not-found',
+        'order/not-refundable',
+        'order/already-refunded',
+        'order/invalid-reason',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
+    },
+  };
+  app.post('/v1/orders/:id/refund', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
+    const { id } = request.params;
+    const { meta, at } = commandOf(request, runtime);
+    const command = { type: 'refund', ...request.body, at } as const;
+    const result = await handler.execute(order, id, command, meta, expectedOf(request));
     return answer(request, reply, result, { body: (state) => orderBody(id, state) });
   });
 }
@@ -237,40 +274,46 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
     if (asksTheLog(request.query)) {
       const exists = ({ status }: OrderState) => status !== 'absent';
       const body = (state: OrderState) => orderBody(id, state);
-      const more = ({ status }: OrderState, version: number) => waitsFor(id, status, version);
+      const more = (state: OrderState, version: number) => waitsFor(letterOf(id, state, version));
       return sendFromLog(deps, request, reply, { decider: order, id, exists, body, more, absent: missing });
     }
     const row = await orders.order(id, await readOptionsOf(request, reply, deps.log));
-    const status = row && Buffer.from(row.json).includes(PLACED) ? 'placed' : '';
-    return sendRow(
-      request,
-      reply,
-      row,
-      missing,
-      await waitsFor(id, status, row === undefined ? 0 : versionAt(row.position)),
-    );
+    return sendRow(request, reply, row, missing, await waitsFor(row && letterOfRow(id, row)));
   });
 }
 
 /** The reaction that takes an order through its steps. */
 export const ORDER_PROCESS = 'order-process';
-const PLACED = '"status":"placed"';
+const UNSETTLED = /"status":"(placed|refunded)"/;
+
+/**
+ * Names the dead letter for which an order may stand still: a placed one for that of its last event, a refunded one
+ * that was not repaid for any.
+ */
+function letterOf(id: string, state: OrderState, version: number): string | undefined {
+  if (state.status === 'placed') return `${id}/${version}`;
+  return state.status === 'refunded' && !state.paymentReturned ? id : undefined;
+}
+
+function letterOfRow(id: string, { json, position }: ReadRow): string | undefined {
+  const text = Buffer.from(json).toString();
+  // Most orders are neither, and need not be parsed.
+  if (!UNSETTLED.test(text)) return undefined;
+  const { status, payment } = JSON.parse(text) as OrderRow;
+  if (status === 'placed') return `${id}/${versionAt(position)}`;
+  return status === 'refunded' && payment.status !== 'refunded' ? id : undefined;
+}
 
 /** How long what was read of the dead letters is good enough, and how long it is waited for, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
 const NONE: ReadonlySet<string> = new Set();
 
 /** Says what an order waits for, beside what its row says. */
-type WaitsFor = (
-  id: string,
-  status: string,
-  version: number,
-) => Promise<{ readonly waitsFor: 'operator' } | undefined>;
+type WaitsFor = (letter: string | undefined) => Promise<{ readonly waitsFor: 'operator' } | undefined>;
 
 /**
- * Whether a placed order stands still because its last event is a dead letter, or waits behind one. No event tells, so
- * the dead letters are asked, at most once a second for all orders. Who cannot be asked is not waited for: the order is
- * shown without it.
+ * Whether an order stands still because of a dead letter, or of waiting behind one. No event tells, so the dead letters
+ * are asked, at most once a second for all orders. Who cannot be asked is not waited for: the order is shown without it.
  */
 function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>): WaitsFor {
   let readAt = Number.NEGATIVE_INFINITY;
@@ -278,20 +321,20 @@ function whatOrdersWaitFor({ admin, runtime }: Pick<ServiceDeps, 'admin' | 'runt
   const read = async (): Promise<ReadonlySet<string>> => {
     try {
       const found = await admin.parked.list({ consumer: ORDER_PROCESS });
-      return new Set(found.map(({ id, position }) => `${id}/${versionAt(position)}`));
+      return new Set(found.flatMap(({ id, position }) => [id, `${id}/${versionAt(position)}`]));
     } catch (error) {
       if (error instanceof EventStoreError) return NONE;
       throw error;
     }
   };
-  return async (id, status, version) => {
-    if (status !== 'placed') return undefined;
+  return async (letter) => {
+    if (letter === undefined) return undefined;
     const now = runtime.now();
     if (now - readAt >= LOOK_AGAIN_MS) {
       readAt = now;
       stuck = Promise.race([read(), delay(LOOK_AGAIN_MS, NONE, { ref: false })]);
     }
-    return (await stuck).has(`${id}/${version}`) ? { waitsFor: 'operator' } : undefined;
+    return (await stuck).has(letter) ? { waitsFor: 'operator' } : undefined;
   };
 }
 

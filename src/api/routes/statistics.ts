@@ -18,7 +18,7 @@ function perDay(app: TypedApp, { views, log }: ServiceDeps): void {
     operationId: 'getStatistics',
     summary: 'Show orders and revenue per day',
     description:
-      'Per day and currency what was ordered, captured and given back; per day what was confirmed and cancelled, and what was rejected at which step. An event counts for the day of its time, UTC.',
+      'Per day and currency what was ordered, captured and given back; per day what was confirmed, cancelled and refunded, and what was rejected at which step. An event counts for the day of its time, UTC.',
     headers: ReadHeaders,
     querystring: PeriodQuery,
     response: {

@@ -3,6 +3,7 @@ import { LONGEST, MAX_METADATA, METADATA_KEY } from '../../domain/order-details.
 import {
   AmountMinor,
   commandFields,
+  GivenReason,
   Money,
   Next,
   OrderId,
@@ -105,6 +106,18 @@ export const ShipOrder = Type.Object(
   { ...strict, $id: 'ShipOrder' },
 );
 
+export const RefundOrder = Type.Object(
+  {
+    reason: GivenReason('The parcel was lost'),
+    restock: Type.Boolean({
+      description:
+        'Whether the goods are for sale again: those of a shipped order come back into stock, those of a confirmed one are no longer reserved. With `false` they are gone; those of a confirmed order leave the stock as if they had been shipped.',
+      examples: [false],
+    }),
+  },
+  { ...strict, $id: 'RefundOrder' },
+);
+
 /** How far an order is. */
 export const OrderStatus = Type.Enum([
   'placed',
@@ -113,6 +126,7 @@ export const OrderStatus = Type.Enum([
   'cancelled',
   'shipped',
   'delivered',
+  'refunded',
 ]);
 
 const fields = {
@@ -129,7 +143,7 @@ const fields = {
   waitsFor: Type.Optional(
     Type.Literal('operator', {
       description:
-        'Of a placed order whose next step could not be handled: it stands still until an operator redrives or discards its dead letter. Shown of a single order, not in lists.',
+        'Of a placed order whose next step could not be handled, or a refunded one whose money could not be given back: it stands still until an operator redrives or discards its dead letter. Shown of a single order, not in lists.',
     }),
   ),
 };
@@ -139,7 +153,7 @@ const WhyNot = Type.Object(
     code: Type.String({ examples: ['inventory/insufficient-stock'] }),
     text: Type.String({ examples: ['There is not enough stock of TEA-EARL-GREY-100.'] }),
   },
-  { ...strict, description: 'Why it was rejected or cancelled; the code is for programs.' },
+  { ...strict, description: 'Why it was rejected, cancelled or refunded; the code is for programs.' },
 );
 
 const Payment = Type.Object(

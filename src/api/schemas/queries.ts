@@ -89,7 +89,7 @@ export const ProductsQuery = Type.Object(
 export const OrdersQuery = Type.Object(
   {
     ...paging,
-    status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered'], {
+    status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered', 'refunded'], {
       description: 'Only orders that are here now.',
       examples: ['confirmed'],
     }),

@@ -38,6 +38,7 @@ const Day = Type.Object(
     currencies: Type.Array(CurrencyFigures),
     ordersConfirmed: One,
     ordersCancelled: Count,
+    ordersRefunded: Type.Optional(Count),
     rejections: Type.Record(Type.String(), Count, {
       description: 'By the step that failed.',
       examples: [{}],

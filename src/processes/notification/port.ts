@@ -7,6 +7,7 @@ export const NOTIFICATION_KINDS = [
   'order-confirmed',
   'order-rejected',
   'order-shipped',
+  'order-refunded',
 ] as const;
 
 /** Something a person should hear of. Holds ids, never addresses: who delivers it looks them up. */

@@ -14,10 +14,13 @@ import {
   authorisePayment,
   capturePayment,
   notify,
+  refundPayment,
   releaseStock,
   reserveStock,
   returnPayment,
+  returnStock,
   shipStock,
+  writeOffStock,
 } from './steps.ts';
 
 /**
@@ -61,8 +64,14 @@ export async function executeStep(
       return releaseStock(effect.items, context);
     case 'return-payment':
       return returnPayment(context);
+    case 'refund-payment':
+      return refundPayment(context);
     case 'ship-stock':
       return shipStock(effect.items, context);
+    case 'return-stock':
+      return returnStock(effect.items, context);
+    case 'write-off-stock':
+      return writeOffStock(effect.items, context);
     case 'notify':
       return notify(effect.kind, context);
   }

@@ -1,4 +1,10 @@
-import { type KnownOrder, type OrderEvent, type OrderState, order } from '../../domain/order.ts';
+import {
+  type KnownOrder,
+  type OrderEvent,
+  type OrderState,
+  order,
+  type RefundedOrder,
+} from '../../domain/order.ts';
 import { command, type Process, type StandardEffect } from '../engine/index.ts';
 
 /** A line's product and how many of it. */
@@ -24,10 +30,19 @@ export type OrderEffect =
   | { readonly type: 'capture-payment' }
   /** Also where nothing is reserved yet: a late reservation must be refused. */
   | { readonly type: 'release-stock'; readonly items: readonly Item[] }
+  /** Gives back what was captured; for an order that was paid. */
+  | { readonly type: 'refund-payment' }
   /** Cancels the payment, or refunds it when it was captured; also when the provider knows of none yet. */
   | { readonly type: 'return-payment' }
   | { readonly type: 'ship-stock'; readonly items: readonly Item[] }
-  | { readonly type: 'notify'; readonly kind: 'order-confirmed' | 'order-rejected' | 'order-shipped' };
+  /** What was shipped is on hand again. */
+  | { readonly type: 'return-stock'; readonly items: readonly Item[] }
+  /** What is still reserved leaves the warehouse for good. */
+  | { readonly type: 'write-off-stock'; readonly items: readonly Item[] }
+  | { readonly type: 'notify'; readonly kind: OrderNotice };
+
+/** What the customer of an order is told of. */
+type OrderNotice = 'order-confirmed' | 'order-rejected' | 'order-shipped' | 'order-refunded';
 
 interface ReserveStock {
   readonly type: 'reserve-stock';
@@ -63,9 +78,12 @@ export const orderFlow: Process<OrderEvent, OrderState, OrderEffect> = {
 
 function routeOf(type: OrderEvent['$typeName']): 'start' | 'continue' | 'end' {
   if (type === 'jetledger.order.v1.OrderPlaced') return 'start';
-  const ends = type === 'jetledger.order.v1.OrderRejected' || type === 'jetledger.order.v1.OrderCancelled';
-  return ends ? 'end' : 'continue';
+  return ENDS.has(type) ? 'end' : 'continue';
 }
+
+const ENDS: ReadonlySet<string> = new Set(
+  ['OrderRejected', 'OrderCancelled', 'OrderRefundGranted'].map((name) => `jetledger.order.v1.${name}`),
+);
 
 const NOTHING: Effects = [];
 
@@ -90,11 +108,14 @@ function react(event: OrderEvent, order: OrderState): Effects {
         { type: 'ship-stock', items: itemsOf(order) },
         { type: 'notify', kind: 'order-shipped' },
       ];
+    case 'jetledger.order.v1.PaymentRefunded':
+      // Of an order that failed it is known already that nothing is to be paid.
+      return order.status === 'refunded' ? [{ type: 'notify', kind: 'order-refunded' }] : NOTHING;
     case 'jetledger.order.v1.OrderCancelled':
+    case 'jetledger.order.v1.OrderRefundGranted':
     case 'jetledger.order.v1.PaymentCaptured':
     case 'jetledger.order.v1.OrderStockReleased':
     case 'jetledger.order.v1.PaymentCancelled':
-    case 'jetledger.order.v1.PaymentRefunded':
     case 'jetledger.order.v1.OrderDelivered':
       return NOTHING;
     default:
@@ -130,18 +151,33 @@ function itemsOf({ items }: KnownOrder): readonly Item[] {
   return items.toSorted((a, b) => (a.sku < b.sku ? -1 : 1));
 }
 
-/** A customer who has cancelled meanwhile hears of no confirmation. */
+/** A customer whose order has ended meanwhile hears of no confirmation. */
 function confirmed(order: KnownOrder): Effects {
   const disarm = { type: 'disarm', timer: PAYMENT_DEADLINE } as const;
-  return order.status === 'cancelled' ? [disarm] : [disarm, { type: 'notify', kind: 'order-confirmed' }];
+  const ended = order.status === 'cancelled' || order.status === 'refunded';
+  return ended ? [disarm] : [disarm, { type: 'notify', kind: 'order-confirmed' }];
 }
 
 /** Gives back whatever may have been taken, also what a worker that is late may still be taking. */
 function compensate(order: OrderState): Effects {
   if (order.status === 'absent') return NOTHING;
+  if (order.status === 'refunded') return refund(order);
   const effects: OrderEffect[] = [];
   if (order.paymentTouched && !order.paymentReturned) effects.push({ type: 'return-payment' });
   // From its first moment on: whoever validates its customer reserves before the order hears of either.
   if (!order.stockReleased) effects.push({ type: 'release-stock', items: itemsOf(order) });
   return effects;
+}
+
+/** The money first. What becomes of the goods was said when the refund was granted. */
+function refund(order: RefundedOrder): Effects {
+  const effects: OrderEffect[] = [];
+  if (!order.paymentReturned) effects.push({ type: 'refund-payment' });
+  if (!order.stockReleased) effects.push({ type: settlementOf(order), items: itemsOf(order) });
+  return effects;
+}
+
+function settlementOf({ restock, shipped }: RefundedOrder) {
+  if (!restock) return 'write-off-stock';
+  return shipped ? 'return-stock' : 'release-stock';
 }

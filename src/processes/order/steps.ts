@@ -58,6 +58,22 @@ export function shipStock(items: readonly Item[], context: EffectContext): Promi
   return forEachProduct(items, context, 'shipStock', 'ship-stock');
 }
 
+/** Takes what is still reserved out of the warehouse and bars the order from each product, then records that. */
+export async function writeOffStock(items: readonly Item[], context: EffectContext): Promise<void> {
+  await forEachProduct(items, context, 'shipStock', 'write-off-stock');
+  return context.report('write-off-stock', { type: 'recordStockReleased' });
+}
+
+/** Brings what was shipped back into the warehouse, then records that no product waits for it any more. */
+export async function returnStock(items: readonly Item[], context: EffectContext): Promise<void> {
+  const { id: orderId, deps, cause, report } = context;
+  for (const { sku, quantity } of items) {
+    const command = { type: 'returnStock' as const, orderId, quantity, at: deps.runtime.now() };
+    await cause.execute(product, sku, command, 'return-stock');
+  }
+  return report('return-stock', { type: 'recordStockReleased' });
+}
+
 async function forEachProduct(
   items: readonly Item[],
   { id: orderId, deps, cause }: EffectContext,
@@ -115,13 +131,18 @@ export async function capturePayment(context: EffectContext): Promise<void> {
  */
 export async function returnPayment(context: EffectContext): Promise<void> {
   const { id: key, report } = context;
-  const { payments } = context.deps;
-  const cancelled = await payments.cancel(key);
+  const cancelled = await context.deps.payments.cancel(key);
   if (cancelled.outcome === 'cancelled') {
     const { paymentId } = cancelled;
     return report('return-payment', { type: 'recordPaymentCancelled', paymentId });
   }
-  const { paymentId, amountMinor, currency } = await payments.refund(key);
+  return refundPayment(context);
+}
+
+/** Has the provider give back all that it captured. */
+export async function refundPayment({ id: key, deps, report }: EffectContext): Promise<void> {
+  const { paymentId, amountMinor, currency } = await deps.payments.refund(key);
+  // Named as it always was, since the command's id derives from it.
   return report('return-payment', { type: 'recordPaymentRefunded', paymentId, amountMinor, currency });
 }
 
@@ -153,6 +174,8 @@ function textOf(kind: Kind, event: OrderEvent): string {
       const reason = event.$typeName === 'jetledger.order.v1.OrderRejected' ? ` ${event.reason}` : '';
       return `Your order could not be accepted.${reason}`;
     }
+    case 'order-refunded':
+      return 'Your order was refunded; all that you paid was given back.';
     case 'order-shipped': {
       const tracking = event.$typeName === 'jetledger.order.v1.OrderShipped' ? event.tracking : '';
       return tracking === '' ? 'Your order is on its way.' : `Your order is on its way: ${tracking}.`;

@@ -1,7 +1,7 @@
 import { type OrderState, order } from '../../domain/order.ts';
 import { type ProductEvent, product } from '../../domain/product.ts';
 import { isAfter, type Position, positionOfVersion, type Runtime } from '../../eventstore/index.ts';
-import type { Reaction } from '../engine/index.ts';
+import { type Reaction, RetryLater } from '../engine/index.ts';
 import type { ReactionDefinition } from './reactions.ts';
 
 /** The entry of the service's list. */
@@ -37,9 +37,17 @@ export function createStockWatch({ runtime }: { readonly runtime: Runtime }): Re
 
 /**
  * What was shipped had been reserved before the order said so, and leaves the warehouse because of that event:
- * releasing it would keep it on hand. Only a reservation made after the order's last event is nobody's.
+ * releasing it would keep it on hand. Only a reservation made after the order's last event is nobody's, and of a refunded
+ * order any once its stock is settled (protocol 32).
+ * @throws RetryLater while that cannot be told
  */
-function isLeftOver({ status }: OrderState, last: Position, reservedAt: Position): boolean {
+function isLeftOver(order: OrderState, last: Position, reservedAt: Position): boolean {
+  const { status } = order;
   if (status === 'rejected' || status === 'cancelled') return true;
+  if (order.status === 'refunded') {
+    if (order.stockReleased || isAfter(reservedAt, last)) return true;
+    // Its own reservation may still be there, and is to leave in the way that the refund said.
+    throw new RetryLater('The stock of a refunded order is not settled yet.');
+  }
   return (status === 'shipped' || status === 'delivered') && isAfter(reservedAt, last);
 }

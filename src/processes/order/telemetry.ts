@@ -25,9 +25,12 @@ const STEPS: Readonly<Record<StepEffect, { readonly span: string; readonly step:
   'reserve-stock': { span: 'reserve_stock', step: 'inventory' },
   'release-stock': { span: 'release_stock', step: 'inventory' },
   'ship-stock': { span: 'ship_stock', step: 'inventory' },
+  'return-stock': { span: 'return_stock', step: 'inventory' },
+  'write-off-stock': { span: 'write_off_stock', step: 'inventory' },
   'authorise-payment': { span: 'authorize_payment', step: 'payment' },
   'capture-payment': { span: 'capture_payment', step: 'payment' },
   'return-payment': { span: 'void_payment', step: 'payment' },
+  'refund-payment': { span: 'refund_payment', step: 'payment' },
 };
 
 /**
@@ -93,6 +96,11 @@ async function confirming(tracer: Tracer, { id }: EffectContext, run: () => Prom
 /** The provider's own codes are among them, and nobody knows how many it has. */
 const MAX_CODES = 40;
 
+const STATUSES = [
+  ...(['placed', 'confirmed', 'rejected', 'expired', 'cancelled'] as const),
+  ...(['shipped', 'delivered', 'refunded'] as const),
+];
+
 /** What an order became by an event. */
 interface StatusChange {
   readonly status: string;
@@ -106,7 +114,7 @@ interface StatusChange {
  */
 export function meterOrders(meter: Meter): EngineObserver {
   const orders = meter.createCounter('jetledger.orders', { description: 'Orders by what they became' });
-  for (const status of ['placed', 'confirmed', 'rejected', 'expired', 'cancelled', 'shipped', 'delivered']) {
+  for (const status of STATUSES) {
     orders.add(0, { status, step: '', code: '' });
   }
   const bounded = boundedLabel(MAX_CODES);
@@ -141,6 +149,8 @@ function statusChangeOf(event: OrderEvent): StatusChange | undefined {
       return plain('shipped');
     case 'jetledger.order.v1.OrderDelivered':
       return plain('delivered');
+    case 'jetledger.order.v1.OrderRefundGranted':
+      return plain('refunded');
     case 'jetledger.order.v1.OrderRejected': {
       const { step, code } = event;
       return { status: code === 'payment/expired' ? 'expired' : 'rejected', step, code };

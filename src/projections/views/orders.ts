@@ -1,4 +1,4 @@
-import { type OrderEvent, order } from '../../domain/order.ts';
+import { type KnownOrder, type OrderEvent, order } from '../../domain/order.ts';
 import { type DeliveryAddress, detailsOf } from '../../domain/order-details.ts';
 import { type Row, versionAt } from '../../eventstore/index.ts';
 import {
@@ -37,10 +37,10 @@ interface OrderLineRow {
 export interface OrderRow {
   readonly id: string;
   readonly userId: string;
-  readonly status: 'placed' | 'confirmed' | 'rejected' | 'cancelled' | 'shipped' | 'delivered';
+  readonly status: KnownOrder['status'];
   /** What a placed order waits for, or where a rejected one failed. */
   readonly step?: string;
-  /** Why it was rejected or cancelled. */
+  /** Why it was rejected, cancelled or refunded. */
   readonly reason?: { readonly code: string; readonly text: string };
   readonly payment: {
     readonly status: 'open' | 'authorised' | 'captured' | 'cancelled' | 'refunded';
@@ -95,7 +95,7 @@ export const orderRowSchema = object(
   {
     id: string,
     userId: string,
-    status: { enum: ['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered'] },
+    status: { enum: ['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered', 'refunded'] },
     step: string,
     reason: object({ code: string, text: string }),
     payment: object(
@@ -219,6 +219,10 @@ function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<Ord
       return { status: 'shipped', ...(event.tracking !== '' && { tracking: event.tracking }) };
     case 'jetledger.order.v1.OrderDelivered':
       return { status: 'delivered' };
+    case 'jetledger.order.v1.OrderRefundGranted': {
+      const reason = { code: 'refunded', text: event.reason };
+      return { status: 'refunded', reason, payment: withoutDeadline(row) };
+    }
     case 'jetledger.order.v1.OrderStockReleased':
       return {};
     default:

@@ -81,6 +81,7 @@ function changed(row: ProductRow, event: LaterEvent): ProductRow {
       return { ...row, price: { amountMinor: exactNumber(event.priceMinor), currency: event.currency } };
     case 'jetledger.product.v1.StockReceived':
     case 'jetledger.product.v1.StockCorrected':
+    case 'jetledger.product.v1.StockReturned':
       return { ...row, ...stockOf(exactNumber(event.onHand), row.reserved) };
     case 'jetledger.product.v1.StockReserved':
     case 'jetledger.product.v1.StockReleased':

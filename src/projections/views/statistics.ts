@@ -22,6 +22,8 @@ export interface DayRow {
   readonly currencies: readonly CurrencyFigures[];
   readonly ordersConfirmed: number;
   readonly ordersCancelled: number;
+  /** Absent where it is 0, as in rows that were stored before orders were refunded. */
+  readonly ordersRefunded?: number;
   /** How many orders were rejected, by the step that failed. */
   readonly rejections: Readonly<Record<string, number>>;
 }
@@ -49,6 +51,8 @@ export const statistics: Projection<DayRow, OrderEvent> = {
         return counted(before, event.currency, { refundedMinor: event.amountMinor });
       case 'jetledger.order.v1.OrderConfirmed':
         return { ...before, ordersConfirmed: before.ordersConfirmed + 1 };
+      case 'jetledger.order.v1.OrderRefundGranted':
+        return { ...before, ordersRefunded: (before.ordersRefunded ?? 0) + 1 };
       case 'jetledger.order.v1.OrderCancelled':
         return { ...before, ordersCancelled: before.ordersCancelled + 1 };
       case 'jetledger.order.v1.OrderRejected': {
@@ -83,6 +87,7 @@ export const statistics: Projection<DayRow, OrderEvent> = {
       },
       ordersConfirmed: integer,
       ordersCancelled: integer,
+      ordersRefunded: integer,
       rejections: { type: 'object', additionalProperties: integer },
     },
   },
@@ -101,6 +106,8 @@ function countedDayOf(event: OrderEvent): string | undefined {
       return isoTime(event.confirmedAt).slice(0, 10);
     case 'jetledger.order.v1.OrderCancelled':
       return isoTime(event.cancelledAt).slice(0, 10);
+    case 'jetledger.order.v1.OrderRefundGranted':
+      return isoTime(event.grantedAt).slice(0, 10);
     case 'jetledger.order.v1.OrderRejected':
       return isoTime(event.rejectedAt).slice(0, 10);
     default:

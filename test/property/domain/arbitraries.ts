@@ -79,6 +79,12 @@ export function orderSteps(amountMinor: fc.Arbitrary<bigint>): fc.Arbitrary<Orde
     fc.record({ type: is('cancel'), reason, by, at }),
     often(fc.record({ type: is('ship'), tracking: fc.constantFrom('', 'T-1', 'ü'), at })),
     fc.record({ type: is('deliver'), at }),
+    fc.record({
+      type: is('refund'),
+      reason: fc.constantFrom('lost', 'broken', ''),
+      restock: fc.boolean(),
+      at,
+    }),
     fc.record({ type: is('recordStockReleased'), at }),
     fc.record({ type: is('recordPaymentCancelled'), paymentId, at }),
     fc.record({ type: is('recordPaymentRefunded'), ...paid }),

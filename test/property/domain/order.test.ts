@@ -44,7 +44,7 @@ test('a placed order has 1 to 100 lines of distinct products, at the prices and 
 
 const type = ($typeName: string) => $typeName.slice($typeName.lastIndexOf('.') + 1);
 
-test('an order goes through its steps in their order, each at most once, and fails or is cancelled at most once', () => {
+test('an order goes through its steps in their order, each at most once, and fails, is cancelled or refunded at most once', () => {
   const steps = [
     'OrderPlaced',
     'CustomerValidated',
@@ -64,7 +64,8 @@ test('an order goes through its steps in their order, each at most once, and fai
         ? steps
         : steps.filter((name) => name !== 'PaymentAuthorised');
       expect(taken).toEqual(expected.slice(0, taken.length));
-      const ended = types.findIndex((name) => name === 'OrderRejected' || name === 'OrderCancelled');
+      const ends = ['OrderRejected', 'OrderCancelled', 'OrderRefundGranted'];
+      const ended = types.findIndex((name) => ends.includes(name));
       const compensations = ['OrderStockReleased', 'PaymentCancelled', 'PaymentRefunded'];
       const after = ended === -1 ? [] : types.slice(ended + 1);
       expect(after.every((name) => compensations.includes(name))).toBe(true);
@@ -102,6 +103,19 @@ test("every amount that a payment moves is the order's total in its currency", (
           expect([event.amountMinor, event.currency]).toEqual([after.totalMinor, after.currency]);
         }
       }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('only what was paid is refunded, and all of it, once: never cancelled at the provider instead', () => {
+  fc.assert(
+    fc.property(orderCommands, (commands) => {
+      const types = run(order, commands).flatMap(({ events }) => events.map((e) => type(e.$typeName)));
+      if (!types.includes('OrderRefundGranted')) return;
+      expect(types.indexOf('OrderConfirmed')).toBeGreaterThan(-1);
+      expect(types).not.toContain('PaymentCancelled');
+      expect(types.filter((name) => name === 'PaymentRefunded').length).toBeLessThanOrEqual(1);
     }),
     { numRuns: 500 },
   );

@@ -13,6 +13,8 @@ function bookingOf(event: ProductEvent): { readonly paper?: string; readonly cha
       return { paper: `receipt ${event.receiptId}`, change: event.quantity };
     case 'jetledger.product.v1.StockCorrected':
       return { paper: `correction ${event.correctionId}`, change: event.change };
+    case 'jetledger.product.v1.StockReturned':
+      return { paper: `return ${event.orderId}`, change: event.quantity };
     case 'jetledger.product.v1.StockShipped':
       return { change: -event.quantity };
     default:
@@ -20,7 +22,7 @@ function bookingOf(event: ProductEvent): { readonly paper?: string; readonly cha
   }
 }
 
-test('stock is what was received and corrected, each once, less what was shipped; never below what is reserved', () => {
+test('stock is what was received, returned and corrected, each once, less what was shipped; never below what is reserved', () => {
   fc.assert(
     fc.property(productCommands, (commands) => {
       const papers = new Set<string>();
@@ -95,8 +97,8 @@ function sumOf(quantities: Iterable<bigint>): bigint {
   return sum;
 }
 
-test('after a product was discontinued its reservations still end, its stock is corrected, and nothing else happens to it', () => {
-  const ends = ['StockReleased', 'StockShipped', 'StockCorrected'].map(
+test('after a product was discontinued its reservations end, its stock comes back and is corrected, and no more', () => {
+  const ends = ['StockReleased', 'StockShipped', 'StockReturned', 'StockCorrected'].map(
     (name) => `jetledger.product.v1.${name}`,
   );
   fc.assert(

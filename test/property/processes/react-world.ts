@@ -44,10 +44,13 @@ export interface Work {
   advance(): 'going' | 'done' | 'failed';
 }
 
+/** What a customer, the shop or a deadline asks of an order. */
+export type Asked = 'cancel' | 'ship' | 'expire' | 'refund' | 'write-off';
+
 /** A shop without time, network and storage: deciders, the provider's rules, and the process. */
 export interface ReactWorld {
   events(id: string): readonly OrderEvent[];
-  ask(id: string, command: { readonly type: 'cancel' | 'ship' | 'expire' }): void;
+  ask(id: string, what: Asked): void;
   /** Begins to handle an event of an order, for whatever reason: for the first time or the fifth. */
   handle(id: string, index: number): Work;
   passTime(ms: number): void;
@@ -112,14 +115,23 @@ export function createReactWorld(
         return yield* capture(id);
       case 'return-payment':
         return yield* giveBack(id);
+      case 'refund-payment':
+        return yield* refund(id);
+      case 'return-stock':
+        for (const { sku, quantity } of effect.items) {
+          stockOf(sku, { type: 'returnStock', orderId: id, quantity, at: now });
+          yield;
+        }
+        return tell(id, { type: 'recordStockReleased', at: now });
       case 'release-stock':
+      case 'write-off-stock':
       case 'ship-stock': {
         const type = effect.type === 'release-stock' ? 'releaseStock' : 'shipStock';
         for (const { sku } of effect.items) {
           stockOf(sku, { type, orderId: id, at: now });
           yield;
         }
-        return type === 'shipStock' || tell(id, { type: 'recordStockReleased', at: now });
+        return effect.type === 'ship-stock' || tell(id, { type: 'recordStockReleased', at: now });
       }
       case 'arm':
       case 'disarm':
@@ -185,6 +197,10 @@ export function createReactWorld(
     yield;
     if (cancelled.outcome === 'cancelled')
       return tell(id, { type: 'recordPaymentCancelled', paymentId: cancelled.paymentId, at: now });
+    return yield* refund(id);
+  }
+
+  function* refund(id: string): Generator<void, boolean> {
     const refunded = call(id, refunding(id));
     yield;
     return tell(id, { ...refunded, type: 'recordPaymentRefunded', at: now });
@@ -214,7 +230,7 @@ export function createReactWorld(
   const wrongOf = (id: string): string[] => {
     const state = stateOf(id);
     if (state.status === 'absent' || state.status === 'placed') return [`${id} is stuck`];
-    const ended = state.status === 'rejected' || state.status === 'cancelled';
+    const ended = state.status === 'rejected' || state.status === 'cancelled' || state.status === 'refunded';
     const entry = ledger.get(id);
     const [kept, held] = entry === undefined ? [0n, 0n] : moneyOf(settled(entry, Number.MAX_SAFE_INTEGER));
     const reserved = SKUS.map((sku) => reservedIn(sku, id));
@@ -227,6 +243,12 @@ export function createReactWorld(
       ...(reserved.join() === wanted.join() ? [] : [`${id} is ${state.status}, ${reserved} are reserved`]),
     ];
   };
+  const wrongStockOf = (sku: string): string[] => {
+    const gone = planned.reduce((sum, _, index) => sum + takenBy(stateOf(`o${index}`), sku), 0);
+    const shelf = shelves.get(sku);
+    const onHand = shelf === undefined || shelf.status === 'absent' ? 0 : Number(shelf.onHand);
+    return onHand === stock - gone ? [] : [`${onHand} of ${sku} are on hand and ${stock - gone} should be`];
+  };
   const reservedIn = (sku: string, id: string): number => {
     const shelf = shelves.get(sku);
     return shelf === undefined || shelf.status === 'absent'
@@ -236,11 +258,12 @@ export function createReactWorld(
 
   return {
     events: (id) => history.get(id) ?? [],
-    ask: (id, command) => {
+    ask: (id, what) => {
       // Refusals are the customer's business.
+      const type = what === 'write-off' ? 'refund' : what;
       const more = { reason: 'Changed my mind', by: 'customer', tracking: '' } as const;
-      const at = command.type === 'expire' ? Math.max(now, AT + DUE_MS) : now;
-      tell(id, { ...more, type: command.type, at });
+      const at = type === 'expire' ? Math.max(now, AT + DUE_MS) : now;
+      tell(id, { ...more, restock: what === 'refund', type, at });
     },
     handle: (id, index) => {
       const event = history.get(id)?.[index];
@@ -258,8 +281,17 @@ export function createReactWorld(
     },
     waiting: () =>
       planned.flatMap(({ token }, index) => (stateOf(`o${index}`).status === 'placed' ? [token] : [])),
-    wrong: () => planned.flatMap((_, index) => wrongOf(`o${index}`)),
+    wrong: () => [...planned.flatMap((_, index) => wrongOf(`o${index}`)), ...SKUS.flatMap(wrongStockOf)],
   };
+}
+
+/** How many pieces of a product an order took for good. */
+function takenBy(state: OrderState, sku: string): number {
+  const isGone =
+    state.status === 'shipped' ||
+    state.status === 'delivered' ||
+    (state.status === 'refunded' && !state.restock);
+  return isGone ? (state.items.find((item) => item.sku === sku)?.quantity ?? 0) : 0;
 }
 
 const moneyOf = (entry: LedgerEntry): [bigint, bigint] => [keptMinor(entry), heldMinor(entry)];

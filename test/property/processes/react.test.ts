@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { order } from '../../../src/domain/order.ts';
-import { createReactWorld, type PlannedOrder, type ReactWorld, react, type Work } from './react-world.ts';
+import {
+  type Asked,
+  createReactWorld,
+  type PlannedOrder,
+  type ReactWorld,
+  react,
+  type Work,
+} from './react-world.ts';
 
 const ORDERS = ['o0', 'o1', 'o2'];
 const STOCK = 5;
@@ -22,7 +29,7 @@ type Step =
   | { readonly do: 'handle'; readonly id: string; readonly which: number }
   | { readonly do: 'advance'; readonly which: number }
   | { readonly do: 'crash'; readonly which: number }
-  | { readonly do: 'ask'; readonly id: string; readonly what: 'cancel' | 'ship' | 'expire' }
+  | { readonly do: 'ask'; readonly id: string; readonly what: Asked }
   | { readonly do: 'wait' };
 
 /** Events are handled in any order and any number of times, by any number of workers that sleep and die anywhere. */
@@ -40,11 +47,11 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 40, arbitrary: fc.record({ do: fc.constant('advance' as const), which }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('crash' as const), which }) },
     {
-      weight: 1,
+      weight: 2,
       arbitrary: fc.record({
         do: fc.constant('ask' as const),
         id,
-        what: fc.constantFrom('cancel', 'ship', 'ship', 'expire'),
+        what: fc.constantFrom<Asked[]>('cancel', 'ship', 'ship', 'expire', 'refund', 'refund', 'write-off'),
       }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('wait' as const) }) },
@@ -74,7 +81,7 @@ function comeToRest(world: ReactWorld, sleeping: Work[]): readonly string[] {
   };
   for (const each of ORDERS) handleAll(each);
   const late = world.waiting();
-  for (const each of ORDERS) world.ask(each, { type: 'expire' });
+  for (const each of ORDERS) world.ask(each, 'expire');
   for (const each of ORDERS) handleAll(each);
   for (const work of sleeping) finish(work);
   for (const each of ORDERS) handleAll(each);
@@ -84,7 +91,7 @@ function comeToRest(world: ReactWorld, sleeping: Work[]): readonly string[] {
 function play(world: ReactWorld, schedule: readonly Step[]): Work[] {
   const works: Work[] = [];
   for (const step of schedule) {
-    if (step.do === 'ask') world.ask(step.id, { type: step.what });
+    if (step.do === 'ask') world.ask(step.id, step.what);
     else if (step.do === 'wait') world.passTime(60);
     else if (step.do === 'handle') {
       const { length } = world.events(step.id);
@@ -120,6 +127,7 @@ test('whatever is interleaved, repeated, late or lost, no order is stuck, and st
 const FORGOTTEN = [
   ...(['validate-customer', 'reserve-stock', 'authorise-payment', 'capture-payment'] as const),
   ...(['return-payment', 'release-stock', 'ship-stock'] as const),
+  ...(['refund-payment', 'return-stock', 'write-off-stock'] as const),
 ];
 
 test.each(FORGOTTEN)('a process that forgets to %s is found', (forgotten) => {

@@ -53,9 +53,12 @@ export function violationsIn(store: MemoryStore, provider: ModelProvider, scenar
 
 const isOpen = ({ status }: KnownOrder) => status === 'placed' || status === 'confirmed';
 
+const hasFailed = ({ status }: KnownOrder) =>
+  status === 'rejected' || status === 'cancelled' || status === 'refunded';
+
 function wrongEnd(id: string, state: KnownOrder): string[] {
   if (state.status === 'placed') return [`${id} is stuck at ${state.step}`];
-  if (state.status !== 'rejected' && state.status !== 'cancelled') return [];
+  if (!hasFailed(state)) return [];
   const wrong: string[] = [];
   if (!state.stockReleased) wrong.push(`${id} failed and its stock was not released`);
   if (state.paymentTouched && !state.paymentReturned)
@@ -64,10 +67,9 @@ function wrongEnd(id: string, state: KnownOrder): string[] {
 }
 
 function wrongMoney(id: string, state: KnownOrder, provider: ModelProvider): string[] {
-  const failed = state.status === 'rejected' || state.status === 'cancelled';
   const kept = provider.kept(id);
   const wrong: string[] = [];
-  if (kept !== (failed ? 0n : state.totalMinor))
+  if (kept !== (hasFailed(state) ? 0n : state.totalMinor))
     wrong.push(`${id} is ${state.status} and the provider kept ${kept} of ${state.totalMinor}`);
   if (provider.holds(id)) wrong.push(`${id} is ${state.status} and the provider still holds its money`);
   return wrong;
@@ -82,13 +84,13 @@ function wrongStock(
   const state = foldOf(store, product, sku);
   if (state.status === 'absent') return [`${sku} is not listed`];
   const quantityIn = (order: KnownOrder) => order.items.find((item) => item.sku === sku)?.quantity ?? 0;
-  const sum = (...statuses: string[]) =>
-    orders.reduce((total, { state: o }) => total + (statuses.includes(o.status) ? quantityIn(o) : 0), 0);
+  const sum = (counts: (order: KnownOrder) => boolean) =>
+    orders.reduce((total, { state: o }) => total + (counts(o) ? quantityIn(o) : 0), 0);
   const wrong: string[] = [];
-  const promised = sum('confirmed');
+  const promised = sum(({ status }) => status === 'confirmed');
   if (Number(state.reserved) !== promised)
     wrong.push(`${state.reserved} of ${sku} are reserved and ${promised} are promised to open orders`);
-  const left = received - sum('shipped', 'delivered');
+  const left = received - sum(hasLeft);
   if (Number(state.onHand) !== left)
     wrong.push(`${state.onHand} of ${sku} are on hand and ${left} should be`);
   for (const { id, state: o } of orders) {
@@ -98,6 +100,12 @@ function wrongStock(
       wrong.push(`${id} is ${o.status} and ${reserved} of ${sku} are reserved for it`);
   }
   return wrong;
+}
+
+/** Whether the goods of an order are gone for good. */
+function hasLeft(order: KnownOrder): boolean {
+  if (order.status === 'refunded') return !order.restock;
+  return order.status === 'shipped' || order.status === 'delivered';
 }
 
 const lackedStock = (state: KnownOrder) =>

@@ -7,9 +7,11 @@ import {
   product,
 } from '../../../src/domain/product.ts';
 import { noReservations, reservedFor } from '../../../src/domain/reservations.ts';
+import { emptyBook } from '../../../src/domain/stock-book.ts';
 import type { CommandHandler } from '../../../src/eventstore/command.ts';
 import type { Decider, Rejection } from '../../../src/eventstore/index.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
+import type { Cause } from '../../../src/processes/engine/cause.ts';
 import type { Reaction } from '../../../src/processes/engine/reaction.ts';
 import type { Timers } from '../../../src/processes/engine/timers/timers.ts';
 import {
@@ -71,6 +73,40 @@ function decideMiserly(command: ProductCommand, state: ProductState): ReturnType
   return product.decide(command, { ...state, onHand: state.onHand > 0n ? state.onHand - 1n : 0n });
 }
 
+/** Takes the goods of an order back as often as it is told. */
+const gullible: Product = {
+  ...product,
+  evolve: (state, event) => forgetReturns(product.evolve(state, event)),
+};
+
+function forgetReturns(state: ProductState): ProductState {
+  return state.status === 'absent'
+    ? state
+    : { ...state, book: { ...state.book, returns: emptyBook.returns } };
+}
+
+/** Has goods taken back under a new key each time, as when a product has forgotten the command among its later ones. */
+const forgottenCommands: AroundStep = (effect, context, run) => {
+  if (effect.type !== 'return-stock') return run(context);
+  const { cause, deps } = context;
+  const anew: Cause = {
+    ...cause,
+    execute: (decider, id, command, key) =>
+      cause.execute(decider, id, command, `${key}/${deps.runtime.id()}`),
+  };
+  return run({ ...context, cause: anew });
+};
+
+/** Takes the refund of an order for done once the provider was asked. */
+const askingOnce: AroundStep = (effect, context, run) =>
+  effect.type === 'refund-payment' ? run(context).catch(() => undefined) : run(context);
+
+/** Puts the goods of a refunded order back whatever the refund says. */
+const alwaysRestocking: AroundStep = (effect, context, run) =>
+  effect.type === 'write-off-stock'
+    ? executeStep({ ...effect, type: 'release-stock' }, context)
+    : run(context);
+
 /** Reserves in the order in which the customer wrote the lines. */
 const lineAfterLine: AroundStep = async (effect, context, run) => {
   if (effect.type !== 'reserve-stock') return run(context);
@@ -130,6 +166,7 @@ export const sound: Readonly<Record<string, Plant>> = {
   'with both fences of a reservation': {},
   'with barred orders and without the watch': { stockWatch: false },
   'with the watch and products that forget who was barred': { product: forgetful },
+  'with products that forget by which command goods came back': { aroundStep: forgottenCommands },
 };
 
 /** Each must be found, by what it does wrong (protocols 10 to 13). */
@@ -161,6 +198,18 @@ export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly f
   'a cancellation that is not final at the provider': {
     plant: { cancelIsFinal: false },
     finding: /(rejected|cancelled) and the provider still holds its money/,
+  },
+  'a product that forgets whose goods came back': {
+    plant: { product: gullible, aroundStep: forgottenCommands },
+    finding: /are on hand and \d+ should be/,
+  },
+  'a refund that is asked for once': {
+    plant: { aroundStep: askingOnce },
+    finding: /is refunded and the provider kept [1-9]/,
+  },
+  'a refund that puts back what is gone': {
+    plant: { aroundStep: alwaysRestocking },
+    finding: /are on hand and \d+ should be/,
   },
   'late captures that are not refunded': {
     plant: { payments: keepingLateCaptures },

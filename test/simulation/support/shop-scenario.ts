@@ -21,6 +21,9 @@ export interface PlannedOrder {
   readonly token: 'fine' | 'declined' | 'broke' | 'mute';
   readonly cancelAt: number | undefined;
   readonly shipAt: number | undefined;
+  /** When it is refunded, and whether its goods come back; refused where it is not confirmed by then. */
+  readonly refundAt: number | undefined;
+  readonly restock: boolean;
   /** The pause between two deliveries of everything that the order has seen, if there is more than one. */
   readonly redeliverEvery: number | undefined;
 }
@@ -38,12 +41,17 @@ const TOKENS = ['fine', 'fine', 'fine', 'fine', 'declined', 'broke', 'mute', 'mu
 export function shopScenarioOf(seed: number): ShopScenario {
   const prng = createPrng(seed ^ 0x5409);
   const shuffling = createPrng(seed ^ 0x1abe);
+  const refunding = createPrng(seed ^ 0x4efd);
   if (shuffling() < 0.2) return rushOf(shuffling);
   return {
     stock: { TEA: pick(prng, 7), CUP: pick(prng, 7), POT: pick(prng, 7) },
     deactivateAt: perhaps(prng, 0.5, 20_000),
     timersLostAt: perhaps(prng, 0.3, 20_000),
-    orders: Array.from({ length: 1 + pick(prng, 4) }, () => orderOf(prng, shuffling)),
+    orders: Array.from({ length: 1 + pick(prng, 4) }, () => ({
+      ...orderOf(prng, shuffling),
+      refundAt: perhaps(refunding, 0.25, 60_000),
+      restock: refunding() < 0.6,
+    })),
   };
 }
 
@@ -54,13 +62,15 @@ function rushOf(prng: Prng): ShopScenario {
     prng,
   );
   const orders = [one, one.toReversed()].map((lines): PlannedOrder => {
-    const nothingElse = { cancelAt: undefined, shipAt: undefined, redeliverEvery: undefined };
+    const nothingElse = { ...NEVER, redeliverEvery: undefined };
     return { placeAt: pick(prng, 50), userId: 'ada', token: 'fine', lines, ...nothingElse };
   });
   return { stock: { TEA: 1, CUP: 1, POT: 1 }, deactivateAt: undefined, timersLostAt: undefined, orders };
 }
 
-function orderOf(prng: Prng, shuffling: Prng): PlannedOrder {
+const NEVER = { cancelAt: undefined, shipAt: undefined, refundAt: undefined, restock: false };
+
+function orderOf(prng: Prng, shuffling: Prng): Omit<PlannedOrder, 'refundAt' | 'restock'> {
   const lines = SKUS.filter(() => prng() < 0.5).map((sku) => ({ sku, quantity: 1 + pick(prng, 3) }));
   const shipAt = perhaps(prng, 0.4, 55_000);
   const redeliverEvery = perhaps(prng, 0.3, 12_000);
@@ -105,7 +115,7 @@ export function* smallerShopScenario(scenario: ShopScenario): Generator<ShopScen
 }
 
 function* smallerOrders(order: PlannedOrder): Generator<PlannedOrder> {
-  for (const key of ['cancelAt', 'shipAt', 'redeliverEvery'] as const) {
+  for (const key of ['cancelAt', 'shipAt', 'refundAt', 'redeliverEvery'] as const) {
     if (order[key] !== undefined) yield { ...order, [key]: undefined };
   }
   if (order.lines.length > 1) yield { ...order, lines: order.lines.slice(1) };

@@ -197,6 +197,7 @@ async function runClients(world: World, store: MemoryStore, scenario: ShopScenar
     await Promise.all([
       later(planned.cancelAt, { type: 'cancel', reason: '', by: 'customer', at }),
       later(planned.shipAt, { type: 'ship', tracking: '', at }),
+      later(planned.refundAt, { type: 'refund', reason: 'Lost', restock: planned.restock, at }),
     ]);
   };
 

@@ -7,6 +7,7 @@ import {
   OrderConfirmedSchema,
   OrderDeliveredSchema,
   OrderPlacedSchema,
+  OrderRefundGrantedSchema,
   OrderRejectedSchema,
   OrderShippedSchema,
   OrderStockReleasedSchema,
@@ -256,5 +257,89 @@ describe('the later life of an order', () => {
     given(order, placed)
       .when(byShop)
       .thenEvents(create(OrderCancelledSchema, { cancelledAt: AT_EVENT, by: 'customer-deactivated' }));
+  });
+});
+
+describe('a refund', () => {
+  const refund = (restock = true, reason = 'Lost') => ({ type: 'refund', reason, restock, at: AT }) as const;
+  const granted = (restock = true) =>
+    create(OrderRefundGrantedSchema, { reason: 'Lost', restock, grantedAt: AT_EVENT });
+
+  test.each([
+    ['confirmed', paid, false],
+    ['shipped', [...paid, shipped], true],
+    ['delivered', [...paid, shipped, delivered], true],
+  ] as const)('is granted to an order that is %s', (_status, history, wasShipped) => {
+    given(order, ...history)
+      .when(refund())
+      .thenEvents(granted());
+    expect(given(order, ...history, granted(false)).state).toMatchObject({
+      status: 'refunded',
+      restock: false,
+      shipped: wasShipped,
+      paymentReturned: false,
+      stockReleased: false,
+    });
+  });
+
+  test.each([
+    ['placed', [placed]],
+    ['rejected', [placed, rejection('customer_validation')]],
+    ['cancelled', [...paid, cancelled]],
+  ] as const)('is refused to an order that is %s', (_status, history) => {
+    given(order, ...history)
+      .when(refund())
+      .thenRejected('order/not-refundable');
+  });
+
+  test('happens once: the same again changes nothing, with another fate of the goods it is refused', () => {
+    given(order, ...paid, granted())
+      .when(refund())
+      .thenNothing();
+    given(order, ...paid, granted())
+      .when(refund(false))
+      .thenRejected('order/already-refunded');
+  });
+
+  test('ends the order: nothing is cancelled, shipped or delivered any more', () => {
+    for (const command of [cancel, ship, deliver]) {
+      given(order, ...paid, granted())
+        .when(command)
+        .thenRejected('order/already-refunded');
+    }
+  });
+
+  test('needs a reason that can be seen', () => {
+    for (const reason of ['', ' ', 'a\nb', 'x'.repeat(501)]) {
+      given(order, ...paid)
+        .when(refund(true, reason))
+        .thenRejected('order/invalid-reason');
+    }
+  });
+
+  test('is settled by the money that the provider gave back, and by the stock, each once', () => {
+    const ended = [...paid, granted()] as const;
+    given(order, ...ended)
+      .when(recordRefunded)
+      .thenEvents(refunded);
+    given(order, ...ended)
+      .when(recordReleased)
+      .thenEvents(released);
+    given(order, ...ended, refunded, released)
+      .when(recordRefunded)
+      .thenNothing();
+    given(order, ...ended, refunded, released)
+      .when(recordReleased)
+      .thenNothing();
+  });
+
+  test('of another amount is for an operator, and a payment that was cancelled repays nothing', () => {
+    const ended = [...paid, granted()] as const;
+    given(order, ...ended)
+      .when({ ...recordRefunded, amountMinor: 899n })
+      .thenRejected('order/amount-mismatch');
+    given(order, ...ended)
+      .when(recordReturned)
+      .thenNothing();
   });
 });

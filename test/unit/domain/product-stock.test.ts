@@ -14,6 +14,7 @@ import {
   StockReceivedSchema,
   StockReleasedSchema,
   StockReservedSchema,
+  StockReturnedSchema,
   StockShippedSchema,
 } from '../../../src/gen/jetledger/product/v1/product_pb.ts';
 import { AT, AT_EVENT, given } from './spec.ts';
@@ -142,6 +143,33 @@ describe('shipping stock', () => {
     given(product, ...stocked)
       .when(ship('o1'))
       .thenNothing();
+  });
+});
+
+describe('returning stock', () => {
+  const takeBack = (orderId: string, quantity: number) =>
+    ({ type: 'returnStock', orderId, quantity, at: AT }) as const;
+  const returned = (orderId: string, quantity: bigint, onHand: bigint) =>
+    create(StockReturnedSchema, { orderId, quantity, onHand, returnedAt: AT_EVENT });
+  const gone = [...stocked, reserved('o1', 4n, 4n), shipped('o1', 4n, 6n, 0n)] as const;
+
+  test('puts what was shipped for an order on hand again, once, also when discontinued', () => {
+    given(product, ...gone)
+      .when(takeBack('o1', 4))
+      .thenEvents(returned('o1', 4n, 10n));
+    given(product, ...gone, returned('o1', 4n, 10n))
+      .when(takeBack('o1', 4))
+      .thenNothing();
+    given(product, ...gone, discontinued)
+      .when(takeBack('o1', 4))
+      .thenEvents(returned('o1', 4n, 10n));
+  });
+
+  test('comes to the same before the shipping as after it', () => {
+    const early = [...stocked, reserved('o1', 4n, 4n), returned('o1', 4n, 14n)] as const;
+    given(product, ...early)
+      .when(ship('o1'))
+      .thenEvents(shipped('o1', 4n, 10n, 0n));
   });
 });
 

@@ -4,6 +4,7 @@ import { positionOf } from '../../../src/eventstore/position.ts';
 import {
   OrderConfirmedSchema,
   OrderPlacedSchema,
+  OrderRefundGrantedSchema,
   OrderRejectedSchema,
   PaymentCapturedSchema,
   PaymentRefundedSchema,
@@ -26,6 +27,7 @@ test('the statistics count orders and money per day and currency, and rejections
     const money = { currency: 'EUR', amountMinor: huge };
     shop.append('order', 'o1', create(PaymentCapturedSchema, { ...money, capturedAt: day(2) }));
     shop.append('order', 'o1', create(OrderConfirmedSchema, { confirmedAt: day(2) }));
+    shop.append('order', 'o1', create(OrderRefundGrantedSchema, { grantedAt: day(4) }));
     shop.append('order', 'o1', create(PaymentRefundedSchema, { ...money, refundedAt: day(4) }));
     const rejected = { step: 'inventory', code: 'x', reason: 'x', rejectedAt: day(4) };
     const minPosition = shop.append('order', 'o3', create(OrderRejectedSchema, rejected));
@@ -58,6 +60,7 @@ test('the statistics count orders and money per day and currency, and rejections
           day: '2026-01-04',
           currencies: [{ ...zero, currency: 'EUR', refundedMinor: String(huge) }],
           rejections: { inventory: 1 },
+          ordersRefunded: 1,
         },
       ],
     });

@@ -26,6 +26,7 @@ export const commands: fc.Arbitrary<ProductCommand[]> = (() => {
     at,
   });
   const end = fc.record({ type: fc.constantFrom('releaseStock', 'shipStock'), orderId, at });
+  const back = fc.record({ type: is('returnStock'), orderId, quantity, at });
   const later = fc.array(
     fc.oneof(
       { weight: 1, arbitrary: list },
@@ -33,6 +34,7 @@ export const commands: fc.Arbitrary<ProductCommand[]> = (() => {
       { weight: 6, arbitrary: receive },
       { weight: 8, arbitrary: reserve },
       { weight: 6, arbitrary: end },
+      { weight: 2, arbitrary: back },
       { weight: 5, arbitrary: correct },
       { weight: 1, arbitrary: discontinue },
     ),

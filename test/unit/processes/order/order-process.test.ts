@@ -197,6 +197,52 @@ describe('an order', () => {
     });
   });
 
+  it.each([
+    [true, { reserved: 0n, onHand: 5n }],
+    [false, { reserved: 0n, onHand: 3n }],
+  ])(
+    'that is refunded when confirmed, restock %s, is repaid once and its stock settled',
+    async (restock, stock) => {
+      const world = createProcessWorld();
+      await world.stock('TEA', 5);
+      await world.place('TEA');
+      const consumer = createOrderProcess(world.deps);
+      await settle(world, consumer);
+      const head = world.store.head();
+      await world.order({ type: 'refund', reason: 'Lost', restock, at: NOW });
+      await settle(world, consumer);
+      await settle(world, consumer);
+      expect(types(world.eventsAfter(head))).toEqual([
+        'OrderRefundGranted',
+        'PaymentRefunded',
+        'OrderStockReleased',
+      ]);
+      expect(world.calls.filter((call) => !call.startsWith('customer')).at(-1)).toBe('refund o1');
+      expect(world.calls).not.toContain('cancel o1');
+      expect(await world.productState('TEA')).toMatchObject(stock);
+      expect(world.notifications.at(-1)).toMatchObject({
+        kind: 'order-refunded',
+        userId: 'u1',
+        orderId: 'o1',
+      });
+    },
+  );
+
+  it('that is refunded after it was shipped has its goods back on hand once, if they come back', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const consumer = createOrderProcess(world.deps);
+    await settle(world, consumer);
+    await world.order({ type: 'ship', tracking: '', at: NOW });
+    await settle(world, consumer);
+    await world.order({ type: 'refund', reason: 'Sent back', restock: true, at: NOW });
+    await settle(world, consumer);
+    await settle(world, consumer);
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n, onHand: 5n });
+    expect(await world.orderState()).toMatchObject({ status: 'refunded', stockReleased: true });
+  });
+
   it('whose stock cannot be released still gets its payment back, and the event is tried again', async () => {
     const world = createProcessWorld();
     await world.stock('TEA', 5);

@@ -7,6 +7,7 @@ import {
   OrderConfirmedSchema,
   OrderDeliveredSchema,
   OrderPlacedSchema,
+  OrderRefundGrantedSchema,
   OrderRejectedSchema,
   OrderShippedSchema,
   OrderStockReleasedSchema,
@@ -46,6 +47,7 @@ const returned = create(PaymentCancelledSchema);
 const refunded = create(PaymentRefundedSchema);
 const shipped = create(OrderShippedSchema);
 const delivered = create(OrderDeliveredSchema);
+const granted = (restock: boolean) => create(OrderRefundGrantedSchema, { restock });
 const paid = [placed, validated, reserved, authorised, captured, confirmed] as const;
 
 const arm: StandardEffect = { type: 'arm', timer: 'payment-deadline', at: DUE };
@@ -64,7 +66,7 @@ const capture: OrderEffect = { type: 'capture-payment' };
 const release: OrderEffect = { type: 'release-stock', items: bySku };
 const giveBack: OrderEffect = { type: 'return-payment' };
 const ship: OrderEffect = { type: 'ship-stock', items: bySku };
-const notify = (kind: 'order-confirmed' | 'order-rejected' | 'order-shipped'): OrderEffect => ({
+const notify = (kind: Extract<OrderEffect, { type: 'notify' }>['kind']): OrderEffect => ({
   type: 'notify',
   kind,
 });
@@ -170,5 +172,47 @@ describe('the later life', () => {
     given(...paid, shipped, delivered)
       .when(delivered)
       .thenEffects();
+  });
+});
+
+describe('a refund', () => {
+  const repay: OrderEffect = { type: 'refund-payment' };
+  const takeBack: OrderEffect = { type: 'return-stock', items: bySku };
+  const writeOff: OrderEffect = { type: 'write-off-stock', items: bySku };
+
+  test.each([
+    ['a confirmed order whose goods stay', paid, true, release],
+    ['a confirmed order whose goods are gone', paid, false, writeOff],
+    ['a shipped order whose goods come back', [...paid, shipped], true, takeBack],
+    ['a delivered order whose goods come back', [...paid, shipped, delivered], true, takeBack],
+    ['a shipped order whose goods are gone', [...paid, shipped], false, writeOff],
+  ] as const)('of %s gives the money back, then settles the stock', (_what, history, restock, settle) => {
+    given(...history, granted(restock))
+      .when(granted(restock))
+      .thenEffects(repay, settle, disarm);
+  });
+
+  test('does only what is still open', () => {
+    given(...paid, granted(true), refunded)
+      .when(granted(true))
+      .thenEffects(release, disarm);
+    given(...paid, granted(true), released)
+      .when(granted(true))
+      .thenEffects(repay, disarm);
+  });
+
+  test('is told to the customer once the provider has given the money back', () => {
+    given(...paid, granted(true), refunded)
+      .when(refunded)
+      .thenEffects(notify('order-refunded'));
+    given(...paid, granted(true), released)
+      .when(released)
+      .thenEffects();
+  });
+
+  test('leaves out the news of a confirmation that it overtook', () => {
+    given(...paid, granted(true))
+      .when(confirmed)
+      .thenEffects(disarm);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { email } from '../../../../src/domain/email.ts';
 import { user } from '../../../../src/domain/user.ts';
 import { numberOf, type Position } from '../../../../src/eventstore/position.ts';
+import { RetryLater } from '../../../../src/processes/engine/cause.ts';
 import { createCustomerWatch } from '../../../../src/processes/order/customer-watch.ts';
 import {
   ClaimPending,
@@ -59,6 +60,37 @@ describe('the watch on reservations', () => {
     await world.product('CUP', reserve);
     await settle(world, createStockWatch(world.deps));
     expect(await world.productState('CUP')).toMatchObject({ reserved: 0n });
+  });
+});
+
+describe('the watch on reservations of a refunded order', () => {
+  async function refunded() {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.stock('CUP', 5);
+    await world.place('TEA');
+    const consumer = createOrderProcess(world.deps);
+    await settle(world, consumer);
+    const head = world.store.head();
+    await world.order({ type: 'refund', reason: 'Lost', restock: false, at: NOW });
+    return { world, settleRefund: () => settle(world, consumer, head) };
+  }
+
+  it('waits until its stock is settled, since what is written off must not become available', async () => {
+    const { world, settleRefund } = await refunded();
+    await expect(settle(world, createStockWatch(world.deps))).rejects.toThrow(RetryLater);
+    await settleRefund();
+    await settle(world, createStockWatch(world.deps));
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n, onHand: 3n });
+  });
+
+  it('releases one that was made after that', async () => {
+    const { world, settleRefund } = await refunded();
+    await settleRefund();
+    const head = world.store.head();
+    await world.product('CUP', reserve);
+    await settle(world, createStockWatch(world.deps), head);
+    expect(await world.productState('CUP')).toMatchObject({ reserved: 0n, onHand: 5n });
   });
 });
 

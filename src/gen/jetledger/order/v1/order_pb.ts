@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/order/v1/order.proto.
  */
 export const file_jetledger_order_v1_order: GenFile = /*@__PURE__*/
-  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIrIECgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMSGgoNcGF5bWVudF90b2tlbhgHIAEoCUIDgAEBEhYKDnBheW1lbnRfZHVlX2F0GAggASgDEh8KEmV4dGVybmFsX3JlZmVyZW5jZRgJIAEoCUgAiAEBEhoKDWRlbGl2ZXJ5X25hbWUYCiABKAlIAYgBARIcCg9kZWxpdmVyeV9zdHJlZXQYCyABKAlIAogBARIhChRkZWxpdmVyeV9wb3N0YWxfY29kZRgMIAEoCUgDiAEBEhoKDWRlbGl2ZXJ5X2NpdHkYDSABKAlIBIgBARIdChBkZWxpdmVyeV9jb3VudHJ5GA4gASgJSAWIAQESLgoIbWV0YWRhdGEYDyABKAsyHC5qZXRsZWRnZXIub3JkZXIudjEuTWV0YWRhdGFCFQoTX2V4dGVybmFsX3JlZmVyZW5jZUIQCg5fZGVsaXZlcnlfbmFtZUISChBfZGVsaXZlcnlfc3RyZWV0QhcKFV9kZWxpdmVyeV9wb3N0YWxfY29kZUIQCg5fZGVsaXZlcnlfY2l0eUITChFfZGVsaXZlcnlfY291bnRyeSI7CghNZXRhZGF0YRIvCgVwYWlycxgBIAMoCzIgLmpldGxlZGdlci5vcmRlci52MS5NZXRhZGF0YVBhaXIiKgoMTWV0YWRhdGFQYWlyEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJCCg5PcmRlckNhbmNlbGxlZBIOCgZyZWFzb24YASABKAkSFAoMY2FuY2VsbGVkX2F0GAIgASgDEgoKAmJ5GAMgASgJIkUKEUN1c3RvbWVyVmFsaWRhdGVkEhQKDHZhbGlkYXRlZF9hdBgBIAEoAxIaChJkaXJlY3RvcnlfcG9zaXRpb24YAiABKAMiKQoST3JkZXJTdG9ja1Jlc2VydmVkEhMKC3Jlc2VydmVkX2F0GAEgASgDImYKEVBheW1lbnRBdXRob3Jpc2VkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhUKDWF1dGhvcmlzZWRfYXQYBCABKAMiYgoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC2NhcHR1cmVkX2F0GAQgASgDIiYKDk9yZGVyQ29uZmlybWVkEhQKDGNvbmZpcm1lZF9hdBgBIAEoAyJQCg1PcmRlclJlamVjdGVkEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSEwoLcmVqZWN0ZWRfYXQYBCABKAMiKQoST3JkZXJTdG9ja1JlbGVhc2VkEhMKC3JlbGVhc2VkX2F0GAEgASgDIjwKEFBheW1lbnRDYW5jZWxsZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxjYW5jZWxsZWRfYXQYAiABKAMiYgoPUGF5bWVudFJlZnVuZGVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC3JlZnVuZGVkX2F0GAQgASgDIjQKDE9yZGVyU2hpcHBlZBIQCgh0cmFja2luZxgBIAEoCRISCgpzaGlwcGVkX2F0GAIgASgDIiYKDk9yZGVyRGVsaXZlcmVkEhQKDGRlbGl2ZXJlZF9hdBgBIAEoA2IGcHJvdG8z");
+  fileDesc("Ch5qZXRsZWRnZXIvb3JkZXIvdjEvb3JkZXIucHJvdG8SEmpldGxlZGdlci5vcmRlci52MSJsCglPcmRlckxpbmUSCwoDc2t1GAEgASgJEgwKBG5hbWUYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSGAoQdW5pdF9wcmljZV9taW5vchgEIAEoAxIYChBsaW5lX3RvdGFsX21pbm9yGAUgASgDIrIECgtPcmRlclBsYWNlZBIQCghvcmRlcl9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEiwKBWxpbmVzGAMgAygLMh0uamV0bGVkZ2VyLm9yZGVyLnYxLk9yZGVyTGluZRIQCghjdXJyZW5jeRgEIAEoCRITCgt0b3RhbF9taW5vchgFIAEoAxIRCglwbGFjZWRfYXQYBiABKAMSGgoNcGF5bWVudF90b2tlbhgHIAEoCUIDgAEBEhYKDnBheW1lbnRfZHVlX2F0GAggASgDEh8KEmV4dGVybmFsX3JlZmVyZW5jZRgJIAEoCUgAiAEBEhoKDWRlbGl2ZXJ5X25hbWUYCiABKAlIAYgBARIcCg9kZWxpdmVyeV9zdHJlZXQYCyABKAlIAogBARIhChRkZWxpdmVyeV9wb3N0YWxfY29kZRgMIAEoCUgDiAEBEhoKDWRlbGl2ZXJ5X2NpdHkYDSABKAlIBIgBARIdChBkZWxpdmVyeV9jb3VudHJ5GA4gASgJSAWIAQESLgoIbWV0YWRhdGEYDyABKAsyHC5qZXRsZWRnZXIub3JkZXIudjEuTWV0YWRhdGFCFQoTX2V4dGVybmFsX3JlZmVyZW5jZUIQCg5fZGVsaXZlcnlfbmFtZUISChBfZGVsaXZlcnlfc3RyZWV0QhcKFV9kZWxpdmVyeV9wb3N0YWxfY29kZUIQCg5fZGVsaXZlcnlfY2l0eUITChFfZGVsaXZlcnlfY291bnRyeSI7CghNZXRhZGF0YRIvCgVwYWlycxgBIAMoCzIgLmpldGxlZGdlci5vcmRlci52MS5NZXRhZGF0YVBhaXIiKgoMTWV0YWRhdGFQYWlyEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJCCg5PcmRlckNhbmNlbGxlZBIOCgZyZWFzb24YASABKAkSFAoMY2FuY2VsbGVkX2F0GAIgASgDEgoKAmJ5GAMgASgJIkUKEUN1c3RvbWVyVmFsaWRhdGVkEhQKDHZhbGlkYXRlZF9hdBgBIAEoAxIaChJkaXJlY3RvcnlfcG9zaXRpb24YAiABKAMiKQoST3JkZXJTdG9ja1Jlc2VydmVkEhMKC3Jlc2VydmVkX2F0GAEgASgDImYKEVBheW1lbnRBdXRob3Jpc2VkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhUKDWF1dGhvcmlzZWRfYXQYBCABKAMiYgoPUGF5bWVudENhcHR1cmVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC2NhcHR1cmVkX2F0GAQgASgDIiYKDk9yZGVyQ29uZmlybWVkEhQKDGNvbmZpcm1lZF9hdBgBIAEoAyJQCg1PcmRlclJlamVjdGVkEgwKBHN0ZXAYASABKAkSDAoEY29kZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSEwoLcmVqZWN0ZWRfYXQYBCABKAMiKQoST3JkZXJTdG9ja1JlbGVhc2VkEhMKC3JlbGVhc2VkX2F0GAEgASgDIjwKEFBheW1lbnRDYW5jZWxsZWQSEgoKcGF5bWVudF9pZBgBIAEoCRIUCgxjYW5jZWxsZWRfYXQYAiABKAMiYgoPUGF5bWVudFJlZnVuZGVkEhIKCnBheW1lbnRfaWQYASABKAkSFAoMYW1vdW50X21pbm9yGAIgASgDEhAKCGN1cnJlbmN5GAMgASgJEhMKC3JlZnVuZGVkX2F0GAQgASgDIkkKEk9yZGVyUmVmdW5kR3JhbnRlZBIOCgZyZWFzb24YASABKAkSDwoHcmVzdG9jaxgCIAEoCBISCgpncmFudGVkX2F0GAMgASgDIjQKDE9yZGVyU2hpcHBlZBIQCgh0cmFja2luZxgBIAEoCRISCgpzaGlwcGVkX2F0GAIgASgDIiYKDk9yZGVyRGVsaXZlcmVkEhQKDGRlbGl2ZXJlZF9hdBgBIAEoA2IGcHJvdG8z");
 
 /**
  * @generated from message jetledger.order.v1.OrderLine
@@ -396,7 +396,7 @@ export const OrderRejectedSchema: GenMessage<OrderRejected> = /*@__PURE__*/
   messageDesc(file_jetledger_order_v1_order, 10);
 
 /**
- * Compensation: no product holds stock for this order any more, and none ever will.
+ * Compensation: no product holds stock for this order any more, and none ever will; what a refund brings back is there.
  *
  * @generated from message jetledger.order.v1.OrderStockReleased
  */
@@ -475,6 +475,38 @@ export const PaymentRefundedSchema: GenMessage<PaymentRefunded> = /*@__PURE__*/
   messageDesc(file_jetledger_order_v1_order, 13);
 
 /**
+ * An admin gives the order up and all that was paid back: see PaymentRefunded, and OrderStockReleased for its stock.
+ *
+ * @generated from message jetledger.order.v1.OrderRefundGranted
+ */
+export type OrderRefundGranted = Message<"jetledger.order.v1.OrderRefundGranted"> & {
+  /**
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Whether the goods are for sale again: of a shipped order they come back, of a confirmed one they are no longer
+   * reserved. Otherwise they are gone, those of a confirmed order too.
+   *
+   * @generated from field: bool restock = 2;
+   */
+  restock: boolean;
+
+  /**
+   * @generated from field: int64 granted_at = 3;
+   */
+  grantedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.order.v1.OrderRefundGranted.
+ * Use `create(OrderRefundGrantedSchema)` to create a new message.
+ */
+export const OrderRefundGrantedSchema: GenMessage<OrderRefundGranted> = /*@__PURE__*/
+  messageDesc(file_jetledger_order_v1_order, 14);
+
+/**
  * @generated from message jetledger.order.v1.OrderShipped
  */
 export type OrderShipped = Message<"jetledger.order.v1.OrderShipped"> & {
@@ -496,7 +528,7 @@ export type OrderShipped = Message<"jetledger.order.v1.OrderShipped"> & {
  * Use `create(OrderShippedSchema)` to create a new message.
  */
 export const OrderShippedSchema: GenMessage<OrderShipped> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 14);
+  messageDesc(file_jetledger_order_v1_order, 15);
 
 /**
  * @generated from message jetledger.order.v1.OrderDelivered
@@ -513,5 +545,5 @@ export type OrderDelivered = Message<"jetledger.order.v1.OrderDelivered"> & {
  * Use `create(OrderDeliveredSchema)` to create a new message.
  */
 export const OrderDeliveredSchema: GenMessage<OrderDelivered> = /*@__PURE__*/
-  messageDesc(file_jetledger_order_v1_order, 15);
+  messageDesc(file_jetledger_order_v1_order, 16);
 

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/product/v1/product.proto.
  */
 export const file_jetledger_product_v1_product: GenFile = /*@__PURE__*/
-  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIloKDVN0b2NrUmVzZXJ2ZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSEAoIcmVzZXJ2ZWQYAyABKAMSEwoLcmVzZXJ2ZWRfYXQYBCABKAMiWgoNU3RvY2tSZWxlYXNlZBIQCghvcmRlcl9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIQCghyZXNlcnZlZBgDIAEoAxITCgtyZWxlYXNlZF9hdBgEIAEoAyJpCgxTdG9ja1NoaXBwZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSDwoHb25faGFuZBgDIAEoAxIQCghyZXNlcnZlZBgEIAEoAxISCgpzaGlwcGVkX2F0GAUgASgDIo4BCg5TdG9ja0NvcnJlY3RlZBIVCg1jb3JyZWN0aW9uX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSDgoGY2hhbmdlGAQgASgDEg8KB29uX2hhbmQYBSABKAMSDgoGcmVhc29uGAYgASgJEhQKDGNvcnJlY3RlZF9hdBgHIAEoAyIuChNQcm9kdWN0RGlzY29udGludWVkEhcKD2Rpc2NvbnRpbnVlZF9hdBgBIAEoA2IGcHJvdG8z");
+  fileDesc("CiJqZXRsZWRnZXIvcHJvZHVjdC92MS9wcm9kdWN0LnByb3RvEhRqZXRsZWRnZXIucHJvZHVjdC52MSJkCg1Qcm9kdWN0TGlzdGVkEgsKA3NrdRgBIAEoCRIMCgRuYW1lGAIgASgJEhMKC3ByaWNlX21pbm9yGAMgASgDEhAKCGN1cnJlbmN5GAQgASgJEhEKCWxpc3RlZF9hdBgFIAEoAyIyCg5Qcm9kdWN0UmVuYW1lZBIMCgRuYW1lGAEgASgJEhIKCnJlbmFtZWRfYXQYAiABKAMibgoTUHJvZHVjdFByaWNlQ2hhbmdlZBITCgtwcmljZV9taW5vchgBIAEoAxIcChRwcmV2aW91c19wcmljZV9taW5vchgCIAEoAxIQCghjdXJyZW5jeRgDIAEoCRISCgpjaGFuZ2VkX2F0GAQgASgDIlsKDVN0b2NrUmVjZWl2ZWQSEgoKcmVjZWlwdF9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIPCgdvbl9oYW5kGAMgASgDEhMKC3JlY2VpdmVkX2F0GAQgASgDIloKDVN0b2NrUmVzZXJ2ZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSEAoIcmVzZXJ2ZWQYAyABKAMSEwoLcmVzZXJ2ZWRfYXQYBCABKAMiWgoNU3RvY2tSZWxlYXNlZBIQCghvcmRlcl9pZBgBIAEoCRIQCghxdWFudGl0eRgCIAEoAxIQCghyZXNlcnZlZBgDIAEoAxITCgtyZWxlYXNlZF9hdBgEIAEoAyJpCgxTdG9ja1NoaXBwZWQSEAoIb3JkZXJfaWQYASABKAkSEAoIcXVhbnRpdHkYAiABKAMSDwoHb25faGFuZBgDIAEoAxIQCghyZXNlcnZlZBgEIAEoAxISCgpzaGlwcGVkX2F0GAUgASgDIo4BCg5TdG9ja0NvcnJlY3RlZBIVCg1jb3JyZWN0aW9uX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSEAoIcXVhbnRpdHkYAyABKAMSDgoGY2hhbmdlGAQgASgDEg8KB29uX2hhbmQYBSABKAMSDgoGcmVhc29uGAYgASgJEhQKDGNvcnJlY3RlZF9hdBgHIAEoAyJZCg1TdG9ja1JldHVybmVkEhAKCG9yZGVyX2lkGAEgASgJEhAKCHF1YW50aXR5GAIgASgDEg8KB29uX2hhbmQYAyABKAMSEwoLcmV0dXJuZWRfYXQYBCABKAMiLgoTUHJvZHVjdERpc2NvbnRpbnVlZBIXCg9kaXNjb250aW51ZWRfYXQYASABKANiBnByb3RvMw");
 
 /**
  * @generated from message jetledger.product.v1.ProductListed
@@ -316,6 +316,42 @@ export const StockCorrectedSchema: GenMessage<StockCorrected> = /*@__PURE__*/
   messageDesc(file_jetledger_product_v1_product, 7);
 
 /**
+ * The goods of an order that had left the warehouse came back, once per order.
+ *
+ * @generated from message jetledger.product.v1.StockReturned
+ */
+export type StockReturned = Message<"jetledger.product.v1.StockReturned"> & {
+  /**
+   * @generated from field: string order_id = 1;
+   */
+  orderId: string;
+
+  /**
+   * @generated from field: int64 quantity = 2;
+   */
+  quantity: bigint;
+
+  /**
+   * Stock on hand after this.
+   *
+   * @generated from field: int64 on_hand = 3;
+   */
+  onHand: bigint;
+
+  /**
+   * @generated from field: int64 returned_at = 4;
+   */
+  returnedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.product.v1.StockReturned.
+ * Use `create(StockReturnedSchema)` to create a new message.
+ */
+export const StockReturnedSchema: GenMessage<StockReturned> = /*@__PURE__*/
+  messageDesc(file_jetledger_product_v1_product, 8);
+
+/**
  * @generated from message jetledger.product.v1.ProductDiscontinued
  */
 export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontinued"> & {
@@ -330,5 +366,5 @@ export type ProductDiscontinued = Message<"jetledger.product.v1.ProductDiscontin
  * Use `create(ProductDiscontinuedSchema)` to create a new message.
  */
 export const ProductDiscontinuedSchema: GenMessage<ProductDiscontinued> = /*@__PURE__*/
-  messageDesc(file_jetledger_product_v1_product, 8);
+  messageDesc(file_jetledger_product_v1_product, 9);
 
