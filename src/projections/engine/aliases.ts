@@ -56,17 +56,18 @@ export interface Aliases {
 /** Says which bucket of a view is the live one, and changes it by compare-and-set. @param prefix of bucket names */
 export function createAliases(buckets: Buckets, prefix: string): Aliases {
   const name = `${prefix}_views`;
-  let opened: Bucket | undefined;
+  let opened: Promise<Bucket | undefined> | undefined;
 
   const rowOf = async (view: string): Promise<Row | undefined> => {
+    const before = opened;
     try {
-      if (opened !== undefined) return await opened.get(view, { leader: true });
+      const bucket = await before;
+      if (bucket !== undefined) return await bucket.get(view, { leader: true });
     } catch {
       // It may be gone, which only opening it anew shows.
-      opened = undefined;
     }
-    opened = await buckets.open(name);
-    return opened?.get(view, { leader: true });
+    if (opened === before) opened = buckets.open(name);
+    return (await opened)?.get(view, { leader: true });
   };
 
   return {

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Bucket } from '../../../src/eventstore/bucket.ts';
+import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { positionOf } from '../../../src/eventstore/position.ts';
 import { createAliases } from '../../../src/projections/engine/aliases.ts';
 import type { RebuildProgress } from '../../../src/projections/engine/observer.ts';
@@ -113,5 +115,32 @@ test('a changed projection is rebuilt beside its old bucket at start-up, and an 
     expect(await shop.json('s_users_v1', 'u2')).toMatchObject({ id: 'u2' });
     expect(await shop.json('s_users_v2', 'u2')).toMatchObject({ id: 'u2' });
     await Promise.all([old.stop(), service.stop()]);
+  });
+});
+
+test('the bucket of the aliases is looked for once, and again where it does not answer', async () => {
+  let opens = 0;
+  let isGone = false;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    get: (...args) => (isGone ? Promise.reject(new LogUnavailable('gone')) : bucket.get(...args)),
+  });
+  const shop = createShopWorld({ around });
+  await shop.world.run(async () => {
+    const open = async (name: string): Promise<Bucket | undefined> => {
+      opens++;
+      return isGone ? undefined : shop.buckets.open(name);
+    };
+    const aliases = createAliases({ ...shop.buckets, open }, 's');
+    await aliases.point('users', { bucket: 's_users_v1', version: 'x' }, 0);
+    const read = async () => (await aliases.read('users'))?.alias.bucket;
+    expect(await Promise.all([read(), read(), read()])).toEqual(['s_users_v1', 's_users_v1', 's_users_v1']);
+    expect(await read()).toBe('s_users_v1');
+    expect(opens).toBe(1);
+    isGone = true;
+    expect(await read()).toBeUndefined();
+    isGone = false;
+    expect(await read()).toBe('s_users_v1');
+    expect(opens).toBe(3);
   });
 });
