@@ -36,7 +36,8 @@ const parts = {
   'projections-engine': {
     folder: 'projections/engine',
     may: [door('eventstore')],
-    packages: [PROTOBUF, NATS, TELEMETRY_API],
+    // SQLite is what the lists are kept in.
+    packages: [PROTOBUF, NATS, TELEMETRY_API, 'libsql'],
     node: true,
   },
   'processes-engine': {

@@ -38,6 +38,11 @@ export const TECHNICAL = {
     title: 'Invalid cursor',
     detail: 'Start the list again without a cursor.',
   },
+  'request/no-such-list': {
+    status: 400,
+    title: 'No list for these filters',
+    detail: 'Ask for a combination of filters that has a list.',
+  },
   'request/invalid-period': {
     status: 400,
     title: 'Invalid period',
@@ -164,6 +169,14 @@ export const TECHNICAL = {
     detail: 'The position asked for is not visible yet: try again, or ask without Min-Position.',
     retryAfter: 1,
   },
+  'view/list-not-built': unavailable(
+    'List is being built',
+    'This process does not know all rows yet; everything else is answered. Try again in a moment.',
+  ),
+  'view/index-unusable': unavailable(
+    'List cannot be kept',
+    'This process cannot keep its lists at the moment; everything else is answered. Try again later.',
+  ),
   'view/lost': unavailable(
     'Read model is lost',
     'What was stored is safe and commands go on; this query waits until the read model is made anew. Try again later.',

@@ -81,7 +81,7 @@ export function sendRow(
   return reply.header('content-type', JSON_TYPE).send(asBuffer(row.json));
 }
 
-/** Answers with a page of rows, byte for byte, and the way to the next page. */
+/** Answers with a page of rows, byte for byte, up to where it is true, and the way to the next page. */
 export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
   const parts: Uint8Array[] = [Buffer.from('{"items":[')];
   for (const [index, item] of page.items.entries()) {
@@ -90,6 +90,7 @@ export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Pag
   }
   parts.push(Buffer.from(page.next === undefined ? ']}' : `],"next":${JSON.stringify(page.next)}}`));
   if (page.next !== undefined) linkToNext(request, reply, 'cursor', page.next);
+  if (page.position !== undefined) reply.header('position', String(numberOf(page.position)));
   return reply.header('content-type', JSON_TYPE).send(Buffer.concat(parts));
 }
 

@@ -9,6 +9,7 @@ import Fastify, {
 import { distance, EventStoreError } from '../eventstore/index.ts';
 import { InvalidCursor, ViewBehind } from '../projections/engine/index.ts';
 
+import { NoSuchList } from '../projections/views/filters.ts';
 import { InvalidPeriod } from '../projections/views/statistics.ts';
 import { RequestRefused, readJsonBodies } from './body.ts';
 import type { AppDeps } from './deps.ts';
@@ -51,6 +52,7 @@ export function problemOfError(error: unknown): Problem {
     return { code: 'view/behind', lag: distance(error.reached, error.wanted) };
   }
   if (error instanceof InvalidCursor) return { code: 'request/invalid-cursor' };
+  if (error instanceof NoSuchList) return { code: 'request/no-such-list', detail: error.message };
   if (error instanceof InvalidPeriod) return { code: 'request/invalid-period', detail: error.message };
   // Its own message names subjects, which are not for clients; the table's sentence is.
   if (error instanceof EventStoreError) return { code: isProblemCode(error.code) ? error.code : 'internal' };

@@ -1,3 +1,4 @@
+import { email } from '../domain/email.ts';
 import { createChangeEmail } from './change-email.ts';
 import { createEmailClaims } from './claims.ts';
 import { createPlaceOrder } from './place-order.ts';
@@ -10,6 +11,10 @@ export function createUseCases(deps: UseCaseDeps): UseCases {
   return {
     register: createRegister(deps, claims),
     changeEmail: createChangeEmail(deps, claims),
+    holderOfEmail: async (address) => {
+      const { state } = await deps.handler.load(email, deps.emailKey.idOf(address));
+      return state.status === 'claimed' ? state.claim.userId : undefined;
+    },
     abandonStaleClaim: claims.abandonStale,
     placeOrder: createPlaceOrder(deps),
   };

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 
 const MIN_KEY_BYTES = 32;
 const CHECK_LENGTH = 16;
+const DIGEST_LENGTH = 12;
 
 /** Turns addresses into the ids of their aggregates, so that no address stands in a subject. */
 export interface EmailKey {
@@ -12,6 +13,8 @@ export interface EmailKey {
    * at start-up: under another key every address would be free again (protocol 6).
    */
   readonly check: string;
+  /** Stands for the beginning of a name where names must not lie: 12 characters of base64url. */
+  digestOf(text: string): string;
   /** Stands for a token's user whose own name must not become part of a subject: 64 hexadecimal digits. */
   pseudonymOf(user: string): string;
 }
@@ -29,6 +32,7 @@ export function createEmailKey(secret: Uint8Array): EmailKey {
   return {
     idOf: (address) => sign('email-id', address),
     check: sign('email-key-check', '').slice(0, CHECK_LENGTH),
+    digestOf: (text) => sign('name-prefix', text).slice(0, DIGEST_LENGTH),
     pseudonymOf: (user) => sign('token-user', user, 'hex'),
   };
 }

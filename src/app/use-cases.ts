@@ -58,6 +58,11 @@ export interface UseCases {
     options?: ExecuteOptions,
   ): Promise<UserResult>;
   /**
+   * Who holds an address, as the log says now; it may be on its way to this user, or away from it. Undefined when nobody
+   * does. @param email normalised
+   */
+  holderOfEmail(email: string): Promise<string | undefined>;
+  /**
    * Ends the claim of an address whose registration or change never came (protocol 4); for a timer, some time after
    * the claim. `pending`: it is too young for that, look again; `settled`: nothing is left to do.
    */

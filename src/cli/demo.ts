@@ -324,6 +324,7 @@ async function ownService(config: Config, print: (line: string) => void) {
     service: { ...config.service, roles: ROLES.join(',') },
     http: { ...config.http, host: '127.0.0.1', port: 0 },
     nats: { ...config.nats, url: '', embedded: { dataDir, port: -1, binary } },
+    lists: { dir: '' },
   };
   const service = await startService(own, pino({ level: 'error' }));
   return {

@@ -34,6 +34,19 @@ export type BatchResult =
     }
   | { readonly written: false };
 
+/** What is watched of a bucket. */
+export interface WatchOptions {
+  readonly signal: AbortSignal;
+  /** Only what was written after this revision; everything unless given. */
+  readonly after?: number;
+  /** Called once, when the rows of the start are through. */
+  readonly caughtUp?: () => void;
+  /** Called whenever everything that is in the bucket at that moment has been handed out. */
+  readonly settled?: () => void;
+  /** Ends when the server was lost, instead of going on where it was: what is behind that may be written anew. */
+  readonly untilLost?: boolean;
+}
+
 /** Key-value storage with optimistic concurrency per key: read models, checkpoints, snapshots. */
 export interface Bucket {
   readonly name: string;
@@ -54,6 +67,8 @@ export interface Bucket {
   readonly writeAll?: ((rows: readonly RowWrite[]) => Promise<BatchResult>) | undefined;
   /** Every live row, in the order of their last write; ends at the bucket's end as it was at the start. */
   rows(options?: { prefix?: string; signal?: AbortSignal }): AsyncIterable<Row>;
-  /** Every row and then every change, until the signal fires. `caughtUp` is called once the rows of the start are through. */
-  watch(options: { signal: AbortSignal; caughtUp?: () => void }): AsyncIterable<Row>;
+  /** Every row and then every change, until the signal fires. */
+  watch(options: WatchOptions): AsyncIterable<Row>;
+  /** Another text when the server is another one than before, which may have lost what it had acknowledged. */
+  life(): string;
 }

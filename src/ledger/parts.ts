@@ -101,6 +101,10 @@ export function openOwnViews(base: LedgerBase, log: Log): OpenedViews {
     settings: settings.projections,
     replicas: settings.log.replicas,
     requestTimeoutMs,
+    indexes: {
+      ...settings.lists,
+      observer: { indexFailed: ({ view, error }) => onTrouble(`the lists of ${view} cannot be kept`, error) },
+    },
     keep: keep ? keeping : undefined,
   });
 }

@@ -1,7 +1,7 @@
 import type { HandlerSettings, SnapshotSettings } from '../eventstore/index.ts';
 import { readEnvironment } from '../platform/config/environment.ts';
 import type { EngineSettings } from '../processes/engine/index.ts';
-import type { ProjectionSettings } from '../projections/engine/index.ts';
+import type { ProjectionSettings, SqliteIndexesOptions } from '../projections/engine/index.ts';
 import type { LogSettings } from './log.ts';
 import type { ServerSettings } from './server.ts';
 
@@ -31,6 +31,8 @@ export interface LedgerSettings {
     /** Whether views are kept in this process; otherwise they are only read here. */
     readonly keep?: boolean;
   };
+  /** Where what lists are made of is kept; in memory, made anew at each start, unless given. */
+  readonly lists?: Partial<SqliteIndexesOptions>;
   readonly processes?: Partial<EngineSettings>;
 }
 
@@ -84,6 +86,7 @@ export function ledgerSettings(prefix: string, given: LedgerSettings) {
     confirm: given.reads?.confirm ?? 'quorum',
     snapshots: { enabled: true, maxMegabytes: 1_024, remakePerSecond: 200, ...given.snapshots },
     projections: { shared: false, keep: true, ...given.projections, prefix },
+    lists: { dir: '', ...given.lists },
     processes: { ...given.processes, prefix },
   };
 }

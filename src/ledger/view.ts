@@ -1,6 +1,6 @@
 import { type Position, positionOfVersion } from '../eventstore/index.ts';
 import type {
-  ListOfIndex,
+  ListQuery,
   PageRequest,
   Projection,
   ReadOptions,
@@ -22,14 +22,14 @@ export interface RowOf<Row> {
   readonly position: Position;
 }
 
-/** The rows and lists of a view. @throws LogUnavailable, ViewBehind, InvalidCursor */
+/** The rows and lists of a view. @throws LogUnavailable, ViewBehind, InvalidCursor, ListNotBuilt */
 export interface LedgerView<Row> {
   /** A row by its key; `undefined` when there is none. */
   get(key: string, options?: FreshOptions): Promise<RowOf<Row> | undefined>;
   /** A page of a list of an index of this view. */
   list(
-    index: ViewIndex,
-    list: ListOfIndex,
+    index: ViewIndex<Row>,
+    query: ListQuery<Row>,
     page: FreshPage,
   ): Promise<{ readonly rows: readonly Row[]; readonly next: string | undefined }>;
 }
@@ -54,8 +54,8 @@ export function viewOf<Row>(
       const found = await reader.row(view, key, fresh(options));
       return found && { row: parsed<Row>(found.json), position: found.position };
     },
-    list: async (index, list, { limit, cursor, ...options }) => {
-      const { items, next } = await reader.page(index, list, { limit, cursor, ...fresh(options) });
+    list: async (index, query, { limit, cursor, ...options }) => {
+      const { items, next } = await reader.page(index, query, { limit, cursor, ...fresh(options) });
       return { rows: items.map((item) => parsed<Row>(item)), next };
     },
   };

@@ -7,12 +7,16 @@ import {
 } from '../eventstore/index.ts';
 import {
   createMembers,
+  createSqliteIndexes,
   createViewReader,
   defaultProjectionSettings,
   type Projection,
   type ProjectionObserver,
   type ProjectionSettings,
+  type RowPrivacy,
+  type SqliteIndexesOptions,
   startProjections,
+  type ViewIndex,
   type ViewReader,
 } from '../projections/engine/index.ts';
 import { type Follower, followLog } from './follower.ts';
@@ -28,6 +32,14 @@ export interface OpenViewsOptions {
   readonly replicas: number;
   /** How long one request may take. */
   readonly requestTimeoutMs: number;
+  /** Where this process keeps what its lists are made of. */
+  readonly indexes: SqliteIndexesOptions & {
+    /** Lists that are kept from the start; others are from their first page on. */
+    readonly fromStart?: readonly ViewIndex[];
+    readonly observer?: ProjectionObserver | undefined;
+  };
+  /** What makes rows plain; default: they are. */
+  readonly privacy?: RowPrivacy | undefined;
   /** How they are kept in this process; `undefined` = they are only read here. */
   readonly keep: KeepViews | undefined;
   /** Where they are only read: whether queries that demand positions are so many that following the log pays. */
@@ -56,7 +68,8 @@ export interface OpenedViews {
 
 /** Starts the views that are kept here, and a reader of all of them. */
 export function openViews(options: OpenViewsOptions): OpenedViews {
-  const { log, views, settings, keep } = options;
+  const { log, views, settings, keep, privacy } = options;
+  const { fromStart = [], observer, ...files } = options.indexes;
   const running = keep && keepViews(options, keep);
   const follower = running === undefined && options.follow ? follow(options) : undefined;
   const reader = createViewReader({
@@ -68,11 +81,15 @@ export function openViews(options: OpenViewsOptions): OpenedViews {
     local: running?.status,
     requestCheckpoint: running?.requestCheckpoint,
     coveredBy: running?.coveredBy ?? follower?.coveredBy,
+    indexStore: createSqliteIndexes(files),
+    indexes: fromStart,
+    privacy,
+    observer,
   });
   return {
     reader,
     stop: async () => {
-      reader.stop();
+      await reader.stop();
       follower?.stop();
       await running?.stop();
     },

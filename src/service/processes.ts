@@ -70,9 +70,9 @@ export function createCustomerDirectory(customers: CustomerQueries): CustomerDir
   };
 }
 
-/** Which orders are open, from the lists of the read models. */
+/** Which orders are open, from the read models. */
 export function createOpenOrders(
-  orders: Pick<OrderQueries, 'ordersByStatus'> & OrdersByUserQueries,
+  orders: Pick<OrderQueries, 'placedOrders'> & OrdersByUserQueries,
 ): OpenOrders {
   return {
     ofUser: async function* (userId, asOfPosition) {
@@ -80,7 +80,7 @@ export function createOpenOrders(
       for await (const { id, status } of pages) if (status === 'placed' || status === 'confirmed') yield id;
     },
     awaitingPayment: async function* () {
-      for await (const { id } of allPages((page) => orders.ordersByStatus('placed', page))) yield id;
+      yield* orders.placedOrders();
     },
   };
 }

@@ -1,10 +1,17 @@
-import { combineObservers } from '../eventstore/index.ts';
+import type { EmailKey } from '../app/email-key.ts';
+import { combineObservers, reasonOf } from '../eventstore/index.ts';
 import { isSameLog, type KeepViews, type OpenedViews, openViews } from '../ledger/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
-import { meterProjections, type ProjectionObserver, traceProjections } from '../projections/engine/index.ts';
+import {
+  meterProjections,
+  type ProjectionObserver,
+  plainRows,
+  type RowPrivacy,
+  traceProjections,
+} from '../projections/engine/index.ts';
 import type { Base } from './base.ts';
 import { NAMESPACE } from './metering.ts';
-import { views } from './shop.ts';
+import { indexes, views } from './shop.ts';
 import { skipHint } from './skips.ts';
 
 /** The read models of this process: what answers queries, and, where they run here, what keeps them. */
@@ -17,10 +24,37 @@ export function openReadModels(base: Base): OpenedViews {
     settings: settingsOf(config),
     replicas: config.log.replicas,
     requestTimeoutMs: config.nats.requestTimeoutMs,
+    indexes: {
+      dir: config.lists.dir,
+      fromStart: hasRole(config, 'api') ? indexes : [],
+      observer: telling(base),
+    },
+    privacy: privacyOf(nats.emailKey),
     keep: hasRole(config, 'projections') ? keeping(base) : undefined,
     // Each order asks for its customer as of its own position.
     follow: hasRole(config, 'processes'),
   });
+}
+
+/** Files of lists hold digests of names under the key of addresses; under another key they are of no use. */
+function privacyOf({ digestOf, check }: EmailKey): RowPrivacy {
+  return { ...plainRows, digest: digestOf, stamp: async () => check };
+}
+
+/** Tells once of each reason why lists cannot be kept, until they are again. */
+function telling({ logger }: Base): ProjectionObserver {
+  const told = new Map<string, string>();
+  return {
+    indexed: ({ view, bucket, ms }) => {
+      told.delete(view);
+      logger.info({ view, bucket, ms }, 'the lists of a view are built');
+    },
+    indexFailed: ({ view, error }) => {
+      const reason = reasonOf(error);
+      if (told.get(view) !== reason) logger.warn({ view, err: error }, 'the lists of a view cannot be kept');
+      told.set(view, reason);
+    },
+  };
 }
 
 const MEGABYTE = 1_048_576;

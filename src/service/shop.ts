@@ -11,13 +11,13 @@ import { emailBackstop, emailClaimTimeout } from '../processes/order/email-backs
 import { orderProcess } from '../processes/order/order-process.ts';
 import type { ReactionDefinition, TimerDefinition } from '../processes/order/reactions.ts';
 import { stockWatch } from '../processes/order/stock-watch.ts';
-import type { Projection } from '../projections/engine/index.ts';
+import type { Projection, ViewIndex } from '../projections/engine/index.ts';
 import { customers } from '../projections/views/customers.ts';
-import { orders } from '../projections/views/orders.ts';
+import { orderIndex, orders } from '../projections/views/orders.ts';
 import { ordersByUser } from '../projections/views/orders-by-user.ts';
-import { products } from '../projections/views/products.ts';
+import { productIndex, products } from '../projections/views/products.ts';
 import { statistics } from '../projections/views/statistics.ts';
-import { users } from '../projections/views/users.ts';
+import { userIndex, users } from '../projections/views/users.ts';
 
 // What the service is made of, said once. Whatever else has to know the names reads them here, is generated from this
 // file, or is compared with it by `make check`. docs/add-an-aggregate.md says what belongs to a new entry.
@@ -27,6 +27,9 @@ export const aggregates: readonly AnyDecider[] = [user, email, product, order];
 
 /** The read models, in the order in which they are listed. */
 export const views: readonly Projection[] = [users, customers, products, orders, ordersByUser, statistics];
+
+/** What the lists of the API are made of: kept by the processes that answer requests. */
+export const indexes: readonly ViewIndex[] = [userIndex, productIndex, orderIndex];
 
 /** What handles events, in the order in which it is listed. */
 export const reactions: readonly ReactionDefinition[] = [

@@ -22,6 +22,7 @@ export {
   openMemoryBucket,
   openMemoryBuckets,
 } from './memory-bucket.ts';
+export { createMemoryIndexes, type MemoryIndexFiles } from './memory-indexes.ts';
 export {
   createMemoryLog,
   createMemoryStore,

@@ -1,4 +1,4 @@
-import type { BatchResult, Bucket, Row, RowWrite, WriteResult } from '../eventstore/bucket.ts';
+import type { BatchResult, Bucket, Row, RowWrite, WatchOptions, WriteResult } from '../eventstore/bucket.ts';
 import { EventStoreError, OutcomeUnknown } from '../eventstore/errors.ts';
 import { BEGINNING } from '../eventstore/position.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
@@ -73,18 +73,19 @@ export async function* liveRows(
 export async function* changes(
   store: MemoryBucketStore,
   sender: Sender,
-  { signal, caughtUp }: { signal: AbortSignal; caughtUp?: () => void },
+  { signal, after = 0, caughtUp, settled }: WatchOptions,
 ): AsyncGenerator<Row, void> {
   await arrive(sender, `watch ${store.name}`);
   const start = store.writes.length;
   let told = false;
-  let seen = 0;
+  let seen = after;
   while (!signal.aborted) {
     if (!told && seen >= start) {
       told = true;
       caughtUp?.();
     }
     if (seen >= store.writes.length) {
+      settled?.();
       await store.grown.next(signal);
       if (!signal.aborted) await arrive(sender, `change of ${store.name}`);
       continue;
@@ -161,6 +162,7 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     writeAll: batches ? writeAll : undefined,
     rows: (options) => liveRows(store, sender, options),
     watch: (options) => changes(store, sender, options),
+    life: () => 'memory',
   };
 }
 

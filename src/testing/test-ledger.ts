@@ -15,6 +15,7 @@ import {
   openMemoryBucket,
   openMemoryBuckets,
 } from './memory-bucket.ts';
+import { createMemoryIndexes } from './memory-indexes.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from './memory-log.ts';
 import { createMemoryTimerStore, type MemoryTimerStore, openMemoryTimers } from './memory-timers.ts';
 import { createWorld, type World, type WorldOptions } from './world.ts';
@@ -120,7 +121,7 @@ function partsOf(stored: Stored, { views = [] }: TestLedgerOptions, actor: strin
     log,
     runtime,
     handler: createHandler({ log, runtime }),
-    reader: createViewReader({ log, buckets, runtime, views }),
+    reader: createViewReader({ log, buckets, runtime, views, indexStore: createMemoryIndexes() }),
     timers: openMemoryTimers(stored.timers, { world, actor, runtime }),
   };
 }

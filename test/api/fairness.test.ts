@@ -12,6 +12,7 @@ import { createTokenVerifier } from '../../src/platform/tokens.ts';
 import { createViewReader } from '../../src/projections/engine/index.ts';
 import { products } from '../../src/projections/views/products.ts';
 import { views as allViews } from '../../src/service/shop.ts';
+import { createMemoryIndexes } from '../../src/testing/memory-indexes.ts';
 import { type MemoryService, memoryService, TEST_SETTINGS } from '../support/memory-service.ts';
 import { clientOf, field, list, registered } from './requests.ts';
 import { bearer, jwkSetOf, NOW, signingKey, tokenOf, VERIFIER } from './tokens.ts';
@@ -155,7 +156,13 @@ it('many waits look at the read model together', async () => {
   function counted<B extends { get: (...args: never[]) => unknown } | undefined>(bucket: B): B {
     return bucket && { ...bucket, get: count(bucket.get) };
   }
-  const views = createViewReader({ log: service.log, buckets, runtime: systemRuntime, views: allViews });
+  const views = createViewReader({
+    log: service.log,
+    buckets,
+    runtime: systemRuntime,
+    views: allViews,
+    indexStore: createMemoryIndexes(),
+  });
   const waits = Array.from({ length: 2_000 }, () =>
     views
       .row(products, 'TEA', { minPosition: positionOf(1_000_000), waitMs: 2_000 })

@@ -9,7 +9,7 @@ import {
   type Projection,
   type Rejection,
 } from '../../src/ledger/index.ts';
-import { PART, type ViewIndex } from '../../src/projections/engine/index.ts';
+import type { ViewIndex } from '../../src/projections/engine/index.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
 
@@ -30,7 +30,14 @@ const tanks: Projection<{ litres: number }, Int32Value> = {
   evolve: (row, event) => ({ litres: (row?.litres ?? 0) + event.value }),
 };
 
-const byId: ViewIndex = { view: tanks, placesOf: ({ key }) => [`all${PART}${key}`] };
+const byId: ViewIndex<{ litres: number }> = {
+  view: tanks,
+  version: 1,
+  columns: { id: 'text' },
+  lists: [{ equal: [], sort: 'id' }],
+  entryOf: (_row, id) => ({ id }),
+};
+const [all = { equal: [], sort: 'id' }] = byId.lists;
 
 async function startServer(extraConfig = {}): Promise<TestServer> {
   const server = await startTestServer({ syncAlways: true, extraConfig });
@@ -71,8 +78,7 @@ describe('a ledger', () => {
     for await (const commit of ledger.history(tank, 't1')) commits.push(commit);
     expect(commits).toHaveLength(1);
     const page = { limit: 10, minPosition: (await ledger.load(tank, 't2')).version };
-    const list = { list: 'all', prefix: `all${PART}` };
-    expect((await ledger.view(tanks).list(byId, list, page)).rows).toHaveLength(2);
+    expect((await ledger.view(tanks).list(byId, { list: all, equal: {} }, page)).rows).toHaveLength(2);
     expect(await ledger.status()).toMatchObject({
       connected: true,
       views: [{ view: 'tanks', running: true }],

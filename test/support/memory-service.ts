@@ -18,6 +18,7 @@ import {
   openMemoryBucket,
   openMemoryBuckets,
 } from '../../src/testing/memory-bucket.ts';
+import { createMemoryIndexes } from '../../src/testing/memory-indexes.ts';
 import { createMemoryLog } from '../../src/testing/memory-log.ts';
 
 /** The whole service on a log in memory, reached with `app.inject`. */
@@ -105,7 +106,12 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     settings: { checkpointMs: 1, resolveMs: 50, stopMs: 1_000 },
   };
   const projections = startProjections({ ...common, projections: allViews });
-  const views = createViewReader({ ...common, views: allViews, local: projections.status });
+  const views = createViewReader({
+    ...common,
+    views: allViews,
+    local: projections.status,
+    indexStore: createMemoryIndexes(),
+  });
   const live = createLiveOrders({ log, runtime: systemRuntime });
   const deps: AppDeps = {
     handler,

@@ -10,6 +10,7 @@ import { productQueries } from '../../src/projections/views/products.ts';
 import { statisticsQueries } from '../../src/projections/views/statistics.ts';
 import { userQueries } from '../../src/projections/views/users.ts';
 import { views } from '../../src/service/shop.ts';
+import { createMemoryIndexes } from '../../src/testing/memory-indexes.ts';
 
 /** Every query of the shop's views, over one reader. */
 export type ReadModels = ReturnType<typeof queriesOf>;
@@ -27,7 +28,9 @@ export function queriesOf(reader: ViewReader) {
   };
 }
 
-/** A reader of the shop's views with every query. */
-export function createReadModels(deps: Omit<ViewReaderDeps, 'views'>): ReadModels {
-  return queriesOf(createViewReader({ ...deps, views }));
+/** A reader of the shop's views with every query; its lists are kept in memory unless said otherwise. */
+export function createReadModels(
+  deps: Omit<ViewReaderDeps, 'views' | 'indexStore'> & Partial<Pick<ViewReaderDeps, 'indexStore'>>,
+): ReadModels {
+  return queriesOf(createViewReader({ indexStore: createMemoryIndexes(), ...deps, views }));
 }

@@ -1,15 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply } from 'fastify';
+import type Type from 'typebox';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
+import { timeOf } from '../../domain/values.ts';
 import { EventStoreError, type Loaded, versionAt } from '../../eventstore/index.ts';
 import type { ReadRow } from '../../projections/engine/index.ts';
-import { type OrderRow, orderQueries } from '../../projections/views/orders.ts';
+import { type OrderFilter, type OrderRow, orderQueries } from '../../projections/views/orders.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
+import { RequestRefused } from '../body.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
+import type { Violation } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow, waitSecondsOf } from '../reading.ts';
 import { NoFields, NoQuery, OrderParams } from '../schemas/common.ts';
@@ -27,7 +31,15 @@ import {
 } from '../schemas/order.ts';
 import { DEFAULT_LIMIT, OrdersQuery, PastQuery } from '../schemas/queries.ts';
 import { ActionHeaders, EntityHeaders, PlaceHeaders, ReadHeaders } from '../schemas/requests.ts';
-import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import {
+  changed,
+  created,
+  found,
+  foundBy,
+  problemsOfCommand,
+  problemsOfList,
+  problemsOfQuery,
+} from '../schemas/responses.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
 
 describeProblems<Extract<OrderResult, { outcome: 'rejected' }>['rejection']['code'] & `order/${string}`>({
@@ -236,22 +248,68 @@ function reading(app: TypedApp, deps: ServiceDeps): void {
 }
 
 function listing(app: TypedApp, { views, log }: ServiceDeps): void {
-  const orders = orderQueries(views);
+  const queries = orderQueries(views);
   const schema = {
     tags,
     operationId: 'listOrders',
-    summary: 'List the orders of a status',
+    summary: 'Find orders',
     description:
-      'By when they were placed, newest first. A page may be shorter than `limit` and not the last one, when orders have just left the status.',
+      'By when they were placed, newest first, or by total. A page may be shorter than `limit` and not the last one, when orders have just been changed. docs/api.md lists which filters go together; others are answered 400 with that list. An admin finds all, a user only its own.',
     headers: ReadHeaders,
     querystring: OrdersQuery,
-    response: { ...listed('OrderPage'), ...problemsOfQuery('request/invalid-cursor') },
+    response: { ...foundBy('OrderPage'), ...problemsOfList('user/not-found') },
   };
-  app.get('/v1/orders', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
-    const { status, limit = DEFAULT_LIMIT, cursor } = request.query;
-    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
-    return sendPage(request, reply, await orders.ordersByStatus(status, options));
-  });
+  app.get(
+    '/v1/orders',
+    { schema, config: { access: ACCESS.ordersOfUserInQuery } },
+    async (request, reply) => {
+      const { limit = DEFAULT_LIMIT, cursor } = request.query;
+      const filter = orderFilterOf(request.query);
+      const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
+      return sendPage(request, reply, await queries.orders(filter, options));
+    },
+  );
+}
+
+/** What a query asks for. @throws RequestRefused naming each parameter that makes no sense */
+function orderFilterOf(query: Type.Static<typeof OrdersQuery>): OrderFilter {
+  const { status, user, sku, currency, placedFrom, placedTo, totalMin, totalMax } = query;
+  const times = { placedFrom: timeIn(placedFrom), placedTo: timeIn(placedTo) };
+  const byTotal = query.sort === 'total' || totalMin !== undefined || totalMax !== undefined;
+  const names = Object.keys(query);
+  const wrong = (name: string, detail: string): Violation => ({ in: 'query', pointer: `/${name}`, detail });
+  const errors = [
+    ...(byTotal && currency === undefined
+      ? [wrong('currency', 'is required where totals are asked for')]
+      : []),
+    ...(byTotal
+      ? ['placedFrom', 'placedTo']
+          .filter((name) => names.includes(name))
+          .map((name) => wrong(name, 'cannot be combined with totals'))
+      : []),
+    ...(byTotal && query.sort === '-placedAt'
+      ? [wrong('sort', 'must be total where totals are asked for')]
+      : []),
+    ...Object.entries(times).flatMap(([name, time]) =>
+      time === 'no time' ? [wrong(name, 'is no time; write it like 2026-01-15T09:30:00Z')] : [],
+    ),
+  ];
+  const { placedFrom: from, placedTo: below } = times;
+  if (errors.length > 0 || from === 'no time' || below === 'no time') {
+    throw new RequestRefused({ code: 'request/invalid', errors });
+  }
+  const equal = { status, user, sku, currency };
+  if (!byTotal) return { ...equal, sort: 'placedAt', from, below };
+  return {
+    ...equal,
+    sort: 'total',
+    from: totalMin,
+    below: totalMax === undefined ? undefined : totalMax + 1,
+  };
+}
+
+function timeIn(text: string | undefined): number | undefined | 'no time' {
+  return text === undefined ? undefined : (timeOf(text) ?? 'no time');
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {

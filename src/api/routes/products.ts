@@ -33,7 +33,15 @@ import {
   PatchHeaders,
   ReadHeaders,
 } from '../schemas/requests.ts';
-import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import {
+  changed,
+  created,
+  found,
+  foundBy,
+  problemsOfCommand,
+  problemsOfList,
+  problemsOfQuery,
+} from '../schemas/responses.ts';
 import type { TypedApp } from './app-type.ts';
 
 describeProblems<ProductRejection['code']>({
@@ -152,12 +160,13 @@ function catalogue(app: TypedApp, { views, log }: ServiceDeps): void {
     description: 'By SKU, or with `namePrefix` by name; ascending.',
     headers: ReadHeaders,
     querystring: ProductsQuery,
-    response: { ...listed('ProductPage'), ...problemsOfQuery('request/invalid-cursor') },
+    response: { ...foundBy('ProductPage'), ...problemsOfList() },
   };
   app.get('/v1/products', { schema, config: { access: ACCESS.readCatalogue } }, async (request, reply) => {
-    const { limit = DEFAULT_LIMIT, cursor, namePrefix } = request.query;
-    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor, namePrefix };
-    return sendPage(request, reply, await products(options));
+    const { limit = DEFAULT_LIMIT, cursor, namePrefix, status, inStock } = request.query;
+    const filter = { namePrefix, status, inStock: inStock === undefined ? undefined : inStock === 'true' };
+    const options = { ...(await readOptionsOf(request, reply, log)), limit, cursor };
+    return sendPage(request, reply, await products(filter, options));
   });
 }
 

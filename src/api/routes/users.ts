@@ -1,5 +1,8 @@
+import type Type from 'typebox';
 import type { UserResult } from '../../app/use-cases.ts';
 import { isRegistered, type UserState, user } from '../../domain/user.ts';
+import { normaliseEmail } from '../../domain/values.ts';
+import { isNamePrefix, LEAST_NAME_PREFIX } from '../../projections/views/names.ts';
 import { ordersByUserQueries } from '../../projections/views/orders-by-user.ts';
 import { userQueries } from '../../projections/views/users.ts';
 import { absent, answer } from '../answers.ts';
@@ -8,11 +11,12 @@ import { registrantOf } from '../auth/ownership.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
+import { sendProblem, type Violation } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoFields, NoQuery, UserParams } from '../schemas/common.ts';
 import { ada, USER_ID, userFields } from '../schemas/examples.ts';
-import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
+import { DEFAULT_LIMIT, PageQuery, ReadQuery, UsersQuery } from '../schemas/queries.ts';
 import {
   ActionHeaders,
   CreateHeaders,
@@ -20,7 +24,16 @@ import {
   PatchHeaders,
   ReadHeaders,
 } from '../schemas/requests.ts';
-import { changed, created, found, listed, problemsOfCommand, problemsOfQuery } from '../schemas/responses.ts';
+import {
+  changed,
+  created,
+  found,
+  foundBy,
+  listed,
+  problemsOfCommand,
+  problemsOfList,
+  problemsOfQuery,
+} from '../schemas/responses.ts';
 import {
   ChangeEmail,
   CreateUser,
@@ -29,6 +42,7 @@ import {
   User,
   UserAnswer,
   type UserBody,
+  UserPage,
 } from '../schemas/user.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
 
@@ -193,9 +207,10 @@ const events = eventsOf({
 /** Registers, shows and changes users. */
 export const userApi: ApiModule = {
   tag: { name: 'users', description: 'People who may order' },
-  components: [User, UserAnswer, ...events.components],
+  components: [User, UserAnswer, UserPage, ...events.components],
   routes: (app, deps) => {
     registration(app, deps);
+    listing(app, deps);
     showing(app, deps);
     ordersOfUser(app, deps);
     userActions(app, deps);
@@ -238,6 +253,50 @@ function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps
       });
     },
   );
+}
+
+function listing(app: TypedApp, { views, log, useCases }: ServiceDeps): void {
+  const users = userQueries(views);
+  const schema = {
+    tags,
+    operationId: 'listUsers',
+    summary: 'Find users',
+    description:
+      'Who came last first. A page may be shorter than `limit` and not the last one, where more of the name is asked for than the list knows.',
+    headers: ReadHeaders,
+    querystring: UsersQuery,
+    response: { ...foundBy('UserPage'), ...problemsOfList() },
+  };
+  app.get('/v1/users', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
+    const { limit = DEFAULT_LIMIT, cursor, email, namePrefix, status } = request.query;
+    const options = await readOptionsOf(request, reply, log);
+    const violations = usersQueryViolations(request.query);
+    if (violations.length > 0)
+      return sendProblem(request, reply, { code: 'request/invalid', errors: violations });
+    if (email === undefined)
+      return sendPage(
+        request,
+        reply,
+        await users.users({ namePrefix, status }, { ...options, limit, cursor }),
+      );
+    const address = normaliseEmail(email) ?? email;
+    const page = await users.userWithEmail(await useCases.holderOfEmail(address), address, options);
+    return sendPage(request, reply, page);
+  });
+}
+
+/** What no schema says: an address stands alone, and some characters are less when their case does not matter. */
+function usersQueryViolations(query: Type.Static<typeof UsersQuery>): readonly Violation[] {
+  const { email, namePrefix } = query;
+  if (email !== undefined) {
+    return (['namePrefix', 'status', 'cursor'] as const)
+      .filter((name) => query[name] !== undefined)
+      .map((name) => ({ in: 'query', pointer: `/${name}`, detail: 'cannot be combined with email' }));
+  }
+  if (namePrefix === undefined || isNamePrefix(namePrefix)) return [];
+  return [
+    { in: 'query', pointer: '/namePrefix', detail: `must have ${LEAST_NAME_PREFIX} characters or more` },
+  ];
 }
 
 function showing(app: TypedApp, deps: ServiceDeps): void {

@@ -214,7 +214,7 @@ export const OrderPage = Type.Object(
     items: Type.Array(Type.Unsafe<Type.Static<typeof Order>>({ $ref: 'Order#' })),
     next: Type.Optional(Next),
   },
-  { ...strict, $id: 'OrderPage', title: 'Page of orders, newest first' },
+  { ...strict, $id: 'OrderPage', title: 'Page of orders' },
 );
 
 /** As a command leaves it. */

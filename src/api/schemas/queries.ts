@@ -1,8 +1,9 @@
 import Type from 'typebox';
+import { LEAST_NAME_PREFIX } from '../../projections/views/names.ts';
 import { POSITION_PATTERN } from '../position-token.ts';
 import { parkedFilter } from './admin.ts';
-import { Position } from './common.ts';
-import { EXAMPLE_TIME } from './examples.ts';
+import { Currency, Position, Sku } from './common.ts';
+import { ada, EXAMPLE_TIME, USER_ID } from './examples.ts';
 
 const freshness = {
   minPosition: Type.Optional(
@@ -26,6 +27,8 @@ const consistency = {
 /** Query of a read of one entity. */
 export const ReadQuery = Type.Object({ ...freshness, ...consistency }, { additionalProperties: false });
 
+const TIME_PATTERN = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-]\\d{2}:\\d{2})$';
+
 /** Query of a read of one entity that can be asked for its past. */
 export const PastQuery = Type.Object(
   {
@@ -41,7 +44,7 @@ export const PastQuery = Type.Object(
     ),
     at: Type.Optional(
       Type.String({
-        pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-]\\d{2}:\\d{2})$',
+        pattern: TIME_PATTERN,
         description:
           'As it was at this time, ISO 8601 with its offset. Not together with `version` or `consistency=strong`.',
         examples: [EXAMPLE_TIME],
@@ -62,37 +65,94 @@ const paging = {
   ...freshness,
   limit: Type.Optional(Limit),
   cursor: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 1024, description: '`next` of the page before; opaque.' }),
+    Type.String({ minLength: 1, maxLength: 2048, description: '`next` of the page before; opaque.' }),
   ),
 };
 
 /** Query of a list. */
 export const PageQuery = Type.Object(paging, { additionalProperties: false });
 
+const NamePrefix = (description: string, minLength: number, example: string) =>
+  Type.String({ minLength, maxLength: 200, description, examples: [example] });
+
 /** Query of the list of products. */
 export const ProductsQuery = Type.Object(
   {
     ...paging,
     namePrefix: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 200,
-        description: 'Only products whose name begins like this, whatever the case; sorted by name.',
-        examples: ['earl'],
+      NamePrefix('Only products whose name begins like this, whatever the case; sorted by name.', 1, 'earl'),
+    ),
+    status: Type.Optional(
+      Type.Enum(['listed', 'discontinued'], { description: 'Only products that are this now.' }),
+    ),
+    inStock: Type.Optional(
+      Type.Enum(['true', 'false'], {
+        description: 'Only products of which some are, or none is, available.',
       }),
     ),
   },
   { additionalProperties: false },
 );
 
+/** Query of the list of users. */
+export const UsersQuery = Type.Object(
+  {
+    ...paging,
+    email: Type.Optional(
+      Type.String({
+        minLength: 3,
+        maxLength: 254,
+        description: 'Only the user who has this address. Not together with other filters.',
+        examples: [ada.email],
+      }),
+    ),
+    namePrefix: Type.Optional(
+      NamePrefix('Only users whose name begins like this, whatever the case.', LEAST_NAME_PREFIX, 'ada'),
+    ),
+    status: Type.Optional(
+      Type.Enum(['active', 'deactivated'], { description: 'Only users who are this now.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const moment = (description: string) =>
+  Type.Optional(Type.String({ pattern: TIME_PATTERN, description, examples: [EXAMPLE_TIME] }));
+
+const totalOf = (description: string) =>
+  Type.Optional(
+    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER - 1, description, examples: [1000] }),
+  );
+
 /** Query of the list of orders. */
 export const OrdersQuery = Type.Object(
   {
     ...paging,
-    status: Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered', 'refunded'], {
-      description: 'Only orders that are here now.',
-      examples: ['confirmed'],
-    }),
+    status: Type.Optional(
+      Type.Enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'delivered', 'refunded'], {
+        description: 'Only orders that are here now.',
+        examples: ['confirmed'],
+      }),
+    ),
+    user: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9_-]{1,128}$',
+        description: "Only this user's. A user's token has to name its own.",
+        examples: [USER_ID],
+      }),
+    ),
+    sku: Type.Optional({ ...Sku, description: 'Only orders with this product on one of their lines.' }),
+    placedFrom: moment('Only orders placed at this time or later, ISO 8601 with its offset.'),
+    placedTo: moment('Only orders placed before this time.'),
+    totalMin: totalOf('Only orders of this total or more, in minor units of `currency`.'),
+    totalMax: totalOf('Only orders of this total or less, in minor units of `currency`.'),
+    currency: Type.Optional({ ...Currency, description: 'Of the total; needed where totals are asked for.' }),
+    sort: Type.Optional(
+      Type.Enum(['-placedAt', 'total'], {
+        description:
+          'Newest first, which is the default, or by total, lowest first, which is the default where totals are asked for.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );

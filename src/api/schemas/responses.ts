@@ -67,6 +67,13 @@ export function listed(name: string): Responses {
   return { 200: json(name, 'A page.', LINK) };
 }
 
+/** A page of a list that has an index, which says how far it is. */
+export function foundBy(name: string): Responses {
+  return {
+    200: json(name, 'A page; everything up to its Position is in the list.', { ...LINK, ...POSITION }),
+  };
+}
+
 /** Any other answer without special headers. */
 export function plain(status: number, name: string, description: string, example?: object): Responses {
   return { [status]: json(name, description, {}, example) };
@@ -113,6 +120,11 @@ export function problemsOfRead(...codes: ProblemCode[]): Responses {
 /** The problems of a query of a read model, besides the given ones. */
 export function problemsOfQuery(...codes: ProblemCode[]): Responses {
   return problemsOfRead('view/behind', 'view/lost', 'position/not-in-log', ...codes);
+}
+
+/** The problems of a query of a list that has an index, besides the given ones. */
+export function problemsOfList(...codes: ProblemCode[]): Responses {
+  return problemsOfQuery('view/list-not-built', 'request/invalid-cursor', 'request/no-such-list', ...codes);
 }
 
 /** The problems of what an operator asks for, besides the given ones. */

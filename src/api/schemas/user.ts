@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { commandFields, Name, Reason, Time, UserId, Version } from './common.ts';
+import { commandFields, Name, Next, Reason, Time, UserId, Version } from './common.ts';
 import { ada } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -37,6 +37,14 @@ const fields = {
 export const User = Type.Object(
   { ...fields, createdAt: Time, version: Version },
   { ...strict, $id: 'User', title: 'User' },
+);
+
+export const UserPage = Type.Object(
+  {
+    items: Type.Array(Type.Unsafe<Type.Static<typeof User>>({ $ref: 'User#' })),
+    next: Type.Optional(Next),
+  },
+  { ...strict, $id: 'UserPage', title: 'Page of users, newest first' },
 );
 
 /** As a command leaves it. */

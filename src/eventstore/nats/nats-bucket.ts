@@ -8,7 +8,7 @@ import type { SnapshotStore } from '../snapshots/stored.ts';
 import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
-import { type Delivered, readOrdered } from './ordered-reader.ts';
+import { type Delivered, type ReaderOptions, readOrdered } from './ordered-reader.ts';
 import { type Reply, type Requests, writeFault } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
 
@@ -57,19 +57,12 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
     revision: seq,
     position: positionOf(Number(hdrs?.get(HEADER.position) || 0)),
   });
-  const read = (settings: {
-    filter: string;
-    signal?: AbortSignal | undefined;
-    giveUpMs?: number;
-  }): AsyncGenerator<Delivered[]> =>
-    readOrdered({
-      requests,
-      runtime,
-      stream,
-      after: 0,
-      lastPerSubject: true,
-      ...settings,
-    });
+  const read = (
+    settings: Pick<ReaderOptions, 'filter' | 'signal' | 'giveUpMs' | 'onRestart'> & { after?: number },
+  ): AsyncGenerator<Delivered[]> => {
+    const { after = 0 } = settings;
+    return readOrdered({ requests, runtime, stream, lastPerSubject: after === 0, ...settings, after });
+  };
   const toRow = ({ msg, seq }: Delivered): Row => rowOf(msg.subject, seq, msg.headers, msg.data);
 
   let knownLosses = requests.losses();
@@ -138,16 +131,25 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
         if ((delivered.at(-1)?.pending ?? 0) === 0) return;
       }
     },
-    watch: async function* ({ signal, caughtUp }) {
+    watch: async function* ({ signal, after, caughtUp, settled, untilLost = false }) {
+      const lost = new AbortController();
+      const ends = untilLost
+        ? { signal: AbortSignal.any([signal, lost.signal]), onRestart: () => lost.abort() }
+        : { signal };
       let behind = true;
-      for await (const delivered of read({ filter: `${subjectPrefix}>`, signal })) {
+      for await (const delivered of read({
+        filter: `${subjectPrefix}>`,
+        ...ends,
+        ...(after !== undefined && { after }),
+      })) {
         for (const row of delivered) yield toRow(row);
-        if (behind && (delivered.at(-1)?.pending ?? 0) === 0) {
-          behind = false;
-          caughtUp?.();
-        }
+        if ((delivered.at(-1)?.pending ?? 0) > 0) continue;
+        if (behind) caughtUp?.();
+        behind = false;
+        settled?.();
       }
     },
+    life: () => requests.connection.info?.server_id ?? '',
   };
 }
 

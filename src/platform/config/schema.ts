@@ -184,6 +184,7 @@ export const configSchema = section({
     rowCacheMegabytes: whole(1, 1_000_000),
     sweepPerSecond: whole(0, 1_000_000),
   }),
+  lists: section({ dir: text('', 'the path of a folder, or empty') }),
   processes: section({
     groups: Type.Enum([1, 4, 16, 64]),
     paymentDeadlineMs: whole(1_000, 30 * 24 * 60 * MINUTE_MS),

@@ -37,6 +37,27 @@ export interface CheckpointValue {
   readonly version: string;
   /** When it was written, in milliseconds since the Unix epoch. */
   readonly at: number;
+  /** The last lives of the server; absent where an earlier release wrote it. */
+  readonly lives?: readonly ServerLife[];
+}
+
+/**
+ * That a checkpoint was still there when a runner opened the view in a new life of the server: so nothing up to its
+ * revision was lost before (protocol 31).
+ */
+export interface ServerLife {
+  /** See `Bucket.life`. */
+  readonly id: string;
+  /** Revision of the checkpoint that was found. */
+  readonly from: number;
+}
+
+/** More than a view sees between two looks of whoever keeps an index of it. */
+const LIVES_KEPT = 16;
+
+function livesSince(stored: StoredCheckpoint, id: string): readonly ServerLife[] {
+  const { lives = [] } = stored.value;
+  return lives.at(-1)?.id === id ? lives : [...lives.slice(1 - LIVES_KEPT), { id, from: stored.revision }];
 }
 
 /** A stored checkpoint as its readers need it. */
@@ -89,6 +110,13 @@ export interface CheckpointDeps {
   readonly rebuildHint?: string | undefined;
 }
 
+/** Where a group goes on. */
+export interface OpenedCheckpoint {
+  readonly position: Position;
+  readonly revision: number;
+  readonly lives: readonly ServerLife[];
+}
+
 /**
  * Reads where a group is, or writes that it is at the beginning, before any row is.
  * @throws ForeignCheckpoint of another incarnation or version, or beyond the log's confirmed end (protocol 15)
@@ -96,9 +124,11 @@ export interface CheckpointDeps {
 export async function openCheckpoint(
   deps: CheckpointDeps,
   confirmedEnd: () => Promise<Position>,
-): Promise<{ position: Position; revision: number }> {
+): Promise<OpenedCheckpoint> {
   const { bucket, view, group } = deps;
   for (;;) {
+    // Of the server that is asked next, or of one before it; never of one after it.
+    const life = bucket.life();
     const stored = await readCheckpoint(bucket, group);
     if (stored !== undefined) {
       const { incarnation, version } = stored.value;
@@ -115,10 +145,13 @@ export async function openCheckpoint(
       if (isAfter(position, end)) {
         throw refuse(`its checkpoint ${numberOf(position)} lies beyond the log's end ${numberOf(end)}`);
       }
-      return stored;
+      const { position: relied, revision } = stored;
+      return { position: relied, revision, lives: livesSince(stored, life) };
     }
-    const result = await writeCheckpoint(deps, checkpointValue(deps, BEGINNING, 0, BEGINNING), 0);
-    if (result.written) return { position: BEGINNING, revision: result.revision };
+    const lives = [{ id: life, from: 0 }];
+    const value = { ...checkpointValue(deps, BEGINNING, 0, BEGINNING), lives };
+    const result = await writeCheckpoint(deps, value, 0);
+    if (result.written) return { position: BEGINNING, revision: result.revision, lives };
   }
 }
 
@@ -174,13 +207,13 @@ export interface Checkpoint {
  */
 export function createCheckpoint(
   deps: CheckpointDeps & { readonly intervalMs: number },
-  opened: { position: Position; revision: number },
+  opened: OpenedCheckpoint,
   current: () => { position: Position; covers: number },
   failed: (error: unknown) => void,
 ): Checkpoint {
   const { bucket, group, runtime, intervalMs } = deps;
   const waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>();
-  let { position, revision } = opened;
+  let { position, revision, lives } = opened;
   let due = false;
   let stopped = false;
   let lastTry = Number.NEGATIVE_INFINITY;
@@ -197,7 +230,7 @@ export function createCheckpoint(
   const write = async (): Promise<void> => {
     lastTry = runtime.now();
     for (let next = current(); isAfter(next.position, position) && !stopped; next = current()) {
-      const value = checkpointValue(deps, next.position, next.covers, position);
+      const value = { ...checkpointValue(deps, next.position, next.covers, position), lives };
       const result = await writeCheckpoint(deps, value, revision);
       if (result.written) {
         if (result.revision <= next.covers) throw new BucketRewound(bucket.name, checkpointKey(group));
@@ -211,6 +244,7 @@ export function createCheckpoint(
       }
       // Another runner feeds the same bucket: go on from what it wrote.
       ({ revision, position } = stored);
+      lives = stored.value.lives ?? lives;
     }
   };
 

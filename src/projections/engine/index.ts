@@ -6,9 +6,27 @@ export { type Buckets, createAliases } from './aliases.ts';
 export { readLowest } from './checkpoint.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
-export { type CursorScope, encodeCursor, indexOfCursor, readRows } from './lists/index-pages.ts';
+export {
+  type CursorScope,
+  encodeCursor,
+  indexOfCursor,
+  type ListQuery,
+  readRows,
+} from './lists/index-pages.ts';
+export { type IndexStore, IndexUnusable } from './lists/index-store.ts';
 export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
-export { PART } from './lists/sorted-index.ts';
+export { createSqliteIndexes, type SqliteIndexesOptions } from './lists/sqlite-indexes.ts';
+export {
+  behindPrefix,
+  type Digest,
+  type IndexEntry,
+  type IndexList,
+  type IndexValue,
+  listFor,
+  plainRows,
+  type RowPrivacy,
+  type ViewIndex,
+} from './lists/view-index.ts';
 export { createMembers } from './members.ts';
 export type { ProjectionObserver, RebuildProgress } from './observer.ts';
 export { type ForeignRecord, readForeign } from './passed/foreign.ts';
@@ -16,6 +34,7 @@ export { differInSkips } from './passed/skips.ts';
 export { type EventContext, type Projection, versionOf } from './projection.ts';
 export {
   InvalidCursor,
+  ListNotBuilt,
   type Page,
   type PageRequest,
   type ReadOptions,
@@ -31,10 +50,4 @@ export { type Projections, startProjections } from './start.ts';
 export { meterProjections } from './telemetry/metrics.ts';
 export { traceProjections } from './telemetry/traces.ts';
 export { isRowId } from './view-access.ts';
-export {
-  createViewReader,
-  type ListOfIndex,
-  type ViewIndex,
-  type ViewReader,
-  type ViewReaderDeps,
-} from './view-reader.ts';
+export { createViewReader, type ViewReader, type ViewReaderDeps } from './view-reader.ts';

@@ -43,5 +43,9 @@ export interface ProjectionObserver {
   rowHealed?(row: { readonly view: string; readonly key: string; readonly position: Position }): void;
   /** Rows of a view were stored, or one could not be: how long the server took for the request. */
   wrote?(view: string, rows: number, ms: number): void;
+  /** The lists of a view answer from here on: how long it took to make them of a bucket, or to go on with them. */
+  indexed?(index: { readonly view: string; readonly bucket: string; readonly ms: number }): void;
+  /** The lists of a view cannot be kept at the moment; it is tried again. */
+  indexFailed?(failure: { readonly view: string; readonly error: unknown }): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
 }

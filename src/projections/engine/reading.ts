@@ -1,4 +1,4 @@
-import { numberOf, type Position } from '../../eventstore/index.ts';
+import { EventStoreError, numberOf, type Position } from '../../eventstore/index.ts';
 import type { DeadLetterRow } from './dead-letters.ts';
 /** A row as the API serves it. */
 export interface ReadRow {
@@ -30,6 +30,8 @@ export interface Page {
   readonly items: readonly Uint8Array[];
   /** The cursor of the next page; absent on the last one. */
   readonly next?: string | undefined;
+  /** Everything up to here is in the list; absent where it was not looked up. */
+  readonly position?: Position | undefined;
 }
 
 /** A view did not reach the demanded position in time. */
@@ -46,6 +48,16 @@ export class ViewBehind extends Error {
     this.view = view;
     this.wanted = wanted;
     this.reached = reached;
+  }
+}
+
+/** A list that is not known yet: its rows are still being read. */
+export class ListNotBuilt extends EventStoreError {
+  constructor(view: string, cause?: unknown) {
+    super('view/list-not-built', `The lists of ${view} are being built; try again in a moment.`, {
+      cause,
+      retryable: true,
+    });
   }
 }
 

@@ -2,29 +2,16 @@ import { BEGINNING, distance, type Log, type Position, type Runtime } from '../.
 import { type Buckets, createAliases, createBucketResolver, type LiveBucket } from './aliases.ts';
 import { readLowest } from './checkpoint.ts';
 import { ViewLost } from './errors.ts';
-import { createIndexPages, type IndexedList, type IndexPages } from './lists/index-pages.ts';
-import type { PlacesOf } from './lists/sorted-index.ts';
+import { createIndexPages, type IndexPages, type ListQuery } from './lists/index-pages.ts';
+import type { IndexStore } from './lists/index-store.ts';
+import { startIndexer } from './lists/indexer.ts';
+import { plainRows, type RowPrivacy, type ViewIndex } from './lists/view-index.ts';
+import type { ProjectionObserver } from './observer.ts';
 import type { Projection } from './projection.ts';
 import type { Page, PageRequest, ReadOptions, ReadRow, ViewStatus } from './reading.ts';
 import { defaultProjectionSettings, type ProjectionSettings } from './settings.ts';
 import type { Projections } from './start.ts';
 import { createViewAccess, createWaits, type ViewAccess } from './view-access.ts';
-
-/** A sorted index over the rows of a view; the lists of the view are parts of it. One object per index. */
-export interface ViewIndex {
-  readonly view: Projection;
-  /** Where a row stands: one place for each list that it is in. */
-  readonly placesOf: PlacesOf;
-}
-
-/** A list: the places of an index that begin alike. */
-export interface ListOfIndex {
-  /** Names the list in cursors, so that no cursor is taken for one of another list. */
-  readonly list: string;
-  /** What the places begin with. */
-  readonly prefix: string;
-  readonly descending?: boolean;
-}
 
 /**
  * Reads rows and lists of views, whether they are kept in this process or elsewhere. The queries of a view stand beside
@@ -36,11 +23,14 @@ export interface ViewReader {
   row(view: Projection, key: string, options?: ReadOptions): Promise<ReadRow | undefined>;
   /** The live bucket of a view, for queries that read several rows; undefined when the view was never started. */
   bucket(view: Projection, options?: ReadOptions): Promise<LiveBucket | undefined>;
-  page(index: ViewIndex, list: ListOfIndex, request: PageRequest): Promise<Page>;
+  /** A page of a list of an index, which is kept from the first page on, or from the start. @throws ListNotBuilt */
+  page<Row>(index: ViewIndex<Row>, query: ListQuery<Row>, request: PageRequest): Promise<Page>;
+  /** What makes rows plain, and stands for plain text in indexes. */
+  readonly privacy: RowPrivacy;
   /** How the views stand, in the order of the list that the reader was made with. */
   status(): Promise<readonly ViewStatus[]>;
-  /** Ends the watches that keep the indexes. */
-  stop(): void;
+  /** Ends what keeps the indexes; they stay stored. */
+  stop(): Promise<void>;
 }
 
 /** What a reader of views needs. */
@@ -57,14 +47,22 @@ export interface ViewReaderDeps {
   readonly requestCheckpoint?: Projections['requestCheckpoint'] | undefined;
   /** Spares a query that demands a position the wait for a checkpoint, where the view has nothing to store for it. */
   readonly coveredBy?: Projections['coveredBy'] | undefined;
+  /** Where the indexes are kept; its owner is the reader. */
+  readonly indexStore: IndexStore;
+  /** Indexes that are kept from the start. */
+  readonly indexes?: readonly ViewIndex[];
+  /** Default: rows are plain as they are. */
+  readonly privacy?: RowPrivacy | undefined;
+  readonly observer?: Pick<ProjectionObserver, 'indexed' | 'indexFailed'> | undefined;
 }
 
 /** A checkpoint that did not move for this long, while the log did, belongs to a view that nobody runs. */
 const STALLED_MS = 10_000;
 
-/** Makes a reader of views; nothing is read before it is asked. */
+/** Makes a reader of views; beside the indexes nothing is read before it is asked. */
 export function createViewReader(deps: ViewReaderDeps): ViewReader {
-  const { log, buckets, runtime, requestCheckpoint, coveredBy } = deps;
+  const { log, buckets, runtime, requestCheckpoint, coveredBy, observer, privacy = plainRows } = deps;
+  const { indexStore: store } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
   const aliases = createAliases(buckets, settings.prefix);
   const resolver = createBucketResolver({
@@ -97,11 +95,15 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const pagesOf = (index: ViewIndex): IndexPages => {
     const known = indexes.get(index);
     if (known !== undefined) return known;
-    const { view, placesOf } = index;
-    const made = createIndexPages({ view: view.name, access: accessTo(view), placesOf, runtime });
+    const { incarnation } = log;
+    const common = { index, incarnation, privacy, runtime };
+    const { resolveMs } = settings;
+    const indexer = startIndexer({ ...common, resolver, store, resolveMs, observer });
+    const made = createIndexPages({ ...common, indexer, access: accessTo(index.view) });
     indexes.set(index, made);
     return made;
   };
+  for (const index of deps.indexes ?? []) pagesOf(index);
 
   const statusOf = async (view: string, head: Position): Promise<ViewStatus> => {
     const live = await resolver.current(view);
@@ -120,20 +122,24 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
 
   return {
     log,
-    row: (view, key, options) => accessTo(view).row(key, options),
-    bucket: (view, options) => accessTo(view).bucket(options),
-    page: (index, { list, ...part }, request) => {
-      const indexed: IndexedList = { scope: { list, incarnation: log.incarnation }, ...part };
-      return pagesOf(index).page(indexed, request);
+    privacy,
+    row: async (view, key, options) => {
+      const row = await accessTo(view).row(key, options);
+      if (row === undefined) return undefined;
+      const [json = row.json] = await privacy.open([row.json]);
+      return { json, position: row.position };
     },
+    bucket: (view, options) => accessTo(view).bucket(options),
+    page: (index, query, request) => pagesOf(index).page(query, request),
     status: async () => {
       const head = await log.head();
       const status = ({ name }: Projection) =>
         statusOf(name, head).catch((error: unknown) => statusOfLost(name, head, error));
       return Promise.all(deps.views.map(status));
     },
-    stop: () => {
+    stop: async () => {
       for (const pages of indexes.values()) pages.stop();
+      await store.close();
     },
   };
 }

@@ -1,9 +1,8 @@
 import { type KnownOrder, type OrderEvent, order } from '../../domain/order.ts';
 import { type DeliveryAddress, detailsOf } from '../../domain/order-details.ts';
-import { type Row, versionAt } from '../../eventstore/index.ts';
+import { versionAt } from '../../eventstore/index.ts';
 import {
   type EventContext,
-  PART,
   type Page,
   type PageRequest,
   type Projection,
@@ -14,6 +13,7 @@ import {
   type ViewReader,
 } from '../engine/index.ts';
 
+import { listOf } from './filters.ts';
 import { exactNumber, isoTime } from './json.ts';
 
 interface Money {
@@ -252,27 +252,79 @@ function withoutStep({ step: _step, ...row }: OrderRow): OrderRow {
   return row;
 }
 
-/** An order stands in the list of its status, by when it was placed, which never changes. */
-function placesOf(row: Row): string[] {
-  const { status, placedAt } = parseRow(row.value) as OrderRow;
-  return [[status, placedAt, row.key].join(PART)];
-}
+/** What orders are found by: a row in each of these lists for every order, so only what is asked for has one. */
+export const orderIndex: ViewIndex<OrderRow> = {
+  view: orders,
+  version: 1,
+  columns: {
+    status: 'text',
+    user: 'text',
+    sku: 'texts',
+    currency: 'text',
+    placedAt: 'integer',
+    total: 'integer',
+  },
+  lists: [
+    ...[[], ['status'], ['user'], ['user', 'status'], ['sku'], ['sku', 'status']].map((equal) => ({
+      equal,
+      sort: 'placedAt',
+      descending: true,
+    })),
+    ...[['currency'], ['currency', 'status'], ['currency', 'user']].map((equal) => ({
+      equal,
+      sort: 'total',
+    })),
+  ],
+  entryOf: ({ status, userId, lines, total, placedAt }) => ({
+    status,
+    user: userId,
+    sku: lines.map(({ sku }) => sku),
+    currency: total.currency,
+    placedAt: Date.parse(placedAt),
+    total: total.amountMinor,
+  }),
+};
 
-const index: ViewIndex = { view: orders, placesOf };
+/** Which orders are wanted. Times are in milliseconds since the Unix epoch, amounts in minor units. */
+export interface OrderFilter {
+  readonly status?: OrderRow['status'] | undefined;
+  readonly user?: string | undefined;
+  /** On one of their lines. */
+  readonly sku?: string | undefined;
+  /** Of the total; needed where orders are sorted by it. */
+  readonly currency?: string | undefined;
+  /** By when they were placed, newest first, or by their totals, lowest first. */
+  readonly sort: 'placedAt' | 'total';
+  /** Only orders that are sorted at this value or above it, and below the other one. */
+  readonly from?: number | undefined;
+  readonly below?: number | undefined;
+}
 
 /** What can be asked of the view. @throws ViewBehind, LogUnavailable, InvalidCursor */
 export interface OrderQueries {
   order(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
-  /** By when they were placed, newest first. A page may hold fewer than `limit` when orders left the status just now. */
-  ordersByStatus(status: OrderRow['status'], page: PageRequest): Promise<Page>;
+  /** A page may hold fewer than `limit` when orders were changed just now. @throws NoSuchList, ListNotBuilt */
+  orders(filter: OrderFilter, page: PageRequest): Promise<Page>;
+  /** The ids of the orders that are placed and not further, from all rows: for whoever looks at them once in a while. */
+  placedOrders(): AsyncIterable<string>;
 }
 
 export function orderQueries(views: ViewReader): OrderQueries {
   return {
     order: (id, options) => views.row(orders, id, options),
-    ordersByStatus: (status, page) => {
-      const prefix = status.replaceAll(PART, '') + PART;
-      return views.page(index, { list: `orders/status/${status}`, prefix, descending: true }, page);
-    },
+    orders: async ({ sort, from, below, ...equal }, page) =>
+      views.page(orderIndex, { ...listOf(orderIndex, sort, equal), from, below }, page),
+    placedOrders: () => placedOrders(views),
   };
+}
+
+const PLACED = '"status":"placed"';
+
+async function* placedOrders(views: ViewReader): AsyncGenerator<string> {
+  const live = await views.bucket(orders);
+  for await (const row of live?.bucket.rows() ?? []) {
+    if (!Buffer.from(row.value).includes(PLACED)) continue;
+    const { id, status } = parseRow(row.value) as OrderRow;
+    if (status === 'placed') yield id;
+  }
 }

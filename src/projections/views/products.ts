@@ -1,18 +1,18 @@
 import { type ProductEvent, product } from '../../domain/product.ts';
-import { type Row, versionAt } from '../../eventstore/index.ts';
-import {
-  PART,
-  type Page,
-  type PageRequest,
-  type Projection,
-  parseRow,
-  type ReadOptions,
-  type ReadRow,
-  type ViewIndex,
-  type ViewReader,
+import { versionAt } from '../../eventstore/index.ts';
+import type {
+  Page,
+  PageRequest,
+  Projection,
+  ReadOptions,
+  ReadRow,
+  ViewIndex,
+  ViewReader,
 } from '../engine/index.ts';
 
+import { listOf } from './filters.ts';
 import { exactNumber } from './json.ts';
+import { folded, namesFrom } from './names.ts';
 
 /** A product as the API serves it. */
 export interface ProductRow {
@@ -99,47 +99,46 @@ function stockOf(onHand: number, reserved: number): Pick<ProductRow, 'onHand' | 
   return { onHand, reserved, available: onHand - reserved };
 }
 
-/** Products, all of them or those whose names begin alike. */
-export interface ProductPageRequest extends PageRequest {
+const BY_SKU = [[], ['status'], ['inStock'], ['inStock', 'status']].map((equal) => ({ equal, sort: 'sku' }));
+
+/** What products are found by. */
+export const productIndex: ViewIndex<ProductRow> = {
+  view: products,
+  version: 1,
+  columns: { status: 'text', inStock: 'integer', sku: 'text', name: 'text' },
+  lists: [...BY_SKU, ...BY_SKU.map(({ equal }) => ({ equal, sort: 'name' }))],
+  entryOf: ({ sku, name, status, available }) => ({
+    sku,
+    name: folded(name),
+    status,
+    inStock: Number(available > 0),
+  }),
+};
+
+/** Which products are wanted. */
+export interface ProductFilter {
   /** Only products whose name begins like this, whatever the case, sorted by name; default: all, sorted by SKU. */
   readonly namePrefix?: string | undefined;
+  readonly status?: ProductRow['status'] | undefined;
+  /** Whether some are on hand and not reserved. */
+  readonly inStock?: boolean | undefined;
 }
-
-const BY_SKU = 'sku';
-
-const BY_NAME = 'name';
-
-/**
- * A name as it is compared: case and composition of letters do not matter. Upper case first, for letters that have one
- * lower case and two upper ones (ß); a sigma is written differently where a word ends, which a prefix does anywhere.
- */
-function folded(name: string): string {
-  const lower = name.normalize('NFC').toUpperCase().toLowerCase();
-  return lower.replaceAll('ς', 'σ').normalize('NFC').replaceAll(PART, ' ');
-}
-
-/** A product stands in two lists: by SKU and by name. */
-function placesOf(row: Row): string[] {
-  const { name } = parseRow(row.value) as ProductRow;
-  return [[BY_SKU, row.key].join(PART), [BY_NAME, folded(name), row.key].join(PART)];
-}
-
-const index: ViewIndex = { view: products, placesOf };
 
 /** What can be asked of the view. @throws ViewBehind, LogUnavailable, InvalidCursor */
 export interface ProductQueries {
   product(sku: string, options?: ReadOptions): Promise<ReadRow | undefined>;
-  /** By SKU, or by name, ascending. */
-  products(page: ProductPageRequest): Promise<Page>;
+  /** By SKU, or by name, ascending. @throws ListNotBuilt */
+  products(filter: ProductFilter, page: PageRequest): Promise<Page>;
 }
 
 export function productQueries(views: ViewReader): ProductQueries {
   return {
     product: (sku, options) => views.row(products, sku, options),
-    products: (page) => {
-      const { namePrefix } = page;
-      const prefix = namePrefix === undefined ? BY_SKU + PART : BY_NAME + PART + folded(namePrefix);
-      return views.page(index, { list: `products/${prefix}`, prefix }, page);
+    products: async ({ namePrefix, status, inStock }, page) => {
+      const equal = { status, inStock: inStock === undefined ? undefined : Number(inStock) };
+      if (namePrefix === undefined) return views.page(productIndex, listOf(productIndex, 'sku', equal), page);
+      const names = namesFrom(namePrefix);
+      return views.page(productIndex, { ...listOf(productIndex, 'name', equal), ...names }, page);
     },
   };
 }

@@ -1,8 +1,20 @@
 import { type UserEvent, user } from '../../domain/user.ts';
 import { versionAt } from '../../eventstore/index.ts';
-import type { Projection, ReadOptions, ReadRow, ViewReader } from '../engine/index.ts';
+import {
+  type Page,
+  type PageRequest,
+  type Projection,
+  parseRow,
+  type ReadOptions,
+  type ReadRow,
+  readLowest,
+  type ViewIndex,
+  type ViewReader,
+} from '../engine/index.ts';
 
+import { listOf } from './filters.ts';
 import { isoTime } from './json.ts';
+import { folded, LEAST_NAME_PREFIX, nameDigests, prefixDigest } from './names.ts';
 
 /** A user as the API serves it. */
 export interface UserRow {
@@ -63,11 +75,79 @@ function changed(row: UserRow, event: Exclude<UserEvent, { $typeName: 'jetledger
   }
 }
 
+/** What users are found by. It holds no name and no address: how a name begins is digested under a key. */
+export const userIndex: ViewIndex<UserRow> = {
+  view: users,
+  version: 1,
+  columns: { status: 'text', namePrefix: 'texts', createdAt: 'integer' },
+  lists: [[], ['status'], ['namePrefix'], ['namePrefix', 'status']].map((equal) => ({
+    equal,
+    sort: 'createdAt',
+    descending: true,
+  })),
+  entryOf: ({ status, name, createdAt }, _key, digest) => ({
+    status,
+    namePrefix: nameDigests(name, digest),
+    createdAt: Date.parse(createdAt),
+  }),
+};
+
+/** Which users are wanted. */
+export interface UserFilter {
+  /** Of at least `LEAST_NAME_PREFIX` characters, whatever the case. */
+  readonly namePrefix?: string | undefined;
+  readonly status?: UserRow['status'] | undefined;
+}
+
 /** What can be asked of the view. @throws ViewBehind, LogUnavailable */
 export interface UserQueries {
   user(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
+  /** Who came last first. @throws InvalidCursor, ListNotBuilt; RangeError for a prefix that is too short */
+  users(filter: UserFilter, page: PageRequest): Promise<Page>;
+  /** The user of an id as a list, where it has this address by now. @throws ViewBehind */
+  userWithEmail(id: string | undefined, email: string, options: ReadOptions): Promise<Page>;
 }
 
 export function userQueries(views: ViewReader): UserQueries {
-  return { user: (id, options) => views.row(users, id, options) };
+  return {
+    user: (id, options) => views.row(users, id, options),
+    users: (filter, page) => usersWith(views, filter, page),
+    userWithEmail: (id, email, options) => withEmail(views, id, email, options),
+  };
+}
+
+async function usersWith(
+  views: ViewReader,
+  { namePrefix, status }: UserFilter,
+  page: PageRequest,
+): Promise<Page> {
+  if (namePrefix === undefined)
+    return views.page(userIndex, listOf(userIndex, 'createdAt', { status }), page);
+  const { digest } = views.privacy;
+  const found = prefixDigest(namePrefix, digest);
+  if (found === undefined) throw new RangeError(`A prefix has ${LEAST_NAME_PREFIX} characters or more.`);
+  const prefix = folded(namePrefix);
+  const filter = {
+    about: digest(prefix),
+    passes: ({ name }: UserRow) => folded(name).startsWith(prefix),
+  };
+  return views.page(
+    userIndex,
+    { ...listOf(userIndex, 'createdAt', { namePrefix: found, status }), filter },
+    page,
+  );
+}
+
+async function withEmail(
+  views: ViewReader,
+  id: string | undefined,
+  email: string,
+  options: ReadOptions,
+): Promise<Page> {
+  // Read before the row: whatever it has seen, the row has.
+  const live = await views.bucket(users, options);
+  const reached = live && (await readLowest(live.bucket, live.groups));
+  const row = id === undefined ? undefined : await views.row(users, id, options);
+  const isOwner = row !== undefined && (parseRow(row.json) as UserRow).email === email;
+  return { items: isOwner ? [row.json] : [], position: reached?.position };
 }

@@ -59,7 +59,7 @@ const queries: Readonly<Record<string, Query>> = {
     return shown !== undefined && shown.said.name === jsonOf(row?.json).name;
   },
   'products by name': async (reads, history, options) => {
-    const items = itemsOf(await reads.products({ ...options, limit: 200, namePrefix: 'tea' }));
+    const items = itemsOf(await reads.products({ namePrefix: 'tea' }, { ...options, limit: 200 }));
     return idsOf(history, options.token, 'product').every((sku) => {
       const price = items.find((item) => item.sku === sku)?.price.amountMinor;
       return since(history, options.token, 'product', sku)?.some(({ said }) => said.price === price);
@@ -77,9 +77,8 @@ const queries: Readonly<Record<string, Query>> = {
     return placed.reverse().join() === shown.slice(shown.length - placed.length).join();
   },
   'orders by status': async (reads, history, options) => {
-    const shown = itemsOf(await reads.ordersByStatus('placed', { ...options, limit: 200 })).map(
-      ({ id }) => id,
-    );
+    const filter = { status: 'placed', sort: 'placedAt' } as const;
+    const shown = itemsOf(await reads.orders(filter, { ...options, limit: 200 })).map(({ id }) => id);
     return idsOf(history, options.token, 'order').every((id) => {
       const states = since(history, options.token, 'order', id) ?? [];
       if (states[0]?.said.status === 'confirmed') return !shown.includes(id);

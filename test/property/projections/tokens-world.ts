@@ -141,7 +141,7 @@ export function createTokensWorld(
       return {
         reads,
         stop: async () => {
-          reads.stop();
+          await reads.stop();
           follower?.stop();
           await views?.stop();
         },

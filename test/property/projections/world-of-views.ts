@@ -210,6 +210,7 @@ function cutByServerDeath(
     get: (key, options) => guard(() => bucket.get(key, options)),
     write: (row) => guard(() => bucket.write(row)),
     writeAll: bucket.writeAll && ((rows) => guard(() => told(rows))),
+    life: () => String(store.lives()),
   };
 }
 

@@ -14,7 +14,7 @@ import type { ReadModels } from '../../support/read-models.ts';
 import { foldOf } from './shop-invariants.ts';
 
 /** What the order side reads of the read models. */
-export type ShopViews = Pick<ReadModels, 'customer' | 'ordersOfUser' | 'ordersByStatus'>;
+export type ShopViews = Pick<ReadModels, 'customer' | 'ordersOfUser' | 'placedOrders'>;
 
 /** How long a view stands still, mostly and at times, in milliseconds at the most. */
 const USUAL_LAG_MS = 300;
@@ -51,7 +51,12 @@ export function createShopViews(world: World, store: MemoryStore): (runtime: Run
           : undefined;
       },
       ordersOfUser: (userId, request) => page(request, (state) => state.userId === userId),
-      ordersByStatus: (status, request) => page(request, (state) => state.status === status),
+      placedOrders: async function* () {
+        const position = await orders.reached(runtime, {});
+        for (const id of idsOf(store, position)) {
+          if (foldOf(store, order, id, position).status === 'placed') yield id;
+        }
+      },
     };
   };
 }

@@ -91,17 +91,17 @@ test('products come by SKU in pages that give each once and read no more rows th
     await views.waitUntil(positionOf(95));
     await views.stop();
     const models = createReadModels({ ...shop, settings: shop.settings });
-    await models.products({ limit: 1, minPosition: positionOf(95) });
+    await models.products({}, { limit: 1, minPosition: positionOf(95) });
     const seen: string[] = [];
     let page: Page | undefined;
     do {
       const start = reads;
-      page = await models.products({ limit: 10, cursor: page?.next });
+      page = await models.products({}, { limit: 10, cursor: page?.next });
       expect(reads - start).toBeLessThanOrEqual(12);
       seen.push(...page.items.map((item) => textOf(item).sku));
     } while (page.next !== undefined);
     expect(seen).toEqual([...skus].sort());
-    await expect(models.products({ limit: 10, cursor: 'nonsense' })).rejects.toThrow(InvalidCursor);
+    await expect(models.products({}, { limit: 10, cursor: 'nonsense' })).rejects.toThrow(InvalidCursor);
     models.stop();
   });
 });

@@ -1,11 +1,14 @@
-import { isAfter, type Position, type Row, type Runtime } from '../../../eventstore/index.ts';
-import type { LiveBucket } from '../aliases.ts';
-import { InvalidCursor, type Page, type PageRequest, ViewBehind } from '../reading.ts';
+import { createHash } from 'node:crypto';
+import { isAfter, type Row, type Runtime } from '../../../eventstore/index.ts';
+import { InvalidCursor, ListNotBuilt, type Page, type PageRequest, ViewBehind } from '../reading.ts';
+import { parseRow } from '../rows.ts';
 import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
-import { createSortedIndex, type PlacesOf, rowKeyOf, type SortedIndex } from './sorted-index.ts';
+import { type FoundRow, IndexDamaged, type IndexQuery, type StoredIndex } from './index-store.ts';
+import { type Indexer, positionOfIndex } from './indexer.ts';
+import { type IndexList, type IndexValue, placesIn, type RowPrivacy, type ViewIndex } from './view-index.ts';
 
-/** A place in a list: the last key, or the index, that the page before ended with. */
-export type ListPlace = string | number;
+/** A place in a list: the index that the page before ended with, or the row, with what it is sorted by. */
+export type ListPlace = number | readonly [sort: IndexValue, key: string];
 
 /** What a cursor belongs to: the list, and the incarnation of the log that its places come from. @internal */
 export interface CursorScope {
@@ -18,11 +21,15 @@ export function encodeCursor(scope: CursorScope, place: ListPlace): string {
   return Buffer.from(JSON.stringify([scope.list, scope.incarnation, place])).toString('base64url');
 }
 
-/** The string that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor */
-export function keyOfCursor(scope: CursorScope, cursor: string | undefined): string | undefined {
+/** The row that a cursor of this list holds; undefined without a cursor. @throws InvalidCursor */
+export function rowOfCursor(scope: CursorScope, cursor: string | undefined): FoundRow | undefined {
   const place = decode(scope, cursor);
-  if (place !== undefined && typeof place !== 'string') throw new InvalidCursor();
-  return place;
+  if (place === undefined) return undefined;
+  if (!Array.isArray(place) || place.length !== 2) throw new InvalidCursor();
+  const [sort, key] = place as unknown[];
+  if (typeof key !== 'string' || (typeof sort !== 'string' && typeof sort !== 'number'))
+    throw new InvalidCursor();
+  return { sort, key };
 }
 
 /**
@@ -78,87 +85,150 @@ export async function readRows<Key, Found>(
   return rows;
 }
 
-/** Pages over the rows of a view in the order of a sorted index, which is built at the first page and after each switch. */
-export interface IndexPages {
-  /**
-   * A page of the places that begin with `prefix`. A row is shown when it is still at the place where the index had
-   * it. Places never change their order, so what stays in a list comes once, whatever is written meanwhile.
-   * @throws InvalidCursor, ViewBehind, LogUnavailable
-   */
-  page(list: IndexedList, request: PageRequest): Promise<Page>;
-  stop(): void;
+/** A part of a list of an index. */
+export interface ListQuery<Row = unknown> {
+  /** One of the index's lists. */
+  readonly list: IndexList;
+  /** The value of each of its columns. */
+  readonly equal: Readonly<Record<string, IndexValue>>;
+  /** The least value that it is sorted by. */
+  readonly from?: IndexValue | undefined;
+  /** Only values that it is sorted by below this one. */
+  readonly below?: IndexValue | undefined;
+  /** What the index cannot tell; rows that it leaves out make a page shorter. Named by `about` in cursors. */
+  readonly filter?: { readonly about: string; passes(row: Row): boolean } | undefined;
 }
 
-export interface IndexedList {
-  readonly scope: CursorScope;
-  readonly prefix: string;
-  readonly descending?: boolean;
+/** Pages over the rows of a view in the order of a list of an index. */
+export interface IndexPages {
+  /**
+   * A page of a list. A row is shown when it is still at the place where the index had it. So what stays at its place
+   * comes once, whatever is written meanwhile.
+   * @throws InvalidCursor, ViewBehind, ListNotBuilt, LogUnavailable
+   */
+  page(query: ListQuery, request: PageRequest): Promise<Page>;
+  stop(): void;
 }
 
 const PAUSE_MS = 5;
 
 export function createIndexPages(deps: {
-  view: string;
-  access: ViewAccess;
-  placesOf: PlacesOf;
-  runtime: Runtime;
+  readonly index: ViewIndex;
+  readonly indexer: Indexer;
+  readonly access: ViewAccess;
+  readonly privacy: RowPrivacy;
+  readonly incarnation: string;
+  readonly runtime: Runtime;
 }): IndexPages {
-  const { view, access, placesOf, runtime } = deps;
-  let current: { bucket: string; index: SortedIndex } | undefined;
+  const { index, indexer, access, incarnation, runtime } = deps;
+  const view = index.view.name;
 
-  const indexOf = (live: LiveBucket): SortedIndex => {
-    if (current?.bucket === live.bucket.name && current.index.alive()) return current.index;
-    current?.index.stop();
-    current = { bucket: live.bucket.name, index: createSortedIndex(live, placesOf) };
-    return current.index;
-  };
-
-  /** The watch comes a little after the bucket. */
-  const waitFor = async (index: SortedIndex, minPosition: Position, end: number): Promise<void> => {
-    while (index.alive() && isAfter(minPosition, index.position())) {
-      if (runtime.now() >= end) throw new ViewBehind(view, minPosition, index.position());
+  /** The index comes a little after the bucket. */
+  const indexAt = async (
+    { minPosition, waitMs = DEFAULT_WAIT_MS }: PageRequest,
+    since: number,
+  ): Promise<StoredIndex> => {
+    for (;;) {
+      const stored = indexer.serving();
+      const reached = stored && positionOfIndex(stored);
+      if (
+        stored !== undefined &&
+        (minPosition === undefined || reached === undefined || !isAfter(minPosition, reached))
+      )
+        return stored;
+      if (runtime.now() >= since + waitMs) {
+        if (minPosition === undefined || reached === undefined) throw new ListNotBuilt(view);
+        throw new ViewBehind(view, minPosition, reached);
+      }
       await runtime.sleep(PAUSE_MS);
     }
   };
 
-  const pageOf = async (
-    index: SortedIndex,
-    live: LiveBucket,
-    { scope, prefix, descending }: IndexedList,
-    { limit, minPosition, behind, end }: PageRequest & { behind: string | undefined; end: number },
-  ): Promise<Page> => {
-    const leader = minPosition !== undefined;
-    if (leader) await waitFor(index, minPosition, end);
-    const places = await index.places();
-    const found = descending
-      ? places.before(prefix, behind, limit + 1)
-      : places.after(prefix, behind, limit + 1);
-    const rows = await readRows(
-      found.slice(0, limit),
-      (place) => live.bucket.get(rowKeyOf(place), { leader }),
-      (row) => row?.value.length ?? 0,
-    );
-    const items = rows.flatMap((row, i) => (isAt(row, found[i] ?? '', placesOf) ? [row.value] : []));
-    const last = found[rows.length - 1];
-    return found.length > rows.length && last !== undefined
-      ? { items, next: encodeCursor(scope, last) }
-      : { items };
+  const find = async (query: Omit<IndexQuery, 'limit'>, request: PageRequest, since: number) => {
+    for (;;) {
+      const stored = await indexAt(request, since);
+      const position = positionOfIndex(stored);
+      try {
+        return { position, found: await stored.find({ ...query, limit: request.limit + 1 }) };
+      } catch (error) {
+        if (!(error instanceof IndexDamaged)) throw error;
+        // Another one answers since a switch.
+        if (indexer.serving() !== stored) continue;
+        await indexer.discard(stored);
+        throw new ListNotBuilt(view, error);
+      }
+    }
   };
 
   return {
-    page: async ({ scope, prefix, descending = false }, request) => {
-      const behind = keyOfCursor(scope, request.cursor);
-      const end = runtime.now() + (request.waitMs ?? DEFAULT_WAIT_MS);
+    page: async (query, request) => {
+      const { limit, minPosition } = request;
+      const scope = { list: nameOf(view, index, query), incarnation };
+      const behind = rowOfCursor(scope, request.cursor);
+      const since = runtime.now();
       const live = await access.bucket(request);
       if (live === undefined) return { items: [] };
-      const index = indexOf(live);
-      return index.use(() => pageOf(index, live, { scope, prefix, descending }, { ...request, behind, end }));
+      const { position, found } = await find({ ...partOf(index, query), behind }, request, since);
+      const leader = minPosition !== undefined;
+      const rows = await readRows(
+        found.slice(0, limit),
+        ({ key }) => live.bucket.get(key, { leader }),
+        (row) => row?.value.length ?? 0,
+      );
+      const items = await shown(deps, query, rows, found);
+      const last = found[rows.length - 1];
+      if (found.length <= rows.length || last === undefined) return { items, position };
+      return { items, position, next: encodeCursor(scope, [last.sort, last.key]) };
     },
-    stop: () => current?.index.stop(),
+    stop: () => indexer.stop(),
   };
 }
 
-/** A row may have been removed or changed since the index saw it. */
-function isAt(row: Row | undefined, place: string, placesOf: PlacesOf): row is Row {
-  return row !== undefined && row.value.length > 0 && placesOf(row).includes(place);
+/** Names what is asked for without saying it, so that no cursor is taken for one of another list. */
+function nameOf(view: string, { lists }: ViewIndex, { list, equal, from, below, filter }: ListQuery): string {
+  const asked = JSON.stringify([
+    lists.indexOf(list),
+    list.equal.map((column) => equal[column]),
+    from,
+    below,
+    filter?.about,
+  ]);
+  return `${view}/${createHash('sha256').update(asked).digest('base64url').slice(0, 12)}`;
+}
+
+function partOf({ lists }: ViewIndex, { list, equal, from, below }: ListQuery): Omit<IndexQuery, 'limit'> {
+  const number = lists.indexOf(list);
+  if (number < 0) throw new RangeError('The list is none of the index.');
+  return { list: number, equal: list.equal.map((column) => valueIn(equal, column)), from, below };
+}
+
+function valueIn(equal: ListQuery['equal'], column: string): IndexValue {
+  const value = equal[column];
+  if (value === undefined) throw new RangeError(`A value of ${column} is missing.`);
+  return value;
+}
+
+/** The rows that are still where the index had them; one may have been changed or removed since. */
+async function shown(
+  { index, privacy }: { readonly index: ViewIndex; readonly privacy: RowPrivacy },
+  { list, equal, filter }: ListQuery,
+  rows: readonly (Row | undefined)[],
+  found: readonly FoundRow[],
+): Promise<readonly Uint8Array[]> {
+  const there = rows.flatMap((row, i) => {
+    const place = found[i];
+    return row === undefined || row.value.length === 0 || place === undefined
+      ? []
+      : [{ value: row.value, place }];
+  });
+  const opened = await privacy.open(there.map(({ value }) => value));
+  return opened.filter((value, i) => {
+    const place = there[i]?.place;
+    const row = parseRow(value);
+    const entry = place && index.entryOf(row, place.key, privacy.digest);
+    if (place === undefined || entry === undefined || filter?.passes(row) === false) return false;
+    return placesIn(list, entry).some(
+      (one) => one.sort === place.sort && list.equal.every((column, n) => one.equal[n] === equal[column]),
+    );
+  });
 }
