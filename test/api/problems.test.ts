@@ -66,7 +66,25 @@ const CASES: readonly [string, InjectOptions, number, string][] = [
   ['an unknown query parameter', { method: 'GET', url: '/v1/users/a?minPositon=1' }, 400, 'request/invalid'],
   ['a limit out of range', { method: 'GET', url: '/v1/products?limit=201' }, 400, 'request/invalid'],
   ['a limit that is no integer', { method: 'GET', url: '/v1/products?limit=1e2' }, 400, 'request/invalid'],
-  ['orders of no status', { method: 'GET', url: '/v1/orders' }, 400, 'request/invalid'],
+  [
+    'filters for which there is no list',
+    { method: 'GET', url: '/v1/orders?user=ada&sku=TEA-1' },
+    400,
+    'request/no-such-list',
+  ],
+  ['totals without a currency', { method: 'GET', url: '/v1/orders?totalMin=100' }, 400, 'request/invalid'],
+  [
+    'a time that there is not',
+    { method: 'GET', url: '/v1/orders?placedFrom=2026-02-30T00:00Z' },
+    400,
+    'request/invalid',
+  ],
+  [
+    'an address beside a filter',
+    { method: 'GET', url: '/v1/users?email=a@example.com&status=active' },
+    400,
+    'request/invalid',
+  ],
   [
     'a day that there is not',
     { method: 'GET', url: '/v1/statistics?from=2026-02-30&to=2026-03-01' },
@@ -188,7 +206,7 @@ it('an invalid body names each field that is wrong by its pointer', async () => 
 
 it.each([
   ['PUT', '/v1/users/a', 'GET, HEAD, PATCH'],
-  ['GET', '/v1/users', 'POST'],
+  ['DELETE', '/v1/users', 'GET, HEAD, POST'],
   ['GET', '/v1/admin/parked/redrive', 'POST'],
   ['OPTIONS', '/v1/products', 'GET, HEAD, POST'],
   ['DELETE', '/v1/orders/a/events?limit=1', 'GET, HEAD'],

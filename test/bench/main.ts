@@ -15,6 +15,7 @@ import { lagScenario } from './lag.ts';
 import { ledgerScenario } from './ledger.ts';
 import { memoryScenario } from './memory.ts';
 import { openScenario } from './open.ts';
+import { queriesScenario } from './queries.ts';
 import { readsScenario } from './reads.ts';
 import { rebuildScenario } from './rebuild.ts';
 import { type RunFacts, renderTable, replaceTables } from './render.ts';
@@ -37,6 +38,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => scaleScenario,
   () => deployScenario,
   () => readsScenario,
+  () => queriesScenario,
   () => replayScenario,
   () => rebuildScenario,
   () => memoryScenario,

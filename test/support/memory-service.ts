@@ -141,7 +141,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   const close = async () => {
     await app.close();
     live.stop();
-    views.stop();
+    await views.stop();
     await projections.stop();
   };
   return { app, log, buckets, deps, [Symbol.asyncDispose]: close };

@@ -23,7 +23,7 @@ export function configDir(env: ConfigSources['env']): string {
 
 /**
  * The effective configuration: `default.yaml`, over it the file of the environment (`JETLEDGER_ENV`) if there is one,
- * over it OpenTelemetry's variables, over these JetLedger's. Relative folders are resolved against the package's folder.
+ * over it OpenTelemetry's variables, over these JetLedger's. A relative `nats.embedded.dataDir` is resolved against the package's folder, `lists.dir` against that.
  *
  * @throws ConfigError with every problem found
  */
@@ -99,6 +99,6 @@ function assemble(settings: ReadonlyMap<string, Setting>, environment: string): 
   for (const [name, { value }] of settings) setAt(tree, name, value);
   if (!Value.Check(configSchema, tree)) return undefined;
   tree.nats.embedded.dataDir = resolve(packageRoot(), tree.nats.embedded.dataDir);
-  if (tree.lists.dir !== '') tree.lists.dir = resolve(packageRoot(), tree.lists.dir);
+  if (tree.lists.dir !== '') tree.lists.dir = resolve(tree.nats.embedded.dataDir, tree.lists.dir);
   return { ...tree, environment };
 }

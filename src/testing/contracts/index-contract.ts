@@ -65,7 +65,10 @@ const stateAt = (n: number): IndexState => ({
 type Entries = ReadonlyMap<string, IndexEntry>;
 
 /** The plain filter over all entries. */
-function plainly(entries: Entries, { list: n, equal, from, below }: IndexQuery): readonly FoundRow[] {
+function plainly(
+  entries: Entries,
+  { list: n, equal, from, below }: Omit<IndexQuery, 'limit'>,
+): readonly FoundRow[] {
   const list = SCOPE.lists[n] ?? { equal: [], sort: '' };
   const found = [...entries].flatMap(([key, entry]) =>
     placesIn(list, entry)

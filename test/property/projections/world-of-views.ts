@@ -7,9 +7,11 @@ import { BEGINNING, isAfter, numberOf, type Position, versionAt } from '../../..
 import { CommitSchema } from '../../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { GroupCount } from '../../../src/projections/engine/groups.ts';
 import { appendEntry, type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
+import type { ViewIndex } from '../../../src/projections/engine/lists/view-index.ts';
 import { createMembers } from '../../../src/projections/engine/members.ts';
 import { isRowKey, type Projection } from '../../../src/projections/engine/projection.ts';
 import { type Projections, startProjections } from '../../../src/projections/engine/start.ts';
+import { createViewReader, type ViewReader } from '../../../src/projections/engine/view-reader.ts';
 import {
   added,
   type CounterEvent,
@@ -24,6 +26,7 @@ import {
   openMemoryBucket,
   openMemoryBuckets,
 } from '../../../src/testing/memory-bucket.ts';
+import { createMemoryIndexes, type MemoryIndexFiles } from '../../../src/testing/memory-indexes.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWake, type World } from '../../../src/testing/world.ts';
 
@@ -74,6 +77,18 @@ export const fragile: Projection<CounterRow, CounterEvent> = {
     if (poison && 'ab'.includes(context.stream.id)) throw new Error('cannot do this one');
     return counters.evolve(row, event, context);
   },
+};
+
+/** Counters by whether they have notes, in the order of their totals. */
+export const counterIndex: ViewIndex<CounterRow> = {
+  view: counters,
+  version: 1,
+  columns: { noted: 'integer', total: 'integer' },
+  lists: [
+    { equal: [], sort: 'total' },
+    { equal: ['noted'], sort: 'total', descending: true },
+  ],
+  entryOf: ({ total, notes }) => ({ noted: Number(notes.length > 0), total }),
 };
 
 export const allViews = [counters, authors, fragile] as const;
@@ -140,12 +155,15 @@ export interface ForgetfulStore extends MemoryBucketStore {
   keepFirst(count: number): void;
   /** How often it has forgotten. */
   lives(): number;
+  /** Calls once when it forgets next. */
+  died(told: () => void): void;
 }
 
 function createForgetfulStore(name: string): ForgetfulStore {
   const writes: { key: string; value: Uint8Array; revision: number; position: Position }[] = [];
   const grown = createWake();
   let lives = 0;
+  let mourners: (() => void)[] = [];
   const last = (key: string) => writes.findLast((row) => row.key === key);
   return {
     name,
@@ -156,7 +174,11 @@ function createForgetfulStore(name: string): ForgetfulStore {
     keepFirst: (count) => {
       writes.length = Math.min(count, writes.length);
       lives++;
+      const told = mourners;
+      mourners = [];
+      for (const tell of told) tell();
     },
+    died: (tell) => mourners.push(tell),
     put: (rows) => {
       if (rows.some((row) => (last(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
       for (const { key, value, position = BEGINNING } of rows) {
@@ -210,6 +232,12 @@ function cutByServerDeath(
     get: (key, options) => guard(() => bucket.get(key, options)),
     write: (row) => guard(() => bucket.write(row)),
     writeAll: bucket.writeAll && ((rows) => guard(() => told(rows))),
+    watch: (options) => {
+      if (options.untilLost !== true) return bucket.watch(options);
+      const lost = new AbortController();
+      store.died(() => lost.abort());
+      return bucket.watch({ ...options, signal: AbortSignal.any([options.signal, lost.signal]) });
+    },
     life: () => String(store.lives()),
   };
 }
@@ -238,6 +266,8 @@ export interface ViewWorld {
   readonly log: MemoryStore;
   /** Starts the views in a process of that name. */
   start(actor: string): Projections;
+  /** A process that reads the views, with the indexes that it had before. `around` changes what it reads. */
+  reader(actor: string, files: MemoryIndexFiles, around?: (bucket: Bucket) => Bucket): ViewReader;
   /** The live rows of a view's bucket. */
   rows(view: string): Record<string, unknown>;
   store(view: string): ForgetfulStore | undefined;
@@ -263,20 +293,34 @@ export function createViewWorld(
     return store;
   });
   const store = (view: string) => stores.get(`t_${view}_v1`);
+  const bucketsOf = (actor: string, around: (bucket: Bucket) => Bucket = (bucket) => bucket) =>
+    openMemoryBuckets(shared, (opened, { durable }) => {
+      const allowed = batches === 'none' ? false : durable || batches !== 'durable';
+      return around(
+        cutByServerDeath(
+          (store) => openMemoryBucket(store, { world, actor, batches: allowed }),
+          stores.get(opened.name) ?? failNoStore(opened.name),
+          batches === 'told',
+        ),
+      );
+    });
   return {
     log,
     store,
+    reader: (actor, files, around) =>
+      createViewReader({
+        log: openMemoryLog(log, { world, actor }),
+        buckets: bucketsOf(actor, around),
+        runtime: world.runtime(actor),
+        views: allViews,
+        settings: { prefix: 't', groups, resolveMs: 400 },
+        indexStore: createMemoryIndexes(files),
+        indexes: [counterIndex],
+      }),
     start: (actor) => {
       const runtime = world.runtime(actor);
       const place = { world, actor };
-      const buckets = openMemoryBuckets(shared, (opened, { durable }) => {
-        const options = { ...place, batches: batches === 'none' ? false : durable || batches !== 'durable' };
-        return cutByServerDeath(
-          (store) => openMemoryBucket(store, options),
-          stores.get(opened.name) ?? failNoStore(opened.name),
-          batches === 'told',
-        );
-      });
+      const buckets = bucketsOf(actor);
       const membership = { prefix: 't', memberMs: 2_000 };
       return startProjections({
         log: inSmallBatches(openMemoryLog(log, place), world, actor),

@@ -91,6 +91,8 @@ function ownPart(dir: string): { readonly folder: string; leave(): void } {
     try {
       pragma(lock, 'locking_mode = EXCLUSIVE');
       lock.exec('BEGIN EXCLUSIVE');
+      // A container may have no other folder that can be written.
+      pragma(lock, `temp_store_directory = '${folder.replaceAll("'", "''")}'`);
       return { folder, leave: () => lock.close() };
     } catch (error) {
       lock.close();

@@ -47,7 +47,7 @@ export interface IndexerDeps {
 }
 
 /** Rows that are stored together at the most, and rows that may wait for it before no more are read. */
-const BATCH_ROWS = 4_000;
+const BATCH_ROWS = 1_000;
 const MOST_WAITING = 2 * BATCH_ROWS;
 const [BACKOFF_BASE_MS, BACKOFF_CAP_MS] = [50, 2_000];
 

@@ -110,8 +110,10 @@ function settle(one: Waiting | undefined, answered: Answered, dir: string): void
 function startThread(workerData: ThreadOptions): Worker {
   const extension = extname(import.meta.url);
   const path = new URL(`./index-thread${extension}`, import.meta.url);
-  if (extension === '.js') return new Worker(path, { workerData });
+  // What the process was told to load first is none of this thread's business.
+  const options = { workerData, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 8 } };
+  if (extension === '.js') return new Worker(path, options);
   // From the sources, which not every Node reads by itself.
   const load = `import('tsx/esm/api').then(({ register }) => { register(); return import('${path}'); });`;
-  return new Worker(load, { workerData, eval: true });
+  return new Worker(load, { ...options, eval: true });
 }
