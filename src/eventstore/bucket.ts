@@ -70,5 +70,5 @@ export interface Bucket {
   /** Every row and then every change, until the signal fires. */
   watch(options: WatchOptions): AsyncIterable<Row>;
   /** Another text when the server is another one than before, which may have lost what it had acknowledged. */
-  life(): string;
+  serverId(): string;
 }

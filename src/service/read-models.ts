@@ -27,7 +27,7 @@ export function openReadModels(base: Base): OpenedViews {
     indexes: {
       dir: config.lists.dir,
       fromStart: hasRole(config, 'api') ? indexes : [],
-      observer: telling(base),
+      observer: reporting(base),
     },
     privacy: privacyOf(nats.emailKey),
     keep: hasRole(config, 'projections') ? keeping(base) : undefined,
@@ -42,7 +42,7 @@ function privacyOf({ digestOf, check }: EmailKey): RowPrivacy {
 }
 
 /** Tells once of each reason why lists cannot be kept, until they are again. */
-function telling({ logger }: Base): ProjectionObserver {
+function reporting({ logger }: Base): ProjectionObserver {
   const told = new Map<string, string>();
   return {
     indexed: ({ view, bucket, ms }) => {

@@ -162,7 +162,7 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     writeAll: batches ? writeAll : undefined,
     rows: (options) => liveRows(store, sender, options),
     watch: (options) => changes(store, sender, options),
-    life: () => 'memory',
+    serverId: () => 'memory',
   };
 }
 

@@ -149,7 +149,7 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
         settled?.();
       }
     },
-    life: () => requests.connection.info?.server_id ?? '',
+    serverId: () => requests.connection.info?.server_id ?? '',
   };
 }
 

@@ -37,27 +37,29 @@ export interface CheckpointValue {
   readonly version: string;
   /** When it was written, in milliseconds since the Unix epoch. */
   readonly at: number;
-  /** The last lives of the server; absent where an earlier release wrote it. */
-  readonly lives?: readonly ServerLife[];
+  /** The last starts of the server; absent where an earlier release wrote it. */
+  readonly servers?: readonly FoundBy[];
 }
 
 /**
- * That a checkpoint was still there when a runner opened the view in a new life of the server: so nothing up to its
+ * That a checkpoint was still there when a runner opened the view first since a start of the server: so nothing up to its
  * revision was lost before (protocol 31).
  */
-export interface ServerLife {
-  /** See `Bucket.life`. */
+export interface FoundBy {
+  /** See `Bucket.serverId`. */
   readonly id: string;
   /** Revision of the checkpoint that was found. */
   readonly from: number;
 }
 
 /** More than a view sees between two looks of whoever keeps an index of it. */
-const LIVES_KEPT = 16;
+const SERVERS_KEPT = 16;
 
-function livesSince(stored: StoredCheckpoint, id: string): readonly ServerLife[] {
-  const { lives = [] } = stored.value;
-  return lives.at(-1)?.id === id ? lives : [...lives.slice(1 - LIVES_KEPT), { id, from: stored.revision }];
+function serversSince(stored: StoredCheckpoint, id: string): readonly FoundBy[] {
+  const { servers = [] } = stored.value;
+  return servers.at(-1)?.id === id
+    ? servers
+    : [...servers.slice(1 - SERVERS_KEPT), { id, from: stored.revision }];
 }
 
 /** A stored checkpoint as its readers need it. */
@@ -114,7 +116,7 @@ export interface CheckpointDeps {
 export interface OpenedCheckpoint {
   readonly position: Position;
   readonly revision: number;
-  readonly lives: readonly ServerLife[];
+  readonly servers: readonly FoundBy[];
 }
 
 /**
@@ -128,7 +130,7 @@ export async function openCheckpoint(
   const { bucket, view, group } = deps;
   for (;;) {
     // Of the server that is asked next, or of one before it; never of one after it.
-    const life = bucket.life();
+    const server = bucket.serverId();
     const stored = await readCheckpoint(bucket, group);
     if (stored !== undefined) {
       const { incarnation, version } = stored.value;
@@ -146,12 +148,12 @@ export async function openCheckpoint(
         throw refuse(`its checkpoint ${numberOf(position)} lies beyond the log's end ${numberOf(end)}`);
       }
       const { position: relied, revision } = stored;
-      return { position: relied, revision, lives: livesSince(stored, life) };
+      return { position: relied, revision, servers: serversSince(stored, server) };
     }
-    const lives = [{ id: life, from: 0 }];
-    const value = { ...checkpointValue(deps, BEGINNING, 0, BEGINNING), lives };
+    const servers = [{ id: server, from: 0 }];
+    const value = { ...checkpointValue(deps, BEGINNING, 0, BEGINNING), servers };
     const result = await writeCheckpoint(deps, value, 0);
-    if (result.written) return { position: BEGINNING, revision: result.revision, lives };
+    if (result.written) return { position: BEGINNING, revision: result.revision, servers };
   }
 }
 
@@ -213,7 +215,7 @@ export function createCheckpoint(
 ): Checkpoint {
   const { bucket, group, runtime, intervalMs } = deps;
   const waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>();
-  let { position, revision, lives } = opened;
+  let { position, revision, servers } = opened;
   let due = false;
   let stopped = false;
   let lastTry = Number.NEGATIVE_INFINITY;
@@ -230,7 +232,7 @@ export function createCheckpoint(
   const write = async (): Promise<void> => {
     lastTry = runtime.now();
     for (let next = current(); isAfter(next.position, position) && !stopped; next = current()) {
-      const value = { ...checkpointValue(deps, next.position, next.covers, position), lives };
+      const value = { ...checkpointValue(deps, next.position, next.covers, position), servers };
       const result = await writeCheckpoint(deps, value, revision);
       if (result.written) {
         if (result.revision <= next.covers) throw new BucketRewound(bucket.name, checkpointKey(group));
@@ -244,7 +246,7 @@ export function createCheckpoint(
       }
       // Another runner feeds the same bucket: go on from what it wrote.
       ({ revision, position } = stored);
-      lives = stored.value.lives ?? lives;
+      servers = stored.value.servers ?? servers;
     }
   };
 

@@ -59,7 +59,7 @@ const batches = fc.array(fc.array(changeOf, { maxLength: 12 }), { minLength: 3, 
 const stateAt = (n: number): IndexState => ({
   revision: n,
   position: n < 2 ? undefined : positionOf(n),
-  checkpoints: { '=checkpoint': { position: BEGINNING, revision: n, life: 'one' } },
+  checkpoints: { '=checkpoint': { position: BEGINNING, revision: n, server: 'one' } },
 });
 
 type Entries = ReadonlyMap<string, IndexEntry>;

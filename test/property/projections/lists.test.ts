@@ -134,7 +134,7 @@ test('an index that goes on where it was without looking whether the bucket is w
     const same = <Row extends { key: string; value: Uint8Array } | undefined>(row: Row): Row => {
       if (row === undefined || row.key !== CHECKPOINT_KEY || row.value.length === 0) return row;
       const value = JSON.parse(Buffer.from(row.value).toString());
-      return { ...row, value: Buffer.from(JSON.stringify({ ...value, lives: [{ id: 'same', from: 0 }] })) };
+      return { ...row, value: Buffer.from(JSON.stringify({ ...value, servers: [{ id: 'same', from: 0 }] })) };
     };
     return {
       ...bucket,

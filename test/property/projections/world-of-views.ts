@@ -238,7 +238,7 @@ function cutByServerDeath(
       store.died(() => lost.abort());
       return bucket.watch({ ...options, signal: AbortSignal.any([options.signal, lost.signal]) });
     },
-    life: () => String(store.lives()),
+    serverId: () => String(store.lives()),
   };
 }
 

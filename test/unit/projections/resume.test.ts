@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { BEGINNING, positionOf } from '../../../src/eventstore/position.ts';
-import type { ServerLife, StoredCheckpoint } from '../../../src/projections/engine/checkpoint.ts';
+import type { FoundBy, StoredCheckpoint } from '../../../src/projections/engine/checkpoint.ts';
 import type { IndexState } from '../../../src/projections/engine/lists/index-store.ts';
 import { resumeAfter } from '../../../src/projections/engine/lists/resume.ts';
 
 const KEY = '=checkpoint';
 
-const seen = (revision: number, life: string, upTo = revision): IndexState => ({
+const seen = (revision: number, server: string, upTo = revision): IndexState => ({
   revision: upTo,
   position: positionOf(9),
-  checkpoints: { [KEY]: { position: positionOf(9), revision, life } },
+  checkpoints: { [KEY]: { position: positionOf(9), revision, server } },
 });
 
-const now = (revision: number, ...lives: readonly ServerLife[]): ReadonlyMap<string, StoredCheckpoint> => {
+const now = (revision: number, ...servers: readonly FoundBy[]): ReadonlyMap<string, StoredCheckpoint> => {
   const value = {
     position: positionOf(20),
     covers: 0,
@@ -20,7 +20,7 @@ const now = (revision: number, ...lives: readonly ServerLife[]): ReadonlyMap<str
     incarnation: 'i',
     version: 'v',
     at: 0,
-    lives,
+    servers,
   };
   return new Map([[KEY, { value, revision, position: positionOf(20) }]]);
 };
@@ -28,7 +28,7 @@ const now = (revision: number, ...lives: readonly ServerLife[]): ReadonlyMap<str
 const first = { id: 'first', from: 0 };
 
 describe('an index goes on', () => {
-  it('behind what it has seen, while the server lives', () => {
+  it('behind what it has seen, while the server servers', () => {
     expect(resumeAfter(seen(100, 'first', 120), now(150, first))).toBe(120);
   });
 
@@ -36,31 +36,31 @@ describe('an index goes on', () => {
     expect(resumeAfter(seen(100, 'first', 120), now(100, first))).toBe(100);
   });
 
-  it('behind the checkpoint that the next life has found', () => {
+  it('behind the checkpoint that the next server has found', () => {
     expect(resumeAfter(seen(100, 'first', 120), now(150, first, { id: 'second', from: 110 }))).toBe(110);
   });
 
-  it('through several lives, as long as each has found what the one before had', () => {
-    const lives = [first, { id: 'second', from: 110 }, { id: 'third', from: 130 }];
-    expect(resumeAfter(seen(100, 'first', 120), now(150, ...lives))).toBe(110);
+  it('through several starts, as long as each has found what the one before had', () => {
+    const servers = [first, { id: 'second', from: 110 }, { id: 'third', from: 130 }];
+    expect(resumeAfter(seen(100, 'first', 120), now(150, ...servers))).toBe(110);
   });
 });
 
 describe('an index is made anew', () => {
   it.each([
     [
-      'the next life has found an older checkpoint',
+      'the next server has found an older checkpoint',
       seen(100, 'first'),
       now(150, first, { id: 'second', from: 90 }),
     ],
     [
-      'a later life has found an older one than the life before it',
+      'a later server has found an older one than the one before it',
       seen(100, 'first'),
       now(150, first, { id: 'second', from: 110 }, { id: 'third', from: 105 }),
     ],
     ['the checkpoint itself is older', seen(100, 'first'), now(99, first)],
-    ['its life is not known any more', seen(100, 'older'), now(150, first)],
-    ['nobody says which life it was', seen(100, ''), now(150, { id: '', from: 0 })],
+    ['its server is not known any more', seen(100, 'older'), now(150, first)],
+    ['nobody says which server it was', seen(100, ''), now(150, { id: '', from: 0 })],
     ['an earlier release wrote the checkpoint', seen(100, 'first'), now(150)],
     ['it has seen no checkpoint', { revision: 5, position: undefined, checkpoints: {} }, now(150, first)],
     ['there is none any more', seen(100, 'first'), new Map([[KEY, undefined]])],

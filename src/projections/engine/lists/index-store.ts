@@ -18,8 +18,8 @@ export interface IndexScope {
 export interface SeenCheckpoint {
   readonly position: Position;
   readonly revision: number;
-  /** The server's, in which it was written. */
-  readonly life: string;
+  /** Of the start of the server in which it was written. */
+  readonly server: string;
 }
 
 /** How far an index is. It is stored together with the entries. */

@@ -169,11 +169,11 @@ async function feed(
   const { bucket, groups } = live;
   const keys = new Set(allGroups(groups).map(checkpointKey));
   const waiting: (Row | typeof SETTLED)[] = [];
-  const [come, room] = [createBell(), createBell()];
+  const [come, room] = [createSignal(), createSignal()];
   const ended = new AbortController();
   const take = (item: Row | typeof SETTLED): void => {
     waiting.push(item);
-    come.ring();
+    come.give();
   };
 
   const read = async (): Promise<void> => {
@@ -188,7 +188,7 @@ async function feed(
   let reading = true;
   const reader = read().finally(() => {
     reading = false;
-    come.ring();
+    come.give();
   });
   reader.catch(() => undefined);
   try {
@@ -198,7 +198,7 @@ async function feed(
       if (waiting.length === 0) await come.wait();
       const items = waiting.splice(0, BATCH_ROWS);
       if (items.length === 0) continue;
-      room.ring();
+      room.give();
       const next = stateAfter(state, items, keys);
       const changes = await changesOf(deps, items);
       await storing;
@@ -212,26 +212,26 @@ async function feed(
     await reader;
   } finally {
     ended.abort();
-    room.ring();
+    room.give();
   }
 }
 
-/** Wakes the one who waits; one that rings before is heard too. */
-function createBell(): { ring(): void; wait(): Promise<void> } {
-  let rung = false;
+/** Wakes the one who waits; one that is given before counts too. */
+function createSignal(): { give(): void; wait(): Promise<void> } {
+  let given = false;
   let wake: (() => void) | undefined;
   return {
-    ring: () => {
-      rung = true;
+    give: () => {
+      given = true;
       wake?.();
     },
     wait: async () => {
-      if (!rung) {
+      if (!given) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
-      rung = false;
+      given = false;
       wake = undefined;
     },
   };

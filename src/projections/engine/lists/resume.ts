@@ -24,10 +24,10 @@ export function resumeAfter(
 
 /** Up to where the bucket is what it was when a checkpoint was seen. */
 function provenRevision(seen: SeenCheckpoint, { value, revision }: StoredCheckpoint): number | undefined {
-  const { lives = [] } = value;
-  const at = lives.findLastIndex(({ id }) => id === seen.life);
-  if (at < 0 || seen.life === '') return undefined;
-  const later = [...lives.slice(at + 1).map(({ from }) => from), revision];
+  const { servers = [] } = value;
+  const at = servers.findLastIndex(({ id }) => id === seen.server);
+  if (at < 0 || seen.server === '') return undefined;
+  const later = [...servers.slice(at + 1).map(({ from }) => from), revision];
   let least = seen.revision;
   for (const found of later) {
     if (found < least) return undefined;
@@ -38,5 +38,5 @@ function provenRevision(seen: SeenCheckpoint, { value, revision }: StoredCheckpo
 
 /** A checkpoint as an index keeps it. */
 export function seenOf({ value, revision, position }: StoredCheckpoint): SeenCheckpoint {
-  return { position, revision, life: value.lives?.at(-1)?.id ?? '' };
+  return { position, revision, server: value.servers?.at(-1)?.id ?? '' };
 }
