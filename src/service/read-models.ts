@@ -1,5 +1,5 @@
 import type { EmailKey } from '../app/email-key.ts';
-import { combineObservers, reasonOf } from '../eventstore/index.ts';
+import { combineObservers } from '../eventstore/index.ts';
 import { isSameLog, type KeepViews, type OpenedViews, openViews } from '../ledger/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import {
@@ -41,19 +41,10 @@ function privacyOf({ digestOf, check }: EmailKey): RowPrivacy {
   return { ...plainRows, digest: digestOf, stamp: async () => check };
 }
 
-/** Tells once of each reason why lists cannot be kept, until they are again. */
 function reporting({ logger }: Base): ProjectionObserver {
-  const told = new Map<string, string>();
   return {
-    indexed: ({ view, bucket, ms }) => {
-      told.delete(view);
-      logger.info({ view, bucket, ms }, 'the lists of a view are built');
-    },
-    indexFailed: ({ view, error }) => {
-      const reason = reasonOf(error);
-      if (told.get(view) !== reason) logger.warn({ view, err: error }, 'the lists of a view cannot be kept');
-      told.set(view, reason);
-    },
+    indexed: (index) => logger.info(index, 'the lists of a view are built'),
+    indexFailed: ({ view, error: err }) => logger.warn({ view, err }, 'the lists of a view cannot be kept'),
   };
 }
 

@@ -77,7 +77,7 @@ describe('a ledger', () => {
     const commits = [];
     for await (const commit of ledger.history(tank, 't1')) commits.push(commit);
     expect(commits).toHaveLength(1);
-    const page = { limit: 10, minPosition: (await ledger.load(tank, 't2')).version };
+    const page = { limit: 10, waitMs: 15_000, minPosition: (await ledger.load(tank, 't2')).version };
     expect((await ledger.view(tanks).list(byId, { list: all, equal: {} }, page)).rows).toHaveLength(2);
     expect(await ledger.status()).toMatchObject({
       connected: true,

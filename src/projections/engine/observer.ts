@@ -45,7 +45,7 @@ export interface ProjectionObserver {
   wrote?(view: string, rows: number, ms: number): void;
   /** The lists of a view answer from here on: how long it took to make them of a bucket, or to go on with them. */
   indexed?(index: { readonly view: string; readonly bucket: string; readonly ms: number }): void;
-  /** The lists of a view cannot be kept at the moment; it is tried again. */
+  /** The lists of a view cannot be kept at the moment; told once for each reason, and tried again. */
   indexFailed?(failure: { readonly view: string; readonly error: unknown }): void;
   readonly aroundRebuild?: Around<Rebuild, { readonly bucket: string; readonly switched: boolean }>;
 }

@@ -3,9 +3,11 @@ import {
   type Bucket,
   backoffMs,
   earliest,
+  LogUnavailable,
   type Position,
   type Row,
   type Runtime,
+  reasonOf,
 } from '../../../eventstore/index.ts';
 import type { BucketResolver, LiveBucket } from '../aliases.ts';
 import { checkpointKey, parseCheckpoint, readCheckpoint, type StoredCheckpoint } from '../checkpoint.ts';
@@ -58,6 +60,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
   const stopped = new AbortController();
   let serving: { readonly bucket: string; readonly stored: StoredIndex } | undefined;
   let discarded: StoredIndex | undefined;
+  let reported: string | undefined;
 
   const discard = async (stored: StoredIndex): Promise<void> => {
     if (serving?.stored === stored) serving = undefined;
@@ -82,6 +85,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
     if (serving?.stored === stored || discarded === stored) return;
     const before = serving?.stored;
     serving = { bucket, stored };
+    reported = undefined;
     observer?.indexed?.({ view, bucket, ms: runtime.now() - sinceMs });
     await before?.remove();
   };
@@ -110,6 +114,14 @@ export function startIndexer(deps: IndexerDeps): Indexer {
     }
   };
 
+  /** Once for each reason, until it has been built; that NATS is away others tell. */
+  const report = (error: unknown): void => {
+    const reason = reasonOf(error);
+    if (stopped.signal.aborted || error instanceof LogUnavailable || reason === reported) return;
+    reported = reason;
+    observer?.indexFailed?.({ view, error });
+  };
+
   const run = async (): Promise<void> => {
     for (let failures = 0; !stopped.signal.aborted; ) {
       try {
@@ -118,7 +130,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
         else await follow(live);
         failures = 0;
       } catch (error) {
-        if (!stopped.signal.aborted) observer?.indexFailed?.({ view, error });
+        report(error);
         failures++;
       }
       if (!stopped.signal.aborted)
