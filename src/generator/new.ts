@@ -74,8 +74,19 @@ function projectOf(root: string, layouts: readonly Layout[], tell: (line: string
     throw new CannotMake(
       `${basename(root)} is no service of JetLedger: it has no ${serviceLayout.list}. Go to its folder, or make one: jetledger new service NAME`,
     );
-  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name: string };
-  return { root, layout, service: manifest.name, tell };
+  return { root, layout, service: protoNameOf(root), tell };
+}
+
+/** What the service is called in its protos: their folder. Its package may have got another name, or a scope. */
+function protoNameOf(root: string): string {
+  const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name: string };
+  const entries = readdirSync(join(root, 'proto'), { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const [only] = folders.length === 1 ? folders : folders.filter((folder) => folder === basename(name));
+  if (only !== undefined) return only;
+  throw new CannotMake(
+    `none of the folders of proto (${folders.join(', ')}) is called as the package is (${basename(name)}): give the one with the service's own protos that name.`,
+  );
 }
 
 const serviceLayout: Layout = {
