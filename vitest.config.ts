@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import tsconfig from './tsconfig.json' with { type: 'json' };
 
 // .ci/run reads its counts from this file.
@@ -10,6 +11,20 @@ const doors = Object.entries(tsconfig.compilerOptions.paths).map(([name, [path =
   find: new RegExp(`^${name}$`),
   replacement: fileURLToPath(new URL(path, import.meta.url)),
 }));
+
+/** Folders whose files take longest, longest first. */
+const LONGEST = ['e2e', 'simulation', 'integration', 'contract', 'property', 'api'];
+
+/** Long files begin first: one that begins last is waited for alone. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const rank = LONGEST.findIndex((folder) => moduleId.includes(`/test/${folder}/`));
+      return rank === -1 ? LONGEST.length : rank;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rankOf(a) - rankOf(b));
+  }
+}
 
 export default defineConfig({
   resolve: { alias: doors },
@@ -28,6 +43,7 @@ export default defineConfig({
     // Three fit two cores, since a test with servers of its own waits half of its time.
     pool: 'forks',
     isolate: false,
+    sequence: { sequencer: LongestFirst },
     maxWorkers: 3,
     // What a test waits for has bounds of its own; these only end one that hangs, also on a busy machine.
     testTimeout: 60_000,
