@@ -49,7 +49,8 @@ const CHUNK = 100;
 export function lastUntil(store: MemoryBucketStore, key: string, end: number): Row | undefined {
   const last = store.last(key);
   if (last === undefined || last.revision <= end) return last;
-  return store.writes.slice(0, end).findLast((row) => row.key === key);
+  for (let at = end - 1; at >= 0; at--) if (store.writes[at]?.key === key) return store.writes[at];
+  return undefined;
 }
 
 /** Every row that lives now, in the order of their last write. */

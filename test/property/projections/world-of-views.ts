@@ -161,10 +161,11 @@ export interface ForgetfulStore extends MemoryBucketStore {
 
 function createForgetfulStore(name: string): ForgetfulStore {
   const writes: { key: string; value: Uint8Array; revision: number; position: Position }[] = [];
+  let byKey = new Map<string, (typeof writes)[number]>();
   const grown = createWake();
   let lives = 0;
   let mourners: (() => void)[] = [];
-  const last = (key: string) => writes.findLast((row) => row.key === key);
+  const last = (key: string) => byKey.get(key);
   return {
     name,
     writes,
@@ -173,6 +174,7 @@ function createForgetfulStore(name: string): ForgetfulStore {
     lives: () => lives,
     keepFirst: (count) => {
       writes.length = Math.min(count, writes.length);
+      byKey = new Map(writes.map((row) => [row.key, row]));
       lives++;
       const told = mourners;
       mourners = [];
@@ -182,7 +184,9 @@ function createForgetfulStore(name: string): ForgetfulStore {
     put: (rows) => {
       if (rows.some((row) => (last(row.key)?.revision ?? 0) !== row.expectedRevision)) return undefined;
       for (const { key, value, position = BEGINNING } of rows) {
-        writes.push({ key, value: value ?? new Uint8Array(), revision: writes.length + 1, position });
+        const row = { key, value: value ?? new Uint8Array(), revision: writes.length + 1, position };
+        writes.push(row);
+        byKey.set(key, row);
       }
       grown.all();
       return writes.length;
