@@ -34,12 +34,7 @@ export async function copyRepository(): Promise<Copy> {
   for (const name of await readdir(ROOT)) {
     if (!NOT_COPIED.has(name)) await cp(join(ROOT, name), join(root, name), { recursive: true });
   }
-  // One by one, so that what tools keep under node_modules/.cache and .vite is the copy's own.
-  await mkdir(join(root, 'node_modules'));
-  for (const name of await readdir(join(ROOT, 'node_modules'))) {
-    if (name.startsWith('.') && name !== '.bin') continue;
-    await symlink(join(ROOT, 'node_modules', name), join(root, 'node_modules', name));
-  }
+  await linkPackages(root);
   await symlink(join(ROOT, '.jetledger'), join(root, '.jetledger'));
   // What the compiler knows of the unchanged files, where it has looked at them before: half a minute less.
   const known = 'node_modules/.cache/tsconfig.tsbuildinfo';
@@ -68,6 +63,14 @@ export async function copyRepository(): Promise<Copy> {
     },
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
   };
+}
+
+/** Links the packages that are installed here, one by one: what tools keep in node_modules is the folder's own. */
+export async function linkPackages(folder: string): Promise<void> {
+  const [from, to] = [join(ROOT, 'node_modules'), join(folder, 'node_modules')];
+  await mkdir(to);
+  for (const name of await readdir(from))
+    if (!name.startsWith('.') || name === '.bin') await symlink(join(from, name), join(to, name));
 }
 
 /** Variables for a process of the copy. Few made-up requests are enough there: the repository's own test makes more. */

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
+import { packedKernel } from '../support/kernel-package.ts';
 import { node24 } from '../support/node-24.ts';
+import { linkPackages } from './add-an-aggregate.ts';
 import { type Background, freePort, inBackground, matches, type Step, stepsOf } from './tutorial.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,6 +19,8 @@ let folder: string;
 let service: string;
 let port: number;
 let running: Background | undefined;
+/** Fetched while the package and the service are made. */
+let newer: ReturnType<typeof node24>;
 
 /** With the port of this run, and `npx` that knows the package without a registry. */
 const environment = (): Record<string, string> => {
@@ -42,10 +46,8 @@ async function install(): Promise<void> {
   const all = { ...here.devDependencies, ...here.dependencies };
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies }))
     if (name !== 'jetledger') expect([name, version]).toEqual([name, all[name]]);
+  await linkPackages(service);
   const modules = join(service, 'node_modules');
-  await mkdir(modules);
-  for (const name of await readdir(join(ROOT, 'node_modules')))
-    if (name !== 'jetledger') await symlink(join(ROOT, 'node_modules', name), join(modules, name));
   await symlink(join(folder, 'package'), join(modules, 'jetledger'));
   await writeFile(join(modules, '.installed'), '');
   const { path, version } = await testServerBinary();
@@ -68,7 +70,9 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'jetledger-generated-'));
   service = join(folder, 'library');
   port = await freePort();
-  const tarball = run(process.execPath, [join(ROOT, '.ci/pack-kernel.mjs'), folder], ROOT).trim();
+  newer = node24();
+  const tarball = await packedKernel();
+  await cp(tarball, join(folder, basename(tarball)));
   run('tar', ['xzf', tarball, '-C', folder], folder);
   await symlink(join(ROOT, 'node_modules'), join(folder, 'package/node_modules'));
   await provideNpx();
@@ -162,9 +166,9 @@ describe('a generated service', () => {
     'answers over HTTP on Node.js 24, where npm has it, and else on the Node that runs',
     async ({ annotate }) => {
       run('npm', ['run', '--silent', 'build']);
-      const newer = await node24();
-      if ('missing' in newer) await annotate(newer.missing);
-      const program = 'missing' in newer ? process.execPath : newer.program;
+      const found = await newer;
+      if ('missing' in found) await annotate(found.missing);
+      const program = 'missing' in found ? process.execPath : found.program;
       const url = `http://localhost:${port}`;
       const headers = { 'content-type': 'application/json', 'idempotency-key': 'one' };
       const send = (body: object) =>

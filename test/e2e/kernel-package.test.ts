@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, testServerBinary } from '../../src/testing/nats-server.ts';
+import { packedKernel } from '../support/kernel-package.ts';
 import { node24 } from '../support/node-24.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,9 +20,11 @@ let script: string;
 /** Of `npm install` and of the script, the compiler left out. */
 let seconds = 0;
 let first: SpawnSyncReturns<string>;
+/** Fetched while the package is made and installed. */
+let newer: ReturnType<typeof node24>;
 
-const run = (program: string, args: readonly string[], cwd = app): SpawnSyncReturns<string> =>
-  spawnSync(program, args, { cwd, encoding: 'utf8', timeout: BOUND_MS, env: environment() });
+const run = (program: string, args: readonly string[]): SpawnSyncReturns<string> =>
+  spawnSync(program, args, { cwd: app, encoding: 'utf8', timeout: BOUND_MS, env: environment() });
 
 /** Without what npm and the tests of this repository tell their own children, and with the server that they use. */
 function environment(): NodeJS.ProcessEnv {
@@ -43,12 +46,12 @@ beforeAll(async () => {
   script = await example('src/ledger/package.md');
   await writeFile(join(app, 'package.json'), '{ "type": "module", "private": true }');
   await writeFile(join(app, 'farm.ts'), script);
-  const packed = run(process.execPath, [join(ROOT, '.ci/pack-kernel.mjs'), folder], ROOT);
-  tarball = packed.stdout.trim();
+  newer = node24();
+  tarball = await packedKernel();
   const from = performance.now();
   const installed = run('npm', [...INSTALL, tarball]);
   seconds = (performance.now() - from) / 1_000;
-  expect(installed.status, packed.stderr + installed.stderr).toBe(0);
+  expect(installed.status, installed.stderr).toBe(0);
   await symlink(join(ROOT, 'node_modules/@types'), join(app, 'node_modules/@types'));
   const options = [
     '--module',
@@ -87,13 +90,13 @@ describe('the package of the kernel', () => {
   });
 
   it('runs on Node.js 24, where npm has it', async ({ skip, annotate }) => {
-    const newer = await node24();
-    if ('missing' in newer) {
-      await annotate(newer.missing);
-      return skip(newer.missing);
+    const found = await newer;
+    if ('missing' in found) {
+      await annotate(found.missing);
+      return skip(found.missing);
     }
     // The same command again: it is answered from the log.
-    const again = run(newer.program, ['farm.js']);
+    const again = run(found.program, ['farm.js']);
     expect(again.stderr).toBe('');
     expect(again.stdout).toBe('{ row: { litres: 5 }, position: 1 }\n');
   });

@@ -1,17 +1,13 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { access, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { until } from '../../src/testing/until.ts';
+import { madeOf, readFiles, type Sources } from './made-once.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const BUILDS = join(ROOT, 'node_modules/.cache/jetledger-e2e');
 /** Files that the build copies as they are. */
 const PAGE = 'src/api/dev-page';
-const UNUSED_MS = 3_600_000;
 /** Folders of what tests start as processes of their own, and of all that these import. */
 const PROGRAMS = ['audit', 'integration', 'kill-steps', 'support'];
-const TURN_MS = 60_000;
 
 let built: Promise<string> | undefined;
 
@@ -35,46 +31,18 @@ export async function testProgram(source: URL): Promise<string> {
   return join(await built, relative(ROOT, fileURLToPath(source)).replace(/\.ts$/, '.js'));
 }
 
-type Sources = readonly [path: string, text: string][];
-
 async function build(): Promise<string> {
   const sources = await readFiles('src', '.ts');
   const programs = (await readFiles('test', '.ts')).filter(
     ([path]) => PROGRAMS.includes(path.split('/')[0] ?? '') && !path.endsWith('.test.ts'),
   );
   const shared = [
-    ...(await readFiles('configs', '.yaml')),
-    ...(await readFiles(PAGE, '')),
+    await readFiles('configs', '.yaml'),
+    await readFiles(PAGE, ''),
     await readFile(join(ROOT, 'package.json'), 'utf8'),
+    await readFile(join(ROOT, 'tsconfig.json'), 'utf8'),
   ];
-  const settings = await readFile(join(ROOT, 'tsconfig.json'), 'utf8');
-  const digest = createHash('sha256')
-    .update(JSON.stringify([settings, sources, programs, shared]))
-    .digest('hex')
-    .slice(0, 16);
-  const target = join(BUILDS, digest);
-  if (await exists(target)) return target;
-  await removeUnused();
-  // One builds and the others wait for it; if it was killed, each of them builds in the end.
-  const turn = join(BUILDS, `.${digest}-turn`);
-  const mine = await isMade(turn);
-  if (!mine) await until('the service is built', () => exists(target), TURN_MS).catch(() => undefined);
-  if (!(await exists(target))) {
-    const draft = join(BUILDS, `.${digest}-${randomUUID()}`);
-    await fill(draft, sources, programs);
-    // Whole or not at all: of two that build at once, one is taken.
-    await rename(draft, target).catch(() => rm(draft, { recursive: true, force: true }));
-  }
-  await rm(turn, { recursive: true, force: true });
-  return target;
-}
-
-/** Makes a folder; false when somebody else has made it. */
-function isMade(folder: string): Promise<boolean> {
-  return mkdir(folder).then(
-    () => true,
-    () => false,
-  );
+  return madeOf([sources, programs, shared], (draft) => fill(draft, sources, programs));
 }
 
 async function fill(draft: string, sources: Sources, programs: Sources): Promise<void> {
@@ -88,16 +56,6 @@ async function fill(draft: string, sources: Sources, programs: Sources): Promise
   for (const name of ['package.json', 'configs'])
     await cp(join(ROOT, name), join(draft, name), { recursive: true });
   await cp(join(ROOT, PAGE), join(draft, PAGE.replace('src', 'dist')), { recursive: true });
-}
-
-async function readFiles(folder: string, ending: string): Promise<[path: string, text: string][]> {
-  const entries = await readdir(join(ROOT, folder), { recursive: true });
-  const paths = entries.filter((path) => path.endsWith(ending)).sort();
-  return Promise.all(
-    paths.map(
-      async (path): Promise<[string, string]> => [path, await readFile(join(ROOT, folder, path), 'utf8')],
-    ),
-  );
 }
 
 async function translate(sources: Sources, outDir: string): Promise<void> {
@@ -132,20 +90,4 @@ async function bundleTypebox(target: string): Promise<void> {
 
 interface TypeboxManifest {
   readonly exports: Readonly<Record<string, { readonly default: string }>>;
-}
-
-async function removeUnused(): Promise<void> {
-  await mkdir(BUILDS, { recursive: true });
-  for (const name of await readdir(BUILDS)) {
-    const path = join(BUILDS, name);
-    const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
-    if (age > UNUSED_MS) await rm(path, { recursive: true, force: true });
-  }
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
