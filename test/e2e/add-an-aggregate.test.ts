@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addFiles, type Copy, copyRepository, digestsOf, editOf } from './add-an-aggregate.ts';
+import { addFiles, type Copy, copyRepository, type Done, digestsOf, editOf } from './add-an-aggregate.ts';
+import { leaveOut, ROUNDS } from './add-an-aggregate-omissions.ts';
 import { inProduction, type Production } from './add-an-aggregate-production.ts';
 import { type Answer, ask, must, since } from './client.ts';
+import { addEvent, commandsNamed, OF_THE_EVENT, RUN_ELSEWHERE, succeed } from './contributing.ts';
 
 const PAGE = 'docs/add-an-aggregate.md';
 const LIST = 'src/service/shop.ts';
@@ -15,8 +17,12 @@ const GENERATED = [
   ['reaction', 'tell-vouchers', '--of', 'voucher'],
 ];
 
+/** Copied and made once: to it is added what docs/add-an-aggregate.md says, and the event of CONTRIBUTING.md. */
 let copy: Copy;
-/** Paths of what the copy has that the repository does not, by hand and by the generator, and of what differs. */
+/**
+ * Paths of what the copy has that the repository does not, by hand and by the generator, and of what differs; what belongs
+ * to the event alone left out.
+ */
 let added: string[];
 let generated: string[];
 let changed: string[];
@@ -26,6 +32,7 @@ beforeAll(async () => {
   const before = await digestsOf(copy);
   const edit = editOf(await copy.read(PAGE));
   expect(edit.path).toBe(LIST);
+  await addEvent(copy);
   for (const [kind = '', ...rest] of GENERATED) {
     const made = await copy.run('node', '--import', 'tsx', 'src/cli/jetledger.ts', 'new', kind, ...rest);
     expect(made, made.output).toMatchObject({ code: 0 });
@@ -33,9 +40,12 @@ beforeAll(async () => {
   await addFiles(copy, new URL('../fixtures/coupon', import.meta.url));
   await copy.edit(edit.path, edit.apply);
   await copy.edit('CHANGELOG.md', (text) => text.replace('### Added\n', `### Added\n${NEW_LINE}`));
-  const made = await copy.run('make', 'fix');
-  expect(made, made.output).toMatchObject({ code: 0 });
+  await succeed(copy, 'make fix');
   const after = await digestsOf(copy);
+  for (const path of Object.values(OF_THE_EVENT)) {
+    before.delete(path);
+    after.delete(path);
+  }
   const news = [...after.keys()].filter((path) => !before.has(path));
   generated = news.filter((path) => path.includes('voucher'));
   added = news.filter((path) => !path.includes('voucher'));
@@ -99,6 +109,58 @@ describe('an aggregate that was added as the page says', () => {
     expect(own).toHaveLength(7);
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
   }, 180_000);
+});
+
+describe('a step that is left out', () => {
+  describe.each(ROUNDS)('$foundBy finds, and names the cure', (round) => {
+    let found: Done;
+    beforeAll(async () => {
+      found = await leaveOut(copy, round);
+    }, 120_000);
+
+    it.each(round.leaves.map(({ left, cure }) => [left, cure]))('%s', (_left, cure) => {
+      expect(found.output).toContain(cure);
+      expect(found.code).not.toBe(0);
+    });
+  });
+});
+
+describe('whoever follows CONTRIBUTING', () => {
+  it('adds an event to an aggregate: each step does what it says', async () => {
+    expect(await commandsNamed('Add an event to an aggregate')).toEqual(['make generate', 'make fix']);
+    await succeed(copy, 'npm run --silent proto:generated');
+    expect(await copy.read(OF_THE_EVENT.golden)).toContain('"schemaVersion": 1');
+    expect(await copy.read('docs/reference.md')).toContain('EmailChecked');
+  }, 60_000);
+
+  it('changes an event only as old bytes allow', async () => {
+    expect(await commandsNamed('Change an event')).toContain('make proto-accept');
+    const { proto } = OF_THE_EVENT;
+    const change = () =>
+      copy.edit(proto, (text) => text.replace('string attempt = 2;', 'int64 attempt = 2;'));
+    const refused = await copy.without([proto], change, () => copy.run('make', 'proto-accept'));
+    expect(refused.code).not.toBe(0);
+    expect(refused.output).toContain('attempt');
+  }, 60_000);
+
+  it('is shown every target, and finds each command that the page names', async () => {
+    const named = new Set(await commandsNamed());
+    const here = [
+      'make',
+      'make generate',
+      'make fix',
+      'make proto-accept',
+      'make test TEST=test/unit/domain',
+      'npm run lockfile',
+    ];
+    expect([...named].filter((command) => !here.includes(command) && !(command in RUN_ELSEWHERE))).toEqual(
+      [],
+    );
+    const help = await succeed(copy, 'make');
+    for (const target of ['run', 'quick', 'test', 'fix', 'check', 'ci'])
+      expect(help).toContain(`make ${target} `);
+    await succeed(copy, 'make test TEST=test/unit/domain/values.test.ts');
+  }, 120_000);
 });
 
 it('the page about reactions shows the reaction that is compiled and run here', async () => {
