@@ -29,7 +29,7 @@ const parts = {
   // The kernel, which knows nothing of the shop.
   eventstore: {
     folder: 'eventstore',
-    may: ['gen/jetledger/eventstore/'],
+    may: ['gen/jetledger/(eventstore|options)/'],
     packages: [PROTOBUF, NATS, TELEMETRY_API],
     node: true,
   },

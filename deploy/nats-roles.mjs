@@ -59,11 +59,11 @@ export function needsOf({ stream, prefix }) {
   const acknowledged = (name) => [`$JS.ACK.${name}.>`, `$JS.ACK.*.*.${name}.>`];
   return {
     // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of former folds,
-    // marks parked events, pauses consumers.
+    // marks parked events, pauses consumers. Nobody else makes keys of persons.
     api: {
       log: all(everywhere, purge(bucket('snapshots'))),
       views,
-      publish: [appended, fence, rows('snapshots'), rows('parked'), rows('engine')],
+      publish: [appended, fence, rows('snapshots'), rows('parked'), rows('engine'), rows('keys')],
     },
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
     projector: { log: all(everywhere), views: [], publish: [fence] },
@@ -138,7 +138,7 @@ const namesInLog = ({ stream, prefix }) => [
   ...[stream, `${prefix}-timers`, `${prefix}-notifications`],
   ...FIXED.map((name) => `KV_${prefix}_${name}`),
 ];
-const FIXED = ['engine', 'cursors', 'parked', 'payments', 'snapshots'];
+const FIXED = ['engine', 'cursors', 'parked', 'payments', 'snapshots', 'keys'];
 
 /** In its own account the projector works with JetStream itself; a bucket's name ends with a number. */
 function projectorsOwn({ stream, prefix }) {

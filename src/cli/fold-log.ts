@@ -284,7 +284,7 @@ export function describeCommit(commit: RecordedCommit): CommitDescription {
       traceId: traceparent.split('-')[1] ?? '',
       events: events.map((stored) => {
         const { type, schemaVersion } = stored;
-        return { type, schemaVersion, payload: payloadOf(source, stored) };
+        return { type, schemaVersion, payload: payloadOf(source, stored, stream.id) };
       }),
     };
   });
@@ -297,10 +297,11 @@ export function describeCommit(commit: RecordedCommit): CommitDescription {
 function payloadOf(
   source: EventSource | undefined,
   stored: RecordedCommit['decisions'][number]['events'][number],
+  id: string,
 ): unknown {
   try {
     if (source === undefined) return 'of a category that this version does not know';
-    const event = codecOf<Message>(source).decode(stored);
+    const event = codecOf<Message>(source).decode(stored, id);
     const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
     return schema === undefined ? 'of an unknown type' : shownEvent(schema, event);
   } catch (error) {

@@ -372,6 +372,8 @@ function isSameOrder({ userId, lines, paymentToken, details = {} }: PlaceOrder, 
 }
 
 function cancel(command: CommandOf<'cancel'>, order: KnownOrder): Outcome {
+  const { at, by } = command;
+  const { userId } = order;
   if (order.status === 'cancelled') return [];
   if (order.status === 'rejected') {
     return rejected('order/already-rejected', 'This order was rejected before; nothing is left to cancel.');
@@ -382,7 +384,7 @@ function cancel(command: CommandOf<'cancel'>, order: KnownOrder): Outcome {
   }
   const reason = normaliseReason(command.reason);
   if (reason === undefined) return INVALID_REASON;
-  return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(command.at), by: command.by })];
+  return [create(OrderCancelledSchema, { reason, cancelledAt: BigInt(at), by, userId })];
 }
 
 function ship({ tracking, at }: CommandOf<'ship'>, order: KnownOrder): Outcome {

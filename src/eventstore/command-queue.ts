@@ -7,7 +7,17 @@ import { CommitTooLarge, DeadlineExceeded, QueueFull } from './errors.ts';
 import { emptyFold, type Folded } from './fold.ts';
 import type { Log } from './log.ts';
 import { observeAppend, type StoreObserver } from './observer.ts';
-import { type Answers, type Asked, answersOf, needsConfirmation, type Plan, planCommands } from './plan.ts';
+import type { PersonalData } from './personal/personal-data.ts';
+import {
+  type Answers,
+  type Asked,
+  answersOf,
+  needsConfirmation,
+  type Personally,
+  type Plan,
+  personallyOf,
+  planCommands,
+} from './plan.ts';
 import { backoffMs, type Runtime } from './runtime.ts';
 import type { States } from './states.ts';
 import { keyOf, type StreamRef } from './stream.ts';
@@ -29,6 +39,7 @@ export interface CommandQueueDeps {
   readonly states: States;
   readonly runtime: Runtime;
   readonly settings: CommandQueueSettings;
+  readonly personal: PersonalData;
   readonly observer?: StoreObserver | undefined;
 }
 
@@ -131,6 +142,7 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
   async #serve(batch: Batch<State, Command, Event, R>, maxBatch: number): Promise<void> {
     const { runtime, states } = this.#deps;
     const { deadlineMs } = this.#deps.settings;
+    const personal = personallyOf(this.#decider, this.#stream, this.#deps.personal);
     let folded = states.cached(this.#decider, this.#stream) ?? (await this.#firstGuess(batch));
     let confirmed = false;
     if (await this.#letOthersIn(folded)) {
@@ -138,10 +150,8 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       [folded, confirmed] = await this.#onTheTail(folded, batch, 'leader');
     }
     for (let conflicts = 0; ; ) {
-      if (this.#decider.sections !== undefined) await this.#ready(folded, batch);
-      this.#dropExpired(batch);
-      if (batch.length === 0) return;
-      const plan = planCommands(this.#decider, folded, batch, runtime.now());
+      const plan = await this.#plan(folded, batch, personal);
+      if (plan === undefined) return;
       const silent = plan.decisions.length === 0;
       const version = silent ? undefined : await this.#append(plan, folded);
       const holds = silent ? confirmed || !needsConfirmation(plan) : version !== undefined;
@@ -156,6 +166,22 @@ class QueueOfAggregate<State, Command, Event extends Message, R extends Rejectio
       // Read after the pause, and after the newest of those it is for was asked.
       join(batch, this.#queue, maxBatch);
       [folded, confirmed] = await this.#onTheTail(folded, batch, silent ? undefined : 'leader');
+    }
+  }
+
+  /** Decides, once everything for that is at hand; undefined when nobody waits for it any more. */
+  async #plan(
+    folded: Folded<State>,
+    batch: Batch<State, Command, Event, R>,
+    personal: Personally | undefined,
+  ): Promise<Plan<State, Event, R> | undefined> {
+    for (;;) {
+      if (this.#decider.sections !== undefined) await this.#ready(folded, batch);
+      this.#dropExpired(batch);
+      if (batch.length === 0) return undefined;
+      const plan = planCommands(this.#decider, folded, batch, this.#deps.runtime.now(), personal);
+      if (plan.lacking === undefined) return plan;
+      await personal?.keys.fetch(plan.lacking);
     }
   }
 

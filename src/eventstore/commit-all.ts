@@ -9,7 +9,8 @@ import type { Folded } from './fold.ts';
 import { type FreeCommand, freely } from './free-decider.ts';
 import type { Log } from './log.ts';
 import { observeAppend, type StoreObserver } from './observer.ts';
-import { type Plan, planCommands } from './plan.ts';
+import type { PersonalData } from './personal/personal-data.ts';
+import { type Plan, personallyOf, planCommands } from './plan.ts';
 import type { Runtime } from './runtime.ts';
 import type { States } from './states.ts';
 import { checkStream, keyOf, type StreamRef } from './stream.ts';
@@ -21,7 +22,7 @@ export interface Part {
   /** Set when the commit relies on the aggregate as it was decided on, also where it has nothing to do. */
   readonly guards?: boolean | undefined;
   /** Loads the aggregate and keeps it for the attempts that follow. */
-  open(states: States): Promise<OpenPart>;
+  open(states: States, personal: PersonalData): Promise<OpenPart>;
 }
 
 interface OpenPart {
@@ -29,6 +30,8 @@ interface OpenPart {
   /** To be called before `plan`. */
   ready(): Promise<void>;
   plan(meta: CommandMeta, now: number): AnyPlan;
+  /** Fetches the keys that a plan lacks. */
+  fetch(plan: AnyPlan | undefined): Promise<void>;
   refresh(asked: 'leader' | undefined): Promise<boolean>;
   /** Folds in the plan that was stored. */
   stored(plan: AnyPlan, version: number): void;
@@ -46,12 +49,14 @@ export function part<State, Command, Event extends Message, R extends Rejection>
   return {
     stream,
     expected,
-    open: async (states) => {
+    open: async (states, data) => {
       const folded: Folded<State> = await states.guess(decider, stream);
+      const personal = personallyOf(decider, stream, data);
       return {
         stream,
         ready: () => states.ready(decider, stream, folded, [command]),
-        plan: (meta, now) => planCommands(decider, folded, [{ command, meta, expected }], now),
+        plan: (meta, now) => planCommands(decider, folded, [{ command, meta, expected }], now, personal),
+        fetch: async (plan) => plan?.lacking && personal?.keys.fetch(plan.lacking),
         refresh: (asked) => states.refresh(decider, stream, folded, asked),
         version: () => folded.version,
         stored: (plan, version) => {
@@ -102,6 +107,7 @@ export interface CommitAllDeps {
   readonly runtime: Runtime;
   /** How long everything is decided again after conflicts before it is given up, in milliseconds. */
   readonly deadlineMs: number;
+  readonly personal: PersonalData;
   readonly observer?: StoreObserver | undefined;
 }
 
@@ -111,19 +117,16 @@ export interface CommitAllDeps {
  * @throws as `execute`
  */
 export function createCommitAll(deps: CommitAllDeps) {
-  const { log, states, runtime, deadlineMs, observer } = deps;
+  const { log, states, runtime, deadlineMs, personal, observer } = deps;
 
   return async function commitAll(parts: readonly Part[], meta: CommandMeta): Promise<CommitAllResult> {
     refuseTwins(parts);
-    const open = await Promise.all(parts.map((p) => p.open(states)));
+    const open = await Promise.all(parts.map((p) => p.open(states, personal)));
     let confirmed = false;
     let foundEarlier = false;
     const since = runtime.now();
     for (let conflicts = 0; ; ) {
-      await Promise.all(open.map((p) => p.ready()));
-      const waited = runtime.now() - since;
-      if (waited > deadlineMs) throw new DeadlineExceeded('An atomic commit', waited);
-      const plans = open.map((p) => p.plan(meta, runtime.now()));
+      const plans = await planAll(open, meta, since);
       const answer = answerWithoutAppend(parts, plans, open, { confirmed, foundEarlier });
       foundEarlier = plans.some(isStored);
       if (answer !== undefined && answer !== 'unconfirmed') return answer;
@@ -137,6 +140,18 @@ export function createCommitAll(deps: CommitAllDeps) {
       confirmed = (await Promise.all(open.map((p) => p.refresh(asked)))).every((all) => all);
     }
   };
+
+  /** Decides, once everything for that is at hand. @throws DeadlineExceeded */
+  async function planAll(open: readonly OpenPart[], meta: CommandMeta, since: number): Promise<AnyPlan[]> {
+    for (;;) {
+      await Promise.all(open.map((p) => p.ready()));
+      const waited = runtime.now() - since;
+      if (waited > deadlineMs) throw new DeadlineExceeded('An atomic commit', waited);
+      const plans = open.map((p) => p.plan(meta, runtime.now()));
+      if (plans.every(({ lacking }) => lacking === undefined)) return plans;
+      await Promise.all(open.map((p, index) => p.fetch(plans[index])));
+    }
+  }
 
   /** The versions; undefined when an expectation did not hold. */
   async function append(

@@ -104,7 +104,7 @@ function decodeIn<Event extends Message>(
   stored: StoredEvent,
 ): Event {
   try {
-    return codec.decode(stored);
+    return codec.decode(stored, commit.stream.id);
   } catch (error) {
     if (!(error instanceof EventStoreError) || error.code !== 'event/corrupt') throw error;
     throw new CorruptCommit(keyOf(commit.stream), commit.position, error);

@@ -1,4 +1,5 @@
 import type { Message } from '@bufbuild/protobuf';
+import { codecOf } from './codec/event-codec.ts';
 import type { CommandHandler, CommandMeta } from './command.ts';
 import { recallAsked } from './command-log.ts';
 import { type CommandQueue, type CommandQueueSettings, createCommandQueue } from './command-queue.ts';
@@ -6,6 +7,7 @@ import { type CommitAllResult, createCommitAll, type Part } from './commit-all.t
 import type { Decider, Rejection } from './decider.ts';
 import type { Log } from './log.ts';
 import { observeCommand, type StoreObserver, typeOfCommand } from './observer.ts';
+import { type PersonalData, WITHOUT_KEYS } from './personal/personal-data.ts';
 import { repeatedAnswer } from './plan.ts';
 import type { Runtime } from './runtime.ts';
 import { createSnapshots, type SnapshotSettings, type WrongSnapshot } from './snapshots/snapshots.ts';
@@ -41,6 +43,8 @@ export interface HandlerDeps {
     /** Told of a snapshot that was not the fold of the log; it is replaced and forgotten by then. */
     readonly onWrong: (wrong: WrongSnapshot) => void;
   };
+  /** Seals and opens what events hold of persons; without it nothing is sealed, and nothing sealed is decided on. */
+  readonly personal?: PersonalData;
   readonly observer?: StoreObserver;
 }
 
@@ -55,7 +59,7 @@ export interface Handler extends CommandHandler {
 /** The one way to change an aggregate. One per process and log. */
 export function createHandler(deps: HandlerDeps): Handler {
   const settings = { ...defaultHandlerSettings, ...deps.settings };
-  const { log, runtime, observer } = deps;
+  const { log, runtime, personal = WITHOUT_KEYS, observer } = deps;
   const isWatched = observer?.aroundCommand !== undefined || observer?.done !== undefined;
   const snapshots =
     deps.snapshots &&
@@ -70,9 +74,16 @@ export function createHandler(deps: HandlerDeps): Handler {
     });
   const { cacheEntries, cacheMegabytes } = settings;
   const states = createStates({ log, runtime, cacheEntries, cacheMegabytes, snapshots, observer });
-  const commitAll = createCommitAll({ log, states, runtime, deadlineMs: settings.deadlineMs, observer });
+  const commitAll = createCommitAll({
+    log,
+    states,
+    runtime,
+    deadlineMs: settings.deadlineMs,
+    personal,
+    observer,
+  });
   const queues = new Map<string, unknown>();
-  const queueDeps = { log, states, runtime, settings, observer };
+  const queueDeps = { log, states, runtime, settings, personal, observer };
   const forget = (stream: StreamRef) => queues.delete(keyOf(stream));
 
   function queueOf<S, C, E extends Message, R extends Rejection>(
@@ -112,7 +123,8 @@ export function createHandler(deps: HandlerDeps): Handler {
       const isOld = maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs;
       if (known === undefined && isOld) await states.refresh(decider, stream, folded);
       if (toDecide !== undefined) await states.ready(decider, stream, folded, [toDecide]);
-      return { state: folded.state, version: folded.version };
+      const { state, version } = folded;
+      return { state: codecOf(decider).personal ? await personal.open(state) : state, version };
     },
 
     commitAll: async (parts, meta) => {
@@ -129,7 +141,7 @@ export function createHandler(deps: HandlerDeps): Handler {
       const stored = recallAsked(folded.commands, meta);
       if (stored === undefined) return undefined;
       if (!stored.same) return { outcome: 'key-reused', version: stored.version };
-      return repeatedAnswer(decider, stream, stored.id, stored.version, { log, states });
+      return repeatedAnswer(decider, stream, stored.id, stored.version, { log, states, personal });
     },
   };
 }

@@ -88,10 +88,26 @@ export {
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
 export { readOrdered } from './nats/ordered-reader.ts';
+export { createNatsPersonKeys, keyBucket, type NatsKeysOptions, openKeyBucket } from './nats/person-keys.ts';
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { createNatsSnapshotArchive } from './nats/snapshot-archive.ts';
 export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
+export {
+  createPersonKeys,
+  type PersonKeysOptions,
+  type Rewrapped,
+  rewrapKeys,
+} from './personal/bucket-keys.ts';
+export { type KeyState, KeysUnavailable, type PersonKey, type PersonKeys } from './personal/keys.ts';
+export { createMasterKeys, type MasterKeys } from './personal/master-keys.ts';
+export {
+  createPersonalData,
+  type PersonalData,
+  type PersonalDataOptions,
+  WITHOUT_KEYS,
+} from './personal/personal-data.ts';
+export { isSealed } from './personal/sealed-text.ts';
 export {
   ahead,
   BEGINNING,

@@ -1,4 +1,4 @@
-import type { BucketKind } from '../eventstore/index.ts';
+import { type BucketKind, keyBucket } from '../eventstore/index.ts';
 import { bucketNames } from '../processes/engine/index.ts';
 import { snapshotBucket } from './commands.ts';
 
@@ -15,12 +15,17 @@ export interface BucketSettings {
   readonly log: { readonly prefix: string; readonly replicas: number };
   readonly snapshots: { readonly enabled: boolean };
   readonly projections: { readonly shared: boolean };
+  /** Whether keys of persons are kept. */
+  readonly personal?: boolean;
 }
 
 const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', storage: 'file' });
 
-/** The buckets of reactions, and that of snapshots where they are on. @internal */
-export function commandBuckets({ log, snapshots }: BucketSettings): readonly KernelBucket[] {
+/** How keys of persons are kept: what is lost of them can never be opened again. @internal */
+export const keysKind = durable;
+
+/** The buckets of reactions, and those of snapshots and of keys of persons where they are on. @internal */
+export function commandBuckets({ log, snapshots, personal }: BucketSettings): readonly KernelBucket[] {
   const names = bucketNames(log.prefix);
   const kind = durable(log.replicas);
   const cache = snapshotBucket(log.prefix);
@@ -28,6 +33,9 @@ export function commandBuckets({ log, snapshots }: BucketSettings): readonly Ker
     { name: names.shared, what: 'instances, leases and pauses; kept for ever', kind },
     { name: names.cursors, what: 'places of the consumers; kept for ever', kind },
     { name: names.parked, what: 'dead letters; kept until they are handled or discarded', kind },
+    ...(personal
+      ? [{ name: keyBucket(log.prefix), what: 'keys of persons, wrapped; kept for ever', kind }]
+      : []),
     ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; its users drop the oldest' }] : []),
   ];
 }

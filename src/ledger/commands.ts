@@ -8,6 +8,7 @@ import {
   type HandlerSettings,
   type Log,
   managerOf,
+  type PersonalData,
   type RemakeObserver,
   type Requests,
   type SnapshotSettings,
@@ -43,6 +44,8 @@ export interface OpenCommandsOptions {
   readonly onWrong: (wrong: WrongSnapshot) => void;
   /** Told, once, that the snapshots cannot be kept within `maxMegabytes`. */
   readonly onUnbounded: (error: unknown) => void;
+  /** Seals and opens what events hold of persons: see `openPersonal`. */
+  readonly personal?: PersonalData | undefined;
   readonly observer?: StoreObserver | undefined;
 }
 
@@ -56,7 +59,7 @@ export function snapshotBucket(prefix: string) {
 
 /** The one way to change aggregates, with snapshots where they are on. @throws as the server refuses their bucket */
 export async function openCommands(options: OpenCommandsOptions): Promise<Handler> {
-  const { log, requests, commands, snapshots, observer, onWrong } = options;
+  const { log, requests, commands, snapshots, personal, observer, onWrong } = options;
   const { name, kind } = snapshotBucket(options.prefix);
   if (snapshots.enabled) await ensureBucket(await managerOf(requests), name, kind);
   const timeoutMs = options.requestTimeoutMs;
@@ -65,6 +68,7 @@ export async function openCommands(options: OpenCommandsOptions): Promise<Handle
     log,
     runtime: systemRuntime,
     settings: commands,
+    ...(personal && { personal }),
     ...(observer && { observer }),
     ...(snapshots.enabled && { snapshots: { store, settings: snapshots, onWrong } }),
   });

@@ -3,6 +3,7 @@ import type { Projection } from '../projections/engine/index.ts';
 import { connectLedger } from './make.ts';
 import type { Ledger, LedgerOptions } from './options.ts';
 import { checkNames, openHandler, openOwnLog, openOwnViews, startReactions, warnOf } from './parts.ts';
+import { openPersonal } from './personal.ts';
 import { ledgerSettings, serverSettings } from './settings.ts';
 import { viewOf } from './view.ts';
 
@@ -37,23 +38,27 @@ async function openInOrder(
   opened: (end: () => Promise<unknown>) => void,
   close: () => Promise<void>,
 ): Promise<Ledger> {
-  const settings = ledgerSettings(options.prefix, options.settings ?? {});
+  const isPersonal = options.personal !== undefined;
+  const settings = ledgerSettings(options.prefix, { personal: isPersonal, ...options.settings });
   const { nats = {}, views = [], onTrouble = warnOf } = options;
   const { requestTimeoutMs } = serverSettings(nats);
   const server = await connectLedger(nats, settings);
   opened(server.close);
   const base = { options, settings, server, onTrouble, requestTimeoutMs };
   const log = await openOwnLog(base);
-  const handler = await openHandler(base, log);
+  const { prefix, replicas } = settings.log;
+  const keys = { requests: server.requests, prefix, replicas, requestTimeoutMs };
+  const personal = await openPersonal({ ...keys, personal: options.personal });
+  const handler = await openHandler(base, log, personal);
   opened(handler.close);
   const { reader, stop } = openOwnViews(base, log);
   opened(stop);
-  const engine = await startReactions(base, { log, handler, reader });
+  const engine = await startReactions(base, { log, handler, reader, personal });
   if (engine !== undefined) opened(engine.stop);
   const { execute, load, find, commitAll } = handler;
   let closed: Promise<void> | undefined;
   return {
-    ...{ execute, load, find, commitAll, log, handler, reader, server },
+    ...{ execute, load, find, commitAll, log, handler, reader, personal, server },
     history: ({ category }, id, until) => history(log, checkStream({ category, id }), until),
     view: <Row>(view: Projection<Row> | string) => viewOf(reader, views, view),
     status: async () => ({

@@ -3,6 +3,7 @@ import type {
   EventSource,
   Handler,
   Log,
+  PersonalData,
   RecordedCommit,
   StoreObserver,
   Until,
@@ -10,6 +11,7 @@ import type {
 import type { ConsumerStatus, EngineObserver, Reaction } from '../processes/engine/index.ts';
 import type { Projection, ProjectionObserver, ViewReader, ViewStatus } from '../projections/engine/index.ts';
 import type { MakeLedgerOptions } from './make.ts';
+import type { PersonalOptions } from './personal.ts';
 import type { Server } from './server.ts';
 import type { LedgerView } from './view.ts';
 
@@ -19,6 +21,8 @@ export interface LedgerParts {
   readonly handler: Handler;
   /** Reads rows and lists of every view. */
   readonly reader: ViewReader;
+  /** Opens what is sealed in rows and events, for whoever shows or sends it. */
+  readonly personal: PersonalData;
 }
 
 /** What a ledger is made of. */
@@ -28,6 +32,8 @@ export interface LedgerOptions extends Omit<MakeLedgerOptions, 'nats'> {
   /** The kinds of aggregates. */
   readonly aggregates: readonly AnyDecider[];
   readonly views?: readonly Projection[];
+  /** Seals fields of events that are marked as a person's; without it they are stored in plain. */
+  readonly personal?: PersonalOptions;
   /** What reacts to events, made of the parts of the ledger, since reactions execute commands. */
   readonly reactions?: (parts: LedgerParts) => readonly Reaction[];
   /** Told of everything that is done, for metrics, traces and lines of a log. */

@@ -3,6 +3,7 @@ import {
   createNatsBuckets,
   type Handler,
   type Log,
+  type PersonalData,
   reasonOf,
   systemRuntime,
 } from '../eventstore/index.ts';
@@ -65,7 +66,7 @@ export async function openOwnLog(base: LedgerBase): Promise<Log> {
 }
 
 /** The command path. */
-export function openHandler(base: LedgerBase, log: Log): Promise<Handler> {
+export function openHandler(base: LedgerBase, log: Log, personal: PersonalData): Promise<Handler> {
   const { options, settings, server, onTrouble, requestTimeoutMs } = base;
   const { commands, snapshots } = settings;
   return openCommands({
@@ -79,6 +80,7 @@ export function openHandler(base: LedgerBase, log: Log): Promise<Handler> {
     onWrong: ({ key }) =>
       onTrouble(`the snapshot ${key}`, new Error('it was not the fold of the log; it was replaced')),
     onUnbounded: (error) => onTrouble('the bound of the snapshots cannot be kept', error),
+    personal,
     observer: options.observers?.store,
   });
 }

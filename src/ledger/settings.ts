@@ -34,6 +34,8 @@ export interface LedgerSettings {
   /** Where what lists are made of is kept; in memory, made anew at each start, unless given. */
   readonly lists?: Partial<SqliteIndexesOptions>;
   readonly processes?: Partial<EngineSettings>;
+  /** Whether keys of persons are kept; unless given, whether `openLedger` is given `personal`. */
+  readonly personal?: boolean;
 }
 
 /** Which NATS a ledger uses: see `ServerSettings`. Without `url` an embedded server is started. */
@@ -88,6 +90,7 @@ export function ledgerSettings(prefix: string, given: LedgerSettings) {
     projections: { shared: false, keep: true, ...given.projections, prefix },
     lists: { dir: '', ...given.lists },
     processes: { ...given.processes, prefix },
+    personal: given.personal ?? false,
   };
 }
 

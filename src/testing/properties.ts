@@ -9,8 +9,9 @@ import {
 } from '@bufbuild/protobuf';
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
 import fc from 'fast-check';
-import { codecOf } from '../eventstore/codec/event-codec.ts';
+import { codecOf, type EventCodec } from '../eventstore/codec/event-codec.ts';
 import type { Decider, EventSource, Rejection } from '../eventstore/decider.ts';
+import { WITHOUT_KEYS } from '../eventstore/personal/personal-data.ts';
 import { deepFreeze, evolvedFrom } from './given.ts';
 
 /** A rule that holds for every decider. `check` throws with the smallest counterexample and its seed. */
@@ -75,6 +76,20 @@ export function deciderProperties<State, Command, Event extends Message, R exten
   return rules;
 }
 
+/** One key for everybody. */
+const KEY = { number: 1, key: new Uint8Array(32).fill(1), until: Number.POSITIVE_INFINITY };
+const SEAL = { id: 'a', keys: { get: () => KEY } };
+
+/** Whether everybody whom an event is about is named; others are never stored. */
+function namesPersons<Event extends Message>(codec: EventCodec<Event>, event: Event): boolean {
+  try {
+    codec.persons(event, SEAL.id);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 type Rule = <T>(name: string, arbitrary: fc.Arbitrary<T>, holds: (value: T) => void) => Property;
 
 function rulesOfEvents<State, Command, Event extends Message, R extends Rejection>(
@@ -96,6 +111,13 @@ function rulesOfEvents<State, Command, Event extends Message, R extends Rejectio
         events.reduce(evolvedFrom(decider), decider.initial),
         events.reduce(decider.evolve, decider.initial),
       );
+    }),
+    rule('what is sealed folds to the state of what is not, once it is opened', some, (events) => {
+      const named = events.filter((event) => namesPersons(codec, event));
+      const sealed = named.map((event) => codec.decode(codec.encode(event, SEAL), SEAL.id));
+      const kept = sealed.reduce(decider.evolve, decider.initial);
+      const opened = WITHOUT_KEYS.openNow(kept, SEAL.keys).value;
+      deepStrictEqual(opened, named.reduce(decider.evolve, decider.initial));
     }),
     rule('a structured clone of a state is that state', some, (events) => {
       const state = events.reduce(decider.evolve, decider.initial);

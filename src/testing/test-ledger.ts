@@ -1,5 +1,8 @@
 import { createHandler, type Handler } from '../eventstore/handler.ts';
 import type { Log } from '../eventstore/log.ts';
+import { createPersonKeys } from '../eventstore/personal/bucket-keys.ts';
+import { createMasterKeys } from '../eventstore/personal/master-keys.ts';
+import { createPersonalData, type PersonalData } from '../eventstore/personal/personal-data.ts';
 import { isAfter, positionOf } from '../eventstore/position.ts';
 import type { Runtime } from '../eventstore/runtime.ts';
 import { type Engine, startEngine } from '../processes/engine/engine.ts';
@@ -10,7 +13,9 @@ import type { ViewStatus } from '../projections/engine/reading.ts';
 import { type Projections, startProjections } from '../projections/engine/start.ts';
 import { createViewReader, type ViewReader } from '../projections/engine/view-reader.ts';
 import {
+  createMemoryBucketStore,
   createMemoryBucketStores,
+  type MemoryBucketStore,
   type MemoryBucketStores,
   openMemoryBucket,
   openMemoryBuckets,
@@ -27,6 +32,8 @@ export interface TestParts {
   /** Reads rows and lists of every view. */
   readonly reader: ViewReader;
   readonly timers: Timers;
+  /** Opens what is sealed in rows and events. */
+  readonly personal: PersonalData;
   /** The virtual clock, randomness and ids of this process. */
   readonly runtime: Runtime;
 }
@@ -36,6 +43,8 @@ export interface TestLedgerOptions extends WorldOptions {
   /** Decides order, delays and faults; the same seed gives the same run. 1 unless given. */
   readonly seed?: number;
   readonly views?: readonly Projection[];
+  /** Whether fields of events that are marked as a person's are sealed, with keys in memory; false unless given. */
+  readonly encrypt?: boolean;
   /** Made anew for each process, with its parts. */
   readonly reactions?: (parts: TestParts) => readonly Reaction[];
   /** What happens when a timer fires, by its kind. */
@@ -45,7 +54,7 @@ export interface TestLedgerOptions extends WorldOptions {
 /** A service in memory, with a clock of its own that jumps to whatever comes next. */
 export interface TestLedger extends TestParts {
   readonly world: World;
-  /** The row of a view as it stands, parsed; undefined when there is none. Settle first. */
+  /** The row of a view as it stands, parsed and with what is sealed opened; undefined when there is none. Settle first. */
   row(view: string, key: string): Promise<unknown>;
   /**
    * Lets views, reactions and the timers that are due come to an end, on the virtual clock. While faults strike, that end
@@ -82,6 +91,7 @@ export function inTestLedger<T>(
     world,
     log: createMemoryStore(),
     buckets: createMemoryBucketStores(),
+    keys: createMemoryBucketStore('keys'),
     timers: createMemoryTimerStore(),
   };
   return world.run(async () => {
@@ -97,7 +107,8 @@ export function inTestLedger<T>(
         const view = views.get(name);
         if (view === undefined) throw new RangeError(`The ledger has no view ${name}: name it under views.`);
         const row = await parts.reader.row(view, key, { minPosition: positionOf(stored.log.head()) });
-        return row === undefined ? undefined : JSON.parse(Buffer.from(row.json).toString('utf8'));
+        if (row === undefined) return undefined;
+        return JSON.parse(Buffer.from(await parts.personal.openJson(row.json)).toString('utf8'));
       },
     });
   });
@@ -108,19 +119,31 @@ interface Stored {
   readonly world: World;
   readonly log: MemoryStore;
   readonly buckets: MemoryBucketStores;
+  readonly keys: MemoryBucketStore;
   readonly timers: MemoryTimerStore;
 }
 
-function partsOf(stored: Stored, { views = [] }: TestLedgerOptions, actor: string): TestParts {
+/** Anybody may know it: what it protects is in memory. */
+const MASTER_KEY = new Uint8Array(32).fill(7);
+
+function partsOf(
+  stored: Stored,
+  { views = [], encrypt = false }: TestLedgerOptions,
+  actor: string,
+): TestParts {
   const { world } = stored;
   const plain = world.runtime(actor);
   const runtime = { ...plain, now: () => Math.floor(plain.now()) };
   const log = openMemoryLog(stored.log, { world, actor });
   const buckets = bucketsOf(stored, actor);
+  const bucket = openMemoryBucket(stored.keys, { world, actor });
+  const keys = createPersonKeys({ bucket, masters: createMasterKeys(MASTER_KEY), runtime });
+  const personal = createPersonalData({ keys, encrypt, runtime });
   return {
     log,
     runtime,
-    handler: createHandler({ log, runtime }),
+    personal,
+    handler: createHandler({ log, runtime, personal }),
     reader: createViewReader({ log, buckets, runtime, views, indexStore: createMemoryIndexes() }),
     timers: openMemoryTimers(stored.timers, { world, actor, runtime }),
   };

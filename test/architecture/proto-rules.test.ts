@@ -43,7 +43,7 @@ describe('the check for breaking changes of proto', () => {
     ],
     [
       'a field with another name',
-      (text) => text.replace('\n  string email = 2;', '\n  string address = 2;'),
+      (text) => text.replace('\n  string email = 2 ', '\n  string address = 2 '),
       /changed .*name/i,
     ],
     [

@@ -144,14 +144,14 @@ function replayDecision<State, Command, Event extends Message, R extends Rejecti
     addViolation(report, 'refused-stored', `nobody asked for ${where}`);
   } else {
     const outcome = decider.decide(operation.command, before.state);
-    const legal = Array.isArray(outcome) ? outcome.map(codec.encode) : [];
+    const legal = Array.isArray(outcome) ? outcome.map((event) => codec.encode(event)) : [];
     if (legal.length === 0 || !sameEvents(legal, decision.events)) {
       const command = JSON.stringify(operation.command);
       const what = `${where}: ${command} on ${JSON.stringify(before.state)} does not come to what is stored`;
       addViolation(report, 'illegal', what);
     }
   }
-  const state = decision.events.map(codec.decode).reduce(decider.evolve, before.state);
+  const state = decision.events.map((stored) => codec.decode(stored)).reduce(decider.evolve, before.state);
   return { state, version: numberOf(commit.position), commandId };
 }
 

@@ -55,7 +55,8 @@ const decode = decoderOf(CommitSchema);
 
 function sumOf(data: Uint8Array): number {
   const events = decode(data).decisions.flatMap((decision) => decision.events);
-  return events.map(codecOf<Int32Value>(tally).decode).reduce(tally.evolve, 0);
+  const codec = codecOf<Int32Value>(tally);
+  return events.map((stored) => codec.decode(stored)).reduce(tally.evolve, 0);
 }
 
 async function decideOn(js: JetStreamClient, id: string, { sum, version }: Known): Promise<Known> {

@@ -5,6 +5,7 @@ import { positionOf } from '../../src/eventstore/position.ts';
 import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
 import { logContract } from '../../src/testing/contracts/log-contract.ts';
 import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
+import { personKeysContract } from '../../src/testing/contracts/person-keys-contract.ts';
 import { counterRef } from '../../src/testing/contracts/toy.ts';
 import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
@@ -33,14 +34,17 @@ logContract('the log in memory, read as a majority confirms', async () => {
   return underTest(store, () => openMemoryLog(store, { confirm: 'quorum' }));
 });
 
-bucketContract('the bucket in memory', async () => {
+const memoryBucket = async () => {
   const store = createMemoryBucketStore('rows');
   return {
     bucket: openMemoryBucket(store),
     openSecond: async () => openMemoryBucket(store),
     stop: nothingToStop,
   };
-});
+};
+
+bucketContract('the bucket in memory', memoryBucket);
+personKeysContract('the bucket in memory', memoryBucket);
 
 describe('corrupt bytes in the log in memory', () => {
   const broken = { garbage: Uint8Array.of(0xff, 0xff, 0xff), nothing: new Uint8Array(0) };

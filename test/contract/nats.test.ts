@@ -9,6 +9,7 @@ import { type Control, subjectOf } from '../../src/eventstore/stream.ts';
 import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
 import { logContract } from '../../src/testing/contracts/log-contract.ts';
 import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
+import { personKeysContract } from '../../src/testing/contracts/person-keys-contract.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import {
   createLogStream,
@@ -91,6 +92,7 @@ for (const way of ['lean', 'plain'] as const) {
   const on = `on one server, ${way} requests`;
   const [off, always] = [{ groupCommit: 'off' }, { groupCommit: 'always' }] as const;
   logContract(`the log ${on}`, openLogs(off, way));
+  personKeysContract(`the bucket ${on}`, openBuckets({ storage: 'file', persist: 'sync' }, way));
   for (const { what, ...kind } of kinds) bucketContract(`the bucket ${on}, ${what}`, openBuckets(kind, way));
   // How requests are made shows in the plain log already; the rest is the same code above it.
   if (way === 'plain') continue;

@@ -13,7 +13,9 @@ export async function ordersInLog(natsUrl: string): Promise<Map<string, number>>
     filter: { category: order.category },
   })) {
     for (const { stream, decisions } of commits) {
-      const events = decisions.flatMap((decision) => decision.events.map(codec.decode));
+      const events = decisions.flatMap((decision) =>
+        decision.events.map((stored) => codec.decode(stored, stream.id)),
+      );
       const count = events.filter(({ $typeName }) => $typeName === 'jetledger.order.v1.OrderPlaced').length;
       placed.set(stream.id, (placed.get(stream.id) ?? 0) + count);
     }

@@ -53,7 +53,7 @@ function commitOf(commitId: string, amount: number): Commit {
   if (!Array.isArray(events)) throw new Error('the amount is refused');
   const decision = create(DecisionSchema, {
     commandId: `command of ${commitId}`,
-    events: (events as readonly AccountEvent[]).map(codecOf<AccountEvent>(account).encode),
+    events: (events as readonly AccountEvent[]).map((event) => codecOf<AccountEvent>(account).encode(event)),
   });
   return create(CommitSchema, { commitId, decisions: [decision] });
 }

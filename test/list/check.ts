@@ -63,7 +63,7 @@ async function unlisted(root: string, list: ServiceList): Promise<string[]> {
 }
 
 /** The folders of `proto` that are no category of the shop. */
-const NO_CATEGORY = new Set(['eventstore']);
+const NO_CATEGORY = new Set(['eventstore', 'options']);
 
 function withoutDecider(root: string, { aggregates }: ServiceList): string[] {
   const folders = readdirSync(join(root, 'proto/jetledger'), { withFileTypes: true });

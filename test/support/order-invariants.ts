@@ -136,7 +136,9 @@ export function eventsOf<E extends Message>(
   commit: RecordedCommit,
 ): E[] {
   const { decode } = codecOf<E>(decider);
-  return commit.decisions.flatMap((decision) => decision.events.map(decode));
+  return commit.decisions.flatMap((decision) =>
+    decision.events.map((stored) => decode(stored, commit.stream.id)),
+  );
 }
 
 /** All of a customer's money that the provider has in its hands, or will have when nobody does anything. */

@@ -96,7 +96,7 @@ function showing<Event>(source: EventSource, one: (event: Message, facts: Facts)
     decisions.flatMap(({ time, actor, correlationId, traceparent, events }) => {
       const traceId = traceIdOfParent(traceparent);
       return events.map((stored) => {
-        const event: Message = codec.decode(stored);
+        const event: Message = codec.decode(stored, stream.id);
         return one(event, {
           aggregateId: stream.id,
           position: numberOf(position),

@@ -2,16 +2,42 @@ import { create, type DescMessage, fromBinary, type Message, toBinary } from '@b
 import type { Event as StoredEvent } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { EventSource, Upcaster } from '../decider.ts';
 import { EventStoreError, UnknownEventType } from '../errors.ts';
+import { FIELDS_V1 } from '../personal/cipher.ts';
+import { type PersonalField, personalFieldsOf } from '../personal/fields.ts';
+import { personsOf, type Seal, sealEvent, withSealedTexts } from '../personal/seal-event.ts';
+import { holdsSealed } from '../personal/sealed-text.ts';
 import { type BytesAt, decoderOf, plainBytes } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
 import { type EventInCommit, storedEventOf } from './stored-commit.ts';
 
-/** Turns a category's events into stored bytes and back. The one place where old schema versions are upcast. */
+/**
+ * Turns a category's events into stored bytes and back. The one place where old schema versions are upcast, and where
+ * personal texts are sealed.
+ */
 export interface EventCodec<Event extends Message> {
   readonly category: string;
-  encode(event: Event): StoredEvent;
-  /** @throws UnknownEventType; EventStoreError when the bytes are not that message, or are encrypted */
-  decode(stored: EventInCommit): Event;
+  /** Whether its events have fields that are marked as a person's. */
+  readonly personal: boolean;
+  /** Whose keys an event of an aggregate is sealed with. @throws EventStoreError `event/invalid` */
+  persons(event: Event, id: string): readonly string[];
+  /**
+   * @param seal what marked texts are sealed with; without it they are stored in plain
+   * @throws EventStoreError `event/invalid`, `person/forgotten`
+   */
+  encode(event: Event, seal?: Seal): StoredEvent;
+  /**
+   * What is sealed stays so: its fields hold sealed texts, which `PersonalData.open` opens.
+   * @param id of the aggregate; an event with sealed texts is not read without
+   * @throws UnknownEventType; EventStoreError when the bytes are not that message, or are encrypted in another way
+   */
+  decode(stored: EventInCommit, id?: string): Event;
+}
+
+/** What is known of an event type. */
+interface Known {
+  readonly schema: DescMessage;
+  readonly encode: (event: Message) => Uint8Array<ArrayBuffer>;
+  readonly fields: readonly PersonalField[];
 }
 
 /**
@@ -21,10 +47,7 @@ export interface EventCodec<Event extends Message> {
 export function createEventCodec<Event extends Message>(source: EventSource): EventCodec<Event> {
   const { category } = source;
   const decoders = new Map<string, (data: BytesAt) => Message>();
-  const byTypeName = new Map<
-    string,
-    { schema: DescMessage; encode: (event: Message) => Uint8Array<ArrayBuffer> }
-  >();
+  const byTypeName = new Map<string, Known>();
   for (const schema of source.events) {
     if (decoders.has(schema.name)) {
       throw new EventStoreError(
@@ -33,7 +56,8 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
       );
     }
     decoders.set(schema.name, decoderOf(schema));
-    byTypeName.set(schema.typeName, { schema, encode: encoderOf(schema) });
+    const fields = personalFieldsOf(schema);
+    byTypeName.set(schema.typeName, { schema, encode: encoderOf(schema), fields });
     proveRoundTrip(category, schema);
   }
   const upcasters = upcastersByType(source.upcasters ?? []);
@@ -41,21 +65,25 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
   for (const u of source.upcasters ?? [])
     newest.set(u.type, Math.max(newest.get(u.type) ?? 1, u.fromVersion + 1));
 
-  const encode = (event: Event): StoredEvent => {
+  const knownOf = (event: Event): Known => {
     const known = byTypeName.get(event.$typeName);
     if (known === undefined) throw new UnknownEventType(category, event.$typeName, 0);
-    const { name } = known.schema;
-    return storedEventOf(name, newest.get(name) ?? 1, known.encode(event));
+    return known;
   };
 
-  const decode = (stored: EventInCommit): Event => {
-    if (stored.encryption !== undefined) {
-      throw new EventStoreError(
-        'event/encrypted',
-        `The event ${category}/${stored.type} is encrypted and this version holds no keys.`,
-      );
-    }
+  const encode = (event: Event, seal?: Seal): StoredEvent => {
+    const { schema, encode: encodeData, fields } = knownOf(event);
+    if (holdsSealed(event)) throw sealedBefore(schema);
+    const { name: type } = schema;
+    const version = newest.get(type) ?? 1;
+    if (seal === undefined || fields.length === 0) return storedEventOf(type, version, encodeData(event));
+    const { event: emptied, sealed } = sealEvent(fields, event, { category, type }, seal);
+    return storedEventOf(type, version, encodeData(emptied), sealed);
+  };
+
+  const decode = (stored: EventInCommit, id?: string): Event => {
     let { type, schemaVersion, data }: EventInCommit = stored;
+    if (stored.encryption !== undefined || stored.sealed.length > 0) data = sealedData(category, stored, id);
     for (
       let u = upcasters.get(type)?.get(schemaVersion);
       u !== undefined;
@@ -77,7 +105,31 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
       throw corruptEvent(category, type, cause);
     }
   };
-  return { category, encode, decode };
+  const persons = (event: Event, id: string) => personsOf(knownOf(event).fields, event, id);
+  const personal = [...byTypeName.values()].some(({ fields }) => fields.length > 0);
+  return { category, personal, persons, encode, decode };
+}
+
+/** Or what somebody took from elsewhere would be opened for them. */
+function sealedBefore({ name }: DescMessage): EventStoreError {
+  return new EventStoreError(
+    'event/invalid',
+    `${name} cannot be stored: one of its texts begins with U+0001, as only sealed texts do. Nothing was stored.`,
+  );
+}
+
+/** @throws EventStoreError for what this version cannot read, or what was taken out of its place */
+function sealedData(category: string, stored: EventInCommit, id: string | undefined): BytesAt {
+  const { type, data, sealed, encryption } = stored;
+  if (encryption?.algorithm !== FIELDS_V1) {
+    throw new EventStoreError(
+      'event/encrypted',
+      `The event ${category}/${type} is encrypted in a way that this version does not know.`,
+    );
+  }
+  if (id === undefined)
+    throw new RangeError(`The event ${category}/${type} is sealed: say of which aggregate it is.`);
+  return withSealedTexts(data, sealed, { category, id, type });
 }
 
 /** By type and the version that they start from. */

@@ -27,7 +27,7 @@ export function wholeBuffer({ buffer }: Pick<Uint8Array, 'buffer'>): Buffer {
 /**
  * Decodes one kind of message into exactly what `fromBinary` makes of the same bytes, about five times as fast: a
  * replay decodes four messages a commit, and reflection on each of their fields is most of what that costs.
- * It knows what this log's messages are made of (strings, bytes, bools, 32- and 64-bit integers, lists of messages) and
+ * It knows what this log's messages are made of (strings, bytes, bools, 32- and 64-bit integers, messages and lists of them) and
  * leaves everything else, and everything that looks odd, to `fromBinary`: fields it does not know, other wire types,
  * negative or huge integers, bytes that are no such message.
  * @returns a decoder that throws what `fromBinary` throws
@@ -45,13 +45,13 @@ export function decoderOf<Desc extends DescMessage>(schema: Desc): (bytes: Bytes
 /** Bytes within an array's memory; every Uint8Array is that, and making one costs more than anything else here. */
 export type BytesAt = Pick<Uint8Array, 'buffer' | 'byteOffset' | 'length'>;
 
-type Kind = 'string' | 'bytes' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'messages';
+type Kind = 'string' | 'bytes' | 'bool' | 'int32' | 'uint32' | 'int64' | 'uint64' | 'messages' | 'message';
 
 interface FieldPlan {
   readonly name: string;
   readonly kind: Kind;
   readonly wireType: number;
-  /** Of a list's elements. */
+  /** Of a message or a list's elements. */
   readonly plan: Plan | undefined;
 }
 
@@ -105,9 +105,12 @@ function fieldPlan(field: DescField, within: readonly DescMessage[]): FieldPlan 
     const wireType = kind === 'string' || kind === 'bytes' ? LENGTH_DELIMITED : VARINT;
     return { name, kind, wireType, plan: undefined };
   }
-  if (field.fieldKind !== 'list' || field.listKind !== 'message' || field.delimitedEncoding) return undefined;
+  const isList = field.fieldKind === 'list' && field.listKind === 'message';
+  if (!(isList || field.fieldKind === 'message') || field.delimitedEncoding) return undefined;
+  // Wrappers and the like that stand alone are other things in code than messages.
+  if (!isList && field.message.typeName.startsWith('google.protobuf.')) return undefined;
   const plan = planOf(field.message, within);
-  return plan && { name, kind: 'messages', wireType: LENGTH_DELIMITED, plan };
+  return plan && { name, kind: isList ? 'messages' : 'message', wireType: LENGTH_DELIMITED, plan };
 }
 
 /** The message up to `end`, or undefined when it is not for this decoder. */
@@ -141,9 +144,14 @@ function readContent(
 ): boolean {
   if (to > end) return false;
   if (field.plan !== undefined) {
+    const isList = field.kind === 'messages';
+    // One message in two parts is not for this decoder.
+    if (!isList && message[field.name] !== undefined) return false;
     const element = readMessage(field.plan, cursor, to);
-    if (element !== undefined) add(message, field.name, element);
-    return element !== undefined;
+    if (element === undefined) return false;
+    if (isList) add(message, field.name, element);
+    else message[field.name] = element;
+    return true;
   }
   message[field.name] = contentOf(field.kind, cursor, to);
   cursor.at = to;

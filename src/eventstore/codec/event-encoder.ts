@@ -60,15 +60,15 @@ function brokenText(value: unknown, path: readonly (string | number)[]): string 
   return undefined;
 }
 
-/** `absent`: a message that is rarely there. `optional`: a text that is there or not. */
-type Kind = 'string' | 'optional' | 'bytes' | 'bool' | 'integer' | 'bigint' | 'messages' | 'absent';
+/** `message`: one that may be absent, as it mostly is. `optional`: a text that is there or not. */
+type Kind = 'string' | 'optional' | 'bytes' | 'bool' | 'integer' | 'bigint' | 'messages' | 'message';
 
 interface FieldPlan {
   readonly name: string;
   readonly kind: Kind;
   /** One byte: field numbers here are below 16. */
   readonly tag: number;
-  /** Of a list's elements. */
+  /** Of a message or a list's elements. */
   readonly plan: readonly FieldPlan[];
 }
 
@@ -122,10 +122,11 @@ function fieldPlan(field: DescField, within: readonly DescMessage[]): FieldPlan 
     const tag = (number << 3) | (kind === 'string' || kind === 'bytes' ? LENGTH_DELIMITED : 0);
     return kind && { name, kind, tag, plan: [] };
   }
-  if (field.fieldKind === 'message') return { name, kind: 'absent', tag: 0, plan: [] };
-  if (field.fieldKind !== 'list' || field.listKind !== 'message' || field.delimitedEncoding) return undefined;
+  const isList = field.fieldKind === 'list' && field.listKind === 'message';
+  if (!(isList || field.fieldKind === 'message') || field.delimitedEncoding) return undefined;
   const plan = planOf(field.message, within);
-  return plan && { name, kind: 'messages', tag: (number << 3) | LENGTH_DELIMITED, plan };
+  const kind = isList ? 'messages' : 'message';
+  return plan && { name, kind, tag: (number << 3) | LENGTH_DELIMITED, plan };
 }
 
 /** Each `put` writes at an offset and returns the offset behind it, or -1 when it is not for this encoder. */
@@ -156,8 +157,8 @@ function putField({ kind, tag, plan }: FieldPlan, value: unknown, at: number): n
       return isPlainBigint(value) ? putNumber(tag, Number(value), at) : -1;
     case 'messages':
       return Array.isArray(value) ? putMessages(tag, plan, value, at) : -1;
-    case 'absent':
-      return value === undefined ? at : -1;
+    case 'message':
+      return value === undefined ? at : putMessages(tag, plan, [value], at);
   }
 }
 

@@ -2,11 +2,15 @@ import {
   type Commit,
   CommitSchema,
   type Decision,
+  type Encryption,
   type Event,
+  type Sealed,
 } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { CommandMeta } from '../command.ts';
 import { CorruptCommit } from '../errors.ts';
 import type { ForeignMessage, RecordedCommit } from '../log.ts';
+import { FIELDS_V1 } from '../personal/cipher.ts';
+import type { SealedAt } from '../personal/seal-event.ts';
 import type { Position } from '../position.ts';
 import { type StreamRef, streamOfSubject } from '../stream.ts';
 import { type BytesAt, type Cursor, decoderOf, isAscii, readVarint, wholeBuffer } from './event-decoder.ts';
@@ -42,9 +46,20 @@ export function decisionOf(meta: CommandMeta, events: Event[], now: number): Dec
   };
 }
 
-/** An event as it is stored: its short type, the version of its schema, and its bytes. */
-export function storedEventOf(type: string, schemaVersion: number, data: Uint8Array): Event {
-  return { $typeName: 'jetledger.eventstore.v1.Event', type, schemaVersion, data };
+/** An event as it is stored: its short type, the version of its schema, its bytes, and what of it is sealed. */
+export function storedEventOf(
+  type: string,
+  schemaVersion: number,
+  data: Uint8Array,
+  sealed: Sealed[] = [],
+): Event {
+  const event: Event = { $typeName: 'jetledger.eventstore.v1.Event', type, schemaVersion, data, sealed };
+  if (sealed.length > 0) event.encryption = encryptionOf(FIELDS_V1);
+  return event;
+}
+
+function encryptionOf(algorithm: string): Encryption {
+  return { $typeName: 'jetledger.eventstore.v1.Encryption', keyId: '', algorithm };
 }
 
 /** The bytes of a commit. */
@@ -55,7 +70,9 @@ export interface EventInCommit {
   readonly type: string;
   readonly schemaVersion: number;
   readonly data: BytesAt;
-  readonly encryption?: object | undefined;
+  readonly encryption?: { readonly algorithm: string } | undefined;
+  /** Its personal texts, where they are sealed. */
+  readonly sealed: readonly SealedAt[];
 }
 
 /** What nearly every reader of the log looks at of a decision. */
@@ -81,7 +98,9 @@ const DECISION = {
   metadata: 0x52,
 } as const;
 const METADATA = { key: 0x0a, value: 0x12 } as const;
-const EVENT = { type: 0x0a, schemaVersion: 0x10, data: 0x1a } as const;
+const EVENT = { type: 0x0a, schemaVersion: 0x10, data: 0x1a, encryption: 0x22, sealed: 0x2a } as const;
+const ENCRYPTION = { keyId: 0x0a, algorithm: 0x12 } as const;
+const SEALED = { field: 0x08, person: 0x12, key: 0x18, sealed: 0x22 } as const;
 
 /** A decision or an event that was begun. */
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -172,10 +191,17 @@ function isMetadata(cursor: Cursor, to: number): boolean {
 }
 
 const NO_DATA: BytesAt = new Uint8Array();
+const NOTHING_SEALED: readonly SealedAt[] = [];
 
 function readEvent(cursor: Cursor, to: number): EventInCommit | undefined {
   const { bytes } = cursor;
-  const event: Writable<EventInCommit> = { type: '', schemaVersion: 0, data: NO_DATA };
+  const event: Writable<EventInCommit> = {
+    type: '',
+    schemaVersion: 0,
+    data: NO_DATA,
+    encryption: undefined,
+    sealed: NOTHING_SEALED,
+  };
   while (cursor.at < to) {
     const tag = readVarint(cursor, to);
     if (tag === EVENT.schemaVersion) {
@@ -191,10 +217,59 @@ function readEvent(cursor: Cursor, to: number): EventInCommit | undefined {
       event.type = type;
     } else if (tag === EVENT.data) {
       event.data = { buffer: bytes.buffer, byteOffset: cursor.at, length: end - cursor.at };
-    } else return undefined;
+    } else if (!readEncrypted(event, tag, cursor, end)) return undefined;
     cursor.at = end;
   }
   return event;
+}
+
+/** Reads what only encrypted events have; false for anything else. */
+function readEncrypted(event: Writable<EventInCommit>, tag: number, cursor: Cursor, to: number): boolean {
+  if (tag === EVENT.sealed) {
+    const sealed = readSealed(cursor, to);
+    if (sealed !== undefined) event.sealed = [...event.sealed, sealed];
+    return sealed !== undefined;
+  }
+  if (tag !== EVENT.encryption || event.encryption !== undefined) return false;
+  event.encryption = readEncryption(cursor, to);
+  return event.encryption !== undefined;
+}
+
+function readEncryption(cursor: Cursor, to: number): EventInCommit['encryption'] {
+  let algorithm = '';
+  while (cursor.at < to) {
+    const tag = readVarint(cursor, to);
+    const end = readEnd(cursor, to);
+    if (end < 0 || (tag !== ENCRYPTION.keyId && tag !== ENCRYPTION.algorithm)) return undefined;
+    const text = typeOf(cursor.bytes, cursor.at, end);
+    if (text === undefined) return undefined;
+    if (tag === ENCRYPTION.algorithm) algorithm = text;
+    cursor.at = end;
+  }
+  return { algorithm };
+}
+
+function readSealed(cursor: Cursor, to: number): SealedAt | undefined {
+  const { bytes } = cursor;
+  const sealed: Writable<SealedAt> = { field: 0, person: '', key: 0, sealed: NO_DATA };
+  while (cursor.at < to) {
+    const tag = readVarint(cursor, to);
+    const number = readVarint(cursor, to);
+    if (tag === SEALED.field || tag === SEALED.key) {
+      if (number < 0 || number > 0xffff_ffff) return undefined;
+      sealed[tag === SEALED.field ? 'field' : 'key'] = number;
+      continue;
+    }
+    const end = cursor.at + number;
+    if (number < 0 || end > to) return undefined;
+    if (tag === SEALED.sealed)
+      sealed.sealed = { buffer: bytes.buffer, byteOffset: cursor.at, length: number };
+    else if (tag === SEALED.person && isAscii(bytes, cursor.at, end))
+      sealed.person = bytes.toString('latin1', cursor.at, end);
+    else return undefined;
+    cursor.at = end;
+  }
+  return sealed;
 }
 
 /** Where the field that begins with its length ends; -1 when that lies beyond `to`. */

@@ -68,7 +68,7 @@ function apply(skipped: Map<Position, SkipMark>, commit: RecordedCommit): void {
   const codec = codecOf<MarkEvent>(markEvents);
   try {
     for (const { commandId: action, time, events } of commit.decisions) {
-      for (const event of events.map(codec.decode)) {
+      for (const event of events.map((stored) => codec.decode(stored))) {
         const position = positionOf(Number(event.position));
         skipped.delete(position);
         if (event.$typeName === 'jetledger.eventstore.v1.SkipUndone') continue;

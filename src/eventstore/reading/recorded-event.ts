@@ -46,7 +46,7 @@ export function recordedEvents<Event extends Message>(
       const index = events.length;
       const id = eventIdOf(commitId, stream, index);
       const time = Number(decision.time);
-      events.push({ event: codec.decode(stored), id, position, index, ...origin, time });
+      events.push({ event: codec.decode(stored, stream.id), id, position, index, ...origin, time });
     }
   }
   return events;

@@ -181,7 +181,9 @@ function decisionOf(message: StoredMessage, commitId: string): RecordedCommit['d
     ...{ traceparent: '', tracestate: '' },
     ...traceHeadersOf(headers),
     time: BigInt(time),
-    events: [create(BytesValueSchema, { value: data }), fromJson(StructSchema, about)].map(codec.encode),
+    events: [create(BytesValueSchema, { value: data }), fromJson(StructSchema, about)].map((event) =>
+      codec.encode(event),
+    ),
   };
 }
 

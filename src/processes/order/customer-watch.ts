@@ -34,12 +34,8 @@ export function createCustomerWatch(deps: CustomerWatchDeps): Reaction<UserEvent
     // Handled late, the user may have come back and ordered again: as of the order's last event decides.
     if ((await directory.customer(userId, latest(position, positionOfVersion(version)))) !== 'deactivated')
       return;
-    const command = {
-      type: 'cancel',
-      reason: REASON,
-      by: 'customer-deactivated',
-      at: runtime.now(),
-    } as const;
+    // Who cancelled says why: a reason would be sealed, with a key that nobody here may make.
+    const command = { type: 'cancel', reason: '', by: 'customer-deactivated', at: runtime.now() } as const;
     // A refusal says that the order has ended or was shipped by now.
     await cause.attempt(order, orderId, command, 'cancel');
   }
@@ -58,5 +54,3 @@ export function createCustomerWatch(deps: CustomerWatchDeps): Reaction<UserEvent
     },
   };
 }
-
-const REASON = "The customer's account was deactivated.";

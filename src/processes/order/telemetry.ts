@@ -132,7 +132,7 @@ function statusChangesOf(commit: DeliveryAttempt['commit']): StatusChange[] {
   if (commit.stream.category !== order.category) return [];
   const { decode } = codecOf<OrderEvent>(order);
   return commit.decisions.flatMap(({ events }) =>
-    events.flatMap((stored) => statusChangeOf(decode(stored)) ?? []),
+    events.flatMap((stored) => statusChangeOf(decode(stored, commit.stream.id)) ?? []),
   );
 }
 

@@ -45,7 +45,7 @@ export function createFactDecoder(sources: Iterable<EventSource>): FactDecoder {
     const facts = decidedIn(commit).map((decided, index) => {
       const { events } = decided;
       const context = new DecisionContext(commit, index, decided);
-      return events.map((stored) => ({ event: codec.decode(stored), context }));
+      return events.map((stored) => ({ event: codec.decode(stored, commit.stream.id), context }));
     });
     return { commit, facts: facts.length === 1 ? (facts[0] ?? []) : facts.flat() };
   };

@@ -44,7 +44,7 @@ export function foldCommit(before: OrderAt, commit: RecordedCommit): { entry: Li
   let bytes = 0;
   try {
     for (const stored of commit.decisions.flatMap((decision) => decision.events)) {
-      state = evolveOrder(state, codec.decode(stored));
+      state = evolveOrder(state, codec.decode(stored, commit.stream.id));
       statuses.push(state.status);
       bytes += stored.data.length + EVENT_BYTES;
     }

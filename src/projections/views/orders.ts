@@ -211,7 +211,8 @@ function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<Ord
     case 'jetledger.order.v1.OrderCancelled': {
       // Cancelled orders of the first version do not say by whom: only customers could.
       const code = `cancelled/${event.by === '' ? 'customer' : event.by}`;
-      return { status: 'cancelled', reason: { code, text: event.reason }, payment: withoutDeadline(row) };
+      const text = event.reason === '' && event.by === 'customer-deactivated' ? DEACTIVATED : event.reason;
+      return { status: 'cancelled', reason: { code, text }, payment: withoutDeadline(row) };
     }
     case 'jetledger.order.v1.OrderConfirmed':
       return { status: 'confirmed' };
@@ -229,6 +230,8 @@ function changes(row: OrderRow, event: Exclude<OrderEvent, Placed>): Partial<Ord
       return event satisfies never;
   }
 }
+
+const DEACTIVATED = "The customer's account was deactivated.";
 
 /** What is left of the payment of an order that has failed. One that was never begun is over; any other is returned. */
 function withoutDeadline({ step, payment }: OrderRow): OrderRow['payment'] {

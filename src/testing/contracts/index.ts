@@ -6,4 +6,5 @@ export { bucketContract } from './bucket-contract.ts';
 export type { BucketUnderTest } from './bucket-support.ts';
 export { logContract } from './log-contract.ts';
 export type { LogUnderTest } from './log-support.ts';
+export { personKeysContract } from './person-keys-contract.ts';
 export { type TimersUnderTest, timersContract } from './timers-contract.ts';

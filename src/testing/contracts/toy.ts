@@ -54,7 +54,7 @@ export function toyCommit(commitId: string, ...decisions: readonly (readonly Cou
         commandId: `${commitId}-command-${index + 1}`,
         actor: 'test',
         time: 1_900_000_000_000n,
-        events: events.map(codec.encode),
+        events: events.map((event) => codec.encode(event)),
       }),
     ),
   });

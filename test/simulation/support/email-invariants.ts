@@ -98,7 +98,7 @@ function missing(store: MemoryStore, { commandId, userId, address, version }: Ac
   const commit = store.at(version);
   const decision = commit?.decisions.find((d) => d.commandId === commandId);
   const codec = codecOf<UserEvent | EmailEvent>(user);
-  const event = decision?.events.map(codec.decode)[0];
+  const event = decision?.events.map((stored) => codec.decode(stored, userId))[0];
   const right =
     commit?.stream.id === userId && event !== undefined && 'email' in event && event.email === address;
   return right ? [] : [`${commandId} was acknowledged at ${version} and is not there`];

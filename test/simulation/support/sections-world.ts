@@ -205,7 +205,7 @@ function violationsOf(store: MemoryStore, attempts: readonly Attempt[]): string[
     states.set(id, past);
     let state = past.at(-1)?.state ?? smallProduct.initial;
     for (const { commandId, events: stored } of commit.decisions) {
-      const events = stored.map(codec.decode);
+      const events = stored.map((event) => codec.decode(event, id));
       const attempt = asked.get(commandId);
       const right = attempt === undefined ? events : smallProduct.decide(attempt.command, state);
       if (!isDeepStrictEqual(right, events))

@@ -20,7 +20,7 @@ export function foldOf<S, C, E extends Message, R extends Rejection>(
   const codec = codecOf<E>(decider);
   const commits = store.ofStream({ category: decider.category, id }, 0, upTo, 10_000);
   const events = commits.flatMap(({ decisions }) => decisions.flatMap((decision) => decision.events));
-  return events.map(codec.decode).reduce(decider.evolve, decider.initial);
+  return events.map((stored) => codec.decode(stored, id)).reduce(decider.evolve, decider.initial);
 }
 
 /** Everything that must not be when all has come to rest, as sentences. */
@@ -166,9 +166,11 @@ function lateExpiry(store: MemoryStore, id: string, state: KnownOrder): string[]
   const { decode } = codecOf<OrderEvent>(order);
   const commits = store.ofStream({ category: order.category, id }, 0, store.head(), 10_000);
   const events = commits.flatMap(({ decisions }) => decisions.flatMap((decision) => decision.events));
-  return events.map(decode).flatMap((event) => {
-    if (event.$typeName !== 'jetledger.order.v1.OrderRejected') return [];
-    const lateMs = Number(event.rejectedAt) - state.paymentDueAt;
-    return lateMs > LATE_MS ? [`${id} expired ${lateMs} ms after its payment was due`] : [];
-  });
+  return events
+    .map((stored) => decode(stored, id))
+    .flatMap((event) => {
+      if (event.$typeName !== 'jetledger.order.v1.OrderRejected') return [];
+      const lateMs = Number(event.rejectedAt) - state.paymentDueAt;
+      return lateMs > LATE_MS ? [`${id} expired ${lateMs} ms after its payment was due`] : [];
+    });
 }

@@ -33,7 +33,11 @@ function call(id: string, command: AccountCommand, times: [number, number?], out
 
 function decision(commandId: string, command: AccountCommand, events: readonly AccountEvent[]): Decision {
   const fingerprint = fingerprintOf(command) as Uint8Array<ArrayBuffer>;
-  return create(DecisionSchema, { commandId, fingerprint, events: events.map(codec.encode) });
+  return create(DecisionSchema, {
+    commandId,
+    fingerprint,
+    events: events.map((event) => codec.encode(event)),
+  });
 }
 
 /** The decision that is legal on a state. */

@@ -39,7 +39,11 @@ const captured = create(PaymentCapturedSchema, { ...money, capturedAt: AT_EVENT 
 const confirmed = create(OrderConfirmedSchema, { confirmedAt: AT_EVENT });
 const shipped = create(OrderShippedSchema, { tracking: 'T-1', shippedAt: AT_EVENT });
 const delivered = create(OrderDeliveredSchema, { deliveredAt: AT_EVENT });
-const cancelled = create(OrderCancelledSchema, { reason: '', cancelledAt: AT_EVENT, by: 'customer' });
+const cancelled = create(OrderCancelledSchema, {
+  cancelledAt: AT_EVENT,
+  by: 'customer',
+  userId: 'u1',
+});
 const rejection = (step: string) =>
   create(OrderRejectedSchema, { step, code: 'a/b', reason: 'Because.', rejectedAt: AT_EVENT });
 const released = create(OrderStockReleasedSchema, { releasedAt: AT_EVENT });
@@ -256,7 +260,7 @@ describe('the later life of an order', () => {
     const byShop = { ...cancel, by: 'customer-deactivated' } as const;
     given(order, placed)
       .when(byShop)
-      .thenEvents(create(OrderCancelledSchema, { cancelledAt: AT_EVENT, by: 'customer-deactivated' }));
+      .thenEvents({ ...cancelled, by: 'customer-deactivated' });
   });
 });
 

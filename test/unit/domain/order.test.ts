@@ -25,6 +25,7 @@ const cancelled = create(OrderCancelledSchema, {
   reason: 'too late',
   cancelledAt: AT_EVENT,
   by: 'customer',
+  userId: 'u1',
 });
 
 const payment = { paymentToken: 'tok_1', paymentDueAt: AT + 900_000 };

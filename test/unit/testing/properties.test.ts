@@ -27,8 +27,8 @@ const broken = (decider: typeof counter): string[] =>
 describe('the properties of deciders', () => {
   it('hold for a sound decider', () => {
     expect(broken(counter)).toEqual([]);
-    expect(deciderProperties(counter, { commands })).toHaveLength(9);
-    expect(deciderProperties(counter)).toHaveLength(4);
+    expect(deciderProperties(counter, { commands })).toHaveLength(10);
+    expect(deciderProperties(counter)).toHaveLength(5);
   });
 
   it('find a fold that is not total', () => {

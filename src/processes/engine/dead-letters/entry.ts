@@ -153,7 +153,7 @@ function readable(
       .slice(0, MAX_EVENTS)
       .map((stored): DeadLetterEvent => {
         const { type, schemaVersion } = stored;
-        return { type, schemaVersion, payload: payloadOf(source, stored) };
+        return { type, schemaVersion, payload: payloadOf(source, stored, commit.stream.id) };
       });
     return { commitId: commit.commitId, events, traceId: first?.traceparent.split('-')[1] ?? '' };
   } catch (error) {
@@ -165,10 +165,11 @@ function readable(
 function payloadOf(
   source: EventSource | undefined,
   stored: RecordedCommit['decisions'][number]['events'][number],
+  id: string,
 ): unknown {
   if (source === undefined) return 'not of this consumer';
   try {
-    const event = codecOf<Message>(source).decode(stored);
+    const event = codecOf<Message>(source).decode(stored, id);
     const schema = source.events.find(({ typeName }) => typeName === event.$typeName);
     if (schema === undefined) return 'of an unknown type';
     const payload = shownEvent(schema, event);

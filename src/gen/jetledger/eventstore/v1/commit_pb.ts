@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/eventstore/v1/commit.proto.
  */
 export const file_jetledger_eventstore_v1_commit: GenFile = /*@__PURE__*/
-  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24ijAIKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudBIzCghtZXRhZGF0YRgKIAMoCzIhLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLk1ldGFkYXRhIiYKCE1ldGFkYXRhEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJ0CgVFdmVudBIMCgR0eXBlGAEgASgJEhYKDnNjaGVtYV92ZXJzaW9uGAIgASgNEgwKBGRhdGEYAyABKAwSNwoKZW5jcnlwdGlvbhgEIAEoCzIjLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLkVuY3J5cHRpb24iLwoKRW5jcnlwdGlvbhIOCgZrZXlfaWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJYgZwcm90bzM");
+  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24ijAIKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudBIzCghtZXRhZGF0YRgKIAMoCzIhLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLk1ldGFkYXRhIiYKCE1ldGFkYXRhEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKlAQoFRXZlbnQSDAoEdHlwZRgBIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgCIAEoDRIMCgRkYXRhGAMgASgMEjcKCmVuY3J5cHRpb24YBCABKAsyIy5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FbmNyeXB0aW9uEi8KBnNlYWxlZBgFIAMoCzIfLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLlNlYWxlZCIvCgpFbmNyeXB0aW9uEg4KBmtleV9pZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkiRAoGU2VhbGVkEg0KBWZpZWxkGAEgASgNEg4KBnBlcnNvbhgCIAEoCRILCgNrZXkYAyABKA0SDgoGc2VhbGVkGAQgASgMYgZwcm90bzM");
 
 /**
  * One message of the log: what one aggregate decided, atomically.
@@ -167,16 +167,25 @@ export type Event = Message<"jetledger.eventstore.v1.Event"> & {
   schemaVersion: number;
 
   /**
+   * Personal texts that were encrypted are empty here and stand in `sealed`.
+   *
    * @generated from field: bytes data = 3;
    */
   data: Uint8Array;
 
   /**
-   * Present when `data` is encrypted. Reserved for crypto-shredding; readers refuse it until then.
+   * Present when a part of the event is encrypted; readers refuse an algorithm that they do not know.
    *
    * @generated from field: jetledger.eventstore.v1.Encryption encryption = 4;
    */
   encryption?: Encryption | undefined;
+
+  /**
+   * Personal texts of the event, each encrypted with a key of its person.
+   *
+   * @generated from field: repeated jetledger.eventstore.v1.Sealed sealed = 5;
+   */
+  sealed: Sealed[];
 };
 
 /**
@@ -187,17 +196,21 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_jetledger_eventstore_v1_commit, 3);
 
 /**
- * How `Event.data` was encrypted.
+ * How an event was encrypted.
  *
  * @generated from message jetledger.eventstore.v1.Encryption
  */
 export type Encryption = Message<"jetledger.eventstore.v1.Encryption"> & {
   /**
+   * Empty for `fields-v1`: each sealed field names its key.
+   *
    * @generated from field: string key_id = 1;
    */
   keyId: string;
 
   /**
+   * `fields-v1`: AES-256-GCM field by field, see `Sealed`.
+   *
    * @generated from field: string algorithm = 2;
    */
   algorithm: string;
@@ -209,4 +222,47 @@ export type Encryption = Message<"jetledger.eventstore.v1.Encryption"> & {
  */
 export const EncryptionSchema: GenMessage<Encryption> = /*@__PURE__*/
   messageDesc(file_jetledger_eventstore_v1_commit, 4);
+
+/**
+ * A text field of an event that is encrypted. The category, the aggregate's id, the event's type, the number of the field,
+ * the person and the key's number are its additional data, so it opens nowhere else.
+ *
+ * @generated from message jetledger.eventstore.v1.Sealed
+ */
+export type Sealed = Message<"jetledger.eventstore.v1.Sealed"> & {
+  /**
+   * The number of the field in the message that `Event.type` names.
+   *
+   * @generated from field: uint32 field = 1;
+   */
+  field: number;
+
+  /**
+   * Whose data it is; empty when the aggregate itself is the person.
+   *
+   * @generated from field: string person = 2;
+   */
+  person: string;
+
+  /**
+   * Which of the person's keys.
+   *
+   * @generated from field: uint32 key = 3;
+   */
+  key: number;
+
+  /**
+   * Nonce (12 bytes), ciphertext and tag (16 bytes).
+   *
+   * @generated from field: bytes sealed = 4;
+   */
+  sealed: Uint8Array;
+};
+
+/**
+ * Describes the message jetledger.eventstore.v1.Sealed.
+ * Use `create(SealedSchema)` to create a new message.
+ */
+export const SealedSchema: GenMessage<Sealed> = /*@__PURE__*/
+  messageDesc(file_jetledger_eventstore_v1_commit, 5);
 

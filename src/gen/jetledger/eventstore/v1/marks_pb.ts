@@ -7,13 +7,14 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_jetledger_options_v1_personal } from "../../options/v1/personal_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jetledger/eventstore/v1/marks.proto.
  */
 export const file_jetledger_eventstore_v1_marks: GenFile = /*@__PURE__*/
-  fileDesc("CiNqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9tYXJrcy5wcm90bxIXamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEiUQoPUG9zaXRpb25Ta2lwcGVkEhAKCHBvc2l0aW9uGAEgASgDEhAKCGNhdGVnb3J5GAIgASgJEgoKAmlkGAMgASgJEg4KBnJlYXNvbhgEIAEoCSIuCgpTa2lwVW5kb25lEhAKCHBvc2l0aW9uGAEgASgDEg4KBnJlYXNvbhgCIAEoCWIGcHJvdG8z");
+  fileDesc("CiNqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9tYXJrcy5wcm90bxIXamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEiUQoPUG9zaXRpb25Ta2lwcGVkEhAKCHBvc2l0aW9uGAEgASgDEhAKCGNhdGVnb3J5GAIgASgJEgoKAmlkGAMgASgJEg4KBnJlYXNvbhgEIAEoCSJUCgpTa2lwVW5kb25lEhAKCHBvc2l0aW9uGAEgASgDEjQKBnJlYXNvbhgCIAEoCUIk2oAZIG9mIGFuIG9wZXJhdG9yLCBhYm91dCBhIHBvc2l0aW9uYgZwcm90bzM", [file_jetledger_options_v1_personal]);
 
 /**
  * Views and reactions pass over the commit at a position.

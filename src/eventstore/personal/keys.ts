@@ -1,0 +1,81 @@
+import { EventStoreError } from '../errors.ts';
+import type { Runtime } from '../runtime.ts';
+
+/** A key of a person, as long as it may be used. */
+export interface PersonKey {
+  /** Which of the person's keys it is; random, so that one that was lost and made anew is not taken for it. */
+  readonly number: number;
+  /** 32 bytes. */
+  readonly key: Uint8Array;
+  /** Until when it may be used, in milliseconds of the runtime's clock; then it is asked for again. */
+  readonly until: number;
+}
+
+/** What is known of a person's key. `forgotten`: it was destroyed, for good; `none`: there has never been one. */
+export type KeyState = PersonKey | 'forgotten' | 'none';
+
+/** Where the keys of persons are kept. */
+export interface PersonKeys {
+  /**
+   * The keys of persons, each as the leader has it now, or as this process was told within the lease.
+   * @param how `make`: who has none gets one, which is stored and acknowledged before it is given
+   * @throws KeysUnavailable whenever something other than these three is the case; that is never `forgotten`
+   */
+  keysOf(persons: readonly string[], how: 'read' | 'make'): Promise<ReadonlyMap<string, KeyState>>;
+}
+
+/** A key that is needed cannot be had: unreachable, denied or missing. Nothing was stored or shown; try again. */
+export class KeysUnavailable extends EventStoreError {
+  constructor(why: string, cause?: unknown) {
+    super('keys/unavailable', `The keys of persons cannot be used: ${why}. Nothing was stored; try again.`, {
+      retryable: true,
+      cause,
+    });
+  }
+}
+
+/** For a process that was given no keys: whatever is sealed stays so. */
+export const NO_KEYS: PersonKeys = {
+  keysOf: async () => {
+    throw new KeysUnavailable('this process was given none');
+  },
+};
+
+/** The keys at hand for one piece of work, as long as their leases last. */
+export class KeyRing {
+  readonly #keys: PersonKeys;
+  readonly #runtime: Pick<Runtime, 'now'>;
+  readonly #known = new Map<string, PersonKey | 'forgotten'>();
+
+  constructor(keys: PersonKeys, runtime: Pick<Runtime, 'now'>) {
+    this.#keys = keys;
+    this.#runtime = runtime;
+  }
+
+  /** The key of a person; undefined = it has to be fetched. */
+  get(person: string): PersonKey | 'forgotten' | undefined {
+    const known = this.#known.get(person);
+    if (known === undefined || known === 'forgotten') return known;
+    return this.#runtime.now() < known.until ? known : undefined;
+  }
+
+  /** Asks for keys in one round. @throws KeysUnavailable, also for a person of whom something is sealed and who has no key */
+  async fetch({ persons, how }: Lacking): Promise<void> {
+    const found = await this.#keys.keysOf([...persons], how);
+    for (const person of persons) {
+      const state = found.get(person) ?? 'none';
+      if (state === 'none')
+        throw new KeysUnavailable(`the person ${person} has none, though something is sealed with it`);
+      // Or whoever asks would ask again and again.
+      if (state !== 'forgotten' && this.#runtime.now() >= state.until)
+        throw new KeysUnavailable('they came too late to be used');
+      this.#known.set(person, state);
+    }
+  }
+}
+
+/** Keys that have to be fetched before something can go on. */
+export interface Lacking {
+  readonly persons: ReadonlySet<string>;
+  readonly how: 'read' | 'make';
+}

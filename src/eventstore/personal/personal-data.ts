@@ -1,0 +1,91 @@
+import type { Runtime } from '../runtime.ts';
+import { systemRuntime } from '../runtime.ts';
+import { openText } from './cipher.ts';
+import { KeyRing, KeysUnavailable, type Lacking, NO_KEYS, type PersonKeys } from './keys.ts';
+import { mapSealed, readSealed } from './sealed-text.ts';
+
+/** How a process deals with personal data. */
+export interface PersonalDataOptions {
+  readonly keys: PersonKeys;
+  /** Whether marked fields of new events are sealed; what is sealed is opened in any case. */
+  readonly encrypt: boolean;
+  /** What stands in place of a text of a person who was forgotten; `forgotten` unless given. */
+  readonly forgotten?: string;
+  /** Default: the real clock. */
+  readonly runtime?: Pick<Runtime, 'now'>;
+}
+
+/** Opens what is sealed, and says whether new events are. */
+export interface PersonalData {
+  readonly encrypt: boolean;
+  /**
+   * Plain data (a row, a state, events) with every sealed text in it opened, after one round of gets for all persons in
+   * it; the same value where nothing is sealed. For whoever shows or sends it: what is stored is never opened before.
+   * @throws KeysUnavailable; EventStoreError `personal/refused`, `personal/damaged`
+   */
+  open<T>(value: T): Promise<T>;
+  /** The same for the bytes of a JSON text, which come back as they are where nothing is sealed. @throws as `open` */
+  openJson(json: Uint8Array): Promise<Uint8Array>;
+  /** Keys for one piece of work. @internal */
+  ring(): KeyRing;
+  /** Opens with the keys at hand; `lacking` where some have to be fetched first. @internal */
+  openNow<T>(
+    value: T,
+    keys: Pick<KeyRing, 'get'>,
+  ): { readonly value: T; readonly lacking: Lacking | undefined };
+}
+
+/** @see PersonalData */
+export function createPersonalData(options: PersonalDataOptions): PersonalData {
+  const { keys, encrypt, forgotten = 'forgotten', runtime = systemRuntime } = options;
+  const ring = () => new KeyRing(keys, runtime);
+
+  function openNow<T>(value: T, atHand: Pick<KeyRing, 'get'>) {
+    const persons = new Set<string>();
+    const opened = mapSealed(value, (text) => {
+      const { sealed, ...place } = readSealed(text);
+      const key = atHand.get(place.person);
+      if (key === 'forgotten') return forgotten;
+      if (key === undefined) {
+        persons.add(place.person);
+        return text;
+      }
+      if (key.number !== place.key)
+        throw new KeysUnavailable(`the key ${place.key} of the person ${place.person} is missing`);
+      return openText(place, key.key, sealed);
+    });
+    const lacking: Lacking | undefined = persons.size === 0 ? undefined : { persons, how: 'read' };
+    return { value: opened, lacking };
+  }
+
+  async function open<T>(value: T): Promise<T> {
+    const atHand = ring();
+    for (;;) {
+      const opened = openNow(value, atHand);
+      if (opened.lacking === undefined) return opened.value;
+      await atHand.fetch(opened.lacking);
+    }
+  }
+
+  return { encrypt, open, openJson: (json) => openJson(json, open), ring, openNow };
+}
+
+/** For a process without keys: nothing is sealed, and nothing sealed can be opened. */
+export const WITHOUT_KEYS: PersonalData = createPersonalData({ keys: NO_KEYS, encrypt: false });
+
+/** How `JSON.stringify` writes the begin of a sealed text; no other text comes out as that, since its `\` is doubled. */
+const MARK_IN_JSON = '"\\u0001';
+const SEALED_IN_JSON = /"\\u0001[A-Za-z0-9_-]*"/g;
+
+async function openJson(
+  json: Uint8Array,
+  open: (texts: readonly string[]) => Promise<readonly string[]>,
+): Promise<Uint8Array> {
+  const bytes = Buffer.from(json.buffer, json.byteOffset, json.length);
+  if (!bytes.includes(MARK_IN_JSON)) return json;
+  const text = bytes.toString('utf8');
+  const sealed = text.match(SEALED_IN_JSON) ?? [];
+  const opened = await open(sealed.map((each) => JSON.parse(each) as string));
+  const next = opened.values();
+  return Buffer.from(text.replace(SEALED_IN_JSON, () => JSON.stringify(next.next().value)));
+}
