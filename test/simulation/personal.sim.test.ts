@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto';
+import { expect, it } from 'vitest';
+import type { KeyState, PersonKeys } from '../../src/eventstore/personal/keys.ts';
+import { type Plant, runPersonalSchedule } from './support/personal-world.ts';
+
+const SCHEDULES = 150;
+const PLANT_SCHEDULES = 150;
+const TIMEOUT_MS = 120_000;
+
+async function firstFound(schedules: number, plant?: Plant): Promise<string | undefined> {
+  for (let seed = 1; seed <= schedules; seed++) {
+    const found = await runPersonalSchedule(seed, plant);
+    if (found.length > 0) return `seed ${seed}: ${found.join('; ')}`;
+  }
+  return undefined;
+}
+
+/** A key is used before anybody has said that it is stored. */
+const unacknowledged: Plant = (keys: PersonKeys, runtime) => ({
+  keysOf: async (persons, how) => {
+    try {
+      return await keys.keysOf(persons, how);
+    } catch (error) {
+      if (how === 'read') throw error;
+      const made = { number: 1, key: new Uint8Array(randomBytes(32)), until: runtime.now() + 2_000 };
+      return new Map(persons.map((person) => [person, made]));
+    }
+  },
+});
+
+/** What cannot be reached is taken for gone. */
+const impatient: Plant = (keys) => ({
+  keysOf: async (persons, how) => {
+    try {
+      return await keys.keysOf(persons, how);
+    } catch (error) {
+      if (how === 'make') throw error;
+      return new Map(persons.map((person) => [person, 'forgotten' as const]));
+    }
+  },
+});
+
+/** A key that was known once is used for ever. */
+const endless: Plant = (keys) => {
+  const known = new Map<string, KeyState>();
+  return {
+    keysOf: async (persons, how) => {
+      const asked = persons.filter((person) => !known.has(person));
+      for (const [person, state] of await keys.keysOf(asked, how))
+        if (typeof state === 'object') known.set(person, { ...state, until: Number.POSITIVE_INFINITY });
+        else if (state === 'forgotten') known.set(person, state);
+      return new Map(persons.map((person) => [person, known.get(person) ?? 'none']));
+    },
+  };
+};
+
+it(
+  'nothing personal is stored in plain or without its key, and only who was forgotten is shown so, whatever becomes of the keys (protocol 30)',
+  async () => {
+    expect(await firstFound(SCHEDULES)).toBeUndefined();
+  },
+  TIMEOUT_MS,
+);
+
+it.each([
+  ['an append whose key is not acknowledged', unacknowledged, /nobody has/],
+  ['what is unreachable and taken for forgotten', impatient, /shown as forgotten/],
+  ['a lease that never ends', endless, /after it was forgotten/],
+] as const)(
+  'is found to be broken by %s',
+  async (_fault, plant, finding) => {
+    expect(await firstFound(PLANT_SCHEDULES, plant)).toMatch(finding);
+  },
+  TIMEOUT_MS,
+);
