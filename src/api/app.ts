@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from './deps.ts';
 import { documentRoutes } from './document/openapi.ts';
 import { guardRoutes } from './guards.ts';
+import { rememberRequests } from './meta.ts';
 import { meterRequests } from './metrics.ts';
 import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
@@ -20,6 +21,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   if (deps.metrics !== undefined) meterRequests(app, deps.metrics.meter);
   logRequests(app);
   guardRoutes(app, deps, wrongMethodOf);
+  rememberRequests(app, deps.fingerprints);
   guardPositions(app, positionTokens(deps.log.incarnation));
   documentRoutes(app, deps.modules, settings.version);
   app.register(async (scope) => {

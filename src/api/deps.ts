@@ -144,6 +144,11 @@ export interface AppDeps extends ServiceDeps {
   readonly auth: Authentication;
   /** Stands for a token's user that must not be named in ids: a hash under a secret key. */
   readonly pseudonymOf: (user: string) => string;
+  /** What makes a digest of a request one under a secret key, and whether it is stored so. */
+  readonly fingerprints: {
+    readonly keyed: (digest: Uint8Array) => Uint8Array<ArrayBuffer>;
+    readonly storeKeyed: boolean;
+  };
   /** Where the delay of the event loop is read, for tests; by default it is measured. */
   readonly eventLoopDelayMs?: () => number;
 }

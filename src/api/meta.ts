@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { v5 as uuidV5 } from 'uuid';
 import type { CommandMeta, Expectation, Runtime } from '../eventstore/index.ts';
 
+import type { AppDeps } from './deps.ts';
 import { traceContextOf } from './tracing.ts';
 
 // Fixed for ever: ids of what earlier keys created derive from it.
@@ -50,21 +51,41 @@ export function commandOf(request: FastifyRequest, runtime: Runtime, part?: Requ
   const idFor = (purpose: string) =>
     uuidV5(JSON.stringify([purpose, actor, route, key, ...named]), NAMESPACE);
   const content = part === undefined ? (request.body ?? {}) : part.content;
-  const fingerprint = fingerprintOf([route, request.params, content]);
-  const meta = metaOf(request, actor, idFor('command'), fingerprint);
+  const digest = fingerprintOf([route, request.params, content]);
+  const meta = metaOf(request, actor, idFor('command'), request.server.fingerprintsOf(digest));
   return { meta, creationId: idFor('creation'), at };
+}
+
+/** What the content of a command is recognised by. */
+type Fingerprints = Pick<CommandMeta, 'fingerprint' | 'formerFingerprint'>;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What a digest of what the client sent is stored as, and what instances of another setting stored it as. */
+    readonly fingerprintsOf: (digest: Uint8Array) => Fingerprints;
+  }
+}
+
+/** Under a secret key nobody who has the log can try addresses; instances that store it unkeyed understand both. */
+export function rememberRequests(app: FastifyInstance, { keyed, storeKeyed }: AppDeps['fingerprints']): void {
+  app.decorate('fingerprintsOf', (digest: Uint8Array): Fingerprints => {
+    const under = keyed(digest);
+    return storeKeyed
+      ? { fingerprint: under, formerFingerprint: digest }
+      : { fingerprint: digest, formerFingerprint: under };
+  });
 }
 
 function metaOf(
   request: FastifyRequest,
   actor: string,
   commandId: string,
-  fingerprint?: Uint8Array,
+  fingerprints?: Fingerprints,
 ): CommandMeta {
   const trace = traceContextOf(request);
   return {
     commandId,
-    fingerprint,
+    ...fingerprints,
     correlationId: request.id,
     actor,
     traceparent: trace?.traceparent,

@@ -79,15 +79,26 @@ export function recallCommand(
   return undefined;
 }
 
-/** The same for a command that may be stored under its former id; says which one it was. */
+/** The same for a command that may be stored under its former id or digest; says which id it was. */
 export function recallAsked(
   log: CommandLog,
-  { commandId, formerId, fingerprint }: Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint'>,
+  meta: Identity,
 ): { id: string; version: number; same: boolean } | undefined {
-  const stored = recallCommand(log, commandId, fingerprint);
+  const { commandId, formerId } = meta;
+  const stored = recallEither(log, commandId, meta);
   if (stored !== undefined) return { id: commandId, ...stored };
-  const former = formerId === undefined ? undefined : recallCommand(log, formerId, fingerprint);
+  const former = formerId === undefined ? undefined : recallEither(log, formerId, meta);
   return former && formerId !== undefined ? { id: formerId, ...former } : undefined;
+}
+
+/** What a command is looked for by. */
+export type Identity = Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint' | 'formerFingerprint'>;
+
+function recallEither(log: CommandLog, id: string, { fingerprint, formerFingerprint }: Identity) {
+  const stored = recallCommand(log, id, fingerprint);
+  return stored?.same !== false || formerFingerprint === undefined
+    ? stored
+    : recallCommand(log, id, formerFingerprint);
 }
 
 /** The records of a log, to be kept elsewhere: two parts, one behind the other. Views, which the next command may change. */

@@ -13,6 +13,8 @@ export interface CommandMeta {
   readonly formerId?: string | undefined;
   /** Digest of what the client sent; the same id with another digest is refused. */
   readonly fingerprint?: Uint8Array | undefined;
+  /** Digest under which an earlier version, or another setting, stored the same content; agrees too, and is never stored. */
+  readonly formerFingerprint?: Uint8Array | undefined;
   readonly correlationId?: string | undefined;
   readonly causationId?: string | undefined;
   /** The subject of the token or the name of the process; never a name or an address. */
@@ -116,6 +118,6 @@ export interface CommandHandler {
   find<State, Command, Event extends Message, R extends Rejection>(
     decider: Decider<State, Command, Event, R>,
     id: string,
-    meta: Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint'>,
+    meta: Pick<CommandMeta, 'commandId' | 'formerId' | 'fingerprint' | 'formerFingerprint'>,
   ): Promise<Extract<CommandResult<State, Event, R>, { outcome: 'accepted' | 'key-reused' }> | undefined>;
 }

@@ -275,6 +275,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     admin: buildAdmin(config, nats, log, consumers, tracing?.tracer),
     auth,
     pseudonymOf: nats.emailKey.pseudonymOf,
+    fingerprints: { keyed: nats.emailKey.keyedFingerprint, storeKeyed: config.users.keyedFingerprints },
     tracer: tracing?.tracer,
     devTraces: tracing?.devTraces,
   });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { buildApp } from '../../src/api/app.ts';
 import { fingerprintOf } from '../../src/api/meta.ts';
 import { user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
@@ -64,6 +65,37 @@ it('an action with a key takes effect once, and the same key with another reason
   expect((await leave('b')).statusCode).toBe(422);
   expect(field(await client.get(`/v1/users/${userId}`), 'status')).toBe('active');
 });
+
+it('what a client sent is remembered under a secret key, and by no digest that can be tried', async () => {
+  const body = { email: 'ada@example.com', name: 'Ada' };
+  const created = await client.post('/v1/users', body, KEY);
+  const commit = await service.log.at(positionOf(Number(field(created, 'position'))));
+  const plain = fingerprintOf(['POST /v1/users', {}, body]);
+  const { keyed } = service.deps.fingerprints;
+  expect(commit?.decisions[0]?.fingerprint).toEqual(keyed(plain));
+  expect(Buffer.from(keyed(plain)).includes(Buffer.from(plain.subarray(0, 8)))).toBe(false);
+});
+
+it.each([
+  [true, false],
+  [false, true],
+])(
+  'an instance knows a request again that another setting remembered: keyed %s, then %s',
+  async (first, then) => {
+    const { fingerprints } = service.deps;
+    const send = async (storeKeyed: boolean, name: string) => {
+      const app = buildApp({ ...service.deps, fingerprints: { ...fingerprints, storeKeyed } });
+      const body = { email: 'ada@example.com', name };
+      const answer = await app.inject({ method: 'POST', url: '/v1/users', headers: KEY, payload: body });
+      await app.close();
+      return answer;
+    };
+    const created = await send(first, 'Ada');
+    const again = await send(then, 'Ada');
+    expect([created.statusCode, again.statusCode, again.body]).toEqual([201, 201, created.body]);
+    expect((await send(then, 'Eve')).statusCode).toBe(422);
+  },
+);
 
 it('the fingerprint ignores the order of fields and tells other values apart', () => {
   expect(fingerprintOf({ a: 1, b: [{ c: 1, d: 2 }] })).toEqual(fingerprintOf({ b: [{ d: 2, c: 1 }], a: 1 }));

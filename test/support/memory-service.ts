@@ -134,6 +134,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     settings: TEST_SETTINGS,
     auth: 'off',
     pseudonymOf: emailKey.pseudonymOf,
+    fingerprints: { keyed: emailKey.keyedFingerprint, storeKeyed: true },
     ...options.override,
   };
   const app = buildApp(deps);

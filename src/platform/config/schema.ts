@@ -153,6 +153,7 @@ export const configSchema = section({
   }),
   users: section({
     emailKey: secret('^$|^([0-9A-Fa-f]{2}){32,}$', '32 bytes or more in hexadecimal, or empty'),
+    keyedFingerprints: flag(),
     staleClaimMs: whole(100, 60 * MINUTE_MS),
   }),
   commands: section({

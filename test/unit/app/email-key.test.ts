@@ -39,6 +39,14 @@ describe('the key of e-mail addresses', () => {
     expect(pseudonym).not.toBe(createHash('sha256').update('ada@example.com').digest('hex'));
   });
 
+  it('gives fingerprints that are stored for ever, longer than the unkeyed ones that they are made of', () => {
+    const digest = new Uint8Array(16).fill(5);
+    const keyed = key.keyedFingerprint(digest);
+    expect(Buffer.from(keyed).toString('hex')).toBe('90544951014fed9f908814ea24033eb899c7b543');
+    expect(keyed).toHaveLength(20);
+    expect(key.keyedFingerprint(new Uint8Array(16).fill(6))).not.toEqual(keyed);
+  });
+
   it('is refused when it is short enough to be guessed', () => {
     expect(() => createEmailKey(secret.subarray(0, 31))).toThrow(/at least 32/);
   });

@@ -41,6 +41,19 @@ describe('a command that is repeated', () => {
     expect(await valuesOf(log, 'a')).toEqual([[10]]);
   });
 
+  it('gets it also where another setting stored its content under another digest', async () => {
+    const { handler } = service();
+    const first = await execute(handler, 'c1', 10);
+    const { fingerprint: plain } = meta('c1', 'add 10');
+    const keyed = { ...meta('c1', 'add 10 under a key'), formerFingerprint: plain };
+    expect(await handler.execute(counter, 'a', add(10), keyed)).toEqual({ ...first, repeated: true });
+    expect(await handler.find(counter, 'a', keyed)).toEqual({ ...first, repeated: true });
+    const { fingerprint: other } = meta('c1', 'add 20');
+    const changed = { ...keyed, formerFingerprint: other };
+    expect(await handler.execute(counter, 'a', add(20), changed)).toMatchObject({ outcome: 'key-reused' });
+    expect(await handler.find(counter, 'a', changed)).toMatchObject({ outcome: 'key-reused' });
+  });
+
   it('gets it also when its decision shared a commit with others', async () => {
     const { handler, log, start } = service();
     const release = log.hold();
