@@ -39,6 +39,7 @@ export function createWorstEngine(
   store: MemoryStore,
   workers: readonly Worker[],
   complain: (problem: string) => void,
+  alwaysFresh = false,
 ) {
   const runtime = world.runtime('engine');
   const lanes = new Map<string, Promise<void>>();
@@ -65,8 +66,10 @@ export function createWorstEngine(
       const delivery = deliveryOf(commit, tries, anyWorker().consumers[index]);
       const error = await attempt(async ({ consumers, handler }) => {
         const consumer = consumers[index];
-        // However late or repeated: no worse than a worker that slept since the commit came.
-        const context = reactionContext(handler, consumer?.name ?? '', delivery.position, commit);
+        // However late or repeated: no worse than a worker that slept since the commit came. Only who tries again and again
+        // has to look, or never sees that what it tries is over.
+        const fresh = tries === 1 || alwaysFresh ? commit : undefined;
+        const context = reactionContext(handler, consumer?.name ?? '', delivery.position, fresh);
         await consumer?.handle(delivery as never, context);
       });
       if (error === undefined) return;

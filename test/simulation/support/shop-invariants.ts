@@ -1,6 +1,6 @@
 import type { Message } from '@bufbuild/protobuf';
 import { type KnownOrder, type OrderEvent, order } from '../../../src/domain/order.ts';
-import { product } from '../../../src/domain/product.ts';
+import { type ProductEvent, product } from '../../../src/domain/product.ts';
 import { reservedFor } from '../../../src/domain/reservations.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
@@ -45,7 +45,7 @@ export function violationsIn(store: MemoryStore, provider: ModelProvider, scenar
       .map(({ id }) => `${id} was captured and its authorisation never stored`),
     ...starvation(
       scenario.stock,
-      orders.filter(({ id }) => firstOf(store, id, '.CustomerValidated') > 0),
+      orders.filter(({ id }) => firstOf(store, id, '.CustomerValidated') > 0 || hasReserved(store, id)),
     ),
     ...SKUS.flatMap((sku) => wrongStock(store, sku, scenario.stock[sku], orders)),
   ];
@@ -118,6 +118,25 @@ function firstOf(store: MemoryStore, id: string, type: string): number {
   const has = ({ decisions }: RecordedCommit) =>
     decisions.some(({ events }) => events.some((event) => decode(event).$typeName.endsWith(type)));
   return numberOf(commits.find(has)?.position ?? BEGINNING);
+}
+
+/** Whether a product was ever held for an order, which may have been before the order heard of its validation. */
+function hasReserved(store: MemoryStore, orderId: string): boolean {
+  const { decode } = codecOf<ProductEvent>(product);
+  return SKUS.some((sku) =>
+    store
+      .ofStream({ category: product.category, id: sku }, 0, store.head(), 10_000)
+      .some(({ decisions }) =>
+        decisions.some(({ events }) =>
+          events
+            .map(decode)
+            .some(
+              (event) =>
+                event.$typeName.endsWith('.StockReserved') && 'orderId' in event && event.orderId === orderId,
+            ),
+        ),
+      ),
+  );
 }
 
 /** Who is rejected for stock lacked a product at some moment while the order waited for it (protocol 10). */

@@ -36,6 +36,8 @@ export interface Plant {
   readonly watchMaxAgeMs?: number;
   /** Default true. */
   readonly cancelIsFinal?: boolean;
+  /** Whether a commit is fresh at every try; default false: at the first. */
+  readonly alwaysFresh?: boolean;
   readonly aroundStep?: AroundStep;
   readonly payments?: (honest: PaymentProvider) => PaymentProvider;
   readonly views?: (honest: ShopViews) => ShopViews;
@@ -239,6 +241,10 @@ export const faulty: Readonly<Record<string, { readonly plant: Plant; readonly f
   'a watch that believes what it knows of an order, where products forget': {
     plant: { product: forgetful, watchMaxAgeMs: Number.POSITIVE_INFINITY },
     finding: /(rejected|cancelled) and \d+ of \w+ are reserved for it/,
+  },
+  'a payment that is tried again and again on the commit that was delivered': {
+    plant: { alwaysFresh: true },
+    finding: /failed and its stock was not released/,
   },
   'a capture before the authorisation is stored': {
     plant: { aroundStep: capturingAtOnce },

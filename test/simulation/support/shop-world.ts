@@ -49,7 +49,8 @@ export function runShopSchedule(
   const provider = createModelProvider(world, plant.cancelIsFinal);
   const problems: string[] = [];
   const workers: Worker[] = [];
-  const engine = createWorstEngine(world, store, workers, (problem) => problems.push(`parked ${problem}`));
+  const complain = (problem: string) => void problems.push(`parked ${problem}`);
+  const engine = createWorstEngine(world, store, workers, complain, plant.alwaysFresh);
   const viewsOf = createShopViews(world, store);
   let lives = 0;
 
