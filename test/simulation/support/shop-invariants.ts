@@ -129,7 +129,7 @@ function hasReserved(store: MemoryStore, orderId: string): boolean {
       .some(({ decisions }) =>
         decisions.some(({ events }) =>
           events
-            .map(decode)
+            .map((event) => decode(event))
             .some(
               (event) =>
                 event.$typeName.endsWith('.StockReserved') && 'orderId' in event && event.orderId === orderId,
