@@ -37,10 +37,10 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
 
 function serviceBuckets(config: Config): readonly PlannedBucket[] {
   const { prefix, replicas } = config.log;
-  if (config.payment.adapter !== 'simulated') return commandBuckets({ ...config, personal: true });
+  if (config.payment.adapter !== 'simulated') return commandBuckets(config);
   const kind = { replicas, persist: 'sync', storage: 'file' } as const;
   const ledger = { name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind };
-  return [...commandBuckets({ ...config, personal: true }), ledger];
+  return [...commandBuckets(config), ledger];
 }
 
 /** What the views need from their start, and the buckets of those that exist; new ones are made with their views. */

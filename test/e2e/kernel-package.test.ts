@@ -109,6 +109,7 @@ describe('the package of the kernel', () => {
       '@nats-io/jetstream',
       '@nats-io/transport-node',
       '@opentelemetry/api',
+      'libsql',
     ]);
     expect(Object.keys(manifest.peerDependencies)).toEqual(Object.keys(manifest.peerDependenciesMeta));
     expect(Object.values(manifest.peerDependenciesMeta)).not.toContainEqual({ optional: false });
@@ -122,7 +123,7 @@ describe('the package of the kernel', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
     const kernel =
-      /^dist\/(eventstore|projections\/engine|processes\/engine|ledger|testing|generator|gen\/jetledger\/eventstore|platform\/(nats-server|nats-connection|nats-monitor|new-log|durability|mask-url|config\/environment))\b.*\.(js|js\.map|d\.ts)$/;
+      /^dist\/(eventstore|projections\/engine|processes\/engine|ledger|testing|generator|gen\/jetledger\/(eventstore|options)|platform\/(nats-server|nats-connection|nats-monitor|new-log|durability|mask-url|config\/environment))\b.*\.(js|js\.map|d\.ts)$/;
     const template = files.filter((file) => file.startsWith('template/'));
     expect(template).toEqual(expect.arrayContaining(['template/package.json', 'template/src/service.ts']));
     expect(template.filter((file) => /node_modules|src\/gen|\.tgz$/.test(file))).toEqual([]);
