@@ -32,6 +32,8 @@ function scalar(type: ScalarType): fc.Arbitrary<unknown> {
   switch (type) {
     case ScalarType.STRING:
       return texts;
+    case ScalarType.BOOL:
+      return fc.boolean();
     case ScalarType.BYTES:
       return fc.uint8Array({ maxLength: 40 });
     case ScalarType.INT64:
