@@ -29,7 +29,7 @@ afterAll(async () => {
 const release = (foldRevision: number) => ({ ...counter, foldRevision });
 type Folding = ReturnType<typeof release>;
 const keyOf = (decider: Folding, id: string): string => `counter.${foldVersionOf(decider)}.${id}`;
-const LEASE_MS = 600;
+const LEASE_MS = 1_200;
 
 async function makeBucket(): Promise<string> {
   const bucket = `snapshots-${randomUUID().slice(0, 8)}`;
