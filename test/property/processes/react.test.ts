@@ -138,5 +138,5 @@ test.each(FORGOTTEN)('a process that forgets to %s is found', (forgotten) => {
     const late = comeToRest(world, play(world, schedule));
     return world.wrong().length === 0 && late.every((token) => token === 'tok_never');
   });
-  expect(fc.check(finds, { numRuns: 200, endOnFailure: true }).failed).toBe(true);
+  expect(fc.check(finds, { numRuns: 2_000, endOnFailure: true }).failed).toBe(true);
 });
