@@ -419,13 +419,17 @@ function refund(command: CommandOf<'refund'>, order: KnownOrder): Outcome {
     return rejected('order/not-refundable', message);
   }
   const reason = normaliseGivenReason(command.reason);
-  if (reason === undefined) return INVALID_REASON;
+  if (reason === undefined) return NO_REASON;
   return [create(OrderRefundGrantedSchema, { reason, restock, grantedAt: BigInt(command.at) })];
 }
 
 const ALREADY_REFUNDED = rejected(
   'order/already-refunded',
   'This order was refunded before; read its events to see how.',
+);
+const NO_REASON = rejected(
+  'order/invalid-reason',
+  'Say why, in 1 to 500 characters on one line, none that turns the direction of writing.',
 );
 const INVALID_REASON = rejected(
   'order/invalid-reason',

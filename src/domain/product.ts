@@ -300,7 +300,10 @@ function correct(command: CommandOf<'correctStock'>, product: ListedProduct): Ou
   if (before !== undefined) return CORRECTION_CONFLICT;
   const onHand = kind === 'count' ? quantity : product.onHand - quantity;
   if (onHand < product.reserved) {
-    const message = 'More is promised to orders than would be on hand; cancel or refund some of them first.';
+    const message =
+      onHand < 0n
+        ? 'So many pieces are not on hand; count them and send the count.'
+        : 'More is promised to orders than would be on hand; cancel or refund some of them first.';
     return rejected('product/below-reserved', message, { reserved: Number(product.reserved) });
   }
   const correction = { correctionId, kind, quantity, change: onHand - product.onHand, onHand, reason };

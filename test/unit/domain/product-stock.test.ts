@@ -229,6 +229,19 @@ describe('correcting stock', () => {
     given(product, ...promised)
       .when(correct('count', 3))
       .thenRejected('product/below-reserved', { reserved: 4 });
+    given(product, ...stocked)
+      .when(correct('loss', 11))
+      .thenRejected('product/below-reserved', { reserved: 0 });
+  });
+
+  test('says what to do: a loss of more than is there is counted, one of what is promised is not', () => {
+    const messageOf = (quantity: number): string => {
+      const { state } = given(product, ...stocked, reserved('o1', 4n, 4n));
+      const outcome = product.decide(correct('loss', quantity), state);
+      return 'message' in outcome ? outcome.message : '';
+    };
+    expect(messageOf(11)).toContain('count them');
+    expect(messageOf(7)).toContain('promised to orders');
   });
 
   test('the same again changes nothing, whatever happened meanwhile; another one under its id is refused', () => {
