@@ -241,7 +241,7 @@ function refunding(app: TypedApp, { handler, runtime }: ServiceDeps): void {
 
 const tags = ['orders'];
 
-/** Shows orders: one as it is or was, those of a status. */
+/** Shows orders: those that are found, and one as it is or was. */
 function reading(app: TypedApp, deps: ServiceDeps): void {
   listing(app, deps);
   showing(app, deps);

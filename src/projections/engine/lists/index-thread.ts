@@ -82,4 +82,8 @@ function answer(id: number, steps: Generator<undefined, unknown>): void {
   }
 }
 
-parentPort?.on('message', ({ id, asked }: { id: number; asked: Asked }) => answer(id, work(asked)));
+parentPort?.on('message', ({ id, asked }: { id: number; asked: Asked }) => {
+  answer(id, work(asked));
+  // Nothing keeps the thread then but what is still under way.
+  if (asked.type === 'close') parentPort?.close();
+});

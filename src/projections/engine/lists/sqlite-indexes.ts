@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { extname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import {
   IndexDamaged,
@@ -17,6 +19,9 @@ export interface SqliteIndexesOptions {
   /** Memory for what is read of each index; 16 MB unless given. */
   readonly cacheKilobytes?: number;
 }
+
+/** How long the thread may take to end once it has closed its files, in milliseconds; it holds nothing up by then. */
+const ENDS_WITHIN_MS = 5_000;
 
 interface Waiting {
   readonly name: string;
@@ -83,11 +88,19 @@ export function createSqliteIndexes({ dir, cacheKilobytes = 16 * 1_024 }: Sqlite
       return opened(scope, index, state);
     },
     close: async () => {
-      if (worker !== undefined) await ask('', { type: 'close' }).catch(() => undefined);
-      closed = true;
       const ending = worker;
+      const ended = ending && once(ending, 'exit').catch(() => undefined);
+      if (ending !== undefined) await ask('', { type: 'close' }).catch(() => undefined);
+      closed = true;
       worker = undefined;
-      await ending?.terminate();
+      // It ends by itself: to end it from here within a call of SQLite's would abort the whole process.
+      const late = new AbortController();
+      const { signal } = late;
+      await Promise.race([ended, delay(ENDS_WITHIN_MS, undefined, { signal }).catch(() => undefined)]);
+      late.abort();
+      ending?.unref();
+      // What was under way is not answered any more.
+      fail(undefined);
     },
   };
 }
