@@ -140,6 +140,7 @@ export function createIndexPages(deps: {
         if (minPosition === undefined || reached === undefined) throw new ListNotBuilt(view);
         throw new ViewBehind(view, minPosition, reached);
       }
+      indexer.hurry();
       await runtime.sleep(PAUSE_MS);
     }
   };

@@ -31,6 +31,8 @@ import { type RowPrivacy, type ViewIndex, versionOfIndex } from './view-index.ts
 export interface Indexer {
   /** The index, once it knows the rows of its start; undefined until then. After a switch the old one until then. */
   serving(): StoredIndex | undefined;
+  /** Has what has come stored at once, for somebody who waits. */
+  hurry(): void;
   /** Throws away what could not be read; it is made anew. */
   discard(index: StoredIndex): Promise<void>;
   stop(): void;
@@ -51,6 +53,8 @@ export interface IndexerDeps {
 /** Rows that are stored together at the most, and rows that may wait for it before no more are read. */
 const BATCH_ROWS = 1_000;
 const MOST_WAITING = 2 * BATCH_ROWS;
+/** Changes of a row within so many milliseconds are stored as one while nobody waits: an order alone is written five times. */
+const GATHER_MS = 400;
 const [BACKOFF_BASE_MS, BACKOFF_CAP_MS] = [50, 2_000];
 
 /** Starts to keep an index, and goes on until it is stopped, whatever fails. */
@@ -58,6 +62,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
   const { index, resolver, store, runtime, resolveMs, observer } = deps;
   const view = index.view.name;
   const stopped = new AbortController();
+  const wanted = createSignal();
   let serving: { readonly bucket: string; readonly stored: StoredIndex } | undefined;
   let discarded: StoredIndex | undefined;
   let reported: string | undefined;
@@ -97,7 +102,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
     const signal = AbortSignal.any([stopped.signal, ended.signal]);
     void endAtSwitch(live, ended, signal);
     try {
-      await feed(deps, { live, stored, after, signal }, () => serve(live.bucket.name, stored, since));
+      await feed(deps, { live, stored, after, signal, wanted }, () => serve(live.bucket.name, stored, since));
     } catch (error) {
       if (error instanceof IndexDamaged) await discard(stored);
       throw error;
@@ -139,7 +144,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
   };
   void run();
 
-  return { serving: () => serving?.stored, discard, stop: () => stopped.abort() };
+  return { serving: () => serving?.stored, hurry: wanted.give, discard, stop: () => stopped.abort() };
 }
 
 async function scopeOf({ index, incarnation, privacy }: IndexerDeps, bucket: Bucket): Promise<IndexScope> {
@@ -164,6 +169,8 @@ interface Feeding {
   readonly stored: StoredIndex;
   readonly after: number;
   readonly signal: AbortSignal;
+  /** Given by whoever waits for the index. */
+  readonly wanted: Signal;
 }
 
 /** Everything that was written by then has been handed out. */
@@ -175,10 +182,11 @@ const SETTLED = 'settled';
  */
 async function feed(
   deps: IndexerDeps,
-  { live, stored, after, signal }: Feeding,
+  { live, stored, after, signal, wanted }: Feeding,
   whole: () => Promise<void>,
 ): Promise<void> {
   const { bucket, groups } = live;
+  const { runtime } = deps;
   const keys = new Set(allGroups(groups).map(checkpointKey));
   const waiting: (Row | typeof SETTLED)[] = [];
   const [come, room] = [createSignal(), createSignal()];
@@ -197,6 +205,9 @@ async function feed(
     }
   };
 
+  const gathered = async (): Promise<void> => {
+    if (waiting.length < BATCH_ROWS) await Promise.race([runtime.sleep(GATHER_MS), wanted.wait()]);
+  };
   let reading = true;
   const reader = read().finally(() => {
     reading = false;
@@ -208,6 +219,7 @@ async function feed(
     let storing: Promise<void> = Promise.resolve();
     while (reading || waiting.length > 0) {
       if (waiting.length === 0) await come.wait();
+      if (reading && state.position !== undefined) await gathered();
       const items = waiting.splice(0, BATCH_ROWS);
       if (items.length === 0) continue;
       room.give();
@@ -228,8 +240,13 @@ async function feed(
   }
 }
 
+interface Signal {
+  give(): void;
+  wait(): Promise<void>;
+}
+
 /** Wakes the one who waits; one that is given before counts too. */
-function createSignal(): { give(): void; wait(): Promise<void> } {
+function createSignal(): Signal {
   let given = false;
   let wake: (() => void) | undefined;
   return {
