@@ -140,7 +140,7 @@ export function createIndexPages(deps: {
         if (minPosition === undefined || reached === undefined) throw new ListNotBuilt(view);
         throw new ViewBehind(view, minPosition, reached);
       }
-      indexer.hurry();
+      indexer.storeNow();
       await runtime.sleep(PAUSE_MS);
     }
   };

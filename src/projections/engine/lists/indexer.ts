@@ -32,7 +32,7 @@ export interface Indexer {
   /** The index, once it knows the rows of its start; undefined until then. After a switch the old one until then. */
   serving(): StoredIndex | undefined;
   /** Has what has come stored at once, for somebody who waits. */
-  hurry(): void;
+  storeNow(): void;
   /** Throws away what could not be read; it is made anew. */
   discard(index: StoredIndex): Promise<void>;
   stop(): void;
@@ -144,7 +144,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
   };
   void run();
 
-  return { serving: () => serving?.stored, hurry: wanted.give, discard, stop: () => stopped.abort() };
+  return { serving: () => serving?.stored, storeNow: wanted.give, discard, stop: () => stopped.abort() };
 }
 
 async function scopeOf({ index, incarnation, privacy }: IndexerDeps, bucket: Bucket): Promise<IndexScope> {
