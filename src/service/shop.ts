@@ -4,6 +4,10 @@ import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';
 import { user } from '../domain/user.ts';
 import { type AnyDecider, hiddenNames } from '../eventstore/index.ts';
+import { catalogue } from '../processes/contracts/catalogue.ts';
+import { orders as publicOrders } from '../processes/contracts/orders.ts';
+import { users as publicUsers } from '../processes/contracts/users.ts';
+import type { AnyContract } from '../processes/engine/index.ts';
 import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
@@ -42,6 +46,9 @@ export const reactions: readonly ReactionDefinition[] = [
 
 /** The kinds of timers, and what each does when it fires. */
 export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTimeout];
+
+/** What other services may know, in the order in which it is documented. An aggregate without one stays private. */
+export const contracts: readonly AnyContract[] = [publicOrders, catalogue, publicUsers];
 
 /** The HTTP API, in the order in which it is documented. Loaded only by processes that answer requests. */
 export async function apiModules(): Promise<readonly ApiModule[]> {

@@ -57,6 +57,15 @@ describe('the check for breaking changes of proto', () => {
     expect(exitCode).not.toBe(0);
   });
 
+  test('holds for the public contracts', async () => {
+    const orders = 'jetledger/public/orders/v1/orders.proto';
+    const { exitCode, output } = await breaking(orders, (text) =>
+      text.replace('int64 confirmed_at = 2;', ''),
+    );
+    expect(output).toMatch(/"2".*(deleted|without)/i);
+    expect(exitCode).not.toBe(0);
+  });
+
   test('lets a new field and a new event through', async () => {
     const added = (text: string): string =>
       text.replace('string name = 4;', 'string name = 4;\n  string nickname = 40;') +

@@ -29,6 +29,11 @@ describe('the list of what the service is made of', () => {
       'src/processes/order/deadline.ts: paymentDeadline is not in the list',
     ],
     [
+      'contracts',
+      { contracts: shop.contracts.slice(1) },
+      'src/processes/contracts/orders.ts: orders is not in the list',
+    ],
+    [
       'modules of the API',
       { apiModules: async () => (await shop.apiModules()).slice(1) },
       'src/api/routes/users.ts: userApi is not in the list',

@@ -9,6 +9,7 @@ export interface ServiceList {
   readonly views: readonly { readonly name: string }[];
   readonly reactions: readonly { readonly name: string }[];
   readonly timers: readonly { readonly kind: string }[];
+  readonly contracts: readonly object[];
   apiModules(): Promise<readonly object[]>;
 }
 
@@ -28,11 +29,12 @@ const KINDS = [
     is: (x: unknown) => has(x, 'name', 'sources', 'create'),
   },
   { folder: 'src/processes/order', part: 'timers', is: (x: unknown) => has(x, 'kind', 'create') },
+  { folder: 'src/processes/contracts', part: 'contracts', is: (x: unknown) => has(x, 'context', 'toPublic') },
   { folder: 'src/api/routes', part: 'apiModules', is: (x: unknown) => has(x, 'components', 'routes') },
 ] as const;
 
 /**
- * What the list of the service leaves out: an aggregate, view, reaction, timer or module of the API that is written and
+ * What the list of the service leaves out: an aggregate, view, reaction, timer, contract or module of the API that is written and
  * not listed, a folder of `proto` without its aggregate, a category that a NATS user may not append to.
  * @param root of a checkout
  * @returns a line for each problem, with the cure
@@ -47,6 +49,7 @@ async function unlisted(root: string, list: ServiceList): Promise<string[]> {
     ...list.views,
     ...list.reactions,
     ...list.timers,
+    ...list.contracts,
     ...(await list.apiModules()),
   ]);
   const problems: string[] = [];
@@ -63,7 +66,7 @@ async function unlisted(root: string, list: ServiceList): Promise<string[]> {
 }
 
 /** The folders of `proto` that are no category of the shop. */
-const NO_CATEGORY = new Set(['eventstore', 'options']);
+const NO_CATEGORY = new Set(['eventstore', 'options', 'public']);
 
 function withoutDecider(root: string, { aggregates }: ServiceList): string[] {
   const folders = readdirSync(join(root, 'proto/jetledger'), { withFileTypes: true });

@@ -48,6 +48,14 @@ export {
   type Step,
 } from './process.ts';
 export {
+  type AnyContract,
+  contractName,
+  type PublicContract,
+  type PublicEvent,
+  publicOf,
+  type ToPublic,
+} from './publishing/contract.ts';
+export {
   type ConsumedEvent,
   type ConsumerStatus,
   type Delivery,

@@ -1,0 +1,102 @@
+import { create, type DescMessage, type Message, ScalarType, toJson } from '@bufbuild/protobuf';
+import { describe, expect, it, test } from 'vitest';
+import { personalFieldsOf } from '../../../../src/eventstore/personal/fields.ts';
+import { type AnyContract, publicOf } from '../../../../src/processes/engine/index.ts';
+import { contracts, hiddenFields } from '../../../../src/service/shop.ts';
+
+const OF = { id: 'the-aggregate', time: 1_700_000_000_000 };
+/** Promised, and nobody says it yet. */
+const NOT_SAID_YET = ['jetledger.public.users.v1.UserForgotten'];
+
+/** A private event in which every text is its own field's name and every number is 7. */
+function filled(schema: DescMessage): Message {
+  const fields = schema.fields.map((field) => {
+    const value =
+      field.message !== undefined
+        ? filled(field.message)
+        : field.scalar === ScalarType.STRING
+          ? `text of ${field.name}`
+          : field.scalar === ScalarType.BOOL || 7n;
+    return [field.localName, field.fieldKind === 'list' ? [value] : value];
+  });
+  return create(schema, Object.fromEntries(fields));
+}
+
+const published = ({ source, ...contract }: AnyContract) =>
+  source.events.flatMap((schema) => {
+    const event = publicOf({ source, ...contract }, filled(schema), OF);
+    return event === undefined ? [] : [{ schema, event }];
+  });
+
+const schemaOf = ({ events }: AnyContract, { $typeName }: Message): DescMessage => {
+  const found = events.find(({ typeName }) => typeName === $typeName);
+  if (found === undefined) throw new Error(`${$typeName} is not in the contract.`);
+  return found;
+};
+
+describe.each(contracts.map((contract) => [contract.context, contract] as const))(
+  'the contract %s',
+  (_, contract) => {
+    it('says of every private event what becomes public of it', () => {
+      const known = contract.source.events.map(({ typeName }) => typeName);
+      expect(Object.keys(contract.toPublic).sort()).toEqual(known.sort());
+    });
+
+    it('promises no event that nobody says', () => {
+      const said = new Set(published(contract).map(({ event }) => event.$typeName));
+      const promised = contract.events.map(({ typeName }) => typeName);
+      expect(promised.filter((name) => !said.has(name) && !NOT_SAID_YET.includes(name))).toEqual([]);
+    });
+
+    it('has protos of its own version', () => {
+      for (const { typeName } of contract.events)
+        expect(typeName).toMatch(
+          new RegExp(`^jetledger\\.public\\.${contract.context}\\.v${contract.version}\\.\\w+$`),
+        );
+    });
+
+    it('lets no personal text out, and none that is shown to nobody', () => {
+      for (const { schema, event } of published(contract)) {
+        const json = JSON.stringify(toJson(schemaOf(contract, event), event));
+        const personal = personalFieldsOf(schema).map(({ name }) => name);
+        const secret = schema.fields.filter(({ localName }) =>
+          [...personal, ...hiddenFields].includes(localName),
+        );
+        for (const { name } of secret) expect(json).not.toContain(`text of ${name}`);
+      }
+    });
+
+    it('names the aggregate in each event, so that its data can be read alone', () => {
+      for (const { event } of published(contract)) expect(Object.values(event)).toContain(OF.id);
+    });
+  },
+);
+
+test('a private event that a contract does not know is refused and never passed on', () => {
+  const [contract] = contracts;
+  if (contract === undefined) throw new Error('There is no contract.');
+  const [other] = contracts[1]?.source.events ?? [];
+  if (other === undefined) throw new Error('There is no other contract.');
+  expect(() => publicOf(contract, filled(other), OF)).toThrow(
+    /orders-v1 does not say what becomes public of/,
+  );
+});
+
+test('what is public of orders is this and nothing else', () => {
+  const [orders] = contracts;
+  if (orders === undefined) throw new Error('There is no contract.');
+  const fields = orders.events.map(
+    ({ name, fields }) => `${name}: ${fields.map(({ name }) => name).join(', ')}`,
+  );
+  expect(fields).toEqual([
+    'OrderPlaced: order_id, user_id, lines, currency, total_minor, placed_at',
+    'OrderPaid: order_id, amount_minor, currency, paid_at',
+    'OrderConfirmed: order_id, confirmed_at',
+    'OrderRejected: order_id, step, code, rejected_at',
+    'OrderCancelled: order_id, by, cancelled_at',
+    'OrderShipped: order_id, shipped_at',
+    'OrderDelivered: order_id, delivered_at',
+    'OrderRefundGranted: order_id, restock, granted_at',
+    'OrderPaymentReturned: order_id, amount_minor, currency, returned_at',
+  ]);
+});
