@@ -9,6 +9,7 @@ import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
 import { devTracesPage, devTracesRoutes } from './routes/dev-traces.ts';
 import { healthRoutes, metricsRoute } from './routes/health.ts';
+import { openAnswers } from './sealed.ts';
 import { answerUnknownRoutes, createServer } from './server.ts';
 import { traceRequests } from './tracing.ts';
 
@@ -21,6 +22,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
   if (deps.metrics !== undefined) meterRequests(app, deps.metrics.meter);
   logRequests(app);
   guardRoutes(app, deps, wrongMethodOf);
+  openAnswers(app, deps.personal);
   rememberRequests(app, deps.fingerprints);
   guardPositions(app, positionTokens(deps.log.incarnation));
   documentRoutes(app, deps.modules, settings.version);

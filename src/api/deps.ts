@@ -2,7 +2,7 @@ import type { Meter, Tracer } from '@opentelemetry/api';
 import type { FastifyBaseLogger } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
-import type { CommandHandler, Log, Position, Runtime, StreamRef } from '../eventstore/index.ts';
+import type { CommandHandler, Log, PersonalData, Position, Runtime, StreamRef } from '../eventstore/index.ts';
 import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
@@ -113,6 +113,8 @@ export interface ServiceDeps {
   /** For the history of an order. */
   readonly log: Log;
   readonly views: ViewReader;
+  /** Opens what is sealed, on its way out. */
+  readonly personal: PersonalData;
   /** Orders as they change. */
   readonly live: LiveOrders;
   readonly runtime: Runtime;

@@ -193,6 +193,15 @@ export const TECHNICAL = {
       'The service lacks a permission, and nothing was stored at this step. Repeating does not help until an operator ' +
       'has granted it: report this with the requestId.',
   },
+  'keys/unavailable': unavailable(
+    'Keys of persons are unavailable',
+    'Names and addresses cannot be read or stored now; try again in a moment. A command is repeated safely with its Idempotency-Key.',
+  ),
+  'person/forgotten': {
+    status: 410,
+    title: 'Person was forgotten',
+    detail: 'The key of this person was destroyed, and nothing more is stored of them.',
+  },
   'command/deadline': unavailable('Deadline exceeded', 'Nothing was stored; try again in a moment.'),
   'command/queue-full': unavailable(
     'Too many waiting commands',

@@ -41,6 +41,7 @@ export function createRegister(deps: UseCaseDeps, claims: EmailClaims) {
     const possible = user.decide(command, user.initial);
     if ('code' in possible) return { outcome: 'rejected', rejection: possible, version: 0 };
 
+    const key = makeKey(deps.personal, userId);
     const claimant = { userId, attempt: emailAttempt };
     const claimed = await claims.claim(emailId, claimant, meta);
     if (claimed !== 'claimed') {
@@ -48,8 +49,18 @@ export function createRegister(deps: UseCaseDeps, claims: EmailClaims) {
       // A twin of this call may have finished, and the address moved on, since the first look.
       return (await earlierAnswer(userId, meta)) ?? { outcome: 'rejected', rejection, version: 0 };
     }
+    await key;
     const result = await handler.execute(user, userId, command, meta, { assumeNew: true });
     if (result.outcome !== 'accepted') await tidyUp(() => claims.releaseDead(emailId, claimant, meta));
     return result;
   };
+}
+
+/** The person's key is stored while the address is claimed; whatever fails here is told where the key is needed. */
+async function makeKey(personal: UseCaseDeps['personal'], userId: string): Promise<void> {
+  if (!personal.encrypt) return;
+  await personal
+    .ring()
+    .fetch({ persons: new Set([userId]), how: 'make' })
+    .catch(() => undefined);
 }

@@ -7,6 +7,7 @@ import {
   type CommandResult,
   EventStoreError,
   type ExecuteOptions,
+  type PersonalData,
   type Rejection,
   type Runtime,
 } from '../eventstore/index.ts';
@@ -98,6 +99,8 @@ export interface UseCaseDeps {
   readonly handler: CommandHandler;
   readonly runtime: Runtime;
   readonly emailKey: EmailKey;
+  /** Whether persons need a key, and what makes it. */
+  readonly personal: Pick<PersonalData, 'encrypt' | 'ring'>;
   readonly settings: UseCaseSettings;
 }
 

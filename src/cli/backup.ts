@@ -4,7 +4,7 @@ import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
 import { bucketNames, timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
 import { views } from '../service/shop.ts';
-import type { StreamNames } from '../service/topology.ts';
+import { keysStream, type StreamNames } from '../service/topology.ts';
 import { toolVersion } from '../service/version.ts';
 import { ownStreams, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, size, UsageError } from './command.ts';
@@ -86,6 +86,8 @@ function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]
     { name: timersStream(prefix), what: 'armed timers' },
     { name: notificationStream(prefix), what: 'notifications that wait' },
     { name: stream, what: 'the log' },
+    // Behind the log, so that whatever is sealed in it has its key.
+    { name: keysStream({ prefix }), what: 'keys of persons, wrapped' },
     { name: kv(`${prefix}_payments`), what: 'the ledger of the simulated payment provider' },
   ];
   const streams = wanted.filter(({ name }) => existing.includes(name));

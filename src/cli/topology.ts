@@ -6,6 +6,7 @@ import {
   planTopology,
   type TopologyDeps,
 } from '../platform/topology.ts';
+import { newLogPrivacy } from '../service/open.ts';
 import { plannedBuckets, plannedViews, streamsOf } from '../service/topology.ts';
 import { ownStreams, withNats } from '../service/with-nats.ts';
 import { type Command, UsageError } from './command.ts';
@@ -57,6 +58,7 @@ Examples:
         requests: nats.requests,
         log: config().log,
         emailKeyCheck: nats.emailKey.check,
+        privacy: newLogPrivacy(config(), nats),
         streams: streamsOf(config()),
         buckets: plannedBuckets(config(), await ownStreams(config(), nats.requests)),
         monitorUrls: nats.monitorUrls,

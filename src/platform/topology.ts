@@ -158,6 +158,20 @@ function planBucket({ name, what: held, kind, renew }: PlannedBucket, existing?:
 /** Where the check value of the e-mail key stands in the log's metadata. */
 const EMAIL_KEY_CHECK = 'jetledger.email-key-check';
 
+/** Where the log's metadata says that its events were encrypted from the first one on. */
+const ENCRYPTED = 'jetledger.encrypted';
+
+/** What says in a log's metadata that new events are encrypted where `privacy.encrypt` is `auto`. */
+export const ENCRYPTED_METADATA = { [ENCRYPTED]: 'from-the-beginning' };
+
+/** Whether new events of this log are encrypted. @param log its stream's configuration on the server */
+export function encryptsNew(
+  encrypt: Config['privacy']['encrypt'],
+  { metadata }: Pick<StreamConfig, 'metadata'>,
+): boolean {
+  return encrypt === 'auto' ? metadata?.[ENCRYPTED] !== undefined : encrypt === 'on';
+}
+
 /** A stream beside the log: nothing in it is history, so what differs is brought to the configuration. */
 export interface PlannedStream {
   readonly config: Partial<StreamConfig> & { readonly name: string };
@@ -170,6 +184,8 @@ export interface TopologyDeps {
   readonly log: Config['log'];
   /** Proves later that the service still hashes e-mail addresses with the same key (protocol 6). */
   readonly emailKeyCheck: string;
+  /** Whether a log that is made now is encrypted from its first event on, and whether there is a key for that. */
+  readonly privacy: { readonly encrypt: boolean; readonly hasMasterKey: boolean };
   readonly streams: readonly PlannedStream[];
   /** Looked at when given; the service makes what is missing of them by itself. */
   readonly buckets?: readonly PlannedBucket[];
@@ -193,7 +209,7 @@ export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> 
   const { connection } = requests;
   const isNew = deps.newLog ?? false;
   const known = { connection, stream: log.stream, left, monitorUrls, isNew };
-  return [planNewLog(log, await objectionToNewLog(known)), ...others];
+  return [planNewLog(log, lackOfKey(deps) ?? (await objectionToNewLog(known))), ...others];
 }
 
 /**
@@ -209,7 +225,10 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
   if (step === undefined) return [];
   if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
   if (step.action === 'create') {
-    const metadata = { [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck };
+    const metadata = {
+      ...{ [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck },
+      ...(deps.privacy.encrypt && ENCRYPTED_METADATA),
+    };
     await changing(log.stream, addStream(jsm, logStreamConfig(log, metadata)));
   }
   if (step.action === 'update') {
@@ -287,6 +306,11 @@ async function readStream(requests: Manageable, name: string): Promise<StreamCon
     if (isStreamMissing(error)) return undefined;
     throw error;
   }
+}
+
+function lackOfKey({ privacy }: TopologyDeps): string | undefined {
+  if (!privacy.encrypt || privacy.hasMasterKey) return undefined;
+  return 'new logs are encrypted and there is no master key: set privacy.masterKeys or privacy.masterKeyFile, or privacy.encrypt to off (docs/security.md)';
 }
 
 function planNewLog(

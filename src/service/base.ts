@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Log } from '../eventstore/index.ts';
+import type { Log, PersonalData } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import type { Metering } from './metering.ts';
@@ -11,6 +11,7 @@ export interface Base {
   readonly logger: Logger;
   readonly nats: Nats;
   readonly log: Log;
+  readonly personal: PersonalData;
   readonly metering: Metering | undefined;
   readonly tracing: Tracing | undefined;
 }

@@ -14,11 +14,13 @@ import { NAMESPACE } from './metering.ts';
 import { aggregates } from './shop.ts';
 
 /** The command path of this process, with snapshots as configured; after a release they are made anew beside it. */
-export function buildHandler({ config, nats, log, logger, metering, tracing }: Base): Promise<Handler> {
+export function buildHandler(base: Base): Promise<Handler> {
+  const { config, nats, log, personal, logger, metering, tracing } = base;
   const { prefix } = config.log;
   const tracer = tracing?.tracer;
   return openCommands({
     log,
+    personal,
     requests: nats.requests,
     prefix,
     requestTimeoutMs: config.nats.requestTimeoutMs,

@@ -1,10 +1,20 @@
 import type { Logger } from 'pino';
 import { createEmailKey, type EmailKey } from '../app/email-key.ts';
-import { type Log, type Requests, type StoreObserver, systemRuntime } from '../eventstore/index.ts';
-import { openServer, openLog as openTrustedLog, type Server } from '../ledger/index.ts';
-import { type Config, isProduction } from '../platform/config/schema.ts';
-import { loadEmailKey } from '../platform/email-key-file.ts';
-import { applyTopology, checkEmailKey } from '../platform/topology.ts';
+import {
+  createMasterKeys,
+  type Log,
+  type OpenedLog,
+  type PersonalData,
+  type Requests,
+  type StoreObserver,
+  systemRuntime,
+  WITHOUT_KEYS,
+} from '../eventstore/index.ts';
+import { openPersonal, openServer, openLog as openTrustedLog, type Server } from '../ledger/index.ts';
+import { type Config, hasRole, isProduction } from '../platform/config/schema.ts';
+import { loadEmailKey, loadMasterKeys } from '../platform/key-files.ts';
+import { NatsUnusable } from '../platform/nats-connection.ts';
+import { applyTopology, checkEmailKey, encryptsNew } from '../platform/topology.ts';
 import { streamsOf } from './topology.ts';
 
 /** The same requests, for the buckets of views, which may be in another account. */
@@ -38,6 +48,16 @@ export interface Nats extends Server {
   /** For the buckets of views. */
   readonly viewRequests: Requests;
   readonly emailKey: EmailKey;
+  /** What persons' keys are wrapped with: the first wraps, the others still unwrap; none where none is configured. */
+  readonly masterKeys: readonly Uint8Array[];
+}
+
+/** What is to be known for making a log: whether it is encrypted, and whether there is a key for that. */
+export function newLogPrivacy(
+  { privacy }: Pick<Config, 'privacy'>,
+  { masterKeys }: Pick<Nats, 'masterKeys'>,
+) {
+  return { encrypt: privacy.encrypt !== 'off', hasMasterKey: masterKeys.length > 0 };
 }
 
 /**
@@ -53,6 +73,7 @@ export async function openNats(
 ): Promise<Nats> {
   const { nats } = config;
   const emailKey = createEmailKey(await loadEmailKey(config));
+  const masterKeys = await loadMasterKeys(config);
   const server = await openServer(nats, {
     name: config.service.name,
     syncAlways: config.log.durability !== 'none',
@@ -68,15 +89,33 @@ export async function openNats(
         requests,
         log: config.log,
         emailKeyCheck: emailKey.check,
+        privacy: newLogPrivacy(config, { masterKeys }),
         streams: streamsOf(config),
         monitorUrls: [embedded.monitorUrl],
       });
     }
-    return { ...server, viewRequests: requestsForViews(requests, nats), emailKey };
+    return { ...server, viewRequests: requestsForViews(requests, nats), emailKey, masterKeys };
   } catch (error) {
     await server.close();
     throw error;
   }
+}
+
+/** How a process deals with personal data. @param encrypt whether it seals them in new events */
+export function openPersonalData(
+  { log, nats }: Pick<Config, 'log' | 'nats'>,
+  { requests, masterKeys }: Pick<Nats, 'requests' | 'masterKeys'>,
+  encrypt: boolean,
+): Promise<PersonalData> {
+  const [current, ...former] = masterKeys;
+  const masters = current && createMasterKeys(current, former);
+  return openPersonal({
+    requests,
+    prefix: log.prefix,
+    replicas: log.replicas,
+    requestTimeoutMs: nats.requestTimeoutMs,
+    personal: masters && { masters, encrypt },
+  });
 }
 
 /**
@@ -84,13 +123,37 @@ export async function openNats(
  * @param warn is told what production would refuse to run with
  * @throws UnsafeLog, NatsUnusable, EventStoreError `log/missing`
  */
-export async function openLog(
+export async function openLog(config: Config, nats: Nats, warn: (problem: string) => void): Promise<Log> {
+  return (await openStoredLog(config, nats, warn)).log;
+}
+
+/** The same for a process of the service, with what seals and opens personal data. @throws as `openLog` */
+export async function openLogAndPersonal(
   config: Config,
   nats: Nats,
   warn: (problem: string) => void,
   observer?: StoreObserver,
-): Promise<Log> {
-  const { log, config: stored } = await openTrustedLog({
+): Promise<{ readonly log: Log; readonly personal: PersonalData }> {
+  const { log, config: stored } = await openStoredLog(config, nats, warn, observer);
+  // Views hold what is sealed as it is.
+  if (!hasRole(config, 'api') && !hasRole(config, 'processes')) return { log, personal: WITHOUT_KEYS };
+  const encrypt = encryptsNew(config.privacy.encrypt, stored);
+  const holdsSealed = encrypt || encryptsNew('auto', stored);
+  if (holdsSealed && nats.masterKeys.length === 0) throw new NatsUnusable(NO_MASTER_KEY);
+  return { log, personal: await openPersonalData(config, nats, encrypt) };
+}
+
+const NO_MASTER_KEY =
+  'The events of this log are encrypted and there is no master key: set privacy.masterKeys or privacy.masterKeyFile to ' +
+  'what its keys are wrapped with (docs/security.md).';
+
+async function openStoredLog(
+  config: Config,
+  nats: Nats,
+  warn: (problem: string) => void,
+  observer?: StoreObserver,
+): Promise<OpenedLog> {
+  const opened = await openTrustedLog({
     server: nats,
     log: config.log,
     commands: config.commands,
@@ -101,6 +164,6 @@ export async function openLog(
     observer,
     howToCreate: 'Create it with: jetledger topology apply',
   });
-  checkEmailKey(stored, nats.emailKey.check);
-  return log;
+  checkEmailKey(opened.config, nats.emailKey.check);
+  return opened;
 }

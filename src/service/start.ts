@@ -25,7 +25,7 @@ import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
 import { type LossWatch, refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
-import { type Nats, openLog, openNats } from './open.ts';
+import { type Nats, openLogAndPersonal, openNats } from './open.ts';
 import type { Processes } from './processes.ts';
 import { openReadModels } from './read-models.ts';
 import { createHealth } from './readiness.ts';
@@ -123,8 +123,8 @@ async function startInOrder(
   started('NATS', nats.close, () => (nats.requests.connected() ? '' : 'not connected'));
 
   const { metering, tracing } = await startTelemetry(config, logger, lifecycle, given);
-  const opened = await openLog(config, nats, (problem) => logger.warn(problem), metering?.store);
-  const { losses, base } = watchLosses({ config, logger, nats, log: opened, metering, tracing }, lifecycle);
+  const opened = await openLogAndPersonal(config, nats, (problem) => logger.warn(problem), metering?.store);
+  const { losses, base } = watchLosses({ config, logger, nats, ...opened, metering, tracing }, lifecycle);
   const { log } = base;
 
   const commands = answers || hasRole(config, 'processes') ? await openCommands(base) : undefined;
@@ -200,11 +200,14 @@ function startMonitor({ config, nats }: Base, { started }: Lifecycle): NatsMonit
 }
 
 async function openCommands(base: Base): Promise<Commands> {
-  const { config, nats } = base;
+  const { config, nats, personal } = base;
   const handler = await buildHandler(base);
   const { emailKey } = nats;
   const settings = useCaseSettings(config);
-  return { handler, useCases: createUseCases({ handler, runtime: systemRuntime, emailKey, settings }) };
+  return {
+    handler,
+    useCases: createUseCases({ handler, runtime: systemRuntime, emailKey, personal, settings }),
+  };
 }
 
 function useCaseSettings({ users, commands, processes, payment }: Config): UseCaseSettings {
@@ -253,7 +256,7 @@ interface Answering {
 
 /** What this process answers over HTTP, not yet listening: the whole API, or how it stands where it has no API. */
 async function buildHttp(base: Base, answering: Answering): Promise<FastifyInstance> {
-  const { config, nats, log, logger, metering, tracing } = base;
+  const { config, nats, log, personal, logger, metering, tracing } = base;
   const { auth, commands, views, consumers, live, health, stopping } = answering;
   const common = {
     health,
@@ -270,12 +273,16 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     ...commands,
     modules: await apiModules(),
     log,
+    personal,
     views,
     live,
     admin: buildAdmin(config, nats, log, consumers, tracing?.tracer),
     auth,
     pseudonymOf: nats.emailKey.pseudonymOf,
-    fingerprints: { keyed: nats.emailKey.keyedFingerprint, storeKeyed: config.users.keyedFingerprints },
+    fingerprints: {
+      keyed: nats.emailKey.keyedFingerprint,
+      storeKeyed: config.users.keyedFingerprints || personal.encrypt,
+    },
     tracer: tracing?.tracer,
     devTraces: tracing?.devTraces,
   });

@@ -1,3 +1,4 @@
+import { bucketStream, keyBucket } from '../eventstore/index.ts';
 import { commandBuckets, viewBuckets } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
@@ -37,10 +38,11 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
 
 function serviceBuckets(config: Config): readonly PlannedBucket[] {
   const { prefix, replicas } = config.log;
-  if (config.payment.adapter !== 'simulated') return commandBuckets(config);
+  const kernel = commandBuckets({ ...config, personal: config.privacy.encrypt !== 'off' });
+  if (config.payment.adapter !== 'simulated') return kernel;
   const kind = { replicas, persist: 'sync', storage: 'file' } as const;
   const ledger = { name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind };
-  return [...commandBuckets(config), ledger];
+  return [...kernel, ledger];
 }
 
 /** What the views need from their start, and the buckets of those that exist; new ones are made with their views. */
@@ -57,6 +59,11 @@ export function plannedViews(config: Config, existing: readonly string[]): reado
       })),
   );
   return [...viewBuckets(config), ...made];
+}
+
+/** The stream of the bucket that holds the keys of persons. */
+export function keysStream({ prefix }: Pick<StreamNames, 'prefix'>): string {
+  return bucketStream(keyBucket(prefix));
 }
 
 /** Names of JetLedger's streams on a server. */

@@ -185,6 +185,8 @@ const VIEWS = ['$KV.jl_orders_v1.x', '$KV.jl_views.orders', '$KV.jl_members.x'];
 const PLACES = ['$KV.jl_cursors.x'];
 const LEDGER = ['$KV.jl_payments.x'];
 const SNAPSHOTS = ['$KV.jl_snapshots.x'];
+/** Of persons: who makes one could also destroy it. */
+const KEYS = ['$KV.jl_keys.x'];
 const steal = (api: string): string[] =>
   ['jl-timers', 'jl-notifications'].flatMap((stream) => [
     `${api}.CONSUMER.CREATE.${stream}.mine`,
@@ -205,7 +207,7 @@ type Role = Exclude<NatsRole, 'owner'>;
 const FORBIDDEN: Readonly<Record<Role, readonly string[]>> = {
   api: [MARKS, ...TIMERS, ...NOTIFY, ...VIEWS, ...PLACES, ...LEDGER, ...STEAL, ...MAKE],
   projector: [
-    ...[MARKS, ...APPEND, ...TIMERS, ...NOTIFY, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...PARKED],
+    ...[MARKS, ...APPEND, ...TIMERS, ...NOTIFY, ...PLACES, ...LEDGER, ...SNAPSHOTS, ...PARKED, ...KEYS],
     ...steal('LOG.API'),
     ...MAKE.filter((subject) => !subject.startsWith('$JS.API')),
     '$JS.API.STREAM.DELETE.KV_jl_views',
@@ -215,6 +217,7 @@ const FORBIDDEN: Readonly<Record<Role, readonly string[]>> = {
       MARKS,
       ...VIEWS,
       ...MAKE,
+      ...KEYS,
       'jlt.fire.payment.x',
       ...calls('STREAM.PURGE.jl-notifications', 'STREAM.NAMES'),
     ],
@@ -228,6 +231,7 @@ const FORBIDDEN: Readonly<Record<Role, readonly string[]>> = {
     ...PLACES,
     ...LEDGER,
     ...SNAPSHOTS,
+    ...KEYS,
     ...STEAL,
     ...MAKE,
   ],

@@ -1,7 +1,7 @@
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createEmailKey } from '../../src/app/email-key.ts';
-import { loadEmailKey } from '../../src/platform/email-key-file.ts';
+import { loadEmailKey } from '../../src/platform/key-files.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import { applyTopology } from '../../src/platform/topology.ts';
@@ -45,6 +45,7 @@ beforeAll(async () => {
     requests,
     log,
     emailKeyCheck: emailKey.check,
+    privacy: { encrypt: true, hasMasterKey: true },
     streams,
     monitorUrls: [server.monitorUrl],
   });

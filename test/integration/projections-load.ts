@@ -8,6 +8,7 @@ import type { CommandHandler } from '../../src/eventstore/command.ts';
 import { EventStoreError } from '../../src/eventstore/errors.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createPrng } from '../../src/testing/world.ts';
 
@@ -34,7 +35,13 @@ export function startLoad(log: Log, seed: number): Load {
   const handler = createHandler({ log, runtime: systemRuntime });
   const emailKey = createEmailKey(EMAIL_SECRET);
   const settings = { staleClaimMs: 10_000, priceMaxAgeMs: 1_000 };
-  const useCases = createUseCases({ handler, runtime: systemRuntime, emailKey, settings });
+  const useCases = createUseCases({
+    handler,
+    runtime: systemRuntime,
+    emailKey,
+    personal: WITHOUT_KEYS,
+    settings,
+  });
   const users: string[] = [];
   const orders: string[] = [];
   let accepted = 0;

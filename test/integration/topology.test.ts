@@ -44,6 +44,7 @@ const deps = (name: string, emailKeyCheck = 'key-1') => ({
   requests: { connection, apiPrefix: '$JS.API' },
   log: settings(name),
   emailKeyCheck,
+  privacy: { encrypt: true, hasMasterKey: true },
   streams: [],
   monitorUrls: [server.monitorUrl],
 });

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { createEmailKey } from '../../src/app/email-key.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import type { Config } from '../../src/platform/config/schema.ts';
-import { loadEmailKey } from '../../src/platform/email-key-file.ts';
+import { loadEmailKey } from '../../src/platform/key-files.ts';
 import { createLogger, traceFields } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats-connection.ts';
 import type { Tracing } from '../../src/platform/telemetry/tracing.ts';
@@ -64,6 +64,7 @@ export async function tracedWorld(variables: Variables = {}): Promise<TracedWorl
     requests: { connection, apiPrefix: '$JS.API' },
     log: config.log,
     emailKeyCheck: emailKey.check,
+    privacy: { encrypt: true, hasMasterKey: true },
     streams: streamsOf(config),
     monitorUrls: [server.monitorUrl],
   });

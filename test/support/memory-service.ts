@@ -5,6 +5,7 @@ import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
+import { type PersonalData, WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
@@ -36,6 +37,8 @@ export interface MemoryServiceOptions {
   readonly logger?: FastifyBaseLogger;
   /** A clock and ids other than `fixedRuntime`'s. */
   readonly runtime?: Runtime;
+  /** What seals and opens personal data; nothing is sealed unless given. */
+  readonly personal?: PersonalData;
 }
 
 /** Milliseconds at which every test begins. */
@@ -87,14 +90,15 @@ export function fixedRuntime(): Runtime {
 
 /** Builds the service as production does, on parts in memory. */
 export async function memoryService(options: MemoryServiceOptions = {}): Promise<MemoryService> {
-  const { runtime = fixedRuntime() } = options;
+  const { runtime = fixedRuntime(), personal = WITHOUT_KEYS } = options;
   const log = createMemoryLog();
-  const handler = createHandler({ log, runtime });
+  const handler = createHandler({ log, runtime, personal });
   const emailKey = createEmailKey(new Uint8Array(32).fill(7));
   const useCases = createUseCases({
     handler,
     runtime,
     emailKey,
+    personal,
     settings: { staleClaimMs: 10_000, priceMaxAgeMs: 5_000, defaultPaymentToken: 'tok_success' },
   });
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
@@ -118,6 +122,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     useCases,
     log,
     views,
+    personal,
     modules: await apiModules(),
     live,
     runtime,

@@ -6,6 +6,7 @@ import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { BusinessCode } from '../problems.ts';
 import type { TypedApp } from '../routes/app-type.ts';
+import { openFrames } from '../sealed.ts';
 import { createFrames, createStreams, type Frames, type Streams, type Writing } from './sse.ts';
 
 /** What all streams of a process share, and how one is sent. */
@@ -35,18 +36,23 @@ export function followingOf(app: TypedApp, deps: ServiceDeps): Following {
   return known;
 }
 
-function createFollowing(app: TypedApp, { log, settings, runtime }: ServiceDeps): Following {
+function createFollowing(app: TypedApp, { log, settings, runtime, personal }: ServiceDeps): Following {
   const { maxStreams: all, maxStreamsPerCaller: each, streamHeartbeatMs: heartbeatMs } = settings;
   const tokens = positionTokens(log.incarnation);
   const streams = createStreams(app, { bounds: { all, each }, heartbeatMs, runtime });
   return {
     frames: (writing) => createFrames(tokens, writing),
-    follow: (request, reply, asked) => follow({ tokens, streams }, request, reply, asked),
+    follow: (request, reply, asked) => follow({ tokens, streams, personal }, request, reply, asked),
   };
 }
 
+interface Shared extends Pick<ServiceDeps, 'personal'> {
+  readonly tokens: PositionTokens;
+  readonly streams: Streams;
+}
+
 async function follow(
-  { tokens, streams }: { readonly tokens: PositionTokens; readonly streams: Streams },
+  { tokens, streams, personal }: Shared,
   request: FastifyRequest,
   reply: FastifyReply,
   { frames, open, absent, startsNow = false }: Asked,
@@ -68,7 +74,7 @@ async function follow(
     const content = {
       stream,
       first: after === undefined && startsNow ? frames.start(stream.start) : '',
-      write: (commit: LiveCommit) => frames.of(commit, after),
+      write: (commit: LiveCommit) => openFrames(personal, frames.of(commit, after)),
       heartbeat: frames.heartbeat,
     };
     served = true;

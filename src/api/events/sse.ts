@@ -101,7 +101,7 @@ export interface StreamContent {
   readonly stream: LiveStream;
   /** Before the first commit. */
   readonly first: string;
-  readonly write: (commit: LiveCommit) => string;
+  readonly write: (commit: LiveCommit) => Promise<string>;
   readonly heartbeat: (settled: Position | undefined) => string;
 }
 
@@ -191,7 +191,9 @@ function openStream(
       const next = await stream.next();
       if (ended()) return;
       if (typeof next === 'string') return end(next === 'slow' ? 'slow' : 'shutdown');
-      if (raw.write(write(next))) continue;
+      const frames = await write(next);
+      if (ended()) return;
+      if (raw.write(frames)) continue;
       await new Promise<void>((resolve) => {
         wake = resolve;
       });

@@ -93,6 +93,8 @@ const COMMAND = [
   'log/unavailable',
   'log/outcome-unknown',
   'log/permission-denied',
+  'keys/unavailable',
+  'person/forgotten',
   'command/deadline',
   'command/queue-full',
   'command/conflict',
@@ -114,7 +116,14 @@ const GUARDED = [
 
 /** The problems of a read, besides the given ones. */
 export function problemsOfRead(...codes: ProblemCode[]): Responses {
-  return problems([...COMMON, ...GUARDED, 'log/unavailable', 'log/permission-denied', ...codes]);
+  return problems([
+    ...COMMON,
+    ...GUARDED,
+    'log/unavailable',
+    'log/permission-denied',
+    'keys/unavailable',
+    ...codes,
+  ]);
 }
 
 /** The problems of a query of a read model, besides the given ones. */
@@ -137,6 +146,7 @@ export function problemsOfAdmin(...codes: ProblemCode[]): Responses {
     'log/unavailable',
     'log/outcome-unknown',
     'log/permission-denied',
+    'keys/unavailable',
     ...codes,
   ]);
 }

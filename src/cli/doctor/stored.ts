@@ -13,7 +13,7 @@ import { objectionToNewLog } from '../../platform/new-log.ts';
 import { checkEmailKey, planTopology } from '../../platform/topology.ts';
 import { checkGroups } from '../../processes/engine/index.ts';
 import { readForeign } from '../../projections/engine/index.ts';
-import type { Nats } from '../../service/open.ts';
+import { type Nats, newLogPrivacy } from '../../service/open.ts';
 import { reactions } from '../../service/shop.ts';
 import { plannedBuckets, streamsOf } from '../../service/topology.ts';
 import { bucketsOf, ownStreams } from '../../service/with-nats.ts';
@@ -93,6 +93,7 @@ export async function topology(config: Config, nats: Nats, head: number): Promis
     requests: nats.requests,
     log: config.log,
     emailKeyCheck: nats.emailKey.check,
+    privacy: newLogPrivacy(config, nats),
     streams: streamsOf(config),
     buckets: plannedBuckets(config, await ownStreams(config, nats.requests)),
     monitorUrls: nats.monitorUrls,

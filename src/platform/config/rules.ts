@@ -35,6 +35,11 @@ const RULES: readonly Rule[] = [
     broken: (config) => isProduction(config) && config.users.emailKey === '',
   },
   {
+    key: 'privacy.masterKeyFile',
+    message: 'the master keys stand in one place: set privacy.masterKeys or privacy.masterKeyFile',
+    broken: ({ privacy }) => privacy.masterKeys !== '' && privacy.masterKeyFile !== '',
+  },
+  {
     key: 'auth.enabled',
     message: `production needs to know who asks: set ${variableFor('auth.enabled')} to true, with auth.issuer, auth.audience and auth.jwksUrl or auth.keyFile`,
     broken: (config) => isProduction(config) && hasRole(config, 'api') && !config.auth.enabled,

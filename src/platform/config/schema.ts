@@ -52,6 +52,7 @@ const API_PREFIX = '[^\\s.*>]+([.][^\\s.*>]+)*';
 const SERVER_URLS =
   '^$|^((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?(,((nats|tls)://)?([^\\s,/@]+@)?[^\\s,/@]+/?)*$';
 
+const MASTER_KEYS = '^$|^[0-9A-Fa-f]{64}( *, *[0-9A-Fa-f]{64})*$';
 const PROXIES = '^$|^[0-9A-Za-z.:/]+(, ?[0-9A-Za-z.:/]+)*$';
 const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
@@ -155,6 +156,11 @@ export const configSchema = section({
     emailKey: secret('^$|^([0-9A-Fa-f]{2}){32,}$', '32 bytes or more in hexadecimal, or empty'),
     keyedFingerprints: flag(),
     staleClaimMs: whole(100, 60 * MINUTE_MS),
+  }),
+  privacy: section({
+    encrypt: Type.Enum(['auto', 'on', 'off']),
+    masterKeys: secret(MASTER_KEYS, 'keys of 32 bytes in hexadecimal, several separated by commas, or empty'),
+    masterKeyFile: file(),
   }),
   commands: section({
     cacheEntries: whole(0, 10_000_000),

@@ -5,6 +5,7 @@ import { user } from '../../../src/domain/user.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { EventStoreError } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
+import { WITHOUT_KEYS } from '../../../src/eventstore/personal/personal-data.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type Faults } from '../../../src/testing/world.ts';
@@ -88,7 +89,7 @@ export async function runEmailSchedule(
     processes[place] = {
       handler,
       crashed,
-      useCases: createUseCases({ handler, runtime, emailKey, settings }),
+      useCases: createUseCases({ handler, runtime, emailKey, personal: WITHOUT_KEYS, settings }),
     };
   }
 

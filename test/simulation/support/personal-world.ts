@@ -64,7 +64,7 @@ export async function runPersonalSchedule(seed: number, plant: Plant = (keys) =>
       personal,
       handler,
       log: own,
-      useCases: createUseCases({ handler, runtime, emailKey, settings }),
+      useCases: createUseCases({ handler, runtime, emailKey, personal, settings }),
     };
   }
   type Process = ReturnType<typeof processOf>;

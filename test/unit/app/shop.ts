@@ -4,6 +4,7 @@ import type { UseCaseSettings, UseCases } from '../../../src/app/use-cases.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
+import { WITHOUT_KEYS } from '../../../src/eventstore/personal/personal-data.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 
@@ -52,7 +53,7 @@ export function createShop(more: Partial<UseCaseSettings> = { defaultPaymentToke
 
   const processOf = (handler: CommandHandler): Process => ({
     handler,
-    useCases: createUseCases({ handler, runtime, emailKey, settings }),
+    useCases: createUseCases({ handler, runtime, emailKey, personal: WITHOUT_KEYS, settings }),
   });
   const newHandler = () => createHandler({ log: openMemoryLog(store), runtime });
 

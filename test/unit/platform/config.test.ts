@@ -323,7 +323,7 @@ describe('maskSecrets', () => {
       'nats.url',
     ];
     const env = Object.fromEntries([
-      ...secrets.map(({ variable }) => [variable, 'c0ffee'.repeat(12)]),
+      ...secrets.map(({ variable }) => [variable, 'c0ffee'.repeat(12).slice(0, 64)]),
       ...CONFIG_KEYS.filter(({ name }) => addresses.includes(name)).map(({ name, variable }) => [
         variable,
         `${name === 'nats.url' ? 'nats' : 'https'}://me:c0ffee@host.example.com:1`,
