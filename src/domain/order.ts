@@ -420,7 +420,14 @@ function refund(command: CommandOf<'refund'>, order: KnownOrder): Outcome {
   }
   const reason = normaliseGivenReason(command.reason);
   if (reason === undefined) return NO_REASON;
-  return [create(OrderRefundGrantedSchema, { reason, restock, grantedAt: BigInt(command.at) })];
+  return [
+    create(OrderRefundGrantedSchema, {
+      reason,
+      restock,
+      grantedAt: BigInt(command.at),
+      userId: order.userId,
+    }),
+  ];
 }
 
 const ALREADY_REFUNDED = rejected(

@@ -77,11 +77,16 @@ function projectOf(root: string, layouts: readonly Layout[], tell: (line: string
   return { root, layout, service: protoNameOf(root), tell };
 }
 
+/** Where the marks of fields stand, beside the protos of a service. */
+const MARKS = 'jetledger';
+
 /** What the service is called in its protos: their folder. Its package may have got another name, or a scope. */
 function protoNameOf(root: string): string {
   const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name: string };
   const entries = readdirSync(join(root, 'proto'), { withFileTypes: true });
-  const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const all = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const others = all.filter((folder) => folder !== MARKS);
+  const folders = others.length === 0 ? all : others;
   const [only] = folders.length === 1 ? folders : folders.filter((folder) => folder === basename(name));
   if (only !== undefined) return only;
   throw new CannotMake(

@@ -29,6 +29,54 @@ async function breaking(file: string, edit: (text: string) => string) {
   }
 }
 
+/** Runs the check of `npm run personal` on one proto beside that of the marks. */
+async function unmarked(message: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'jetledger-marks-'));
+  try {
+    const marks = 'jetledger/options/v1/personal.proto';
+    await cp(join(ROOT, 'proto', marks), join(folder, marks));
+    await cp(join(ROOT, 'proto/buf.yaml'), join(folder, 'buf.yaml'));
+    const head = `syntax = "proto3";\npackage toy.v1;\nimport "${marks}";\n`;
+    await writeFile(join(folder, 'toy.proto'), head + message);
+    const tool = join(ROOT, '.ci/check-personal.mjs');
+    const options = { encoding: 'utf8', timeout: 30_000 } as const;
+    const { status, stdout, stderr } = spawnSync(process.execPath, [tool, folder], options);
+    return { exitCode: status, output: stdout + stderr };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+describe('the check for personal data without a mark', () => {
+  test.each([
+    'string email',
+    'string billing_name',
+    'repeated string notes',
+    'Pair metadata',
+    'string reason',
+  ])('catches %s, and says what to do', async (field) => {
+    const { exitCode, output } = await unmarked(
+      `message Noted { ${field} = 1; }\nmessage Pair { string key = 1; string value = 2; }`,
+    );
+    expect(output).toMatch(/^toy\.v1\.Noted\.\w+ is named like personal data .*Mark whose it is/);
+    expect(exitCode).toBe(1);
+  });
+
+  test('lets marked, excused and other fields through', async () => {
+    const { exitCode, output } = await unmarked(`
+      message Noted {
+        string user_id = 1;
+        string email = 2 [(jetledger.options.v1.personal).subject = "user_id"];
+        string name = 3 [(jetledger.options.v1.not_personal) = "of a product"];
+        Metadata metadata = 4;
+      }
+      message Metadata { repeated Pair pairs = 1; }
+      message Pair { string value = 1 [(jetledger.options.v1.personal).subject = "user_id"]; }`);
+    expect(output).toBe('');
+    expect(exitCode).toBe(0);
+  });
+});
+
 describe('the check for breaking changes of proto', () => {
   test.each<[string, (text: string) => string, RegExp]>([
     [

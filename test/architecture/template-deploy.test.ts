@@ -19,6 +19,13 @@ async function known(name: string): Promise<boolean> {
   return STANDARD.test(name) || new RegExp(`\\b${name} = `).test(await read('src/settings.ts'));
 }
 
+describe('the proto of a new service', () => {
+  it('has the marks of personal data as they are here', async () => {
+    const marks = 'proto/jetledger/options/v1/personal.proto';
+    expect(await read(marks)).toBe(await readFile(join(TEMPLATE, '../..', marks), 'utf8'));
+  });
+});
+
 describe('deploy/kubernetes.yaml of a new service', () => {
   const manifests = async () =>
     parseAllDocuments(await read('deploy/kubernetes.yaml')).map((document) => document.toJS() as Tree);

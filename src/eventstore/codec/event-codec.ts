@@ -3,7 +3,7 @@ import type { Event as StoredEvent } from '../../gen/jetledger/eventstore/v1/com
 import type { EventSource, Upcaster } from '../decider.ts';
 import { EventStoreError, UnknownEventType } from '../errors.ts';
 import { FIELDS_V1 } from '../personal/cipher.ts';
-import { type PersonalField, personalFieldsOf } from '../personal/fields.ts';
+import { isEmpty, type PersonalFields, personalFieldsOf } from '../personal/fields.ts';
 import { personsOf, type Seal, sealEvent, withSealedTexts } from '../personal/seal-event.ts';
 import { holdsSealed } from '../personal/sealed-text.ts';
 import { type BytesAt, decoderOf, plainBytes } from './event-decoder.ts';
@@ -37,7 +37,7 @@ export interface EventCodec<Event extends Message> {
 interface Known {
   readonly schema: DescMessage;
   readonly encode: (event: Message) => Uint8Array<ArrayBuffer>;
-  readonly fields: readonly PersonalField[];
+  readonly fields: PersonalFields;
 }
 
 /**
@@ -76,7 +76,7 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
     if (holdsSealed(event)) throw sealedBefore(schema);
     const { name: type } = schema;
     const version = newest.get(type) ?? 1;
-    if (seal === undefined || fields.length === 0) return storedEventOf(type, version, encodeData(event));
+    if (seal === undefined || isEmpty(fields)) return storedEventOf(type, version, encodeData(event));
     const { event: emptied, sealed } = sealEvent(fields, event, { category, type }, seal);
     return storedEventOf(type, version, encodeData(emptied), sealed);
   };
@@ -106,7 +106,7 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
     }
   };
   const persons = (event: Event, id: string) => personsOf(knownOf(event).fields, event, id);
-  const personal = [...byTypeName.values()].some(({ fields }) => fields.length > 0);
+  const personal = [...byTypeName.values()].some(({ fields }) => !isEmpty(fields));
   return { category, personal, persons, encode, decode };
 }
 
@@ -129,7 +129,11 @@ function sealedData(category: string, stored: EventInCommit, id: string | undefi
   }
   if (id === undefined)
     throw new RangeError(`The event ${category}/${type} is sealed: say of which aggregate it is.`);
-  return withSealedTexts(data, sealed, { category, id, type });
+  try {
+    return withSealedTexts(data, sealed, { category, id, type });
+  } catch (cause) {
+    throw corruptEvent(category, type, cause);
+  }
 }
 
 /** By type and the version that they start from. */

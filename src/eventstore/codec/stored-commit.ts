@@ -100,7 +100,7 @@ const DECISION = {
 const METADATA = { key: 0x0a, value: 0x12 } as const;
 const EVENT = { type: 0x0a, schemaVersion: 0x10, data: 0x1a, encryption: 0x22, sealed: 0x2a } as const;
 const ENCRYPTION = { keyId: 0x0a, algorithm: 0x12 } as const;
-const SEALED = { field: 0x08, person: 0x12, key: 0x18, sealed: 0x22 } as const;
+const SEALED = { field: 0x08, person: 0x12, key: 0x18, sealed: 0x22, within: 0x2a } as const;
 
 /** A decision or an event that was begun. */
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -250,26 +250,34 @@ function readEncryption(cursor: Cursor, to: number): EventInCommit['encryption']
 }
 
 function readSealed(cursor: Cursor, to: number): SealedAt | undefined {
-  const { bytes } = cursor;
-  const sealed: Writable<SealedAt> = { field: 0, person: '', key: 0, sealed: NO_DATA };
+  const sealed: Writable<SealedAt> = { field: 0, person: '', key: 0, sealed: NO_DATA, within: '' };
   while (cursor.at < to) {
     const tag = readVarint(cursor, to);
     const number = readVarint(cursor, to);
+    if (number < 0) return undefined;
     if (tag === SEALED.field || tag === SEALED.key) {
-      if (number < 0 || number > 0xffff_ffff) return undefined;
+      if (number > 0xffff_ffff) return undefined;
       sealed[tag === SEALED.field ? 'field' : 'key'] = number;
       continue;
     }
     const end = cursor.at + number;
-    if (number < 0 || end > to) return undefined;
-    if (tag === SEALED.sealed)
-      sealed.sealed = { buffer: bytes.buffer, byteOffset: cursor.at, length: number };
-    else if (tag === SEALED.person && isAscii(bytes, cursor.at, end))
-      sealed.person = bytes.toString('latin1', cursor.at, end);
-    else return undefined;
+    if (end > to) return undefined;
+    if (!readSealedContent(sealed, tag, cursor, end)) return undefined;
     cursor.at = end;
   }
   return sealed;
+}
+
+/** Reads what has a length; false when it is not for this decoder. */
+function readSealedContent(sealed: Writable<SealedAt>, tag: number, cursor: Cursor, end: number): boolean {
+  const { bytes, at } = cursor;
+  if (tag === SEALED.sealed) {
+    sealed.sealed = { buffer: bytes.buffer, byteOffset: at, length: end - at };
+    return true;
+  }
+  const isText = (tag === SEALED.person || tag === SEALED.within) && isAscii(bytes, at, end);
+  if (isText) sealed[tag === SEALED.person ? 'person' : 'within'] = bytes.toString('latin1', at, end);
+  return isText;
 }
 
 /** Where the field that begins with its length ends; -1 when that lies beyond `to`. */

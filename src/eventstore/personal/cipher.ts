@@ -11,8 +11,10 @@ export interface Place {
   readonly id: string;
   /** The event's type as it is stored. */
   readonly type: string;
-  /** The number of the field. */
+  /** The number of the event's field that it is, or lies in. */
   readonly field: number;
+  /** Where it lies in that field, as `Sealed` says it; empty when it is the field. */
+  readonly within: string;
   readonly person: string;
   /** Which of the person's keys. */
   readonly key: number;
@@ -39,8 +41,9 @@ export function openText(place: Place, key: Uint8Array, sealed: Uint8Array): str
 }
 
 /** As JSON, so that no two places come to the same bytes. */
-function boundTo({ category, id, type, field, person, key }: Place): Buffer {
-  return Buffer.from(JSON.stringify([FIELDS_V1, category, id, type, field, person, key]));
+function boundTo({ category, id, type, field, within, person, key }: Place): Buffer {
+  const place = [FIELDS_V1, category, id, type, field, person, key];
+  return Buffer.from(JSON.stringify(within === '' ? place : [...place, within]));
 }
 
 /** AES-256-GCM under a random nonce. @returns nonce, ciphertext and tag */

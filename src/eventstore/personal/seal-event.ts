@@ -1,11 +1,12 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Sealed as SealedField } from '../../gen/jetledger/eventstore/v1/commit_pb.ts';
-import type { BytesAt } from '../codec/event-decoder.ts';
+import { type BytesAt, plainBytes } from '../codec/event-decoder.ts';
 import { EventStoreError } from '../errors.ts';
 import { sealText } from './cipher.ts';
-import { type PersonalField, personOf, textOf } from './fields.ts';
+import { type PersonalFields, personalTexts, withoutPersonalTexts } from './fields.ts';
 import type { KeyRing } from './keys.ts';
 import { writeSealed } from './sealed-text.ts';
+import { fieldBytes, withTextWithin } from './wire.ts';
 
 /** What the personal texts of an aggregate's events are sealed with. */
 export interface Seal {
@@ -23,8 +24,8 @@ interface At {
 }
 
 /** Whose keys have to be at hand before an event is sealed. @throws EventStoreError `event/invalid` */
-export function personsOf(fields: readonly PersonalField[], event: Message, id: string): string[] {
-  return fields.filter((field) => textOf(field, event) !== '').map((field) => personOf(field, event, id));
+export function personsOf(fields: PersonalFields, event: Message, id: string): string[] {
+  return personalTexts(fields, event, id).map(({ person }) => person);
 }
 
 /**
@@ -32,29 +33,23 @@ export function personsOf(fields: readonly PersonalField[], event: Message, id: 
  * @throws EventStoreError `person/forgotten`; RangeError for a person whose key is not at hand
  */
 export function sealEvent(
-  fields: readonly PersonalField[],
+  fields: PersonalFields,
   event: Message,
   { category, type }: Pick<At, 'category' | 'type'>,
   { id, keys }: Seal,
 ): { readonly event: Message; readonly sealed: SealedField[] } {
-  const sealed: SealedField[] = [];
-  const emptied: Message & Record<string, unknown> = { ...event };
-  for (const field of fields) {
-    const text = textOf(field, event);
-    if (text === '') continue;
-    const person = personOf(field, event, id);
+  const sealed = personalTexts(fields, event, id).map(({ field, within, text, person }): SealedField => {
     const { number: key, key: bytes } = usableKey(keys, person);
-    const place = { category, id, type, field: field.number, person, key };
-    sealed.push({
+    return {
       $typeName: 'jetledger.eventstore.v1.Sealed',
-      field: field.number,
+      field,
       person: person === id ? '' : person,
       key,
-      sealed: sealText(place, bytes, text),
-    });
-    emptied[field.name] = '';
-  }
-  return { event: emptied, sealed };
+      sealed: sealText({ category, id, type, field, within, person, key }, bytes, text),
+      within,
+    };
+  });
+  return { event: withoutPersonalTexts(fields, event), sealed };
 }
 
 function usableKey(keys: Seal['keys'], person: string) {
@@ -67,39 +62,29 @@ function usableKey(keys: Seal['keys'], person: string) {
   );
 }
 
-/** A sealed field as an event in a commit holds it. */
+/** A sealed text as an event in a commit holds it. */
 export interface SealedAt {
   readonly field: number;
   readonly person: string;
   readonly key: number;
   readonly sealed: BytesAt;
+  readonly within: string;
 }
-
-const LENGTH_DELIMITED = 2;
 
 /**
  * The bytes of an event with its sealed texts as ordinary ones in their fields. Upcasters and decoders then deal with them
  * as with any text, and the place, taken from where the event lies, goes with each.
+ * @throws RangeError where the event has no such place
  */
 export function withSealedTexts(data: BytesAt, sealed: readonly SealedAt[], at: At): Uint8Array {
-  const parts = [new Uint8Array(data.buffer, data.byteOffset, data.length)];
-  for (const { field, person, key, sealed: bytes } of sealed) {
-    const text = writeSealed({
-      ...at,
-      field,
-      person: person || at.id,
-      key,
-      sealed: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length),
-    });
-    const head = [...varint((field << 3) | LENGTH_DELIMITED), ...varint(text.length)];
-    parts.push(Uint8Array.from(head), Buffer.from(text, 'latin1'));
+  const parts = [plainBytes(data)];
+  const inner: [path: readonly number[], text: Uint8Array][] = [];
+  for (const { field, within, person, key, sealed: bytes } of sealed) {
+    const sealedText = { ...at, field, within, person: person || at.id, key, sealed: plainBytes(bytes) };
+    const text = Buffer.from(writeSealed(sealedText), 'latin1');
+    if (within === '') parts.push(fieldBytes(field, text));
+    else inner.push([[field, ...within.split('.').map(Number)], text]);
   }
-  return Buffer.concat(parts);
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value >>> 0;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return [...bytes, rest];
+  const event: Uint8Array = Buffer.concat(parts);
+  return inner.reduce((whole, [path, text]) => withTextWithin(whole, path, text), event);
 }

@@ -36,10 +36,11 @@ export function writeSealed({ person, ...sealed }: Sealed): string {
 /** What a sealed text holds. @throws EventStoreError `personal/damaged` for one that was cut or changed */
 export function readSealed(text: string): Sealed {
   try {
-    const { category, id, type, field, person, key, sealed } = decode(
+    const { category, id, type, field, within, person, key, sealed } = decode(
       Buffer.from(text.slice(1), 'base64url'),
     );
-    if (id !== '' && type !== '') return { category, id, type, field, person: person || id, key, sealed };
+    if (id !== '' && type !== '')
+      return { category, id, type, field, within, person: person || id, key, sealed };
   } catch {
     // Told below, without the text.
   }

@@ -267,7 +267,7 @@ describe('the later life of an order', () => {
 describe('a refund', () => {
   const refund = (restock = true, reason = 'Lost') => ({ type: 'refund', reason, restock, at: AT }) as const;
   const granted = (restock = true) =>
-    create(OrderRefundGrantedSchema, { reason: 'Lost', restock, grantedAt: AT_EVENT });
+    create(OrderRefundGrantedSchema, { reason: 'Lost', restock, grantedAt: AT_EVENT, userId: 'u1' });
 
   test.each([
     ['confirmed', paid, false],

@@ -14,6 +14,7 @@ import {
   FileDescriptorSetSchema,
 } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
+import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf, createEventCodec } from '../../../src/eventstore/codec/event-codec.ts';
 import { openText, type Place, sealText } from '../../../src/eventstore/personal/cipher.ts';
@@ -24,11 +25,20 @@ import {
   writeSealed,
 } from '../../../src/eventstore/personal/sealed-text.ts';
 import { PersonalSchema, personal } from '../../../src/gen/jetledger/options/v1/personal_pb.ts';
+import { OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { UserCreatedSchema, UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
 
 const KEY = new Uint8Array(32).fill(3);
 const keys = { get: () => ({ number: 7, key: KEY, until: Number.POSITIVE_INFINITY }) };
-const place: Place = { category: 'user', id: 'u1', type: 'UserCreated', field: 2, person: 'u1', key: 7 };
+const place: Place = {
+  category: 'user',
+  id: 'u1',
+  type: 'UserCreated',
+  field: 2,
+  within: '',
+  person: 'u1',
+  key: 7,
+};
 const created = create(UserCreatedSchema, {
   userId: 'u1',
   email: 'ada@example.com',
@@ -50,6 +60,7 @@ describe('a sealed text', () => {
     { id: 'u2' },
     { type: 'UserRenamed' },
     { field: 4 },
+    { within: '0.2' },
     { person: 'u2' },
     { key: 8 },
   ] satisfies Partial<Place>[])('does not open elsewhere: %o', (other) => {
@@ -137,6 +148,42 @@ describe('an event with personal texts', () => {
     expect(() => mapSealed(codec.decode(other, 'u1'), open)).toThrow('EmailChangeStarted');
   });
 
+  it('may hold them in a list of messages, each sealed for its place there', () => {
+    const orders = codecOf(order);
+    const $typeName = 'jetledger.order.v1.MetadataPair';
+    const pairs = ['for Ada', 'red', 'Käse'].map((value, n) => ({ $typeName, key: `k${n}`, value }) as const);
+    const placed = create(OrderPlacedSchema, {
+      orderId: 'o1',
+      userId: 'u1',
+      deliveryName: 'Ada',
+      deliveryCountry: 'DE',
+      metadata: { pairs },
+      placedAt: 5n,
+    });
+    expect(orders.persons(placed, 'o1')).toEqual(['u1', 'u1', 'u1', 'u1']);
+    const stored = orders.encode(placed, { id: 'o1', keys });
+    expect(Buffer.from(stored.data).toString('latin1')).not.toMatch(/Ada|red|K.se/);
+    expect(stored.sealed.map(({ field, within }) => [field, within])).toEqual([
+      [10, ''],
+      [15, '0.1.0.2'],
+      [15, '0.1.1.2'],
+      [15, '0.1.2.2'],
+    ]);
+    const open = (text: string) => {
+      const { sealed: bytes, ...at } = readSealed(text);
+      return openText(at, KEY, bytes);
+    };
+    expect(mapSealed(orders.decode(stored, 'o1'), open)).toEqual(placed);
+    const [name, first, second, third] = stored.sealed;
+    if (!name || !first || !second || !third) throw new Error('four are sealed');
+    const swapped = [name, { ...first, within: second.within }, { ...second, within: first.within }, third];
+    expect(() => mapSealed(orders.decode({ ...stored, sealed: swapped }, 'o1'), open)).toThrow('moved');
+    const nowhere = [{ ...first, within: '0.1.3.2' }];
+    expect(() => orders.decode({ ...stored, sealed: nowhere }, 'o1')).toThrow(
+      expect.objectContaining({ code: 'event/corrupt' }),
+    );
+  });
+
   it('is stored in plain without keys, and that is read as ever', () => {
     const plain = codec.encode(created);
     expect(plain).toMatchObject({ sealed: [] });
@@ -176,11 +223,12 @@ interface FieldInit {
   readonly isList?: boolean;
   readonly subject?: string;
   readonly typeName?: string;
+  readonly isInOneof?: boolean;
 }
 
 /** A proto with one event and a message within it. */
 function eventOf(fields: readonly FieldInit[], inner: readonly FieldInit[] = []): DescMessage {
-  const describe = ({ name, type, isList, subject, typeName }: FieldInit, index: number) => {
+  const describe = ({ name, type, isList, subject, typeName, isInOneof }: FieldInit, index: number) => {
     const options = create(FieldOptionsSchema);
     if (subject !== undefined) setExtension(options, personal, create(PersonalSchema, { subject }));
     return {
@@ -190,15 +238,17 @@ function eventOf(fields: readonly FieldInit[], inner: readonly FieldInit[] = [])
       type: type ?? FieldDescriptorProto_Type.STRING,
       label: isList ? FieldDescriptorProto_Label.REPEATED : FieldDescriptorProto_Label.OPTIONAL,
       ...(typeName !== undefined && { typeName }),
+      ...(isInOneof && { oneofIndex: 0 }),
       options,
     };
   };
+  const hasOneof = fields.some(({ isInOneof }) => isInOneof);
   const file = create(FileDescriptorProtoSchema, {
     name: 'toy.proto',
     package: 'toy',
     syntax: 'proto3',
     messageType: [
-      { name: 'Noted', field: fields.map(describe) },
+      { name: 'Noted', field: fields.map(describe), oneofDecl: hasOneof ? [{ name: 'either' }] : [] },
       { name: 'Inner', field: inner.map(describe) },
     ],
   });
@@ -211,6 +261,8 @@ function eventOf(fields: readonly FieldInit[], inner: readonly FieldInit[] = [])
   return message;
 }
 
+const HOLDS = { name: 'in', type: FieldDescriptorProto_Type.MESSAGE, typeName: '.toy.Inner' } as const;
+
 describe('a mark', () => {
   const refusal = (event: DescMessage) => () => createEventCodec({ category: 'toy', events: [event] });
 
@@ -222,7 +274,7 @@ describe('a mark', () => {
     expect(codec.persons(noted, 'id1')).toEqual(['id1', 'p2']);
   });
 
-  it('on anything but a single text of the event is refused at the start, with the field', () => {
+  it('on anything but a single text is refused at the start, with the field', () => {
     const invalid = (part: string) =>
       expect.objectContaining({ code: 'event/invalid-mark', message: expect.stringContaining(part) });
     const number = FieldDescriptorProto_Type.INT64;
@@ -240,10 +292,27 @@ describe('a mark', () => {
         ]),
       ),
     ).toThrow(invalid('Noted.a'));
-    const holds = { name: 'in', type: FieldDescriptorProto_Type.MESSAGE, typeName: '.toy.Inner' };
-    for (const isList of [false, true])
-      expect(refusal(eventOf([{ ...holds, isList }], [{ name: 'deep', subject: '@id' }]))).toThrow(
-        invalid('Inner.deep'),
+    const deep: FieldInit[] = [{ name: 'deep', subject: '@id' }];
+    expect(refusal(eventOf([{ ...HOLDS, isInOneof: true }], deep))).toThrow(invalid('Noted.in'));
+    expect(refusal(eventOf([HOLDS], [...deep, HOLDS]))).toThrow(invalid('Inner.in'));
+    expect(refusal(eventOf([HOLDS, { name: 'who' }], [{ name: 'deep', subject: 'whose' }]))).toThrow(
+      invalid('Inner.deep'),
+    );
+  });
+
+  it('may stand in a message within the event, or in a list of them; its subject is the nearest field of that name', () => {
+    const outer = { name: 'who' };
+    const inner = [{ name: 'deep', subject: 'who' }];
+    const personsOf = (event: DescMessage, held: object) =>
+      createEventCodec({ category: 'toy', events: [event] }).persons(
+        create(event, { who: 'p1', ...held } as never),
+        'id1',
       );
+    expect(personsOf(eventOf([HOLDS, outer], inner), { in: { deep: 'x' } })).toEqual(['p1']);
+    expect(personsOf(eventOf([HOLDS, outer], inner), {})).toEqual([]);
+    const list = eventOf([{ ...HOLDS, isList: true }, outer], [...inner, { name: 'who' }]);
+    expect(
+      personsOf(list, { in: [{ deep: 'x', who: 'p2' }, { deep: '' }, { deep: 'y', who: 'p3' }] }),
+    ).toEqual(['p2', 'p3']);
   });
 });

@@ -6,13 +6,14 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_jetledger_options_v1_personal } from "../../options/v1/personal_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file jetledger/eventstore/v1/commit.proto.
  */
 export const file_jetledger_eventstore_v1_commit: GenFile = /*@__PURE__*/
-  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24ijAIKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudBIzCghtZXRhZGF0YRgKIAMoCzIhLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLk1ldGFkYXRhIiYKCE1ldGFkYXRhEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKlAQoFRXZlbnQSDAoEdHlwZRgBIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgCIAEoDRIMCgRkYXRhGAMgASgMEjcKCmVuY3J5cHRpb24YBCABKAsyIy5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FbmNyeXB0aW9uEi8KBnNlYWxlZBgFIAMoCzIfLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLlNlYWxlZCIvCgpFbmNyeXB0aW9uEg4KBmtleV9pZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkiRAoGU2VhbGVkEg0KBWZpZWxkGAEgASgNEg4KBnBlcnNvbhgCIAEoCRILCgNrZXkYAyABKA0SDgoGc2VhbGVkGAQgASgMYgZwcm90bzM");
+  fileDesc("CiRqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9jb21taXQucHJvdG8SF2pldGxlZGdlci5ldmVudHN0b3JlLnYxIlEKBkNvbW1pdBIRCgljb21taXRfaWQYASABKAkSNAoJZGVjaXNpb25zGAIgAygLMiEuamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEuRGVjaXNpb24iswIKCERlY2lzaW9uEhIKCmNvbW1hbmRfaWQYASABKAkSEwoLZmluZ2VycHJpbnQYAiABKAwSFgoOY29ycmVsYXRpb25faWQYAyABKAkSFAoMY2F1c2F0aW9uX2lkGAQgASgJEg0KBWFjdG9yGAUgASgJEhMKC3RyYWNlcGFyZW50GAYgASgJEhIKCnRyYWNlc3RhdGUYByABKAkSDAoEdGltZRgIIAEoAxIuCgZldmVudHMYCSADKAsyHi5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FdmVudBJaCghtZXRhZGF0YRgKIAMoCzIhLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLk1ldGFkYXRhQiXagBkhb2YgYSBwcm9ncmFtOyBuZXZlciBwZXJzb25hbCBkYXRhIiYKCE1ldGFkYXRhEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSKlAQoFRXZlbnQSDAoEdHlwZRgBIAEoCRIWCg5zY2hlbWFfdmVyc2lvbhgCIAEoDRIMCgRkYXRhGAMgASgMEjcKCmVuY3J5cHRpb24YBCABKAsyIy5qZXRsZWRnZXIuZXZlbnRzdG9yZS52MS5FbmNyeXB0aW9uEi8KBnNlYWxlZBgFIAMoCzIfLmpldGxlZGdlci5ldmVudHN0b3JlLnYxLlNlYWxlZCIvCgpFbmNyeXB0aW9uEg4KBmtleV9pZBgBIAEoCRIRCglhbGdvcml0aG0YAiABKAkiVAoGU2VhbGVkEg0KBWZpZWxkGAEgASgNEg4KBnBlcnNvbhgCIAEoCRILCgNrZXkYAyABKA0SDgoGc2VhbGVkGAQgASgMEg4KBndpdGhpbhgFIAEoCWIGcHJvdG8z", [file_jetledger_options_v1_personal]);
 
 /**
  * One message of the log: what one aggregate decided, atomically.
@@ -224,7 +225,7 @@ export const EncryptionSchema: GenMessage<Encryption> = /*@__PURE__*/
   messageDesc(file_jetledger_eventstore_v1_commit, 4);
 
 /**
- * A text field of an event that is encrypted. The category, the aggregate's id, the event's type, the number of the field,
+ * A text of an event that is encrypted. The category, the aggregate's id, the event's type, where the text lies in it,
  * the person and the key's number are its additional data, so it opens nowhere else.
  *
  * @generated from message jetledger.eventstore.v1.Sealed
@@ -257,6 +258,13 @@ export type Sealed = Message<"jetledger.eventstore.v1.Sealed"> & {
    * @generated from field: bytes sealed = 4;
    */
   sealed: Uint8Array;
+
+  /**
+   * Where the text lies in the field, by places in a list and numbers of fields, `0.1.2.2`; empty when it is the field.
+   *
+   * @generated from field: string within = 5;
+   */
+  within: string;
 };
 
 /**

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/eventstore/v1/sealed_text.proto.
  */
 export const file_jetledger_eventstore_v1_sealed_text: GenFile = /*@__PURE__*/
-  fileDesc("CilqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9zZWFsZWRfdGV4dC5wcm90bxIXamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEidAoKU2VhbGVkVGV4dBIQCghjYXRlZ29yeRgBIAEoCRIKCgJpZBgCIAEoCRIMCgR0eXBlGAMgASgJEg0KBWZpZWxkGAQgASgNEg4KBnBlcnNvbhgFIAEoCRILCgNrZXkYBiABKA0SDgoGc2VhbGVkGAcgASgMYgZwcm90bzM");
+  fileDesc("CilqZXRsZWRnZXIvZXZlbnRzdG9yZS92MS9zZWFsZWRfdGV4dC5wcm90bxIXamV0bGVkZ2VyLmV2ZW50c3RvcmUudjEihAEKClNlYWxlZFRleHQSEAoIY2F0ZWdvcnkYASABKAkSCgoCaWQYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVmaWVsZBgEIAEoDRIOCgZwZXJzb24YBSABKAkSCwoDa2V5GAYgASgNEg4KBnNlYWxlZBgHIAEoDBIOCgZ3aXRoaW4YCCABKAliBnByb3RvMw");
 
 /**
  * The ciphertext of a personal text, with the place that it was stored at.
@@ -65,6 +65,13 @@ export type SealedText = Message<"jetledger.eventstore.v1.SealedText"> & {
    * @generated from field: bytes sealed = 7;
    */
   sealed: Uint8Array;
+
+  /**
+   * Where the text lies in the field, see `Sealed`.
+   *
+   * @generated from field: string within = 8;
+   */
+  within: string;
 };
 
 /**

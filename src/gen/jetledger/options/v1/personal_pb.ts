@@ -23,7 +23,8 @@ export const file_jetledger_options_v1_personal: GenFile = /*@__PURE__*/
  */
 export type Personal = Message<"jetledger.options.v1.Personal"> & {
   /**
-   * The field of the same message that holds the person's id, or `@id`: the person is the aggregate itself.
+   * The field of the same message, or of one around it, that holds the person's id; or `@id`: the person is the aggregate
+   * itself.
    *
    * @generated from field: string subject = 1;
    */
@@ -38,7 +39,7 @@ export const PersonalSchema: GenMessage<Personal> = /*@__PURE__*/
   messageDesc(file_jetledger_options_v1_personal, 0);
 
 /**
- * The field holds data of a person. Only texts of the event itself may be marked.
+ * The field holds data of a person. Only single texts may be marked; not in a map, nor in a oneof.
  *
  * @generated from extension: jetledger.options.v1.Personal personal = 51210;
  */
