@@ -7,6 +7,7 @@ import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.t
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
+import type { AggregatesAdmin, RequestsAdmin, SituationAdmin, ViewsAdmin } from './operators/ports.ts';
 import type { TypedApp } from './routes/app-type.ts';
 
 import type { DevTraces } from './schemas/dev-traces.ts';
@@ -62,8 +63,12 @@ export interface ConsumerReport {
   readonly oldest?: { readonly position: Position; readonly at: number };
   readonly parked: number;
   readonly paused: boolean;
+  /** Who paused it, when in milliseconds since the Unix epoch, and why. */
+  readonly pause?: { readonly by: string; readonly at: number; readonly reason?: string };
   /** Into how many groups it is shared, and how many of them are held by some instance. */
   readonly groups: { readonly of: number; readonly held: number };
+  /** Which instance holds which of them. */
+  readonly owners?: readonly { readonly group: number; readonly instance: string }[];
   /** Absent where this process does not run the consumer. */
   readonly here?: ConsumerHere;
 }
@@ -78,7 +83,7 @@ export type ConsumerHere = Pick<
 export interface ConsumersAdmin {
   status(): Promise<readonly ConsumerReport[]>;
   /** False when there never was such a consumer. Nothing new is begun; what runs is finished. */
-  pause(consumer: string, by: string): Promise<boolean>;
+  pause(consumer: string, by: string, reason?: string): Promise<boolean>;
   /** False when there never was such a consumer. */
   resume(consumer: string, by: string): Promise<boolean>;
 }
@@ -123,6 +128,10 @@ export interface ServiceDeps {
     readonly parked: DeadLetterPort;
     readonly consumers: ConsumersAdmin;
     readonly skips: SkipsAdmin;
+    readonly requests: RequestsAdmin;
+    readonly views: ViewsAdmin;
+    readonly situation: SituationAdmin;
+    readonly aggregates: AggregatesAdmin;
   };
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;

@@ -72,14 +72,3 @@ export function duration(milliseconds: number): string {
   if (minutes < 120) return `${Math.round(minutes)} min`;
   return minutes < 48 * 60 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1_440)} days`;
 }
-
-/** JSON of anything that a state or an event holds: large integers as strings, bytes in base64. */
-export function plainJson(value: unknown, indent?: number): string {
-  const plain = (_key: string, inner: unknown): unknown => {
-    if (typeof inner === 'bigint') return inner.toString();
-    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('base64');
-    if (inner instanceof Map) return Object.fromEntries(inner);
-    return inner instanceof Set ? [...inner] : inner;
-  };
-  return JSON.stringify(value, plain, indent);
-}

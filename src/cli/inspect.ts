@@ -13,9 +13,15 @@ import {
   type StreamRef,
 } from '../eventstore/index.ts';
 
+import {
+  type CommitDescription,
+  describeCommit,
+  folders,
+  plainJson,
+  shownState,
+} from '../service/operators/describe.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
-import { type Command, type CommandContext, plainJson, UsageError } from './command.ts';
-import { type CommitDescription, describeCommit, folders, shownState } from './fold-log.ts';
+import { type Command, type CommandContext, UsageError } from './command.ts';
 
 const OPTIONS = {
   at: { type: 'string' },

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { timeOf } from '../domain/values.ts';
-import { createNatsBuckets, numberOf, positionOf, systemRuntime } from '../eventstore/index.ts';
-import { feedOfViews } from '../ledger/index.ts';
+import { numberOf, positionOf } from '../eventstore/index.ts';
 import { nearest } from '../platform/config/layers.ts';
 import {
   type Projection,
@@ -15,8 +14,8 @@ import {
   traceProjections,
 } from '../projections/engine/index.ts';
 import { openLog, openNats } from '../service/open.ts';
+import { rebuildWork } from '../service/operators/build.ts';
 import { views } from '../service/shop.ts';
-import { skipHint } from '../service/skips.ts';
 import { openCommandTelemetry } from '../service/telemetry.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
@@ -131,16 +130,9 @@ Examples:
     try {
       // With --json every line of the output is JSON.
       const log = await openLog(config(), nats, request.json ? () => undefined : print);
-      const { viewRequests: requests } = nats;
-      const { prefix, replicas } = config().log;
-      const timeoutMs = config().nats.requestTimeoutMs;
-      const runtime = systemRuntime;
-      const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: true });
-      const feed = feedOfViews(log, config().projections);
-      const settings = { prefix, skipHint, groups: config().projections.groups, ...feed.settings };
       const tracer = telemetry?.tracing?.tracer;
-      const observer = tracer && traceProjections({ tracer, prefix });
-      const deps = { log: feed.log, buckets, runtime, settings, observer };
+      const observer = tracer && traceProjections({ tracer, prefix: config().log.prefix });
+      const deps = rebuildWork(config(), nats, log, observer);
       await interruptible((signal) =>
         withProgress(request.json, async (progress) => {
           for (const projection of request.chosen) {

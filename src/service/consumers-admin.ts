@@ -30,6 +30,8 @@ import {
   LEASE,
   parseEntryKey,
   parseRow,
+  SESSION,
+  type SessionValue,
   startKey,
   traceEngine,
 } from '../processes/engine/index.ts';
@@ -68,20 +70,29 @@ export async function readConsumerReports(deps: ReportDeps): Promise<readonly Co
     deps.buckets.open(names.parked),
   ]);
   if (shared === undefined) return [];
-  const { counts, paused, leases } = await readShared(shared);
+  const { counts, controls, leases, sessions } = await readShared(shared);
   const deadLettersOf = await countDeadLetters(parked);
   const reports: ConsumerReport[] = [];
   for (const [consumer, of] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const groups = Array.from({ length: of }, (_, index): SlotGroup => ({ count: of, index }));
     const { lag, oldest } = await backlogOf(deps, cursors, consumer, groups);
+    const control = controls.get(consumer);
+    const owners = groups.flatMap((group) => {
+      const session = leases.get(groupKey(consumer, group));
+      return session === undefined
+        ? []
+        : [{ group: group.index, instance: sessions.get(session) ?? session }];
+    });
     reports.push({
       consumer,
       lag,
       lagSeconds: oldest === undefined ? 0 : Math.max(0, (deps.runtime.now() - oldest.at) / 1_000),
       ...(oldest && { oldest }),
       parked: deadLettersOf.get(consumer) ?? 0,
-      paused: paused.has(consumer),
-      groups: { of, held: groups.filter((group) => leases.has(groupKey(consumer, group))).length },
+      paused: control?.paused === true,
+      ...(control?.paused && { pause: pauseOf(control) }),
+      groups: { of, held: owners.length },
+      owners,
     });
   }
   return reports;
@@ -98,18 +109,30 @@ export async function knownConsumers({
 
 async function readShared(bucket: Bucket) {
   const counts = new Map<string, SlotGroup['count']>();
-  const paused = new Set<string>();
-  const leases = new Set<string>();
+  const controls = new Map<string, ControlValue>();
+  const leases = new Map<string, string>();
+  const sessions = new Map<string, string>();
   for await (const row of bucket.rows()) {
     const { key } = row;
     if (key.startsWith(GROUPS)) {
       const count = parseRow<{ count: SlotGroup['count'] }>(row)?.count;
       if (count !== undefined) counts.set(key.slice(GROUPS.length), count);
     } else if (key.startsWith(CONTROL)) {
-      if (parseRow<ControlValue>(row)?.paused === true) paused.add(key.slice(CONTROL.length));
-    } else if (key.startsWith(LEASE)) leases.add(key.slice(LEASE.length));
+      const value = parseRow<ControlValue>(row);
+      if (value !== undefined) controls.set(key.slice(CONTROL.length), value);
+    } else if (key.startsWith(LEASE)) {
+      const session = parseRow<{ session: string }>(row)?.session;
+      leases.set(key.slice(LEASE.length), session ?? '');
+    } else if (key.startsWith(SESSION)) {
+      const instance = parseRow<SessionValue>(row)?.instance;
+      if (instance !== undefined) sessions.set(key.slice(SESSION.length), instance);
+    }
   }
-  return { counts, paused, leases };
+  return { counts, controls, leases, sessions };
+}
+
+function pauseOf({ by, at, reason }: ControlValue) {
+  return { by, at, ...(reason !== undefined && { reason }) };
 }
 
 async function countDeadLetters(bucket: Bucket | undefined): Promise<ReadonlyMap<string, number>> {
@@ -164,7 +187,7 @@ export function buildAdmin(
   log: Log,
   local?: () => readonly ConsumerStatus[],
   tracer?: Tracer,
-): ServiceDeps['admin'] {
+): Pick<ServiceDeps['admin'], 'parked' | 'consumers' | 'skips'> {
   const { prefix, replicas } = config.log;
   const timeoutMs = config.nats.requestTimeoutMs;
   const runtime = systemRuntime;
@@ -197,7 +220,7 @@ export function createConsumersAdmin(
         return status === undefined ? report : { ...report, here: status };
       });
     },
-    pause: (consumer, by) => ifKnown(consumer, () => control.pause(consumer, by)),
+    pause: (consumer, by, reason) => ifKnown(consumer, () => control.pause(consumer, by, reason)),
     resume: (consumer, by) => ifKnown(consumer, () => control.resume(consumer, by)),
   };
 }

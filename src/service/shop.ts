@@ -60,6 +60,7 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
     (await import('../api/events/orders-of-user.ts')).ordersOfUserApi,
     (await import('../api/routes/statistics.ts')).statisticsApi,
     (await import('../api/routes/admin.ts')).adminApi,
+    (await import('../api/operators/module.ts')).operatorsApi,
   ];
 }
 

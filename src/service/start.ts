@@ -26,6 +26,7 @@ import { HttpPortTaken } from './errors.ts';
 import { type LossWatch, refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLogAndPersonal, openNats } from './open.ts';
+import { buildOperators, startOperators } from './operators/build.ts';
 import type { Processes } from './processes.ts';
 import { openReadModels } from './read-models.ts';
 import { createHealth } from './readiness.ts';
@@ -144,14 +145,13 @@ async function startInOrder(
     started('processes', stop, () => underWay(processes.status()));
   }
   const consumers = processes?.status ?? (() => []);
-
-  const monitor = startMonitor(base, lifecycle);
+  const monitor = startLookout(base, lifecycle, consumers);
   if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
 
   const live = answers ? openLiveStreams(config, log, logger) : undefined;
   if (live !== undefined) started('live streams', live.stop);
   const health = createHealth({ config, nats, log }, { views, consumers, monitor, losses }, stopping);
-  const app = await buildHttp(base, { auth, commands, views, consumers, live, health, stopping });
+  const app = await buildHttp(base, { auth, commands, views, monitor, consumers, live, health, stopping });
   started(
     'requests',
     () => app.close(),
@@ -193,7 +193,14 @@ function watchLosses(opened: Base, { started }: Lifecycle): { losses: LossWatch;
   return { losses, base: { ...opened, log: refusingWhenLost(opened.log, losses.latest) } };
 }
 
-function startMonitor({ config, nats }: Base, { started }: Lifecycle): NatsMonitor {
+/** What tells operators of the servers, and them of this process. */
+function startLookout(
+  base: Base,
+  { started }: Lifecycle,
+  consumers: () => readonly ConsumerStatus[],
+): NatsMonitor {
+  const { config, nats } = base;
+  started('operators', startOperators(base, consumers).stop);
   const monitor = startNatsMonitor({ urls: nats.monitorUrls, stream: config.log.stream });
   started('NATS monitor', monitor.stop);
   return monitor;
@@ -248,6 +255,7 @@ interface Answering {
   readonly auth: Authentication;
   readonly commands: Commands | undefined;
   readonly views: ViewReader;
+  readonly monitor: NatsMonitor;
   readonly consumers: () => readonly ConsumerStatus[];
   readonly live: RunningLiveOrders | undefined;
   readonly health: AppDeps['health'];
@@ -257,7 +265,7 @@ interface Answering {
 /** What this process answers over HTTP, not yet listening: the whole API, or how it stands where it has no API. */
 async function buildHttp(base: Base, answering: Answering): Promise<FastifyInstance> {
   const { config, nats, log, personal, logger, metering, tracing } = base;
-  const { auth, commands, views, consumers, live, health, stopping } = answering;
+  const { auth, commands, views, monitor, consumers, live, health, stopping } = answering;
   const common = {
     health,
     settings: { ...config.http, environment: config.environment, version: toolVersion() },
@@ -268,6 +276,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
   };
   if (commands === undefined || live === undefined)
     return buildHealthApp({ ...common, roles: rolesOf(config.service.roles) });
+  const admin = buildAdmin(config, nats, log, consumers, tracing?.tracer);
   return buildApp({
     ...common,
     ...commands,
@@ -276,7 +285,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     personal,
     views,
     live,
-    admin: buildAdmin(config, nats, log, consumers, tracing?.tracer),
+    admin: { ...admin, ...buildOperators(base, views, monitor, admin.parked) },
     auth,
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {

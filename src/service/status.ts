@@ -122,14 +122,33 @@ export async function serverReport(
   { connection, requests }: Nats,
   log: Log,
 ): Promise<ServerReport> {
-  const { stream, prefix } = config.log;
+  const { prefix } = config.log;
+  const jsm = await managerOf(requests);
+  const timers = await streamWithBacklog(jsm, timersStream(prefix));
+  const notifications = await streamWithBacklog(jsm, notificationStream(prefix));
+  const snapshots = (await infoOf(jsm, `KV_${prefix}_snapshots`))?.state;
+  return {
+    ...(await logReport(config, { connection, requests }, log)),
+    timers: { armed: Math.max(0, timers.messages - timers.waiting), overdue: timers.waiting },
+    notifications: { kept: notifications.messages, pending: notifications.waiting },
+    snapshots: {
+      count: snapshots?.messages ?? 0,
+      bytes: snapshots?.bytes ?? 0,
+      remake: await remakeReport(config, requests),
+    },
+  };
+}
+
+/** The log, and the server that this process is connected to. @throws what the server says when the log is not there */
+export async function logReport(
+  { log: { stream, prefix } }: Config,
+  { connection, requests }: Pick<Nats, 'connection' | 'requests'>,
+  log: Log,
+): Promise<Pick<ServerReport, 'server' | 'log'>> {
   const jsm = await managerOf(requests);
   // The log's own messages are no commits.
   const info = await jsm.streams.info(stream, { subjects_filter: `${prefix}.*` });
   const own = Object.values(info.state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
-  const timers = await streamWithBacklog(jsm, timersStream(prefix));
-  const notifications = await streamWithBacklog(jsm, notificationStream(prefix));
-  const snapshots = (await infoOf(jsm, `KV_${prefix}_snapshots`))?.state;
   const { replicas = [], leader } = info.cluster ?? {};
   return {
     server: {
@@ -147,13 +166,6 @@ export async function serverReport(
       replicas: info.config.num_replicas,
       leader,
       missing: replicas.filter((peer) => peer.offline === true || !peer.current).map(({ name }) => name),
-    },
-    timers: { armed: Math.max(0, timers.messages - timers.waiting), overdue: timers.waiting },
-    notifications: { kept: notifications.messages, pending: notifications.waiting },
-    snapshots: {
-      count: snapshots?.messages ?? 0,
-      bytes: snapshots?.bytes ?? 0,
-      remake: await remakeReport(config, requests),
     },
   };
 }

@@ -1,10 +1,10 @@
 import pino from 'pino';
 import { expect, it } from 'vitest';
-import { describeCommit, folders, shownState } from '../../src/cli/fold-log.ts';
 import { order } from '../../src/domain/order.ts';
 import { codecOf, history } from '../../src/eventstore/index.ts';
 import { describeDeadLetter } from '../../src/processes/engine/dead-letters/entry.ts';
 import type { Reaction } from '../../src/processes/engine/reaction.ts';
+import { describeCommit, folders, shownState } from '../../src/service/operators/describe.ts';
 import { until } from '../../src/testing/until.ts';
 import { memoryService } from '../support/memory-service.ts';
 import { openSse } from '../support/sse-client.ts';

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/api/app.ts';
 import type { ApiSettings, AppDeps } from '../../src/api/deps.ts';
+import type { Situation } from '../../src/api/operators/ports.ts';
 import { createUseCases } from '../../src/app/create-use-cases.ts';
 import { createEmailKey } from '../../src/app/email-key.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
@@ -12,6 +13,8 @@ import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { createViewReader, startProjections } from '../../src/projections/engine/index.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
+import { createAggregates } from '../../src/service/operators/aggregates.ts';
+import { createRequests } from '../../src/service/operators/requests.ts';
 import { views as allViews, apiModules, hiddenFields } from '../../src/service/shop.ts';
 import { createSkips } from '../../src/service/skips.ts';
 import {
@@ -73,6 +76,16 @@ export const TEST_SETTINGS: ApiSettings = {
   version: '0.0.0-test',
 };
 
+/** What there is besides the process: nothing here has a server. */
+const SITUATION: Situation = {
+  log: {
+    ...{ stream: 'jetledger', incarnation: 'memory', head: 0, commits: 0, bytes: 0 },
+    copies: { wanted: 1, missing: [] },
+  },
+  servers: [{ name: 'memory', version: '0' }],
+  instances: [],
+};
+
 /** First part of the names of the engine's buckets. */
 export const TEST_PREFIX = 'jl';
 
@@ -117,6 +130,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     indexStore: createMemoryIndexes(),
   });
   const live = createLiveOrders({ log, runtime: systemRuntime });
+  const parked = createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime, hidden: hiddenFields });
   const deps: AppDeps = {
     handler,
     useCases,
@@ -127,9 +141,17 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     live,
     runtime,
     admin: {
-      parked: createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime, hidden: hiddenFields }),
+      parked,
       consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
       skips: createSkips({ log, buckets, prefix: TEST_PREFIX, runtime }),
+      requests: createRequests({ buckets, answers: buckets, prefix: TEST_PREFIX, runtime }),
+      views: {
+        names: allViews.map(({ name }) => name),
+        list: async () =>
+          allViews.map(({ name: view }) => ({ view, state: 'sound', position: 0, lag: 0, parked: [] })),
+      },
+      situation: async () => SITUATION,
+      aggregates: createAggregates({ log, views, parked, emailKey }),
     },
     health: {
       ready: async () => ({ ok: true, checks: { log: { ok: true } } }),

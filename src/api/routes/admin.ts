@@ -17,6 +17,7 @@ import type {
   SkipsAdmin,
 } from '../deps.ts';
 import { principalOf } from '../meta.ts';
+import { recorded } from '../operators/recorded.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { linkToNext } from '../reading.ts';
 import {
@@ -24,6 +25,7 @@ import {
   ConsumerControl,
   ConsumerParams,
   Consumers,
+  ControlReason,
   Parked,
   ParkedAction,
   type ParkedBody,
@@ -34,7 +36,7 @@ import {
   Skipped,
   type SkippedBody,
 } from '../schemas/admin.ts';
-import { NoFields, NoQuery } from '../schemas/common.ts';
+import { NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, ParkedQuery } from '../schemas/queries.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { listed, plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
@@ -69,7 +71,7 @@ export function markedBody({ marked, changed }: DeadLetterAnswer, dryRun: boolea
 
 /** A consumer's report with its times in ISO 8601. */
 export function consumerBody(report: ConsumerReport): ConsumerBody {
-  const { consumer, lag, lagSeconds, oldest, parked, paused, groups, here } = report;
+  const { consumer, lag, lagSeconds, oldest, parked, paused, pause, groups, owners, here } = report;
   return {
     consumer,
     lag,
@@ -77,7 +79,9 @@ export function consumerBody(report: ConsumerReport): ConsumerBody {
     ...(oldest && { oldest: { position: numberOf(oldest.position), at: isoTime(oldest.at) } }),
     parked,
     paused,
+    ...(pause && { pause: { ...pause, at: isoTime(pause.at) } }),
     groups,
+    ...(owners && { owners: [...owners] }),
     ...(here && { here: localBody(here) }),
   };
 }
@@ -111,7 +115,7 @@ function isoTime(ms: number): string {
 /** What operators see and do: the consumers of events, and what they could not handle. */
 export const adminApi: ApiModule = {
   tag: { name: 'admin', description: 'Consumers of events, and what they could not handle' },
-  components: [ParkedPage, Parked, ParkedMarked, Consumers, ConsumerControl, Skipped],
+  components: [ParkedPage, Parked, ParkedMarked, Consumers, ConsumerControl, ControlReason, Skipped],
   routes: (app, deps) => {
     parkedRoutes(app, deps);
     consumerRoutes(app, deps);
@@ -122,10 +126,10 @@ export const adminApi: ApiModule = {
 const controlled = { tags: ['admin'], headers: PlainHeaders, querystring: NoQuery };
 
 /** Shows how the consumers stand, pauses and resumes them. */
-function consumerRoutes(app: TypedApp, { admin: { consumers } }: ServiceDeps): void {
-  status(app, consumers);
-  control(app, consumers, 'pause');
-  control(app, consumers, 'resume');
+function consumerRoutes(app: TypedApp, deps: ServiceDeps): void {
+  status(app, deps.admin.consumers);
+  control(app, deps, 'pause');
+  control(app, deps, 'resume');
 }
 
 function status(app: TypedApp, consumers: ConsumersAdmin): void {
@@ -184,12 +188,12 @@ const CONTROLS = {
   },
 } as const;
 
-function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof CONTROLS): void {
+function control(app: TypedApp, deps: ServiceDeps, action: keyof typeof CONTROLS): void {
   const schema = {
     ...controlled,
     ...CONTROLS[action],
     params: ConsumerParams,
-    body: NoFields,
+    body: ControlReason,
     response: {
       ...plain(200, 'ConsumerControl', 'How it is now.', {
         consumer: 'order-process',
@@ -201,7 +205,14 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
   const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post(`/v1/admin/consumers/:name/${action}`, options, async (request, reply) => {
     const { name } = request.params;
-    const known = await consumers[action](name, principalOf(request));
+    const { reason } = request.body;
+    const { done: known } = await recorded(
+      request,
+      deps,
+      { action, target: name, reason },
+      (_id, by) => deps.admin.consumers[action](name, by, reason),
+      (found) => (found ? {} : { result: 'There is no such consumer.' }),
+    );
     if (!known) return sendProblem(request, reply, { code: 'consumer/not-found' });
     return reply.send({ consumer: name, paused: action === 'pause' });
   });
@@ -210,11 +221,11 @@ function control(app: TypedApp, consumers: ConsumersAdmin, action: keyof typeof 
 const common = { tags: ['admin'], headers: PlainHeaders };
 
 /** Shows parked commits, and marks them to be handled again or given up. */
-function parkedRoutes(app: TypedApp, { admin: { parked } }: ServiceDeps): void {
-  listing(app, parked);
-  showing(app, parked);
-  marking(app, parked, 'redrive');
-  marking(app, parked, 'discard');
+function parkedRoutes(app: TypedApp, deps: ServiceDeps): void {
+  listing(app, deps.admin.parked);
+  showing(app, deps.admin.parked);
+  marking(app, deps, 'redrive');
+  marking(app, deps, 'discard');
 }
 
 function listing(app: TypedApp, parked: DeadLetterPort): void {
@@ -294,7 +305,7 @@ const ACTIONS = {
   },
 } as const;
 
-function marking(app: TypedApp, parked: DeadLetterPort, action: keyof typeof ACTIONS): void {
+function marking(app: TypedApp, deps: ServiceDeps, action: keyof typeof ACTIONS): void {
   const schema = {
     ...common,
     ...ACTIONS[action],
@@ -306,15 +317,31 @@ function marking(app: TypedApp, parked: DeadLetterPort, action: keyof typeof ACT
     `/v1/admin/parked/${action}`,
     { schema, config: { access: ACCESS.admin } },
     async (request, reply) => {
-      const { filter, all, dryRun = false } = request.body;
+      const { filter, all, dryRun = false, reason } = request.body;
       const errors = wrongChoice(filter, all);
       if (errors !== undefined) return sendProblem(request, reply, { code: 'request/invalid', errors });
       const trace = traceContextOf(request);
-      const order = { by: principalOf(request), dryRun, ...(trace && { trace }) };
-      const result = await parked[action](filterOf(filter ?? {}), order);
-      return reply.send(markedBody(result, dryRun));
+      const mark = (by: string, id?: string) => {
+        const order = { by, dryRun, ...(id && { id }), ...(reason && { reason }), ...(trace && { trace }) };
+        return deps.admin.parked[action](filterOf(filter ?? {}), order);
+      };
+      if (dryRun) return reply.send(markedBody(await mark(principalOf(request)), true));
+      const { id, done } = await recorded(
+        request,
+        deps,
+        { action, target: targetOf(filter), reason },
+        (request, by) => mark(by, request),
+        ({ marked }) => ({ marked: marked.length }),
+      );
+      return reply.send({ ...markedBody(done, false), request: id });
     },
   );
+}
+
+/** Which ones, in words. */
+function targetOf(filter: AskedFilter | undefined): string {
+  const named = Object.entries(filter ?? {}).map(([name, value]) => `${name} ${value}`);
+  return named.length === 0 ? 'all' : named.join(', ');
 }
 
 /** Neither by accident everything, nor a filter that does not count. */

@@ -1,10 +1,10 @@
 import Type from 'typebox';
-import { Next, Position, Time } from './common.ts';
+import { Next, Position, Reason, Time } from './common.ts';
 import { EXAMPLE_TIME, ORDER_ID, USER_ID } from './examples.ts';
 
 const strict = { additionalProperties: false } as const;
 
-const ConsumerName = Type.String({
+export const ConsumerName = Type.String({
   pattern: '^[A-Za-z0-9-]{1,64}$',
   description: "The consumer's name.",
   examples: ['order-process'],
@@ -20,7 +20,7 @@ const Id = Type.String({
   examples: [ORDER_ID],
 });
 const At = { ...Position, minimum: 1 };
-const Count = Type.Integer({ minimum: 0 });
+export const Count = Type.Integer({ minimum: 0 });
 const ErrorName = Type.String({ examples: ['Error'] });
 const ErrorMessage = Type.String({ examples: ['The payment provider answered 500.'] });
 
@@ -30,6 +30,9 @@ export const parkedFilter = {
   category: Type.Optional(Category),
   id: Type.Optional(Id),
   upTo: Type.Optional(Type.Integer({ ...At, description: 'This position and older ones.' })),
+  cause: Type.Optional(
+    Type.String({ pattern: '^[0-9a-f]{16}$', description: 'As /v1/admin/parked/causes names it.' }),
+  ),
 };
 
 export const ConsumerParams = Type.Object({ name: ConsumerName }, strict);
@@ -64,6 +67,7 @@ export const ParkedAction = Type.Object(
       Type.Literal(true, { description: 'Every parked commit; needed where there is no filter.' }),
     ),
     dryRun: Type.Optional(Type.Boolean({ description: 'Only say what would be marked.', examples: [true] })),
+    reason: Type.Optional(Reason('the provider was away')),
   },
   { ...strict, $id: 'ParkedAction', examples: [{ filter: { consumer: 'order-process' }, dryRun: true }] },
 );
@@ -158,6 +162,9 @@ const Named = Type.Object(names, strict);
 export const ParkedMarked = Type.Object(
   {
     dryRun: Type.Boolean(),
+    request: Type.Optional(
+      Type.String({ description: 'What became of it: /v1/admin/requests/{id}. Absent for a dry run.' }),
+    ),
     marked: Type.Array(Named, {
       description:
         'What was marked, or would be; with the failed ones before it, since the order of an aggregate holds.',
@@ -196,7 +203,18 @@ export const Consumers = Type.Object(
           oldest: Type.Optional(Type.Object({ position: Position, at: Time }, strict)),
           parked: Count,
           paused: Type.Boolean(),
+          pause: Type.Optional(
+            Type.Object(
+              { by: Type.String(), at: Time, reason: Type.Optional(Type.String()) },
+              { ...strict, description: 'Who paused it, when and why.' },
+            ),
+          ),
           groups: Type.Object({ of: Count, held: Count }, strict),
+          owners: Type.Optional(
+            Type.Array(Type.Object({ group: Count, instance: Type.String() }, strict), {
+              description: 'Which instance holds which group.',
+            }),
+          ),
           here: Type.Optional(Here),
         },
         strict,
@@ -224,6 +242,12 @@ export const Consumers = Type.Object(
   },
 );
 export type ConsumerBody = Type.Static<typeof Consumers>['items'][number];
+
+/** Why a consumer is paused or resumed; may be left out. */
+export const ControlReason = Type.Object(
+  { reason: Type.Optional(Reason('the provider is away')) },
+  { ...strict, $id: 'ControlReason' },
+);
 
 export const ConsumerControl = Type.Object(
   { consumer: ConsumerName, paused: Type.Boolean() },

@@ -3,7 +3,8 @@ import { type ProblemCode, problemOf } from '../problems.ts';
 
 type Responses = Record<string, unknown>;
 
-const ETAG = {
+/** The header of what has a version. */
+export const ETAG = {
   ETag: { type: 'string', description: 'The version in quotes, for If-Match.', examples: ['"42"'] },
 };
 const POSITION = {

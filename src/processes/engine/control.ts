@@ -6,7 +6,7 @@ import { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
 /** Pausing a consumer on every instance, from anywhere. */
 export interface EngineControl {
   /** Nothing new is begun; what runs is finished. @throws LogUnavailable, OutcomeUnknown; repeating is safe */
-  pause(consumer: string, by: string): Promise<void>;
+  pause(consumer: string, by: string, reason?: string): Promise<void>;
   /** @throws as `pause` */
   resume(consumer: string, by: string): Promise<void>;
   /** Every consumer that was ever paused or resumed. @throws LogUnavailable */
@@ -28,19 +28,24 @@ export function createControl({
     opened ??= await buckets.create(bucketNames(prefix).shared, { durable: true });
     return opened;
   };
-  const set = async (consumer: string, paused: boolean, by: string): Promise<void> => {
+  const set = async (consumer: string, paused: boolean, by: string, reason?: string): Promise<void> => {
     const bucket = await open();
     const key = CONTROL + consumer;
     for (;;) {
       const row = await bucket.get(key, { leader: true });
       if ((parseRow<ControlValue>(row)?.paused ?? false) === paused) return;
-      const value = toBytes({ paused, by, at: runtime.now() } satisfies ControlValue);
+      const value = toBytes({
+        paused,
+        by,
+        at: runtime.now(),
+        ...(reason !== undefined && { reason }),
+      } satisfies ControlValue);
       const write = { key, value, expectedRevision: row?.revision ?? 0 };
       if ((await bucket.write(write)).written) return;
     }
   };
   return {
-    pause: (consumer, by) => set(consumer, true, by),
+    pause: (consumer, by, reason) => set(consumer, true, by, reason),
     resume: (consumer, by) => set(consumer, false, by),
     list: async () => {
       const found = new Map<string, ControlValue>();

@@ -15,6 +15,7 @@ export {
 } from './cause.ts';
 export { checkGroups, createControl } from './control.ts';
 export type { CursorValue } from './cursor.ts';
+export { type DeadLetterCause, groupByCause } from './dead-letters/causes.ts';
 export { type DeadLetter, parseEntryKey } from './dead-letters/entry.ts';
 export { type GivenUpMessage, openMessageDeadLetters } from './dead-letters/messages.ts';
 export {
@@ -34,7 +35,15 @@ export {
   type StreamMessage,
 } from './message-stream.ts';
 export type { DeliveryAttempt, EngineObserver } from './observer.ts';
-export { CONTROL, type ControlValue, GROUPS, groupKey, LEASE, SESSION } from './ownership.ts';
+export {
+  CONTROL,
+  type ControlValue,
+  GROUPS,
+  groupKey,
+  LEASE,
+  SESSION,
+  type SessionValue,
+} from './ownership.ts';
 export {
   type CommandEffect,
   command,

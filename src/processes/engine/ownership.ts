@@ -30,6 +30,8 @@ export interface SeenSession extends SessionValue {
 export interface ControlValue {
   readonly paused: boolean;
   readonly by: string;
+  /** Why; absent where nobody said. */
+  readonly reason?: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
 }

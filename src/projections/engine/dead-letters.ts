@@ -17,7 +17,7 @@ import {
 } from '../../eventstore/index.ts';
 import { FoldFailure, ForeignCheckpoint, UnappliedEvent } from './errors.ts';
 import { type FactDecoder, foldRow } from './facts.ts';
-import { keyOfGroup } from './groups.ts';
+import { allGroups, type GroupCount, keyOfGroup } from './groups.ts';
 import type { Projection } from './projection.ts';
 import type { SeenRevisions } from './writer.ts';
 
@@ -56,6 +56,18 @@ export function marksKey(group: SlotGroup): string {
 /** Through the leader. @throws LogUnavailable */
 export async function readMarks(bucket: Bucket, group: SlotGroup): Promise<StoredMarks> {
   return marksIn(await bucket.get(marksKey(group), { leader: true }));
+}
+
+/** The rows of a view that are dead letters, of all of its groups. @throws LogUnavailable */
+export async function readDeadLetterRows(
+  bucket: Bucket,
+  count: GroupCount,
+): Promise<readonly DeadLetterRow[]> {
+  const groups = await Promise.all(allGroups(count).map((group) => readMarks(bucket, group)));
+  return groups
+    .flatMap(({ marks }) => [...marks.values()])
+    .filter(({ state }) => state === 'parked')
+    .map(({ stream, position, reason }) => ({ key: stream.id, position, reason }));
 }
 
 /** What the row of a group's marks says. */

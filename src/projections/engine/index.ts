@@ -4,6 +4,7 @@
  */
 export { type Buckets, createAliases } from './aliases.ts';
 export { readLowest } from './checkpoint.ts';
+export { type DeadLetterRow, readDeadLetterRows } from './dead-letters.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
 export {

@@ -22,6 +22,10 @@ export interface DeadLetterRequest {
   readonly by: string;
   /** Milliseconds since the Unix epoch. */
   readonly at: number;
+  /** Which request of an operator it belongs to, where several were marked by one. */
+  readonly id?: string | undefined;
+  /** Why it is given up. */
+  readonly reason?: string | undefined;
   /** Of the request itself; the next try links to it. */
   readonly trace?: StoredTrace | undefined;
 }
@@ -57,6 +61,8 @@ export interface DeadLetter {
   /** Of the decision that made it; empty when there was none. */
   readonly traceId: string;
   readonly request?: DeadLetterRequest | undefined;
+  /** The request by which it was tried last, and failed again. */
+  readonly lastRequest?: string | undefined;
   /** Unique per write, so that an unanswered one can be recognised. */
   readonly write: string;
 }

@@ -12,6 +12,7 @@ import {
 } from '../../../eventstore/index.ts';
 import type { EngineObserver } from '../observer.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
+import { causeOf } from './causes.ts';
 import { type DeadLetter, type DeadLetterRequest, entryKey, entryOf, parseEntryKey } from './entry.ts';
 
 /** Which dead letters are meant; nothing means all. */
@@ -23,6 +24,8 @@ export interface DeadLetterFilter {
   readonly position?: Position;
   /** This one and older ones. */
   readonly upTo?: Position;
+  /** Those that came of the same thing, as `causeOf` says. */
+  readonly cause?: string;
 }
 
 /** What an operator's request came to. */
@@ -39,6 +42,10 @@ export interface DeadLetterAnswer {
 export interface DeadLetterAction {
   /** Who asks; kept in the entry and in the audit row. */
   readonly by: string;
+  /** Names the request, so that what became of what it marked can be told. */
+  readonly id?: string;
+  /** Why they are given up; kept like `by`. */
+  readonly reason?: string;
   /** Says what would be marked and marks nothing. */
   readonly dryRun?: boolean;
   /** Of the request; kept with the mark, so that the try can link to it. */
@@ -90,7 +97,8 @@ export function createDeadLetterPort(deps: {
     const from = filter.consumer === undefined ? {} : { prefix: `${filter.consumer}.` };
     for await (const row of bucket.rows(from)) {
       const entry = keyMatches(row.key, filter) ? entryOf(row) : undefined;
-      if (entry !== undefined) found.push(shownEntry(entry, hidden));
+      if (entry === undefined || (filter.cause ?? causeOf(entry)) !== causeOf(entry)) continue;
+      found.push(shownEntry(entry, hidden));
     }
     return found.sort(
       (a, b) => comparePositions(a.position, b.position) || a.consumer.localeCompare(b.consumer),
@@ -114,15 +122,22 @@ export function createDeadLetterPort(deps: {
   const ask = async (
     requested: DeadLetterRequest['requested'],
     filter: DeadLetterFilter,
-    { by, dryRun = false, trace, onMarked }: DeadLetterAction,
+    { by, id, reason, dryRun = false, trace, onMarked }: DeadLetterAction,
   ): Promise<DeadLetterAnswer> => {
-    const { position, upTo, ...where } = filter;
+    const { position, upTo, cause, ...where } = filter;
     const chosen = choose(await list(where), filter, requested);
     if (dryRun) return { marked: chosen, changed: [] };
     const marked: DeadLetter[] = [];
     const changed: DeadLetter[] = [];
     for (const entry of chosen) {
-      const result = await mark(entry, { requested, by, at: runtime.now(), ...(trace && { trace }) });
+      const result = await mark(entry, {
+        requested,
+        by,
+        at: runtime.now(),
+        id,
+        reason,
+        ...(trace && { trace }),
+      });
       (result === 'marked' ? marked : changed).push(entry);
       onMarked?.(marked.length + changed.length, chosen.length);
     }
@@ -170,13 +185,14 @@ function keyMatches(key: string, { consumer, category, id, position, upTo }: Dea
  */
 function choose(
   entries: readonly DeadLetter[],
-  { position, upTo }: DeadLetterFilter,
+  { position, upTo, cause }: DeadLetterFilter,
   requested: DeadLetterRequest['requested'],
 ): DeadLetter[] {
   const isNamed = (entry: DeadLetter): boolean =>
-    position === undefined
+    (cause === undefined || causeOf(entry) === cause) &&
+    (position === undefined
       ? !entry.behind && (upTo === undefined || !isAfter(entry.position, upTo))
-      : entry.position === position;
+      : entry.position === position);
   if (requested === 'discard') return entries.filter(isNamed);
   const last = new Map<string, Position>();
   const aggregateOf = (entry: DeadLetter): string => `${entry.consumer} ${keyOf(entry)}`;

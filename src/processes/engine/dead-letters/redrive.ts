@@ -84,7 +84,7 @@ export async function actOnDeadLetter(
   const result = given || !commit ? { deadLetter: given?.error } : await handle({ ...tried, commit });
   if ('handled' in result) return done();
   if (!('deadLetter' in result)) return result;
-  const { request: _, ...rest } = entry;
+  const { request, ...rest } = entry;
   const now = runtime.now();
   const failed: DeadLetter = {
     ...rest,
@@ -93,6 +93,7 @@ export async function actOnDeadLetter(
     attempts: entry.attempts + attempt,
     firstAt: entry.firstAt === 0 ? now : entry.firstAt,
     lastAt: now,
+    lastRequest: request?.id,
     write: runtime.id(),
   };
   await deadLetters.write([{ key: mark.key, value: toBytes(failed), expectedRevision: row.revision }]);

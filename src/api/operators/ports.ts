@@ -1,0 +1,180 @@
+import type { StreamRef } from '../../eventstore/index.ts';
+import type { DeadLetter } from '../../processes/engine/index.ts';
+
+/** What an operator may ask for. */
+export type Action = 'redrive' | 'discard' | 'pause' | 'resume' | 'rebuild' | 'rollback' | 'refold';
+
+/** How far a request is. `asked` = nobody has begun; `cancelled` and `failed` leave everything as it was. */
+export type RequestState = 'asked' | 'running' | 'done' | 'failed' | 'cancelled';
+
+/** What somebody wants, and who. */
+export interface Wish {
+  readonly id: string;
+  readonly action: Action;
+  /** A consumer, a view, or which dead letters, in words. */
+  readonly target: string;
+  readonly by: string;
+  readonly reason: string;
+  /** Of a rebuild: at most so many commits a second. */
+  readonly commitsPerSecond?: number | undefined;
+  /** Of `refold`: whose row. */
+  readonly aggregate?: string | undefined;
+}
+
+/** How far a new bucket is. */
+export interface Progress {
+  readonly applied: number;
+  readonly total: number;
+  readonly etaSeconds: number;
+}
+
+/** A request of an operator, kept as data. Times in milliseconds since the Unix epoch. */
+export interface OperatorRequest extends Wish {
+  readonly at: number;
+  readonly state: RequestState;
+  /** Grows with every change of what was asked; its ETag. */
+  readonly revision: number;
+  readonly endedAt?: number | undefined;
+  /** What came of it, in a sentence. */
+  readonly result?: string | undefined;
+  /** Of those that mark dead letters: how many were marked. */
+  readonly marked?: number | undefined;
+  readonly progress?: Progress | undefined;
+  /** Keys of rows that differ between the old bucket of a view and the new one, the first of them. */
+  readonly differing?: readonly string[] | undefined;
+  readonly cancelledBy?: string | undefined;
+}
+
+/** The requests of all operators, from whichever process. @throws LogUnavailable, OutcomeUnknown; repeating is safe */
+export interface RequestsAdmin {
+  /** Newest first; the last 500 are kept. */
+  list(): Promise<readonly OperatorRequest[]>;
+  find(id: string): Promise<OperatorRequest | undefined>;
+  /**
+   * Writes it down, for whoever owns the target. Where one of this id was written before, or one that changes the same
+   * view is not ended yet, that one is answered.
+   */
+  ask(wish: Wish): Promise<OperatorRequest>;
+  /** Writes down what came of one that this process has carried out itself. */
+  end(id: string, outcome: Pick<OperatorRequest, 'state' | 'result' | 'marked'>): Promise<void>;
+  /** Asks whoever carries it out to stop; undefined where there is none, or the revision is another by now. */
+  cancel(id: string, by: string, revision?: number): Promise<OperatorRequest | undefined>;
+}
+
+/** How a view stands, from what it has stored. */
+export interface ViewSituation {
+  readonly view: string;
+  readonly state: 'sound' | 'never-run' | 'lost' | 'foreign' | 'other-version';
+  readonly bucket?: string;
+  readonly version?: string;
+  readonly groups?: number;
+  readonly position: number;
+  readonly lag: number;
+  /** When its checkpoint was written, in milliseconds since the Unix epoch. */
+  readonly checkpointAt?: number;
+  readonly rows?: number;
+  /** Rows that are dead letters. */
+  readonly parked: readonly { readonly id: string; readonly position: number; readonly reason: string }[];
+}
+
+/** A process of the service, as it last said of itself. Times in milliseconds since the Unix epoch. */
+export interface Instance {
+  readonly id: string;
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly version: string;
+  readonly node: string;
+  readonly startedAt: number;
+  readonly seenAt: number;
+  /** What is tried again there, and why. */
+  readonly retrying: readonly { readonly consumer: string; readonly count: number; readonly error: string }[];
+}
+
+/** The servers, the log and the processes. */
+export interface Situation {
+  readonly log: {
+    readonly stream: string;
+    readonly incarnation: string;
+    readonly head: number;
+    readonly commits: number;
+    readonly bytes: number;
+    readonly copies: { readonly wanted: number; readonly missing: readonly string[] };
+    readonly leader?: string | undefined;
+  };
+  readonly storage?: { readonly usedBytes: number; readonly limitBytes: number };
+  /** Those whose monitoring endpoint is known, else the one that this process is connected to. */
+  readonly servers: readonly {
+    readonly name: string;
+    readonly version: string;
+    readonly syncAlways?: boolean;
+    readonly illness?: string | undefined;
+    readonly memoryBytes?: number;
+  }[];
+  readonly instances: readonly Instance[];
+}
+
+/** An aggregate that a search found, and by what. */
+export interface FoundAggregate extends StreamRef {
+  readonly by: 'id' | 'email' | 'payment' | 'reference';
+}
+
+/** A change of one field of a state, by its path; absent = it was not there, or is not any more. */
+export interface Change {
+  readonly path: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
+/** An aggregate as it was at a version, folded from the log. */
+export interface PastState extends StreamRef {
+  /** Of the commit at or before the one that was asked for. */
+  readonly version: number;
+  /** The newest one there is. */
+  readonly latest: number;
+  /** How many commits it is made of. */
+  readonly commits: number;
+  readonly state: unknown;
+  /** What its last commit changed. */
+  readonly changes: readonly Change[];
+}
+
+/** A commit for an operator. */
+export interface ShownCommit {
+  readonly position: number;
+  readonly commitId: string;
+  readonly decisions: readonly {
+    readonly time: string;
+    readonly actor: string;
+    readonly commandId: string;
+    readonly correlationId: string;
+    readonly causationId: string;
+    readonly traceId: string;
+    readonly events: readonly {
+      readonly type: string;
+      readonly schemaVersion: number;
+      readonly payload: unknown;
+    }[];
+  }[];
+}
+
+/** Aggregates as their events make them. @throws LogUnavailable, UnknownEventType, CorruptCommit */
+export interface AggregatesAdmin {
+  /** By id, SKU, e-mail address, payment id or external reference; the last two among the newest orders only. */
+  find(text: string): Promise<readonly FoundAggregate[]>;
+  /** Undefined where the log has none. @param version the position of one of its commits, or any after it */
+  at(stream: StreamRef, version?: number): Promise<PastState | undefined>;
+  commits(
+    stream: StreamRef,
+    range: { readonly after: number; readonly limit: number },
+  ): Promise<{ readonly items: readonly ShownCommit[]; readonly next?: number }>;
+  /** What it waits for: its dead letters. */
+  stuck(stream: StreamRef): Promise<readonly DeadLetter[]>;
+}
+
+/** What operators see of views, servers and processes. @throws LogUnavailable */
+export interface ViewsAdmin {
+  list(): Promise<readonly ViewSituation[]>;
+  readonly names: readonly string[];
+}
+
+export type SituationAdmin = () => Promise<Situation>;
