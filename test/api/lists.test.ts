@@ -82,6 +82,20 @@ describe('orders', () => {
     expect(await listed(`/v1/orders?placedTo=${at}`)).toEqual(of(0));
   });
 
+  it('are found by the reference that their client gave them, however it is written in Unicode', async () => {
+    const lines = [{ sku: 'CUP-1', quantity: 1 }];
+    const said = { userId: users[0], lines, externalReference: 'PO-\u00e9/1' };
+    const { id } = await post('/v1/orders', said);
+    await post('/v1/orders', { ...said, externalReference: 'po-\u00e9/1' });
+    const asked = `externalReference=${encodeURIComponent(' PO-e\u0301/1')}`;
+    expect(await listed(`/v1/orders?${asked}`)).toEqual([id]);
+    expect(await listed(`/v1/orders?${asked}&user=${users[0]}`)).toEqual([id]);
+    expect(await listed(`/v1/orders?${asked}&user=${users[2]}`)).toEqual([]);
+    const unseen = await service.app.inject({ method: 'GET', url: '/v1/orders?externalReference=%00' });
+    expect(unseen.statusCode).toBe(400);
+    expect(unseen.json().errors).toMatchObject([{ in: 'query', pointer: '/externalReference' }]);
+  });
+
   it('say which filters go together when these do not', async () => {
     const response = await service.app.inject({ method: 'GET', url: '/v1/orders?user=a&sku=TEA-1' });
     expect(response.statusCode).toBe(400);

@@ -3,7 +3,8 @@ import type { FastifyReply } from 'fastify';
 import type Type from 'typebox';
 import type { OrderResult } from '../../app/use-cases.ts';
 import { type OrderState, order } from '../../domain/order.ts';
-import { timeOf } from '../../domain/values.ts';
+import { LONGEST } from '../../domain/order-details.ts';
+import { normaliseText, timeOf } from '../../domain/values.ts';
 import { EventStoreError, type Loaded, versionAt } from '../../eventstore/index.ts';
 import type { ReadRow } from '../../projections/engine/index.ts';
 import { type OrderFilter, type OrderRow, orderQueries } from '../../projections/views/orders.ts';
@@ -274,6 +275,8 @@ function listing(app: TypedApp, { views, log }: ServiceDeps): void {
 /** What a query asks for. @throws RequestRefused naming each parameter that makes no sense */
 function orderFilterOf(query: Type.Static<typeof OrdersQuery>): OrderFilter {
   const { status, user, sku, currency, placedFrom, placedTo, totalMin, totalMax } = query;
+  const externalReference =
+    query.externalReference && normaliseText(query.externalReference, LONGEST.externalReference);
   const times = { placedFrom: timeIn(placedFrom), placedTo: timeIn(placedTo) };
   const byTotal = query.sort === 'total' || totalMin !== undefined || totalMax !== undefined;
   const names = Object.keys(query);
@@ -290,6 +293,9 @@ function orderFilterOf(query: Type.Static<typeof OrdersQuery>): OrderFilter {
     ...(byTotal && query.sort === '-placedAt'
       ? [wrong('sort', 'must be total where totals are asked for')]
       : []),
+    ...(query.externalReference !== undefined && externalReference === undefined
+      ? [wrong('externalReference', 'must be visible characters on one line')]
+      : []),
     ...Object.entries(times).flatMap(([name, time]) =>
       time === 'no time' ? [wrong(name, 'is no time; write it like 2026-01-15T09:30:00Z')] : [],
     ),
@@ -298,7 +304,7 @@ function orderFilterOf(query: Type.Static<typeof OrdersQuery>): OrderFilter {
   if (errors.length > 0 || from === 'no time' || below === 'no time') {
     throw new RequestRefused({ code: 'request/invalid', errors });
   }
-  const equal = { status, user, sku, currency };
+  const equal = { status, user, sku, externalReference, currency };
   if (!byTotal) return { ...equal, sort: 'placedAt', from, below };
   return {
     ...equal,

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { LONGEST } from '../../domain/order-details.ts';
 import { LEAST_NAME_PREFIX } from '../../projections/views/names.ts';
 import { POSITION_PATTERN } from '../position-token.ts';
 import { parkedFilter } from './admin.ts';
@@ -142,6 +143,14 @@ export const OrdersQuery = Type.Object(
       }),
     ),
     sku: Type.Optional({ ...Sku, description: 'Only orders with this product on one of their lines.' }),
+    externalReference: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: LONGEST.externalReference,
+        description: 'Only orders that the client gave this reference, the whole of it. Case matters.',
+        examples: ['PO-2026-0042'],
+      }),
+    ),
     placedFrom: moment('Only orders placed at this time or later, ISO 8601 with its offset.'),
     placedTo: moment('Only orders placed before this time.'),
     totalMin: totalOf('Only orders of this total or more, in minor units of `currency`.'),

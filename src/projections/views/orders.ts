@@ -255,6 +255,9 @@ function withoutStep({ step: _step, ...row }: OrderRow): OrderRow {
   return row;
 }
 
+/** Cost nothing for orders without one. */
+const BY_REFERENCE = [['externalReference'], ['user', 'externalReference']];
+
 /** What orders are found by: a row in each of these lists for every order, so only what is asked for has one. */
 export const orderIndex: ViewIndex<OrderRow> = {
   view: orders,
@@ -263,25 +266,29 @@ export const orderIndex: ViewIndex<OrderRow> = {
     status: 'text',
     user: 'text',
     sku: 'texts',
+    externalReference: 'text',
     currency: 'text',
     placedAt: 'integer',
     total: 'integer',
   },
   lists: [
-    ...[[], ['status'], ['user'], ['user', 'status'], ['sku'], ['sku', 'status']].map((equal) => ({
-      equal,
-      sort: 'placedAt',
-      descending: true,
-    })),
+    ...[[], ['status'], ['user'], ['user', 'status'], ['sku'], ['sku', 'status'], ...BY_REFERENCE].map(
+      (equal) => ({
+        equal,
+        sort: 'placedAt',
+        descending: true,
+      }),
+    ),
     ...[['currency'], ['currency', 'status'], ['currency', 'user']].map((equal) => ({
       equal,
       sort: 'total',
     })),
   ],
-  entryOf: ({ status, userId, lines, total, placedAt }) => ({
+  entryOf: ({ status, userId, lines, externalReference, total, placedAt }) => ({
     status,
     user: userId,
     sku: lines.map(({ sku }) => sku),
+    externalReference,
     currency: total.currency,
     placedAt: Date.parse(placedAt),
     total: total.amountMinor,
@@ -294,6 +301,8 @@ export interface OrderFilter {
   readonly user?: string | undefined;
   /** On one of their lines. */
   readonly sku?: string | undefined;
+  /** What the client's own systems call it, as it is stored. */
+  readonly externalReference?: string | undefined;
   /** Of the total; needed where orders are sorted by it. */
   readonly currency?: string | undefined;
   /** By when they were placed, newest first, or by their totals, lowest first. */
