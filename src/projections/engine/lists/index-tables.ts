@@ -1,15 +1,7 @@
 import type Database from 'libsql';
 import type { FoundRow, IndexChange, IndexQuery, IndexScope, IndexState } from './index-store.ts';
 import { closeDatabase, readMeta, writeMeta } from './sqlite.ts';
-import {
-  compareValues,
-  type IndexEntry,
-  type IndexList,
-  type IndexPlace,
-  type IndexValue,
-  isUuid,
-  placesIn,
-} from './view-index.ts';
+import { compareValues, type IndexEntry, type IndexList, type IndexValue, isUuid } from './view-index.ts';
 
 /** An index in a database: a table of what each row is found by, and one for each list, in its order. */
 export interface IndexTables {
@@ -31,7 +23,9 @@ export function createTables(db: Database.Database, scope: IndexScope): IndexTab
   const columns = Object.keys(scope.columns);
   const statements = new Map<string, Statement>();
   let current = JSON.parse(readMeta(db, 'state')) as IndexState;
-  db.exec(tableOfRows(scope));
+  db.exec(`CREATE TABLE IF NOT EXISTS ${tableOfRows(scope, 'rows')}`);
+  db.exec(`CREATE TEMP TABLE ${tableOfRows(scope, 'changes')}`);
+  const moves = movesOf(scope);
 
   const run = (sql: string, values: readonly Stored[]): unknown[] => {
     const known = statements.get(sql) ?? statementOf(db, sql);
@@ -53,38 +47,19 @@ export function createTables(db: Database.Database, scope: IndexScope): IndexTab
     }
   };
 
-  /** While an index is filled there are no lists: they are made of the whole table, which takes a fifth of the time. */
-  const put = ({ key, entry }: IndexChange): void => {
-    if (entry === undefined) run('DELETE FROM rows WHERE k = ?', [packed(key)]);
-    else
-      run(`INSERT OR REPLACE INTO rows VALUES (${marks(columns.length + 1)})`, [
-        packed(key),
-        ...stored(scope, entry),
-      ]);
+  const put = (table: 'rows' | 'changes', { key, entry }: IndexChange): void => {
+    const values = entry === undefined ? columns.map(() => null) : stored(scope, entry);
+    run(`INSERT OR REPLACE INTO ${table} VALUES (${marks(columns.length + 1)})`, [packed(key), ...values]);
   };
-  const replace = (change: IndexChange): void => {
-    const { key, entry } = change;
-    const [found] = run('SELECT * FROM rows WHERE k = ?', [packed(key)]) as Readonly<
-      Record<string, Stored>
-    >[];
-    const before = found && entryOf(scope, found);
-    if (JSON.stringify(before && stored(scope, before)) === JSON.stringify(entry && stored(scope, entry)))
-      return;
-    for (const [n, list] of scope.lists.entries()) move(n, list, packed(key), before, entry);
-    put(change);
+  /** While an index is filled there are no lists: they are made of all rows at the end, which takes a fifth of the time. */
+  const fill = (change: IndexChange): void => {
+    if (change.entry === undefined) run('DELETE FROM rows WHERE k = ?', [packed(change.key)]);
+    else put('rows', change);
   };
-  const move = (n: number, list: IndexList, key: Stored, before?: IndexEntry, after?: IndexEntry): void => {
-    const [left, taken] = [placesOf(list, before), placesOf(list, after)];
-    const is = listColumns(list)
-      .map((column) => `${column} = ?`)
-      .join(' AND ');
-    for (const [name, place] of left) {
-      if (!taken.has(name)) run(`DELETE FROM l${n} WHERE ${is} AND k = ?`, [...valuesOf(place), key]);
-    }
-    for (const [name, place] of taken) {
-      if (left.has(name)) continue;
-      run(`INSERT OR REPLACE INTO l${n} VALUES (${marks(list.equal.length + 2)})`, [...valuesOf(place), key]);
-    }
+  /** All changes of one list together, in its order: a call of SQLite costs as much as what it does to a row. */
+  const replace = (changes: readonly IndexChange[]): void => {
+    for (const change of changes) put('changes', change);
+    for (const sql of moves) run(sql, []);
   };
 
   return {
@@ -93,7 +68,8 @@ export function createTables(db: Database.Database, scope: IndexScope): IndexTab
       const filling = current.position === undefined;
       const ends = filling && state.position !== undefined;
       transaction(() => {
-        for (const change of changes) (filling ? put : replace)(change);
+        if (filling) for (const change of changes) fill(change);
+        else replace(changes);
         if (!ends) writeMeta(db, 'state', JSON.stringify(state));
       });
       if (ends) {
@@ -137,41 +113,66 @@ const typeOf = (scope: IndexScope, column: string): string =>
 const rowColumn = (scope: IndexScope, column: string): string =>
   `r${Object.keys(scope.columns).indexOf(column)}`;
 
-function tableOfRows(scope: IndexScope): string {
+function tableOfRows(scope: IndexScope, name: string): string {
   const columns = Object.keys(scope.columns).map(
     (column) => `${rowColumn(scope, column)}${typeOf(scope, column)}`,
   );
-  return `CREATE TABLE IF NOT EXISTS rows (${['k PRIMARY KEY', ...columns].join(', ')}) WITHOUT ROWID`;
+  return `${name} (${['k PRIMARY KEY', ...columns].join(', ')}) WITHOUT ROWID`;
 }
 
-const listColumns = ({ equal }: IndexList): readonly string[] => [...equal.map((_, i) => `e${i}`), 's'];
+const listColumns = ({ equal }: IndexList): readonly string[] => [...equal.map((_, i) => `e${i}`), 's', 'k'];
 
-/** Makes a list of all rows: in its order, which is what makes it fast. */
-function fillList(scope: IndexScope, n: number): string {
-  const list = scope.lists[n] ?? { equal: [], sort: '' };
-  const columns = listColumns(list);
-  const sources = [...list.equal, list.sort];
+/** The places in a list of the rows of a table: the columns of the list. */
+function placesOf(scope: IndexScope, { equal, sort }: IndexList, table: 'rows' | 'changes'): string {
+  const sources = [...equal, sort];
   const several = sources.filter((column) => scope.columns[column] === 'texts');
   const sourceOf = (column: string): string =>
     several.includes(column) ? `j${several.indexOf(column)}.value` : rowColumn(scope, column);
-  const typed = columns.map((column, i) => `${column}${typeOf(scope, sources[i] ?? '')}`);
   const from = [
-    'rows',
-    ...several.map((column, i) => `json_each(rows.${rowColumn(scope, column)}) AS j${i}`),
+    table,
+    ...several.map((column, i) => `json_each(${table}.${rowColumn(scope, column)}) AS j${i}`),
   ];
   const there = sources.map((column) => `${rowColumn(scope, column)} IS NOT NULL`);
+  return `SELECT ${[...sources.map(sourceOf), 'k'].join(', ')} FROM ${from.join(', ')} WHERE ${there.join(' AND ')}`;
+}
+
+/** Inserting in its order is what makes it fast. */
+const inOrder = (list: IndexList): string =>
+  ` ORDER BY ${listColumns(list)
+    .map((_, i) => i + 1)
+    .join(', ')}`;
+
+/** Makes a list of all rows. */
+function fillList(scope: IndexScope, n: number): string {
+  const list = scope.lists[n] ?? { equal: [], sort: '' };
+  const columns = listColumns(list);
+  const typed = columns.map((column, i) => `${column}${typeOf(scope, [...list.equal, list.sort][i] ?? '')}`);
   return `DROP TABLE IF EXISTS l${n};
-    CREATE TABLE l${n} (${[...typed, 'k', `PRIMARY KEY (${[...columns, 'k'].join(', ')})`].join(', ')}) WITHOUT ROWID;
-    INSERT INTO l${n} SELECT ${[...sources.map(sourceOf), 'k'].join(', ')} FROM ${from.join(', ')}
-      WHERE ${there.join(' AND ')} ORDER BY ${[...columns, 'k'].map((_, i) => i + 1).join(', ')};`;
+    CREATE TABLE l${n} (${[...typed, `PRIMARY KEY (${columns.join(', ')})`].join(', ')}) WITHOUT ROWID;
+    INSERT INTO l${n} ${placesOf(scope, list, 'rows')}${inOrder(list)};`;
 }
 
-function placesOf(list: IndexList, entry: IndexEntry | undefined): ReadonlyMap<string, IndexPlace> {
-  const places = entry === undefined ? [] : placesIn(list, entry);
-  return new Map(places.map((place) => [JSON.stringify(place), place]));
+/** Takes the changed rows into all lists and then into the table of rows. Without `SELECT * FROM` lists are looked through. */
+function movesOf(scope: IndexScope): readonly string[] {
+  const known = 'k IN (SELECT k FROM changes)';
+  const there = Object.keys(scope.columns).map((column) => `${rowColumn(scope, column)} IS NOT NULL`);
+  const lists = scope.lists.flatMap((list, n) => {
+    const [before, after] = [
+      `${placesOf(scope, list, 'rows')} AND ${known}`,
+      placesOf(scope, list, 'changes'),
+    ];
+    return [
+      `DELETE FROM l${n} WHERE (${listColumns(list).join(', ')}) IN (SELECT * FROM (${before} EXCEPT ${after}))`,
+      `INSERT INTO l${n} ${after} EXCEPT ${before}${inOrder(list)}`,
+    ];
+  });
+  return [
+    ...lists,
+    `DELETE FROM rows WHERE ${known}`,
+    `INSERT INTO rows SELECT * FROM changes WHERE ${there.join(' OR ')} ORDER BY k`,
+    'DELETE FROM changes',
+  ];
 }
-
-const valuesOf = ({ equal, sort }: IndexPlace): readonly Stored[] => [...equal.map(packed), sort];
 
 /** A UUID takes 16 bytes. What rows are sorted by stays as it is, for its order. */
 function packed(value: IndexValue): Stored {
@@ -193,17 +194,6 @@ function stored({ columns, lists }: IndexScope, entry: IndexEntry): readonly Sto
     if (typeof value === 'object') return JSON.stringify([...new Set(value)]);
     return lists.some(({ sort }) => sort === column) ? value : packed(value);
   });
-}
-
-function entryOf({ columns }: IndexScope, row: Readonly<Record<string, Stored>>): IndexEntry {
-  const entries = Object.entries(columns).map(([column, type], i) => {
-    const value = unpacked(row[`r${i}`] ?? null);
-    return [
-      column,
-      type === 'texts' && value !== undefined ? (JSON.parse(String(value)) as string[]) : value,
-    ] as const;
-  });
-  return Object.fromEntries(entries);
 }
 
 /** One bound on each side: a second one would have the rows between them looked through. */
