@@ -15,11 +15,14 @@ import { type BenchService, prepareServer, STRIPPED, startServiceOn } from './ht
 import { scaled } from './measure.ts';
 import {
   appendOrder,
+  appendProduct,
   appendUser,
   BETWEEN_MS,
   confirmOrder,
   FIRST_ORDER_MS,
   fill,
+  referenceOf,
+  SKUS,
   skuOf,
   userId,
 } from './query-log.ts';
@@ -34,7 +37,7 @@ const [LOAD_PER_SECOND, LOAD_SECONDS] = [3_000, 10];
 /** Lists and filters over the rows of a large shop: memory, starts, answers, and how far the index is behind. */
 export const queriesScenario: Scenario = {
   name: 'queries',
-  title: 'Lists and filters over 1,000,000 orders and 200,000 users',
+  title: 'Lists and filters over 1,000,000 orders, 200,000 users and 5,000 products',
   run: async ({ scale, print }: BenchOptions) => {
     const [orders, users] = [scaled(ORDERS, scale, LEAST), scaled(USERS, scale, LEAST)];
     const dir = await mkdtemp(join(tmpdir(), 'jetledger-bench-lists-'));
@@ -102,11 +105,13 @@ async function emptyMemory(nats: string, variables: Readonly<Record<string, stri
   await using service = await startServiceOn(nats, 'api', variables);
   await ask(service.url, 'GET', '/v1/statistics?from=2026-01-01&to=2026-01-02');
   await delay(2_000);
-  return memoryOf(service, 'VmRSS');
+  // The service is stopped when this returns.
+  return await memoryOf(service, 'VmRSS');
 }
 
 async function fillLog(nats: string, orders: number, users: number): Promise<void> {
   await using opened = await openTestLog(nats, TEST_LOG, { attemptTimeoutMs: 15_000, deadlineMs: 60_000 });
+  await fill(SKUS, (n) => appendProduct(opened.log, n));
   await fill(users, (n) => appendUser(opened.log, n));
   await fill(orders, (n) => appendOrder(opened.log, n, users));
 }
@@ -153,6 +158,10 @@ function combinations({ orders, users }: Shop): Readonly<Record<string, (n: numb
     'orders by total': (n) => `/v1/orders?${total(n)}`,
     'orders by total and status': (n) => `/v1/orders?${total(n)}&${status(n)}`,
     'orders by total and user': (n) => `/v1/orders?${total(n)}&${user(n)}`,
+    'orders by reference': (n) => `/v1/orders?externalReference=${referenceOf(Math.abs(n))}`,
+    'products in stock': (n) => `/v1/products?inStock=${n % 2 === 0}`,
+    'products by name and stock': (n) =>
+      `/v1/products?namePrefix=${['se', 'earl', 'a'][Math.abs(n) % 3]}&inStock=true`,
     users: () => '/v1/users?',
     'users by status': () => '/v1/users?status=active',
     'users by name': (n) => `/v1/users?${name(n)}`,

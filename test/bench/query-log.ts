@@ -1,5 +1,6 @@
 import { create, type Message } from '@bufbuild/protobuf';
 import { order } from '../../src/domain/order.ts';
+import { product } from '../../src/domain/product.ts';
 import { user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../src/eventstore/log.ts';
@@ -11,12 +12,14 @@ import {
   OrderConfirmedSchema,
   OrderPlacedSchema,
 } from '../../src/gen/jetledger/order/v1/order_pb.ts';
+import { ProductListedSchema, StockReceivedSchema } from '../../src/gen/jetledger/product/v1/product_pb.ts';
 import { UserCreatedSchema } from '../../src/gen/jetledger/user/v1/user_pb.ts';
 
 /** When the first order was placed; one comes every 50 ms. */
 export const FIRST_ORDER_MS = Date.UTC(2026, 0, 1);
 export const BETWEEN_MS = 50;
-const SKUS = 5_000;
+export const SKUS = 5_000;
+const TEAS = ['Assam', 'Darjeeling', 'Earl Grey', 'Sencha', 'Oolong'];
 const FIRST_NAMES = ['Ada', 'Grace', 'Edsger', 'Barbara', 'Tony', 'Donald', 'Alan', 'Joan', 'Ken', 'Frances'];
 
 const uuid = (kind: string, n: number): string => `0198c5a4-${kind}-7c7f-9d8e-${String(n).padStart(12, '0')}`;
@@ -25,11 +28,14 @@ const uuid = (kind: string, n: number): string => `0198c5a4-${kind}-7c7f-9d8e-${
 export const userId = (n: number): string => uuid('0001', n);
 /** The id of the n-th order. */
 export const orderId = (n: number): string => uuid('0002', n);
-/** The n-th of the products. */
+/** What the client of the n-th order calls it. */
+export const referenceOf = (n: number): string => `PO-${n}`;
+/** The SKU of the n-th product. */
 export const skuOf = (n: number): string => `SKU-${n % SKUS}`;
 
 const orderCodec = codecOf(order);
 const userCodec = codecOf(user);
+const productCodec = codecOf(product);
 
 /** Whatever differs from one to the next, the same in each run. */
 const mixed = (n: number): number => Math.imul(n + 1, 2_654_435_761) >>> 0;
@@ -46,6 +52,22 @@ export async function appendUser(log: Log, n: number): Promise<void> {
   await append(log, 'user', userId(n), 0, [userCodec.encode(create(UserCreatedSchema, created))]);
 }
 
+/** The n-th product, in one commit; every third is out of stock. */
+export async function appendProduct(log: Log, n: number): Promise<void> {
+  const time = BigInt(FIRST_ORDER_MS + n);
+  const name = `${TEAS[mixed(n) % TEAS.length]} ${mixed(n + 7).toString(36)}`;
+  const events = [
+    productCodec.encode(
+      create(ProductListedSchema, { sku: skuOf(n), name, priceMinor: 475n, currency: 'EUR', listedAt: time }),
+    ),
+  ];
+  if (n % 3 > 0) {
+    const received = { receiptId: 'r1', quantity: 10n, onHand: 10n, receivedAt: time };
+    events.push(productCodec.encode(create(StockReceivedSchema, received)));
+  }
+  await append(log, 'product', skuOf(n), 0, events);
+}
+
 /** The n-th order of two lines, in one commit with what has become of it; of the users below `users`. */
 export async function appendOrder(log: Log, n: number, users: number): Promise<number> {
   const time = BigInt(FIRST_ORDER_MS + n * BETWEEN_MS);
@@ -56,6 +78,7 @@ export async function appendOrder(log: Log, n: number, users: number): Promise<n
     { ...line, sku: skuOf(mixed(n) + 1) },
   ];
   const placed = create(OrderPlacedSchema, {
+    ...{ externalReference: referenceOf(n) },
     ...{ orderId: orderId(n), userId: userId(mixed(n + 3) % users), lines, currency: 'EUR' },
     ...{ totalMinor: 2n * price, placedAt: time, paymentDueAt: time },
   });
