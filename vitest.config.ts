@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { plainIndexThread } from './test/support/index-thread.ts';
 import tsconfig from './tsconfig.json' with { type: 'json' };
 
 // .ci/run reads its counts from this file.
@@ -28,6 +29,7 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   resolve: { alias: doors },
+  plugins: [plainIndexThread()],
   test: {
     include: ['test/**/*.test.ts'],
     // Measurements and long audits have commands of their own; fixtures run in the copy that they are put into.

@@ -14,7 +14,8 @@ import { must } from '../e2e/client.ts';
 import { openShop } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
 
-const CALLS = 200;
+/** What is left behind by one call in twenty is found in 95 of 100 runs, and by each call always. */
+const CALLS = 60;
 const AT_ONCE = 20;
 /** A command opens a connection of its own, so fewer tell as much. */
 const RUNS = 10;
