@@ -91,7 +91,7 @@ export { readOrdered } from './nats/ordered-reader.ts';
 export { createNatsPersonKeys, keyBucket, type NatsKeysOptions, openKeyBucket } from './nats/person-keys.ts';
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { createNatsSnapshotArchive } from './nats/snapshot-archive.ts';
-export { HEADER, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
+export { HEADER, isConflict, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export {
   createPersonKeys,
@@ -107,7 +107,7 @@ export {
   type PersonalDataOptions,
   WITHOUT_KEYS,
 } from './personal/personal-data.ts';
-export { isSealed } from './personal/sealed-text.ts';
+export { holdsSealed, isSealed } from './personal/sealed-text.ts';
 export {
   ahead,
   BEGINNING,

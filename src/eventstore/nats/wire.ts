@@ -128,7 +128,7 @@ function holdsAt(data: Uint8Array, at: number, text: Uint8Array): boolean {
   return true;
 }
 
-/** The expected last sequence of the subject does not hold; a cluster also says it of writes still in flight. */
+/** The expected last sequence of the subject does not hold; a cluster also says it of writes still in flight. @internal */
 export function isConflict(errCode: number): boolean {
   return errCode === 10071 || errCode === 10164;
 }

@@ -101,7 +101,7 @@ function mappedObject(value: object, replace: (text: string) => string): object 
   return copy ?? value;
 }
 
-/** Whether a sealed text is anywhere in plain data. */
+/** Whether a sealed text is anywhere in plain data. @internal */
 export function holdsSealed(value: unknown): boolean {
   let found = false;
   mapSealed(value, (text) => {

@@ -57,6 +57,11 @@ export {
   type Step,
 } from './process.ts';
 export {
+  type CarriedMessage,
+  type PublicFormat,
+  publicEventOf,
+} from './publishing/cloud-event.ts';
+export {
   type AnyContract,
   contractName,
   type PublicContract,
@@ -64,6 +69,15 @@ export {
   publicOf,
   type ToPublic,
 } from './publishing/contract.ts';
+export {
+  openPublicStream,
+  publicStreamConfig,
+  publicStreamName,
+  publicStreamObjection,
+  publicStreamProblems,
+  publicSubject,
+} from './publishing/public-stream.ts';
+export { createPublisher, type PublicStream, publisherName } from './publishing/publisher.ts';
 export {
   type ConsumedEvent,
   type ConsumerStatus,

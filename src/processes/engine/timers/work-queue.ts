@@ -12,6 +12,7 @@ import type { MsgHdrs } from '@nats-io/transport-node';
 import {
   backoffMs,
   EventStoreError,
+  isConflict,
   isPassing,
   LogUnavailable,
   managerOf,
@@ -24,21 +25,23 @@ import {
 /**
  * Stores one message in the stream that listens on the subject, and waits until it is stored.
  * @param timeoutMs how long the acknowledgement may take
+ * @returns its sequence; undefined when what its headers expect of the subject does not hold
  * @throws LogUnavailable and PermissionDenied when it is not stored; OutcomeUnknown; EventStoreError `stream/refused`
  *   for good
  */
 export async function publishOnce(
   requests: Requests,
   subject: string,
-  payload: string,
+  payload: string | Uint8Array,
   headers: MsgHdrs,
   timeoutMs: number,
-): Promise<void> {
+): Promise<number | undefined> {
   const reply = await requests.request(subject, payload, { headers, timeoutMs });
   if (reply.failed !== undefined)
     throw writeFault(`publishing to ${subject}`, subject, timeoutMs, reply.failed);
-  const { error } = parseAck(reply.msg);
-  if (error === undefined) return;
+  const { error, seq } = parseAck(reply.msg);
+  if (error === undefined) return seq;
+  if (isConflict(error.errCode)) return undefined;
   if (isPassing(error.code, error.errCode)) {
     throw new LogUnavailable(`publishing to ${subject}: ${error.description}`);
   }
