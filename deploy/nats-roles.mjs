@@ -68,13 +68,13 @@ export function needsOf({ stream, prefix }) {
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
     projector: { log: all(everywhere), views: [], publish: [fence] },
     // serve --roles processes: appends what follows from events, keeps cursors and parked events, arms timers, sends
-    // notifications. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
+    // notifications, publishes public events. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
     processor: {
       log: all(everywhere, [timers, notifications].flatMap(work), [timers, bucket('snapshots')].map(purge)),
       views,
       publish: all(
-        [appended, fence, `${prefix}t.schedule.>`, `${prefix}n.>`],
-        ['snapshots', 'engine', 'cursors', 'parked', 'payments'].map(rows),
+        [appended, fence, `${prefix}t.schedule.>`, `${prefix}n.>`, 'pub.>'],
+        ['snapshots', 'engine', 'cursors', 'parked', 'payments', 'published'].map(rows),
         [timers, notifications].map(acknowledged),
       ).flat(),
     },
@@ -86,6 +86,31 @@ export function needsOf({ stream, prefix }) {
       publish: [fence, `${prefix}.marks`, rows('parked'), rows('engine')],
     },
   };
+}
+
+/**
+ * What a partner asks of JetStream in the account of the log: to read the streams of its contracts, at any place, or with
+ * one durable consumer each that has the partner's name, so that nobody works with another's.
+ */
+function needsOfPartner({ prefix }, { name, contracts }) {
+  const streams = contracts.map((contract) => `${prefix}-public-${contract}`);
+  const log = streams.map((stream) => [
+    ...[`STREAM.INFO.${stream}`, `DIRECT.GET.${stream}`],
+    ...[`CONSUMER.CREATE.${stream}.${name}`, `CONSUMER.CREATE.${stream}.${name}.>`],
+    ...['INFO', 'MSG.NEXT', 'DELETE'].map((what) => `CONSUMER.${what}.${stream}.${name}`),
+  ]);
+  const publish = streams.flatMap((stream) => [`$JS.ACK.${stream}.${name}.>`, `$JS.ACK.*.*.${stream}.${name}.>`]);
+  return { log: log.flat(), views: [], publish };
+}
+
+/** The partners that arguments name, such as `acme=orders-v1,catalogue-v1`. @throws RangeError */
+export function partnersOf(args) {
+  return args.map((arg) => {
+    const [, name, list] = /^([a-z][a-z0-9]{0,31})=([a-z0-9-]+-v\d+(?:,[a-z0-9-]+-v\d+)*)$/.exec(arg) ?? [];
+    if (name === undefined || USERS.includes(name))
+      throw new RangeError(`${arg} names no partner: write name=contract,contract, as in acme=orders-v1,catalogue-v1`);
+    return { name, contracts: list.split(',') };
+  });
 }
 
 /** The environment of a process that logs in as a user; where its seed is comes on top. */
@@ -138,7 +163,7 @@ const namesInLog = ({ stream, prefix }) => [
   ...[stream, `${prefix}-timers`, `${prefix}-notifications`],
   ...FIXED.map((name) => `KV_${prefix}_${name}`),
 ];
-const FIXED = ['engine', 'cursors', 'parked', 'payments', 'snapshots', 'keys'];
+const FIXED = ['engine', 'cursors', 'parked', 'payments', 'published', 'snapshots', 'keys'];
 
 /** In its own account the projector works with JetStream itself; a bucket's name ends with a number. */
 function projectorsOwn({ stream, prefix }) {
@@ -198,12 +223,14 @@ function guard({ stream }, breakGlass) {
 /**
  * The accounts and users, as nats-server includes them.
  * @param names `stream` and `prefix`: log.stream and log.prefix
- * @param options `breakGlass`: without the guard of the log; `before`: with the users of before there were accounts of
+ * @param options `breakGlass`: without the guard of the log; `partners`: who reads which contracts; `before`: with the users of before there were accounts of
  *   roles, whose keys are JETLEDGER_NKEY_BEFORE_<ROLE>
  */
-export function usersConf(names, { breakGlass = false, before = false } = {}) {
-  const needs = needsOf(names);
-  const each = (subjects) => Object.fromEntries(ROLES.map((role) => [role, subjects(needs[role])]));
+export function usersConf(names, { breakGlass = false, before = false, partners = [] } = {}) {
+  const ofPartners = partners.map((partner) => [partner.name, needsOfPartner(names, partner)]);
+  const needs = { ...needsOf(names), ...Object.fromEntries(ofPartners) };
+  const each = (subjects) =>
+    Object.fromEntries(Object.keys(needs).map((role) => [role, subjects(needs[role])]));
   const asked = {
     [LOG]: each(({ log, publish }) => unique([inApi([log]), publish])),
     [VIEWS]: each(({ views }) => inApi([views])),
@@ -214,7 +241,7 @@ export function usersConf(names, { breakGlass = false, before = false } = {}) {
   const accounts = [
     ...guard(names, breakGlass),
     ...block(`${LOG} {`, log, '}'),
-    ...ROLES.flatMap((role) => roleAccount(role, names, needs[role], asked)),
+    ...Object.keys(needs).flatMap((role) => roleAccount(role, names, needs[role], asked)),
   ];
   return [...head(names), ...block('accounts {', accounts, '}'), ''].join('\n');
 }

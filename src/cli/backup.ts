@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
-import { bucketNames, timersStream } from '../processes/engine/index.ts';
+import { bucketNames, isPublicStream, publicMarks, timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
 import { views } from '../service/shop.ts';
 import { keysStream, type StreamNames } from '../service/topology.ts';
@@ -85,6 +85,9 @@ function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]
     { name: kv(shared), what: 'pauses, and into how many groups consumers are shared' },
     { name: timersStream(prefix), what: 'armed timers' },
     { name: notificationStream(prefix), what: 'notifications that wait' },
+    ...existing
+      .filter((name) => isPublicStream(prefix, name) || name === kv(publicMarks(prefix)))
+      .map((name) => ({ name, what: 'public events and their numbers' })),
     { name: stream, what: 'the log' },
     // Behind the log, so that whatever is sealed in it has its key.
     { name: keysStream({ prefix }), what: 'keys of persons, wrapped' },

@@ -177,6 +177,8 @@ export interface PlannedStream {
   readonly config: Partial<StreamConfig> & { readonly name: string };
   /** What keeps an existing stream from being this one; none = fit. */
   readonly problems: (existing: StreamConfig) => readonly string[];
+  /** Why an existing stream may never become this one, for what was promised to others. */
+  readonly objection?: (existing: StreamConfig) => string | undefined;
 }
 
 export interface TopologyDeps {
@@ -223,7 +225,9 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
   const steps = await planTopology(deps);
   const [step] = steps;
   if (step === undefined) return [];
-  if (step.action === 'refuse') throw new NatsUnusable(`The topology cannot be applied: ${step.detail}.`);
+  const planned = steps.slice(0, 1 + deps.streams.length);
+  const refused = planned.find(({ action }) => action === 'refuse');
+  if (refused !== undefined) throw new NatsUnusable(`The topology cannot be applied: ${refused.detail}.`);
   if (step.action === 'create') {
     const metadata = {
       ...{ [INCARNATION_KEY]: randomUUID(), [EMAIL_KEY_CHECK]: emailKeyCheck },
@@ -265,15 +269,21 @@ export async function checkStreams(requests: Manageable, streams: readonly Plann
   for (const stream of streams) {
     const { action, what, detail } = planStream(stream, await readStream(requests, stream.config.name));
     if (action === 'none') continue;
+    if (action === 'refuse') throw new NatsUnusable(`The ${what} stays as it is: ${detail}.`);
     const state = action === 'create' ? 'is missing' : `is not as configured (${detail})`;
     throw new NatsUnusable(`The ${what} ${state}. Run: jetledger topology apply`);
   }
 }
 
-function planStream({ config, problems }: PlannedStream, existing: StreamConfig | undefined): TopologyStep {
+function planStream(
+  { config, problems, objection }: PlannedStream,
+  existing: StreamConfig | undefined,
+): TopologyStep {
   const what = `stream ${config.name}`;
   if (existing === undefined)
     return { what, action: 'create', detail: `subjects ${config.subjects?.join(', ')}` };
+  const refusal = objection?.(existing);
+  if (refusal !== undefined) return { what, action: 'refuse', detail: refusal };
   const found = problems(existing);
   if (found.length > 0) return { what, action: 'update', detail: found.join('; ') };
   return { what, action: 'none', detail: 'as configured' };
@@ -283,7 +293,7 @@ function planStream({ config, problems }: PlannedStream, existing: StreamConfig 
 function diffStream(stream: PlannedStream, existing: StreamConfig | undefined): TopologyStep {
   const step = planStream(stream, existing);
   const changes = existing === undefined ? [] : changesOf(existing, stream.config);
-  if (changes.length === 0) return step;
+  if (changes.length === 0 || step.action === 'refuse') return step;
   const detail = step.action === 'none' ? describeChanges(changes) : step.detail;
   return { ...step, action: 'update', detail, changes };
 }

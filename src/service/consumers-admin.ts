@@ -38,7 +38,7 @@ import {
 
 import type { ReactionDefinition } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
-import { hiddenFields, reactions } from './shop.ts';
+import { consumers, hiddenFields } from './shop.ts';
 import { createSkips } from './skips.ts';
 
 /** Where every instance leaves its traces. */
@@ -214,7 +214,7 @@ export function createConsumersAdmin(
   return {
     status: async () => {
       const here = new Map(local().map((status) => [status.consumer, status]));
-      const reports = await readConsumerReports({ ...deps, consumers: reactions });
+      const reports = await readConsumerReports({ ...deps, consumers });
       return reports.map((report) => {
         const status = here.get(report.consumer);
         return status === undefined ? report : { ...report, here: status };

@@ -8,6 +8,16 @@ export class HttpPortTaken extends Error {
   }
 }
 
+/** `publicEvents.contexts` names what has no contract. */
+export class UnknownContext extends Error {
+  constructor(context: string, known: readonly string[]) {
+    super(
+      `publicEvents.contexts names ${context}, of which nothing is public. Name some of ${known.join(', ')}, as in orders=forever, users=30d`,
+    );
+    this.name = 'UnknownContext';
+  }
+}
+
 /** A service has ended before it answered; its own lines say why. */
 export class ServiceEnded extends Error {
   constructor(how: string) {

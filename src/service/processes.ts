@@ -51,7 +51,8 @@ import { type OrderQueries, orderQueries } from '../projections/views/orders.ts'
 import { type OrdersByUserQueries, ordersByUserQueries } from '../projections/views/orders-by-user.ts';
 import { type Metering, NAMESPACE } from './metering.ts';
 import type { Nats } from './open.ts';
-import { reactions, timers as timerKinds } from './shop.ts';
+import { createPublishers } from './public-events.ts';
+import { consumers, reactions, timers as timerKinds } from './shop.ts';
 import { streamsOf } from './topology.ts';
 
 const PAGE = 200;
@@ -141,7 +142,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const runtime = systemRuntime;
   const timeoutMs = config.nats.requestTimeoutMs;
   const buckets = createNatsBuckets({ requests, runtime, replicas, timeoutMs, announceLosses: false });
-  await checkGroups({ buckets, prefix }, reactions, config.processes.groups);
+  await checkGroups({ buckets, prefix }, consumers, config.processes.groups);
   const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const observer = observerOf(deps);
   // Read before requests are answered, so that a reaction that begins now misses none of them.
@@ -156,7 +157,10 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     handler,
     buckets,
     runtime,
-    consumers: consumersOf(deps, timers, payments, outbox),
+    consumers: [
+      ...consumersOf(deps, timers, payments, outbox),
+      ...(await createPublishers({ config, nats, log }, buckets)),
+    ],
     head,
     settings: { prefix, instance: config.service.name, ...engineSettingsOf(config.processes) },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
@@ -313,12 +317,16 @@ function notificationObserverOf({ metering, tracer, config }: ProcessDeps): Noti
 
 /** Who listens to the engine and to its timers. */
 function observerOf({ metering, tracer, logger, config }: ProcessDeps): EngineObserver {
-  const consumers = reactions.map(({ name }) => name);
   const timers = timerKinds.map(({ kind }) => kind);
   return combineObservers<EngineObserver>(
     tracer && traceEngine({ tracer, prefix: config.log.prefix, now: systemRuntime.now }),
     logEngine(logger),
-    metering && meterEngine(metering.meter, { namespace: NAMESPACE, consumers, timers }),
+    metering &&
+      meterEngine(metering.meter, {
+        namespace: NAMESPACE,
+        consumers: consumers.map(({ name }) => name),
+        timers,
+      }),
     metering && meterOrders(metering.meter),
   );
 }

@@ -7,7 +7,7 @@ import { type AnyDecider, hiddenNames } from '../eventstore/index.ts';
 import { catalogue } from '../processes/contracts/catalogue.ts';
 import { orders as publicOrders } from '../processes/contracts/orders.ts';
 import { users as publicUsers } from '../processes/contracts/users.ts';
-import type { AnyContract } from '../processes/engine/index.ts';
+import { type AnyContract, publisherName } from '../processes/engine/index.ts';
 import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
@@ -49,6 +49,12 @@ export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTi
 
 /** What other services may know, in the order in which it is documented. An aggregate without one stays private. */
 export const contracts: readonly AnyContract[] = [publicOrders, catalogue, publicUsers];
+
+/** Whatever runs as a consumer: the reactions, and the publisher of each contract. */
+export const consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[] = [
+  ...reactions,
+  ...contracts.map((contract) => ({ name: publisherName(contract), sources: [contract.source] })),
+];
 
 /** The HTTP API, in the order in which it is documented. Loaded only by processes that answer requests. */
 export async function apiModules(): Promise<readonly ApiModule[]> {

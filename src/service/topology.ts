@@ -8,10 +8,12 @@ import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../processes/notification/adapters/outbox.ts';
+import { publicBuckets, publicStreams } from './public-events.ts';
 import { views } from './shop.ts';
 
-/** The streams beside the log: timers, and notifications with their short retention. */
-export function streamsOf({ log, notifications }: Config): readonly PlannedStream[] {
+/** The streams beside the log: timers, notifications with their short retention, and what is public. */
+export function streamsOf(config: Config): readonly PlannedStream[] {
+  const { log, notifications } = config;
   const { prefix, replicas } = log;
   const maxAgeMs = notifications.keepMs;
   return [
@@ -23,6 +25,7 @@ export function streamsOf({ log, notifications }: Config): readonly PlannedStrea
       config: notificationStreamConfig({ prefix, replicas, maxAgeMs }),
       problems: (existing) => notificationStreamProblems(existing, { prefix, maxAgeMs }),
     },
+    ...publicStreams(config),
   ];
 }
 
@@ -38,11 +41,13 @@ export function plannedBuckets(config: Config, existing: readonly string[]): rea
 
 function serviceBuckets(config: Config): readonly PlannedBucket[] {
   const { prefix, replicas } = config.log;
-  const kernel = commandBuckets({ ...config, personal: config.privacy.encrypt !== 'off' });
-  if (config.payment.adapter !== 'simulated') return kernel;
   const kind = { replicas, persist: 'sync', storage: 'file' } as const;
   const ledger = { name: `${prefix}_payments`, what: 'the simulated ledger; kept for ever', kind };
-  return [...kernel, ledger];
+  return [
+    ...commandBuckets({ ...config, personal: config.privacy.encrypt !== 'off' }),
+    ...(config.payment.adapter === 'simulated' ? [ledger] : []),
+    ...publicBuckets(config),
+  ];
 }
 
 /** What the views need from their start, and the buckets of those that exist; new ones are made with their views. */

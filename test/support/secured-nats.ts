@@ -14,15 +14,18 @@ import type { Variables } from './service-process.ts';
 /** The users of configs/nats/users.conf. */
 export type NatsRole = 'api' | 'projector' | 'processor' | 'operator' | 'owner';
 
+/** A partner that `npm run nats:users` was told of. */
+export type NatsPartner = 'acme' | 'umbrella';
+
 /** Keys and certificates, made by the script that operators use. */
 export interface NatsSecrets extends AsyncDisposable {
   readonly folder: string;
   /** For nats-server: certificates and public keys. */
   readonly serverVariables: Variables;
   /** For a process of the service that logs in as a role. */
-  variablesOf(role: NatsRole): Variables;
+  variablesOf(role: NatsRole | NatsPartner): Variables;
   /** A client of its own, as a role. */
-  connectAs(role: NatsRole, server: Pick<SecuredServer, 'url'>): Promise<NatsConnection>;
+  connectAs(role: NatsRole | NatsPartner, server: Pick<SecuredServer, 'url'>): Promise<NatsConnection>;
   /** The same server, with other users. */
   withCertificatesOf(other: NatsSecrets): NatsSecrets;
 }
@@ -44,10 +47,10 @@ export const NATS_CONFIGS = join(ROOT, 'configs/nats');
 const READY_MS = 20_000;
 
 /** Runs `npm run nats:users` into a temporary folder. */
-export async function makeSecrets(): Promise<NatsSecrets> {
+export async function makeSecrets(...options: readonly string[]): Promise<NatsSecrets> {
   const parent = await mkdtemp(join(tmpdir(), 'jetledger-secrets-'));
   const folder = join(parent, 'nats');
-  const made = spawnSync(process.execPath, [join(ROOT, 'deploy/nats-users.mjs'), folder], {
+  const made = spawnSync(process.execPath, [join(ROOT, 'deploy/nats-users.mjs'), folder, ...options], {
     encoding: 'utf8',
   });
   if (made.status !== 0) throw new Error(`no keys were made: ${made.stderr}`);

@@ -14,7 +14,7 @@ import { checkEmailKey, planTopology } from '../../platform/topology.ts';
 import { checkGroups } from '../../processes/engine/index.ts';
 import { readForeign } from '../../projections/engine/index.ts';
 import { type Nats, newLogPrivacy } from '../../service/open.ts';
-import { reactions } from '../../service/shop.ts';
+import { consumers } from '../../service/shop.ts';
 import { plannedBuckets, streamsOf } from '../../service/topology.ts';
 import { bucketsOf, ownStreams } from '../../service/with-nats.ts';
 import { type Finding, fail, ok, warn } from './checks.ts';
@@ -116,7 +116,7 @@ export async function groups(config: Config, nats: Nats): Promise<Finding> {
   const count = config.processes.groups;
   const shared = { buckets: bucketsOf(config, nats.requests), prefix: config.log.prefix };
   try {
-    await checkGroups(shared, reactions, count);
+    await checkGroups(shared, consumers, count);
     return ok('groups', `processes.groups is ${count}, as the consumers are shared`);
   } catch (error) {
     if (!(error instanceof EventStoreError) || error.code !== 'engine/groups-differ') throw error;

@@ -1,15 +1,15 @@
 import { parseArgs } from 'node:util';
 import { NOTIFICATIONS } from '../../processes/notification/adapters/dead-letters.ts';
-import { categories, reactions, views } from '../../service/shop.ts';
+import { categories, consumers, views } from '../../service/shop.ts';
 import { type Command, UsageError } from '../command.ts';
 import { type CompletionModel, FOLDER, SCRIPTS, SHELLS } from './scripts.ts';
 
 /** What the names in a usage and the options of a command stand for, where that is known without a server. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   '<view>': views.map(({ name }) => name),
-  '<name>': reactions.map(({ name }) => name),
+  '<name>': consumers.map(({ name }) => name),
   '<category>': categories,
-  '--consumer': [...reactions.map(({ name }) => name), NOTIFICATIONS],
+  '--consumer': [...consumers.map(({ name }) => name), NOTIFICATIONS],
   '--category': categories,
 };
 

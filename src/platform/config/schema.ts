@@ -60,6 +60,8 @@ const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
 const COLLECTOR = '^$|^https?://\\S+$';
 const COLLECTOR_ALLOWED = 'http://host:port or https://host:port, or empty';
+const CONTEXT = '[a-z][a-z0-9-]{0,31} *= *(forever|[1-9][0-9]{0,4}[hd])';
+const CONTEXTS = `^$|^${CONTEXT}( *, *${CONTEXT})*$`;
 const ONE_ALGORITHM = `(${ALGORITHMS.join('|')})`;
 const LIST_OF_ALGORITHMS = `^${ONE_ALGORITHM}(, ?${ONE_ALGORITHM})*$`;
 
@@ -211,6 +213,13 @@ export const configSchema = section({
     url: text('^$|^https?://\\S+$', 'http://host:port or https://host:port, or empty'),
     secret: anySecret(),
     keepMs: whole(MINUTE_MS, 30 * 24 * 60 * MINUTE_MS),
+  }),
+  publicEvents: section({
+    contexts: text(
+      CONTEXTS,
+      'context=forever, or for so many hours or days: orders=forever, users=30d; or empty',
+    ),
+    format: Type.Enum(['protobuf', 'json']),
   }),
   tracing: section({
     enabled: flag(),

@@ -61,6 +61,7 @@ export {
   type PublicFormat,
   publicEventOf,
 } from './publishing/cloud-event.ts';
+export { onPublicEvents, type PublicReaction } from './publishing/consumer.ts';
 export {
   type AnyContract,
   contractName,
@@ -70,7 +71,9 @@ export {
   type ToPublic,
 } from './publishing/contract.ts';
 export {
+  isPublicStream,
   openPublicStream,
+  publicMarks,
   publicStreamConfig,
   publicStreamName,
   publicStreamObjection,

@@ -230,7 +230,7 @@ function violationsOf(log: MemoryStore, { stored }: MemoryPublicStore): string[]
     const due = log
       .ofStream(counterRef(id), 0, log.head(), Number.POSITIVE_INFINITY)
       .flatMap(({ commitId, decisions }) =>
-        toyValues(decisions).flatMap((value, index) =>
+        toyValues([...decisions]).flatMap((value, index) =>
           typeof value === 'number' && value >= 0 ? [eventIdOf(commitId, counterRef(id), index)] : [],
         ),
       );

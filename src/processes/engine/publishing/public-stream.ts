@@ -23,6 +23,16 @@ import type { Mark, Outgoing, PublicStream } from './publisher.ts';
 
 type Named = Pick<AnyContract, 'context' | 'version'>;
 
+/** Whether a stream is that of a contract. @param prefix the log's */
+export function isPublicStream(prefix: string, stream: string): boolean {
+  return stream.startsWith(`${prefix}-public-`);
+}
+
+/** The bucket of the marks of all contracts whose messages expire. */
+export function publicMarks(prefix: string): string {
+  return `${prefix}_published`;
+}
+
 /** The stream of a contract: `jl-public-orders-v1`. @param prefix the log's */
 export function publicStreamName(prefix: string, contract: Named): string {
   return `${prefix}-public-${contractName(contract)}`;

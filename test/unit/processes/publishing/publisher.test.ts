@@ -3,6 +3,7 @@ import { StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import {
   codecOf,
+  numberOf,
   type Position,
   positionAt,
   type RecordedCommit,
@@ -65,10 +66,10 @@ const SECOND = commit(7, [added(3), added(4)]);
 const DONE = ['1 3/0 1', '2 3/2 2', '3 7/0 3', '4 7/1 4'];
 
 const shown = ({ stored }: MemoryPublicStore): string[] =>
-  stored.map(
-    ({ event, mark }) =>
-      `${event.sequence} ${mark.position}/${mark.index} ${JSON.parse(JSON.stringify(event.data, (_, value) => (typeof value === 'bigint' ? Number(value) : value))).value}`,
-  );
+  stored.map(({ event: { sequence, data }, mark: { position, index } }) => {
+    const value = 'value' in data ? String(data.value) : '';
+    return `${sequence} ${numberOf(position)}/${index} ${value}`;
+  });
 
 class Killed extends Error {}
 
