@@ -56,7 +56,7 @@ export function openMemoryPublicStream(
       await answer(sender, `${ids.size} ids of ${id}`);
       return ids;
     },
-    publish: async (outgoing, after) => {
+    store: async (outgoing, after) => {
       const label = `publish ${outgoing.event.subject} after ${after}`;
       await arrive(sender, label);
       const lost = world && loseMessage(world, timeoutMs, () => store.put(outgoing, after));

@@ -74,8 +74,8 @@ export interface PublishingPlant {
 export const publishingPlants: Readonly<Record<string, PublishingPlant>> = {
   'a message that is published without a fence': {
     deps: (deps, store) =>
-      withStream(deps, ({ publish }) => ({
-        publish: (outgoing) => publish(outgoing, store.kept(outgoing.event.subject).at(-1)?.place ?? 0),
+      withStream(deps, ({ store: plain }) => ({
+        store: (outgoing) => plain(outgoing, store.kept(outgoing.event.subject).at(-1)?.place ?? 0),
       })),
   },
   'a mark that names the event behind it': {
@@ -96,13 +96,13 @@ export const publishingPlants: Readonly<Record<string, PublishingPlant>> = {
   'no mark where messages expire': { deps: (deps) => ({ ...deps, marks: undefined }) },
   'a mark that is written before its message': {
     deps: (deps) =>
-      withStream(deps, ({ publish }) => ({
-        publish: async (outgoing, after) => {
+      withStream(deps, ({ store: plain }) => ({
+        store: async (outgoing, after) => {
           const key = `counters-v1.${outgoing.event.subject}`;
           const row = await deps.marks?.get(key, { leader: true });
           const value = toBytes(storedOf(outgoing.mark));
           await deps.marks?.write({ key, value, expectedRevision: row?.revision ?? 0 });
-          return publish(outgoing, after);
+          return plain(outgoing, after);
         },
       })),
   },
@@ -199,9 +199,9 @@ export async function runPublishingSchedule(
 function slow(stream: PublicStream, { sleep, random }: Freezable['runtime']): PublicStream {
   return {
     ...stream,
-    publish: async (outgoing, after) => {
+    store: async (outgoing, after) => {
       if (random() < 0.2) await sleep(random() * 3_000);
-      return stream.publish(outgoing, after);
+      return stream.store(outgoing, after);
     },
   };
 }

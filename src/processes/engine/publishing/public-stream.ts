@@ -160,7 +160,7 @@ export function openPublicStream({
       }
       return ids;
     },
-    publish: (outgoing, after) => {
+    store: (outgoing, after) => {
       const { event, schema } = outgoing;
       const data = cloudEventData(schema, event.data, format);
       const message = headersOf(outgoing, after, format);

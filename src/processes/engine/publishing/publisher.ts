@@ -44,7 +44,7 @@ export interface PublicStream {
    * @returns its place; undefined when another one came before it
    * @throws LogUnavailable, OutcomeUnknown; EventStoreError `stream/refused` for good
    */
-  publish(outgoing: Outgoing, after: number): Promise<number | undefined>;
+  store(outgoing: Outgoing, after: number): Promise<number | undefined>;
 }
 
 export interface PublisherDeps {
@@ -121,7 +121,7 @@ async function publishLeft(
     const type = schema.typeName;
     const event = { id: eventId, source, type, subject: id, sequence, time, traceparent, tracestate, data };
     last = { incarnation, position, index, sequence };
-    after = await stream.publish({ event, schema, mark: last }, after);
+    after = await stream.store({ event, schema, mark: last }, after);
     if (after === undefined)
       throw new RetryLater(`Another instance publishes ${contractName(contract)} of ${id}.`);
   }

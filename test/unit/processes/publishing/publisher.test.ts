@@ -184,7 +184,15 @@ describe('the publisher', () => {
   });
 
   it('never lets a sealed text out: the commit becomes a dead letter', async () => {
-    const place = { category: 'counter', id: ID, type: 'StringValue', field: 1, person: ID, key: 1 };
+    const place = {
+      category: 'counter',
+      id: ID,
+      type: 'StringValue',
+      field: 1,
+      within: '',
+      person: ID,
+      key: 1,
+    };
     const sealed = writeSealed({ ...place, sealed: new Uint8Array([1, 2, 3]) });
     const careless: AnyContract = {
       ...toyContract,
