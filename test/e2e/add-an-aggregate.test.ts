@@ -50,7 +50,7 @@ beforeAll(async () => {
   generated = news.filter((path) => path.includes('voucher'));
   added = news.filter((path) => !path.includes('voucher'));
   changed = [...before.keys()].filter((path) => after.get(path) !== before.get(path));
-}, 240_000);
+}, 600_000);
 afterAll(() => copy?.[Symbol.asyncDispose]());
 
 describe('an aggregate that was added as the page says', () => {

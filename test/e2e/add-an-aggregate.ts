@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What a clone does not have, and what is linked instead of copied. */
 const NOT_COPIED = new Set(['.git', '.jetledger', 'coverage', 'dist', 'node_modules', 'reports']);
-const COMMAND_MS = 120_000;
+/** Only ends what hangs: beside other work `make fix` takes minutes. */
+const COMMAND_MS = 400_000;
 
 /** What a command came to; its output without colours, both streams together. */
 export interface Done {
