@@ -74,7 +74,7 @@ describe('an aggregate that was added as the page says', () => {
       const { code, output } = await copy.run('npm', 'run', '--silent', ...script);
       expect([code, code === 0 ? '' : output]).toEqual([0, '']);
     },
-    180_000,
+    400_000,
   );
 
   it('is formatted and linted by then', async () => {
@@ -108,7 +108,7 @@ describe('an aggregate that was added as the page says', () => {
     );
     expect(own).toHaveLength(7);
     expect([code, code === 0 ? '' : output]).toEqual([0, '']);
-  }, 180_000);
+  }, 400_000);
 });
 
 describe('a step that is left out', () => {
@@ -116,7 +116,7 @@ describe('a step that is left out', () => {
     let found: Done;
     beforeAll(async () => {
       found = await leaveOut(copy, round);
-    }, 120_000);
+    }, 400_000);
 
     it.each(round.leaves.map(({ left, cure }) => [left, cure]))('%s', (_left, cure) => {
       expect(found.output).toContain(cure);
@@ -160,7 +160,7 @@ describe('whoever follows CONTRIBUTING', () => {
     for (const target of ['run', 'quick', 'test', 'fix', 'check', 'ci'])
       expect(help).toContain(`make ${target} `);
     await succeed(copy, 'make test TEST=test/unit/domain/values.test.ts');
-  }, 120_000);
+  }, 400_000);
 });
 
 it('the page about reactions shows the reaction that is compiled and run here', async () => {
@@ -175,7 +175,7 @@ describe('in production, with the NATS users as they are shipped', () => {
   let production: Production;
   beforeAll(async () => {
     production = await inProduction(copy);
-  }, 120_000);
+  }, 400_000);
   afterAll(() => production?.[Symbol.asyncDispose]());
 
   const amount = { amountMinor: 1_000, currency: 'EUR' };
