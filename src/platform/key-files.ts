@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, isProduction } from './config/schema.ts';
@@ -23,7 +23,8 @@ export async function loadEmailKey(config: Config): Promise<Uint8Array> {
 
 /**
  * The keys that persons' keys are wrapped with, 32 bytes each: the first wraps, the others still unwrap. From the
- * configuration, a file that it names, or one beside the embedded server's data, made at the first start.
+ * configuration or a file that it names. Else, not in production, of the e-mail key where that is configured, so that
+ * processes that share the one share the other; or a file beside the embedded server's data, made at the first start.
  * @returns none where nothing is configured, in production or where no file can be made
  * @throws NatsUnusable naming the setting or the file, when one is no key
  */
@@ -32,10 +33,15 @@ export async function loadMasterKeys(config: Config): Promise<readonly Uint8Arra
   if (masterKeys !== '') return keysIn('privacy.masterKeys', masterKeys);
   if (masterKeyFile !== '') return keysIn(masterKeyFile, await readKeyFile(masterKeyFile));
   if (isProduction(config)) return [];
+  if (config.users.emailKey !== '') return [masterKeyOf(Buffer.from(config.users.emailKey, 'hex'))];
   const path = join(config.nats.embedded.dataDir, 'master.key');
   // Whoever needs one in a folder that cannot be written is told so.
   const text = await readOrMake(path).catch(() => undefined);
   return text === undefined ? [] : keysIn(path, text);
+}
+
+function masterKeyOf(emailKey: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', emailKey, '', 'jetledger master key', KEY_BYTES));
 }
 
 async function readKeyFile(path: string): Promise<string> {

@@ -1,11 +1,9 @@
-import type { EmailKey } from '../app/email-key.ts';
 import { combineObservers } from '../eventstore/index.ts';
 import { isSameLog, type KeepViews, type OpenedViews, openViews } from '../ledger/index.ts';
 import { type Config, hasRole } from '../platform/config/schema.ts';
 import {
   meterProjections,
   type ProjectionObserver,
-  plainRows,
   type RowPrivacy,
   traceProjections,
 } from '../projections/engine/index.ts';
@@ -29,7 +27,7 @@ export function openReadModels(base: Base): OpenedViews {
       fromStart: hasRole(config, 'api') ? indexes : [],
       observer: reporting(base),
     },
-    privacy: privacyOf(nats.emailKey),
+    privacy: privacyOf(base),
     keep: hasRole(config, 'projections') ? keeping(base) : undefined,
     // Each order asks for its customer as of its own position.
     follow: hasRole(config, 'processes'),
@@ -37,8 +35,12 @@ export function openReadModels(base: Base): OpenedViews {
 }
 
 /** Files of lists hold digests of names under the key of addresses; under another key they are of no use. */
-function privacyOf({ digestOf, check }: EmailKey): RowPrivacy {
-  return { ...plainRows, digest: digestOf, stamp: async () => check };
+function privacyOf({ personal, nats: { emailKey } }: Base): RowPrivacy {
+  return {
+    open: (rows) => Promise.all(rows.map(personal.openJson)),
+    digest: emailKey.digestOf,
+    stamp: async () => emailKey.check,
+  };
 }
 
 function reporting({ logger }: Base): ProjectionObserver {

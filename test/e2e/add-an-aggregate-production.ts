@@ -62,6 +62,7 @@ export async function inProduction(copy: Copy): Promise<Production> {
       JETLEDGER_HTTP__OVERLOAD__MAX_EVENT_LOOP_DELAY_MS: '0',
       JETLEDGER_SERVICE__DRAIN_MS: '0',
       JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+      JETLEDGER_PRIVACY__MASTER_KEYS: 'b2'.repeat(32),
       JETLEDGER_AUTH__KEY_FILE: keyFile,
       JETLEDGER_AUTH__ISSUER: ISSUER,
       JETLEDGER_AUTH__AUDIENCE: AUDIENCE,

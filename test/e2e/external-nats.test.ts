@@ -15,6 +15,7 @@ import { expectRefusal } from './refusal.ts';
 import { openShop, showShop } from './shop.ts';
 
 const KEY = { JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32) };
+const ASSERTED = { JETLEDGER_LOG__ASSERT_SYNC_ALWAYS: 'true' };
 const OTHER_KEY = { JETLEDGER_USERS__EMAIL_KEY: 'b2'.repeat(32) };
 const PRODUCTION = {
   JETLEDGER_ENV: 'production',
@@ -119,12 +120,15 @@ describe('in production', () => {
     expectRefusal(lazy, 'sync_interval: always');
   });
 
-  it('a server that syncs first serves, when its monitor shows it or the operator vouches for it', async () => {
+  it('a server that syncs first serves, when its monitor shows it or the operator vouches for it, and with a master key', async () => {
     await using durable = await startTestServer({ syncAlways: true });
-    const production = { ...data.variables, ...KEY, ...PRODUCTION, NATS_URL: durable.url };
+    const keyless = { ...data.variables, ...KEY, ...PRODUCTION, NATS_URL: durable.url };
+    await expect(applyTopology(keyless)).rejects.toThrow('set privacy.masterKeys');
+    const production = { ...keyless, JETLEDGER_PRIVACY__MASTER_KEYS: 'b2'.repeat(32) };
     await applyTopology(production);
+    expectRefusal(await runCommand(['serve'], { ...keyless, ...ASSERTED }), 'privacy.masterKeys');
     const seen = { ...production, JETLEDGER_NATS__MONITOR_URLS: durable.monitorUrl };
-    const vouched = { ...production, JETLEDGER_LOG__ASSERT_SYNC_ALWAYS: 'true' };
+    const vouched = { ...production, ...ASSERTED };
     for (const accepted of [seen, vouched]) {
       await using service = await startService(accepted);
       const live = await must(200, service.url, 'GET', '/health/live');

@@ -1,0 +1,99 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type JetStreamManager, jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { expect, it } from 'vitest';
+import { startTestServer } from '../../src/testing/nats-server.ts';
+import { ask, must, since } from '../e2e/client.ts';
+import { makeLog, startEncrypted } from '../support/encrypted-service.ts';
+
+const KEYS = 'KV_jl_keys';
+/** How long a key may be used after it was asked for, and some more. */
+const LEASE_OVER_MS = 2_200;
+
+/** The bucket of the keys, as it was when it was taken away. */
+interface Taken {
+  readonly config: StreamConfig;
+  readonly messages: readonly { readonly subject: string; readonly data: Uint8Array }[];
+}
+
+async function takeAway(jsm: JetStreamManager): Promise<Taken> {
+  const { config, state } = await jsm.streams.info(KEYS);
+  const messages: { subject: string; data: Uint8Array }[] = [];
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const message = await jsm.streams.getMessage(KEYS, { seq });
+    if (message !== null) messages.push({ subject: message.subject, data: message.data });
+  }
+  await jsm.streams.delete(KEYS);
+  return { config, messages };
+}
+
+async function putBack(connection: NatsConnection, jsm: JetStreamManager, taken: Taken): Promise<void> {
+  await jsm.streams.add(taken.config);
+  for (const { subject, data } of taken.messages) await connection.request(subject, data);
+}
+
+const eve = { email: 'eve@example.com', name: 'Eve' };
+
+it('without the keys an instance stops showing names within 2 s, stores nothing, and goes on when they are back', async () => {
+  await using server = await startTestServer();
+  await makeLog(server);
+  await using service = await startEncrypted(server);
+  const { url } = service;
+  const connection = await connect({ servers: server.url });
+  const jsm = await jetstreamManager(connection);
+  const created = await must(201, url, 'POST', '/v1/users', { email: 'ada@example.com', name: 'Ada' });
+  const path = `/v1/users/${created.field('id')}`;
+  const shown = await must(200, url, 'GET', path, undefined, since(created));
+
+  const taken = await takeAway(jsm);
+  expect(taken.messages.length).toBe(1);
+  await delay(LEASE_OVER_MS);
+  const stored = async () => (await jsm.streams.info('jetledger', { subjects_filter: 'jl.user.>' })).state;
+  const before = (await stored()).subjects;
+  const refusals = [
+    await ask(url, 'GET', path),
+    await ask(url, 'GET', '/v1/users?namePrefix=ad'),
+    await ask(url, 'PATCH', path, { name: 'Ada King' }),
+    await ask(url, 'POST', '/v1/users', eve, { 'idempotency-key': 'eve' }),
+  ];
+  for (const { status, field, headers } of refusals) {
+    expect([status, field('code')]).toEqual([503, 'keys/unavailable']);
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+  expect((await stored()).subjects).toEqual(before);
+
+  await putBack(connection, jsm, taken);
+  expect((await must(200, url, 'GET', path)).body).toEqual(shown.body);
+  // The same command, whose address is claimed already.
+  await must(201, url, 'POST', '/v1/users', eve, { 'idempotency-key': 'eve' });
+  await connection.close();
+}, 60_000);
+
+it('an instance that reads and does not encrypt works beside one that does: on names, addresses and repeated requests', async () => {
+  await using server = await startTestServer();
+  await makeLog(server, { JETLEDGER_PRIVACY__ENCRYPT: 'off' });
+  await using reads = await startEncrypted(server);
+  const plain = await must(201, reads.url, 'POST', '/v1/users', eve, { 'idempotency-key': 'eve' });
+  await using writes = await startEncrypted(server, { JETLEDGER_PRIVACY__ENCRYPT: 'on' });
+  const ada = { email: 'ada@example.com', name: 'Ada' };
+  const sealed = await must(201, writes.url, 'POST', '/v1/users', ada, { 'idempotency-key': 'ada' });
+
+  const again = [
+    await must(201, writes.url, 'POST', '/v1/users', eve, { 'idempotency-key': 'eve' }),
+    await must(201, reads.url, 'POST', '/v1/users', ada, { 'idempotency-key': 'ada' }),
+  ];
+  expect(again.map(({ field }) => field('id'))).toEqual([plain, sealed].map(({ field }) => field('id')));
+  for (const [one, other] of [
+    [reads, writes],
+    [writes, reads],
+  ] as const) {
+    for (const user of [plain, sealed]) {
+      const path = `/v1/users/${user.field('id')}`;
+      const name = `${user.field('name')} of ${one === reads ? 'reads' : 'writes'}`;
+      const renamed = await must(200, one.url, 'PATCH', path, { name });
+      expect((await must(200, other.url, 'GET', path, undefined, since(renamed))).field('name')).toBe(name);
+      // What no longer changes anything is seen by both.
+      await must(200, other.url, 'PATCH', path, { name });
+    }
+  }
+}, 60_000);
