@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import type { AppDeps } from './deps.ts';
+import { publicEventRoutes } from './document/asyncapi.ts';
 import { documentRoutes } from './document/openapi.ts';
 import { guardRoutes } from './guards.ts';
 import { rememberRequests } from './meta.ts';
@@ -30,6 +31,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     const typed = scope.withTypeProvider<TypeBoxTypeProvider>();
     for (const module of deps.modules) module.routes(typed, deps);
     healthRoutes(typed, deps);
+    publicEventRoutes(typed, deps.publicEvents);
     devTracesRoutes(typed, deps.devTraces);
     devTracesPage(typed, deps.devTraces);
     if (deps.metrics?.scrape !== undefined) metricsRoute(scope, deps.metrics.scrape);

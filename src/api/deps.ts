@@ -3,7 +3,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { UseCases } from '../app/use-cases.ts';
 import type { CommandHandler, Log, PersonalData, Position, Runtime, StreamRef } from '../eventstore/index.ts';
-import type { ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
+import type { AsyncApi, ConsumerStatus, DeadLetterPort } from '../processes/engine/index.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
@@ -141,6 +141,8 @@ export interface ServiceDeps {
 export interface AppDeps extends ServiceDeps {
   /** What the API is made of; its routes stand in this order. */
   readonly modules: readonly ApiModule[];
+  /** What is published for other services, as an AsyncAPI document. */
+  readonly publicEvents: AsyncApi;
   /** True once the process is being stopped; then each answer ends its connection. */
   readonly stopping?: () => boolean;
   /** A pino instance, or false for silence. */

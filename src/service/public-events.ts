@@ -3,11 +3,14 @@ import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
 import {
   type AnyContract,
+  type AsyncApi,
+  asyncApiOf,
   type Buckets,
   createPublisher,
   openPublicStream,
   publicMarks,
   publicStreamConfig,
+  publicStreamName,
   publicStreamObjection,
   publicStreamProblems,
   type Reaction,
@@ -15,6 +18,7 @@ import {
 import { UnknownContext } from './errors.ts';
 import type { Nats } from './open.ts';
 import { contracts } from './shop.ts';
+import { toolVersion } from './version.ts';
 
 /** A contract that is published. */
 export interface PublishedContract {
@@ -77,6 +81,16 @@ export function publicBuckets(config: Pick<Config, 'log' | 'publicEvents'>): rea
 /** Who says what of the log's events: `/jetledger/orders/v1`. */
 export function sourceOf({ stream }: Config['log'], { context, version }: AnyContract): string {
   return `/${stream}/${context}/v${version}`;
+}
+
+/** What the service publishes with this configuration, for whoever reads it. */
+export function documentOf(config: Publishing & { readonly log: Pick<Config['log'], 'prefix'> }): AsyncApi {
+  const published = publishedContracts(config).map(({ contract, keepMs }) => {
+    const kept = keepMs === undefined ? 'for ever' : `for ${keepMs / HOUR_MS} hours`;
+    return { contract, stream: publicStreamName(config.log.prefix, contract), kept };
+  });
+  const { format } = config.publicEvents;
+  return asyncApiOf(published, { title: 'JetLedger public events', version: toolVersion(), format });
 }
 
 /** The publishers of this process, as reactions. */

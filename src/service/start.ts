@@ -28,6 +28,7 @@ import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLogAndPersonal, openNats } from './open.ts';
 import { buildOperators, startOperators } from './operators/build.ts';
 import type { Processes } from './processes.ts';
+import { documentOf } from './public-events.ts';
 import { openReadModels } from './read-models.ts';
 import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
@@ -282,6 +283,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     ...commands,
     modules: await apiModules(),
     log,
+    publicEvents: documentOf(config),
     personal,
     views,
     live,

@@ -15,6 +15,7 @@ import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
+import { documentOf } from '../../src/service/public-events.ts';
 import { views as allViews, apiModules, hiddenFields } from '../../src/service/shop.ts';
 import { createSkips } from '../../src/service/skips.ts';
 import {
@@ -86,6 +87,12 @@ const SITUATION: Situation = {
   instances: [],
 };
 
+/** What the service publishes as far as its document tells. */
+export const TEST_PUBLISHED = {
+  log: { prefix: 'jl' },
+  publicEvents: { contexts: 'orders=forever, catalogue=forever, users=30d', format: 'json' },
+} as const;
+
 /** First part of the names of the engine's buckets. */
 export const TEST_PREFIX = 'jl';
 
@@ -138,6 +145,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     views,
     personal,
     modules: await apiModules(),
+    publicEvents: documentOf(TEST_PUBLISHED),
     live,
     runtime,
     admin: {

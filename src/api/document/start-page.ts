@@ -4,6 +4,8 @@ import { ACCESS } from '../auth/access.ts';
 const LINKS = {
   documentation: '/docs',
   openapi: '/openapi.json',
+  events: '/asyncapi',
+  asyncapi: '/asyncapi.json',
   health: '/health/ready',
 } as const;
 

@@ -56,6 +56,7 @@ export {
   type StandardEffect,
   type Step,
 } from './process.ts';
+export { type AsyncApi, asyncApiOf, type DocumentedContract } from './publishing/async-api.ts';
 export {
   type CarriedMessage,
   type PublicFormat,

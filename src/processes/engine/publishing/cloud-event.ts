@@ -18,7 +18,8 @@ export interface CarriedMessage {
   readonly data: Uint8Array;
 }
 
-const MEDIA_TYPES: Readonly<Record<PublicFormat, string>> = {
+/** The media type of each format. */
+export const MEDIA_TYPES: Readonly<Record<PublicFormat, string>> = {
   protobuf: 'application/protobuf',
   json: 'application/json',
 };
