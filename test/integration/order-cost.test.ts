@@ -35,6 +35,8 @@ beforeAll(async () => {
   const config = tracedConfig(proxy.url, {
     JETLEDGER_TRACING__SAMPLE_RATIO: '0',
     JETLEDGER_LOGGING__LEVEL: 'error',
+    // What others are told must not make an order's own path longer.
+    JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'orders=forever, catalogue=forever',
   });
   const connection = await connectNats(server.url, config.nats, 'test');
   const emailKey = createEmailKey(await loadEmailKey(config));
@@ -84,19 +86,21 @@ async function order(): Promise<number> {
   return (confirmed.get(id) ?? Number.NaN) - began;
 }
 
+/** What a request is for. */
+function kindOf(subject: string, body: Buffer): string {
+  if (subject.startsWith('jl.')) return 'commit';
+  if (subject.startsWith('pub.')) return 'public event';
+  if (subject.includes('.GET.jl-public-')) return 'last public event';
+  if (subject.endsWith('.MSG.GET.jetledger') && body.includes('"jl.order.')) return 'state of an order';
+  return /\.GET\.KV_jl_customers/.test(subject) ? 'customer' : 'other';
+}
+
 test('an order of three lines is seven commits, and asks for no state that it was given', async () => {
   for (let n = 0; n < ORDERS; n++) await order();
   const sent = new Map<string, number>();
   const count = ({ verb, args, body }: Frame): boolean => {
     if (verb !== 'PUB' && verb !== 'HPUB') return false;
-    const [subject = ''] = args.split(' ');
-    const key = subject.startsWith('jl.')
-      ? 'commit'
-      : subject.endsWith('.MSG.GET.jetledger') && body.includes('"jl.order.')
-        ? 'state of an order'
-        : /\.GET\.KV_jl_customers/.test(subject)
-          ? 'customer'
-          : 'other';
+    const key = kindOf(args.split(' ')[0] ?? '', body);
     sent.set(key, (sent.get(key) ?? 0) + 1);
     return false;
   };
@@ -109,6 +113,10 @@ test('an order of three lines is seven commits, and asks for no state that it wa
   // The watch of each reservation, and what tells the customer of the confirmation.
   expect(each('state of an order')).toBeLessThanOrEqual(4.2);
   expect(each('customer')).toBeLessThanOrEqual(1.5);
+  // Placed, paid and confirmed, each told with one read and one message. Of a few of them the next order's are counted.
+  expect(each('public event')).toBeGreaterThan(2.5);
+  expect(each('public event')).toBeLessThanOrEqual(3.2);
+  expect(each('last public event')).toBeLessThanOrEqual(3.2);
   expect(each('other')).toBeGreaterThan(10);
 });
 

@@ -86,15 +86,20 @@ export async function startCommand(
 ): Promise<Running> {
   const program = await serviceBuild();
   const binary = (await testServerBinary()).path;
+  const own = { JETLEDGER_HTTP__PORT: '0', JETLEDGER_NATS__EMBEDDED__BINARY: binary };
+  return startProgram([program, ...args], { ...own, ...variables }, stdout);
+}
+
+/** Starts a program of Node's, which gets SIGKILL when this process ends; of its variables only PATH is passed on. */
+export function startProgram(
+  args: readonly string[],
+  variables: Variables,
+  stdout: 'pipe' | number = 'pipe',
+): Running {
   const started = performance.now();
-  const child = spawn(process.execPath, ['--import', END_WITH_PARENT, program, ...args], {
+  const child = spawn(process.execPath, ['--import', END_WITH_PARENT, ...args], {
     stdio: ['pipe', stdout, 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      JETLEDGER_HTTP__PORT: '0',
-      JETLEDGER_NATS__EMBEDDED__BINARY: binary,
-      ...variables,
-    },
+    env: { PATH: process.env.PATH, ...variables },
   });
   return follow(child, started);
 }
