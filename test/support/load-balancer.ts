@@ -13,7 +13,8 @@ export interface LoadBalancer extends AsyncDisposable {
 }
 
 const LOOK_EVERY_MS = 50;
-const LOOK_TIMEOUT_MS = 1_000;
+/** Less than a service waits before it ends; a shorter one throws answers away that come late on a busy machine. */
+const LOOK_TIMEOUT_MS = 4_000;
 
 /** Starts it on a free port of loopback. */
 export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBalancer> {
