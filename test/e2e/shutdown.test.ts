@@ -88,6 +88,7 @@ describe.concurrent('a service that is stopped', () => {
       'requests',
       'live streams',
       'NATS monitor',
+      'operators',
       'processes',
       'views',
       'snapshots',

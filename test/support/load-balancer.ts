@@ -30,7 +30,8 @@ export async function startLoadBalancer(urls: readonly string[]): Promise<LoadBa
     try {
       const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(LOOK_TIMEOUT_MS) });
       if (answer.ok) usable.add(url);
-      else usable.delete(url);
+      // As proxies do, it keeps the last one: on a busy machine all may be late for a moment.
+      else if (usable.size > 1) usable.delete(url);
     } catch (error) {
       // One that is only slow keeps what it has.
       if (!(error instanceof DOMException && error.name === 'TimeoutError')) usable.delete(url);
