@@ -99,7 +99,10 @@ function needsOfPartner({ prefix }, { name, contracts }) {
     ...[`CONSUMER.CREATE.${stream}.${name}`, `CONSUMER.CREATE.${stream}.${name}.>`],
     ...['INFO', 'MSG.NEXT', 'DELETE'].map((what) => `CONSUMER.${what}.${stream}.${name}`),
   ]);
-  const publish = streams.flatMap((stream) => [`$JS.ACK.${stream}.${name}.>`, `$JS.ACK.*.*.${stream}.${name}.>`]);
+  const publish = streams.flatMap((stream) => [
+    `$JS.ACK.${stream}.${name}.>`,
+    `$JS.ACK.*.*.${stream}.${name}.>`,
+  ]);
   return { log: log.flat(), views: [], publish };
 }
 
@@ -108,7 +111,9 @@ export function partnersOf(args) {
   return args.map((arg) => {
     const [, name, list] = /^([a-z][a-z0-9]{0,31})=([a-z0-9-]+-v\d+(?:,[a-z0-9-]+-v\d+)*)$/.exec(arg) ?? [];
     if (name === undefined || USERS.includes(name))
-      throw new RangeError(`${arg} names no partner: write name=contract,contract, as in acme=orders-v1,catalogue-v1`);
+      throw new RangeError(
+        `${arg} names no partner: write name=contract,contract, as in acme=orders-v1,catalogue-v1`,
+      );
     return { name, contracts: list.split(',') };
   });
 }

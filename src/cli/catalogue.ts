@@ -101,6 +101,12 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     load: async () => (await import('./verify.ts')).verifyCommand,
   },
   {
+    name: 'keys',
+    summary: 'See what the keys of persons are wrapped with; wrap them with a new master key.',
+    load: async () => (await import('./keys.ts')).keysCommand,
+    works: true,
+  },
+  {
     name: 'config',
     summary: 'Print the effective configuration, secrets masked.',
     load: async () => (await import('./config.ts')).configCommand,

@@ -8,6 +8,7 @@ import type { Command, CommandContext } from './command.ts';
 import { type Check, type Finding, fail, ok, runChecks, skip } from './doctor/checks.ts';
 import { collectors } from './doctor/collectors.ts';
 import { answerFindings, permissionFindings, probeAll } from './doctor/permissions.ts';
+import { keysFinding, shareFinding } from './doctor/personal.ts';
 import { consumerFindings, timerFinding, viewFindings } from './doctor/progress.ts';
 import {
   clocks,
@@ -30,10 +31,10 @@ export function createDoctor(now: () => number): Command {
     usage: '[--fix] [--json]',
     summary: 'Check server, configuration and state, and say what to do.',
     help: `Checks, in the order of what rests on what, and changes nothing: Node.js, configuration, collectors, server,
-permissions (with requests that cannot store anything), JetStream, disk, the log, foreign messages in it, the e-mail
-key, streams and buckets, clocks, durability, replicas, groups, views, consumers and timers. The first line names the
-cause and its cure; what only follows from it is told as that, and not looked at. Each further line says ok, warn, fail
-or skip.
+permissions (with requests that cannot store anything), JetStream, disk, the log, the e-mail key, the keys of persons and
+how much of their data is plain, foreign messages, streams and buckets, clocks, durability, replicas, groups, views,
+consumers and timers. The first line names the cause and its cure; what only follows from it is told as that, and not
+looked at. Each further line says ok, warn, fail or skip.
 
   --fix    do what can lose nothing: topology apply, and the rebuild of a view whose bucket is gone; then look again
   --json   print the findings as JSON
@@ -149,6 +150,16 @@ async function checksOf(config: Config, nats: Nats, now: () => number): Promise<
     check('servers', ['jetstream', 'health'], server, () => serversEnough(config, nats)),
     check('log', ['jetstream', 'servers'], server, () => logStream(config, nats, jsm)),
     check('e-mail key', ['log'], server, async () => emailKey(await info(), nats)),
+    ...(reacts || hasRole(config, 'api')
+      ? [
+          check('keys of persons', ['e-mail key'], server, async () =>
+            keysFinding(config, nats, await info()),
+          ),
+        ]
+      : []),
+    check('personal data', ['e-mail key'], server, async () =>
+      shareFinding(config, await log(), await info()),
+    ),
     check('foreign messages', ['e-mail key'], server, async () => foreignMessages(config, nats, await log())),
     check('topology', ['e-mail key'], 'Run: jetledger topology plan', async () =>
       topology(config, nats, (await info()).state.last_seq),

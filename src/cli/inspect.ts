@@ -5,6 +5,7 @@ import {
   isDamage,
   type Log,
   numberOf,
+  type PersonalData,
   type Position,
   positionOf,
   type RecordedCommit,
@@ -13,6 +14,7 @@ import {
   type StreamRef,
 } from '../eventstore/index.ts';
 
+import { openPersonalData } from '../service/open.ts';
 import {
   type CommitDescription,
   describeCommit,
@@ -38,7 +40,8 @@ export const inspectCommand: Command = {
   help: `Categories: ${CATEGORIES}.
 
 The state is folded from the log alone, as of now or of a version; no view and no snapshot is asked. What is shown holds
-personal data (names, e-mail addresses): it is meant for operators; do not paste it into tickets.
+personal data (names, e-mail addresses): it is meant for operators; do not paste it into tickets. What is encrypted is
+opened with the master key; without one it is shown as it is stored.
 
   --at VERSION   as of that version: the position of one of its commits, or any position after it
   --events       list its commits: time, actor, trace, events with their fields
@@ -59,20 +62,32 @@ Examples:
       );
     if (what === 'position') {
       const position = wholeNumber('A position', name);
-      return withLog(context, (log) => showPosition(log, positionOf(position), values.json, context.print));
+      return withLog(context, (log, personal) =>
+        showPosition({ log, personal }, positionOf(position), values.json, context.print),
+      );
     }
     if (!folders.has(what)) throw new UsageError(`There is no category ${what}. Categories: ${CATEGORIES}.`);
     const at = values.at === undefined ? undefined : wholeNumber('--at', values.at);
     const stream = checkStream({ category: what, id: name });
-    return withLog(context, async (log) => {
-      const found = await inspect(log, stream, at, values.events);
+    return withLog(context, async (log, personal) => {
+      const found = await personal.open(await inspect(log, stream, at, values.events));
       return showAggregate(found, stream, values, context.print);
     });
   },
 };
 
-function withLog({ config }: CommandContext, work: (log: Log) => Promise<number>): Promise<number> {
-  return withNats(config(), async (nats) => work(await quietLog(config(), nats)));
+/** What is sealed is shown so where there is no master key. */
+type Opening = Pick<PersonalData, 'open'>;
+
+function withLog(
+  { config }: CommandContext,
+  work: (log: Log, personal: Opening) => Promise<number>,
+): Promise<number> {
+  return withNats(config(), async (nats) => {
+    const personal = await openPersonalData(config(), nats, false);
+    const shown: Opening = nats.masterKeys.length > 0 ? personal : { open: async (value) => value };
+    return work(await quietLog(config(), nats), shown);
+  });
 }
 
 interface Found {
@@ -117,14 +132,15 @@ function showAggregate(
 }
 
 async function showPosition(
-  log: Log,
+  { log, personal }: { readonly log: Log; readonly personal: Opening },
   position: Position,
   json: boolean,
   print: CommandContext['print'],
 ): Promise<number> {
   const commit = await log.at(position);
   const mark = (await readMarks(log)).skipped.get(position);
-  if (commit !== undefined) print(plainJson({ ...readable(commit), ...(mark && { skipped: mark }) }, 2));
+  if (commit !== undefined)
+    print(plainJson({ ...(await personal.open(readable(commit))), ...(mark && { skipped: mark }) }, 2));
   else
     print(
       json

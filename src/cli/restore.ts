@@ -10,29 +10,41 @@ import type { Nats } from '../service/open.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
 import { bucketsOf, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
+import { withEncryptedBackup } from './copies/encrypt-backup.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
+
+const OPTIONS = {
+  encrypt: { type: 'boolean', default: false },
+  'new-log': { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const;
 
 export const restoreCommand: Command = {
   name: 'restore',
-  usage: '<folder> [--new-log] [--json]',
+  usage: '<folder> [--encrypt] [--new-log] [--json]',
   summary: 'Bring a backup back on a server that has no log.',
   help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log, a
 bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out before
 (position tokens, cursors of lists) is refused instead of misread, views and snapshots are folded anew. What fails or
-is interrupted is undone. users.emailKey must be the key that the log was made with.
+is interrupted is undone. users.emailKey must be the key that the log was made with, and privacy.masterKeys those that
+the keys in an encrypted backup are wrapped with.
 
+  --encrypt  encrypt what is plain: personal texts in the log under keys of their persons, digests of requests under the
+             e-mail key. Positions, ids, times and order stay. Takes two servers of its own and room for three copies in
+             the temporary folder, where plain data lies meanwhile
   --new-log  you vouch that the server never held a log, where its monitoring is not named (nats.monitorUrls) or does not
              answer: one with another key does not show the log that it holds, and would delete it
   --json     print what was restored as JSON
 
 Examples:
   NATS_URL=nats://new-server:4222 jetledger restore backups/2026-01-15
-  JETLEDGER_NATS__EMBEDDED__DATA_DIR=/srv/restored jetledger restore backups/2026-01-15`,
+  JETLEDGER_NATS__EMBEDDED__DATA_DIR=/srv/restored jetledger restore backups/2026-01-15
+  jetledger restore backups/2026-01-15 --encrypt`,
   run: async (args, { config, print }) => {
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false }, 'new-log': { type: 'boolean', default: false } },
+      options: OPTIONS,
     });
     const [folder] = positionals;
     if (folder === undefined || positionals.length > 1)
@@ -44,8 +56,13 @@ Examples:
       await interruptible((signal) =>
         withNats(config(), async (nats) => {
           await checkTarget(nats, sound, values['new-log']);
-          const restore = { folder, manifest: sound, incarnation, signal, progress };
-          await restoreAll(config(), nats, restore, say);
+          const restore = (copy: Manifest) => {
+            const how = { folder, manifest: copy, incarnation, signal, progress };
+            return restoreAll(config(), nats, how, say);
+          };
+          const { emailKey, masterKeys } = nats;
+          const backup = { folder, manifest: sound, emailKey, masterKeys, signal, progress };
+          await (values.encrypt ? withEncryptedBackup(config(), backup, restore) : restore(sound));
         }),
       );
       return sound;

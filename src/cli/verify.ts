@@ -1,61 +1,27 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   BEGINNING,
   earliest,
   type Log,
   numberOf,
-  openNatsLog,
+  type PersonalData,
+  type Requests,
   readMarks,
   type SkipMark,
-  systemRuntime,
 } from '../eventstore/index.ts';
-import { openRequests } from '../ledger/index.ts';
-import {
-  checkFiles,
-  type FileProblem,
-  logOf,
-  type OnBytes,
-  readManifest,
-} from '../platform/backup/manifest.ts';
+import { checkFiles, type FileProblem, type OnBytes, readManifest } from '../platform/backup/manifest.ts';
 import { putBackOne } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
-import { connectNats } from '../platform/nats-connection.ts';
-import { startEmbeddedServer } from '../platform/nats-server/embedded.ts';
-import { resolveNatsServer } from '../platform/nats-server/resolve.ts';
+import { loadMasterKeys } from '../platform/key-files.ts';
+import { openPersonalData } from '../service/open.ts';
+import { describeShare } from '../service/personal/share.ts';
+import { keysStream } from '../service/topology.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
+import { compareSummaries, type LogSummary, type Mismatch, summarise } from './copies/fold-log.ts';
+import { logOn, withoutLogin, withRequestsAt, withThrowawayServer } from './copies/other-servers.ts';
 import { lineOf } from './damage/skip.ts';
-import { compareSummaries, type LogSummary, type Mismatch, summarise } from './fold-log.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
-
-/** Work with a nats-server of its own on loopback, gone afterwards with its data. */
-export async function withThrowawayServer<T>(
-  { nats }: Config,
-  work: (url: string) => Promise<T>,
-): Promise<T> {
-  const { binary: explicit, dataDir: ownDataDir } = nats.embedded;
-  const binary = await resolveNatsServer({ explicit, cacheDir: `${ownDataDir}/nats-server` });
-  const dataDir = await mkdtemp(join(tmpdir(), 'jetledger-verify-'));
-  try {
-    const server = await startEmbeddedServer({
-      binary,
-      dataDir,
-      port: -1,
-      monitorPort: -1,
-      syncAlways: false,
-    });
-    try {
-      return await work(server.url);
-    } finally {
-      await server.stop();
-    }
-  } finally {
-    await rm(dataDir, { recursive: true, force: true });
-  }
-}
 
 /** What `jetledger verify` found. */
 export interface Verification {
@@ -92,6 +58,9 @@ of the states. All states are held in memory. Nothing is changed anywhere.
   --live          the configured server: alone, or compared with the folder
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
   --json          print the findings as JSON
+
+Personal texts are opened with the keys on the server or in the backup, so that an encrypted log is compared with what it
+was made of; without a master key (privacy.masterKeys) they are compared as they are sealed. How many are plain is told.
 
 Told, too: commits whose bytes are damaged, positions that operators have marked to be passed over (jetledger skip), and
 foreign messages, which are versions without events and no fault of the log: who may write to it besides JetLedger is to
@@ -134,22 +103,27 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
     progress.show({ what, done, total, unit });
   const files = folder === undefined ? [] : await checkFiles(folder, shown('checksums', 'bytes'));
   if (files.length > 0) return { ok: false, files, mismatches: [], skipped: [] };
-  const onFirst = async <T>(work: (log: Log) => Promise<T>): Promise<T> =>
-    folder === undefined
-      ? withNats(config, async (nats) => work(await quietLog(config, nats)))
-      : withFolderLog(config, folder, { signal, onBytes: shown('bringing it up', 'bytes') }, work);
-  const onSecond = async <T>(work: (log: Log) => Promise<T>): Promise<T | undefined> => {
-    if (against !== undefined) return withLogAt(config, against, work);
-    if (folder === undefined || !live) return undefined;
-    return withNats(config, async (nats) => work(await quietLog(config, nats)));
-  };
-  return onFirst(async (log) => {
-    const first = await log.head();
-    const there = await onSecond((other) =>
-      summarise(other, { through: first, signal, onPosition: shown('folding there', 'commits') }),
+  const onLive = <T>(work: Work<T>): Promise<T> =>
+    withNats(config, async (nats) =>
+      work(await quietLog(config, nats), await personalOn(config, nats.requests)),
     );
+  const onFirst = <T>(work: Work<T>): Promise<T> =>
+    folder === undefined
+      ? onLive(work)
+      : withFolderLog(config, folder, { signal, onBytes: shown('bringing it up', 'bytes') }, work);
+  const onSecond = async <T>(work: Work<T>): Promise<T | undefined> => {
+    if (against !== undefined) return withLogAt(config, against, work);
+    return folder === undefined || !live ? undefined : onLive(work);
+  };
+  return onFirst(async (log, personal) => {
+    const first = await log.head();
+    const there = await onSecond((other, othersPersonal) => {
+      const onPosition = shown('folding there', 'commits');
+      return summarise(other, { through: first, signal, personal: othersPersonal, onPosition });
+    });
     const through = earliest(first, there?.last ?? first);
-    const here = await summarise(log, { through, signal, onPosition: shown('folding here', 'commits') });
+    const onPosition = shown('folding here', 'commits');
+    const here = await summarise(log, { through, signal, personal, onPosition });
     const mismatches = there === undefined ? [] : compareSummaries(here, there);
     const skipped = [...(await readMarks(log)).skipped.values()];
     const isWhole = here.unknown.length === 0 && here.damaged.count === damagedAndSkipped(here, skipped);
@@ -158,55 +132,39 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
   });
 }
 
+type Work<T> = (log: Log, personal: PersonalData | undefined) => Promise<T>;
+
+/** What opens the personal texts on a server; without a master key they are compared as they are sealed. */
+async function personalOn(config: Config, requests: Requests): Promise<PersonalData | undefined> {
+  const masterKeys = await loadMasterKeys(config);
+  return masterKeys.length === 0 ? undefined : openPersonalData(config, { requests, masterKeys }, false);
+}
+
+function withLogAt<T>(config: Config, url: string, work: Work<T>): Promise<T> {
+  return withRequestsAt(config, url, async (requests) =>
+    work(await logOn(config, requests), await personalOn(config, requests)),
+  );
+}
+
 /** The log of a backup, on a server of its own. */
 function withFolderLog<T>(
   config: Config,
   folder: string,
   { signal, onBytes }: { readonly signal: AbortSignal; readonly onBytes: OnBytes },
-  work: (log: Log) => Promise<T>,
+  work: Work<T>,
 ): Promise<T> {
+  const own = withoutLogin(config);
   return withThrowawayServer(config, async (url) => {
-    const connection = await connectNats(url, withoutLogin(config), config.service.name);
-    const requests = await openRequests(connection, url, withoutLogin(config));
-    try {
-      const stored = logOf(await readManifest(folder));
+    await withRequestsAt(own, url, async (requests) => {
+      const { log, streams } = await readManifest(folder);
       const how = { requests, folder, replicas: 1, signal };
-      if (stored !== undefined)
-        await putBackOne({ ...how, onBytes: (_, ...bytes) => onBytes(...bytes) }, stored, {});
-    } finally {
-      requests.close();
-      await connection.close();
-    }
-    return withLogAt({ ...config, nats: withoutLogin(config) }, url, work);
+      for (const stream of streams) {
+        if (stream.name !== log.stream && stream.name !== keysStream(config.log)) continue;
+        await putBackOne({ ...how, onBytes: (_, ...bytes) => onBytes(...bytes) }, stream, {});
+      }
+    });
+    return withLogAt(own, url, work);
   });
-}
-
-/** The address of a server of our own says as whom to log in, and JetStream is in that user's account. */
-const withoutLogin = ({ nats }: Config): Config['nats'] => ({
-  ...nats,
-  apiPrefix: '$JS.API',
-  viewsApiPrefix: '',
-  credsFile: '',
-  nkeySeedFile: '',
-  token: '',
-  user: '',
-  password: '',
-  tls: { caFile: '', certFile: '', keyFile: '' },
-});
-
-async function withLogAt<T>(config: Config, url: string, work: (log: Log) => Promise<T>): Promise<T> {
-  const connection = await connectNats(url, config.nats, config.service.name);
-  const requests = await openRequests(connection, url, config.nats);
-  try {
-    const { stream, prefix } = config.log;
-    const deadlineMs = config.nats.requestTimeoutMs;
-    const options = { requests, runtime: systemRuntime, stream, prefix, deadlineMs };
-    const { log } = await openNatsLog({ ...options, attemptTimeoutMs: deadlineMs });
-    return await work(log);
-  } finally {
-    requests.close();
-    await connection.close();
-  }
 }
 
 /** The first of them, and how many there are. */
@@ -222,6 +180,7 @@ function linesOf({ ok, files, here, there, mismatches, skipped }: Verification):
     ({ category, aggregates, commits, events, lastPosition, states }) =>
       `${category.padEnd(10)} ${aggregates} aggregates, ${commits} commits, ${events} events, last at ${lastPosition}, states ${states.slice(0, 16)}`,
   );
+  if (here !== undefined) lines.push(`personal   ${describeShare(here.personal)}`);
   for (const { category, figure, here: a, there: b } of mismatches) {
     lines.push(`differs  ${category} ${figure}: ${a} here, ${b} there`);
   }

@@ -94,7 +94,9 @@ export { createNatsSnapshotArchive } from './nats/snapshot-archive.ts';
 export { HEADER, isConflict, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
 export { type Around, combineObservers, type StoreObserver } from './observer.ts';
 export {
+  countKeys,
   createPersonKeys,
+  type KeptKeys,
   type PersonKeysOptions,
   type Rewrapped,
   rewrapKeys,
@@ -159,6 +161,7 @@ export {
   type SlotGroup,
   type StreamRef,
   slotOf,
+  streamOfSubject,
 } from './stream.ts';
 export { logStore } from './telemetry/logs.ts';
 export { labelSets, meterRemake, meterStore } from './telemetry/metrics.ts';

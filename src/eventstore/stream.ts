@@ -71,7 +71,7 @@ export function subjectOf(prefix: string, stream: StreamRef): string {
   return `${prefix}.${stream.category}.${slotDigits(slotOf(stream.id))}.${stream.id}`;
 }
 
-/** The aggregate that a subject of the log names, or the marks; the prefix holds no dot. */
+/** The aggregate that a subject of the log names, or the marks; the prefix holds no dot. @internal */
 export function streamOfSubject(subject: string): StreamRef {
   const first = subject.indexOf('.');
   const second = subject.indexOf('.', first + 1);

@@ -1,4 +1,5 @@
 import type { Bucket, Log } from '../eventstore/index.ts';
+import type { Server } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
 import {
@@ -16,7 +17,6 @@ import {
   type Reaction,
 } from '../processes/engine/index.ts';
 import { UnknownContext } from './errors.ts';
-import type { Nats } from './open.ts';
 import { contracts } from './shop.ts';
 import { toolVersion } from './version.ts';
 
@@ -95,7 +95,11 @@ export function documentOf(config: Publishing & { readonly log: Pick<Config['log
 
 /** The publishers of this process, as reactions. */
 export async function createPublishers(
-  { config, nats, log }: { readonly config: Config; readonly nats: Nats; readonly log: Log },
+  {
+    config,
+    nats,
+    log,
+  }: { readonly config: Config; readonly nats: Pick<Server, 'requests'>; readonly log: Log },
   buckets: Buckets,
 ): Promise<readonly Reaction[]> {
   const { prefix } = config.log;

@@ -146,7 +146,7 @@ interface Case {
 }
 
 const STORED = ['views', 'consumers', 'timers'];
-const BESIDE = ['foreign messages', 'topology'];
+const BESIDE = ['keys of persons', 'personal data', 'foreign messages', 'topology'];
 const LOG = ['e-mail key', ...BESIDE, 'answers', 'durability', 'replicas', 'clock', 'groups', ...STORED];
 
 const cases: readonly Case[] = [

@@ -102,6 +102,26 @@ async function reaching<T>(what: string, answer: Promise<T>): Promise<T> {
   }
 }
 
+/** The keys that are kept, by what they are wrapped with. */
+export interface KeptKeys {
+  /** How many, by the names of master keys. */
+  readonly byMaster: Readonly<Record<string, number>>;
+  /** Of how many persons the key was destroyed. */
+  readonly forgotten: number;
+}
+
+/** Counts the keys of a bucket; reads all of them. @throws KeysUnavailable for a row that is no key; LogUnavailable */
+export async function countKeys({ bucket }: Pick<PersonKeysOptions, 'bucket'>): Promise<KeptKeys> {
+  const byMaster: Record<string, number> = {};
+  let forgotten = 0;
+  for await (const row of bucket.rows()) {
+    const stored = storedIn(row);
+    if ('forgotten' in stored) forgotten++;
+    else byMaster[stored.master] = (byMaster[stored.master] ?? 0) + 1;
+  }
+  return { byMaster, forgotten };
+}
+
 /** What became of a change of the master key. */
 export interface Rewrapped {
   /** Keys that are wrapped with the current master key since. */

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { size } from '../../../src/cli/command.ts';
-import { compareSummaries, summarise } from '../../../src/cli/fold-log.ts';
+import { compareSummaries, summarise } from '../../../src/cli/copies/fold-log.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf } from '../../../src/eventstore/codec/event-codec.ts';
 import type { Log } from '../../../src/eventstore/log.ts';

@@ -8,12 +8,14 @@ import {
   isAfter,
   type Log,
   numberOf,
+  type PersonalData,
   type Position,
   type RecordedCommit,
   reasonOf,
-} from '../eventstore/index.ts';
-import { checkInterrupted } from '../platform/backup/manifest.ts';
-import { type Folder, folders } from '../service/operators/describe.ts';
+} from '../../eventstore/index.ts';
+import { checkInterrupted } from '../../platform/backup/manifest.ts';
+import { type Folder, folders } from '../../service/operators/describe.ts';
+import { addShare, type PersonalShare } from '../../service/personal/share.ts';
 
 /** What a category amounts to. */
 export interface CategorySummary {
@@ -41,6 +43,8 @@ export interface LogSummary {
   readonly foreign: Told;
   /** Commits whose bytes are damaged; their aggregates are folded up to there. */
   readonly damaged: Told;
+  /** How much of what it holds of persons is encrypted. */
+  readonly personal: PersonalShare;
 }
 
 /** How many there are, and where the first of them lie. */
@@ -72,14 +76,16 @@ export interface FoldOptions {
   /** Stop behind this position; default: the log's end as it is now. */
   readonly through?: Position;
   readonly signal?: AbortSignal;
+  /** Opens what is sealed in states before they are digested, so that two ways of sealing the same compare. */
+  readonly personal?: PersonalData | undefined;
   /** How far it is, and to where it goes. */
   readonly onPosition?: (position: number, through: number) => void;
 }
 
 /**
  * Folds every aggregate from the log alone; holds all states in memory, a few kilobytes each.
- * @throws UnknownEventType: the log holds what this version cannot fold; LogUnavailable; BackupError once the signal has
- *   fired
+ * @throws UnknownEventType: the log holds what this version cannot fold; LogUnavailable; KeysUnavailable; BackupError
+ *   once the signal has fired
  */
 export async function summarise(log: Log, options: FoldOptions = {}): Promise<LogSummary> {
   const { signal } = options;
@@ -88,6 +94,7 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
   const tallies = new Map<string, Tally>();
   const foreign: Told = { count: 0, first: [] };
   const damaged: Told = { count: 0, first: [] };
+  const personal: PersonalShare = { sealed: 0, plain: 0, unkeyed: 0 };
   let last = BEGINNING;
   for await (const batch of log.scan({ after: BEGINNING, ...(signal && { signal }) })) {
     for (const commit of batch.commits) {
@@ -95,7 +102,8 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
       const position = numberOf(commit.position);
       if (commit.foreign !== undefined) tell(foreign, position, `on ${commit.foreign.subject}`);
       const damage = count(tallies, commit);
-      if (damage !== undefined) tell(damaged, position, damage);
+      if (damage === undefined) addShare(personal, commit);
+      else tell(damaged, position, damage);
     }
     last = earliest(batch.through, through);
     options.onPosition?.(numberOf(last), numberOf(through));
@@ -104,13 +112,16 @@ export async function summarise(log: Log, options: FoldOptions = {}): Promise<Lo
   // A scan that is interrupted ends like one that is through.
   checkInterrupted(signal);
   const names = [...tallies].sort(([a], [b]) => (a < b ? -1 : 1));
+  const categories: CategorySummary[] = [];
+  for (const [name, tally] of names) categories.push(await close(name, tally, options.personal));
   return {
     incarnation: log.incarnation,
     last,
-    categories: names.map(([name, tally]) => close(name, tally)),
+    categories,
     unknown: names.flatMap(([name, { folder }]) => (folder === undefined ? [name] : [])),
     foreign,
     damaged,
+    personal,
   };
 }
 
@@ -157,17 +168,23 @@ function fold({ folder, states, broken }: Tally, commit: RecordedCommit): void {
   states.set(id, folded);
 }
 
-function close(
+/** States that are opened with one round of gets of keys. */
+const OPENED_AT_ONCE = 500;
+
+async function close(
   category: string,
   { ids, commits, events, lastPosition, history, states }: Tally,
-): CategorySummary {
+  personal: PersonalData | undefined,
+): Promise<CategorySummary> {
   const total = Buffer.alloc(32);
-  // Added up, so that the order in which aggregates were met makes no difference.
-  for (const [id, { state, version }] of states) {
-    const one = createHash('sha256')
-      .update(serialize([id, version, state]))
-      .digest();
-    for (const [at, byte] of one.entries()) total[at] = (total[at] ?? 0) ^ byte;
+  const folded = [...states].map(([id, { state, version }]) => [id, version, state]);
+  for (let from = 0; from < folded.length; from += OPENED_AT_ONCE) {
+    const some = folded.slice(from, from + OPENED_AT_ONCE);
+    // Added up, so that the order in which aggregates were met makes no difference.
+    for (const each of personal === undefined ? some : await personal.open(some)) {
+      const one = createHash('sha256').update(serialize(each)).digest();
+      for (const [at, byte] of one.entries()) total[at] = (total[at] ?? 0) ^ byte;
+    }
   }
   return {
     category,
