@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, nkeyAuthenticator, nkeys } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -30,6 +31,7 @@ import {
 } from '../support/secured-nats.ts';
 
 const PATIENCE_MS = 15_000;
+const PUBLISHED = { JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'orders=forever, users=30d' };
 const ROLES = { api: 'api', projector: 'projections', processor: 'processes' } as const;
 
 let secrets: NatsSecrets;
@@ -52,7 +54,7 @@ afterAll(async () => {
 });
 
 const as = (role: NatsRole, command: Command, ...args: string[]) =>
-  runInProcess(server, command, args, secrets.variablesOf(role));
+  runInProcess(server, command, args, { ...secrets.variablesOf(role), ...PUBLISHED });
 
 /** What the server had to refuse so far. */
 async function violations(): Promise<string[]> {
@@ -68,6 +70,7 @@ async function startRole(role: keyof typeof ROLES): Promise<string> {
     NATS_URL: server.url,
     JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl,
     ...secrets.variablesOf(role),
+    ...PUBLISHED,
   };
   // Tests may do without tokens, and are told so.
   const lines = {
@@ -80,6 +83,20 @@ async function startRole(role: keyof typeof ROLES): Promise<string> {
 }
 
 const connectAs = (role: NatsRole) => secrets.connectAs(role, server);
+
+/** The order until its confirmation, and its customer. */
+async function arePublished(): Promise<boolean> {
+  const owner = await connectAs('owner');
+  const { streams } = await jetstreamManager(owner);
+  const told = async (name: string) => (await streams.info(name)).state.messages;
+  const counts = [
+    await told('jl-public-orders-v1'),
+    await told('jl-public-users-v1'),
+    await told('KV_jl_published'),
+  ];
+  await owner.close();
+  return String(counts) === '3,1,1';
+}
 
 describe('with the users of configs/nats, over TLS', () => {
   it('each role does its work, and is refused nothing', async () => {
@@ -94,6 +111,7 @@ describe('with the users of configs/nats, over TLS', () => {
       PATIENCE_MS,
     );
     await showShop(url, shop);
+    await until('others are told of it', arePublished, PATIENCE_MS);
     for (const path of [`${order}/events`, '/v1/orders?status=confirmed', '/v1/admin/parked', '/metrics']) {
       const answer = await fetch(`${url}${path}`);
       expect([path, answer.status]).toEqual([path, 200]);

@@ -1,8 +1,9 @@
 import { headers } from '@nats-io/transport-node';
 import { managerOf, PermissionDenied, type Requests, reasonOf } from '../../eventstore/index.ts';
 import { type Config, hasRole } from '../../platform/config/schema.ts';
-import { bucketNames } from '../../processes/engine/index.ts';
+import { bucketNames, publicSubject } from '../../processes/engine/index.ts';
 import type { Nats } from '../../service/open.ts';
+import { publishedContracts } from '../../service/public-events.ts';
 import { categories } from '../../service/shop.ts';
 import { type Finding, fail, isDenial, ok } from './checks.ts';
 
@@ -87,6 +88,9 @@ function probes(config: Config, api: string, viewsApi: string): readonly Probe[]
     question(`${api}.DIRECT.GET.${stream}`, { seq: 1 }, 'read the log from a replica'),
     question(`${viewsApi}.STREAM.INFO.KV_${prefix}_views`, {}, 'look at the views'),
     ...appends.map((category) => refusedWrite(`${prefix}.${category}.0.0.0.doctor`, `append to ${category}`)),
+    ...(reacts ? publishedContracts(config) : []).map(({ contract }) =>
+      refusedWrite(publicSubject(contract, 'doctor'), `publish ${contract.context}`),
+    ),
     ...(reacts ? [refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets')] : []),
     {
       what: 'follow the log',

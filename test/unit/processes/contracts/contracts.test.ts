@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { create, type DescMessage, hasOption, type Message, ScalarType, toJson } from '@bufbuild/protobuf';
 import { describe, expect, it, test } from 'vitest';
 import { personal } from '../../../../src/gen/jetledger/options/v1/personal_pb.ts';
@@ -82,6 +83,17 @@ test('a private event that a contract does not know is refused and never passed 
   if (other === undefined) throw new Error('There is no other contract.');
   expect(() => publicOf(contract, filled(other), OF)).toThrow(
     /orders-v1 does not say what becomes public of/,
+  );
+});
+
+test('docs/public-events.md has a line for each contract, as the list says', async () => {
+  const page = await readFile(new URL('../../../../docs/public-events.md', import.meta.url), 'utf8');
+  const lines = page.split('\n').filter((line) => line.includes('(../proto/jetledger/public/'));
+  expect(lines).toEqual(
+    contracts.map(
+      ({ context, version, tells }) =>
+        `| \`${context}\` | ${version} | ${tells} | [${context}.proto](../proto/jetledger/public/${context}/v${version}/${context}.proto) |`,
+    ),
   );
 });
 
