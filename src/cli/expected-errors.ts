@@ -4,7 +4,7 @@ import { ConfigError } from '../platform/config/errors.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';
 import { NatsServerError } from '../platform/nats-server/errors.ts';
 import { KeyFileUnusable } from '../platform/tokens.ts';
-import { HttpPortTaken, ServiceEnded } from '../service/errors.ts';
+import { HttpPortTaken, ServiceEnded, WrongContexts } from '../service/errors.ts';
 
 const KINDS = [
   HttpPortTaken,
@@ -15,6 +15,7 @@ const KINDS = [
   EventStoreError,
   BackupError,
   ServiceEnded,
+  WrongContexts,
 ];
 
 /** What the person at the terminal can mend, as the system names it: rights, wrong paths, no room. */

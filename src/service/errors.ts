@@ -8,13 +8,13 @@ export class HttpPortTaken extends Error {
   }
 }
 
-/** `publicEvents.contexts` names what has no contract. */
-export class UnknownContext extends Error {
-  constructor(context: string, known: readonly string[]) {
+/** `publicEvents.contexts` names what has no contract, or something twice. */
+export class WrongContexts extends Error {
+  constructor(context: string, problem: string, known: readonly string[]) {
     super(
-      `publicEvents.contexts names ${context}, of which nothing is public. Name some of ${known.join(', ')}, as in orders=forever, users=30d`,
+      `publicEvents.contexts names ${context}, ${problem}. Name some of ${known.join(', ')}, as in orders=forever, users=30d`,
     );
-    this.name = 'UnknownContext';
+    this.name = 'WrongContexts';
   }
 }
 

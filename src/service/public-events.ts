@@ -16,7 +16,7 @@ import {
   publicStreamProblems,
   type Reaction,
 } from '../processes/engine/index.ts';
-import { UnknownContext } from './errors.ts';
+import { WrongContexts } from './errors.ts';
 import { contracts } from './shop.ts';
 import { toolVersion } from './version.ts';
 
@@ -34,7 +34,7 @@ const UNITS_MS: Readonly<Record<string, number>> = { h: HOUR_MS, d: 24 * HOUR_MS
 
 /**
  * What `publicEvents.contexts` has published, in the order of the service's list.
- * @throws UnknownContext for one that has no contract
+ * @throws WrongContexts for one that has no contract, or is named twice
  */
 export function publishedContracts({ publicEvents }: Publishing): readonly PublishedContract[] {
   const named = publicEvents.contexts.split(',').flatMap((entry) => {
@@ -42,7 +42,11 @@ export function publishedContracts({ publicEvents }: Publishing): readonly Publi
     return context === '' ? [] : [[context, keep] as const];
   });
   const known = [...new Set(contracts.map(({ context }) => context))];
-  for (const [context] of named) if (!known.includes(context)) throw new UnknownContext(context, known);
+  for (const [at, [context]] of named.entries()) {
+    if (!known.includes(context)) throw new WrongContexts(context, 'of which nothing is public', known);
+    if (named.findIndex(([other]) => other === context) < at)
+      throw new WrongContexts(context, 'twice', known);
+  }
   const keepOf = new Map(named);
   return contracts.flatMap((contract) => {
     const keep = keepOf.get(contract.context);

@@ -107,8 +107,11 @@ test('publishers are consumers as all others, for operators too', async () => {
     expect(JSON.stringify(body)).toContain(name);
 });
 
-test('a context without a contract is refused with those that there are', async () => {
+test('a context without a contract, or one that is named twice, is refused with those that there are', async () => {
   await expect(world.start({ JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'payments=forever' })).rejects.toThrow(
     /names payments, of which nothing is public\. Name some of orders, catalogue, users/,
   );
+  await expect(
+    world.start({ JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'users=30d, users=forever' }),
+  ).rejects.toThrow(/names users, twice\./);
 });
