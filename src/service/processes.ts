@@ -159,7 +159,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     runtime,
     consumers: [
       ...consumersOf(deps, timers, payments, outbox),
-      ...(await createPublishers({ config, nats, log }, buckets)),
+      ...(await createPublishers({ config, requests, log }, buckets)),
     ],
     head,
     settings: { prefix, instance: config.service.name, ...engineSettingsOf(config.processes) },

@@ -1,5 +1,4 @@
-import type { Bucket, Log } from '../eventstore/index.ts';
-import type { Server } from '../ledger/index.ts';
+import type { Bucket, Log, Requests } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
 import {
@@ -99,11 +98,7 @@ export function documentOf(config: Publishing & { readonly log: Pick<Config['log
 
 /** The publishers of this process, as reactions. */
 export async function createPublishers(
-  {
-    config,
-    nats,
-    log,
-  }: { readonly config: Config; readonly nats: Pick<Server, 'requests'>; readonly log: Log },
+  { config, requests, log }: { readonly config: Config; readonly requests: Requests; readonly log: Log },
   buckets: Buckets,
 ): Promise<readonly Reaction[]> {
   const { prefix } = config.log;
@@ -116,7 +111,7 @@ export async function createPublishers(
     createPublisher({
       contract,
       log,
-      stream: openPublicStream({ requests: nats.requests, prefix, contract, format, timeoutMs }),
+      stream: openPublicStream({ requests, prefix, contract, format, timeoutMs }),
       marks: keepMs === undefined ? undefined : marks,
       source: sourceOf(config.log, contract),
     }),
