@@ -8,6 +8,7 @@ import { rememberRequests } from './meta.ts';
 import { meterRequests } from './metrics.ts';
 import { guardPositions, positionTokens } from './position-token.ts';
 import { logRequests } from './request-log.ts';
+import { consoleRoutes } from './routes/console.ts';
 import { devTracesPage, devTracesRoutes } from './routes/dev-traces.ts';
 import { healthRoutes, metricsRoute } from './routes/health.ts';
 import { openAnswers } from './sealed.ts';
@@ -32,6 +33,7 @@ export function buildApp(deps: AppDeps): FastifyInstance {
     for (const module of deps.modules) module.routes(typed, deps);
     healthRoutes(typed, deps);
     publicEventRoutes(typed, deps.publicEvents);
+    consoleRoutes(typed, deps);
     devTracesRoutes(typed, deps.devTraces);
     devTracesPage(typed, deps.devTraces);
     if (deps.metrics?.scrape !== undefined) metricsRoute(scope, deps.metrics.scrape);

@@ -153,6 +153,8 @@ export interface AppDeps extends ServiceDeps {
   readonly tracer?: Tracer | undefined;
   /** The last traces, in development. */
   readonly devTraces?: DevTraces | undefined;
+  /** How people sign in to the console. */
+  readonly console: ConsoleSignIn;
   /** Who verifies tokens. */
   readonly auth: Authentication;
   /** Stands for a token's user that must not be named in ids: a hash under a secret key. */
@@ -164,6 +166,14 @@ export interface AppDeps extends ServiceDeps {
   };
   /** Where the delay of the event loop is read, for tests; by default it is measured. */
   readonly eventLoopDelayMs?: () => number;
+}
+
+/** How people sign in to the console, where tokens are asked for. */
+export interface ConsoleSignIn {
+  /** The issuer of OpenID Connect whose pages people sign in on; empty = a token is pasted. */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly scope: string;
 }
 
 export interface BrowserSettings {

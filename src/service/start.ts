@@ -289,6 +289,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     live,
     admin: { ...admin, ...buildOperators(base, views, monitor, admin.parked) },
     auth,
+    console: config.console.oidc,
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {
       keyed: nats.emailKey.keyedFingerprint,

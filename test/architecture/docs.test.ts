@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PAGES_AT_THE_TOP = ['README.md', 'SECURITY.md', 'CONTRIBUTING.md'];
 /** Keys of NATS and of tools that are written like ours, and names of files. */
 const NOT_OURS =
-  /\.(ts|js|mjs|md|yaml|yml|json|conf|env|pem|key|nk|proto|com)$|^log\.(append|head|at|scan)\b/;
+  /\.(ts|js|mjs|md|yaml|yml|json|conf|env|pem|key|nk|proto|com)$|^console\.log$|^log\.(append|head|at|scan)\b/;
 /** Variables that are no settings: which file of settings, and the public keys in the environment of nats-server. */
 const OTHER_VARIABLES = /^JETLEDGER_(ENV|CONFIG_DIR|NKEY_\w+)$/;
 

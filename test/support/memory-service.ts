@@ -168,6 +168,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     logger: options.logger ?? false,
     settings: TEST_SETTINGS,
     auth: 'off',
+    console: { issuer: '', clientId: '', scope: '' },
     pseudonymOf: emailKey.pseudonymOf,
     fingerprints: { keyed: emailKey.keyedFingerprint, storeKeyed: true },
     ...options.override,

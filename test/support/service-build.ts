@@ -1,11 +1,16 @@
+import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { madeOf, readFiles, type Sources } from './made-once.ts';
 
+const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Files that the build copies as they are. */
 const PAGE = 'src/api/dev-page';
+/** What `configs/console.mjs` bundles. */
+const CONSOLE = 'src/api/console';
 /** Folders of what tests start as processes of their own, and of all that these import. */
 const PROGRAMS = ['audit', 'integration', 'kill-steps', 'support'];
 
@@ -32,13 +37,14 @@ export async function testProgram(source: URL): Promise<string> {
 }
 
 async function build(): Promise<string> {
-  const sources = await readFiles('src', '.ts');
+  const sources = (await readFiles('src', '.ts')).filter(([path]) => !path.startsWith('api/console/'));
   const programs = (await readFiles('test', '.ts')).filter(
     ([path]) => PROGRAMS.includes(path.split('/')[0] ?? '') && !path.endsWith('.test.ts'),
   );
   const shared = [
     await readFiles('configs', '.yaml'),
     await readFiles(PAGE, ''),
+    await readFiles(CONSOLE, ''),
     await readFile(join(ROOT, 'package.json'), 'utf8'),
     await readFile(join(ROOT, 'tsconfig.json'), 'utf8'),
   ];
@@ -48,6 +54,7 @@ async function build(): Promise<string> {
 async function fill(draft: string, sources: Sources, programs: Sources): Promise<void> {
   await translate(sources, join(draft, 'dist'));
   await translate(programs, join(draft, 'test'));
+  await run(process.execPath, [join(ROOT, 'configs/console.mjs'), join(draft, 'dist/api/console')]);
   await bundleTypebox(join(draft, 'node_modules/typebox'));
   // What programs import as `src` is the service's own code, and the server program is the one that was fetched.
   await symlink('dist', join(draft, 'src'));

@@ -40,6 +40,16 @@ const RULES: readonly Rule[] = [
     broken: ({ privacy }) => privacy.masterKeys !== '' && privacy.masterKeyFile !== '',
   },
   {
+    key: 'console.oidc.clientId',
+    message: `the console signs in as a client that the issuer knows: set ${variableFor('console.oidc.clientId')}`,
+    broken: ({ console: { oidc } }) => oidc.issuer !== '' && oidc.clientId === '',
+  },
+  {
+    key: 'console.oidc.issuer',
+    message: 'production signs in over https only, since whoever reads what is on the way has the token',
+    broken: (config) => isProduction(config) && config.console.oidc.issuer.startsWith('http:'),
+  },
+  {
     key: 'auth.enabled',
     message: `production needs to know who asks: set ${variableFor('auth.enabled')} to true, with auth.issuer, auth.audience and auth.jwksUrl or auth.keyFile`,
     broken: (config) => isProduction(config) && hasRole(config, 'api') && !config.auth.enabled,

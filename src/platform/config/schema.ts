@@ -58,6 +58,7 @@ const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
 const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
+const ISSUER_URL = '^$|^https?://[^\\s@?#]+$';
 const COLLECTOR = '^$|^https?://\\S+$';
 const COLLECTOR_ALLOWED = 'http://host:port or https://host:port, or empty';
 const CONTEXT = '[a-z][a-z0-9-]{0,31} *= *(forever|[1-9][0-9]{0,4}[hd])';
@@ -120,6 +121,13 @@ export const configSchema = section({
     maxTokenSeconds: whole(60, 366 * 24 * 3_600),
     userClaim: text('^\\S{1,100}$', 'the name of a claim'),
     scopeClaim: text('^\\S{1,100}$', 'the name of a claim'),
+  }),
+  console: section({
+    oidc: section({
+      issuer: text(ISSUER_URL, 'https://host or http://host, a path if it has one, or empty'),
+      clientId: text('', 'text, or empty'),
+      scope: text('^[!-~]+( [!-~]+)*$', 'scopes separated by blanks'),
+    }),
   }),
   nats: section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),

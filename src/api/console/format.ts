@@ -1,0 +1,61 @@
+import { signal } from '@preact/signals';
+
+const KEPT = 'jetledger.times';
+
+/** Whether times are shown in UTC; kept for the next visit. */
+export const inUtc = signal(localStorage.getItem(KEPT) === 'utc');
+
+export function toggleUtc(): void {
+  inUtc.value = !inUtc.value;
+  localStorage.setItem(KEPT, inUtc.value ? 'utc' : 'local');
+}
+
+/** Now, for ages; ticks every second. */
+export const now = signal(Date.now());
+setInterval(() => {
+  now.value = Date.now();
+}, 1_000);
+
+/** A time as a person reads it, to the second. */
+export function timeText(iso: string): string {
+  const options: Intl.DateTimeFormatOptions = {
+    ...{ year: 'numeric', month: '2-digit', day: '2-digit' },
+    ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false },
+    ...(inUtc.value && { timeZone: 'UTC' }),
+  };
+  return new Intl.DateTimeFormat('sv-SE', options).format(new Date(iso)) + (inUtc.value ? ' UTC' : '');
+}
+
+/** How long ago, in the largest unit that fits. */
+export function age(iso: string): string {
+  return span(Math.max(0, (now.value - Date.parse(iso)) / 1_000));
+}
+
+/** A length of time. @param seconds from 0 */
+export function span(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5_400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+export const count = (value: number): string => value.toLocaleString('en-GB');
+
+/** A size in the largest unit that fits. */
+export function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let at = 0;
+  while (value >= 1_024 && at < units.length - 1) {
+    value /= 1_024;
+    at++;
+  }
+  return `${value < 10 && at > 0 ? value.toFixed(1) : Math.round(value)} ${units[at]}`;
+}
+
+/** The last part of an event's type. */
+export const shortType = (type: string): string => type.slice(type.lastIndexOf('.') + 1);
+
+export const many = (value: number, one: string, more = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : more}`;

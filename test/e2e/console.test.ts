@@ -1,0 +1,401 @@
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import axe from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { product } from '../../src/domain/product.ts';
+import { createHandler } from '../../src/eventstore/handler.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
+import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import { type DeadLetter, entryKey } from '../../src/processes/engine/dead-letters/entry.ts';
+import { bucketNames, toBytes } from '../../src/processes/engine/rows.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
+import { findChromium, launchChromium } from '../support/chromium.ts';
+import { applyTopology } from '../support/cli-in-process.ts';
+import { bucketsOf } from '../support/echo.ts';
+import { type LogHandle, openTestLog } from '../support/nats-log.ts';
+import { AUDIENCE, CLIENT, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
+import { serviceBuild } from '../support/service-build.ts';
+import {
+  createDataDir,
+  type DataDir,
+  type ServiceProcess,
+  startService,
+} from '../support/service-process.ts';
+import { ask, must } from './client.ts';
+import { openShop, type Shop } from './shop.ts';
+
+const found = await findChromium();
+const { path } = found;
+// Never silently: in the CI a missing browser is a failure.
+const needed = path !== undefined || (process.env.CI ?? '') !== '';
+const reason = path === undefined ? ` (NOT RUN, there is no browser: ${found.missing})` : '';
+const WAIT_MS = 20_000;
+const FIRST_PAINT_MS = 2_000;
+/** Where screenshots go; none are made unless it is set. */
+const SHOTS = process.env.CONSOLE_SCREENSHOTS ?? '';
+
+let nats: TestServer;
+let data: DataDir;
+let service: ServiceProcess;
+let handle: LogHandle;
+let browser: Browser | undefined;
+let issuer: OidcIssuer;
+let shop: Shop;
+
+beforeAll(async () => {
+  [nats, data, issuer] = await Promise.all([
+    startTestServer({ syncAlways: true }),
+    createDataDir(),
+    startOidcIssuer(),
+  ]);
+  const launched = path === undefined ? undefined : launchChromium(path);
+  const monitored = { NATS_URL: nats.url, JETLEDGER_NATS__MONITOR_URLS: nats.monitorUrl };
+  await applyTopology({ ...data.variables, ...monitored });
+  service = await startService({ ...data.variables, ...monitored, JETLEDGER_TRACING__DEV_TRACES: '100' });
+  browser = await launched;
+  handle = await openTestLog(nats.url);
+  shop = await openShop(service.url, 'console');
+  await until('the order is confirmed', async () => (await order()).field('status') === 'confirmed', WAIT_MS);
+}, 120_000);
+afterAll(async () => {
+  await browser?.close();
+  await handle?.close();
+  await service?.[Symbol.asyncDispose]();
+  await issuer?.[Symbol.asyncDispose]();
+  await data?.[Symbol.asyncDispose]();
+  await nats?.stop();
+});
+
+const order = () => ask(service.url, 'GET', `/v1/orders/${shop.orderId}?consistency=strong`);
+
+/** Dead letters as the order process would have left them; of what has been handled meanwhile, so that they can go. */
+async function plant(entries: readonly Partial<DeadLetter>[]): Promise<void> {
+  const bucket = await bucketsOf(handle).create(bucketNames('jl').parked, { durable: true });
+  const write = async (given: Partial<DeadLetter>): Promise<void> => {
+    const entry: DeadLetter = {
+      ...{ consumer: 'order-process', category: 'order', id: shop.orderId, position: positionOf(1) },
+      ...{ commitId: 'c1', behind: false, attempts: 8, traceId: '', write: 'w1' },
+      events: [{ type: 'jetledger.order.v1.OrderPlaced', schemaVersion: 1, payload: {} }],
+      error: { name: 'Error', message: 'The payment provider answered 503.', stack: '' },
+      ...{ firstAt: Date.now() - 3_600_000, lastAt: Date.now() - 60_000 },
+      ...given,
+    };
+    const key = entryKey(entry.consumer, entry, entry.position);
+    await bucket.write({ key, value: toBytes(entry), expectedRevision: 0 });
+  };
+  const AT_ONCE = 50;
+  for (let at = 0; at < entries.length; at += AT_ONCE)
+    await Promise.all(entries.slice(at, at + AT_ONCE).map(write));
+}
+
+const complaints: string[] = [];
+
+/** A page of its own; whatever it complains about, and whatever the policy refuses, fails the test. */
+async function openPage(to: string, width = 1_280, url = service.url): Promise<Page & AsyncDisposable> {
+  if (browser === undefined) throw new Error(`there is no browser: ${found.missing}`);
+  const page = await browser.newPage({ colorScheme: 'light', viewport: { width, height: 860 } });
+  page.setDefaultTimeout(WAIT_MS);
+  complaints.length = 0;
+  page.on('pageerror', ({ message }) => complaints.push(message));
+  page.on('console', (told) => {
+    if (told.type() === 'error') complaints.push(told.text());
+  });
+  await page.addInitScript(
+    "addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))",
+  );
+  await page.goto(`${url}/console${to}`);
+  return page as Page & AsyncDisposable;
+}
+
+interface AxeResults {
+  readonly violations: readonly {
+    readonly id: string;
+    readonly nodes: readonly { readonly html: string }[];
+  }[];
+}
+
+/** What axe finds wrong with the page as it is, by day and by night, and whether it scrolls sideways. */
+async function expectSound(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate<AxeResults>('axe.run()');
+    expect(
+      violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`)),
+    ).toEqual([]);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  const size = page.viewportSize() ?? { width: 1_280, height: 860 };
+  await page.setViewportSize({ width: 375, height: 800 });
+  const wide = await page.evaluate<number>('document.documentElement.scrollWidth');
+  expect(wide).toBeLessThanOrEqual(375);
+  await page.setViewportSize(size);
+  expect(complaints).toEqual([]);
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  if (SHOTS === '') return;
+  await mkdir(SHOTS, { recursive: true });
+  await page.screenshot({ path: join(SHOTS, `${name}.png`) });
+}
+
+const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
+
+/** Fills in what the dialog asks, and goes on. */
+async function answer(
+  page: Page,
+  action: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Reason').fill('a test wants it');
+  for (const [label, value] of Object.entries(more)) await dialog.getByLabel(new RegExp(label)).fill(value);
+  await dialog.getByRole('button', { name: action, exact: true }).click();
+}
+
+it('what the browser loads is at most 250 KiB compressed', async () => {
+  const folder = join(dirname(await serviceBuild()), '../api/console');
+  const files = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name))));
+  expect(files).toHaveLength(3);
+  expect(gzipSync(Buffer.concat(files)).length).toBeLessThan(250 * 1_024);
+});
+
+describe.runIf(needed)(`the console in a real browser${reason}`, () => {
+  it('a healthy system is one calm screen', async () => {
+    await using page = await openPage('');
+    await page.getByRole('heading', { name: 'Everything is well.' }).waitFor();
+    expect(await page.locator('.troubles li').count()).toBe(0);
+    await expectSound(page);
+    await shoot(page, 'overview');
+  });
+
+  it('health shows servers, copies, storage, and processes with roles and versions', async () => {
+    await using page = await openPage('/health');
+    const servers = page.getByRole('region', { name: 'Servers' });
+    await servers.getByText('well').waitFor();
+    await page.getByRole('region', { name: 'Processes' }).getByText('api, projections, processes').waitFor();
+    await page.getByText('Head of the log').waitFor();
+    await button(page, /Times in local time/).click();
+    await button(page, /Times in UTC/).waitFor();
+    await expectSound(page);
+    await shoot(page, 'health');
+  });
+
+  it('dead letters are grouped by cause; one and a group are redriven, and the outcome shows', async () => {
+    const { body: history } = await ask(service.url, 'GET', `/v1/orders/${shop.orderId}/events`);
+    const positions = (history as { items: { position: number }[] }).items.map(({ position }) => position);
+    const ends = [Math.min(...positions), Math.max(...positions)];
+    await plant(ends.map((position) => ({ position: positionOf(position) })));
+    await plant([{ id: shop.sku, category: 'product', position: positionOf(2), consumer: 'stock-watch' }]);
+    await using page = await openPage('/stuck');
+    await page.getByText('2 dead letters').waitFor();
+    await page.getByText('stock-watch').waitFor();
+    await button(page, 'Show them').first().click();
+    await page
+      .getByRole('link', { name: `order/${shop.orderId}` })
+      .first()
+      .waitFor();
+    await shoot(page, 'stuck');
+    await button(page, 'Redrive all 2').click();
+    await page.getByText('2 dead letters marked to be handled again.').waitFor();
+    await page.getByText('2 of 2 done, 0 failed again, 0 waiting').waitFor();
+    await page.getByRole('region', { name: /^order-process/ }).waitFor({ state: 'detached' });
+    await expectSound(page);
+  });
+
+  it('giving up wants a reason and a typed confirmation', async () => {
+    const error = { name: 'Error', message: 'No such thing.', stack: '' };
+    await plant([{ position: positionOf(3), error }]);
+    await using page = await openPage('/stuck');
+    const card = page.getByRole('region', { name: /No such thing/ });
+    await card
+      .getByRole('button', { name: /Give up/ })
+      .first()
+      .click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('a test wants it');
+    expect(await dialog.getByRole('button', { name: 'Give up', exact: true }).isDisabled()).toBe(true);
+    await answer(page, 'Give up', { Type: 'give up 1' });
+    await page.getByText('Marked to be given up.').waitFor();
+    await card.waitFor({ state: 'detached' });
+    await page.getByText('a test wants it').first().waitFor();
+  });
+
+  it('an aggregate is found by its address and its id, and shown at each version', async () => {
+    await using page = await openPage('/aggregate');
+    await page.getByRole('searchbox').fill(shop.email);
+    await button(page, 'Find').click();
+    await page.getByRole('heading', { name: `user/${shop.userId}` }).waitFor();
+    await page.getByRole('searchbox').fill(shop.orderId);
+    await button(page, 'Find').click();
+    await page.getByRole('option', { name: /OrderPlaced/ }).waitFor();
+    const slider = page.getByRole('slider');
+    await slider.focus();
+    await page.keyboard.press('Home');
+    const state = page.getByRole('region', { name: 'State' });
+    await state.getByText('"placed"').waitFor();
+    await page.keyboard.press('End');
+    await state.getByText('"confirmed"').waitFor();
+    await page.getByRole('region', { name: 'Changes' }).getByText('status').waitFor();
+    await expectSound(page);
+    await shoot(page, 'aggregate');
+  });
+
+  it('a reaction is paused with a reason and resumed, and says who did it', async () => {
+    await using page = await openPage('/reactions');
+    const row = page.getByRole('row', { name: /order-process/ });
+    await row.getByRole('button', { name: /Pause/ }).click();
+    await answer(page, 'Pause');
+    await row.getByText('paused').waitFor();
+    await row.getByText('a test wants it').waitFor();
+    await shoot(page, 'reactions');
+    await expectSound(page);
+    await row.getByRole('button', { name: 'Resume' }).click();
+    await row.getByRole('button', { name: /Pause/ }).waitFor();
+    await page.getByText('resume').first().waitFor();
+  });
+
+  it('a view is rebuilt with its comparison, another one cancelled, and the view goes back', async () => {
+    await using page = await openPage('/views');
+    const row = page.getByRole('row', { name: /^orders sound/ });
+    const rebuildAs = async (more: Readonly<Record<string, string>> = {}) => {
+      await row.getByRole('button', { name: /Rebuild/ }).click();
+      await answer(page, 'Rebuild', more);
+    };
+    await rebuildAs();
+    await page.getByText(/Now in jl_orders_v2\. 1 rows compared, 0 differ/).waitFor({ timeout: 40_000 });
+    await row.getByText('jl_orders_v2').waitFor();
+    await rebuildAs({ 'At most': '1' });
+    await page
+      .getByRole('region', { name: 'rebuild of orders' })
+      .getByText(/of .* commits/)
+      .waitFor();
+    await shoot(page, 'views');
+    await button(page, 'Cancel').click();
+    await page.getByText('The view is as it was.').waitFor();
+    await row.getByRole('button', { name: /Roll back/ }).click();
+    await answer(page, 'Go back');
+    await page.getByText('Now in jl_orders_v1.').waitFor({ timeout: 40_000 });
+    await expectSound(page);
+  }, 150_000);
+
+  it('it is used with the keyboard alone', async () => {
+    await using page = await openPage('');
+    await page.getByRole('link', { name: 'Views' }).waitFor();
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('To the page');
+    await page.getByRole('link', { name: 'Views' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Views', level: 1 }).waitFor();
+    await page
+      .getByRole('row', { name: /^users/ })
+      .getByRole('button', { name: /Rebuild/ })
+      .focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  });
+});
+
+describe.runIf(needed)(`the console with authentication${reason}`, () => {
+  it('people sign in at the issuer, or paste a token; nothing is kept behind a reload', async () => {
+    const auth = {
+      JETLEDGER_AUTH__ENABLED: 'true',
+      JETLEDGER_AUTH__ISSUER: issuer.url,
+      JETLEDGER_AUTH__AUDIENCE: AUDIENCE,
+      JETLEDGER_AUTH__JWKS_URL: `${issuer.url}/jwks`,
+    };
+    const oidc = {
+      JETLEDGER_CONSOLE__OIDC__ISSUER: issuer.url,
+      JETLEDGER_CONSOLE__OIDC__CLIENT_ID: CLIENT,
+    };
+    const shared = { NATS_URL: nats.url, JETLEDGER_SERVICE__ROLES: 'api', ...auth };
+    await using signing = await startService({ ...data.variables, ...shared, ...oidc });
+    await using page = await openPage('/health', 1_280, signing.url);
+    await button(page, 'Sign in').click();
+    await page.getByText('Head of the log').waitFor();
+    expect([new URL(page.url()).pathname, issuer.granted()]).toEqual(['/console/health', 1]);
+    const stored = await page.evaluate<string>(
+      'JSON.stringify([{ ...localStorage }, { ...sessionStorage }])',
+    );
+    expect(stored).not.toContain('eyJ');
+    await expectSound(page);
+    await page.reload();
+    await button(page, 'Sign in').waitFor();
+    await using pasting = await startService({ ...data.variables, ...shared });
+    await using other = await openPage('', 1_280, pasting.url);
+    await other.getByLabel(/Access token/).fill(await issuer.tokenFor('orders'));
+    await button(other, 'Go on').click();
+    await other.getByText(/scope/i).first().waitFor();
+    await other.reload();
+    await other.getByLabel(/Access token/).fill(await issuer.tokenFor('admin'));
+    await button(other, 'Go on').click();
+    await other.getByRole('link', { name: 'Views' }).waitFor();
+    await other.getByText('live').waitFor();
+  }, 150_000);
+
+  it('the page is a page of this service only', async () => {
+    const { status, headers } = await fetch(`${service.url}/console`);
+    expect(status).toBe(200);
+    expect(headers.get('content-security-policy')).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    const foreign = { headers: { origin: 'https://evil.example' } };
+    expect((await fetch(`${service.url}/v1/admin/live`, foreign)).status).toBe(403);
+    expect(await must(200, service.url, 'GET', '/console/settings.json')).toMatchObject({
+      body: { auth: 'off' },
+    });
+  });
+});
+
+describe.runIf(needed)(`the console with much to show${reason}`, () => {
+  /** When the browser painted something first, in milliseconds after the page was asked for. */
+  const firstPaint = (page: Page): Promise<number> =>
+    page.evaluate<number>("performance.getEntriesByName('first-contentful-paint')[0].startTime");
+
+  it('an aggregate of five thousand events stays usable', async () => {
+    const id = shop.sku;
+    const handler = createHandler({ log: handle.log, runtime: systemRuntime });
+    for (let at = 0; at < 5_000; at++) {
+      const command = { type: 'receiveStock', receiptId: `bulk-${at}`, quantity: 1, at: Date.now() } as const;
+      await handler.execute(product, id, command, { commandId: `bulk-${at}`, actor: 'op' });
+    }
+    await handler.close();
+    await using page = await openPage(`/aggregate/product/${id}`);
+    await page.getByText(/of 5,\d{3}, version/).waitFor({ timeout: 60_000 });
+    expect(await firstPaint(page)).toBeLessThan(FIRST_PAINT_MS);
+    expect(await page.getByRole('option').count()).toBeLessThan(200);
+    await page.getByRole('slider').focus();
+    await page.keyboard.press('Home');
+    await page.getByRole('option', { name: /ProductListed/ }).waitFor();
+    await page.getByText(/Commit 1 of/).waitFor();
+    await expectSound(page);
+  }, 180_000);
+
+  it('ten thousand dead letters stay usable', async () => {
+    const letters = Array.from({ length: 10_000 }, (_, at) => ({
+      ...{ id: `many-${at}`, position: positionOf(10 + at), consumer: 'customer-watch' },
+      error: { name: 'Error', message: `The row of user u-${at} is gone.`, stack: '' },
+    }));
+    await plant(letters);
+    await using page = await openPage('/stuck');
+    await page.getByText('10,000 dead letters').waitFor();
+    expect(await firstPaint(page)).toBeLessThan(FIRST_PAINT_MS);
+    await page
+      .getByRole('region', { name: /customer-watch/ })
+      .getByRole('button', { name: 'Show them' })
+      .click();
+    await page
+      .getByRole('link', { name: 'user/many-0' })
+      .or(page.getByRole('link', { name: 'order/many-0' }))
+      .waitFor();
+    await button(page, 'Show more').click();
+    await page.getByRole('link', { name: /many-99$/ }).waitFor();
+    await expectSound(page);
+  }, 120_000);
+});
