@@ -15,6 +15,7 @@ import { lagScenario } from './lag.ts';
 import { ledgerScenario } from './ledger.ts';
 import { memoryScenario } from './memory.ts';
 import { openScenario } from './open.ts';
+import { privacyScenario } from './privacy.ts';
 import { queriesScenario } from './queries.ts';
 import { readsScenario } from './reads.ts';
 import { rebuildScenario } from './rebuild.ts';
@@ -46,6 +47,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   httpScenario,
   () => wholeOrderScenario,
   () => telemetryScenario,
+  () => privacyScenario,
   () => tailsScenario,
 ];
 

@@ -77,7 +77,7 @@ async function tourOf(url: string): Promise<readonly Told[]> {
     return String((await ask('POST', '/v1/orders', order, headers)).id);
   };
   const refunded = await placed(PAYMENT.token, { prefer: 'wait=10' });
-  await ask('POST', `/v1/orders/${refunded}/refund`, { reason: 'The parcel was lost', restock: true });
+  await ask('POST', `/v1/orders/${refunded}/refund`, { reason: REASON, restock: true });
   const cancelled = await placed('tok_never');
   const order = await openSse(`${url}/v1/orders/${cancelled}/stream`);
   const all = await openSse(`${url}/v1/orders/stream?user=${id}`);
@@ -140,7 +140,7 @@ async function run(encrypt: 'auto' | 'off') {
   await makeLog(server, variables);
   await using service = await startEncrypted(server, variables);
   const told = await tourOf(service.url);
-  await until('all are told', () => service.notified.length >= 4);
+  await until('all are told', () => service.notified.length >= 4, 30_000);
   return { told, notified: service.notified.toSorted(), telling: await telling(server.url) };
 }
 

@@ -6,7 +6,7 @@ import { sealText } from './cipher.ts';
 import { type PersonalFields, personalTexts, withoutPersonalTexts } from './fields.ts';
 import type { KeyRing } from './keys.ts';
 import { writeSealed } from './sealed-text.ts';
-import { fieldBytes, withTextWithin } from './wire.ts';
+import { type FieldText, withTexts, withTextWithin } from './wire.ts';
 
 /** What the personal texts of an aggregate's events are sealed with. */
 export interface Seal {
@@ -77,14 +77,14 @@ export interface SealedAt {
  * @throws RangeError where the event has no such place
  */
 export function withSealedTexts(data: BytesAt, sealed: readonly SealedAt[], at: At): Uint8Array {
-  const parts = [plainBytes(data)];
+  const { category, id, type } = at;
+  const outer: FieldText[] = [];
   const inner: [path: readonly number[], text: Uint8Array][] = [];
   for (const { field, within, person, key, sealed: bytes } of sealed) {
-    const sealedText = { ...at, field, within, person: person || at.id, key, sealed: plainBytes(bytes) };
-    const text = Buffer.from(writeSealed(sealedText), 'latin1');
-    if (within === '') parts.push(fieldBytes(field, text));
-    else inner.push([[field, ...within.split('.').map(Number)], text]);
+    const place = { category, id, type, field, within, person: person || id, key };
+    const text = writeSealed(place, plainBytes(bytes));
+    if (within === '') outer.push({ field, text });
+    else inner.push([[field, ...within.split('.').map(Number)], Buffer.from(text, 'latin1')]);
   }
-  const event: Uint8Array = Buffer.concat(parts);
-  return inner.reduce((whole, [path, text]) => withTextWithin(whole, path, text), event);
+  return inner.reduce((whole, [path, text]) => withTextWithin(whole, path, text), withTexts(data, outer));
 }

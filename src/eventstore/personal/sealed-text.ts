@@ -23,12 +23,18 @@ const encode = encoderOf(SealedTextSchema);
 const decode = decoderOf(SealedTextSchema);
 
 /** A sealed text as an ordinary string, which may be copied wherever a text may be. */
-export function writeSealed({ person, ...sealed }: Sealed): string {
+export function writeSealed(place: Place, sealed: Uint8Array): string {
+  const { category, id, type, field, within, person, key } = place;
   const message: SealedText = {
     $typeName: 'jetledger.eventstore.v1.SealedText',
-    ...sealed,
-    sealed: sealed.sealed as Uint8Array<ArrayBuffer>,
-    person: person === sealed.id ? '' : person,
+    category,
+    id,
+    type,
+    field,
+    within,
+    key,
+    person: person === id ? '' : person,
+    sealed: sealed as Uint8Array<ArrayBuffer>,
   };
   return MARK + Buffer.from(encode(message).buffer).toString('base64url');
 }

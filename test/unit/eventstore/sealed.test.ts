@@ -82,7 +82,7 @@ describe('a sealed text', () => {
   });
 
   it('travels as an ordinary text, and is found wherever it is in plain data', () => {
-    const sealed = writeSealed({ ...place, sealed: sealText(place, KEY, 'Ada') });
+    const sealed = writeSealed(place, sealText(place, KEY, 'Ada'));
     expect(isSealed(sealed)).toBe(true);
     expect(JSON.parse(JSON.stringify(sealed))).toBe(sealed);
     expect(readSealed(sealed)).toMatchObject(place);
@@ -100,7 +100,7 @@ describe('a sealed text', () => {
   });
 
   it('that was cut is an error and not a text', () => {
-    const sealed = writeSealed({ ...place, sealed: sealText(place, KEY, 'Ada') });
+    const sealed = writeSealed(place, sealText(place, KEY, 'Ada'));
     for (const cut of [sealed.slice(0, 1), sealed.slice(0, 20), `${sealed.slice(0, 1)}!!`])
       expect(() => readSealed(cut)).toThrow(expect.objectContaining({ code: 'personal/damaged' }));
   });

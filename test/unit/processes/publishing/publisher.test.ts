@@ -193,7 +193,7 @@ describe('the publisher', () => {
       person: ID,
       key: 1,
     };
-    const sealed = writeSealed({ ...place, sealed: new Uint8Array([1, 2, 3]) });
+    const sealed = writeSealed(place, new Uint8Array([1, 2, 3]));
     const careless: AnyContract = {
       ...toyContract,
       events: [StringValueSchema],
