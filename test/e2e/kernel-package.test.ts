@@ -101,8 +101,8 @@ describe('the package of the kernel', () => {
     expect(again.stdout).toBe('{ row: { litres: 5 }, position: 1 }\n');
   });
 
-  it('is small: under 1 MB, with at most six dependencies, and nothing that runs at its installation', async () => {
-    expect((await stat(tarball)).size).toBeLessThan(1_000_000);
+  it('is small: under 1.2 MB, with at most six dependencies, and nothing that runs at its installation', async () => {
+    expect((await stat(tarball)).size).toBeLessThan(1_200_000);
     const manifest = JSON.parse(await readFile(join(app, 'node_modules/jetledger/package.json'), 'utf8'));
     expect(Object.keys(manifest.dependencies)).toEqual([
       '@bufbuild/protobuf',
