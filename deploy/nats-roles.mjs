@@ -39,6 +39,9 @@ const work = (stream) => [
 const purge = (stream) => `STREAM.PURGE.${stream}`;
 const consumers = (stream) => [`CONSUMER.LIST.${stream}`, `CONSUMER.INFO.${stream}.*`];
 
+/** The contracts of the shop, as `src/service/shop.ts` lists them. */
+const CONTRACTS = ['orders-v1', 'catalogue-v1', 'users-v1'];
+
 /**
  * The table: what each role asks of JetStream in the account of the log (`log`), and of the views (`views`), and where
  * it publishes. Nothing else is let through.
@@ -47,6 +50,8 @@ export function needsOf({ stream, prefix }) {
   const bucket = (name) => `KV_${prefix}_${name}`;
   const rows = (name) => `$KV.${prefix}_${name}.>`;
   const [timers, notifications] = [`${prefix}-timers`, `${prefix}-notifications`];
+  // What webhooks are sent.
+  const published = CONTRACTS.map((contract) => follow(`${prefix}-public-${contract}`));
   const appended = `${prefix}.*.*.*.*.*`;
   // Messages of the log's own: fences by those who confirm reads, skip marks by the operator.
   const fence = `${prefix}.fence`;
@@ -68,13 +73,18 @@ export function needsOf({ stream, prefix }) {
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
     projector: { log: all(everywhere), views: [], publish: [fence] },
     // serve --roles processes: appends what follows from events, keeps cursors and parked events, arms timers, sends
-    // notifications, publishes public events. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
+    // notifications, publishes public events and sends them to webhooks. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
     processor: {
-      log: all(everywhere, [timers, notifications].flatMap(work), [timers, bucket('snapshots')].map(purge)),
+      log: all(
+        everywhere,
+        published,
+        [timers, notifications].flatMap(work),
+        [timers, bucket('snapshots')].map(purge),
+      ),
       views,
       publish: all(
-        [appended, fence, `${prefix}t.schedule.>`, `${prefix}n.>`, 'pub.>'],
-        ['snapshots', 'engine', 'cursors', 'parked', 'payments', 'published'].map(rows),
+        [appended, fence, `${prefix}t.schedule.>`, `${prefix}n.>`, `${prefix}w.>`, 'pub.>'],
+        ['snapshots', 'engine', 'cursors', 'parked', 'payments', 'published', 'deliveries'].map(rows),
         [timers, notifications].map(acknowledged),
       ).flat(),
     },
@@ -165,10 +175,10 @@ const inApi = (calls) => unique(calls).map((call) => `${HERE}.${call}`);
 
 /** Streams of the account of the log, which the projector's own may not be taken for. */
 const namesInLog = ({ stream, prefix }) => [
-  ...[stream, `${prefix}-timers`, `${prefix}-notifications`],
+  ...[stream, `${prefix}-timers`, `${prefix}-notifications`, `${prefix}-webhooks`],
   ...FIXED.map((name) => `KV_${prefix}_${name}`),
 ];
-const FIXED = ['engine', 'cursors', 'parked', 'payments', 'published', 'snapshots', 'keys'];
+const FIXED = ['engine', 'cursors', 'parked', 'payments', 'published', 'deliveries', 'snapshots', 'keys'];
 
 /** In its own account the projector works with JetStream itself; a bucket's name ends with a number. */
 function projectorsOwn({ stream, prefix }) {

@@ -111,6 +111,29 @@ export interface HealthDeps {
   readonly settings: Pick<ApiSettings, 'environment' | 'version'>;
 }
 
+/** A try to deliver an event to a webhook. Times in milliseconds. */
+export interface WebhookAttempt {
+  /** The event's. */
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string;
+  readonly attempt: number;
+  readonly at: number;
+  readonly durationMs: number;
+  readonly taken: boolean;
+  readonly status?: number;
+  readonly error?: string;
+  /** The beginning of what was answered. */
+  readonly answer?: string;
+  /** Its place among the tries. */
+  readonly sequence: number;
+}
+
+/** The tries that are kept of a webhook, the newest first. @throws LogUnavailable */
+export interface WebhookAttempts {
+  list(webhookId: string): Promise<readonly WebhookAttempt[]>;
+}
+
 /** What the routes need to answer. */
 export interface ServiceDeps {
   readonly handler: CommandHandler;
@@ -133,6 +156,9 @@ export interface ServiceDeps {
     readonly situation: SituationAdmin;
     readonly aggregates: AggregatesAdmin;
   };
+  /** The secret of a webhook, which is told once. */
+  readonly webhookSecret: (webhookId: string, secretId: string) => string;
+  readonly webhookAttempts: WebhookAttempts;
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }

@@ -16,6 +16,8 @@ export interface EmailKey {
   readonly check: string;
   /** Stands for the beginning of a name where names must not lie: 12 characters of base64url. */
   digestOf(text: string): string;
+  /** A webhook's secret as receivers write it, `whsec_` and base64: derived anew at each use and stored nowhere. */
+  webhookSecret(webhookId: string, secretId: string): string;
   /** Stands for a token's user whose own name must not become part of a subject: 64 hexadecimal digits. */
   pseudonymOf(user: string): string;
   /**
@@ -35,12 +37,13 @@ export function createEmailKey(secret: Uint8Array): EmailKey {
   // Each purpose signs under its own prefix, so that the stored check value is never the id of some address.
   const hmac = (purpose: string, content: string | Uint8Array) =>
     createHmac('sha256', secret).update(`jetledger/${purpose}/v1\n`, 'utf8').update(content);
-  const sign = (purpose: string, text: string, as: 'base64url' | 'hex' = 'base64url'): string =>
+  const sign = (purpose: string, text: string, as: 'base64url' | 'base64' | 'hex' = 'base64url'): string =>
     hmac(purpose, text).digest(as);
   return {
     idOf: (address) => sign('email-id', address),
     check: sign('email-key-check', '').slice(0, CHECK_LENGTH),
     digestOf: (text) => sign('name-prefix', text).slice(0, DIGEST_LENGTH),
+    webhookSecret: (...ids) => `whsec_${sign('webhook-secret', ids.join('/'), 'base64')}`,
     pseudonymOf: (user) => sign('token-user', user, 'hex'),
     keyedFingerprint: (digest) =>
       new Uint8Array(hmac('fingerprint', digest).digest().subarray(0, FINGERPRINT_BYTES)),

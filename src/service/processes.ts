@@ -54,6 +54,7 @@ import type { Nats } from './open.ts';
 import { createPublishers } from './public-events.ts';
 import { consumers, reactions, timers as timerKinds } from './shop.ts';
 import { streamsOf } from './topology.ts';
+import { startWebhooks } from './webhooks.ts';
 
 const PAGE = 200;
 
@@ -152,6 +153,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
+  const webhooks = startWebhooks({ ...deps, buckets, observer });
   const engine = startEngine({
     log,
     handler,
@@ -161,6 +163,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
       ...consumersOf(deps, timers, payments, outbox),
       ...(await createPublishers({ config, requests, log }, buckets)),
     ],
+    workers: [webhooks.worker],
     head,
     settings: { prefix, instance: config.service.name, ...engineSettingsOf(config.processes) },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
@@ -181,6 +184,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     stop: async () => {
       clearInterval(sweeping);
       await Promise.all([engine.stop(), fired.stop(), deliveries.stop()]);
+      await webhooks.stop();
     },
   };
 }

@@ -3,6 +3,7 @@ import { email } from '../domain/email.ts';
 import { order } from '../domain/order.ts';
 import { product } from '../domain/product.ts';
 import { user } from '../domain/user.ts';
+import { webhook } from '../domain/webhook.ts';
 import { type AnyDecider, hiddenNames } from '../eventstore/index.ts';
 import { catalogue } from '../processes/contracts/catalogue.ts';
 import { orders as publicOrders } from '../processes/contracts/orders.ts';
@@ -22,18 +23,27 @@ import { ordersByUser } from '../projections/views/orders-by-user.ts';
 import { productIndex, products } from '../projections/views/products.ts';
 import { statistics } from '../projections/views/statistics.ts';
 import { userIndex, users } from '../projections/views/users.ts';
+import { webhookIndex, webhooks } from '../projections/views/webhooks.ts';
 
 // What the service is made of, said once. Whatever else has to know the names reads them here, is generated from this
 // file, or is compared with it by `make check`. docs/add-an-aggregate.md says what belongs to a new entry.
 
 /** The kinds of aggregates. */
-export const aggregates: readonly AnyDecider[] = [user, email, product, order];
+export const aggregates: readonly AnyDecider[] = [user, email, product, order, webhook];
 
 /** The read models, in the order in which they are listed. */
-export const views: readonly Projection[] = [users, customers, products, orders, ordersByUser, statistics];
+export const views: readonly Projection[] = [
+  users,
+  customers,
+  products,
+  orders,
+  ordersByUser,
+  statistics,
+  webhooks,
+];
 
 /** What the lists of the API are made of: kept by the processes that answer requests. */
-export const indexes: readonly ViewIndex[] = [userIndex, productIndex, orderIndex];
+export const indexes: readonly ViewIndex[] = [userIndex, productIndex, orderIndex, webhookIndex];
 
 /** What handles events, in the order in which it is listed. */
 export const reactions: readonly ReactionDefinition[] = [
@@ -65,6 +75,7 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
     (await import('../api/routes/orders.ts')).orderApi,
     (await import('../api/events/orders-of-user.ts')).ordersOfUserApi,
     (await import('../api/routes/statistics.ts')).statisticsApi,
+    (await import('../api/routes/webhooks.ts')).webhookApi,
     (await import('../api/routes/admin.ts')).adminApi,
     (await import('../api/operators/module.ts')).operatorsApi,
   ];

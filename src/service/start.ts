@@ -17,6 +17,7 @@ import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts'
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
+import { openAttempts } from '../processes/webhook/adapters/attempts.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
 import type { Base } from './base.ts';
@@ -290,6 +291,8 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     admin: { ...admin, ...buildOperators(base, views, monitor, admin.parked) },
     auth,
     console: config.console.oidc,
+    webhookSecret: nats.emailKey.webhookSecret,
+    webhookAttempts: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {
       keyed: nats.emailKey.keyedFingerprint,

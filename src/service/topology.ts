@@ -2,18 +2,20 @@ import { bucketStream, keyBucket } from '../eventstore/index.ts';
 import { commandBuckets, viewBuckets } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
+import { deliveryBucket } from '../processes/delivery/worker.ts';
 import { timersStreamConfig, timersStreamProblems } from '../processes/engine/index.ts';
 
 import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../processes/notification/adapters/outbox.ts';
+import { attemptsStreamConfig, attemptsStreamProblems } from '../processes/webhook/adapters/attempts.ts';
 import { publicBuckets, publicStreams } from './public-events.ts';
 import { views } from './shop.ts';
 
-/** The streams beside the log: timers, notifications with their short retention, and what is public. */
+/** The streams beside the log: timers, notifications and tries of webhooks with their short retention, and what is public. */
 export function streamsOf(config: Config): readonly PlannedStream[] {
-  const { log, notifications } = config;
+  const { log, notifications, webhooks } = config;
   const { prefix, replicas } = log;
   const maxAgeMs = notifications.keepMs;
   return [
@@ -24,6 +26,10 @@ export function streamsOf(config: Config): readonly PlannedStream[] {
     {
       config: notificationStreamConfig({ prefix, replicas, maxAgeMs }),
       problems: (existing) => notificationStreamProblems(existing, { prefix, maxAgeMs }),
+    },
+    {
+      config: attemptsStreamConfig({ prefix, replicas, keepMs: webhooks.keepMs }),
+      problems: (existing) => attemptsStreamProblems(existing, { prefix, keepMs: webhooks.keepMs }),
     },
     ...publicStreams(config),
   ];
@@ -46,6 +52,7 @@ function serviceBuckets(config: Config): readonly PlannedBucket[] {
   return [
     ...commandBuckets({ ...config, personal: config.privacy.encrypt !== 'off' }),
     ...(config.payment.adapter === 'simulated' ? [ledger] : []),
+    { name: deliveryBucket(prefix), what: 'how far each webhook is; kept for ever', kind },
     ...publicBuckets(config),
   ];
 }

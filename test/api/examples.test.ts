@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import { ORDER_ID, USER_ID } from '../../src/api/schemas/examples.ts';
+import { parcels } from '../../src/api/schemas/webhook.ts';
 import { createSkips } from '../../src/service/skips.ts';
 import {
   fixedRuntime,
@@ -54,7 +55,11 @@ const DEAD_LETTER = {
 };
 
 /** The ids that the document names, by the operation that makes them. */
-const CREATED: Readonly<Record<string, string>> = { createUser: USER_ID, createOrder: ORDER_ID };
+const CREATED: Readonly<Record<string, string>> = {
+  createUser: USER_ID,
+  createOrder: ORDER_ID,
+  createWebhook: parcels.id,
+};
 
 let routes: Map<string, Route>;
 
@@ -142,7 +147,7 @@ class Story {
 
 /** Where a log happens to be, and which request it was, is no part of an example. */
 const PLACES = new Set(['version', 'position']);
-const OWN = new Set(['correlationId', 'emailAttempt']);
+const OWN = new Set(['correlationId', 'emailAttempt', 'secret']);
 function withoutPlaces(value: unknown): unknown {
   const text = JSON.stringify(value, (key, inner: unknown) =>
     (PLACES.has(key) && Number.isSafeInteger(inner) && Number(inner) > 0) || OWN.has(key)

@@ -112,6 +112,7 @@ describe('GET /metrics of a service with traffic', () => {
     ['jetledger_consumer_processed_total', 'consumer,outcome'],
     ['jetledger_consumer_processing_duration_seconds_count', 'consumer,outcome'],
     ['jetledger_orders_total', 'code,status,step'],
+    ['jetledger_webhook_deliveries_total', 'outcome'],
     ['jetledger_notifications_total', 'kind,outcome'],
     ['jetledger_notifications_parked', ''],
     ['jetledger_timers_fired_total', 'kind'],

@@ -169,6 +169,8 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     settings: TEST_SETTINGS,
     auth: 'off',
     console: { issuer: '', clientId: '', scope: '' },
+    webhookSecret: emailKey.webhookSecret,
+    webhookAttempts: { list: async () => [] },
     pseudonymOf: emailKey.pseudonymOf,
     fingerprints: { keyed: emailKey.keyedFingerprint, storeKeyed: true },
     ...options.override,

@@ -229,6 +229,13 @@ export const configSchema = section({
     ),
     format: Type.Enum(['protobuf', 'json']),
   }),
+  webhooks: section({
+    targets: Type.Enum(['public', 'loopback', 'private']),
+    timeoutMs: whole(100, MINUTE_MS),
+    maxInFlight: whole(1, 1_000),
+    giveUpMs: whole(MINUTE_MS, 30 * 24 * 60 * MINUTE_MS),
+    keepMs: whole(MINUTE_MS, 30 * 24 * 60 * MINUTE_MS),
+  }),
   tracing: section({
     enabled: flag(),
     endpoint: text(COLLECTOR, COLLECTOR_ALLOWED),

@@ -9,9 +9,9 @@ import {
 import { createDecode, createHandle } from './delivery.ts';
 import { type GroupDeps, type GroupRunner, runGroup } from './group-runner.ts';
 import { agreeOnGroups, type Membership, type Session, shareOf, takeLease } from './ownership.ts';
-import type { ConsumerStatus } from './reaction.ts';
-import { retryPolicy } from './reaction.ts';
+import { type ConsumerStatus, type Reaction, retryPolicy } from './reaction.ts';
 import { createSignal, pause } from './signal.ts';
+import { runWorker, type Worker } from './worker.ts';
 
 /** One consumer in this process: holds its share of the groups. */
 export interface ConsumerAssignment {
@@ -28,16 +28,42 @@ export interface ConsumerAssignment {
   status(): ConsumerStatus;
 }
 
-export interface AssignmentDeps extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release'> {
+export interface AssignmentDeps
+  extends Omit<GroupDeps, 'handle' | 'group' | 'session' | 'release' | 'consumer'> {
+  readonly consumer: Reaction | Worker;
   readonly membership: Membership;
   readonly handler: CommandHandler;
   /** Told when the consumer stops for good. */
   readonly onError: (consumer: string, error: unknown) => void;
 }
 
+/** Runs a group that was just taken. */
+type RunGroup = (owned: Pick<GroupDeps, 'group' | 'session' | 'release'>) => GroupRunner;
+
+const workIn =
+  (worker: Worker): RunGroup =>
+  (owned) =>
+    runWorker(worker, owned);
+
+function reactIn(
+  deps: AssignmentDeps & { readonly consumer: Reaction },
+  { failed, retried }: { readonly failed: (error: unknown) => void; readonly retried: () => void },
+): RunGroup {
+  const { consumer, handler, runtime, settings, observer } = deps;
+  const given = consumer.policy ?? retryPolicy(runtime, settings);
+  const policy: typeof given = (error, attempt) => {
+    const verdict = given(error, attempt);
+    if (verdict.action === 'retry') retried();
+    return verdict;
+  };
+  const decode = createDecode(consumer.sources);
+  const handle = createHandle({ consumer, handler, runtime, decode, policy, observer, failed });
+  return (owned) => runGroup({ ...deps, handle, ...owned });
+}
+
 /** Keeps a consumer's share of its groups running. */
 export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
-  const { membership, buckets, index, runtime, settings, consumer, handler, observer } = deps;
+  const { membership, buckets, index, runtime, settings, consumer } = deps;
   const { name } = consumer;
   const count = settings.groups;
   const runners = new Map<number, GroupRunner>();
@@ -47,17 +73,13 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
   let retries = 0;
   let fatal = false;
 
-  const given = consumer.policy ?? retryPolicy(runtime, settings);
-  const policy: typeof given = (error, attempt) => {
-    const verdict = given(error, attempt);
-    if (verdict.action === 'retry') retries++;
-    return verdict;
-  };
   const failed = (error: unknown): void => {
     lastError = reasonOf(error);
   };
-  const decode = createDecode(consumer.sources);
-  const handle = createHandle({ consumer, handler, runtime, decode, policy, observer, failed });
+  const retried = (): void => {
+    retries++;
+  };
+  const runIn = 'own' in consumer ? workIn(consumer) : reactIn({ ...deps, consumer }, { failed, retried });
 
   const fail = (error: unknown): void => {
     if (fatal) return;
@@ -69,7 +91,7 @@ export function assignConsumer(deps: AssignmentDeps): ConsumerAssignment {
   const take = async (session: Session, group: SlotGroup): Promise<void> => {
     const lease = await takeLease({ bucket: buckets.shared, membership, runtime }, session, name, group);
     if (lease === undefined) return;
-    const runner = runGroup({ ...deps, handle, group, session, release: lease.release });
+    const runner = runIn({ group, session, release: lease.release });
     runners.set(group.index, runner);
     runner.hold(membership.paused(name));
     void runner.ended.then(({ error }) => {

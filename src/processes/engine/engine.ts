@@ -21,6 +21,7 @@ import type { ConsumerStatus, Reaction } from './reaction.ts';
 import { type Buckets, createEngineBuckets, type EngineBuckets } from './rows.ts';
 import { defaultEngineSettings, type EngineSettings } from './settings.ts';
 import { pause, persist } from './signal.ts';
+import type { Worker } from './worker.ts';
 
 /** The consumers that run in this process. */
 export interface Engine {
@@ -37,6 +38,8 @@ export interface EngineDeps {
   readonly buckets: Buckets;
   readonly runtime: Runtime;
   readonly consumers: readonly Reaction[];
+  /** Work that is shared as the consumers' is. */
+  readonly workers?: readonly Worker[];
   /** The log's end at the start of this process, for reactions that begin there; asked for unless given. */
   readonly head?: Position;
   readonly settings?: Partial<EngineSettings>;
@@ -65,7 +68,8 @@ const NAME = /^[A-Za-z0-9-]{1,64}$/;
  * @throws RangeError for a name that cannot be part of a key, or is given twice
  */
 export function startEngine(deps: EngineDeps): Engine {
-  checkNames(deps.consumers);
+  const names = [...deps.consumers, ...(deps.workers ?? [])];
+  checkNames(names);
   const { runtime } = deps;
   const settings = { ...defaultEngineSettings, ...deps.settings };
   const stopping = new AbortController();
@@ -110,7 +114,7 @@ export function startEngine(deps: EngineDeps): Engine {
   const report = (error: unknown): void => {
     if (reported === reasonOf(error)) return;
     reported = reasonOf(error);
-    for (const { name } of deps.consumers) deps.onError?.(name, error);
+    for (const { name } of names) deps.onError?.(name, error);
   };
   const run = async (): Promise<void> => {
     for (let attempt = 0; !signal.aborted; attempt++) {
@@ -165,7 +169,8 @@ function assemble(
     membership,
     onError,
   };
-  for (const consumer of deps.consumers) assignments.push(assignConsumer({ ...shared, consumer }));
+  for (const consumer of [...deps.consumers, ...(deps.workers ?? [])])
+    assignments.push(assignConsumer({ ...shared, consumer }));
   void followMarks({ marked, index, runtime, signal }, assignments);
   return { buckets, membership, index, assignments };
 }
@@ -190,7 +195,7 @@ async function followMarks(
   }
 }
 
-function checkNames(consumers: readonly Reaction[]): void {
+function checkNames(consumers: readonly Pick<Reaction, 'name'>[]): void {
   const seen = new Set<string>();
   for (const { name } of consumers) {
     if (!NAME.test(name)) throw new RangeError(`The consumer name ${JSON.stringify(name)} is not allowed.`);

@@ -28,6 +28,7 @@ export {
 export { awaitOutcomes, type MarkedOutcome } from './dead-letters/outcomes.ts';
 export { filterOf } from './delivery.ts';
 export { type Engine, startEngine } from './engine.ts';
+export { OwnershipLost } from './errors.ts';
 export {
   type MessageReaction,
   type MessageStream,
@@ -92,7 +93,7 @@ export {
   retryPolicy,
   type Verdict,
 } from './reaction.ts';
-export { type Buckets, bucketNames, parseRow, toBytes } from './rows.ts';
+export { type Buckets, bucketNames, parseRow, toBytes, writeRow } from './rows.ts';
 export { defaultEngineSettings, type EngineSettings } from './settings.ts';
 export { type Start, startKey } from './start.ts';
 export { logEngine } from './telemetry/logs.ts';
@@ -107,3 +108,4 @@ export {
 } from './timers/nats-timers.ts';
 export type { Timer, Timers } from './timers/timers.ts';
 export { publishOnce, startWorkQueue, type WorkResult } from './timers/work-queue.ts';
+export type { OwnedShare, Worker, WorkerShare } from './worker.ts';

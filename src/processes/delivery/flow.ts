@@ -1,0 +1,217 @@
+import { backoffMs, type Runtime } from '../../eventstore/index.ts';
+import type { Deliverable, DeliverySettings, Tried } from './port.ts';
+
+/** An event that was read and is not through. Times in milliseconds since the Unix epoch. */
+export interface OpenEvent {
+  readonly source: string;
+  readonly position: number;
+  readonly subject: string;
+  /** Failed tries. */
+  attempts: number;
+  /** When it was tried first; 0 = not yet. */
+  firstAt: number;
+  /** Not before then. */
+  due: number;
+  running: boolean;
+}
+
+/** What of a flow is stored: everything up to `high` is through but the open ones. */
+export interface StoredFlow {
+  readonly takenAt: number;
+  readonly failures: number;
+  readonly pausedUntil: number;
+  readonly sources: Readonly<Record<string, StoredPlace>>;
+}
+
+interface StoredPlace {
+  readonly incarnation: string;
+  readonly high: number;
+  /** Position, subject, attempts, firstAt, due. */
+  readonly open: readonly (readonly [number, string, number, number, number])[];
+}
+
+export type FlowSettings = Pick<
+  DeliverySettings,
+  'maxInFlight' | 'maxOpen' | 'retryBaseMs' | 'retryCapMs' | 'pauseCapMs' | 'giveUpMs'
+>;
+
+/** What follows from a failed try. */
+export type Verdict = 'retry' | 'give-up' | 'failing' | 'gone';
+
+/** Which events of one receiver are not through, and what is to be tried when: pure bookkeeping, asked with the time. */
+export interface Flow {
+  /** Whether a page more may be taken in. */
+  hasRoom(now: number): boolean;
+  /** The last position of a source that was taken in; undefined for one without a place. */
+  high(source: string): number | undefined;
+  /** Gives a source its place, which forgets what was open of it. */
+  place(source: string, incarnation: string, high: number): void;
+  incarnation(source: string): string | undefined;
+  /** Takes in the next event of a source. */
+  take(source: string, event: Pick<Deliverable, 'position' | 'subject'>): void;
+  /** Nothing for this receiver up to here. */
+  pass(source: string, through: number): void;
+  /** What is to be tried now, marked as running. */
+  next(now: number): OpenEvent | undefined;
+  taken(event: OpenEvent, now: number): void;
+  failed(event: OpenEvent, tried: Tried, startedAt: number, now: number): Verdict;
+  /** It is not tried any more. */
+  drop(event: OpenEvent): void;
+  /** A try came to nothing, and does not count. */
+  putBack(event: OpenEvent, due: number): void;
+  /** What failed is tried again at once, as if for the first time. */
+  renew(now: number): void;
+  /** When something is to be tried; undefined when nothing waits for a time. */
+  wakeAt(): number | undefined;
+  readonly size: number;
+  readonly running: number;
+  readonly retrying: number;
+  stored(): StoredFlow;
+}
+
+/** After so many failures in a row the receiver is tried with one event at a time, with growing pauses. */
+const DOWN_AFTER = 8;
+/** While so many wait to be tried, nothing more is read. */
+const ENOUGH_WAITING = 16;
+const PAUSE_BASE_MS = 1_000;
+
+/** Goes on from what is stored. */
+export function createFlow(
+  runtime: Pick<Runtime, 'random'> & Runtime,
+  settings: FlowSettings,
+  isOrdered: () => boolean,
+  stored: StoredFlow = { takenAt: 0, failures: 0, pausedUntil: 0, sources: {} },
+): Flow {
+  const { maxInFlight, maxOpen, retryBaseMs, retryCapMs, pauseCapMs, giveUpMs } = settings;
+  const places = new Map<string, { incarnation: string; high: number }>();
+  // In the order of each source, which a map keeps.
+  const open = new Map<string, OpenEvent>();
+  let { takenAt, failures, pausedUntil } = stored;
+  let running = 0;
+  for (const [source, { incarnation, high, open: events }] of Object.entries(stored.sources)) {
+    places.set(source, { incarnation, high });
+    for (const [position, subject, attempts, firstAt, due] of events)
+      open.set(`${source}/${position}`, {
+        ...{ source, position, subject, attempts, firstAt, due },
+        running: false,
+      });
+  }
+  const isDown = (): boolean => failures >= DOWN_AFTER;
+
+  /** Those that nothing but time keeps from being tried. */
+  function* free(): Generator<OpenEvent> {
+    const ordered = isOrdered();
+    const before = new Set<string>();
+    for (const event of open.values()) {
+      const lane = `${event.source}/${event.subject}`;
+      const isBlocked = ordered && before.has(lane);
+      if (ordered) before.add(lane);
+      if (!isBlocked && !event.running) yield event;
+    }
+  }
+  const leave = (event: OpenEvent): void => {
+    if (event.running) running--;
+    event.running = false;
+  };
+  const drop = (event: OpenEvent): void => {
+    leave(event);
+    open.delete(`${event.source}/${event.position}`);
+  };
+
+  return {
+    hasRoom: (now) => {
+      if (open.size >= maxOpen || pausedUntil > now) return false;
+      let waiting = 0;
+      for (const { due } of free()) if (due <= now) waiting++;
+      return isDown() ? waiting + running === 0 : waiting < ENOUGH_WAITING;
+    },
+    high: (source) => places.get(source)?.high,
+    incarnation: (source) => places.get(source)?.incarnation,
+    place: (source, incarnation, high) => {
+      for (const event of [...open.values()]) if (event.source === source) drop(event);
+      places.set(source, { incarnation, high });
+    },
+    take: (source, { position, subject }) => {
+      const place = places.get(source);
+      if (place === undefined || position <= place.high) return;
+      place.high = position;
+      open.set(`${source}/${position}`, {
+        ...{ source, position, subject, attempts: 0, firstAt: 0, due: 0 },
+        running: false,
+      });
+    },
+    pass: (source, through) => {
+      const place = places.get(source);
+      if (place !== undefined && through > place.high) place.high = through;
+    },
+    next: (now) => {
+      if (pausedUntil > now || running >= (isDown() ? 1 : maxInFlight)) return undefined;
+      for (const event of free()) {
+        if (event.due > now) continue;
+        event.running = true;
+        running++;
+        return event;
+      }
+      return undefined;
+    },
+    taken: (event, now) => {
+      drop(event);
+      takenAt = now;
+      // It is back: what waits for its turn need not wait for hours.
+      if (isDown()) for (const other of open.values()) other.due = Math.min(other.due, now);
+      failures = 0;
+      pausedUntil = 0;
+    },
+    failed: (event, { retryAfterMs = 0, gone }, startedAt, now) => {
+      leave(event);
+      failures++;
+      event.attempts++;
+      if (event.firstAt === 0) event.firstAt = startedAt;
+      const backoff = backoffMs(runtime, event.attempts - 1, retryBaseMs, retryCapMs);
+      event.due = now + Math.max(backoff, retryAfterMs);
+      const pause = isDown() ? backoffMs(runtime, failures - DOWN_AFTER, PAUSE_BASE_MS, pauseCapMs) : 0;
+      pausedUntil = Math.max(pausedUntil, now + Math.max(pause, retryAfterMs));
+      if (gone === true) return 'gone';
+      if (now - event.firstAt < giveUpMs) return 'retry';
+      return takenAt < event.firstAt ? 'failing' : 'give-up';
+    },
+    drop,
+    putBack: (event, due) => {
+      leave(event);
+      event.due = due;
+    },
+    renew: (now) => {
+      failures = 0;
+      pausedUntil = 0;
+      for (const event of open.values()) Object.assign(event, { attempts: 0, firstAt: 0, due: now });
+    },
+    wakeAt: () => {
+      let earliest: number | undefined;
+      for (const { due } of free()) earliest = Math.min(earliest ?? due, due);
+      return earliest === undefined ? undefined : Math.max(earliest, pausedUntil);
+    },
+    get size() {
+      return open.size;
+    },
+    get running() {
+      return running;
+    },
+    get retrying() {
+      let count = 0;
+      for (const { attempts } of open.values()) if (attempts > 0) count++;
+      return count;
+    },
+    stored: () => ({
+      ...{ takenAt, failures, pausedUntil },
+      sources: Object.fromEntries(
+        [...places].map(([source, place]) => [source, { ...place, open: openOf(source, open.values()) }]),
+      ),
+    }),
+  };
+}
+
+function openOf(source: string, open: Iterable<OpenEvent>): StoredPlace['open'] {
+  return [...open]
+    .filter((event) => event.source === source)
+    .map(({ position, subject, attempts, firstAt, due }) => [position, subject, attempts, firstAt, due]);
+}

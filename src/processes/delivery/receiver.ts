@@ -1,0 +1,253 @@
+import { backoffMs, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
+import { createFlow, type OpenEvent, type StoredFlow } from './flow.ts';
+import type { Deliverable, DeliveryOutlet, DeliverySettings, Receiver, Tried } from './port.ts';
+import { type RequestProgress, runRequests } from './requests.ts';
+import type { Tail } from './tail.ts';
+
+/** A receiver's place as it is stored. */
+export interface StoredReceiver extends StoredFlow {
+  /** Unique for each write, so that one that was not answered is recognised. */
+  readonly owner: string;
+  readonly request?: RequestProgress | undefined;
+}
+
+export interface ReceiverDeps {
+  readonly tails: readonly Tail[];
+  readonly runtime: Runtime;
+  readonly settings: DeliverySettings;
+  readonly outlet: DeliveryOutlet;
+  /** Whether this process may still deliver. */
+  readonly alive: () => boolean;
+  /** Stores the receiver's place. @throws OwnershipLost when another instance has it, LogUnavailable */
+  readonly store: (value: Omit<StoredReceiver, 'owner'>) => Promise<void>;
+  /** What was stored when the place was claimed. */
+  readonly stored: StoredReceiver | undefined;
+  /** The place is another's now. */
+  readonly lost: (error: unknown) => void;
+}
+
+/** A receiver while this process delivers to it. */
+export interface RunningReceiver {
+  /** It has changed. */
+  update(receiver: Receiver): void;
+  hold(held: boolean): void;
+  /** Begins nothing more, waits for what is under way and stores the place. */
+  stop(): Promise<void>;
+  status(): { readonly open: number; readonly running: number; readonly retrying: number };
+}
+
+/** The longest single timer, so that a receiver that is stopped leaves none behind for long. */
+const LONGEST_SLEEP_MS = 2_000;
+/** Between a place at the end of a source and its tail, which is only a little ahead. */
+const LOOK_AGAIN_MS = 50;
+/** After a place could not be read. */
+const TROUBLE_CAP_MS = 2_000;
+
+/** Delivers to one receiver, from its stored place on (protocol 34). */
+export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceiver {
+  const { runtime, settings, outlet, tails } = deps;
+  let receiver = first;
+  const flow = createFlow(runtime, settings, () => receiver.ordered, deps.stored);
+  const stopping = new AbortController();
+  /** Bodies of what was read and not tried yet; a later try reads it again. */
+  const fresh = new Map<string, Deliverable>();
+  const joined = new Set<string>();
+  const under = new Set<Promise<void>>();
+  let held = false;
+  let changed = false;
+  let wake = (): void => undefined;
+  /** Something has come since the last look, also while nobody slept. */
+  let raised = false;
+  const raise = (): void => {
+    raised = true;
+    wake();
+  };
+  const isOn = (): boolean => receiver.enabled && !held && !stopping.signal.aborted && deps.alive();
+
+  const requests = runRequests({
+    tails,
+    outlet,
+    runtime,
+    stored: deps.stored?.request,
+    receiver: () => receiver,
+    isOn: () => !held && !stopping.signal.aborted && deps.alive(),
+    changed: () => {
+      changed = true;
+    },
+  });
+
+  const member = {
+    push: (event: Deliverable): boolean => {
+      if (!flow.hasRoom(runtime.now()) || !isOn()) {
+        joined.delete(event.source);
+        return false;
+      }
+      admit(event);
+      raise();
+      return true;
+    },
+    through: (source: string, position: number): void => flow.pass(source, position),
+  };
+  const admit = (event: Deliverable): void => {
+    const { source } = event;
+    if (event.position <= (flow.high(source) ?? 0)) return;
+    if (!receiver.wants(event)) {
+      flow.pass(source, event.position);
+      return;
+    }
+    flow.take(source, event);
+    fresh.set(`${source}/${event.position}`, event);
+    changed = true;
+  };
+
+  /** Reads on where this receiver is behind; true when something came. */
+  const readOn = async ({ source, join }: Tail): Promise<boolean> => {
+    const high = flow.high(source.name) ?? (await begin(source));
+    if (join(member, high)) {
+      joined.add(source.name);
+      return false;
+    }
+    const { events, through } = await source.page(high);
+    for (const event of events) admit(event);
+    if (through > (flow.high(source.name) ?? 0)) flow.pass(source.name, through);
+    changed = true;
+    return through > high;
+  };
+  const begin = async (source: Tail['source']): Promise<number> => {
+    const incarnation = await source.incarnation();
+    const from = await source.before(receiver.createdAt);
+    flow.place(source.name, incarnation, from);
+    changed = true;
+    return from;
+  };
+  const checkPlaces = async (): Promise<void> => {
+    for (const { source } of tails) {
+      const known = flow.incarnation(source.name);
+      if (known === undefined || known === (await source.incarnation())) continue;
+      outlet.trouble(
+        `delivering to ${receiver.id}`,
+        new Error(`${source.name} was made anew; what it holds is sent from its end on`),
+      );
+      flow.place(source.name, await source.incarnation(), await source.head());
+    }
+  };
+
+  const tryOne = async (event: OpenEvent): Promise<void> => {
+    const key = `${event.source}/${event.position}`;
+    const source = tails.find((tail) => tail.source.name === event.source)?.source;
+    try {
+      const found = fresh.get(key) ?? (await source?.at(event.position));
+      fresh.delete(key);
+      // What has expired cannot be sent, and what was changed meanwhile may not be wanted.
+      if (found === undefined || !receiver.wants(found)) return flow.drop(event);
+      const startedAt = runtime.now();
+      const tried = await receiver.deliver(found, event.attempts + 1);
+      if (tried.taken) return flow.taken(event, runtime.now());
+      await follow(event, found, tried, startedAt);
+    } catch (error) {
+      flow.putBack(event, runtime.now() + TROUBLE_CAP_MS);
+      outlet.trouble(`delivering to ${receiver.id}`, error);
+    }
+  };
+  const follow = async (event: OpenEvent, found: Deliverable, tried: Tried, startedAt: number) => {
+    const verdict = flow.failed(event, tried, startedAt, runtime.now());
+    const { attempts, firstAt } = event;
+    const { error = '' } = tried;
+    if (verdict === 'failing' || verdict === 'gone') await outlet.disable(receiver.id, verdict, error);
+    if (verdict !== 'give-up') return;
+    await outlet.giveUp({ receiver: receiver.id, event: found, attempts, firstAt, error });
+    flow.drop(event);
+  };
+  const start = (event: OpenEvent): void => {
+    const done = tryOne(event).finally(() => {
+      under.delete(done);
+      changed = true;
+      raise();
+    });
+    under.add(done);
+  };
+
+  const work = async (): Promise<boolean> => {
+    if (!isOn()) return false;
+    for (let event = flow.next(runtime.now()); event !== undefined; event = flow.next(runtime.now()))
+      start(event);
+    let more = false;
+    for (const tail of tails)
+      if (!joined.has(tail.source.name) && flow.hasRoom(runtime.now())) more = (await readOn(tail)) || more;
+    return more;
+  };
+  const sleep = async (ms: number): Promise<void> => {
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    if (!raised) await Promise.race([runtime.sleep(ms), woken]);
+    raised = false;
+  };
+  /** How long nothing is to be done unless something comes. */
+  const idleMs = (): number => {
+    if (!isOn()) return LONGEST_SLEEP_MS;
+    const now = runtime.now();
+    if (joined.size < tails.length && flow.hasRoom(now)) return LOOK_AGAIN_MS;
+    return Math.min(Math.max((flow.wakeAt() ?? Number.POSITIVE_INFINITY) - now, 5), LONGEST_SLEEP_MS);
+  };
+  const run = async (): Promise<void> => {
+    let failures = 0;
+    for (let placed = false; !stopping.signal.aborted; ) {
+      try {
+        if (!placed) await checkPlaces();
+        placed = true;
+        if (await work()) continue;
+        failures = 0;
+        await sleep(idleMs());
+      } catch (error) {
+        if (!mayHeal(error)) outlet.trouble(`reading for ${receiver.id}: ${reasonOf(error)}`, error);
+        await sleep(backoffMs(runtime, failures++, 50, TROUBLE_CAP_MS));
+      }
+    }
+  };
+  const storeNow = async (): Promise<void> => {
+    if (!changed) return;
+    changed = false;
+    await deps.store({ ...flow.stored(), request: requests.progress() });
+  };
+  const keep = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await Promise.race([runtime.sleep(settings.storeMs), stopped]);
+      if (stopping.signal.aborted) return;
+      await storeNow().catch((error: unknown) => {
+        changed = true;
+        if (!mayHeal(error)) deps.lost(error);
+      });
+    }
+  };
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const running = Promise.all([run(), keep()]);
+  requests.look();
+
+  return {
+    update: (next) => {
+      if (next.renewedAt > receiver.renewedAt) flow.renew(runtime.now());
+      receiver = next;
+      changed = true;
+      requests.look();
+      raise();
+    },
+    hold: (on) => {
+      held = on;
+      requests.look();
+      raise();
+    },
+    stop: async () => {
+      stopping.abort();
+      for (const tail of tails) tail.leave(member);
+      raise();
+      await running;
+      const through = Promise.all([...under, requests.ended()]);
+      await Promise.race([through, runtime.sleep(settings.stopMs)]);
+      if (deps.alive()) await storeNow().catch((error: unknown) => outlet.trouble('storing a place', error));
+    },
+    status: () => ({ open: flow.size, running: flow.running, retrying: flow.retrying }),
+  };
+}

@@ -1,0 +1,101 @@
+import {
+  DiscardPolicy,
+  RetentionPolicy,
+  StorageType,
+  StoreCompression,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import { createGets, type Requests } from '../../../eventstore/index.ts';
+import type { Attempt } from './deliver.ts';
+
+export interface AttemptsSettings {
+  /** The log's prefix: the stream is `<prefix>-webhooks`, its subjects `<prefix>w.<webhook id>.<taken|failed>.<place>`. */
+  readonly prefix: string;
+  readonly replicas: number;
+  /** In milliseconds. */
+  readonly keepMs: number;
+}
+
+/** The tries of a webhook that are kept: the last ones that were taken, and the last ones that were not. */
+const KEPT = 500;
+const NANOS = 1_000_000;
+
+export const attemptsStream = (prefix: string): string => `${prefix}-webhooks`;
+
+/**
+ * The stream of tries: the last one on each subject, of which a webhook has so many, and none longer than its age. In
+ * memory, since nothing but a list is lost with it, and every write to a file would wait as long as one of the log.
+ */
+export function attemptsStreamConfig({
+  prefix,
+  replicas,
+  keepMs,
+}: AttemptsSettings): Partial<StreamConfig> & {
+  name: string;
+} {
+  return {
+    name: attemptsStream(prefix),
+    subjects: [`${prefix}w.*.*.*`],
+    storage: StorageType.Memory,
+    compression: StoreCompression.None,
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msgs_per_subject: 1,
+    max_age: keepMs * NANOS,
+    num_replicas: replicas,
+    allow_direct: true,
+  };
+}
+
+/** What keeps a stream from being that of the tries, one phrase each; none = fit. */
+export function attemptsStreamProblems(
+  existing: StreamConfig,
+  settings: Omit<AttemptsSettings, 'replicas'>,
+): string[] {
+  const wanted = attemptsStreamConfig({ ...settings, replicas: existing.num_replicas });
+  return (['subjects', 'max_msgs_per_subject', 'max_age'] as const)
+    .filter((field) => String(existing[field]) !== String(wanted[field]))
+    .map((field) => `its ${field} is ${existing[field]}, not ${wanted[field]}`);
+}
+
+/** A try with its own place among the tries. */
+export interface KeptAttempt extends Attempt {
+  readonly sequence: number;
+}
+
+/** The tries that are kept. @throws LogUnavailable */
+export interface Attempts {
+  /** Keeps one; not waited for, since only a line of a list is lost with it. */
+  keep(webhookId: string, attempt: Attempt): void;
+  /** All that are kept of a webhook, the newest first. */
+  list(webhookId: string): Promise<readonly KeptAttempt[]>;
+}
+
+/** @param timeoutMs of each request */
+export function openAttempts(requests: Requests, prefix: string, timeoutMs: number): Attempts {
+  const gets = createGets(requests, attemptsStream(prefix), timeoutMs);
+  const places = new Map<string, number>();
+  const nextPlace = (of: string): number => {
+    // Somewhere in the ring: who goes on for another instance need not know where that one was.
+    const place = ((places.get(of) ?? Math.floor(Math.random() * KEPT)) + 1) % KEPT;
+    places.set(of, place);
+    return place;
+  };
+  return {
+    keep: (webhookId, attempt) => {
+      const subject = `${prefix}w.${webhookId}.${attempt.taken ? 'taken' : 'failed'}`;
+      requests.publish(`${subject}.${nextPlace(subject)}`, JSON.stringify(attempt));
+    },
+    list: async (webhookId) => {
+      const found = await gets.directLast([`${prefix}w.${webhookId}.*.*`]);
+      return found
+        .map(({ data, seq }) => ({
+          ...(JSON.parse(Buffer.from(data).toString('utf8')) as Omit<KeptAttempt, 'sequence'>),
+          sequence: seq,
+        }))
+        .sort((a, b) => b.sequence - a.sequence);
+    },
+  };
+}

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type MemoryService, memoryService } from '../support/memory-service.ts';
+
+let service: MemoryService;
+beforeAll(async () => {
+  service = await memoryService();
+});
+afterAll(() => service[Symbol.asyncDispose]());
+
+const post = (url: string, payload: object = {}, headers: Record<string, string> = {}) =>
+  service.app.inject({ method: 'POST', url, payload, headers });
+const get = (url: string) => service.app.inject({ method: 'GET', url });
+
+interface Answer {
+  readonly id: string;
+  readonly secret: string;
+  readonly version: number;
+  readonly waiting: number;
+}
+
+const BODY = { url: 'https://parcels.example.com/events', types: ['order.*'] };
+
+describe('a webhook over HTTP', () => {
+  it('tells its secret to whoever creates it, again under the same key, and nowhere else', async () => {
+    const key = { 'idempotency-key': 'webhook-1' };
+    const first = await post('/v1/webhooks', BODY, key);
+    expect(first.statusCode).toBe(201);
+    const { id, secret } = first.json<Answer>();
+    expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+    expect((await post('/v1/webhooks', BODY, key)).json<Answer>()).toMatchObject({ id, secret });
+    for (const url of [
+      `/v1/webhooks/${id}?consistency=strong`,
+      `/v1/webhooks/${id}/events`,
+      '/v1/webhooks',
+    ]) {
+      const { body } = await get(url);
+      expect(body).not.toContain(secret.slice(6));
+    }
+    const { body } = await get(`/v1/webhooks/${id}/events`);
+    expect(body).toContain('WebhookCreated');
+    expect(body).not.toContain('"secretId":"0');
+  });
+
+  it('gets another secret by rotation, and the answer says until when the one before holds', async () => {
+    const { id, secret } = (await post('/v1/webhooks', BODY)).json<Answer>();
+    const rotated = await post(`/v1/webhooks/${id}/secret`, { overlapHours: 1 });
+    expect(rotated.json<Answer>().secret).not.toBe(secret);
+    expect(rotated.json()).toHaveProperty('previousSecretUntil');
+  });
+
+  it('is changed under If-Match only where nobody has changed it before', async () => {
+    const { id, version } = (await post('/v1/webhooks', BODY)).json<Answer>();
+    const change = (description: string) =>
+      service.app.inject({
+        method: 'PATCH',
+        url: `/v1/webhooks/${id}`,
+        payload: { description },
+        headers: { 'if-match': `"${version}"` },
+      });
+    expect((await change('one')).statusCode).toBe(200);
+    expect((await change('two')).statusCode).toBe(412);
+  });
+
+  it.each([
+    [{ event: 'e1', since: '2026-01-01T00:00:00Z' }],
+    [{ event: 'e1', until: '2026-01-01T00:00:00Z' }],
+    [{ until: '2026-01-01T00:00:00Z' }],
+    [{ since: 'yesterday' }],
+  ])('refuses the redelivery %j, which says two things or none', async (payload) => {
+    const { id } = (await post('/v1/webhooks', BODY)).json<Answer>();
+    expect((await post(`/v1/webhooks/${id}/redeliveries`, payload)).statusCode).toBe(400);
+  });
+
+  it('counts the tests and redeliveries that wait, and is no more once it is removed', async () => {
+    const { id } = (await post('/v1/webhooks', BODY)).json<Answer>();
+    await post(`/v1/webhooks/${id}/test`);
+    const since = '2026-01-01T00:00:00Z';
+    const two = await post(`/v1/webhooks/${id}/redeliveries`, { since });
+    expect(two.json<Answer>().waiting).toBe(2);
+    expect((await post(`/v1/webhooks/${id}/remove`)).json()).toMatchObject({ id, status: 'removed' });
+    expect((await get(`/v1/webhooks/${id}?consistency=strong`)).statusCode).toBe(404);
+  });
+});

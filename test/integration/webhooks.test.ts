@@ -1,0 +1,125 @@
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until } from '../../src/testing/until.ts';
+import { must } from '../e2e/client.ts';
+import { openShop, type Shop } from '../e2e/shop.ts';
+import { type TracedWorld, tracedWorld } from './tracing-support.ts';
+
+interface Event {
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string;
+}
+
+type Receiver = (secret: string, handle: (event: Event) => Promise<void>, seen?: Set<string>) => Server;
+
+let world: TracedWorld;
+let shop: Shop;
+let url = '';
+let folder = '';
+let receiver: Receiver;
+const servers: Server[] = [];
+
+beforeAll(async () => {
+  // As the page has it, beside the library that its reader installs.
+  const page = await readFile('docs/webhooks.md', 'utf8');
+  const [, code = ''] = /<!-- receiver -->\n```js\n([\s\S]*?)```/.exec(page) ?? [];
+  folder = await mkdtemp(join(tmpdir(), 'receiver-'));
+  await symlink(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'));
+  await writeFile(join(folder, 'receiver.mjs'), code);
+  ({ receiver } = (await import(pathToFileURL(join(folder, 'receiver.mjs')).href)) as { receiver: Receiver });
+  world = await tracedWorld({
+    JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'orders=forever, catalogue=forever, users=30d',
+    JETLEDGER_WEBHOOKS__TARGETS: 'loopback',
+  });
+  ({ url } = await world.start());
+}, 60_000);
+afterAll(async () => {
+  for (const server of servers) server.close();
+  for (const server of servers) server.closeAllConnections();
+  await world?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function listen(server: Server): Promise<string> {
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/events`;
+}
+
+/** A webhook whose receiver is the page's; what it has handled. */
+async function subscribed(types: readonly string[], fails: () => boolean = () => false) {
+  const events: Event[] = [];
+  let inner: Server | undefined;
+  const { createServer } = await import('node:http');
+  const address = await listen(
+    createServer((request, response) => {
+      inner?.emit('request', request, response);
+    }),
+  );
+  const made = await must(201, url, 'POST', '/v1/webhooks', { url: address, types });
+  inner = receiver(String(made.field('secret')), async (event) => {
+    if (fails()) throw new Error('not now');
+    events.push(event);
+  });
+  return { id: String(made.field('id')), events };
+}
+
+const path = (id: string): string => `/v1/webhooks/${id}`;
+const names = (events: readonly Event[]): string[] =>
+  events.map(({ type }) => type.slice(type.lastIndexOf('.') + 1));
+
+test('a receiver of the page gets the events of an order, signed, each once, and none of other kinds', async () => {
+  const { id, events } = await subscribed(['jetledger.public.orders.v1.*']);
+  shop = await openShop(url, 'webhooks');
+  await until('the order is told', () => events.length === 3, 15_000);
+  expect(names(events).sort()).toEqual(['OrderConfirmed', 'OrderPaid', 'OrderPlaced']);
+  expect(new Set(events.map(({ subject }) => subject))).toEqual(new Set([shop.orderId]));
+  const list = await must(200, url, 'GET', `${path(id)}/deliveries?outcome=taken`);
+  expect(list.field('items')).toHaveLength(3);
+}, 60_000);
+
+test('what fails is tried again, and a test and a redelivery arrive when they are asked for', async () => {
+  let away = true;
+  const { id, events } = await subscribed(['jetledger.public.catalogue.v1.*'], () => away);
+  await must(201, url, 'POST', '/v1/products', {
+    sku: 'HOOK-1',
+    name: 'Hook',
+    price: { amountMinor: 100, currency: 'EUR' },
+  });
+  const failed = async () =>
+    (await must(200, url, 'GET', `${path(id)}/deliveries?outcome=failed`)).field('items') as Event[];
+  await until('it is tried in vain', async () => (await failed()).length > 0, 15_000);
+  expect((await failed())[0]).toMatchObject({ attempt: 1, status: 400 });
+  away = false;
+  await until('it is tried again', () => events.length === 1, 15_000);
+  await must(200, url, 'POST', `${path(id)}/test`, {});
+  await until('the test arrives', () => events.length === 2, 15_000);
+  expect(events.at(-1)?.type).toBe('jetledger.webhook.test');
+  await must(200, url, 'POST', `${path(id)}/redeliveries`, { since: '2026-01-01T00:00:00Z' });
+  const through = async () =>
+    (await must(200, url, 'GET', `${path(id)}?consistency=strong`)).field('completed') as {
+      delivered: number;
+    };
+  await until('all of the catalogue is sent again', async () => (await through()).delivered > 1, 15_000);
+  // What it has handled already it drops by its id.
+  expect(new Set(events.map((event) => event.id)).size).toBe(events.length);
+}, 60_000);
+
+test('a webhook that leads to where nothing may be sent says so in the list', async () => {
+  const made = await must(201, url, 'POST', '/v1/webhooks', {
+    url: 'https://169.254.169.254/latest',
+    types: ['*'],
+  });
+  const id = String(made.field('id'));
+  await must(200, url, 'POST', `${path(id)}/test`, {});
+  const items = async () =>
+    (await must(200, url, 'GET', `${path(id)}/deliveries`)).field('items') as { error?: string }[];
+  await until('it was tried', async () => (await items()).length > 0, 15_000);
+  expect((await items())[0]?.error).toBe('The URL is refused: its address may not be dialled.');
+}, 60_000);

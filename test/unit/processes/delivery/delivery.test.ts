@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import { type Bucket, LogUnavailable } from '../../../../src/eventstore/index.ts';
+import { until } from '../../../../src/testing/until.ts';
+import { createShelf, type Shelf } from './shelf.ts';
+import { deliveryWorld, type Sent } from './world.ts';
+
+const ids = (sent: readonly Sent[], receiver: string): string[] =>
+  sent.filter((one) => one.receiver === receiver).map(({ event }) => event.id);
+const range = (from: number, to: number, name = 'orders'): string[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => `${name}-${from + index}`);
+const fill = (shelf: Shelf, count: number, subjects = 5): void => {
+  for (let n = 0; n < count; n++) shelf.put(`s${n % subjects}`);
+};
+
+describe('delivery', () => {
+  it('hands each receiver what it wants, of every source, once and in order, before and after it has caught up', async () => {
+    const [orders, users] = [createShelf('orders'), createShelf('users')];
+    fill(orders, 250);
+    const { set, start, sent } = deliveryWorld([orders, users]);
+    set('all', { ordered: true });
+    set('some', { wants: ({ subject }) => subject === 's1' });
+    const engine = start('a');
+    await until('the backlog is delivered', () => ids(sent, 'all').length === 250);
+    fill(orders, 50);
+    fill(users, 20);
+    await until('what comes is delivered', () => ids(sent, 'all').length === 320);
+    await until('to the one that wants little, too', () => ids(sent, 'some').length === 64);
+    await engine.stop();
+    expect(ids(sent, 'all').filter((id) => id.startsWith('users'))).toHaveLength(20);
+    for (const subject of ['s0', 's1', 's2', 's3', 's4']) {
+      const got = sent.filter(({ receiver, event }) => receiver === 'all' && event.subject === subject);
+      const places = got
+        .filter(({ event }) => event.id.startsWith('orders'))
+        .map(({ event }) => event.position);
+      expect(places).toEqual([...places].sort((a, b) => a - b));
+    }
+  });
+
+  it('goes on where it was after a restart and repeats nothing that was stored', async () => {
+    const orders = createShelf();
+    fill(orders, 30);
+    const { set, start, sent } = deliveryWorld([orders]);
+    set('one');
+    const first = start('a');
+    await until('it is delivered', () => sent.length === 30);
+    await first.stop();
+    fill(orders, 10);
+    const second = start('b');
+    await until('what came meanwhile is delivered', () => sent.length === 40);
+    await second.stop();
+    expect(ids(sent, 'one')).toEqual(range(1, 40));
+  });
+
+  it('is shared by instances, and another one goes on where one was that is cut off', async () => {
+    const orders = createShelf();
+    const { set, start, sent } = deliveryWorld([orders]);
+    for (let n = 0; n < 8; n++) set(`r${n}`);
+    let away = false;
+    const cutOff = (bucket: Bucket): Bucket => ({
+      ...bucket,
+      write: async (row) => {
+        if (away) throw new LogUnavailable('cut off');
+        return bucket.write(row);
+      },
+    });
+    const first = start('a', {}, cutOff);
+    const second = start('b');
+    fill(orders, 20);
+    await until('everybody has everything', () => sent.length === 160);
+    away = true;
+    fill(orders, 20);
+    await until('everybody has the rest', () =>
+      [...Array(8).keys()].every((n) => new Set(ids(sent, `r${n}`)).size === 40),
+    );
+    await second.stop();
+    away = false;
+    await first.stop();
+  });
+
+  it('lets a receiver that hangs delay nobody else', async () => {
+    const orders = createShelf();
+    const { set, start, sent } = deliveryWorld([orders], ({ receiver }) =>
+      receiver === 'dead' ? new Promise(() => undefined) : undefined,
+    );
+    set('dead');
+    set('well');
+    const engine = start('a');
+    fill(orders, 300);
+    await until('the other one has everything', () => ids(sent, 'well').length === 300);
+    expect(ids(sent, 'dead').length).toBeLessThanOrEqual(16);
+    await engine.stop();
+  });
+
+  it('keeps a place and no events for a receiver that takes nothing, and gives it all once it does', async () => {
+    const orders = createShelf();
+    let away = true;
+    const world = deliveryWorld([orders], () => (away ? { taken: false, error: 'status 500' } : undefined));
+    world.set('one', { ordered: false });
+    const engine = world.start('a', { giveUpMs: 60_000 });
+    fill(orders, 5_000);
+    await until('it is tried', () => world.sent.length > 20);
+    expect(engine.status()[0]?.lag).toBeLessThanOrEqual(600);
+    away = false;
+    const got = () =>
+      new Set(world.sent.filter(({ event }) => event.position > 0).map(({ event }) => event.id)).size;
+    await until('it has everything', () => got() === 5_000, 20_000);
+    await engine.stop();
+  });
+
+  it('gives up one event that is never taken, and disables a receiver that takes nothing', async () => {
+    const orders = createShelf();
+    const world = deliveryWorld([orders], ({ receiver, event }) =>
+      receiver === 'dead' || event.position === 3 ? { taken: false, error: 'status 500' } : undefined,
+    );
+    world.set('dead');
+    world.set('well', { ordered: true });
+    const engine = world.start('a', { giveUpMs: 150 });
+    const feeding = setInterval(() => orders.put(`s${orders.all.length % 5}`), 10);
+    await until('one event is given up', () => world.givenUp.length > 0);
+    await until('the dead one is disabled', () => world.disabled.length > 0);
+    clearInterval(feeding);
+    await engine.stop();
+    expect(world.givenUp[0]).toMatchObject({ receiver: 'well', error: 'status 500', event: { position: 3 } });
+    expect(world.disabled).toContain('dead failing');
+    expect(world.givenUp.every(({ receiver }) => receiver === 'well')).toBe(true);
+  });
+
+  it('sends what is asked for: a test also to one that is disabled, one event, and those of a period', async () => {
+    let clock = 1_000;
+    const orders = createShelf('orders', () => clock++);
+    fill(orders, 20);
+    const world = deliveryWorld([orders], ({ event }) =>
+      event.position === 7 ? { taken: false } : undefined,
+    );
+    const at = 0;
+    world.set('one', {
+      enabled: false,
+      createdAt: 5_000,
+      requests: [
+        { requestId: 'test-1', kind: 'test', at },
+        { requestId: 'event-1', kind: 'event', eventId: 'orders-4', place: undefined, at },
+        { requestId: 'event-2', kind: 'event', eventId: 'unknown', place: undefined, at },
+        { requestId: 'period-1', kind: 'period', since: 1_005, until: 1_010, at },
+      ],
+    });
+    const engine = world.start('a');
+    await until('all of it is through', () => world.completed.length === 4);
+    await engine.stop();
+    expect(world.completed).toEqual([
+      { id: 'one', requestId: 'test-1', delivered: 1, failed: 0 },
+      { id: 'one', requestId: 'event-1', delivered: 1, failed: 0 },
+      { id: 'one', requestId: 'event-2', delivered: 0, failed: 1 },
+      { id: 'one', requestId: 'period-1', delivered: 4, failed: 1 },
+    ]);
+    expect(ids(world.sent, 'one')).toEqual(['test-1', 'orders-4', ...range(6, 10)]);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { createFlow, type Flow, type OpenEvent } from '../../../../src/processes/delivery/flow.ts';
+import { defaultDeliverySettings } from '../../../../src/processes/delivery/port.ts';
+import { fixedRuntime } from '../../../support/memory-service.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** A flow that has taken in events 1, 2, ... of these subjects. */
+function flowOf(subjects: string, ordered = false): Flow {
+  const flow = createFlow(fixedRuntime(), defaultDeliverySettings, () => ordered);
+  flow.place('orders', 'first', 0);
+  for (const [index, subject] of [...subjects].entries())
+    flow.take('orders', { position: index + 1, subject });
+  return flow;
+}
+
+/** What is begun now. */
+function begun(flow: Flow, now: number): OpenEvent[] {
+  const events: OpenEvent[] = [];
+  for (let event = flow.next(now); event !== undefined; event = flow.next(now)) events.push(event);
+  return events;
+}
+const positions = (events: readonly OpenEvent[]): number[] => events.map(({ position }) => position);
+const fail = (flow: Flow, event: OpenEvent, now: number, tried = {}) =>
+  flow.failed(event, { taken: false, ...tried }, now, now);
+
+describe('what is tried next', () => {
+  it('is everything at once where no order is kept, and the first of each subject where it is', () => {
+    expect(positions(begun(flowOf('aab'), 1))).toEqual([1, 2, 3]);
+    expect(positions(begun(flowOf('aab', true), 1))).toEqual([1, 3]);
+  });
+
+  it('waits behind an earlier one of its subject that failed, and behind no other', () => {
+    const flow = flowOf('aab', true);
+    const [first, third] = begun(flow, 1) as [OpenEvent, OpenEvent];
+    fail(flow, first, 1);
+    flow.taken(third, 1);
+    expect(positions(begun(flow, 2))).toEqual([]);
+    flow.taken(begun(flow, HOUR_MS)[0] as OpenEvent, HOUR_MS);
+    expect(positions(begun(flow, HOUR_MS))).toEqual([2]);
+  });
+
+  it('is one at a time, with growing pauses, once eight in a row have failed, and all of it once one is taken', () => {
+    const flow = flowOf('abcdefghij');
+    for (const event of begun(flow, 1)) fail(flow, event, 1);
+    expect(flow.hasRoom(1)).toBe(false);
+    expect(positions(begun(flow, 2))).toEqual([]);
+    const later = begun(flow, 20_000);
+    expect(positions(later)).toEqual([1]);
+    flow.taken(later[0] as OpenEvent, 20_000);
+    expect(positions(begun(flow, 20_000))).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it('is nothing for as long as the receiver asked to be left alone', () => {
+    const flow = flowOf('ab');
+    fail(flow, flow.next(1) as OpenEvent, 1, { retryAfterMs: HOUR_MS });
+    expect(positions(begun(flow, HOUR_MS))).toEqual([]);
+    expect(positions(begun(flow, HOUR_MS + 1))).toEqual([1, 2]);
+  });
+
+  it('takes in no more than the bound, so that a receiver that is away keeps a place and no memory', () => {
+    const flow = flowOf('x'.repeat(500));
+    expect(flow.hasRoom(1)).toBe(false);
+  });
+});
+
+describe('an event that fails for days', () => {
+  const failed = (takenAt: number) => {
+    const stored = { takenAt, failures: 0, pausedUntil: 0, sources: {} };
+    const flow = createFlow(fixedRuntime(), defaultDeliverySettings, () => false, stored);
+    flow.place('orders', 'first', 0);
+    flow.take('orders', { position: 1, subject: 'a' });
+    fail(flow, flow.next(1_000) as OpenEvent, 1_000);
+    return fail(flow, flow.next(1_000 + 3 * DAY_MS) as OpenEvent, 1_000 + 3 * DAY_MS);
+  };
+
+  it('is given up where others were taken meanwhile', () => {
+    expect(failed(2_000)).toBe('give-up');
+  });
+
+  it('says that the receiver fails where nothing was taken meanwhile: then nothing is given up', () => {
+    expect(failed(500)).toBe('failing');
+  });
+
+  it('counts from the beginning once the receiver was enabled again', () => {
+    const flow = flowOf('a');
+    fail(flow, flow.next(1) as OpenEvent, 1);
+    flow.renew(5 * DAY_MS);
+    expect(fail(flow, flow.next(5 * DAY_MS) as OpenEvent, 5 * DAY_MS)).toBe('retry');
+  });
+});
+
+it('a flow goes on from what was stored of it', () => {
+  const flow = flowOf('aab', true);
+  fail(flow, flow.next(1) as OpenEvent, 1);
+  const again = createFlow(fixedRuntime(), defaultDeliverySettings, () => true, flow.stored());
+  expect(again.stored()).toEqual(flow.stored());
+  expect(again.high('orders')).toBe(3);
+  expect(positions(begun(again, HOUR_MS))).toEqual([1, 3]);
+});

@@ -1,0 +1,51 @@
+import type { Deliverable, DeliverySource, Events } from '../../../../src/processes/delivery/port.ts';
+import { createWake } from '../../../../src/testing/world.ts';
+
+/** A source in memory, which counts what is read of it. */
+export interface Shelf extends DeliverySource {
+  put(subject: string, type?: string): Deliverable;
+  readonly all: readonly Deliverable[];
+  readonly pages: () => number;
+}
+
+const PAGE = 100;
+
+export function createShelf(name = 'orders', now: () => number = Date.now): Shelf {
+  const all: Deliverable[] = [];
+  const grown = createWake();
+  let pages = 0;
+  const after = (position: number, most = PAGE): Events => {
+    const events = all.slice(position, position + most);
+    return { events, through: events.at(-1)?.position ?? position };
+  };
+  return {
+    name,
+    all,
+    pages: () => pages,
+    put: (subject, type = 'test.happened') => {
+      const position = all.length + 1;
+      const time = now();
+      const event = { source: name, position, id: `${name}-${position}`, type, subject, time };
+      all.push({ ...event, body: () => JSON.stringify(event) });
+      grown.all();
+      return all[position - 1] as Deliverable;
+    },
+    incarnation: async () => 'first',
+    head: async () => all.length,
+    page: async (position) => {
+      pages++;
+      return after(position);
+    },
+    at: async (position) => all[position - 1],
+    before: async (time) => all.findLastIndex((event) => event.time < time) + 1,
+    follow: async function* (position, signal) {
+      let at = position;
+      while (!signal.aborted) {
+        const next = after(at);
+        if (next.events.length > 0) yield next;
+        at = next.through;
+        if (next.events.length === 0) await grown.next(signal);
+      }
+    },
+  };
+}
