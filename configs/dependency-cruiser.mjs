@@ -278,7 +278,8 @@ export default {
     {
       name: 'no-dev-packages',
       severity: 'error',
-      comment: 'what is imported at run time stands under dependencies in package.json; the console is bundled',
+      comment:
+        'what is imported at run time stands under dependencies in package.json; the console is bundled',
       from: { path: '^src/', pathNot: '^src/(testing|api/console)/' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
     },
