@@ -178,7 +178,17 @@ const namesInLog = ({ stream, prefix }) => [
   ...[stream, `${prefix}-timers`, `${prefix}-notifications`, `${prefix}-webhooks`],
   ...FIXED.map((name) => `KV_${prefix}_${name}`),
 ];
-const FIXED = ['engine', 'cursors', 'parked', 'payments', 'published', 'deliveries', 'snapshots', 'keys'];
+const FIXED = [
+  'engine',
+  'cursors',
+  'parked',
+  'payments',
+  'published',
+  'deliveries',
+  'snapshots',
+  'keys',
+  'forgotten',
+];
 
 /** In its own account the projector works with JetStream itself; a bucket's name ends with a number. */
 function projectorsOwn({ stream, prefix }) {

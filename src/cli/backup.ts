@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { forgottenBucket } from '../eventstore/index.ts';
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
 import { bucketNames, isPublicStream, publicMarks, timersStream } from '../processes/engine/index.ts';
@@ -107,6 +108,8 @@ const UNKNOWN = 'not known to this version: it is not in the backup';
 function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_snapshots`)) return 'a cache';
   if (name === kv(`${prefix}_views`)) return 'says which bucket is live; made anew with the views';
+  if (name === kv(forgottenBucket(prefix)))
+    return 'who was forgotten: a ledger that is backed up apart, or an old backup would bring them back';
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
   const isView = views.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
   return isView ? 'a view, folded from the log again' : UNKNOWN;

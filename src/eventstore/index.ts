@@ -88,7 +88,15 @@ export {
 export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
 export { readOrdered } from './nats/ordered-reader.ts';
-export { createNatsPersonKeys, keyBucket, type NatsKeysOptions, openKeyBucket } from './nats/person-keys.ts';
+export {
+  createNatsForgetting,
+  createNatsPersonKeys,
+  forgottenBucket,
+  keyBucket,
+  type NatsKeysOptions,
+  openKeyBucket,
+  personalKinds,
+} from './nats/person-keys.ts';
 export { createRequests, managerOf, type Requests, writeFault } from './nats/requests.ts';
 export { createNatsSnapshotArchive } from './nats/snapshot-archive.ts';
 export { HEADER, isConflict, isPassing, parseAck, setTraceHeaders, traceHeadersOf } from './nats/wire.ts';
@@ -101,6 +109,13 @@ export {
   type Rewrapped,
   rewrapKeys,
 } from './personal/bucket-keys.ts';
+export {
+  createForgetting,
+  type Forgetting,
+  type ForgettingOptions,
+  type ForgottenPerson,
+} from './personal/forgetting.ts';
+export type { KeyBucket } from './personal/key-bucket.ts';
 export { type KeyState, KeysUnavailable, type PersonKey, type PersonKeys } from './personal/keys.ts';
 export { createMasterKeys, type MasterKeys } from './personal/master-keys.ts';
 export {

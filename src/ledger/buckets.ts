@@ -1,4 +1,4 @@
-import { type BucketKind, keyBucket } from '../eventstore/index.ts';
+import { type BucketKind, keyBucket, personalKinds } from '../eventstore/index.ts';
 import { bucketNames } from '../processes/engine/index.ts';
 import { snapshotBucket } from './commands.ts';
 
@@ -21,8 +21,12 @@ export interface BucketSettings {
 
 const durable = (replicas: number): BucketKind => ({ replicas, persist: 'sync', storage: 'file' });
 
-/** How keys of persons are kept: what is lost of them can never be opened again. @internal */
-export const keysKind = durable;
+function personalBuckets({ prefix, replicas }: BucketSettings['log']): readonly KernelBucket[] {
+  return personalKinds(prefix, replicas).map(([name, kind]) => {
+    const what = name === keyBucket(prefix) ? 'keys of persons, wrapped' : 'who was forgotten';
+    return { name, what: `${what}; kept for ever`, kind };
+  });
+}
 
 /** The buckets of reactions, and those of snapshots and of keys of persons where they are on. @internal */
 export function commandBuckets({ log, snapshots, personal }: BucketSettings): readonly KernelBucket[] {
@@ -33,9 +37,7 @@ export function commandBuckets({ log, snapshots, personal }: BucketSettings): re
     { name: names.shared, what: 'instances, leases and pauses; kept for ever', kind },
     { name: names.cursors, what: 'places of the consumers; kept for ever', kind },
     { name: names.parked, what: 'dead letters; kept until they are handled or discarded', kind },
-    ...(personal
-      ? [{ name: keyBucket(log.prefix), what: 'keys of persons, wrapped; kept for ever', kind }]
-      : []),
+    ...(personal ? personalBuckets(log) : []),
     ...(snapshots.enabled ? [{ ...cache, what: 'snapshots, a cache; its users drop the oldest' }] : []),
   ];
 }

@@ -1,9 +1,9 @@
-import { checkStream, history } from '../eventstore/index.ts';
+import { checkStream, history, KeysUnavailable } from '../eventstore/index.ts';
 import type { Projection } from '../projections/engine/index.ts';
 import { connectLedger } from './make.ts';
 import type { Ledger, LedgerOptions } from './options.ts';
 import { checkNames, openHandler, openOwnLog, openOwnViews, startReactions, warnOf } from './parts.ts';
-import { openPersonal } from './personal.ts';
+import { openForgetting, openPersonal } from './personal.ts';
 import { ledgerSettings, serverSettings } from './settings.ts';
 import { viewOf } from './view.ts';
 
@@ -49,6 +49,7 @@ async function openInOrder(
   const { prefix, replicas } = settings.log;
   const keys = { requests: server.requests, prefix, replicas, requestTimeoutMs };
   const personal = await openPersonal({ ...keys, personal: options.personal });
+  const forgetting = personal.encrypt ? await openForgetting(keys) : undefined;
   const handler = await openHandler(base, log, personal);
   opened(handler.close);
   const { reader, stop } = openOwnViews(base, log);
@@ -61,6 +62,10 @@ async function openInOrder(
     ...{ execute, load, find, commitAll, log, handler, reader, personal, server },
     history: ({ category }, id, until) => history(log, checkStream({ category, id }), until),
     view: <Row>(view: Projection<Row> | string) => viewOf(reader, views, view),
+    forget: async (person) => {
+      if (forgetting === undefined) throw new KeysUnavailable('this ledger was opened without `personal`');
+      await forgetting.forget(person);
+    },
     status: async () => ({
       connected: server.requests.connected(),
       views: await reader.status(),

@@ -62,6 +62,11 @@ export interface Ledger extends Omit<Handler, 'close'>, LedgerParts {
   /** The rows of a view, by the view itself or by its name. @throws RangeError when the ledger has no such view */
   view<Row>(view: Projection<Row>): LedgerView<Row>;
   view(name: string): LedgerView<unknown>;
+  /**
+   * Forgets a person, for good: once this resolves, no process can open what is sealed with its key (protocol 36). May be
+   * repeated. @throws KeysUnavailable, also where `personal` was not given; LogUnavailable, OutcomeUnknown: try again
+   */
+  forget(person: string): Promise<void>;
   /** How it stands now. @throws LogUnavailable */
   status(): Promise<LedgerStatus>;
   /** Finishes what is under way, writes what waits, and ends all of it, the embedded server included. May be called again. */

@@ -1,16 +1,19 @@
 import {
+  createNatsForgetting,
   createNatsPersonKeys,
   createPersonalData,
   ensureBucket,
+  type Forgetting,
+  forgottenBucket,
   keyBucket,
   type MasterKeys,
   managerOf,
   type PersonalData,
+  personalKinds,
   type Requests,
   systemRuntime,
   WITHOUT_KEYS,
 } from '../eventstore/index.ts';
-import { keysKind } from './buckets.ts';
 
 /** What opens and seals the personal data of a ledger. */
 export interface PersonalOptions {
@@ -40,11 +43,31 @@ export interface OpenPersonalOptions {
 
 /** The personal data of a process; makes the bucket of the keys where new events are sealed. @throws as the server refuses it */
 export async function openPersonal(options: OpenPersonalOptions): Promise<PersonalData> {
-  const { requests, prefix, replicas, requestTimeoutMs: timeoutMs, personal } = options;
+  const { requests, prefix, requestTimeoutMs: timeoutMs, personal } = options;
   if (personal === undefined) return WITHOUT_KEYS;
   const { masters, encrypt = true, forgotten } = personal;
-  if (encrypt)
-    await ensureBucket(await managerOf(requests, timeoutMs), keyBucket(prefix), keysKind(replicas));
+  if (encrypt) await makeBuckets(options, [keyBucket(prefix)]);
   const keys = createNatsPersonKeys({ requests, runtime: systemRuntime, prefix, timeoutMs, masters });
   return createPersonalData({ keys, encrypt, ...(forgotten !== undefined && { forgotten }) });
+}
+
+/**
+ * What forgets persons, after it has ended what a crash has left. @throws as the server refuses it; KeysUnavailable,
+ * LogUnavailable
+ */
+export async function openForgetting(options: Omit<OpenPersonalOptions, 'personal'>): Promise<Forgetting> {
+  const { requests, prefix, requestTimeoutMs: timeoutMs } = options;
+  await makeBuckets(options, [keyBucket(prefix), forgottenBucket(prefix)]);
+  const forgetting = createNatsForgetting({ requests, runtime: systemRuntime, prefix, timeoutMs });
+  await forgetting.finish();
+  return forgetting;
+}
+
+async function makeBuckets(
+  { requests, prefix, replicas, requestTimeoutMs }: Omit<OpenPersonalOptions, 'personal'>,
+  names: readonly string[],
+): Promise<void> {
+  const jsm = await managerOf(requests, requestTimeoutMs);
+  for (const [name, kind] of personalKinds(prefix, replicas))
+    if (names.includes(name)) await ensureBucket(jsm, name, kind);
 }

@@ -1,5 +1,6 @@
 import type { BatchResult, Bucket, Row, RowWrite, WatchOptions, WriteResult } from '../eventstore/bucket.ts';
-import { EventStoreError, OutcomeUnknown } from '../eventstore/errors.ts';
+import { EventStoreError, LogUnavailable, OutcomeUnknown } from '../eventstore/errors.ts';
+import type { KeyBucket } from '../eventstore/personal/key-bucket.ts';
 import { BEGINNING } from '../eventstore/position.ts';
 import { systemRuntime } from '../eventstore/runtime.ts';
 import type { Buckets, BucketTraits } from '../projections/engine/aliases.ts';
@@ -18,11 +19,18 @@ export interface MemoryBucketStore {
   readonly grown: Wake;
 }
 
+/** The same of a bucket of keys. */
+export interface MemoryKeyStore extends MemoryBucketStore {
+  /** Overwrites the value of a key before the last one, if its revision is below; those before that stay as they are. */
+  erase(key: string, below: number): void;
+}
+
 const TOMBSTONE = new Uint8Array(0);
 
 /** An empty bucket in memory. */
-export function createMemoryBucketStore(name: string): MemoryBucketStore {
+export function createMemoryBucketStore(name: string): MemoryKeyStore {
   const writes: Row[] = [];
+  const formerOf = new Map<string, number>();
   const byKey = new Map<string, Row>();
   const grown = createWake();
   return {
@@ -35,10 +43,16 @@ export function createMemoryBucketStore(name: string): MemoryBucketStore {
       for (const { key, value, position = BEGINNING } of rows) {
         const row = { key, value: value?.slice() ?? TOMBSTONE, revision: writes.length + 1, position };
         writes.push(row);
+        formerOf.set(key, byKey.get(key)?.revision ?? 0);
         byKey.set(key, row);
       }
       grown.all();
       return writes.length;
+    },
+    erase: (key, below) => {
+      const at = (formerOf.get(key) ?? 0) - 1;
+      const former = writes[at];
+      if (former !== undefined && former.revision < below) writes[at] = { ...former, value: TOMBSTONE };
     },
   };
 }
@@ -164,6 +178,25 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     rows: (options) => liveRows(store, sender, options),
     watch: (options) => changes(store, sender, options),
     serverId: () => 'memory',
+  };
+}
+
+/** Another process's handle on a shared bucket of keys in memory, which keeps the last two values of each. */
+export function openMemoryKeyBucket(store: MemoryKeyStore, options: MemoryBucketOptions = {}): KeyBucket {
+  const { world, actor = 'main', timeoutMs = 500 } = options;
+  const sender: Sender = { world, actor, runtime: world?.runtime(actor) ?? systemRuntime };
+  return {
+    ...openMemoryBucket(store, options),
+    eraseBefore: async (key, revision) => {
+      await arrive(sender, `erase ${key} of ${store.name}`);
+      const lost = world && loseMessage(world, timeoutMs, () => store.erase(key, revision));
+      if (lost !== undefined) {
+        await sender.runtime.sleep(timeoutMs);
+        throw new LogUnavailable(`erasing ${key}: ${lost}`);
+      }
+      store.erase(key, revision);
+      await answer(sender, `erased ${key} of ${store.name}`);
+    },
   };
 }
 

@@ -3,11 +3,17 @@ import { CorruptCommit } from '../../src/eventstore/errors.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
+import { forgettingContract } from '../../src/testing/contracts/forgetting-contract.ts';
 import { logContract } from '../../src/testing/contracts/log-contract.ts';
 import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
 import { personKeysContract } from '../../src/testing/contracts/person-keys-contract.ts';
 import { counterRef } from '../../src/testing/contracts/toy.ts';
-import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
+import {
+  createMemoryBucket,
+  createMemoryBucketStore,
+  openMemoryBucket,
+  openMemoryKeyBucket,
+} from '../../src/testing/memory-bucket.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLog } from '../../src/testing/memory-log.ts';
 
 const nothingToStop = async (): Promise<void> => {};
@@ -44,7 +50,17 @@ const memoryBucket = async () => {
 };
 
 bucketContract('the bucket in memory', memoryBucket);
-personKeysContract('the bucket in memory', memoryBucket);
+const memoryKeys = async () => {
+  const store = createMemoryBucketStore('keys');
+  return {
+    bucket: openMemoryKeyBucket(store),
+    ledger: createMemoryBucket('forgotten'),
+    openSecond: async () => openMemoryKeyBucket(store),
+    stop: nothingToStop,
+  };
+};
+personKeysContract('the bucket in memory', memoryKeys);
+forgettingContract('the bucket in memory', memoryKeys);
 
 describe('corrupt bytes in the log in memory', () => {
   const broken = { garbage: Uint8Array.of(0xff, 0xff, 0xff), nothing: new Uint8Array(0) };

@@ -4,9 +4,11 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll } from 'vitest';
 import { createNatsBucket } from '../../src/eventstore/nats/nats-bucket.ts';
 import { ensureBucket } from '../../src/eventstore/nats/nats-buckets.ts';
+import { forgottenBucket, openKeyBucket, personalKinds } from '../../src/eventstore/nats/person-keys.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { type Control, subjectOf } from '../../src/eventstore/stream.ts';
 import { bucketContract } from '../../src/testing/contracts/bucket-contract.ts';
+import { forgettingContract } from '../../src/testing/contracts/forgetting-contract.ts';
 import { logContract } from '../../src/testing/contracts/log-contract.ts';
 import type { LogUnderTest } from '../../src/testing/contracts/log-support.ts';
 import { personKeysContract } from '../../src/testing/contracts/person-keys-contract.ts';
@@ -88,11 +90,39 @@ const openBuckets = (kind: Omit<(typeof kinds)[number], 'what'>, way: WayOfReque
   return { bucket: await open(), openSecond: open, stop };
 };
 
+const openKeys = (way: WayOfRequests) => async () => {
+  const prefix = `keys${randomUUID().slice(0, 8)}`;
+  const connections: NatsConnection[] = [];
+  const connected = async (): Promise<NatsConnection> => {
+    const connection = await connect({ servers: urlOf(), noAsyncTraces: true });
+    connections.push(connection);
+    return connection;
+  };
+  const optionsOf = (connection: NatsConnection) => ({
+    requests: WAYS_OF_REQUESTS[way](connection),
+    runtime: systemRuntime,
+    prefix,
+    timeoutMs: 1_000,
+  });
+  const first = await connected();
+  for (const [name, kind] of personalKinds(prefix, 1))
+    await ensureBucket(await jetstreamManager(first), name, kind);
+  const options = optionsOf(first);
+  const name = forgottenBucket(prefix);
+  const ledger = createNatsBucket({ ...options, name, batches: false, announceLosses: false });
+  const openSecond = async () => openKeyBucket(optionsOf(await connected()));
+  const stop = async (): Promise<void> => {
+    for (const connection of connections) await connection.close();
+  };
+  return { bucket: openKeyBucket(options), ledger, openSecond, stop };
+};
+
 for (const way of ['lean', 'plain'] as const) {
   const on = `on one server, ${way} requests`;
   const [off, always] = [{ groupCommit: 'off' }, { groupCommit: 'always' }] as const;
   logContract(`the log ${on}`, openLogs(off, way));
-  personKeysContract(`the bucket ${on}`, openBuckets({ storage: 'file', persist: 'sync' }, way));
+  personKeysContract(`the bucket ${on}`, openKeys(way));
+  forgettingContract(`the bucket ${on}`, openKeys(way));
   for (const { what, ...kind } of kinds) bucketContract(`the bucket ${on}, ${what}`, openBuckets(kind, way));
   // How requests are made shows in the plain log already; the rest is the same code above it.
   if (way === 'plain') continue;

@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { type Int32Value, Int32ValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { user } from '../../src/domain/user.ts';
+import {
+  createMasterKeys,
+  createNatsBuckets,
+  forgottenBucket,
+  systemRuntime,
+} from '../../src/eventstore/index.ts';
 import {
   type Decider,
   type LedgerOptions,
@@ -159,6 +166,36 @@ describe('a ledger', () => {
     await makeLedger({ nats: { url: server.url }, prefix: 'farm' });
     await expect(open(server, false)).rejects.toThrow('lets everybody in');
     await expect(open(server, true)).rejects.toThrow('sync_interval: always');
+  });
+
+  it('forgets a person for good, also when a process died in between', async () => {
+    const nats = natsOf(await startServer());
+    const personal = { masters: createMasterKeys(new Uint8Array(32).fill(7)) };
+    const options = { nats, prefix: 'club', aggregates: [user], personal };
+    const ledger = await openLedger(options);
+    onTestFinished(ledger.close);
+    const nameOf = async (id: string) => {
+      const { state } = await ledger.load(user, id);
+      return ledger.personal.open('name' in state ? state.name : '');
+    };
+    for (const id of ['ada', 'bob']) {
+      const command = { type: 'register', userId: id, name: id, email: `${id}@example.com`, at: 1 } as const;
+      await ledger.execute(user, id, { ...command, emailAttempt: 'a' }, meta(id));
+    }
+    await ledger.forget('ada');
+    expect([await nameOf('ada'), await nameOf('bob')]).toEqual(['forgotten', 'bob']);
+    const ledgerOnly = { key: 'bob', value: Buffer.from('{"forgotten":1}'), expectedRevision: 0 };
+    const { requests } = ledger.server;
+    const buckets = createNatsBuckets({
+      ...{ requests, runtime: systemRuntime, replicas: 1, timeoutMs: 5_000, announceLosses: false },
+    });
+    await (await buckets.open(forgottenBucket('club')))?.write(ledgerOnly);
+    const next = await openLedger(options);
+    onTestFinished(next.close);
+    await until('the lease is over', async () => (await nameOf('bob')) === 'forgotten', 3_000);
+    const plain = await openLedger({ nats, prefix: 'plain', aggregates: [tank] });
+    onTestFinished(plain.close);
+    await expect(plain.forget('ada')).rejects.toMatchObject({ code: 'keys/unavailable' });
   });
 
   it('says which views it has when it is asked for another', async () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import type { KeyState, PersonKeys } from '../../src/eventstore/personal/keys.ts';
+import type { Runtime } from '../../src/eventstore/runtime.ts';
 import { type Plant, runPersonalSchedule } from './support/personal-world.ts';
 
 const SCHEDULES = 150;
@@ -16,7 +17,7 @@ async function firstFound(schedules: number, plant?: Plant): Promise<string | un
 }
 
 /** A key is used before anybody has said that it is stored. */
-const unacknowledged: Plant = (keys: PersonKeys, runtime) => ({
+const unacknowledged = (keys: PersonKeys, runtime: Runtime): PersonKeys => ({
   keysOf: async (persons, how) => {
     try {
       return await keys.keysOf(persons, how);
@@ -29,7 +30,7 @@ const unacknowledged: Plant = (keys: PersonKeys, runtime) => ({
 });
 
 /** What cannot be reached is taken for gone. */
-const impatient: Plant = (keys) => ({
+const impatient = (keys: PersonKeys): PersonKeys => ({
   keysOf: async (persons, how) => {
     try {
       return await keys.keysOf(persons, how);
@@ -41,7 +42,7 @@ const impatient: Plant = (keys) => ({
 });
 
 /** A key that was known once is used for ever. */
-const endless: Plant = (keys) => {
+const endless = (keys: PersonKeys): PersonKeys => {
   const known = new Map<string, KeyState>();
   return {
     keysOf: async (persons, how) => {
@@ -54,8 +55,41 @@ const endless: Plant = (keys) => {
   };
 };
 
+type Destroying = NonNullable<Plant['forgetting']>;
+
+/** The key is destroyed while the entry in the ledger is still on its way. */
+const entersLater: Destroying = (options) => {
+  const { ledger, runtime } = options;
+  const write: typeof ledger.write = async (row) => {
+    void runtime
+      .sleep(5_000)
+      .then(() => ledger.write(row))
+      .catch(() => undefined);
+    return { written: true, revision: 1 };
+  };
+  return { ...options, ledger: { ...ledger, write } };
+};
+
+/** Nobody looks for what a crash has left. */
+const endsNothing: Destroying = (options) => ({
+  ...options,
+  ledger: { ...options.ledger, rows: async function* () {} },
+});
+
+/** The tombstone is thought to have overwritten the key. */
+const erasesNothing: Destroying = (options) => ({
+  ...options,
+  keys: { ...options.keys, eraseBefore: async () => undefined },
+});
+
+/** Says that it is done while others still have the key. */
+const hasty: Destroying = (options) => ({
+  ...options,
+  runtime: { ...options.runtime, sleep: async () => undefined },
+});
+
 it(
-  'nothing personal is stored in plain or without its key, and only who was forgotten is shown so, whatever becomes of the keys (protocol 30)',
+  'nothing personal is stored in plain or without its key, and only who was forgotten is shown so, whatever becomes of the keys; of who was forgotten nothing is left (protocols 30 and 36)',
   async () => {
     expect(await firstFound(SCHEDULES)).toBeUndefined();
   },
@@ -63,9 +97,17 @@ it(
 );
 
 it.each([
-  ['an append whose key is not acknowledged', unacknowledged, /nobody has/],
-  ['what is unreachable and taken for forgotten', impatient, /shown as forgotten/],
-  ['a lease that never ends', endless, /after it was forgotten/],
+  ['an append whose key is not acknowledged', { keys: unacknowledged }, /nobody has/],
+  ['what is unreachable and taken for forgotten', { keys: impatient }, /shown as forgotten/],
+  ['a lease that never ends', { keys: endless }, /after it was forgotten/],
+  [
+    'a key that is destroyed before the ledger has it',
+    { forgetting: entersLater },
+    /no entry in the ledger|shown as forgotten/,
+  ],
+  ['a crash that nobody looks for', { forgetting: endsNothing }, /still has a key|bytes of the key/],
+  ['a key that is only replaced', { forgetting: erasesNothing }, /bytes of the key/],
+  ['an end that does not wait for the leases', { forgetting: hasty }, /after it was forgotten/],
 ] as const)(
   'is found to be broken by %s',
   async (_fault, plant, finding) => {

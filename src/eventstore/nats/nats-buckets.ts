@@ -21,9 +21,14 @@ export interface BucketKind {
   /** `async`: rows are written back later and a suffix of them may be lost with the server (single server only). */
   readonly persist: 'sync' | 'async';
   readonly storage: 'file' | 'memory';
+  /**
+   * What is kept of a key: its last value, unless given; the first one, and no other is taken, for a ledger that only
+   * grows; or the last two, so that a former one can be overwritten in the store's files.
+   */
+  readonly keeps?: 'first' | 'erasable';
 }
 
-/** The stream configuration of a bucket: one value per key, as every KV client expects. */
+/** The stream configuration of a bucket, as every KV client expects it. */
 export function bucketConfig(name: string, kind: BucketKind): Partial<StreamConfig> & { name: string } {
   const async = kind.persist === 'async' && kind.storage === 'file' && kind.replicas === 1;
   return {
@@ -36,11 +41,12 @@ export function bucketConfig(name: string, kind: BucketKind): Partial<StreamConf
     max_bytes: -1,
     compression: StoreCompression.None,
     num_replicas: kind.replicas,
-    max_msgs_per_subject: 1,
+    max_msgs_per_subject: kind.keeps === 'erasable' ? 2 : 1,
+    discard_new_per_subject: kind.keeps === 'first',
     allow_direct: true,
-    allow_rollup_hdrs: true,
-    deny_delete: true,
-    deny_purge: false,
+    allow_rollup_hdrs: kind.keeps === undefined,
+    deny_delete: kind.keeps !== 'erasable',
+    deny_purge: kind.keeps !== undefined,
     ...(async ? { persist_mode: PersistMode.Async } : { allow_atomic: true }),
   };
 }

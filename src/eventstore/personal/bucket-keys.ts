@@ -2,7 +2,8 @@ import { randomBytes, randomInt } from 'node:crypto';
 import type { Bucket, Row } from '../bucket.ts';
 import { createBoundedCache } from '../cache/bounded-cache.ts';
 import { type Runtime, systemRuntime } from '../runtime.ts';
-import { type KeyState, KeysUnavailable, type PersonKey, type PersonKeys } from './keys.ts';
+import { type KeyBucket, replaceKey } from './key-bucket.ts';
+import { type KeyState, KeysUnavailable, LONGEST_LEASE_MS, type PersonKey, type PersonKeys } from './keys.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { personOfToken, readStoredKey, type StoredKey, tokenOf, writeStoredKey } from './stored-key.ts';
 
@@ -19,7 +20,6 @@ export interface PersonKeysOptions {
   readonly cacheEntries?: number;
 }
 
-const LONGEST_LEASE_MS = 2_000;
 const CACHE_ENTRIES = 10_000;
 const KEY_BYTES = 32;
 const HIGHEST_NUMBER = 2 ** 31;
@@ -133,14 +133,17 @@ export interface Rewrapped {
 }
 
 /**
- * Wraps every key anew that is wrapped with a former master key, so that this one may be thrown away. Nothing in the log
- * changes. May be repeated, and run beside everything else.
+ * Wraps every key anew that is wrapped with a former master key, so that this one may be thrown away, and overwrites what
+ * was stored before. Nothing in the log changes. May be repeated, and run beside everything else.
  * @throws KeysUnavailable for a key that no given master key opens; LogUnavailable
  */
 export async function rewrapKeys({
   bucket,
   masters,
-}: Pick<PersonKeysOptions, 'bucket' | 'masters'>): Promise<Rewrapped> {
+}: {
+  readonly bucket: KeyBucket;
+  readonly masters: MasterKeys;
+}): Promise<Rewrapped> {
   const counts = { rewrapped: 0, kept: 0, changed: 0 };
   for await (const row of bucket.rows()) {
     const stored = storedIn(row);
@@ -153,7 +156,7 @@ export async function rewrapKeys({
     const key = await masters.unwrap(stored.master, person, stored.wrapped);
     const wrapped = await masters.wrap(person, key);
     const value = writeStoredKey({ number: stored.number, master: masters.current, wrapped });
-    const { written } = await bucket.write({ key: row.key, value, expectedRevision: row.revision });
+    const { written } = await replaceKey(bucket, row, value);
     counts[written ? 'rewrapped' : 'changed']++;
   }
   return counts;

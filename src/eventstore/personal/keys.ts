@@ -14,6 +14,9 @@ export interface PersonKey {
 /** What is known of a person's key. `forgotten`: it was destroyed, for good; `none`: there has never been one. */
 export type KeyState = PersonKey | 'forgotten' | 'none';
 
+/** How long a process may use a key after it asked for it, in milliseconds. */
+export const LONGEST_LEASE_MS = 2_000;
+
 /** Where the keys of persons are kept. */
 export interface PersonKeys {
   /**

@@ -8,8 +8,15 @@ export type StoredKey =
       readonly master: string;
       readonly wrapped: Uint8Array;
     }
-  /** Milliseconds since the Unix epoch. */
-  | { readonly forgotten: number };
+  | Tombstone;
+
+/** Says that somebody was forgotten. */
+export interface Tombstone {
+  /** When, in milliseconds since the Unix epoch. */
+  readonly forgotten: number;
+  /** The bytes of the key may still be in the store's files. */
+  readonly erasing?: true;
+}
 
 /** The bytes of a stored key. */
 export function writeStoredKey(stored: StoredKey): Uint8Array {
@@ -23,8 +30,10 @@ export function readStoredKey(bytes: Uint8Array): StoredKey | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     if (typeof value !== 'object' || value === null) return undefined;
-    if ('forgotten' in value)
-      return typeof value.forgotten === 'number' ? { forgotten: value.forgotten } : undefined;
+    if ('forgotten' in value) {
+      if (typeof value.forgotten !== 'number') return undefined;
+      return { forgotten: value.forgotten, ...('erasing' in value && { erasing: true }) };
+    }
     if (!('number' in value && 'master' in value && 'wrapped' in value)) return undefined;
     const { number, master, wrapped } = value;
     if (typeof number !== 'number' || typeof master !== 'string' || typeof wrapped !== 'string')

@@ -4,8 +4,10 @@ import {
   type KeptKeys,
   KeysUnavailable,
   keyBucket,
+  openKeyBucket,
   type Rewrapped,
   rewrapKeys,
+  systemRuntime,
 } from '../../eventstore/index.ts';
 import type { Config } from '../../platform/config/schema.ts';
 import type { Nats } from '../open.ts';
@@ -40,8 +42,12 @@ const MOST_ROUNDS = 10;
 export async function rotateKeys(config: Config, nats: Nats): Promise<Omit<Rewrapped, 'changed'>> {
   const [current, ...former] = nats.masterKeys;
   if (current === undefined) throw new KeysUnavailable('there is no master key: set privacy.masterKeys');
-  const bucket = await bucketsOf(config, nats.requests).open(keyBucket(config.log.prefix));
-  if (bucket === undefined) return { rewrapped: 0, kept: 0 };
+  const { requests } = nats;
+  const { prefix } = config.log;
+  const known = await bucketsOf(config, requests).open(keyBucket(prefix));
+  if (known === undefined) return { rewrapped: 0, kept: 0 };
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const bucket = openKeyBucket({ requests, runtime: systemRuntime, prefix, timeoutMs });
   const masters = createMasterKeys(current, former);
   let [rewrapped, kept] = [0, 0];
   for (let round = 0; round < MOST_ROUNDS; round++) {

@@ -1,11 +1,17 @@
 import type { Bucket, Row, RowWrite } from '../../eventstore/bucket.ts';
+import type { KeyBucket } from '../../eventstore/personal/key-bucket.ts';
 import { numberOf, positionOf } from '../../eventstore/position.ts';
 
 /** A fresh, empty bucket to test, and the way to open it as another process would. */
-export interface BucketUnderTest {
-  readonly bucket: Bucket;
-  openSecond(): Promise<Bucket>;
+export interface BucketUnderTest<Kind extends Bucket = Bucket> {
+  readonly bucket: Kind;
+  openSecond(): Promise<Kind>;
   stop(): Promise<void>;
+}
+
+/** A fresh, empty bucket of keys, with the ledger of who was forgotten. */
+export interface KeysUnderTest extends BucketUnderTest<KeyBucket> {
+  readonly ledger: Bucket;
 }
 
 /** A value as text. */

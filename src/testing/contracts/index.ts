@@ -4,6 +4,7 @@
  */
 export { bucketContract } from './bucket-contract.ts';
 export type { BucketUnderTest } from './bucket-support.ts';
+export { forgettingContract } from './forgetting-contract.ts';
 export { logContract } from './log-contract.ts';
 export type { LogUnderTest } from './log-support.ts';
 export { personKeysContract } from './person-keys-contract.ts';

@@ -3,7 +3,7 @@ import type { Bucket } from '../../eventstore/bucket.ts';
 import { createPersonKeys, rewrapKeys } from '../../eventstore/personal/bucket-keys.ts';
 import { type KeyState, KeysUnavailable } from '../../eventstore/personal/keys.ts';
 import { createMasterKeys } from '../../eventstore/personal/master-keys.ts';
-import type { BucketUnderTest } from './bucket-support.ts';
+import type { KeysUnderTest } from './bucket-support.ts';
 
 const secretOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
 const masters = createMasterKeys(secretOf(1));
@@ -26,16 +26,16 @@ async function put(bucket: Bucket, key: string, value: string | undefined): Prom
 }
 
 /** What keys of persons promise on every kind of bucket. */
-export function personKeysContract(name: string, makeBucket: () => Promise<BucketUnderTest>): void {
+export function personKeysContract(name: string, makeBucket: () => Promise<KeysUnderTest>): void {
   describe(`${name}: keys of persons`, () => {
-    let current: BucketUnderTest | undefined;
+    let current: KeysUnderTest | undefined;
     beforeAll(async () => {
       current = await makeBucket();
     });
     afterAll(async () => {
       await current?.stop();
     });
-    const under = (): BucketUnderTest => {
+    const under = (): KeysUnderTest => {
       if (current === undefined) throw new Error('the bucket did not start');
       return current;
     };
@@ -45,7 +45,7 @@ export function personKeysContract(name: string, makeBucket: () => Promise<Bucke
   });
 }
 
-function making(under: () => BucketUnderTest): void {
+function making(under: () => KeysUnderTest): void {
   it('are not made by reading', async () => {
     expect(await stateOf(under().bucket, 'nobody', 'read')).toBe('none');
     expect(await stateOf(under().bucket, 'nobody', 'read')).toBe('none');
@@ -90,7 +90,7 @@ function making(under: () => BucketUnderTest): void {
   });
 }
 
-function failing(under: () => BucketUnderTest): void {
+function failing(under: () => KeysUnderTest): void {
   it('that are damaged or were removed are an error that may pass, not a person who was forgotten, and not made anew', async () => {
     const { bucket } = under();
     for (const value of ['', '{}', '{"forgotten":"yes"}', '{"number":1,"master":"x"}', 'null', undefined]) {
@@ -126,7 +126,7 @@ function failing(under: () => BucketUnderTest): void {
   });
 }
 
-function masterKeys(under: () => BucketUnderTest): void {
+function masterKeys(under: () => KeysUnderTest): void {
   it('do not open with another master key', async () => {
     const { bucket } = under();
     await stateOf(bucket, 'wrapped', 'make');

@@ -1,26 +1,33 @@
 import { createUseCases } from '../../../src/app/create-use-cases.ts';
 import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
-import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { EventStoreError, LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { loadAt } from '../../../src/eventstore/fold.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import { createPersonKeys } from '../../../src/eventstore/personal/bucket-keys.ts';
+import { createForgetting, type ForgettingOptions } from '../../../src/eventstore/personal/forgetting.ts';
+import type { KeyBucket } from '../../../src/eventstore/personal/key-bucket.ts';
 import type { PersonKeys } from '../../../src/eventstore/personal/keys.ts';
 import { createMasterKeys } from '../../../src/eventstore/personal/master-keys.ts';
 import { createPersonalData } from '../../../src/eventstore/personal/personal-data.ts';
+import { readStoredKey } from '../../../src/eventstore/personal/stored-key.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import {
   createMemoryBucketStore,
   type MemoryBucketStore,
+  type MemoryKeyStore,
   openMemoryBucket,
+  openMemoryKeyBucket,
 } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createWorld, type World } from '../../../src/testing/world.ts';
 import { emailKey } from './email-world.ts';
 
-/** Spoils how keys are had; makes the fault that the simulation must find. */
-export type Plant = (keys: PersonKeys, runtime: Runtime) => PersonKeys;
+/** Spoils how keys are had or destroyed; makes the fault that the simulation must find. */
+export interface Plant {
+  readonly keys?: (keys: PersonKeys, runtime: Runtime) => PersonKeys;
+  readonly forgetting?: (options: Required<ForgettingOptions>) => ForgettingOptions;
+}
 
 const FAULTS = {
   lostAck: 0.05,
@@ -41,21 +48,28 @@ const nameOf = (person: string, step: number): string => `Name of ${person} ${st
 const addressOf = (person: string, step: number): string => `${person}.${step}@example.com`;
 
 /** Runs one schedule; returns what must not be, as sentences. */
-export async function runPersonalSchedule(seed: number, plant: Plant = (keys) => keys): Promise<string[]> {
+export async function runPersonalSchedule(seed: number, plant: Plant = {}): Promise<string[]> {
   const world = createWorld(seed, { faults: FAULTS, longestDelayMs: 3_000 });
   const log = createMemoryStore();
-  const stored = createMemoryBucketStore('keys');
+  const { stored, numbers } = keyStore();
+  const ledgerStore = createMemoryBucketStore('forgotten');
   const outage = { until: 0 };
   const found: string[] = [];
-  /** When each person was forgotten, by the clock of the world. */
-  const forgotten = new Map<string, number>();
+  /** From when on a person is forgotten everywhere, by the clock of the world. */
+  const gone = new Map<string, number>();
 
   function processOf(actor: string) {
     const plain = world.runtime(actor);
     const runtime: Runtime = { ...plain, now: () => Math.floor(plain.now()) };
-    const bucket = awayAtTimes(openMemoryBucket(stored, { world, actor }), world, outage);
+    const bucket = awayAtTimes(openMemoryKeyBucket(stored, { world, actor }), world, outage);
+    const ledger = openMemoryBucket(ledgerStore, { world, actor });
+    const destroying = { ledger, keys: bucket, runtime };
     const honest = createPersonKeys({ bucket, masters: createMasterKeys(SECRET), runtime });
-    const personal = createPersonalData({ keys: plant(honest, runtime), encrypt: true, runtime });
+    const personal = createPersonalData({
+      keys: plant.keys?.(honest, runtime) ?? honest,
+      encrypt: true,
+      runtime,
+    });
     const own = openMemoryLog(log, { world, actor });
     const handler = createHandler({ log: own, runtime, personal });
     const settings = { staleClaimMs: 1_500, priceMaxAgeMs: 0 };
@@ -64,14 +78,19 @@ export async function runPersonalSchedule(seed: number, plant: Plant = (keys) =>
       personal,
       handler,
       log: own,
+      forgetting: createForgetting(plant.forgetting?.(destroying) ?? destroying),
       useCases: createUseCases({ handler, runtime, emailKey, personal, settings }),
     };
   }
   type Process = ReturnType<typeof processOf>;
 
   /** Tries on one process after the other; one that crashed never answers. */
-  async function insist(name: string, work: (process: Process) => Promise<unknown>): Promise<void> {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
+  async function insist(
+    name: string,
+    work: (process: Process) => Promise<unknown>,
+    most = MAX_TRIES,
+  ): Promise<void> {
+    for (let tries = 0; tries < most; tries++) {
       const actor = `${name}.${tries}.${Math.floor(world.random() * PROCESSES)}`;
       const done = world.spawn(actor, async () => {
         try {
@@ -131,11 +150,11 @@ export async function runPersonalSchedule(seed: number, plant: Plant = (keys) =>
         return undefined;
       });
       if (opened === undefined) continue;
-      const gone = forgotten.get(person);
-      if (opened === 'forgotten' && gone === undefined) found.push(`${person} is shown as forgotten`);
-      // A read that was under way when it was forgotten may still come back, within the lease.
-      if (opened !== 'forgotten' && gone !== undefined && world.now() > gone + LEASE_MS + 1)
-        found.push(`${person} is shown ${world.now() - gone} ms after it was forgotten`);
+      const since = gone.get(person);
+      if (opened === 'forgotten' && ledgerStore.last(person) === undefined)
+        found.push(`${person} is shown as forgotten`);
+      if (opened !== 'forgotten' && since !== undefined && world.now() > since)
+        found.push(`${person} is shown ${world.now() - since} ms after it was forgotten`);
     }
   }
 
@@ -145,25 +164,67 @@ export async function runPersonalSchedule(seed: number, plant: Plant = (keys) =>
       await clock.sleep(world.random() * 6_000);
       outage.until = world.now() + world.random() * LONGEST_OUTAGE_MS;
     }
-    if (world.random() < 0.5) return;
-    const row = stored.last('p0');
-    if (row === undefined) return;
-    const value = new TextEncoder().encode(JSON.stringify({ forgotten: world.now() }));
-    stored.put([{ key: 'p0', value, expectedRevision: row.revision }]);
-    forgotten.set('p0', world.now());
+  }
+
+  async function forget(): Promise<void> {
+    await world.runtime('chance').sleep(world.random() * 20_000);
+    if (world.random() < 0.3) return;
+    const twice = Array.from({ length: world.random() < 0.3 ? 2 : 1 }, (_, n) =>
+      insist(`p0.forget${n}`, async (p) => {
+        await p.forgetting.forget('p0');
+        gone.set('p0', Math.min(world.now(), gone.get('p0') ?? Number.POSITIVE_INFINITY));
+      }),
+    );
+    await Promise.all(twice);
   }
 
   return world.run(async () => {
     const persons = Array.from({ length: PERSONS }, (_, i) => `p${i}`);
-    await Promise.all([...persons.map(live), look(1), look(2), disturb()]);
-    return [...found, ...plainIn(log), ...unkeyed(log, stored)];
+    await Promise.all([...persons.map(live), look(1), look(2), disturb(), forget()]);
+    await insist('next', (p) => p.forgetting.finish(), Number.POSITIVE_INFINITY);
+    return [...found, ...plainIn(log), ...unkeyed(log, numbers), ...remains(stored, ledgerStore)];
   });
 }
 
-const LEASE_MS = 2_000;
+/** Where the keys are kept, and which numbers of whose keys were ever stored there. */
+function keyStore(): { stored: MemoryKeyStore; numbers: ReadonlyMap<string, ReadonlySet<number>> } {
+  const store = createMemoryBucketStore('keys');
+  const numbers = new Map<string, Set<number>>();
+  const put: MemoryKeyStore['put'] = (rows) => {
+    const revision = store.put(rows);
+    for (const { key, value } of revision === undefined ? [] : rows) {
+      const kept = readStoredKey(value ?? new Uint8Array());
+      if (kept !== undefined && 'number' in kept)
+        numbers.set(key, (numbers.get(key) ?? new Set()).add(kept.number));
+    }
+    return revision;
+  };
+  return { stored: { ...store, put }, numbers };
+}
+
+/** What is left of a person in the ledger, and who is treated as forgotten and is not in it. */
+function remains(keys: MemoryBucketStore, ledger: MemoryBucketStore): string[] {
+  const persons = new Set(keys.writes.map(({ key }) => key));
+  return [...persons].flatMap((person) => {
+    const last = readStoredKey(keys.last(person)?.value ?? new Uint8Array());
+    const isForgotten = last !== undefined && 'forgotten' in last;
+    if (ledger.last(person) === undefined)
+      return isForgotten ? [`${person} is forgotten and has no entry in the ledger`] : [];
+    const bytes = keys.writes.some(({ key, value }) => key === person && holdsKey(value));
+    return [
+      ...(isForgotten ? [] : [`${person} is in the ledger and still has a key`]),
+      ...(isForgotten && bytes ? [`bytes of the key of ${person} are left`] : []),
+    ];
+  });
+}
+
+function holdsKey(value: Uint8Array): boolean {
+  const kept = readStoredKey(value);
+  return kept !== undefined && 'number' in kept;
+}
 
 /** The bucket cannot be reached for a while now and then, by anybody. */
-function awayAtTimes(bucket: Bucket, world: World, outage: { readonly until: number }): Bucket {
+function awayAtTimes(bucket: KeyBucket, world: World, outage: { readonly until: number }): KeyBucket {
   const reach = (): void => {
     if (world.now() < outage.until) throw new LogUnavailable('the keys are away');
   };
@@ -176,6 +237,10 @@ function awayAtTimes(bucket: Bucket, world: World, outage: { readonly until: num
     write: async (row) => {
       reach();
       return bucket.write(row);
+    },
+    eraseBefore: async (...given) => {
+      reach();
+      return bucket.eraseBefore(...given);
     },
   };
 }
@@ -198,12 +263,7 @@ function plainIn(log: Log): string[] {
 }
 
 /** Sealed texts whose key was never acknowledged: nobody can ever open them. */
-function unkeyed(log: Log, keys: MemoryBucketStore): string[] {
-  const numbers = new Map<string, Set<number>>();
-  for (const { key, value } of keys.writes) {
-    const { number } = JSON.parse(Buffer.from(value).toString('utf8')) as { number?: number };
-    numbers.set(key, new Set([...(numbers.get(key) ?? []), ...(number === undefined ? [] : [number])]));
-  }
+function unkeyed(log: Log, numbers: ReadonlyMap<string, ReadonlySet<number>>): string[] {
   return [...eventsOf(log)].flatMap(({ id, event: { type, sealed } }) =>
     sealed.flatMap(({ person, key }) =>
       numbers.get(person || id)?.has(key) ? [] : [`${type} of ${id} is sealed with a key that nobody has`],
