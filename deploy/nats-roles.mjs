@@ -64,11 +64,20 @@ export function needsOf({ stream, prefix }) {
   const acknowledged = (name) => [`$JS.ACK.${name}.>`, `$JS.ACK.*.*.${name}.>`];
   return {
     // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of former folds,
-    // marks parked events, pauses consumers. Nobody else makes keys of persons.
+    // marks parked events, pauses consumers. Nobody else makes keys of persons, or
+    // destroys them: each value that is replaced is overwritten by name.
     api: {
-      log: all(everywhere, purge(bucket('snapshots'))),
+      log: all(everywhere, purge(bucket('snapshots')), [`STREAM.MSG.DELETE.${bucket('keys')}`]),
       views,
-      publish: [appended, fence, rows('snapshots'), rows('parked'), rows('engine'), rows('keys')],
+      publish: [
+        appended,
+        fence,
+        rows('snapshots'),
+        rows('parked'),
+        rows('engine'),
+        rows('keys'),
+        rows('forgotten'),
+      ],
     },
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
     projector: { log: all(everywhere), views: [], publish: [fence] },

@@ -107,6 +107,11 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     works: true,
   },
   {
+    name: 'forgotten',
+    summary: 'Copy the ledger of who was forgotten into a new file.',
+    load: async () => (await import('./copies/forgotten.ts')).forgottenCommand,
+  },
+  {
     name: 'config',
     summary: 'Print the effective configuration, secrets masked.',
     load: async () => (await import('./config.ts')).configCommand,

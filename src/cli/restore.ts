@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { positionOf } from '../eventstore/index.ts';
+import { type ForgottenPerson, managerOf, positionOf } from '../eventstore/index.ts';
+import { forgetAgain, readLedgerCopy } from '../platform/backup/forgotten.ts';
 import { BackupError, checkFiles, logOf, type Manifest, readManifest } from '../platform/backup/manifest.ts';
 import { occupiedStreams, putBack } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { objectionToNewLog } from '../platform/new-log.ts';
 import { checkEmailKey } from '../platform/topology.ts';
-import type { Nats } from '../service/open.ts';
+import { type Nats, openLedgerOfForgotten } from '../service/open.ts';
+import { keysStream, ledgerStream } from '../service/topology.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
 import { bucketsOf, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
@@ -15,13 +17,14 @@ import { type Progress, withProgress } from './shell/progress.ts';
 
 const OPTIONS = {
   encrypt: { type: 'boolean', default: false },
+  forgotten: { type: 'string' },
   'new-log': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
 export const restoreCommand: Command = {
   name: 'restore',
-  usage: '<folder> [--encrypt] [--new-log] [--json]',
+  usage: '<folder> [--encrypt] [--forgotten FILE] [--new-log] [--json]',
   summary: 'Bring a backup back on a server that has no log.',
   help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log, a
 bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out before
@@ -32,6 +35,9 @@ the keys in an encrypted backup are wrapped with.
   --encrypt  encrypt what is plain: personal texts in the log under keys of their persons, digests of requests under the
              e-mail key. Positions, ids, times and order stay. Takes two servers of its own and room for three copies in
              the temporary folder, where plain data lies meanwhile
+  --forgotten FILE
+             a copy of the ledger of who was forgotten (jetledger forgotten). A backup with keys of persons needs it,
+             unless the server has the ledger still: everybody in it is forgotten again before the log is there
   --new-log  you vouch that the server never held a log, where its monitoring is not named (nats.monitorUrls) or does not
              answer: one with another key does not show the log that it holds, and would delete it
   --json     print what was restored as JSON
@@ -56,8 +62,9 @@ Examples:
       await interruptible((signal) =>
         withNats(config(), async (nats) => {
           await checkTarget(nats, sound, values['new-log']);
+          const forgotten = await forgottenFor(nats, sound, values.forgotten);
           const restore = (copy: Manifest) => {
-            const how = { folder, manifest: copy, incarnation, signal, progress };
+            const how = { folder, manifest: copy, incarnation, forgotten, signal, progress };
             return restoreAll(config(), nats, how, say);
           };
           const { emailKey, masterKeys } = nats;
@@ -117,6 +124,23 @@ async function checkTarget(nats: Nats, manifest: Manifest, isNew: boolean): Prom
   if (objection !== undefined) throw new BackupError(`Nothing was restored: ${objection}.`);
 }
 
+/** Who is in the given ledger. @throws BackupError when there is none and the backup has keys of persons */
+async function forgottenFor(
+  { requests }: Nats,
+  { log, streams }: Manifest,
+  file: string | undefined,
+): Promise<readonly ForgottenPerson[]> {
+  if (file !== undefined) return readLedgerCopy(file);
+  const keys = streams.find(({ name }) => name === keysStream(log));
+  if (keys === undefined || keys.state.messages === 0) return [];
+  const jsm = await managerOf(requests);
+  for await (const name of jsm.streams.names()) if (name === ledgerStream(log)) return [];
+  throw new BackupError(
+    'The backup has keys of persons, and the server does not say who was forgotten since: nothing was restored. Give ' +
+      'the newest copy of that ledger: --forgotten <file> (jetledger forgotten).',
+  );
+}
+
 async function restoreAll(
   config: Config,
   nats: Nats,
@@ -124,9 +148,17 @@ async function restoreAll(
     folder,
     manifest,
     incarnation,
+    forgotten,
     signal,
     progress,
-  }: { folder: string; manifest: Manifest; incarnation: string; signal: AbortSignal; progress: Progress },
+  }: {
+    folder: string;
+    manifest: Manifest;
+    incarnation: string;
+    forgotten: readonly ForgottenPerson[];
+    signal: AbortSignal;
+    progress: Progress;
+  },
   say: (line: string) => void,
 ): Promise<void> {
   const { prefix, replicas } = config.log;
@@ -141,7 +173,11 @@ async function restoreAll(
     manifest,
     replicas,
     incarnation,
-    translate: () => translateEngine(bucketsOf(config, nats.requests), prefix, incarnations),
+    translate: async () => {
+      await translateEngine(bucketsOf(config, nats.requests), prefix, incarnations);
+      const hasKeys = manifest.streams.some(({ name }) => name === keysStream({ prefix }));
+      if (hasKeys) await forgetAgain(await openLedgerOfForgotten(config, nats), forgotten);
+    },
     signal,
     onBytes: (what, done, total) => progress.show({ what, done, total, unit: 'bytes' }),
     onStream: ({ name, what, state }) => {

@@ -13,7 +13,7 @@ export { openLedger } from './ledger.ts';
 export { isSameLog, type LogSettings, type OpenLogOptions, openLog } from './log.ts';
 export { type MakeLedgerOptions, makeLedger } from './make.ts';
 export type { Ledger, LedgerOptions, LedgerParts, LedgerStatus } from './options.ts';
-export { type OpenPersonalOptions, openPersonal, type PersonalOptions } from './personal.ts';
+export { type OpenPersonalOptions, openForgetting, openPersonal, type PersonalOptions } from './personal.ts';
 export {
   type OpenServerOptions,
   openRequests,

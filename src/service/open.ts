@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { createEmailKey, type EmailKey } from '../app/email-key.ts';
 import {
   createMasterKeys,
+  type Forgetting,
   type Log,
   type OpenedLog,
   type PersonalData,
@@ -10,7 +11,13 @@ import {
   systemRuntime,
   WITHOUT_KEYS,
 } from '../eventstore/index.ts';
-import { openPersonal, openServer, openLog as openTrustedLog, type Server } from '../ledger/index.ts';
+import {
+  openForgetting,
+  openPersonal,
+  openServer,
+  openLog as openTrustedLog,
+  type Server,
+} from '../ledger/index.ts';
 import { type Config, hasRole, isProduction } from '../platform/config/schema.ts';
 import { loadEmailKey, loadMasterKeys } from '../platform/key-files.ts';
 import { NatsUnusable } from '../platform/nats-connection.ts';
@@ -116,6 +123,15 @@ export function openPersonalData(
     requestTimeoutMs: nats.requestTimeoutMs,
     personal: masters && { masters, encrypt },
   });
+}
+
+/** What forgets persons on a server, once whatever is left of it has been ended. @throws as `openForgetting` */
+export function openLedgerOfForgotten(
+  { log, nats }: Pick<Config, 'log' | 'nats'>,
+  { requests }: Pick<Nats, 'requests'>,
+): Promise<Forgetting> {
+  const { prefix, replicas } = log;
+  return openForgetting({ requests, prefix, replicas, requestTimeoutMs: nats.requestTimeoutMs });
 }
 
 /**

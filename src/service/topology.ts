@@ -1,4 +1,4 @@
-import { bucketStream, keyBucket } from '../eventstore/index.ts';
+import { bucketStream, forgottenBucket, keyBucket } from '../eventstore/index.ts';
 import { commandBuckets, viewBuckets } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
@@ -76,6 +76,11 @@ export function plannedViews(config: Config, existing: readonly string[]): reado
 /** The stream of the bucket that holds the keys of persons. */
 export function keysStream({ prefix }: Pick<StreamNames, 'prefix'>): string {
   return bucketStream(keyBucket(prefix));
+}
+
+/** The stream of the ledger that says who was forgotten. */
+export function ledgerStream({ prefix }: Pick<StreamNames, 'prefix'>): string {
+  return bucketStream(forgottenBucket(prefix));
 }
 
 /** Names of JetLedger's streams on a server. */

@@ -78,8 +78,10 @@ describe('a backup', () => {
       await stopService(service);
     }
 
+    const ledger = `${folder}.forgotten`;
+    expect((await on(old)('forgotten', ledger)).stdout).toContain('0 persons');
     await copyFile(join(old.path, 'email.key'), join(fresh.path, 'email.key'));
-    const restored = json(await on(fresh)('restore', folder, '--json'));
+    const restored = json(await on(fresh)('restore', folder, '--forgotten', ledger, '--json'));
     const again = await on(fresh)('restore', folder);
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('not empty')]);
     await using service = await startService(fresh.variables);

@@ -26,6 +26,11 @@ export interface Forgetting {
   finish(): Promise<number>;
   /** Enters who was forgotten elsewhere, as from a copy of the ledger; `finish` then destroys the keys. @throws as `forget` */
   enter(forgotten: ForgottenPerson): Promise<void>;
+  /**
+   * Persons whose key was destroyed and who are not in the ledger, from all keys: it was lost, or is older than they are.
+   * @throws LogUnavailable
+   */
+  missing(): Promise<readonly string[]>;
   /** Everybody in the ledger. @throws LogUnavailable */
   all(): AsyncIterable<ForgottenPerson>;
 }
@@ -102,8 +107,23 @@ export function createForgetting({ ledger, keys, runtime = systemRuntime }: Forg
     enter: async ({ person, at }) => {
       await recorded(person, at);
     },
+    missing: async () => {
+      const named = new Set<string>();
+      for await (const { person } of all()) named.add(person);
+      const found: string[] = [];
+      for await (const { key, value } of keys.rows()) {
+        const person = personOfToken(key);
+        if (isTombstone(value) && !named.has(person)) found.push(person);
+      }
+      return found;
+    },
     all,
   };
+}
+
+function isTombstone(value: Uint8Array): boolean {
+  const stored = readStoredKey(value);
+  return stored !== undefined && 'forgotten' in stored;
 }
 
 function isDone(value: Uint8Array): boolean {

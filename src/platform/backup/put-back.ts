@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { PersistMode, type StreamConfig } from '@nats-io/jetstream';
 import {
+  bucketStream,
+  forgottenBucket,
   INCARNATION_KEY,
   isStreamMissing,
   managerOf,
@@ -37,7 +39,7 @@ export interface PutBackOptions {
   readonly onBytes?: (stream: string, ...bytes: Parameters<OnBytes>) => void;
 }
 
-/** The streams on a server that a restore would collide with. @throws BackupError */
+/** The streams on a server that a restore would collide with; the ledger of who was forgotten stays. @throws BackupError */
 export async function occupiedStreams(
   requests: Requests,
   { log, streams }: Manifest,
@@ -48,7 +50,8 @@ export async function occupiedStreams(
     wanted.has(name) || name.startsWith(`KV_${prefix}_`) || name.startsWith(`${prefix}-`);
   const found: string[] = [];
   const jsm = await managerOf(requests);
-  for await (const name of jsm.streams.names()) if (isOurs(name)) found.push(name);
+  const ledger = bucketStream(forgottenBucket(prefix));
+  for await (const name of jsm.streams.names()) if (isOurs(name) && name !== ledger) found.push(name);
   return found;
 }
 

@@ -115,6 +115,13 @@ function ending(uses: Uses): void {
     expect(await keysOf('keeps', 'read')).toMatchObject({ number: expect.any(Number) });
   });
 
+  it('names who was forgotten and is not in the ledger', async () => {
+    const { forgetting, bucket } = uses();
+    expect(await forgetting.missing()).toEqual([]);
+    await bucket.write({ key: 'elsewhere', value: bytes('{"forgotten":7}'), expectedRevision: 0 });
+    expect(await forgetting.missing()).toEqual(['elsewhere']);
+  });
+
   it('takes an entry of the ledger that cannot be read for an error, not for somebody', async () => {
     const { forgetting, ledger } = uses();
     await ledger.write({ key: 'torn', value: bytes('{'), expectedRevision: 0 });
