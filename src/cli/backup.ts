@@ -2,8 +2,11 @@ import { parseArgs } from 'node:util';
 import { forgottenBucket } from '../eventstore/index.ts';
 import type { LeftOut } from '../platform/backup/manifest.ts';
 import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
+import { deliveryBucket } from '../processes/delivery/worker.ts';
 import { bucketNames, isPublicStream, publicMarks, timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
+import { attemptsStream } from '../processes/webhook/adapters/attempts.ts';
+import { answersBucket } from '../service/operators/requests.ts';
 import { views } from '../service/shop.ts';
 import { keysStream, type StreamNames } from '../service/topology.ts';
 import { toolVersion } from '../service/version.ts';
@@ -83,6 +86,7 @@ function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]
   const wanted = [
     { name: kv(cursors), what: 'how far each consumer is' },
     { name: kv(parked), what: 'dead letters' },
+    { name: kv(deliveryBucket(prefix)), what: 'how far each webhook is' },
     { name: kv(shared), what: 'pauses, and into how many groups consumers are shared' },
     { name: timersStream(prefix), what: 'armed timers' },
     { name: notificationStream(prefix), what: 'notifications that wait' },
@@ -110,6 +114,8 @@ function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_views`)) return 'says which bucket is live; made anew with the views';
   if (name === kv(forgottenBucket(prefix)))
     return 'who was forgotten: a ledger that is backed up apart, or an old backup would bring them back';
+  if (name === attemptsStream(prefix)) return 'the last tries of webhooks, which a server keeps in memory';
+  if (name === kv(answersBucket(prefix))) return 'what came of requests of operators';
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
   const isView = views.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
   return isView ? 'a view, folded from the log again' : UNKNOWN;

@@ -47,7 +47,7 @@ export interface ReportDeps {
   readonly prefix: string;
   readonly log: Log;
   readonly runtime: Runtime;
-  /** What the consumers of this version read; one of another version is taken to read everything. */
+  /** What the consumers of this version read; one of another version is taken to read everything, one without sources nothing. */
   readonly consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[];
 }
 
@@ -151,7 +151,10 @@ async function backlogOf(
   consumer: string,
   groups: readonly SlotGroup[],
 ): Promise<Backlog> {
-  const sources = consumers.find(({ name }) => name === consumer)?.sources ?? [];
+  const known = consumers.find(({ name }) => name === consumer);
+  // It keeps places in other streams, so nothing of the log waits for it.
+  if (known?.sources.length === 0) return { lag: 0, oldest: undefined };
+  const sources = known?.sources ?? [];
   let lag = 0;
   let oldest: RecordedCommit | undefined;
   const cursor = async (key: string) => parseRow<CursorValue>(await cursors?.get(key, { leader: true }));

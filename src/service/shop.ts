@@ -16,6 +16,7 @@ import { emailBackstop, emailClaimTimeout } from '../processes/order/email-backs
 import { orderProcess } from '../processes/order/order-process.ts';
 import type { ReactionDefinition, TimerDefinition } from '../processes/order/reactions.ts';
 import { stockWatch } from '../processes/order/stock-watch.ts';
+import { WEBHOOKS } from '../processes/webhook/directory.ts';
 import type { Projection, ViewIndex } from '../projections/engine/index.ts';
 import { customers } from '../projections/views/customers.ts';
 import { orderIndex, orders } from '../projections/views/orders.ts';
@@ -60,10 +61,11 @@ export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTi
 /** What other services may know, in the order in which it is documented. An aggregate without one stays private. */
 export const contracts: readonly AnyContract[] = [publicOrders, catalogue, publicUsers];
 
-/** Whatever runs as a consumer: the reactions, and the publisher of each contract. */
+/** Whatever runs as a consumer: the reactions, the publisher of each contract, and what reads none of the log's events. */
 export const consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[] = [
   ...reactions,
   ...contracts.map((contract) => ({ name: publisherName(contract), sources: [contract.source] })),
+  { name: WEBHOOKS, sources: [] },
 ];
 
 /** The HTTP API, in the order in which it is documented. Loaded only by processes that answer requests. */

@@ -9,6 +9,7 @@ import {
   SESSION,
   toBytes,
 } from '../processes/engine/index.ts';
+import { REQUEST } from './operators/requests.ts';
 
 /** The log that the cursors belonged to, and the one that they shall belong to: the same commits up to `last`. */
 export interface Incarnations {
@@ -20,7 +21,8 @@ export interface Incarnations {
 /**
  * Brings the engine's restored buckets into the log's new incarnation, before the log exists and anybody can run: a
  * cursor of the copied one at or below the end of the copied log means the same commits in both, so it gets the new
- * incarnation. Sessions and leases are those of processes that are gone.
+ * incarnation. Sessions and leases are those of processes that are gone, and what operators asked for must not be carried out
+ * again.
  * @throws BackupError for a cursor of another incarnation or beyond the log's end: it would skip commits
  */
 export async function translateEngine(
@@ -34,7 +36,7 @@ export async function translateEngine(
   const shared = await buckets.open(names.shared);
   if (shared === undefined) return;
   for await (const { key, revision } of shared.rows()) {
-    if (key.startsWith(SESSION) || key.startsWith(LEASE))
+    if (key.startsWith(SESSION) || key.startsWith(LEASE) || key.startsWith(REQUEST))
       await replace(shared, key, undefined, revision, BEGINNING);
   }
 }

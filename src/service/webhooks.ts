@@ -13,13 +13,10 @@ import {
 } from '../processes/engine/index.ts';
 import { type Attempts, openAttempts } from '../processes/webhook/adapters/attempts.ts';
 import { send } from '../processes/webhook/adapters/deliver.ts';
-import { followWebhooks } from '../processes/webhook/directory.ts';
+import { followWebhooks, WEBHOOKS } from '../processes/webhook/directory.ts';
 import { publicSource } from '../processes/webhook/public-source.ts';
 import type { Base } from './base.ts';
 import { publishedContracts } from './public-events.ts';
-
-/** Under which name operators see the delivery of webhooks, and what it gave up. */
-const WEBHOOKS = 'webhooks';
 
 interface WebhookDeps extends Pick<Base, 'config' | 'nats' | 'log' | 'logger' | 'metering'> {
   readonly handler: CommandHandler;

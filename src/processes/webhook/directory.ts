@@ -3,6 +3,9 @@ import { backoffMs, type Log, type Runtime, subscribe } from '../../eventstore/i
 import type { Deliverable, Receiver, Tried } from '../delivery/port.ts';
 import type { Receivers } from '../delivery/worker.ts';
 
+/** Under which name operators see the delivery of webhooks, and what it gave up. */
+export const WEBHOOKS = 'webhooks';
+
 /** Sends one event to a webhook, as it is now. Never rejects. */
 export type SendTo = (id: string, state: LiveWebhook, event: Deliverable, attempt: number) => Promise<Tried>;
 

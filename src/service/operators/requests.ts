@@ -34,7 +34,8 @@ export interface StoredAnswer {
 
 /** So many are kept; a new one takes the row of the oldest. */
 export const KEPT = 500;
-const REQUEST = 'request.';
+/** How the keys of requests begin. */
+export const REQUEST = 'request.';
 const ANSWER = 'answer.';
 const DIGITS = 3;
 
