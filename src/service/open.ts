@@ -156,7 +156,10 @@ export async function openLogAndPersonal(
   const encrypt = encryptsNew(config.privacy.encrypt, stored);
   const holdsSealed = encrypt || encryptsNew('auto', stored);
   if (holdsSealed && nats.masterKeys.length === 0) throw new NatsUnusable(NO_MASTER_KEY);
-  return { log, personal: await openPersonalData(config, nats, encrypt) };
+  const personal = await openPersonalData(config, nats, encrypt);
+  // Whoever may make keys ends what a crash has left of forgetting somebody.
+  if (encrypt && hasRole(config, 'api')) await openLedgerOfForgotten(config, nats);
+  return { log, personal };
 }
 
 const NO_MASTER_KEY =

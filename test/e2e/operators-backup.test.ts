@@ -80,7 +80,7 @@ describe('a backup', () => {
 
     const ledger = `${folder}.forgotten`;
     expect((await on(old)('forgotten', ledger)).stdout).toContain('0 persons');
-    await copyFile(join(old.path, 'email.key'), join(fresh.path, 'email.key'));
+    for (const key of ['email.key', 'master.key']) await copyFile(join(old.path, key), join(fresh.path, key));
     const restored = json(await on(fresh)('restore', folder, '--forgotten', ledger, '--json'));
     const again = await on(fresh)('restore', folder);
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('not empty')]);

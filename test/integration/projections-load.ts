@@ -4,6 +4,7 @@ import { createEmailKey } from '../../src/app/email-key.ts';
 import { order } from '../../src/domain/order.ts';
 import { product } from '../../src/domain/product.ts';
 import { user } from '../../src/domain/user.ts';
+import { webhook } from '../../src/domain/webhook.ts';
 import type { CommandHandler } from '../../src/eventstore/command.ts';
 import { EventStoreError } from '../../src/eventstore/errors.ts';
 import { createHandler } from '../../src/eventstore/handler.ts';
@@ -68,6 +69,7 @@ export function startLoad(log: Log, seed: number): Load {
       () => clerk.reprice(pick(SKUS), below(1_000) + 1),
       () => clerk.receive(pick(SKUS), systemRuntime.id(), below(100) + 1),
       () => clerk.cancel(pick(orders)),
+      () => clerk.subscribe(systemRuntime.id()),
     ];
     const place = async () => {
       const userId = (random() < 0.8 ? users[below(2)] : pick(users)) || 'guest';
@@ -118,6 +120,21 @@ function clerkOf(handler: CommandHandler, meta: () => { commandId: string; actor
     receive: (sku: string, receiptId: string, quantity: number) => {
       const command = { type: 'receiveStock' as const, receiptId, quantity, at: at() };
       return handler.execute(product, sku, command, meta());
+    },
+    subscribe: (id: string) => {
+      const wants = {
+        url: 'https://example.com/hook',
+        description: '',
+        types: ['*'],
+        subjects: [],
+        ordered: false,
+      };
+      return handler.execute(
+        webhook,
+        id,
+        { type: 'create', ...wants, webhookId: id, secretId: id, at: at() },
+        meta(),
+      );
     },
     cancel: (id: string) =>
       handler.execute(order, id, { type: 'cancel', reason: 'test', by: 'customer', at: at() }, meta()),

@@ -75,6 +75,8 @@ function own(deps: DeliveryDeps, { group, alive, signal }: OwnedShare): WorkerSh
     });
     return bucket;
   };
+  // Before there is anybody to deliver to, so that what is planned is there; a failure shows where it is needed.
+  open().catch(() => undefined);
   const follow = (): readonly Tail[] => {
     tails ??= sources.map((source) => followTail(source, runtime, stopping.signal, outlet.trouble));
     return tails;

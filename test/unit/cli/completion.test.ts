@@ -8,7 +8,7 @@ import { type Command, UsageError } from '../../../src/cli/command.ts';
 import { createCompletion, modelOf } from '../../../src/cli/shell/completion.ts';
 
 const NAMES = CATALOGUE.map(({ name }) => name);
-const VIEWS = ['users', 'customers', 'products', 'orders', 'orders_by_user', 'statistics'];
+const VIEWS = ['users', 'customers', 'products', 'orders', 'orders_by_user', 'statistics', 'webhooks'];
 const ROOMS = ['here', 'hereafter'];
 
 /** What is typed after `jetledger`, the last word as far as it is, and what it may become. */
