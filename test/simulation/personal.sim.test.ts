@@ -5,7 +5,7 @@ import type { Runtime } from '../../src/eventstore/runtime.ts';
 import { type Plant, runPersonalSchedule } from './support/personal-world.ts';
 
 const SCHEDULES = 150;
-const PLANT_SCHEDULES = 150;
+const PLANT_SCHEDULES = 4_000;
 const TIMEOUT_MS = 120_000;
 
 async function firstFound(schedules: number, plant?: Plant): Promise<string | undefined> {

@@ -62,18 +62,29 @@ export class KeyRing {
     return this.#runtime.now() < known.until ? known : undefined;
   }
 
-  /** Asks for keys in one round. @throws KeysUnavailable, also for a person of whom something is sealed and who has no key */
+  /**
+   * Asks for keys in one round, and once more for those whose lease has ended while others came.
+   * @throws KeysUnavailable, also for a person of whom something is sealed and who has no key
+   */
   async fetch({ persons, how }: Lacking): Promise<void> {
-    const found = await this.#keys.keysOf([...persons], how);
+    const late = await this.#ask([...persons], how);
+    // Or whoever asks would ask again and again.
+    if (late.length > 0 && (await this.#ask(late, how)).length > 0)
+      throw new KeysUnavailable('they came too late to be used');
+  }
+
+  /** @returns whose keys came too late */
+  async #ask(persons: readonly string[], how: Lacking['how']): Promise<readonly string[]> {
+    const found = await this.#keys.keysOf(persons, how);
+    const late: string[] = [];
     for (const person of persons) {
       const state = found.get(person) ?? 'none';
       if (state === 'none')
         throw new KeysUnavailable(`the person ${person} has none, though something is sealed with it`);
-      // Or whoever asks would ask again and again.
-      if (state !== 'forgotten' && this.#runtime.now() >= state.until)
-        throw new KeysUnavailable('they came too late to be used');
-      this.#known.set(person, state);
+      if (state !== 'forgotten' && this.#runtime.now() >= state.until) late.push(person);
+      else this.#known.set(person, state);
     }
+    return late;
   }
 }
 
