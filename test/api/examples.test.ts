@@ -61,6 +61,12 @@ const CREATED: Readonly<Record<string, string>> = {
   createWebhook: parcels.id,
 };
 
+/** They show servers, views and what other processes do, none of which is in memory: `operators.test.ts` looks at those. */
+const OF_OPERATORS = new Set([
+  ...['listParkedCauses', 'findAggregates', 'getAggregate', 'listCommits', 'listViews', 'getSituation'],
+  ...['rebuildView', 'rollbackView', 'refoldRow', 'listRequests', 'getRequest', 'cancelRequest'],
+]);
+
 let routes: Map<string, Route>;
 
 beforeAll(async () => {
@@ -164,7 +170,7 @@ it('each example of a request is answered with the example of its answer', async
     const good = Object.entries(operation.responses).find(([status]) => status < '300');
     const [status = '', answer] = good ?? [];
     for (const [type, { example }] of Object.entries(answer?.content ?? {})) {
-      if (example === undefined) continue;
+      if (example === undefined || OF_OPERATORS.has(operationId)) continue;
       await using service = await exampleService();
       const story = new Story(service);
       for (const step of before[operationId] ?? before[operation.tags?.[0] ?? ''] ?? [])

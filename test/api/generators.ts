@@ -103,7 +103,11 @@ function validObject(schema: Schema, known: Known): fc.Arbitrary<unknown> {
     return fc.dictionary(key, validOf(pairs[1], known), { maxKeys: maxProperties, noNullPrototype: true });
   }
   const model = Object.entries(properties).map(([name, schema]) => [name, validOf(schema, known, name)]);
-  return fc.record<Record<string, unknown>>(Object.fromEntries(model), { requiredKeys: [...required] });
+  const made = fc.record<Record<string, unknown>>(Object.fromEntries(model), { requiredKeys: [...required] });
+  // What fits together is seldom made by chance.
+  const [example] = schema.examples ?? [];
+  const shown = example === undefined ? [] : [{ arbitrary: fc.constant(example), weight: 1 }];
+  return fc.oneof({ arbitrary: made, weight: 4 }, ...shown);
 }
 
 function validText(schema: Schema, known: Known, name: string): fc.Arbitrary<string> {

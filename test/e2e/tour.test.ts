@@ -16,7 +16,7 @@ import { ask, must, since } from './client.ts';
 import { openShop, PAYMENT, type Shop, STILL_ORDERS, showShop } from './shop.ts';
 
 /** Each view's new bucket is fed for a second after the switch, until everybody has noticed. */
-const REBUILD_MS = 45_000;
+const REBUILD_MS = 120_000;
 /** Clients that leave no time to the rebuild would only make it longer. */
 const PACE_MS = 15;
 /** An order goes through all its steps in this time, on a busy machine too. */

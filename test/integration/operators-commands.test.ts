@@ -118,8 +118,8 @@ describe('topology, doctor, status, inspect', () => {
     await run(guarded, topologyCommand, ['apply'], login);
     const findings = findingsOf((await run(guarded, doctorCommand, ['--json'], login)).json());
     const missing = findings.filter(({ check }) => check === 'permissions').map(({ detail }) => detail);
-    expect(missing).toHaveLength(5);
-    for (const category of ['user', 'email', 'product', 'order']) {
+    expect(missing).toHaveLength(6);
+    for (const category of ['user', 'email', 'product', 'order', 'webhook']) {
       expect(missing.join()).toContain(
         `the user weak may not append to ${category} (jl.${category}.0.0.0.doctor)`,
       );

@@ -8,7 +8,7 @@ import { NoQuery } from '../schemas/common.ts';
 import { ada, ORDER_ID } from '../schemas/examples.ts';
 import { DEFAULT_LIMIT, HistoryQuery } from '../schemas/queries.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
-import { plain, problemsOfRead } from '../schemas/responses.ts';
+import { plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
 
 const strict = { additionalProperties: false } as const;
 const common = { tags: ['admin'], headers: PlainHeaders };
@@ -57,7 +57,7 @@ export function aggregateRoutes(app: TypedApp, { admin: { aggregates } }: Servic
       'By id, SKU, e-mail address, payment id or external reference; the last two among the newest 2,000 orders. A POST, so that no address stands in a log of addresses.',
     response: {
       ...plain(200, 'FoundAggregates', 'What was found.'),
-      ...problemsOfRead('view/list-not-built'),
+      ...problemsOfAdmin('view/list-not-built'),
     },
   };
   app.post('/v1/admin/aggregates/find', { schema: find, config }, async (request, reply) =>

@@ -235,6 +235,7 @@ export const Consumers = Type.Object(
             parked: 1,
             paused: false,
             groups: { of: 1, held: 0 },
+            owners: [],
           },
         ],
       },
