@@ -69,7 +69,7 @@ const STREAM = 'text/event-stream';
 /** The whole answer; of a stream, which never ends, only its head. */
 async function answerOf(app: FastifyInstance, request: InjectOptions): Promise<Answer> {
   // Only there can a stream be; reading an answer as one costs time.
-  if (request.method !== 'GET' || !/^\/v1\/.*stream/.test(String(request.url))) return app.inject(request);
+  if (request.method !== 'GET' || !/^\/v1\/.*(stream|live)/.test(String(request.url))) return app.inject(request);
   const response = await app.inject({ ...request, payloadAsStream: true });
   const { statusCode, headers } = response;
   if (String(headers['content-type']).startsWith(STREAM)) {
@@ -107,7 +107,10 @@ async function moreKnown(client: Client, index: number): Promise<Known['more']> 
     };
     return known(client, index);
   });
-  return Object.assign({}, ...(await Promise.all(made))) as Known['more'];
+  const all: Record<string, readonly string[]> = {};
+  for (const known of await Promise.all(made))
+    for (const [name, values] of Object.entries(known)) all[name] = [...(all[name] ?? []), ...values];
+  return all;
 }
 
 /** Throws unless an answer is one that its operation declares, with the declared type and body. */

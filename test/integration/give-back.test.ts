@@ -130,8 +130,15 @@ async function call({ method, path, operation }: Route): Promise<number> {
     signal: leave.signal,
   });
   if (live) leave.abort();
+  else if (operation.operationId === 'createWebhook')
+    await removeWebhook((await answer.json()) as { id: string });
   else await answer.arrayBuffer();
   return answer.status;
+}
+
+/** Each has timers of its own until it is removed. */
+async function removeWebhook({ id }: { readonly id: string }): Promise<void> {
+  await must(200, service.url, 'POST', `/v1/webhooks/${id}/remove`);
 }
 
 const COMMANDS: Readonly<Record<string, (where: string) => readonly string[]>> = {
