@@ -40,7 +40,7 @@ const purge = (stream) => `STREAM.PURGE.${stream}`;
 const consumers = (stream) => [`CONSUMER.LIST.${stream}`, `CONSUMER.INFO.${stream}.*`];
 
 /** The contracts of the shop, as `src/service/shop.ts` lists them. */
-const CONTRACTS = ['orders-v1', 'catalogue-v1', 'users-v1'];
+export const CONTRACTS = ['orders-v1', 'catalogue-v1', 'users-v1'];
 
 /**
  * The table: what each role asks of JetStream in the account of the log (`log`), and of the views (`views`), and where

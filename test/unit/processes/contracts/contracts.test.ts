@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { create, type DescMessage, hasOption, type Message, ScalarType, toJson } from '@bufbuild/protobuf';
 import { describe, expect, it, test } from 'vitest';
 import { personal } from '../../../../src/gen/jetledger/options/v1/personal_pb.ts';
-import { type AnyContract, publicOf } from '../../../../src/processes/engine/index.ts';
+import { type AnyContract, contractName, publicOf } from '../../../../src/processes/engine/index.ts';
 import { contracts, hiddenFields } from '../../../../src/service/shop.ts';
 
 const OF = { id: 'the-aggregate', time: 1_700_000_000_000 };
@@ -114,4 +114,13 @@ test('what is public of orders is this and nothing else', () => {
     'OrderRefundGranted: order_id, restock, granted_at',
     'OrderPaymentReturned: order_id, amount_minor, currency, returned_at',
   ]);
+});
+
+it('the NATS user that sends webhooks may read what each contract publishes', async () => {
+  const { CONTRACTS } = (await import(
+    new URL('../../../../deploy/nats-roles.mjs', import.meta.url).href
+  )) as {
+    CONTRACTS: readonly string[];
+  };
+  expect([...CONTRACTS].sort()).toEqual(contracts.map(contractName).sort());
 });
