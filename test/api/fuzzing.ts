@@ -69,7 +69,8 @@ const STREAM = 'text/event-stream';
 /** The whole answer; of a stream, which never ends, only its head. */
 async function answerOf(app: FastifyInstance, request: InjectOptions): Promise<Answer> {
   // Only there can a stream be; reading an answer as one costs time.
-  if (request.method !== 'GET' || !/^\/v1\/.*(stream|live)/.test(String(request.url))) return app.inject(request);
+  if (request.method !== 'GET' || !/^\/v1\/.*(stream|live)/.test(String(request.url)))
+    return app.inject(request);
   const response = await app.inject({ ...request, payloadAsStream: true });
   const { statusCode, headers } = response;
   if (String(headers['content-type']).startsWith(STREAM)) {
