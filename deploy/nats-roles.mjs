@@ -64,10 +64,12 @@ export function needsOf({ stream, prefix }) {
   const acknowledged = (name) => [`$JS.ACK.${name}.>`, `$JS.ACK.*.*.${name}.>`];
   return {
     // serve --roles api: appends, reads log and views, writes snapshots and drops the oldest and those of former folds,
-    // marks parked events, pauses consumers. Nobody else makes keys of persons, or
-    // destroys them: each value that is replaced is overwritten by name.
+    // marks parked events, pauses consumers. Nobody else makes keys of persons, or destroys them: each value that is
+    // replaced is overwritten by name, and the ledger of who was forgotten is read at each start.
     api: {
-      log: all(everywhere, purge(bucket('snapshots')), [`STREAM.MSG.DELETE.${bucket('keys')}`]),
+      log: all(everywhere, purge(bucket('snapshots')), follow(bucket('forgotten')), [
+        `STREAM.MSG.DELETE.${bucket('keys')}`,
+      ]),
       views,
       publish: [
         appended,
