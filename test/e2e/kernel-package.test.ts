@@ -65,7 +65,7 @@ beforeAll(async () => {
     'node',
     'farm.ts',
   ];
-  const compiled = run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...options]);
+  const compiled = run(process.execPath, [join(ROOT, 'node_modules/@typescript/native/bin/tsc'), ...options]);
   expect(compiled.stdout).toBe('');
   const started = performance.now();
   first = run(process.execPath, ['farm.js']);
