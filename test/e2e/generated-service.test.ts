@@ -43,7 +43,11 @@ const jetledger = (args: readonly string[], cwd = service) =>
 async function install(): Promise<void> {
   const { dependencies, devDependencies } = JSON.parse(await readFile(join(service, 'package.json'), 'utf8'));
   const here = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
-  const all = { ...here.devDependencies, ...here.dependencies };
+  // What is installed under another name than its own (`"@typescript/native": "npm:typescript@..."`), under its own.
+  const versions: [string, string][] = Object.entries({ ...here.devDependencies, ...here.dependencies });
+  const all = Object.fromEntries(
+    versions.map(([name, version]) => /^npm:(.+)@(.+)$/.exec(version)?.slice(1) ?? [name, version]),
+  );
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies }))
     if (name !== 'jetledger') expect([name, version]).toEqual([name, all[name]]);
   await linkPackages(service);
