@@ -1,17 +1,17 @@
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { useState } from 'preact/hooks';
-import { Aggregate } from './aggregate.tsx';
 import { away, follow, reactions, situation, stuck, views } from './api.ts';
 import { count, inUtc, toggleUtc } from './format.ts';
-import { Health } from './health.tsx';
+import { Aggregate } from './pages/aggregate.tsx';
+import { Health } from './pages/health.tsx';
+import { Reactions } from './pages/reactions.tsx';
+import { Stuck } from './pages/stuck.tsx';
+import { Views } from './pages/views.tsx';
 import { Ask, Badge, Empty, notice } from './parts.tsx';
-import { Reactions } from './reactions.tsx';
 import { refreshRoute, route } from './route.ts';
 import { begin, isSignedIn, settings, signIn, signOut, token, trouble } from './session.ts';
-import { Stuck } from './stuck.tsx';
 import { troubles } from './troubles.ts';
-import { Views } from './views.tsx';
 
 const PAGES = [
   { name: '', title: 'Overview', page: Overview },

@@ -1,8 +1,8 @@
-import type { ConsumerBody } from '../schemas/admin.ts';
-import { history, post, reactions, requests, situation } from './api.ts';
-import { count, span } from './format.ts';
-import { attempt, Badge, Empty, question, Requests, Table, Time } from './parts.tsx';
-import { Plot } from './plot.tsx';
+import type { ConsumerBody } from '../../schemas/admin.ts';
+import { history, post, reactions, requests, situation } from '../api.ts';
+import { count, span } from '../format.ts';
+import { attempt, Badge, Empty, question, Requests, Table, Time } from '../parts.tsx';
+import { Plot } from '../plot.tsx';
 
 const NAMES = ['Reaction', 'State', 'Behind', 'Oldest', 'Stuck', 'Groups held by', 'Tried again', 'Actions'];
 

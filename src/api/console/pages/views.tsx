@@ -1,7 +1,7 @@
-import type { AdminRequestBody, ViewBody } from '../operators/schemas.ts';
-import { post, requests, views } from './api.ts';
-import { count } from './format.ts';
-import { attempt, Badge, Empty, Outcome, question, Requests, Table, Time } from './parts.tsx';
+import type { AdminRequestBody, ViewBody } from '../../operators/schemas.ts';
+import { post, requests, views } from '../api.ts';
+import { count } from '../format.ts';
+import { attempt, Badge, Empty, Outcome, question, Requests, Table, Time } from '../parts.tsx';
 
 const NAMES = ['View', 'State', 'Behind', 'Position', 'Rows', 'Version', 'Bucket', 'Stored', 'Actions'];
 const isOpen = ({ state }: AdminRequestBody): boolean => state === 'asked' || state === 'running';

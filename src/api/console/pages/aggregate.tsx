@@ -1,11 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Static } from 'typebox';
-import type { AggregateCommits, AggregateState, FoundAggregates } from '../operators/schemas.ts';
-import { get, post } from './api.ts';
-import { count, many, shortType, timeText } from './format.ts';
-import { Badge, Empty, Scroll, Table, Time } from './parts.tsx';
-import { go, route } from './route.ts';
-import { settings, textOf } from './session.ts';
+import type { AggregateCommits, AggregateState, FoundAggregates } from '../../operators/schemas.ts';
+import { get, post } from '../api.ts';
+import { count, many, shortType, timeText } from '../format.ts';
+import { Badge, Empty, Scroll, Table, Time } from '../parts.tsx';
+import { go, route } from '../route.ts';
+import { settings, textOf } from '../session.ts';
 
 type Found = Static<typeof FoundAggregates>['items'];
 type State = Static<typeof AggregateState>;

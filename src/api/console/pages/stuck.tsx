@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { AdminRequestBody, CauseBody } from '../operators/schemas.ts';
-import type { ParkedSummaryBody } from '../schemas/admin.ts';
-import { get, post, requests, stuck, views } from './api.ts';
-import { count, many, shortType } from './format.ts';
-import { attempt, Badge, Empty, Outcome, question, Requests, Table, Time } from './parts.tsx';
-import { textOf } from './session.ts';
+import type { AdminRequestBody, CauseBody } from '../../operators/schemas.ts';
+import type { ParkedSummaryBody } from '../../schemas/admin.ts';
+import { get, post, requests, stuck, views } from '../api.ts';
+import { count, many, shortType } from '../format.ts';
+import { attempt, Badge, Empty, Outcome, question, Requests, Table, Time } from '../parts.tsx';
+import { textOf } from '../session.ts';
 
 const PAGE = 50;
 

@@ -1,7 +1,7 @@
-import { history, situation } from './api.ts';
-import { count, size } from './format.ts';
-import { Badge, Bar, Empty, Table, Time } from './parts.tsx';
-import { Plot } from './plot.tsx';
+import { history, situation } from '../api.ts';
+import { count, size } from '../format.ts';
+import { Badge, Bar, Empty, Table, Time } from '../parts.tsx';
+import { Plot } from '../plot.tsx';
 
 /** How full the storage may be before it is told, as `JetLedgerStorageNearlyFull`. */
 const NEARLY_FULL = 0.8;
