@@ -1,4 +1,5 @@
 import { backoffMs, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
+import { OwnershipLost } from '../engine/index.ts';
 import { createFlow, type OpenEvent, type StoredFlow } from './flow.ts';
 import type { Deliverable, DeliveryOutlet, DeliverySettings, Receiver, Tried } from './port.ts';
 import { type RequestProgress, runRequests } from './requests.ts';
@@ -22,8 +23,8 @@ export interface ReceiverDeps {
   readonly store: (value: Omit<StoredReceiver, 'owner'>) => Promise<void>;
   /** What was stored when the place was claimed. */
   readonly stored: StoredReceiver | undefined;
-  /** The place is another's now. */
-  readonly lost: (error: unknown) => void;
+  /** Another one has written the place; nothing is begun or stored any more. */
+  readonly lost: () => void;
 }
 
 /** A receiver while this process delivers to it. */
@@ -54,6 +55,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   const joined = new Set<string>();
   const under = new Set<Promise<void>>();
   let held = false;
+  let isLost = false;
   let changed = false;
   let wake = (): void => undefined;
   /** Something has come since the last look, also while nobody slept. */
@@ -62,7 +64,8 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     raised = true;
     wake();
   };
-  const isOn = (): boolean => receiver.enabled && !held && !stopping.signal.aborted && deps.alive();
+  const mayWork = (): boolean => !held && !isLost && !stopping.signal.aborted && deps.alive();
+  const isOn = (): boolean => receiver.enabled && mayWork();
 
   const requests = runRequests({
     tails,
@@ -70,7 +73,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     runtime,
     stored: deps.stored?.request,
     receiver: () => receiver,
-    isOn: () => !held && !stopping.signal.aborted && deps.alive(),
+    isOn: mayWork,
     changed: () => {
       changed = true;
     },
@@ -216,8 +219,10 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       if (stopping.signal.aborted) return;
       await storeNow().catch((error: unknown) => {
         changed = true;
-        if (!mayHeal(error)) deps.lost(error);
+        isLost = error instanceof OwnershipLost;
+        if (!isLost && !mayHeal(error)) outlet.trouble(`storing the place of ${receiver.id}`, error);
       });
+      if (isLost) return deps.lost();
     }
   };
   const stopped = new Promise<void>((resolve) => {
@@ -246,7 +251,8 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       await running;
       const through = Promise.all([...under, requests.ended()]);
       await Promise.race([through, runtime.sleep(settings.stopMs)]);
-      if (deps.alive()) await storeNow().catch((error: unknown) => outlet.trouble('storing a place', error));
+      if (deps.alive() && !isLost)
+        await storeNow().catch((error: unknown) => outlet.trouble('storing a place', error));
     },
     status: () => ({ open: flow.size, running: flow.running, retrying: flow.retrying }),
   };

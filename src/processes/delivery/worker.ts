@@ -88,15 +88,16 @@ function own(deps: DeliveryDeps, { group, alive, signal }: OwnedShare): WorkerSh
           { bucket: await open(), runtime, alive, signal: stopping.signal },
           receiver.id,
         );
-        const lost = (error: unknown): void => outlet.trouble(`storing the place of ${receiver.id}`, error);
+        const lost = (): void => beginAnew(receiver);
         const own = { ...claimed, tails: follow(), runtime, settings, outlet, alive, lost };
         const begun = runReceiver(own, receivers.get(receiver.id) ?? receiver);
         begun.hold(held);
         started.add(begun);
         return begun;
       } catch (error) {
-        if (stopping.signal.aborted || error instanceof OwnershipLost) return undefined;
-        if (!mayHeal(error)) outlet.trouble(`taking over ${receiver.id}`, error);
+        // Of an owner, an earlier one has written: that is over once the place is claimed.
+        const isRefused = error instanceof OwnershipLost;
+        if (!isRefused && !mayHeal(error)) outlet.trouble(`taking over ${receiver.id}`, error);
         await runtime.sleep(Math.min(2_000, 50 * 2 ** attempt));
       }
     }
@@ -106,6 +107,16 @@ function own(deps: DeliveryDeps, { group, alive, signal }: OwnedShare): WorkerSh
     const receiver = await begun;
     await receiver?.stop();
     if (receiver !== undefined) started.delete(receiver);
+  };
+  /** Its place was lost: by an owner to an earlier one, or by a former owner that has not heard of it yet. */
+  const beginAnew = (receiver: Receiver): void => {
+    const { id } = receiver;
+    const known = running.get(id);
+    if (known !== undefined && !stopping.signal.aborted)
+      running.set(
+        id,
+        end(known).then(() => begin(receivers.get(id) ?? receiver)),
+      );
   };
   const look = (id: string): void => {
     if (stopping.signal.aborted || !isIn(group, id)) return;

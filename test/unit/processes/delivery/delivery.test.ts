@@ -77,6 +77,43 @@ describe('delivery', () => {
     await first.stop();
   });
 
+  it('goes on from its place as it is stored when somebody else has written it, and stores it again', async () => {
+    const orders = createShelf();
+    const { set, start, sent, places } = deliveryWorld([orders]);
+    set('one');
+    const engine = start('a');
+    fill(orders, 20);
+    await until('it is delivered', () => sent.length === 20);
+    await until('the place is stored', async () => (await places()).high('one') === 20);
+    await (await places()).write('one', 30);
+    // What it stores next is refused, and that tells it.
+    fill(orders, 20);
+    await until('it goes on', () => ids(sent, 'one').includes('orders-40'));
+    await until('it stores again', async () => (await places()).high('one') === 40);
+    await engine.stop();
+    expect(ids(sent, 'one').slice(-10)).toEqual(range(31, 40));
+  });
+
+  it('takes a place over also when an earlier owner writes it in between', async () => {
+    const orders = createShelf();
+    const { set, start, sent } = deliveryWorld([orders]);
+    set('one');
+    fill(orders, 5);
+    let first = true;
+    const engine = start('a', {}, (bucket) => ({
+      ...bucket,
+      write: async (row) => {
+        if (first && row.key === 'receiver.one') {
+          first = false;
+          await bucket.write({ ...row, value: Buffer.from('{"sources":{},"owner":"an earlier one"}') });
+        }
+        return bucket.write(row);
+      },
+    }));
+    await until('it delivers', () => sent.length === 5);
+    await engine.stop();
+  });
+
   it('lets a receiver that hangs delay nobody else', async () => {
     const orders = createShelf();
     const { set, start, sent } = deliveryWorld([orders], ({ receiver }) =>

@@ -6,7 +6,8 @@ import type {
   Receiver,
   Tried,
 } from '../../../../src/processes/delivery/port.ts';
-import { deliveryWorker, type Receivers } from '../../../../src/processes/delivery/worker.ts';
+import type { StoredReceiver } from '../../../../src/processes/delivery/receiver.ts';
+import { deliveryBucket, deliveryWorker, type Receivers } from '../../../../src/processes/delivery/worker.ts';
 import { type Buckets, startEngine } from '../../../../src/processes/engine/index.ts';
 import {
   createMemoryBucketStores,
@@ -107,5 +108,25 @@ export function deliveryWorld(shelves: readonly Shelf[], answer: Answer = () => 
       settings: { prefix: 'jl', instance, ttlMs: 400, stopMs: 300 },
     });
   };
-  return { receivers, sent, givenUp, disabled, completed, troubles, stores, set, start };
+  /** The places of the first shelf as they are stored. */
+  const places = async () => {
+    const bucket = await openMemoryBuckets(stores, (store) => openMemoryBucket(store)).create(
+      deliveryBucket('jl'),
+      { durable: true },
+    );
+    const [shelf] = shelves as readonly [Shelf];
+    const rows = new Map<string, { readonly value: StoredReceiver; readonly revision: number }>();
+    for await (const { key, value, revision } of bucket.rows({ prefix: 'receiver.' }))
+      rows.set(key, { value: JSON.parse(Buffer.from(value).toString('utf8')) as StoredReceiver, revision });
+    return {
+      high: (id: string) => rows.get(`receiver.${id}`)?.value.sources[shelf.name]?.high,
+      write: async (id: string, high: number) => {
+        const row = rows.get(`receiver.${id}`);
+        const sources = { [shelf.name]: { incarnation: 'first', high, open: [] } };
+        const value = Buffer.from(JSON.stringify({ ...row?.value, sources, owner: 'another' }));
+        await bucket.write({ key: `receiver.${id}`, value, expectedRevision: row?.revision ?? 0 });
+      },
+    };
+  };
+  return { receivers, sent, givenUp, disabled, completed, troubles, places, set, start };
 }
