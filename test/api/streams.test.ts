@@ -156,7 +156,10 @@ it('a place that left memory is answered 410 for a user, and never matters for a
 it('one stream more than the limit is answered 503; each that ends makes room', async () => {
   const id = await ordered(client, 'u1', 'TEA');
   const streams = [];
-  for (let i = 0; i < 4; i++) streams.push(await open(`/v1/orders/${id}/stream`));
+  for (let i = 0; i < 3; i++) streams.push(await open(`/v1/orders/${id}/stream`));
+  // Those of operators take the same places.
+  streams.push(await open('/v1/admin/live'));
+  expect(await code(await open('/v1/admin/live'))).toEqual([503, 'stream/too-many']);
   const refused = await open(`/v1/orders/${id}/stream`);
   expect(refused.headers['retry-after']).toBe('1');
   expect(await code(refused)).toEqual([503, 'stream/too-many']);
@@ -172,14 +175,15 @@ it('closing the service ends every stream with an event that says so, also one t
   const streams = [
     await open(`/v1/orders/${id}/stream`),
     await open('/v1/orders/stream?user=u1'),
+    await open('/v1/admin/live'),
     await open(`/v1/orders/${id}/stream`),
   ];
   await got(streams[0] as SseClient, 1);
-  streams[2]?.pause();
+  streams[3]?.pause();
   const began = performance.now();
   await service.app.close();
   expect(performance.now() - began).toBeLessThan(4_000);
-  for (const stream of streams.slice(0, 2)) {
+  for (const stream of streams.slice(0, 3)) {
     await stream.ended;
     expect(stream.events.at(-1)).toMatchObject({ event: 'end', data: { reason: 'shutdown' } });
     expect(stream.retry()).toBe(4_000);

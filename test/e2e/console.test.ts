@@ -1,160 +1,33 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import axe from 'axe-core';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { product } from '../../src/domain/product.ts';
-import { createHandler } from '../../src/eventstore/handler.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
-import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { type DeadLetter, entryKey } from '../../src/processes/engine/dead-letters/entry.ts';
-import { bucketNames, toBytes } from '../../src/processes/engine/rows.ts';
-import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
-import { until } from '../../src/testing/until.ts';
-import { findChromium, launchChromium } from '../support/chromium.ts';
-import { applyTopology } from '../support/cli-in-process.ts';
-import { bucketsOf } from '../support/echo.ts';
-import { type LogHandle, openTestLog } from '../support/nats-log.ts';
-import { AUDIENCE, CLIENT, type OidcIssuer, startOidcIssuer } from '../support/oidc-issuer.ts';
+import { AUDIENCE, CLIENT } from '../support/oidc-issuer.ts';
 import { serviceBuild } from '../support/service-build.ts';
-import {
-  createDataDir,
-  type DataDir,
-  type ServiceProcess,
-  startService,
-} from '../support/service-process.ts';
+import { startService } from '../support/service-process.ts';
 import { ask, must } from './client.ts';
-import { openShop, type Shop } from './shop.ts';
+import {
+  answer,
+  button,
+  type ConsoleWorld,
+  expectSound,
+  LONG,
+  needed,
+  reason,
+  shoot,
+  startConsoleWorld,
+} from './console-world.ts';
 
-const found = await findChromium();
-const { path } = found;
-// Never silently: in the CI a missing browser is a failure.
-const needed = path !== undefined || (process.env.CI ?? '') !== '';
-const reason = path === undefined ? ` (NOT RUN, there is no browser: ${found.missing})` : '';
-const WAIT_MS = 20_000;
 const FIRST_PAINT_MS = 2_000;
-/** Where screenshots go; none are made unless it is set. */
-const SHOTS = process.env.CONSOLE_SCREENSHOTS ?? '';
 
-let nats: TestServer;
-let data: DataDir;
-let service: ServiceProcess;
-let handle: LogHandle;
-let browser: Browser | undefined;
-let issuer: OidcIssuer;
-let shop: Shop;
+let world: ConsoleWorld;
 
 beforeAll(async () => {
-  [nats, data, issuer] = await Promise.all([
-    startTestServer({ syncAlways: true }),
-    createDataDir(),
-    startOidcIssuer(),
-  ]);
-  const launched = path === undefined ? undefined : launchChromium(path);
-  const monitored = { NATS_URL: nats.url, JETLEDGER_NATS__MONITOR_URLS: nats.monitorUrl };
-  await applyTopology({ ...data.variables, ...monitored });
-  service = await startService({ ...data.variables, ...monitored, JETLEDGER_TRACING__DEV_TRACES: '100' });
-  browser = await launched;
-  handle = await openTestLog(nats.url);
-  shop = await openShop(service.url, 'console');
-  await until('the order is confirmed', async () => (await order()).field('status') === 'confirmed', WAIT_MS);
+  world = await startConsoleWorld();
 }, 120_000);
-afterAll(async () => {
-  await browser?.close();
-  await handle?.close();
-  await service?.[Symbol.asyncDispose]();
-  await issuer?.[Symbol.asyncDispose]();
-  await data?.[Symbol.asyncDispose]();
-  await nats?.stop();
-});
-
-const order = () => ask(service.url, 'GET', `/v1/orders/${shop.orderId}?consistency=strong`);
-
-/** Dead letters as the order process would have left them; of what has been handled meanwhile, so that they can go. */
-async function plant(entries: readonly Partial<DeadLetter>[]): Promise<void> {
-  const bucket = await bucketsOf(handle).create(bucketNames('jl').parked, { durable: true });
-  const write = async (given: Partial<DeadLetter>): Promise<void> => {
-    const entry: DeadLetter = {
-      ...{ consumer: 'order-process', category: 'order', id: shop.orderId, position: positionOf(1) },
-      ...{ commitId: 'c1', behind: false, attempts: 8, traceId: '', write: 'w1' },
-      events: [{ type: 'jetledger.order.v1.OrderPlaced', schemaVersion: 1, payload: {} }],
-      error: { name: 'Error', message: 'The payment provider answered 503.', stack: '' },
-      ...{ firstAt: Date.now() - 3_600_000, lastAt: Date.now() - 60_000 },
-      ...given,
-    };
-    const key = entryKey(entry.consumer, entry, entry.position);
-    await bucket.write({ key, value: toBytes(entry), expectedRevision: 0 });
-  };
-  const AT_ONCE = 50;
-  for (let at = 0; at < entries.length; at += AT_ONCE)
-    await Promise.all(entries.slice(at, at + AT_ONCE).map(write));
-}
-
-const complaints: string[] = [];
-
-/** A page of its own; whatever it complains about, and whatever the policy refuses, fails the test. */
-async function openPage(to: string, width = 1_280, url = service.url): Promise<Page & AsyncDisposable> {
-  if (browser === undefined) throw new Error(`there is no browser: ${found.missing}`);
-  const page = await browser.newPage({ colorScheme: 'light', viewport: { width, height: 860 } });
-  page.setDefaultTimeout(WAIT_MS);
-  complaints.length = 0;
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (told) => {
-    if (told.type() === 'error') complaints.push(told.text());
-  });
-  await page.addInitScript(
-    "addEventListener('securitypolicyviolation', (e) => console.error('CSP ' + e.violatedDirective + ' ' + e.blockedURI))",
-  );
-  await page.goto(`${url}/console${to}`);
-  return page as Page & AsyncDisposable;
-}
-
-interface AxeResults {
-  readonly violations: readonly {
-    readonly id: string;
-    readonly nodes: readonly { readonly html: string }[];
-  }[];
-}
-
-/** What axe finds wrong with the page as it is, by day and by night, and whether it scrolls sideways. */
-async function expectSound(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme });
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate<AxeResults>('axe.run()');
-    expect(
-      violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`)),
-    ).toEqual([]);
-  }
-  await page.emulateMedia({ colorScheme: 'light' });
-  const size = page.viewportSize() ?? { width: 1_280, height: 860 };
-  await page.setViewportSize({ width: 375, height: 800 });
-  const wide = await page.evaluate<number>('document.documentElement.scrollWidth');
-  expect(wide).toBeLessThanOrEqual(375);
-  await page.setViewportSize(size);
-  expect(complaints).toEqual([]);
-}
-
-async function shoot(page: Page, name: string): Promise<void> {
-  if (SHOTS === '') return;
-  await mkdir(SHOTS, { recursive: true });
-  await page.screenshot({ path: join(SHOTS, `${name}.png`) });
-}
-
-const button = (page: Page, name: string | RegExp) => page.getByRole('button', { name });
-
-/** Fills in what the dialog asks, and goes on. */
-async function answer(
-  page: Page,
-  action: string,
-  more: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const dialog = page.getByRole('dialog');
-  await dialog.getByLabel('Reason').fill('a test wants it');
-  for (const [label, value] of Object.entries(more)) await dialog.getByLabel(new RegExp(label)).fill(value);
-  await dialog.getByRole('button', { name: action, exact: true }).click();
-}
+afterAll(async () => world?.[Symbol.asyncDispose]());
 
 it('what the browser loads is at most 250 KiB compressed', async () => {
   const folder = join(dirname(await serviceBuild()), '../api/console');
@@ -165,7 +38,7 @@ it('what the browser loads is at most 250 KiB compressed', async () => {
 
 describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   it('a healthy system is one calm screen', async () => {
-    await using page = await openPage('');
+    await using page = await world.openPage('');
     await page.getByRole('heading', { name: 'Everything is well.' }).waitFor();
     expect(await page.locator('.troubles li').count()).toBe(0);
     await expectSound(page);
@@ -173,7 +46,7 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   });
 
   it('health shows servers, copies, storage, and processes with roles and versions', async () => {
-    await using page = await openPage('/health');
+    await using page = await world.openPage('/health');
     const servers = page.getByRole('region', { name: 'Servers' });
     await servers.getByText('well').waitFor();
     await page.getByRole('region', { name: 'Processes' }).getByText('api, projections, processes').waitFor();
@@ -185,17 +58,19 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   });
 
   it('dead letters are grouped by cause; one and a group are redriven, and the outcome shows', async () => {
-    const { body: history } = await ask(service.url, 'GET', `/v1/orders/${shop.orderId}/events`);
+    const { body: history } = await ask(world.service.url, 'GET', `/v1/orders/${world.shop.orderId}/events`);
     const positions = (history as { items: { position: number }[] }).items.map(({ position }) => position);
     const ends = [Math.min(...positions), Math.max(...positions)];
-    await plant(ends.map((position) => ({ position: positionOf(position) })));
-    await plant([{ id: shop.sku, category: 'product', position: positionOf(2), consumer: 'stock-watch' }]);
-    await using page = await openPage('/stuck');
+    await world.plant(ends.map((position) => ({ position: positionOf(position) })));
+    await world.plant([
+      { id: world.shop.sku, category: 'product', position: positionOf(2), consumer: 'stock-watch' },
+    ]);
+    await using page = await world.openPage('/stuck');
     await page.getByText('2 dead letters').waitFor();
     await page.getByText('stock-watch').waitFor();
     await button(page, 'Show them').first().click();
     await page
-      .getByRole('link', { name: `order/${shop.orderId}` })
+      .getByRole('link', { name: `order/${world.shop.orderId}` })
       .first()
       .waitFor();
     await shoot(page, 'stuck');
@@ -208,8 +83,8 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
 
   it('giving up wants a reason and a typed confirmation', async () => {
     const error = { name: 'Error', message: 'No such thing.', stack: '' };
-    await plant([{ position: positionOf(3), error }]);
-    await using page = await openPage('/stuck');
+    await world.plant([{ position: positionOf(3), error }]);
+    await using page = await world.openPage('/stuck');
     const card = page.getByRole('region', { name: /No such thing/ });
     await card
       .getByRole('button', { name: /Give up/ })
@@ -225,11 +100,11 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   });
 
   it('an aggregate is found by its address and its id, and shown at each version', async () => {
-    await using page = await openPage('/aggregate');
-    await page.getByRole('searchbox').fill(shop.email);
+    await using page = await world.openPage('/aggregate');
+    await page.getByRole('searchbox').fill(world.shop.email);
     await button(page, 'Find').click();
-    await page.getByRole('heading', { name: `user/${shop.userId}` }).waitFor();
-    await page.getByRole('searchbox').fill(shop.orderId);
+    await page.getByRole('heading', { name: `user/${world.shop.userId}` }).waitFor();
+    await page.getByRole('searchbox').fill(world.shop.orderId);
     await button(page, 'Find').click();
     await page.getByRole('option', { name: /OrderPlaced/ }).waitFor();
     const slider = page.getByRole('slider');
@@ -245,7 +120,7 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   });
 
   it('a reaction is paused with a reason and resumed, and says who did it', async () => {
-    await using page = await openPage('/reactions');
+    await using page = await world.openPage('/reactions');
     const row = page.getByRole('row', { name: /order-process/ });
     await row.getByRole('button', { name: /Pause/ }).click();
     await answer(page, 'Pause');
@@ -259,7 +134,7 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   });
 
   it('a view is rebuilt with its comparison, another one cancelled, and the view goes back', async () => {
-    await using page = await openPage('/views');
+    await using page = await world.openPage('/views');
     const row = page.getByRole('row', { name: /^orders sound/ });
     const rebuildAs = async (more: Readonly<Record<string, string>> = {}) => {
       await row.getByRole('button', { name: /Rebuild/ }).click();
@@ -283,7 +158,7 @@ describe.runIf(needed)(`the console in a real browser${reason}`, () => {
   }, 150_000);
 
   it('it is used with the keyboard alone', async () => {
-    await using page = await openPage('');
+    await using page = await world.openPage('');
     await page.getByRole('link', { name: 'Views' }).waitFor();
     await page.keyboard.press('Tab');
     expect(await page.evaluate<string>('document.activeElement.textContent')).toBe('To the page');
@@ -305,20 +180,20 @@ describe.runIf(needed)(`the console with authentication${reason}`, () => {
   it('people sign in at the issuer, or paste a token; nothing is kept behind a reload', async () => {
     const auth = {
       JETLEDGER_AUTH__ENABLED: 'true',
-      JETLEDGER_AUTH__ISSUER: issuer.url,
+      JETLEDGER_AUTH__ISSUER: world.issuer.url,
       JETLEDGER_AUTH__AUDIENCE: AUDIENCE,
-      JETLEDGER_AUTH__JWKS_URL: `${issuer.url}/jwks`,
+      JETLEDGER_AUTH__JWKS_URL: `${world.issuer.url}/jwks`,
     };
     const oidc = {
-      JETLEDGER_CONSOLE__OIDC__ISSUER: issuer.url,
+      JETLEDGER_CONSOLE__OIDC__ISSUER: world.issuer.url,
       JETLEDGER_CONSOLE__OIDC__CLIENT_ID: CLIENT,
     };
-    const shared = { NATS_URL: nats.url, JETLEDGER_SERVICE__ROLES: 'api', ...auth };
-    await using signing = await startService({ ...data.variables, ...shared, ...oidc });
-    await using page = await openPage('/health', 1_280, signing.url);
+    const shared = { NATS_URL: world.nats.url, JETLEDGER_SERVICE__ROLES: 'api', ...auth };
+    await using signing = await startService({ ...world.data.variables, ...shared, ...oidc });
+    await using page = await world.openPage('/health', 1_280, signing.url);
     await button(page, 'Sign in').click();
     await page.getByText('Head of the log').waitFor();
-    expect([new URL(page.url()).pathname, issuer.granted()]).toEqual(['/console/health', 1]);
+    expect([new URL(page.url()).pathname, world.issuer.granted()]).toEqual(['/console/health', 1]);
     const stored = await page.evaluate<string>(
       'JSON.stringify([{ ...localStorage }, { ...sessionStorage }])',
     );
@@ -326,28 +201,28 @@ describe.runIf(needed)(`the console with authentication${reason}`, () => {
     await expectSound(page);
     await page.reload();
     await button(page, 'Sign in').waitFor();
-    await using pasting = await startService({ ...data.variables, ...shared });
-    await using other = await openPage('', 1_280, pasting.url);
-    await other.getByLabel(/Access token/).fill(await issuer.tokenFor('orders'));
+    await using pasting = await startService({ ...world.data.variables, ...shared });
+    await using other = await world.openPage('', 1_280, pasting.url);
+    await other.getByLabel(/Access token/).fill(await world.issuer.tokenFor('orders'));
     await button(other, 'Go on').click();
     await other.getByText(/scope/i).first().waitFor();
     await other.reload();
-    await other.getByLabel(/Access token/).fill(await issuer.tokenFor('admin'));
+    await other.getByLabel(/Access token/).fill(await world.issuer.tokenFor('admin'));
     await button(other, 'Go on').click();
     await other.getByRole('link', { name: 'Views' }).waitFor();
     await other.getByText('live').waitFor();
   }, 150_000);
 
   it('the page is a page of this service only', async () => {
-    const { status, headers } = await fetch(`${service.url}/console`);
+    const { status, headers } = await fetch(`${world.service.url}/console`);
     expect(status).toBe(200);
     expect(headers.get('content-security-policy')).toBe(
       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
     const foreign = { headers: { origin: 'https://evil.example' } };
-    expect((await fetch(`${service.url}/v1/admin/live`, foreign)).status).toBe(403);
-    expect(await must(200, service.url, 'GET', '/console/settings.json')).toMatchObject({
+    expect((await fetch(`${world.service.url}/v1/admin/live`, foreign)).status).toBe(403);
+    expect(await must(200, world.service.url, 'GET', '/console/settings.json')).toMatchObject({
       body: { auth: 'off' },
     });
   });
@@ -359,14 +234,7 @@ describe.runIf(needed)(`the console with much to show${reason}`, () => {
     page.evaluate<number>("performance.getEntriesByName('first-contentful-paint')[0].startTime");
 
   it('an aggregate of five thousand events stays usable', async () => {
-    const id = shop.sku;
-    const handler = createHandler({ log: handle.log, runtime: systemRuntime });
-    for (let at = 0; at < 5_000; at++) {
-      const command = { type: 'receiveStock', receiptId: `bulk-${at}`, quantity: 1, at: Date.now() } as const;
-      await handler.execute(product, id, command, { commandId: `bulk-${at}`, actor: 'op' });
-    }
-    await handler.close();
-    await using page = await openPage(`/aggregate/product/${id}`);
+    await using page = await world.openPage(`/aggregate/product/${LONG.sku}`);
     await page.getByText(/of 5,\d{3}, version/).waitFor({ timeout: 60_000 });
     expect(await firstPaint(page)).toBeLessThan(FIRST_PAINT_MS);
     expect(await page.getByRole('option').count()).toBeLessThan(200);
@@ -382,8 +250,8 @@ describe.runIf(needed)(`the console with much to show${reason}`, () => {
       ...{ id: `many-${at}`, position: positionOf(10 + at), consumer: 'customer-watch' },
       error: { name: 'Error', message: `The row of user u-${at} is gone.`, stack: '' },
     }));
-    await plant(letters);
-    await using page = await openPage('/stuck');
+    await world.plant(letters);
+    await using page = await world.openPage('/stuck');
     await page.getByText('10,000 dead letters').waitFor();
     expect(await firstPaint(page)).toBeLessThan(FIRST_PAINT_MS);
     await page

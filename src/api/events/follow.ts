@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { LiveCommit, LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
+import type { LiveOpening, LivePlace } from '../../projections/views/live-fold.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { callerOf } from '../fairness.ts';
 import { type PositionTokens, positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { BusinessCode } from '../problems.ts';
@@ -11,6 +10,7 @@ import { createFrames, createStreams, type Frames, type Streams, type Writing } 
 
 /** What all streams of a process share, and how one is sent. */
 export interface Following {
+  readonly streams: Streams;
   /** The frames of one way of writing; what several clients get is written once. */
   frames(writing: Writing): Frames;
   /** Opens a stream behind the client's place and sends it, or answers why not. @throws as `LiveOrders` */
@@ -41,6 +41,7 @@ function createFollowing(app: TypedApp, { log, settings, runtime, personal }: Se
   const tokens = positionTokens(log.incarnation);
   const streams = createStreams(app, { bounds: { all, each }, heartbeatMs, runtime });
   return {
+    streams,
     frames: (writing) => createFrames(tokens, writing),
     follow: (request, reply, asked) => follow({ tokens, streams, personal }, request, reply, asked),
   };
@@ -61,21 +62,24 @@ async function follow(
   const after = token === undefined ? undefined : tokens.read(token);
   if (token !== undefined && after === undefined)
     return sendProblem(request, reply, { code: 'position/not-in-log' });
-  const leave = streams.enter(callerOf(request));
-  if (typeof leave !== 'function') {
-    const code = leave === 'each' ? 'request/too-many-open' : 'stream/too-many';
-    return sendProblem(request, reply, { code });
-  }
+  const leave = streams.admit(request, reply);
+  if (leave === undefined) return reply;
   let served = false;
   try {
     const opening = await open(after);
     if (!opening.opened) return sendProblem(request, reply, { code: whyNot(opening.why, absent) });
     const { stream } = opening;
     const content = {
-      stream,
       first: after === undefined && startsNow ? frames.start(stream.start) : '',
-      write: (commit: LiveCommit) => openFrames(personal, frames.of(commit, after)),
-      heartbeat: frames.heartbeat,
+      next: async () => {
+        const next = await stream.next();
+        return typeof next === 'string'
+          ? next
+          : { frames: await openFrames(personal, frames.of(next, after)) };
+      },
+      heartbeat: () => frames.heartbeat(stream.settled()),
+      over: stream.over,
+      close: () => stream.close(),
     };
     served = true;
     streams.serve(reply, content, leave);

@@ -146,9 +146,12 @@ export const UserStreamQuery = Type.Object(
 );
 
 /** A stream, as OpenAPI can describe one. @param data what a line of it holds */
-export const streamed = (data: string) => ({
-  200: {
-    description: `Server-sent events until either side ends. Each one has as \`event\` its type, as \`id\` an opaque place, the same in every form, and as \`data\` one line of JSON: ${data}. \`event: end\` says why the service ends it. Lines that begin with a colon keep the connection alive.`,
-    content: { 'text/event-stream': { schema: { type: 'string' } } },
-  },
+export const streamed = (data: string) =>
+  eventStream(
+    `Server-sent events until either side ends. Each one has as \`event\` its type, as \`id\` an opaque place, the same in every form, and as \`data\` one line of JSON: ${data}. \`event: end\` says why the service ends it. Lines that begin with a colon keep the connection alive.`,
+  );
+
+/** The answer of any stream. */
+export const eventStream = (description: string) => ({
+  200: { description, content: { 'text/event-stream': { schema: { type: 'string' } } } },
 });

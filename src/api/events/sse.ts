@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { order } from '../../domain/order.ts';
 import { type EventSource, EventStoreError, type Position, type Runtime } from '../../eventstore/index.ts';
-import type { LiveCommit, LivePlace, LiveStream } from '../../projections/views/live-fold.ts';
-import { type Bounds, createShare, type Leave, type Share } from '../fairness.ts';
+import type { LiveCommit, LiveEnd, LivePlace } from '../../projections/views/live-fold.ts';
+import { type Bounds, callerOf, createShare, type Leave } from '../fairness.ts';
 import type { PositionTokens } from '../position-token.ts';
+import { sendProblem } from '../problem-reply.ts';
 import { asRecorded, asTyped } from './history.ts';
 
 /** Why the service ends a stream; the client comes back with its last id. */
@@ -98,17 +99,22 @@ const HEADERS = {
 
 /** What one stream sends besides its end. */
 export interface StreamContent {
-  readonly stream: LiveStream;
-  /** Before the first commit. */
+  /** Before everything else. */
   readonly first: string;
-  readonly write: (commit: LiveCommit) => Promise<string>;
-  readonly heartbeat: (settled: Position | undefined) => string;
+  /** Waits for what comes next. @throws EventStoreError: then it has ended */
+  next(): Promise<{ readonly frames: string } | LiveEnd>;
+  /** Keeps an idle connection open. */
+  heartbeat(): string;
+  /** Resolves when there will be no more, also while nobody asks for the next; absent where there always may be. */
+  readonly over?: Promise<void>;
+  /** Nobody takes it any more; a `next` under way answers `closed`. */
+  close(): void;
 }
 
-/** The open streams of a process. */
+/** The open streams of a process, which has one bound for all of them. */
 export interface Streams {
-  /** A place among them; without one, whose bound is reached, and `all` also when the service stops. */
-  enter: Share['enter'];
+  /** A place among them; where there is none, or the service stops, that is answered. */
+  admit(request: FastifyRequest, reply: FastifyReply): Leave | undefined;
   /** Takes the reply over and sends until either side ends; `leave` is called then. */
   serve(reply: FastifyReply, content: StreamContent, leave: Leave): void;
 }
@@ -138,12 +144,19 @@ export function createStreams(
   });
 
   return {
-    enter: (caller) => (closing ? 'all' : share.enter(caller)),
+    admit: (request, reply) => {
+      const place = closing ? 'all' : share.enter(callerOf(request));
+      if (typeof place === 'function') return place;
+      sendProblem(request, reply, {
+        code: place === 'each' ? 'request/too-many-open' : 'stream/too-many',
+      });
+      return undefined;
+    },
     serve: (reply, content, leave) => {
       const { raw } = reply.hijack();
       // The client may have left, or its token ended, while the stream was opened.
       if (raw.destroyed || raw.writableEnded) {
-        content.stream.close();
+        content.close();
         leave();
         return;
       }
@@ -155,7 +168,7 @@ export function createStreams(
       const one = openStream(raw, content, runtime);
       const forget = (): void => {
         open.delete(one);
-        content.stream.close();
+        content.close();
         leave();
       };
       open.add(one);
@@ -168,32 +181,30 @@ export function createStreams(
 
 function openStream(
   raw: ServerResponse,
-  { stream, write, heartbeat }: StreamContent,
+  content: StreamContent,
   runtime: Runtime,
 ): Open & { pump(onFault: (error: unknown) => void): Promise<void> } {
   let wake: (() => void) | undefined;
   raw.on('drain', () => wake?.());
   raw.once('close', () => wake?.());
   // A client that reads nothing would never drain: its full buffer ends the wait.
-  void stream.over.then(() => wake?.());
+  void content.over?.then(() => wake?.());
 
   const ended = (): boolean => raw.destroyed || raw.writableEnded;
   const end = (reason: EndReason): void => {
     if (ended()) return;
     raw.end(endFrame(reason, runtime.random()));
-    stream.close();
+    content.close();
     const cut = setTimeout(() => raw.destroy(), END_GRACE_MS);
     cut.unref();
     raw.once('close', () => clearTimeout(cut));
   };
   const send = async (): Promise<void> => {
     while (!ended()) {
-      const next = await stream.next();
+      const next = await content.next();
       if (ended()) return;
       if (typeof next === 'string') return end(next === 'slow' ? 'slow' : 'shutdown');
-      const frames = await write(next);
-      if (ended()) return;
-      if (raw.write(frames)) continue;
+      if (raw.write(next.frames)) continue;
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
@@ -203,7 +214,7 @@ function openStream(
 
   return {
     beat: () => {
-      if (!ended() && !raw.writableNeedDrain) raw.write(heartbeat(stream.settled()));
+      if (!ended() && !raw.writableNeedDrain) raw.write(content.heartbeat());
     },
     end,
     pump: async (onFault) => {

@@ -1,9 +1,9 @@
-import type { ServerResponse } from 'node:http';
 import { groupByCause } from '../../processes/engine/index.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ServiceDeps } from '../deps.ts';
-import { callerOf, createShare } from '../fairness.ts';
-import { sendProblem } from '../problem-reply.ts';
+import { followingOf } from '../events/follow.ts';
+import { eventStream } from '../events/schemas.ts';
+import type { StreamContent } from '../events/sse.ts';
 import { consumerBody } from '../routes/admin.ts';
 import type { TypedApp } from '../routes/app-type.ts';
 import { NoQuery } from '../schemas/common.ts';
@@ -39,32 +39,21 @@ async function look({ admin, runtime }: ServiceDeps): Promise<Sections> {
 }
 
 interface Watcher {
-  readonly raw: ServerResponse;
   /** What it was sent last of each section. */
   readonly sent: Map<string, string>;
+  wake(): void;
 }
 
 /** Sends each who looks on what has changed; nothing is looked at while nobody does. */
-function createLookout(deps: ServiceDeps) {
-  const { settings } = deps;
+function createLookout(deps: ServiceDeps): () => StreamContent {
   const watchers = new Set<Watcher>();
   let looking = false;
-  let closed = false;
   let last: ReadonlyMap<string, string> = new Map();
 
-  const send = ({ raw, sent }: Watcher): void => {
-    // One that takes nothing gets the newest once it does.
-    if (raw.writableNeedDrain) return;
-    for (const [section, data] of last) {
-      if (sent.get(section) === data) continue;
-      sent.set(section, data);
-      raw.write(`event: ${section}\ndata: ${data}\n\n`);
-    }
-  };
   const lookAgain = async (): Promise<void> => {
     if (looking) return;
     looking = true;
-    while (watchers.size > 0 && !closed) {
+    while (watchers.size > 0) {
       const began = performance.now();
       try {
         const sections = await look(deps);
@@ -73,43 +62,50 @@ function createLookout(deps: ServiceDeps) {
         });
         last = new Map(await Promise.all(texts));
       } catch {
-        last = new Map([
-          ...last,
-          ['away', JSON.stringify({ at: new Date(deps.runtime.now()).toISOString() })],
-        ]);
+        const away = JSON.stringify({ at: new Date(deps.runtime.now()).toISOString() });
+        last = new Map([...last, ['away', away]]);
       }
-      for (const watcher of watchers) send(watcher);
+      for (const { wake } of watchers) wake();
       const pause = Math.max(EVERY_MS, (performance.now() - began) * SHARE);
       await new Promise((resolve) => setTimeout(resolve, pause).unref());
     }
     looking = false;
+    last = new Map();
   };
-  const beats = setInterval(() => {
-    for (const { raw } of watchers) if (!raw.writableNeedDrain) raw.write(': still here\n\n');
-  }, settings.streamHeartbeatMs);
-  beats.unref();
-  return {
-    add: (raw: ServerResponse): void => {
-      const watcher = { raw, sent: new Map<string, string>() };
-      watchers.add(watcher);
-      raw.once('close', () => watchers.delete(watcher));
-      if (watchers.size > 1) send(watcher);
-      void lookAgain();
-    },
-    close: (): void => {
-      closed = true;
-      clearInterval(beats);
-      for (const { raw } of watchers) raw.end('event: end\ndata: {"reason":"shutdown"}\n\n');
-    },
+  /** One that is slow gets the newest once it takes more. */
+  const changesFor = ({ sent }: Watcher): string => {
+    const changed = [...last].filter(([section, data]) => sent.get(section) !== data);
+    for (const [section, data] of changed) sent.set(section, data);
+    return changed.map(([section, data]) => `event: ${section}\ndata: ${data}\n\n`).join('');
+  };
+
+  return () => {
+    const watcher: Watcher = { sent: new Map(), wake: () => undefined };
+    watchers.add(watcher);
+    void lookAgain();
+    return {
+      first: '',
+      next: async () => {
+        while (watchers.has(watcher)) {
+          const frames = changesFor(watcher);
+          if (frames !== '') return { frames };
+          await new Promise<void>((resolve) => Object.assign(watcher, { wake: resolve }));
+        }
+        return 'closed';
+      },
+      heartbeat: () => ': still here\n\n',
+      close: () => {
+        watchers.delete(watcher);
+        watcher.wake();
+      },
+    };
   };
 }
 
 /** One stream of everything that the console shows at a glance. */
 export function liveRoute(app: TypedApp, deps: ServiceDeps): void {
-  const { maxStreams: all, maxStreamsPerCaller: each } = deps.settings;
-  const share = createShare({ all, each });
-  const lookout = createLookout(deps);
-  app.addHook('preClose', async () => lookout.close());
+  const { streams } = followingOf(app, deps);
+  const watch = createLookout(deps);
   const schema = {
     tags: ['admin'],
     headers: PlainHeaders,
@@ -118,31 +114,12 @@ export function liveRoute(app: TypedApp, deps: ServiceDeps): void {
     summary: 'Follow how everything stands',
     description:
       'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second. `away`: the log cannot be read now.',
-    response: {
-      200: {
-        description: 'Until either side ends.',
-        content: { 'text/event-stream': { schema: { type: 'string' } } },
-      },
-      ...problemsOfRead('stream/too-many'),
-    },
+    response: { ...eventStream('Until either side ends.'), ...problemsOfRead('stream/too-many') },
   };
   const config = { access: ACCESS.admin, live: true };
   app.get('/v1/admin/live', { schema, config, exposeHeadRoute: false }, async (request, reply) => {
-    const leave = share.enter(callerOf(request));
-    if (typeof leave !== 'function') {
-      const code = leave === 'each' ? 'request/too-many-open' : 'stream/too-many';
-      return sendProblem(request, reply, { code });
-    }
-    const { raw } = reply.hijack();
-    raw.once('close', leave);
-    for (const [name, value] of Object.entries(reply.getHeaders()))
-      if (value !== undefined) raw.setHeader(name, value);
-    raw.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-    });
-    lookout.add(raw);
+    const leave = streams.admit(request, reply);
+    if (leave !== undefined) streams.serve(reply, watch(), leave);
     return reply;
   });
 }
