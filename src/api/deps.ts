@@ -82,6 +82,8 @@ export type ConsumerHere = Pick<
 /** Status and control of the consumers, on every instance. @throws LogUnavailable, OutcomeUnknown */
 export interface ConsumersAdmin {
   status(): Promise<readonly ConsumerReport[]>;
+  /** Whether there ever was such a consumer. */
+  has(consumer: string): Promise<boolean>;
   /** False when there never was such a consumer. Nothing new is begun; what runs is finished. */
   pause(consumer: string, by: string, reason?: string): Promise<boolean>;
   /** False when there never was such a consumer. */

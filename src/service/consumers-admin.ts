@@ -209,12 +209,14 @@ export function createConsumersAdmin(
   local: () => readonly ConsumerStatus[] = () => [],
 ): ConsumersAdmin {
   const control = createControl(deps);
+  const has = async (consumer: string) => (await knownConsumers(deps)).includes(consumer);
   const ifKnown = async (consumer: string, change: () => Promise<void>): Promise<boolean> => {
-    if (!(await knownConsumers(deps)).includes(consumer)) return false;
+    if (!(await has(consumer))) return false;
     await change();
     return true;
   };
   return {
+    has,
     status: async () => {
       const here = new Map(local().map((status) => [status.consumer, status]));
       const reports = await readConsumerReports({ ...deps, consumers });

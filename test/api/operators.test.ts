@@ -4,7 +4,7 @@ import { type DeadLetter, entryKey } from '../../src/processes/engine/dead-lette
 import { bucketNames, parseRow, toBytes } from '../../src/processes/engine/rows.ts';
 import { type MemoryService, memoryService, TEST_PREFIX } from '../support/memory-service.ts';
 import { plantConsumer, plantParked } from './planted.ts';
-import { type Client, clientOf, field, list, ordered } from './requests.ts';
+import { type Client, clientOf, confirm, field, list, ordered } from './requests.ts';
 
 let service: MemoryService;
 let client: Client;
@@ -101,6 +101,8 @@ describe('requests of operators', () => {
       paused: true,
       pause: { by: 'anonymous', reason: 'the provider is away' },
     });
+    const unknown = await client.post('/v1/admin/consumers/nobody/pause', { reason: 'a slip' });
+    expect(unknown.json()).toMatchObject({ status: 404, code: 'consumer/not-found' });
     const { items } = (await client.get('/v1/admin/requests')).json<{ items: object[] }>();
     expect(items).toMatchObject([{ action: 'pause', target: 'order-process', state: 'done' }]);
   });
@@ -154,6 +156,22 @@ describe('one aggregate', () => {
       { category: 'email', by: 'email' },
     ]);
     expect(await find('nobody@example.com')).toEqual([]);
+  });
+
+  it('an order is found by what its client calls it, and by its payment', async () => {
+    await list(client, 'TEA');
+    const lines = [{ sku: 'TEA', quantity: 1 }];
+    const placed = await client.post('/v1/orders', { userId: 'u1', lines, externalReference: 'PO-7' });
+    const id = String(field(placed, 'id'));
+    await confirm(service, id);
+    const find = async (text: string) => {
+      // Shown by the list once it is in it.
+      await client.get('/v1/orders?externalReference=PO-7');
+      return field(await client.post('/v1/admin/aggregates/find', { text }), 'items');
+    };
+    expect(await find('PO-7 ')).toEqual([{ category: 'order', id, by: 'reference' }]);
+    expect(await find('pay-1')).toEqual([{ category: 'order', id, by: 'payment' }]);
+    expect(await find('PO-8')).toEqual([]);
   });
 
   it('is shown as it was at each version, with what its last commit changed and what it waits for', async () => {

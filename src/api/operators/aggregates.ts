@@ -54,7 +54,7 @@ export function aggregateRoutes(app: TypedApp, { admin: { aggregates } }: Servic
     operationId: 'findAggregates',
     summary: 'Find aggregates',
     description:
-      'By id, SKU, e-mail address, payment id or external reference; the last two among the newest 2,000 orders. A POST, so that no address stands in a log of addresses.',
+      'By id, SKU, e-mail address, external reference, or payment id among the newest 2,000 orders. A POST, so that no address stands in a log of addresses.',
     response: {
       ...plain(200, 'FoundAggregates', 'What was found.'),
       ...problemsOfAdmin('view/list-not-built'),

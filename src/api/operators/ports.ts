@@ -159,7 +159,7 @@ export interface ShownCommit {
 
 /** Aggregates as their events make them. @throws LogUnavailable, UnknownEventType, CorruptCommit */
 export interface AggregatesAdmin {
-  /** By id, SKU, e-mail address, payment id or external reference; the last two among the newest orders only. */
+  /** By id, SKU, e-mail address, external reference, or payment id, this among the newest orders only. */
   find(text: string): Promise<readonly FoundAggregate[]>;
   /** Undefined where the log has none. @param version the position of one of its commits, or any after it */
   at(stream: StreamRef, version?: number): Promise<PastState | undefined>;

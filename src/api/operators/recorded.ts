@@ -16,7 +16,7 @@ export async function recorded<T>(
   { admin: { requests }, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>,
   wish: Pick<Wish, 'action' | 'target'> & { readonly reason?: string | undefined },
   work: (id: string, by: string) => Promise<T>,
-  tell: (done: T) => Outcome,
+  tell: (done: T) => Outcome = () => ({}),
 ): Promise<{ readonly id: string; readonly done: T }> {
   const id = runtime.id();
   const by = principalOf(request);

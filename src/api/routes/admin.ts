@@ -206,14 +206,11 @@ function control(app: TypedApp, deps: ServiceDeps, action: keyof typeof CONTROLS
   app.post(`/v1/admin/consumers/:name/${action}`, options, async (request, reply) => {
     const { name } = request.params;
     const { reason } = request.body;
-    const { done: known } = await recorded(
-      request,
-      deps,
-      { action, target: name, reason },
-      (_id, by) => deps.admin.consumers[action](name, by, reason),
-      (found) => (found ? {} : { result: 'There is no such consumer.' }),
-    );
-    if (!known) return sendProblem(request, reply, { code: 'consumer/not-found' });
+    const { consumers } = deps.admin;
+    // Asked first: nobody asks anything of what there is not.
+    if (!(await consumers.has(name))) return sendProblem(request, reply, { code: 'consumer/not-found' });
+    const wish = { action, target: name, reason };
+    await recorded(request, deps, wish, (_id, by) => consumers[action](name, by, reason));
     return reply.send({ consumer: name, paused: action === 'pause' });
   });
 }

@@ -14,9 +14,11 @@ import { describeCommit, folders, plainState } from './describe.ts';
 
 /** Of ids that an aggregate can have; nothing else is asked for. */
 const ID = /^[A-Za-z0-9_-]{1,128}$/;
-/** How many of the newest orders are searched for a payment id or an external reference. */
+/** How many of the newest orders are searched for a payment id, by which no list is sorted. */
 const NEWEST_ORDERS = 2_000;
 const PAGE = 200;
+/** More orders of one external reference are not told. */
+const MOST = 20;
 
 /** Aggregates for operators: from the log alone, so that no view and no snapshot can be wrong about them. */
 export function createAggregates(deps: {
@@ -103,20 +105,35 @@ async function byAddress(log: Log, id: string): Promise<readonly FoundAggregate[
 
 interface OrderLine {
   readonly id: string;
-  readonly externalReference?: string;
   readonly payment?: { readonly id?: string };
 }
 
 async function amongOrders(views: ViewReader, text: string): Promise<readonly FoundAggregate[]> {
-  const found: FoundAggregate[] = [];
-  const queries = orderQueries(views);
+  const [byReference, byPayment] = await Promise.all([
+    ordersOf(views, { externalReference: text }, MOST),
+    ordersOf(views, {}, NEWEST_ORDERS, ({ payment }) => payment?.id === text),
+  ]);
+  return [
+    ...byPayment.map((id) => ({ category: order.category, id, by: 'payment' as const })),
+    ...byReference.map((id) => ({ category: order.category, id, by: 'reference' as const })),
+  ];
+}
+
+/** The ids among the newest `most` orders of a list that fit. */
+async function ordersOf(
+  views: ViewReader,
+  filter: { readonly externalReference?: string },
+  most: number,
+  fits: (line: OrderLine) => boolean = () => true,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  const { orders } = orderQueries(views);
   let cursor: string | undefined;
-  for (let seen = 0; seen < NEWEST_ORDERS; seen += PAGE) {
-    const page = await queries.orders({ sort: 'placedAt' }, { limit: PAGE, cursor });
+  for (let seen = 0; seen < most; seen += PAGE) {
+    const page = await orders({ sort: 'placedAt', ...filter }, { limit: Math.min(PAGE, most), cursor });
     for (const item of page.items) {
-      const { id, externalReference, payment } = JSON.parse(Buffer.from(item).toString('utf8')) as OrderLine;
-      if (payment?.id === text) found.push({ category: order.category, id, by: 'payment' });
-      else if (externalReference === text) found.push({ category: order.category, id, by: 'reference' });
+      const line = JSON.parse(Buffer.from(item).toString('utf8')) as OrderLine;
+      if (fits(line)) found.push(line.id);
     }
     ({ next: cursor } = page);
     if (cursor === undefined) break;
