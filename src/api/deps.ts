@@ -7,7 +7,14 @@ import type { AsyncApi, ConsumerStatus, DeadLetterPort } from '../processes/engi
 import type { ViewReader } from '../projections/engine/index.ts';
 import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
-import type { AggregatesAdmin, RequestsAdmin, SituationAdmin, ViewsAdmin } from './operators/ports.ts';
+import type {
+  AggregatesAdmin,
+  PaymentInDoubt,
+  RequestsAdmin,
+  SituationAdmin,
+  TimersAdmin,
+  ViewsAdmin,
+} from './operators/ports.ts';
 import type { TypedApp } from './routes/app-type.ts';
 
 import type { DevTraces } from './schemas/dev-traces.ts';
@@ -157,6 +164,8 @@ export interface ServiceDeps {
     readonly views: ViewsAdmin;
     readonly situation: SituationAdmin;
     readonly aggregates: AggregatesAdmin;
+    readonly timers: TimersAdmin;
+    readonly paymentsInDoubt: () => Promise<readonly PaymentInDoubt[]>;
   };
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;

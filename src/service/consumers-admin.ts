@@ -131,6 +131,28 @@ async function readShared(bucket: Bucket) {
   return { counts, controls, leases, sessions };
 }
 
+/** What a group of a consumer has read and not done, and which timers it holds back. */
+export type OpenWork = { readonly consumer: string } & Required<Pick<CursorValue, 'open' | 'timers'>>;
+
+/** The open work of all consumers, as of their last cursors. @throws LogUnavailable */
+export async function readOpenWork({
+  buckets,
+  prefix,
+}: Pick<ReportDeps, 'buckets' | 'prefix'>): Promise<readonly OpenWork[]> {
+  const names = bucketNames(prefix);
+  const [shared, cursors] = await Promise.all([buckets.open(names.shared), buckets.open(names.cursors)]);
+  if (shared === undefined || cursors === undefined) return [];
+  const consumerOf = new Map<string, string>();
+  for (const [consumer, count] of (await readShared(shared)).counts)
+    for (let index = 0; index < count; index++)
+      consumerOf.set(groupKey(consumer, { count, index }), consumer);
+  const rows = await cursors.getAll([...consumerOf.keys()]);
+  return rows.flatMap((row) => {
+    const { open = [], timers = [] } = parseRow<CursorValue>(row) ?? {};
+    return [{ consumer: consumerOf.get(row.key) ?? '', open, timers }];
+  });
+}
+
 function pauseOf({ by, at, reason }: ControlValue) {
   return { by, at, ...(reason !== undefined && { reason }) };
 }

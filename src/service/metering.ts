@@ -3,7 +3,6 @@ import type { ConsumerReport } from '../api/deps.ts';
 import {
   ahead,
   type Log,
-  managerOf,
   meterStore,
   numberOf,
   type StoreObserver,
@@ -19,7 +18,7 @@ import {
   meterProcess,
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/start.ts';
-import { type ConsumerStatus, countOverdueTimers, timersStream } from '../processes/engine/index.ts';
+import { type ConsumerStatus, countOverdueTimers } from '../processes/engine/index.ts';
 import { NOTIFICATIONS } from '../processes/notification/adapters/dead-letters.ts';
 import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
@@ -191,13 +190,7 @@ export function startGauges(
     return (await admin.parked.list({ consumer: NOTIFICATIONS })).length;
   });
   const overdue = 'Armed timers whose time passed more than a minute ago';
-  meterCount(meter, 'timers.overdue', overdue, 10_000, async () => {
-    // Where no process has ever run there is no stream, and no timer that could be late.
-    const jsm = await managerOf(requests, timeoutMs);
-    const exists = await jsm.streams.info(timersStream(prefix)).then(
-      () => true,
-      () => false,
-    );
-    return exists ? countOverdueTimers({ requests, prefix, timeoutMs, now: systemRuntime.now() }) : 0;
-  });
+  meterCount(meter, 'timers.overdue', overdue, 10_000, () =>
+    countOverdueTimers({ requests, prefix, timeoutMs, now: systemRuntime.now() }),
+  );
 }

@@ -288,7 +288,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     personal,
     views,
     live,
-    admin: { ...admin, ...buildOperators(base, views, monitor, admin.parked) },
+    admin: { ...admin, ...buildOperators(base, commands.handler, views, monitor, admin.parked) },
     auth,
     console: config.console.oidc,
     webhookSecret: nats.emailKey.webhookSecret,

@@ -16,7 +16,7 @@ export async function plantConsumer({ buckets }: Service, name: string): Promise
 export async function plantCursor(
   { buckets }: Service,
   name: string,
-  place: { readonly high: number; readonly open: readonly number[] },
+  place: { readonly high: number; readonly open: readonly number[]; readonly timers?: readonly object[] },
   key = `${name}.1.0`,
 ): Promise<void> {
   const bucket = await buckets.create(bucketNames(TEST_PREFIX).cursors, { durable: true });

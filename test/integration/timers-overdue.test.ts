@@ -3,11 +3,8 @@ import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { createRequests } from '../../src/eventstore/nats/requests.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import {
-  countOverdueTimers,
-  createNatsTimers,
-  timersStreamConfig,
-} from '../../src/processes/engine/timers/nats-timers.ts';
+import { createNatsTimers, timersStreamConfig } from '../../src/processes/engine/timers/nats-timers.ts';
+import { countOverdueTimers, createTimerList } from '../../src/processes/engine/timers/timer-list.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
 
@@ -20,9 +17,12 @@ it('timers are overdue a minute after their time, whether they fired or not, and
   const requests = createRequests(connection);
   try {
     const jsm = await jetstreamManager(connection);
-    await jsm.streams.add(timersStreamConfig({ prefix, replicas: 1 }));
     const count = (now: number) => countOverdueTimers({ requests, prefix, timeoutMs, now });
-    expect(await count(systemRuntime.now())).toBe(0);
+    const list = createTimerList({ requests, prefix, timeoutMs });
+    expect([await count(0), await list.first(10), await list.of('past')]).toEqual([
+      ...[0, { items: [], total: 0 }, []],
+    ]);
+    await jsm.streams.add(timersStreamConfig({ prefix, replicas: 1 }));
     const timers = createNatsTimers({ requests, runtime: systemRuntime, prefix, timeoutMs });
     const now = systemRuntime.now();
     await timers.arm({ kind: 'payment-deadline', id: 'past', at: now });
@@ -35,6 +35,10 @@ it('timers are overdue a minute after their time, whether they fired or not, and
     expect(await count(now + 59_000)).toBe(0);
     expect(await count(now + 61_000)).toBe(1);
     expect(await count(now + 3_600_000 + 61_000)).toBe(2);
+    const hour = { kind: 'payment-deadline', id: 'hour', at: now + 3_600_000, state: 'armed' };
+    const past = { kind: 'payment-deadline', id: 'past', at: now, state: 'fired' };
+    expect(await list.first(2)).toEqual({ items: [past, hour], total: 3 });
+    expect([await list.of('past'), await list.of('hour')]).toEqual([[past], [hour]]);
     await timers.disarm('payment-deadline', 'hour');
     expect(await count(now + 3_600_000 + 61_000)).toBe(1);
   } finally {

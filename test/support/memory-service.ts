@@ -9,14 +9,16 @@ import type { Log } from '../../src/eventstore/log.ts';
 import { type PersonalData, WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
+import type { TimerList } from '../../src/processes/engine/timers/timer-list.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
 import { createViewReader, startProjections } from '../../src/projections/engine/index.ts';
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
-import { createConsumersAdmin } from '../../src/service/consumers-admin.ts';
+import { createConsumersAdmin, readOpenWork } from '../../src/service/consumers-admin.ts';
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
+import { createWaiting } from '../../src/service/operators/waiting.ts';
 import { documentOf } from '../../src/service/public-events.ts';
-import { views as allViews, apiModules, hiddenFields } from '../../src/service/shop.ts';
+import { views as allViews, apiModules, hiddenFields, timers as kinds } from '../../src/service/shop.ts';
 import { createSkips } from '../../src/service/skips.ts';
 import {
   createMemoryBucketStores,
@@ -25,6 +27,7 @@ import {
 } from '../../src/testing/memory-bucket.ts';
 import { createMemoryIndexes } from '../../src/testing/memory-indexes.ts';
 import { createMemoryLog } from '../../src/testing/memory-log.ts';
+import { createMemoryTimerStore, type MemoryTimerStore } from '../../src/testing/memory-timers.ts';
 
 /** The whole service on a log in memory, reached with `app.inject`. */
 export interface MemoryService extends AsyncDisposable {
@@ -32,6 +35,8 @@ export interface MemoryService extends AsyncDisposable {
   readonly log: Log;
   /** Where tests plant what the engine of the processes would write. */
   readonly buckets: Buckets;
+  /** Where tests arm timers. */
+  readonly timers: MemoryTimerStore;
   readonly deps: AppDeps;
 }
 
@@ -96,6 +101,15 @@ export const TEST_PUBLISHED = {
 /** First part of the names of the engine's buckets. */
 export const TEST_PREFIX = 'jl';
 
+/** The timers of a store, as the stream of timers tells them. */
+function timerListOf({ armed }: MemoryTimerStore): TimerList {
+  const all = () => [...armed.values()].map(({ timer }) => ({ ...timer, state: 'armed' as const }));
+  return {
+    first: async (most) => ({ items: all().slice(0, most), total: armed.size }),
+    of: async (id) => all().filter((timer) => timer.id === id),
+  };
+}
+
 /** A clock that ticks one millisecond a look, counted ids, no real waiting. */
 export function fixedRuntime(): Runtime {
   let ticks = 0;
@@ -138,6 +152,13 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   });
   const live = createLiveOrders({ log, runtime: systemRuntime });
   const parked = createDeadLetterPort({ buckets, prefix: TEST_PREFIX, runtime, hidden: hiddenFields });
+  const timers = createMemoryTimerStore();
+  const { waitsOf, ...waiting } = createWaiting({
+    timers: timerListOf(timers),
+    kinds,
+    work: () => readOpenWork({ buckets, prefix: TEST_PREFIX }),
+    ...{ log, handler, parked, runtime },
+  });
   const deps: AppDeps = {
     handler,
     useCases,
@@ -159,7 +180,8 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
           allViews.map(({ name: view }) => ({ view, state: 'sound', position: 0, lag: 0, parked: [] })),
       },
       situation: async () => SITUATION,
-      aggregates: createAggregates({ log, views, parked, emailKey }),
+      aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
+      ...waiting,
     },
     health: {
       ready: async () => ({ ok: true, checks: { log: { ok: true } } }),
@@ -183,5 +205,5 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     await views.stop();
     await projections.stop();
   };
-  return { app, log, buckets, deps, [Symbol.asyncDispose]: close };
+  return { app, log, buckets, timers, deps, [Symbol.asyncDispose]: close };
 }

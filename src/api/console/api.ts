@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from '../operators/schemas.ts';
+import type { PaymentBody, TimersBody } from '../operators/waiting.ts';
 import type { ConsumerBody } from '../schemas/admin.ts';
 import { isSignedIn, signOut, textOf, token } from './session.ts';
 
@@ -9,6 +10,8 @@ export const reactions = signal<readonly ConsumerBody[] | undefined>(undefined);
 export const views = signal<readonly ViewBody[] | undefined>(undefined);
 export const requests = signal<readonly AdminRequestBody[] | undefined>(undefined);
 export const situation = signal<(SituationBody & { readonly at: string }) | undefined>(undefined);
+export const timers = signal<TimersBody | undefined>(undefined);
+export const payments = signal<readonly PaymentBody[] | undefined>(undefined);
 /** Empty while the stream is open and the log can be read. */
 export const away = signal('connecting');
 
@@ -97,6 +100,8 @@ function take(event: string, data: string): void {
   else if (event === 'reactions') reactions.value = body.items;
   else if (event === 'views') views.value = body.items;
   else if (event === 'requests') requests.value = body.items;
+  else if (event === 'timers') timers.value = body;
+  else if (event === 'payments') payments.value = body.items;
   else if (event === 'situation') takeSituation(body);
 }
 

@@ -31,6 +31,12 @@ export function age(iso: string): string {
   return span(Math.max(0, (now.value - Date.parse(iso)) / 1_000));
 }
 
+/** How long until a time, or how long ago it was. */
+export function due(iso: string): string {
+  const seconds = (Date.parse(iso) - now.value) / 1_000;
+  return seconds >= 0 ? `in ${span(seconds)}` : `late by ${span(-seconds)}`;
+}
+
 /** A length of time. @param seconds from 0 */
 export function span(seconds: number): string {
   if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
@@ -39,6 +45,9 @@ export function span(seconds: number): string {
   if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
   return `${Math.round(seconds / 86_400)} days`;
 }
+
+/** The beginning of an id, as long as a line of a table takes. */
+export const shortId = (id: string): string => (id.length > 20 ? `${id.slice(0, 18)}…` : id);
 
 export const count = (value: number): string => value.toLocaleString('en-GB');
 

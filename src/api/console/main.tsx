@@ -7,6 +7,7 @@ import { Aggregate } from './pages/aggregate.tsx';
 import { Health } from './pages/health.tsx';
 import { Reactions } from './pages/reactions.tsx';
 import { Stuck } from './pages/stuck.tsx';
+import { Timers } from './pages/timers.tsx';
 import { Views } from './pages/views.tsx';
 import { Ask, Badge, Empty, notice } from './parts.tsx';
 import { refreshRoute, route } from './route.ts';
@@ -20,6 +21,7 @@ const PAGES = [
   { name: 'health', title: 'Health', page: Health },
   { name: 'reactions', title: 'Reactions', page: Reactions },
   { name: 'views', title: 'Views', page: Views },
+  { name: 'timers', title: 'Timers and payments', page: Timers },
 ] as const;
 
 /** A healthy system is one calm screen; each trouble takes a line. */

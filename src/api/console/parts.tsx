@@ -2,7 +2,7 @@ import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AdminRequestBody } from '../operators/schemas.ts';
-import { age, count, timeText } from './format.ts';
+import { age, count, due, now, shortId, timeText } from './format.ts';
 import { textOf } from './session.ts';
 
 /** A time, and how long ago it is. */
@@ -11,6 +11,25 @@ export function Time({ at }: { readonly at: string }) {
     <time dateTime={at} title={timeText(at)}>
       {age(at)} ago
     </time>
+  );
+}
+
+/** When something is due; late is told in words, and by its sign. */
+export function Due({ at }: { readonly at: string }) {
+  const isLate = Date.parse(at) < now.value;
+  return (
+    <time dateTime={at} title={timeText(at)}>
+      {isLate ? <Badge tone="warn">{due(at)}</Badge> : due(at)}
+    </time>
+  );
+}
+
+/** An aggregate, and the way to its page. */
+export function AggregateLink({ category, id }: { readonly category: string; readonly id: string }) {
+  return (
+    <a href={`/console/aggregate/${category}/${encodeURIComponent(id)}`} title={id}>
+      {category}/{shortId(id)}
+    </a>
   );
 }
 
@@ -30,7 +49,7 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
-/** A part of the page that scrolls by itself. */
+/** A part of the page that scrolls by itself: then it is reached with the keyboard, else it is no stop on the way. */
 export function Scroll({
   label,
   children,
@@ -38,9 +57,20 @@ export function Scroll({
   readonly label: string;
   readonly children: ComponentChildren;
 }) {
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const element = box.current;
+    const content = element?.firstElementChild;
+    if (element === null || !content) return;
+    const watch = new ResizeObserver(() => {
+      const { scrollWidth, clientWidth, scrollHeight, clientHeight } = element;
+      element.tabIndex = scrollWidth > clientWidth || scrollHeight > clientHeight ? 0 : -1;
+    });
+    for (const each of [element, content]) watch.observe(each);
+    return () => watch.disconnect();
+  }, []);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached with the keyboard
-    <section class="scroll" aria-label={label} tabIndex={0}>
+    <section ref={box} class="scroll" aria-label={label}>
       {children}
     </section>
   );

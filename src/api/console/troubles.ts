@@ -1,9 +1,9 @@
-import { away, reactions, situation, stuck, views } from './api.ts';
-import { count, many, span } from './format.ts';
+import { away, payments, reactions, situation, stuck, timers, views } from './api.ts';
+import { count, many, now, span } from './format.ts';
 
 /** Something that an operator should look at, and where. */
 export interface Trouble {
-  readonly page: 'stuck' | 'health' | 'reactions' | 'views';
+  readonly page: 'stuck' | 'health' | 'reactions' | 'views' | 'timers';
   readonly tone: 'bad' | 'warn';
   readonly text: string;
 }
@@ -15,7 +15,7 @@ const NEARLY_FULL = 0.8;
 
 /** Everything that is not well, the worst first; nothing where everything is. */
 export function troubles(): readonly Trouble[] {
-  const found = [...ofDeadLetters(), ...ofReactions(), ...ofViews(), ...ofSituation()];
+  const found = [...ofDeadLetters(), ...ofReactions(), ...ofViews(), ...ofTimers(), ...ofSituation()];
   return found.sort((a, b) => Number(a.tone === 'warn') - Number(b.tone === 'warn'));
 }
 
@@ -56,6 +56,23 @@ function ofViews(): Trouble[] {
       found.push({ page: 'stuck', tone: 'bad', text: `${many(parked.length, 'row')} of ${view} stuck.` });
     return found;
   });
+}
+
+function ofTimers(): Trouble[] {
+  const late = (timers.value?.items ?? []).filter(
+    ({ at }) => now.value - Date.parse(at) > LATE_SECONDS * 1_000,
+  );
+  // Those that wait for an operator are told as dead letters.
+  const doubtful = (payments.value ?? []).filter(
+    ({ parked, since }) => !parked && now.value - Date.parse(since) > LATE_SECONDS * 1_000,
+  );
+  const page = 'timers';
+  return [
+    ...(late.length > 0 ? [{ page, tone: 'bad', text: `${many(late.length, 'timer')} late.` } as const] : []),
+    ...(doubtful.length > 0
+      ? [{ page, tone: 'warn', text: `${many(doubtful.length, 'payment')} in doubt.` } as const]
+      : []),
+  ];
 }
 
 function ofSituation(): Trouble[] {

@@ -9,6 +9,8 @@ import { ada, ORDER_ID } from '../schemas/examples.ts';
 import { DEFAULT_LIMIT, HistoryQuery } from '../schemas/queries.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
+import { isoTime } from './shown.ts';
+import { timerBody } from './waiting.ts';
 
 const strict = { additionalProperties: false } as const;
 const common = { tags: ['admin'], headers: PlainHeaders };
@@ -75,18 +77,21 @@ export function aggregateRoutes(app: TypedApp, { admin: { aggregates } }: Servic
   };
   app.get('/v1/admin/aggregates/:category/:id', { schema: at, config }, async (request, reply) => {
     const { category, id } = request.params;
-    const [found, stuck] = await Promise.all([
+    const [found, { deadLetters, timers, underWay }] = await Promise.all([
       aggregates.at({ category, id }, request.query.version),
-      aggregates.stuck({ category, id }),
+      aggregates.waitsFor({ category, id }),
     ]);
     if (found === undefined) return sendProblem(request, reply, { code: 'aggregate/not-found' });
-    const waitsFor = stuck.map(({ consumer, position, error, request: asked }) => ({
+    const waitsFor = deadLetters.map(({ consumer, position, error, request: asked }) => ({
       consumer,
       position: numberOf(position),
       ...(error && { error: error.message }),
       ...(asked && { requested: asked.requested }),
     }));
-    return reply.send({ ...found, waitsFor });
+    return reply.send({
+      ...{ ...found, waitsFor, timers: timers.map(timerBody) },
+      underWay: underWay.map(({ since, ...one }) => ({ ...one, since: isoTime(since) })),
+    });
   });
   const commits = {
     ...common,

@@ -10,6 +10,7 @@ import { NoQuery } from '../schemas/common.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { problemsOfRead } from '../schemas/responses.ts';
 import { openFrames } from '../sealed.ts';
+import { createSeldom } from './seldom.ts';
 import { causeBody, requestBody, situationBody, viewBody } from './shown.ts';
 
 /** Looking takes at most a tenth of the time. */
@@ -48,6 +49,7 @@ interface Watcher {
 function createLookout(deps: ServiceDeps): () => StreamContent {
   const watchers = new Set<Watcher>();
   let looking = false;
+  const lookSeldom = createSeldom(deps);
   let last: ReadonlyMap<string, string> = new Map();
 
   const lookAgain = async (): Promise<void> => {
@@ -56,7 +58,8 @@ function createLookout(deps: ServiceDeps): () => StreamContent {
     while (watchers.size > 0) {
       const began = performance.now();
       try {
-        const sections = await look(deps);
+        const [often, seldom] = await Promise.all([look(deps), lookSeldom()]);
+        const sections = { ...often, ...seldom };
         const texts = Object.entries(sections).map(async ([name, body]) => {
           return [name, await openFrames(deps.personal, JSON.stringify(body))] as const;
         });
@@ -113,7 +116,7 @@ export function liveRoute(app: TypedApp, deps: ServiceDeps): void {
     operationId: 'streamAdmin',
     summary: 'Follow how everything stands',
     description:
-      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second. `away`: the log cannot be read now.',
+      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second; `timers` and `payments` (/v1/admin/payments/in-doubt) at most every 5 seconds. `away`: the log cannot be read now.',
     response: { ...eventStream('Until either side ends.'), ...problemsOfRead('stream/too-many') },
   };
   const config = { access: ACCESS.admin, live: true };

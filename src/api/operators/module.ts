@@ -20,6 +20,7 @@ import {
 } from './schemas.ts';
 import { causeBody } from './shown.ts';
 import { requestRoutes, viewBodies, viewRoutes } from './views.ts';
+import { waitingComponents, waitingRoutes } from './waiting.ts';
 
 describeProblems({
   'view/not-found': {
@@ -46,12 +47,14 @@ export const operatorsApi: ApiModule = {
     ...[FoundAggregates, AggregateState, AggregateCommits],
     ...viewBodies,
     ...aggregateBodies,
+    ...waitingComponents,
   ],
   routes: (app, deps) => {
     causes(app, deps);
     aggregateRoutes(app, deps);
     viewRoutes(app, deps);
     requestRoutes(app, deps);
+    waitingRoutes(app, deps);
     liveRoute(app, deps);
   },
 };

@@ -157,6 +157,52 @@ export interface ShownCommit {
   }[];
 }
 
+/** A timer: `held` = not armed yet, since most are not needed in the end; `fired` = nobody has handled it yet. */
+export interface ShownTimer {
+  readonly kind: string;
+  /** Of the aggregate; undefined for a kind that this version does not know. */
+  readonly category: string | undefined;
+  /** The aggregate's. */
+  readonly id: string;
+  /** When it is due, in milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly state: 'held' | 'armed' | 'fired';
+}
+
+/** The timers, the soonest first; not `complete` where there are more than are looked at. @throws LogUnavailable */
+export type TimersAdmin = () => Promise<{
+  readonly items: readonly ShownTimer[];
+  readonly total: number;
+  readonly complete: boolean;
+}>;
+
+/** A payment of which nothing is known for longer than it takes. Times in milliseconds since the Unix epoch. */
+export interface PaymentInDoubt {
+  /** The order's. */
+  readonly id: string;
+  readonly step: 'authorise' | 'capture' | 'return';
+  /** Of the commit that is being handled. */
+  readonly position: number;
+  readonly since: number;
+  /** Whether it waits for an operator; else it is tried again. */
+  readonly parked: boolean;
+  readonly error?: string;
+}
+
+/** A commit that a consumer has read and not done. */
+export interface UnderWay {
+  readonly consumer: string;
+  readonly position: number;
+  /** When the commit was decided, in milliseconds since the Unix epoch. */
+  readonly since: number;
+}
+
+/** What an aggregate waits for, besides operators. */
+export interface WaitingHere {
+  readonly timers: readonly ShownTimer[];
+  readonly underWay: readonly UnderWay[];
+}
+
 /** Aggregates as their events make them. @throws LogUnavailable, UnknownEventType, CorruptCommit */
 export interface AggregatesAdmin {
   /** By id, SKU, e-mail address, external reference, or payment id, this among the newest orders only. */
@@ -167,8 +213,8 @@ export interface AggregatesAdmin {
     stream: StreamRef,
     range: { readonly after: number; readonly limit: number },
   ): Promise<{ readonly items: readonly ShownCommit[]; readonly next?: number }>;
-  /** What it waits for: its dead letters. */
-  stuck(stream: StreamRef): Promise<readonly DeadLetter[]>;
+  /** What it waits for: its dead letters, timers and consumers. */
+  waitsFor(stream: StreamRef): Promise<WaitingHere & { readonly deadLetters: readonly DeadLetter[] }>;
 }
 
 /** What operators see of views, servers and processes. @throws LogUnavailable */

@@ -245,6 +245,19 @@ export const Situation = Type.Object(
 );
 export type SituationBody = Type.Static<typeof Situation>;
 
+export const Timer = Type.Object(
+  {
+    kind: Type.String({ examples: ['payment-deadline'] }),
+    category: optional(Text),
+    id: Type.String({ description: "The aggregate's." }),
+    at: Type.String({ format: 'date-time', description: 'When it is due.' }),
+    state: Type.Enum(['held', 'armed', 'fired'], {
+      description: '`held`: not armed yet; `fired`: nobody has handled it yet.',
+    }),
+  },
+  strict,
+);
+
 const found = { category: 'order', id: ORDER_ID };
 
 export const FoundAggregates = Type.Object(
@@ -290,6 +303,10 @@ export const AggregateState = Type.Object(
       ),
       { description: 'Its parked commits, oldest first.' },
     ),
+    timers: Type.Array(Timer, { description: 'Its timers.' }),
+    underWay: Type.Array(Type.Object({ consumer: ConsumerName, position: Position, since: Time }, strict), {
+      description: 'Its commits that consumers have read and not done.',
+    }),
   },
   {
     ...strict,
@@ -304,6 +321,8 @@ export const AggregateState = Type.Object(
         state: { status: 'placed' },
         changes: [{ path: 'status', before: 'none', after: 'placed' }],
         waitsFor: [],
+        timers: [],
+        underWay: [],
       },
     ],
   },

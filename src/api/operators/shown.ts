@@ -3,7 +3,8 @@ import type { DeadLetter, DeadLetterCause } from '../../processes/engine/index.t
 import type { OperatorRequest, Situation, ViewSituation } from './ports.ts';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from './schemas.ts';
 
-const isoTime = (ms: number): string => new Date(ms).toISOString();
+/** A time of milliseconds since the Unix epoch in ISO 8601. */
+export const isoTime = (ms: number): string => new Date(ms).toISOString();
 
 /** A cause with its times in ISO 8601. */
 export function causeBody({ example, firstAt, lastAt, ...cause }: DeadLetterCause): CauseBody {
@@ -70,6 +71,7 @@ type Present<T> = { [Key in keyof T as undefined extends T[Key] ? never : Key]: 
   [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined>;
 };
 
-function withoutAbsent<T extends object>(value: T): Present<T> {
+/** The same without fields that are undefined. */
+export function withoutAbsent<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Present<T>;
 }

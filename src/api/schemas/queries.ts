@@ -55,7 +55,7 @@ export const PastQuery = Type.Object(
   { additionalProperties: false },
 );
 
-const Limit = Type.Integer({
+export const Limit = Type.Integer({
   minimum: 1,
   maximum: 200,
   default: 50,

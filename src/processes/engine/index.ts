@@ -100,12 +100,17 @@ export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
 export { consume, messageTraces, traceEngine } from './telemetry/traces.ts';
 export {
-  countOverdueTimers,
   createNatsTimers,
   timersStream,
   timersStreamConfig,
   timersStreamProblems,
 } from './timers/nats-timers.ts';
+export {
+  countOverdueTimers,
+  createTimerList,
+  type TimerList,
+  type WaitingTimer,
+} from './timers/timer-list.ts';
 export type { Timer, Timers } from './timers/timers.ts';
 export { publishOnce, startWorkQueue, type WorkResult } from './timers/work-queue.ts';
 export type { OwnedShare, Worker, WorkerShare } from './worker.ts';

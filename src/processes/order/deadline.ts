@@ -6,7 +6,11 @@ import { orderFlow, PAYMENT_DEADLINE } from './react.ts';
 import type { TimerDefinition } from './reactions.ts';
 
 /** The entry of the service's list. */
-export const paymentDeadline: TimerDefinition = { kind: PAYMENT_DEADLINE, create: createDeadline };
+export const paymentDeadline: TimerDefinition = {
+  kind: PAYMENT_DEADLINE,
+  category: order.category,
+  create: createDeadline,
+};
 
 /** Handles a deadline that has fired: expires the order unless it is paid or final (protocol 13). */
 export function createDeadline(deps: {

@@ -49,6 +49,7 @@ export function createEmailBackstop(deps: {
 /** The entry of the service's list. */
 export const emailClaimTimeout: TimerDefinition = {
   kind: EMAIL_CLAIM,
+  category: email.category,
   create: ({ abandonStaleClaim }) => createClaimTimeout(abandonStaleClaim),
 };
 

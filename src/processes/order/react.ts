@@ -81,9 +81,15 @@ function routeOf(type: OrderEvent['$typeName']): 'start' | 'continue' | 'end' {
   return ENDS.has(type) ? 'end' : 'continue';
 }
 
-const ENDS: ReadonlySet<string> = new Set(
-  ['OrderRejected', 'OrderCancelled', 'OrderRefundGranted'].map((name) => `jetledger.order.v1.${name}`),
-);
+const END_NAMES = ['OrderRejected', 'OrderCancelled', 'OrderRefundGranted'] as const;
+const ENDS: ReadonlySet<string> = new Set(END_NAMES.map((name) => `jetledger.order.v1.${name}`));
+
+/** What of a payment is under way while an event of this name is handled; of an end only where a payment was begun. */
+export const PAYMENT_STEPS: ReadonlyMap<string, 'authorise' | 'capture' | 'return'> = new Map([
+  ['OrderStockReserved', 'authorise'],
+  ['PaymentAuthorised', 'capture'],
+  ...END_NAMES.map((name) => [name, 'return'] as const),
+]);
 
 const NOTHING: Effects = [];
 

@@ -34,6 +34,8 @@ export interface TimerDeps {
 export interface TimerDefinition {
   /** Stored with every timer. */
   readonly kind: string;
+  /** Of the aggregate whose id a timer has. */
+  readonly category: string;
   /** What is done when one fires; whatever it throws is tried again. */
   create(deps: TimerDeps): (timer: Timer) => Promise<void>;
 }

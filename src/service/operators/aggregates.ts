@@ -1,4 +1,4 @@
-import type { AggregatesAdmin, FoundAggregate, PastState } from '../../api/operators/ports.ts';
+import type { AggregatesAdmin, FoundAggregate, PastState, WaitingHere } from '../../api/operators/ports.ts';
 import type { EmailKey } from '../../app/email-key.ts';
 import { email } from '../../domain/email.ts';
 import { order } from '../../domain/order.ts';
@@ -25,13 +25,18 @@ export function createAggregates(deps: {
   readonly log: Log;
   readonly views: ViewReader;
   readonly parked: Pick<DeadLetterPort, 'list'>;
+  readonly waitsOf: (stream: StreamRef) => Promise<WaitingHere>;
   readonly emailKey: Pick<EmailKey, 'idOf'>;
 }): AggregatesAdmin {
-  const { log, parked } = deps;
+  const { log, parked, waitsOf } = deps;
   return {
     find: (text) => find(deps, text.trim()),
     at: (stream, version) => stateAt(log, stream, version),
-    stuck: ({ category, id }) => parked.list({ category, id }),
+    waitsFor: async (stream) => {
+      const { category, id } = stream;
+      const [deadLetters, waiting] = await Promise.all([parked.list({ category, id }), waitsOf(stream)]);
+      return { deadLetters, ...waiting };
+    },
     commits: async (stream, { after, limit }) => {
       const commits: RecordedCommit[] = [];
       for (let from = after, more = true; more && commits.length <= limit; ) {

@@ -1,13 +1,20 @@
 import type { ServiceDeps } from '../../api/deps.ts';
-import { type Bucket, createNatsBuckets, type Log, systemRuntime } from '../../eventstore/index.ts';
+import {
+  type Bucket,
+  type CommandHandler,
+  createNatsBuckets,
+  type Log,
+  systemRuntime,
+} from '../../eventstore/index.ts';
 import { feedOfViews } from '../../ledger/index.ts';
 import { type Config, hasRole, rolesOf } from '../../platform/config/schema.ts';
 import type { NatsMonitor } from '../../platform/nats-monitor.ts';
-import { bucketNames, type ConsumerStatus } from '../../processes/engine/index.ts';
+import { bucketNames, type ConsumerStatus, createTimerList } from '../../processes/engine/index.ts';
 import { type RebuildDeps, traceProjections, type ViewReader } from '../../projections/engine/index.ts';
 import type { Base } from '../base.ts';
+import { readOpenWork } from '../consumers-admin.ts';
 import type { Nats } from '../open.ts';
-import { views } from '../shop.ts';
+import { timers, views } from '../shop.ts';
 import { skipHint } from '../skips.ts';
 import { toolVersion } from '../version.ts';
 import { bucketsOf } from '../with-nats.ts';
@@ -17,24 +24,35 @@ import { startRebuildDesk } from './rebuilds.ts';
 import { answersBucket, createRequests } from './requests.ts';
 import { createSituation } from './situation.ts';
 import { createViewsAdmin } from './views.ts';
+import { createWaiting } from './waiting.ts';
 
 type Admin = ServiceDeps['admin'];
 
 /** What operators see and ask for, for a process that answers requests. */
 export function buildOperators(
   { config, nats, log }: Base,
+  handler: CommandHandler,
   views: ViewReader,
   monitor: NatsMonitor,
   parked: Admin['parked'],
-): Pick<Admin, 'requests' | 'views' | 'situation' | 'aggregates'> {
+): Omit<Admin, 'parked' | 'consumers' | 'skips'> {
   const buckets = bucketsOf(config, nats.requests);
   const answers = bucketsOf(config, nats.viewRequests);
-  const { emailKey } = nats;
+  const { emailKey, requests } = nats;
+  const { prefix } = config.log;
+  const runtime = systemRuntime;
+  const { waitsOf, ...waiting } = createWaiting({
+    timers: createTimerList({ requests, prefix, timeoutMs: config.nats.requestTimeoutMs }),
+    kinds: timers,
+    work: () => readOpenWork({ buckets, prefix }),
+    ...{ log, handler, parked, runtime },
+  });
   return {
-    requests: createRequests({ buckets, answers, prefix: config.log.prefix, runtime: systemRuntime }),
+    requests: createRequests({ buckets, answers, prefix, runtime }),
     views: createViewsAdmin(config, nats, log),
     situation: createSituation(config, nats, log, monitor),
-    aggregates: createAggregates({ log, views, parked, emailKey }),
+    aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
+    ...waiting,
   };
 }
 

@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import type { AggregateCommits, AggregateState, FoundAggregates } from '../../operators/schemas.ts';
 import { get, post } from '../api.ts';
 import { count, many, shortType, timeText } from '../format.ts';
-import { Badge, Empty, Scroll, Table, Time } from '../parts.tsx';
+import { Badge, Due, Empty, Scroll, Table, Time } from '../parts.tsx';
 import { go, route } from '../route.ts';
 import { settings, textOf } from '../session.ts';
 
@@ -153,21 +153,36 @@ function One({ category, id }: { readonly category: string; readonly id: string 
   );
 }
 
-function Waits({ state: { waitsFor } }: { readonly state: State }) {
-  if (waitsFor.length === 0)
+function Waits({ state: { waitsFor, timers, underWay } }: { readonly state: State }) {
+  const stuck = new Set(waitsFor.map(({ consumer, position }) => `${consumer}/${position}`));
+  const tried = underWay.filter(({ consumer, position }) => !stuck.has(`${consumer}/${position}`));
+  if (waitsFor.length + timers.length + tried.length === 0)
     return (
       <p>
-        <Badge tone="good">Waits for no operator.</Badge>
+        <Badge tone="good">Waits for nothing.</Badge>
       </p>
     );
   return (
-    <ul class="plain">
+    <ul class="plain" aria-label="Waits for">
       {waitsFor.map(({ consumer, position, error, requested }) => (
         <li key={`${consumer}${position}`}>
           <Badge tone={requested === undefined ? 'bad' : 'warn'}>
             {consumer} could not handle {count(position)}
           </Badge>{' '}
           {error ?? 'It waits behind an earlier one.'} {requested && `(${requested} is asked for)`}
+        </li>
+      ))}
+      {tried.map(({ consumer, position, since }) => (
+        <li key={`${consumer}${position}`}>
+          <Badge tone="plain">
+            {consumer} is at {count(position)}
+          </Badge>{' '}
+          since <Time at={since} />
+        </li>
+      ))}
+      {timers.map(({ kind, at }) => (
+        <li key={kind}>
+          <Badge tone="plain">timer {kind}</Badge> <Due at={at} />
         </li>
       ))}
     </ul>
@@ -202,6 +217,10 @@ function Timeline({
     event.preventDefault();
     choose(Math.min(commits.length - 1, Math.max(0, chosen + step)));
   };
+  const click = ({ target }: MouseEvent): void => {
+    const option = target instanceof Element ? target.closest<HTMLElement>('[data-at]') : null;
+    if (option !== null) choose(Number(option.dataset.at));
+  };
   const pad = (rows: number) => <svg class="pad" width="1" height={rows * ROW} aria-hidden="true" />;
   return (
     <div
@@ -212,6 +231,7 @@ function Timeline({
       aria-label={many(commits.length, 'commit')}
       aria-activedescendant={`commit-${chosen}`}
       onKeyDown={key}
+      onClick={click}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
       {pad(first)}
@@ -219,7 +239,6 @@ function Timeline({
         const at = first + index;
         const types = commit.decisions.flatMap(({ events }) => events.map(({ type }) => shortType(type)));
         return (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the list takes the keys
           <div
             key={commit.position}
             tabIndex={-1}
@@ -228,7 +247,7 @@ function Timeline({
             aria-selected={at === chosen}
             aria-posinset={at + 1}
             aria-setsize={commits.length}
-            onClick={() => choose(at)}
+            data-at={at}
           >
             <strong>{types.join(', ') || 'a message of somebody else'}</strong>
             <span>
