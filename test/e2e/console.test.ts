@@ -228,6 +228,29 @@ describe.runIf(needed)(`the console with authentication${reason}`, () => {
   });
 });
 
+describe.runIf(needed)(`the console where something is waited for${reason}`, () => {
+  it('timers show when they are due, and a payment of which nobody answers is in doubt', async () => {
+    const { userId, sku } = world.shop;
+    const lines = [{ sku, quantity: 1 }];
+    const order = { userId, lines, payment: { token: 'tok_never' } };
+    await must(201, world.service.url, 'POST', '/v1/orders', order);
+    await using page = await world.openPage('/timers');
+    const due = page.getByRole('region', { name: 'Timers' }).getByRole('row', { name: /payment-deadline/ });
+    await due.getByText(/^in \d+ min$/).waitFor();
+    const doubtful = page
+      .getByRole('region', { name: 'Payments in doubt' })
+      .getByRole('row', { name: /order/ });
+    await doubtful.getByText('tried again').waitFor({ timeout: 40_000 });
+    await shoot(page, 'timers');
+    await expectSound(page);
+    await doubtful.getByRole('link').click();
+    const waits = page.getByRole('list', { name: 'Waits for' });
+    await waits.getByText('timer payment-deadline').waitFor();
+    await waits.getByText(/order-process is at/).waitFor();
+    await expectSound(page);
+  }, 90_000);
+});
+
 describe.runIf(needed)(`the console with much to show${reason}`, () => {
   /** When the browser painted something first, in milliseconds after the page was asked for. */
   const firstPaint = (page: Page): Promise<number> =>

@@ -21,7 +21,7 @@ const PAGES = [
   { name: 'health', title: 'Health', page: Health },
   { name: 'reactions', title: 'Reactions', page: Reactions },
   { name: 'views', title: 'Views', page: Views },
-  { name: 'timers', title: 'Timers and payments', page: Timers },
+  { name: 'timers', title: 'Timers', page: Timers },
 ] as const;
 
 /** A healthy system is one calm screen; each trouble takes a line. */
