@@ -79,7 +79,9 @@ export function createEmailClaims({ handler, runtime, settings }: UseCaseDeps): 
       statusOf: async ({ userId, attempt }) => claimStatusOf(await stateOf(userId), attempt),
       claim: async (emailId, claimant, meta) => {
         const command = { type: 'claim' as const, ...claimant, at: runtime.now() };
-        const result = await handler.execute(email, emailId, command, stepMeta(meta, runtime));
+        // Nobody has had most addresses; where somebody has, this costs a conflict.
+        const options = { assumeNew: true };
+        const result = await handler.execute(email, emailId, command, stepMeta(meta, runtime), options);
         if (result.outcome === 'accepted' || result.outcome === 'unchanged') return 'claimed';
         if (result.outcome !== 'rejected') return 'retry';
         const { code, details } = result.rejection;

@@ -34,9 +34,14 @@ export function createPersonKeys(options: PersonKeysOptions): PersonKeys {
   const cache = createBoundedCache<PersonKey>(options.cacheEntries ?? CACHE_ENTRIES);
   const asking = new Map<string, Promise<KeyState>>();
 
-  async function stateOf(person: string, how: 'read' | 'make'): Promise<KeyState> {
+  function atHand(person: string): PersonKey | undefined {
     const cached = cache.get(person);
-    if (cached !== undefined && runtime.now() < cached.until) return cached;
+    return cached !== undefined && runtime.now() < cached.until ? cached : undefined;
+  }
+
+  async function stateOf(person: string, how: 'read' | 'make'): Promise<KeyState> {
+    const known = atHand(person);
+    if (known !== undefined) return known;
     const name = `${how} ${person}`;
     let asked = asking.get(name);
     if (asked === undefined) {
@@ -80,6 +85,7 @@ export function createPersonKeys(options: PersonKeysOptions): PersonKeys {
   }
 
   return {
+    atHand,
     keysOf: async (persons, how) => {
       const states = await Promise.all(persons.map(async (p) => [p, await stateOf(p, how)] as const));
       return new Map(states);

@@ -25,6 +25,8 @@ export interface PersonKeys {
    * @throws KeysUnavailable whenever something other than these three is the case; that is never `forgotten`
    */
   keysOf(persons: readonly string[], how: 'read' | 'make'): Promise<ReadonlyMap<string, KeyState>>;
+  /** The key of a person as this process was told within the lease, so that nobody waits for what is known. */
+  atHand?(person: string): PersonKey | undefined;
 }
 
 /** A key that is needed cannot be had: unreachable, denied or missing. Nothing was stored or shown; try again. */
@@ -58,8 +60,9 @@ export class KeyRing {
   /** The key of a person; undefined = it has to be fetched. */
   get(person: string): PersonKey | 'forgotten' | undefined {
     const known = this.#known.get(person);
-    if (known === undefined || known === 'forgotten') return known;
-    return this.#runtime.now() < known.until ? known : undefined;
+    if (known === 'forgotten') return known;
+    if (known !== undefined && this.#runtime.now() < known.until) return known;
+    return this.#keys.atHand?.(person);
   }
 
   /**

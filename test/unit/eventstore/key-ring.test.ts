@@ -41,3 +41,14 @@ it('keys that come too late twice are unavailable, and nobody asks for ever', as
   });
   expect(asked.length).toBe(2);
 });
+
+it('a key that the process has is used without asking, as long as its lease lasts', () => {
+  let now = 0;
+  const key = { number: 1, key: new Uint8Array(32), until: 2_000 };
+  const keysOf = async () => Promise.reject(new Error('somebody asks'));
+  const atHand = () => (now < key.until ? key : undefined);
+  const ring = new KeyRing({ keysOf, atHand }, { now: () => now });
+  expect(ring.get('ada')).toBe(key);
+  now = 2_000;
+  expect(ring.get('ada')).toBeUndefined();
+});
