@@ -16,7 +16,8 @@ the keys: that of the role api, or the owner's. docs/privacy.md says the steps.
 
   --json  print JSON
 
-Exit code 1 when keys are wrapped with a master key that was not given: what they seal cannot be read.
+Exit code 1 when keys are wrapped with a master key that was not given: what they seal cannot be read. Those that
+privacy.lostMasterKeys names do not count.
 
 Examples:
   jetledger keys status
@@ -41,9 +42,10 @@ Examples:
   },
 };
 
-function linesOf({ byMaster, forgotten, current, missing }: KeysStatus): readonly string[] {
+function linesOf({ byMaster, forgotten, current, missing, lost }: KeysStatus): readonly string[] {
   const role = (name: string): string => {
     if (name === current) return 'the one that wraps';
+    if (lost.includes(name)) return 'gone for good';
     return missing.includes(name) ? 'NOT among those given' : 'a former one';
   };
   const lines = Object.entries(byMaster).map(([name, count]) => `${name}  ${count} keys  ${role(name)}`);

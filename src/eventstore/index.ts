@@ -89,6 +89,7 @@ export { bucketStream, createNatsSnapshotStore } from './nats/nats-bucket.ts';
 export { type BucketKind, bucketConfig, createNatsBuckets, ensureBucket } from './nats/nats-buckets.ts';
 export { readOrdered } from './nats/ordered-reader.ts';
 export {
+  checkMasterKeys,
   createNatsForgetting,
   createNatsPersonKeys,
   forgottenBucket,
@@ -116,7 +117,13 @@ export {
   type ForgottenPerson,
 } from './personal/forgetting.ts';
 export type { KeyBucket } from './personal/key-bucket.ts';
-export { type KeyState, KeysUnavailable, type PersonKey, type PersonKeys } from './personal/keys.ts';
+export {
+  type KeyState,
+  KeysUnavailable,
+  type PersonKey,
+  type PersonKeys,
+  UnknownMasterKey,
+} from './personal/keys.ts';
 export { createMasterKeys, type MasterKeys } from './personal/master-keys.ts';
 export {
   createPersonalData,

@@ -1,4 +1,5 @@
 import {
+  checkMasterKeys,
   createNatsForgetting,
   createNatsPersonKeys,
   createPersonalData,
@@ -24,6 +25,11 @@ export interface PersonalOptions {
    * that each can read what is sealed.
    */
   readonly encrypt?: boolean;
+  /**
+   * Names of master keys that are gone for good: what is sealed under them stays unreadable. Any other that is missing is
+   * refused at the start, since it may only have been mislaid.
+   */
+  readonly lostMasters?: readonly string[];
   /** What stands in place of a text of a person who was forgotten; `forgotten` unless given. */
   readonly forgotten?: string;
 }
@@ -41,13 +47,15 @@ export interface OpenPersonalOptions {
   readonly personal: PersonalOptions | undefined;
 }
 
-/** The personal data of a process; makes the bucket of the keys where new events are sealed. @throws as the server refuses it */
+/** The personal data of a process; makes the bucket of the keys where new events are sealed. @throws UnknownMasterKey; as the server refuses it */
 export async function openPersonal(options: OpenPersonalOptions): Promise<PersonalData> {
   const { requests, prefix, requestTimeoutMs: timeoutMs, personal } = options;
   if (personal === undefined) return WITHOUT_KEYS;
-  const { masters, encrypt = true, forgotten } = personal;
+  const { masters, encrypt = true, forgotten, lostMasters = [] } = personal;
   if (encrypt) await makeBuckets(options, [keyBucket(prefix)]);
-  const keys = createNatsPersonKeys({ requests, runtime: systemRuntime, prefix, timeoutMs, masters });
+  const where = { requests, runtime: systemRuntime, prefix, timeoutMs };
+  await checkMasterKeys(where, masters, lostMasters);
+  const keys = createNatsPersonKeys({ ...where, masters });
   return createPersonalData({ keys, encrypt, ...(forgotten !== undefined && { forgotten }) });
 }
 

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { hkdfSync, randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Config, isProduction } from './config/schema.ts';
 import { NatsUnusable } from './nats-connection.ts';
 
@@ -23,15 +25,16 @@ export async function loadEmailKey(config: Config): Promise<Uint8Array> {
 
 /**
  * The keys that persons' keys are wrapped with, 32 bytes each: the first wraps, the others still unwrap. From the
- * configuration or a file that it names. Else, not in production, of the e-mail key where that is configured, so that
+ * configuration, or a file or a program that it names. Else, not in production, of the e-mail key where that is configured, so that
  * processes that share the one share the other; or a file beside the embedded server's data, made at the first start.
  * @returns none where nothing is configured, in production or where no file can be made
  * @throws NatsUnusable naming the setting or the file, when one is no key
  */
 export async function loadMasterKeys(config: Config): Promise<readonly Uint8Array[]> {
-  const { masterKeys, masterKeyFile } = config.privacy;
+  const { masterKeys, masterKeyFile, masterKeyCommand } = config.privacy;
   if (masterKeys !== '') return keysIn('privacy.masterKeys', masterKeys);
   if (masterKeyFile !== '') return keysIn(masterKeyFile, await readKeyFile(masterKeyFile));
+  if (masterKeyCommand !== '') return keysIn(masterKeyCommand, await printedBy(masterKeyCommand));
   if (isProduction(config)) return [];
   if (config.users.emailKey !== '') return [masterKeyOf(Buffer.from(config.users.emailKey, 'hex'))];
   const path = join(config.nats.embedded.dataDir, 'master.key');
@@ -49,6 +52,22 @@ async function readKeyFile(path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (cause) {
     throw new NatsUnusable(`The file ${path} (privacy.masterKeyFile) cannot be read.`, cause);
+  }
+}
+
+const run = promisify(execFile);
+const COMMAND_MS = 10_000;
+
+/** What a program prints. Nothing of it is told where it fails, since it may be a key. */
+async function printedBy(command: string): Promise<string> {
+  const [program = '', ...args] = command.trim().split(/\s+/);
+  try {
+    return (await run(program, args, { timeout: COMMAND_MS, killSignal: 'SIGKILL' })).stdout;
+  } catch (cause) {
+    const { code, killed, stderr = '' } = cause as { code?: unknown; killed?: boolean; stderr?: string };
+    const why = killed ? `does not end within ${COMMAND_MS / 1_000} s` : `fails (${String(code)})`;
+    const said = stderr.trim().split('\n').at(-1) ?? '';
+    throw new NatsUnusable(`${command} (privacy.masterKeyCommand) ${why}. ${said}`.trim());
   }
 }
 

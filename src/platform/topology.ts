@@ -320,7 +320,7 @@ async function readStream(requests: Manageable, name: string): Promise<StreamCon
 
 function lackOfKey({ privacy }: TopologyDeps): string | undefined {
   if (!privacy.encrypt || privacy.hasMasterKey) return undefined;
-  return 'new logs are encrypted and there is no master key: set privacy.masterKeys or privacy.masterKeyFile, or privacy.encrypt to off (docs/security.md)';
+  return 'new logs are encrypted and there is no master key: set privacy.masterKeys, privacy.masterKeyFile or privacy.masterKeyCommand, or privacy.encrypt to off (docs/security.md)';
 }
 
 function planNewLog(

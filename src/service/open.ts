@@ -9,6 +9,7 @@ import {
   type Requests,
   type StoreObserver,
   systemRuntime,
+  UnknownMasterKey,
   WITHOUT_KEYS,
 } from '../eventstore/index.ts';
 import {
@@ -108,21 +109,41 @@ export async function openNats(
   }
 }
 
-/** How a process deals with personal data. @param encrypt whether it seals them in new events */
-export function openPersonalData(
-  { log, nats }: Pick<Config, 'log' | 'nats'>,
+/**
+ * How a process deals with personal data.
+ * @param encrypt whether it seals them in new events
+ * @throws NatsUnusable where a master key is missing that keys are wrapped with, and is not said to be lost
+ */
+export async function openPersonalData(
+  { log, nats, privacy }: Pick<Config, 'log' | 'nats' | 'privacy'>,
   { requests, masterKeys }: Pick<Nats, 'requests' | 'masterKeys'>,
   encrypt: boolean,
 ): Promise<PersonalData> {
   const [current, ...former] = masterKeys;
   const masters = current && createMasterKeys(current, former);
-  return openPersonal({
-    requests,
-    prefix: log.prefix,
-    replicas: log.replicas,
-    requestTimeoutMs: nats.requestTimeoutMs,
-    personal: masters && { masters, encrypt },
-  });
+  const lostMasters = lostMasterKeys({ privacy });
+  try {
+    return await openPersonal({
+      requests,
+      prefix: log.prefix,
+      replicas: log.replicas,
+      requestTimeoutMs: nats.requestTimeoutMs,
+      personal: masters && { masters, encrypt, lostMasters },
+    });
+  } catch (error) {
+    if (error instanceof UnknownMasterKey) throw new NatsUnusable(missingMasterKey(error.master), error);
+    throw error;
+  }
+}
+
+const missingMasterKey = (name: string): string =>
+  `Keys of persons are wrapped with the master key ${name}, which is not among those given: put it back behind the one ` +
+  'that is given (privacy.masterKeys, or the file that holds them). If it is gone for good, and with it the names and ' +
+  `addresses under it, say so: privacy.lostMasterKeys: ${name} (docs/privacy.md).`;
+
+/** Names of master keys that are gone for good, as the configuration says. */
+export function lostMasterKeys({ privacy }: Pick<Config, 'privacy'>): readonly string[] {
+  return privacy.lostMasterKeys.split(/[\s,]+/).filter((name) => name !== '');
 }
 
 /** What forgets persons on a server, once whatever is left of it has been ended. @throws as `openForgetting` */
@@ -163,8 +184,8 @@ export async function openLogAndPersonal(
 }
 
 const NO_MASTER_KEY =
-  'The events of this log are encrypted and there is no master key: set privacy.masterKeys or privacy.masterKeyFile to ' +
-  'what its keys are wrapped with (docs/security.md).';
+  'The events of this log are encrypted and there is no master key: set privacy.masterKeys, privacy.masterKeyFile or ' +
+  'privacy.masterKeyCommand to what its keys are wrapped with (docs/security.md).';
 
 async function openStoredLog(
   config: Config,

@@ -2,9 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
-import { startTestServer } from '../../src/testing/nats-server.ts';
+import { createMasterKeys } from '../../src/eventstore/personal/master-keys.ts';
+import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { ask, must, since } from '../e2e/client.ts';
-import { makeLog, startEncrypted } from '../support/encrypted-service.ts';
+import { makeLog, SECRETS, startEncrypted } from '../support/encrypted-service.ts';
 
 const KEYS = 'KV_jl_keys';
 /** How long a key may be used after it was asked for, and some more. */
@@ -97,3 +98,26 @@ it('an instance that reads and does not encrypt works beside one that does: on n
     }
   }
 }, 60_000);
+
+it('without the master key that keys are wrapped with no instance starts, unless it is said to be gone; then others register', async () => {
+  await using server = await startTestServer();
+  await makeLog(server);
+  const path = await registered(server, eve);
+  const other = { JETLEDGER_PRIVACY__MASTER_KEYS: 'c3'.repeat(32) };
+  const name = createMasterKeys(Buffer.from(SECRETS.JETLEDGER_PRIVACY__MASTER_KEYS, 'hex')).current;
+  await expect(startEncrypted(server, other)).rejects.toThrow(`privacy.lostMasterKeys: ${name}`);
+
+  await using service = await startEncrypted(server, { ...other, JETLEDGER_PRIVACY__LOST_MASTER_KEYS: name });
+  const { status, field } = await ask(service.url, 'GET', path);
+  expect([status, field('code')]).toEqual([503, 'keys/unavailable']);
+  await must(201, service.url, 'POST', '/v1/users', { email: 'ada@example.com', name: 'Ada' });
+}, 60_000);
+
+/** Registers somebody at an instance of its own. @returns where the user is shown */
+async function registered(server: TestServer, person: Readonly<Record<string, string>>): Promise<string> {
+  await using service = await startEncrypted(server);
+  const created = await must(201, service.url, 'POST', '/v1/users', person);
+  const path = `/v1/users/${created.field('id')}`;
+  await must(200, service.url, 'GET', path, undefined, since(created));
+  return path;
+}

@@ -68,6 +68,7 @@ describe('the master key', () => {
       forgotten: 1,
       current: FIRST_NAME,
       missing: [],
+      lost: [],
     });
     expect((await findings(FIRST))['keys of persons']).toMatchObject({ level: 'ok' });
   });
@@ -80,6 +81,22 @@ describe('the master key', () => {
     expect(level).toBe('fail');
     expect(detail).toContain(`3 are wrapped with ${FIRST_NAME}`);
     await expect(keys(['rotate'], SECOND)).rejects.toThrow('is not among those given');
+  });
+
+  it('that is said to be gone for good is no fault, and the keys that it wraps stay as they are', async () => {
+    const gone = { ...given(SECOND), JETLEDGER_PRIVACY__LOST_MASTER_KEYS: FIRST_NAME ?? '' };
+    const rotated = await runInProcess(server, keysCommand, ['rotate'], gone);
+    expect(rotated.code).toBe(0);
+    expect(rotated.text).toContain('0 wrapped anew, 0 were so before.');
+    expect(rotated.text).toContain(`${FIRST_NAME}  3 keys  gone for good`);
+    const { json } = await runInProcess(server, doctorCommand, ['--json'], gone);
+    expect(json().findings).toContainEqual(
+      expect.objectContaining({
+        check: 'keys of persons',
+        level: 'ok',
+        detail: expect.stringContaining('gone for good'),
+      }),
+    );
   });
 
   it('is changed without another byte in the log, and every key stays what it was', async () => {

@@ -21,16 +21,20 @@ export async function keysFinding(
   nats: Nats,
   { config: stored }: StreamInfo,
 ): Promise<Finding> {
-  const { byMaster, current, missing } = await keysStatus(config, nats);
+  const { byMaster, current, missing, lost } = await keysStatus(config, nats);
   const count = Object.values(byMaster).reduce((sum, each) => sum + each, 0);
   const give = 'Give it in privacy.masterKeys or privacy.masterKeyFile (docs/privacy.md).';
-  if (missing.length > 0) {
-    const lost = missing.map((name) => `${byMaster[name]} are wrapped with ${name}`).join(', ');
-    return fail('keys of persons', `${lost}, a master key that is not given`, give);
-  }
+  const wrapped = (names: readonly string[]): string =>
+    names.map((name) => `${byMaster[name]} are wrapped with ${name}`).join(', ');
+  if (missing.length > 0)
+    return fail('keys of persons', `${wrapped(missing)}, a master key that is not given`, give);
   const encrypts = encryptsNew(config.privacy.encrypt, stored);
   if (encrypts && current === undefined) return fail('keys of persons', 'there is no master key', give);
-  return ok('keys of persons', `${count}, each opens with a master key that is given`);
+  const given = 'each opens with a master key that is given';
+  return ok(
+    'keys of persons',
+    lost.length === 0 ? `${count}, ${given}` : `${count}; ${wrapped(lost)}, which is gone for good`,
+  );
 }
 
 /** Commits that are looked at from either end of the log: a doctor does not read all of it. */

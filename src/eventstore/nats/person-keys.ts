@@ -2,8 +2,9 @@ import { EventStoreError, LogUnavailable } from '../errors.ts';
 import { createPersonKeys } from '../personal/bucket-keys.ts';
 import { createForgetting, type Forgetting } from '../personal/forgetting.ts';
 import type { KeyBucket } from '../personal/key-bucket.ts';
-import type { PersonKeys } from '../personal/keys.ts';
+import { type PersonKeys, UnknownMasterKey } from '../personal/keys.ts';
 import type { MasterKeys } from '../personal/master-keys.ts';
+import { personOfToken, readStoredKey } from '../personal/stored-key.ts';
 import type { Runtime } from '../runtime.ts';
 import { createGets } from './gets.ts';
 import { bucketStream, createNatsBucket } from './nats-bucket.ts';
@@ -92,4 +93,37 @@ export function createNatsPersonKeys(
 ): PersonKeys {
   const { masters, runtime } = options;
   return createPersonKeys({ bucket: openKeyBucket(options), masters, runtime });
+}
+
+/**
+ * Looks at the first and the last key of the bucket, so that nobody goes on with another master key than the one that what
+ * is there is wrapped with, and wraps new keys beside. Whatever else is wrong is told where a key is needed.
+ * @param lost names of master keys that are gone for good, as whoever runs this says
+ * @throws UnknownMasterKey
+ */
+export async function checkMasterKeys(
+  { requests, prefix, timeoutMs }: NatsKeysOptions,
+  masters: MasterKeys,
+  lost: readonly string[],
+): Promise<void> {
+  const name = keyBucket(prefix);
+  const gets = createGets(requests, bucketStream(name), timeoutMs);
+  const [first, last] = [{ next_by_subj: '>', seq: 1 }, { last_by_subj: '>' }];
+  for (const query of [first, last]) {
+    try {
+      const found = await gets.leader(query);
+      const stored = readStoredKey(found?.data ?? new Uint8Array());
+      if (
+        found === undefined ||
+        stored === undefined ||
+        'forgotten' in stored ||
+        lost.includes(stored.master)
+      )
+        continue;
+      const person = personOfToken(found.subject.slice(`$KV.${name}.`.length));
+      await masters.unwrap(stored.master, person, stored.wrapped);
+    } catch (error) {
+      if (error instanceof UnknownMasterKey) throw error;
+    }
+  }
 }

@@ -146,14 +146,17 @@ export interface Rewrapped {
 export async function rewrapKeys({
   bucket,
   masters,
+  lostMasters = [],
 }: {
   readonly bucket: KeyBucket;
   readonly masters: MasterKeys;
+  /** Names of master keys that are gone for good: keys that are wrapped with them stay as they are. */
+  readonly lostMasters?: readonly string[];
 }): Promise<Rewrapped> {
   const counts = { rewrapped: 0, kept: 0, changed: 0 };
   for await (const row of bucket.rows()) {
     const stored = storedIn(row);
-    if ('forgotten' in stored) continue;
+    if ('forgotten' in stored || lostMasters.includes(stored.master)) continue;
     if (stored.master === masters.current) {
       counts.kept++;
       continue;

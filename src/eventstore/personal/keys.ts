@@ -39,6 +39,17 @@ export class KeysUnavailable extends EventStoreError {
   }
 }
 
+/** What is kept is wrapped with a master key that was not given; trying again does not help. */
+export class UnknownMasterKey extends KeysUnavailable {
+  /** Its name. */
+  readonly master: string;
+
+  constructor(master: string) {
+    super(`the master key ${master} is not among those given`);
+    this.master = master;
+  }
+}
+
 /** For a process that was given no keys: whatever is sealed stays so. */
 export const NO_KEYS: PersonKeys = {
   keysOf: async () => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { decrypt, encrypt } from './cipher.ts';
-import { KeysUnavailable } from './keys.ts';
+import { KeysUnavailable, UnknownMasterKey } from './keys.ts';
 
 /** What the keys of persons are wrapped with: keys at hand, or a service that keeps them. */
 export interface MasterKeys {
@@ -8,7 +8,7 @@ export interface MasterKeys {
   readonly current: string;
   /** A person's key, wrapped with the current one for this person alone. @throws KeysUnavailable */
   wrap(person: string, key: Uint8Array): Promise<Uint8Array>;
-  /** What was wrapped for the person with the master key of this name. @throws KeysUnavailable */
+  /** What was wrapped for the person with the master key of this name. @throws KeysUnavailable, UnknownMasterKey */
   unwrap(master: string, person: string, wrapped: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -28,8 +28,7 @@ export function createMasterKeys(current: Uint8Array, former: readonly Uint8Arra
     wrap: async (person, key) => encrypt(current, boundTo(person), key),
     unwrap: async (master, person, wrapped) => {
       const secret = byName.get(master);
-      if (secret === undefined)
-        throw new KeysUnavailable(`the master key ${master} is not among those given`);
+      if (secret === undefined) throw new UnknownMasterKey(master);
       try {
         return new Uint8Array(decrypt(secret, boundTo(person), wrapped));
       } catch (cause) {

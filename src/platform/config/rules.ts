@@ -36,8 +36,10 @@ const RULES: readonly Rule[] = [
   },
   {
     key: 'privacy.masterKeyFile',
-    message: 'the master keys stand in one place: set privacy.masterKeys or privacy.masterKeyFile',
-    broken: ({ privacy }) => privacy.masterKeys !== '' && privacy.masterKeyFile !== '',
+    message:
+      'the master keys stand in one place: set privacy.masterKeys, privacy.masterKeyFile or privacy.masterKeyCommand',
+    broken: ({ privacy: { masterKeys, masterKeyFile, masterKeyCommand } }) =>
+      [masterKeys, masterKeyFile, masterKeyCommand].filter((place) => place !== '').length > 1,
   },
   {
     key: 'console.oidc.clientId',

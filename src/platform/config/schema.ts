@@ -171,6 +171,11 @@ export const configSchema = section({
     encrypt: Type.Enum(['auto', 'on', 'off']),
     masterKeys: secret(MASTER_KEYS, 'keys of 32 bytes in hexadecimal, several separated by commas, or empty'),
     masterKeyFile: file(),
+    masterKeyCommand: text('', 'a program and its arguments, separated by spaces, or empty'),
+    lostMasterKeys: text(
+      '^$|^[0-9a-f]{16}( *, *[0-9a-f]{16})*$',
+      'names as jetledger keys status shows them, separated by commas, or empty',
+    ),
   }),
   commands: section({
     cacheEntries: whole(0, 10_000_000),

@@ -28,6 +28,24 @@ describe('master keys', () => {
     expect(await load({ JETLEDGER_PRIVACY__MASTER_KEY_FILE: file })).toEqual([FIRST, SECOND]);
   });
 
+  it('are what a program prints within 10 s; where it fails, what it complains of is told and what it printed is not', async () => {
+    const program = join(folder, 'vault.mjs');
+    await writeFile(
+      program,
+      'const [, , key, code] = process.argv; console.log(key); console.error("sealed"); process.exit(+code);',
+    );
+    const printing = (key: string, code: string) =>
+      load({ JETLEDGER_PRIVACY__MASTER_KEY_COMMAND: `${process.execPath} ${program} ${key} ${code}` });
+    expect(await printing(FIRST, '0')).toEqual([FIRST]);
+    await expect(printing('nothing', '0')).rejects.toThrow('does not hold master keys');
+    const failed = printing('c0ffee', '3').catch(({ message }: Error) => message.replace(/ c0ffee 3/, ''));
+    expect(await failed).toMatch(/privacy\.masterKeyCommand\) fails \(3\)\. sealed$/);
+    expect(await failed).not.toContain('c0ffee');
+    await expect(load({ JETLEDGER_PRIVACY__MASTER_KEY_COMMAND: join(folder, 'no-such') })).rejects.toThrow(
+      'ENOENT',
+    );
+  });
+
   it('are made once and kept beside the data, so that every start has the same', async () => {
     const [made] = await load({});
     expect(made).toMatch(/^[0-9a-f]{64}$/);
