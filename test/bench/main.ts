@@ -25,6 +25,7 @@ import type { Scenario } from './result.ts';
 import { scaleScenario } from './scale.ts';
 import { tailsScenario } from './tails.ts';
 import { telemetryScenario } from './telemetry.ts';
+import { webhooksScenario } from './webhooks.ts';
 
 /** Every scenario, in the order of the page. Another one is one line here. */
 const scenarios: readonly ((peers: boolean) => Scenario)[] = [
@@ -49,6 +50,7 @@ const scenarios: readonly ((peers: boolean) => Scenario)[] = [
   () => telemetryScenario,
   () => privacyScenario,
   () => tailsScenario,
+  () => webhooksScenario,
 ];
 
 const names = scenarios.map((make) => make(false).name);

@@ -61,7 +61,7 @@ export interface Flow {
   putBack(event: OpenEvent, due: number): void;
   /** What failed is tried again at once, as if for the first time. */
   renew(now: number): void;
-  /** When something is to be tried; undefined when nothing waits for a time. */
+  /** When something is to be tried; undefined when nothing waits for a time, or all that may run at once does. */
   wakeAt(): number | undefined;
   readonly size: number;
   readonly running: number;
@@ -69,7 +69,7 @@ export interface Flow {
   stored(): StoredFlow;
 }
 
-/** After so many failures in a row the receiver is tried with one event at a time, with growing pauses. */
+/** After so many failures in a row the receiver is tried with one event at a time again, with growing pauses. */
 const DOWN_AFTER = 8;
 /** While so many wait to be tried, nothing more is read. */
 const ENOUGH_WAITING = 16;
@@ -97,16 +97,22 @@ export function createFlow(
       });
   }
   const isDown = (): boolean => failures >= DOWN_AFTER;
+  // One more for each that is taken: many from the first moment on overrun whoever has just come back.
+  let atOnce = 1;
+  let downSince = -1;
+  const isBusy = (): boolean => running >= atOnce;
 
   /** Those that nothing but time keeps from being tried. */
   function* free(): Generator<OpenEvent> {
     const ordered = isOrdered();
     const before = new Set<string>();
     for (const event of open.values()) {
-      const lane = `${event.source}/${event.subject}`;
-      const isBlocked = ordered && before.has(lane);
-      if (ordered) before.add(lane);
-      if (!isBlocked && !event.running) yield event;
+      if (ordered) {
+        const lane = `${event.source}/${event.subject}`;
+        if (before.has(lane)) continue;
+        before.add(lane);
+      }
+      if (!event.running) yield event;
     }
   }
   const leave = (event: OpenEvent): void => {
@@ -121,9 +127,11 @@ export function createFlow(
   return {
     hasRoom: (now) => {
       if (open.size >= maxOpen || pausedUntil > now) return false;
+      const enough = isDown() ? 1 : ENOUGH_WAITING;
+      if (isDown() && running > 0) return false;
       let waiting = 0;
-      for (const { due } of free()) if (due <= now) waiting++;
-      return isDown() ? waiting + running === 0 : waiting < ENOUGH_WAITING;
+      for (const { due } of free()) if (due <= now && ++waiting >= enough) return false;
+      return true;
     },
     high: (source) => places.get(source)?.high,
     incarnation: (source) => places.get(source)?.incarnation,
@@ -145,7 +153,7 @@ export function createFlow(
       if (place !== undefined && through > place.high) place.high = through;
     },
     next: (now) => {
-      if (pausedUntil > now || running >= (isDown() ? 1 : maxInFlight)) return undefined;
+      if (pausedUntil > now || isBusy()) return undefined;
       for (const event of free()) {
         if (event.due > now) continue;
         event.running = true;
@@ -161,11 +169,14 @@ export function createFlow(
       if (isDown()) for (const other of open.values()) other.due = Math.min(other.due, now);
       failures = 0;
       pausedUntil = 0;
+      atOnce = Math.min(atOnce + 1, maxInFlight);
     },
     failed: (event, { retryAfterMs = 0, gone }, startedAt, now) => {
       leave(event);
-      failures++;
       event.attempts++;
+      // What was under way when it went down says nothing new.
+      if (startedAt > downSince) failures++;
+      if (isDown() && startedAt > downSince) [downSince, atOnce] = [now, 1];
       if (event.firstAt === 0) event.firstAt = startedAt;
       const backoff = backoffMs(runtime, event.attempts - 1, retryBaseMs, retryCapMs);
       event.due = now + Math.max(backoff, retryAfterMs);
@@ -186,6 +197,7 @@ export function createFlow(
       for (const event of open.values()) Object.assign(event, { attempts: 0, firstAt: 0, due: now });
     },
     wakeAt: () => {
+      if (isBusy()) return undefined;
       let earliest: number | undefined;
       for (const { due } of free()) earliest = Math.min(earliest ?? due, due);
       return earliest === undefined ? undefined : Math.max(earliest, pausedUntil);

@@ -60,6 +60,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   let wake = (): void => undefined;
   /** Something has come since the last look, also while nobody slept. */
   let raised = false;
+  let alarmAt = Number.POSITIVE_INFINITY;
   const raise = (): void => {
     raised = true;
     wake();
@@ -165,25 +166,41 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     const done = tryOne(event).finally(() => {
       under.delete(done);
       changed = true;
+      // At once: reading on may take a while.
+      startDue();
       raise();
     });
     under.add(done);
   };
+  const startDue = (): void => {
+    if (!isOn()) return;
+    for (let event = flow.next(runtime.now()); event !== undefined; event = flow.next(runtime.now()))
+      start(event);
+  };
 
   const work = async (): Promise<boolean> => {
     if (!isOn()) return false;
-    for (let event = flow.next(runtime.now()); event !== undefined; event = flow.next(runtime.now()))
-      start(event);
+    startDue();
     let more = false;
     for (const tail of tails)
       if (!joined.has(tail.source.name) && flow.hasRoom(runtime.now())) more = (await readOn(tail)) || more;
     return more;
   };
+  /** One timer serves many sleeps: it may wake too early, which costs a look. */
+  const setAlarm = (at: number): void => {
+    if (alarmAt <= at) return;
+    alarmAt = at;
+    void runtime.sleep(at - runtime.now()).then(() => {
+      if (alarmAt === at) alarmAt = Number.POSITIVE_INFINITY;
+      raise();
+    });
+  };
   const sleep = async (ms: number): Promise<void> => {
+    setAlarm(runtime.now() + ms);
     const woken = new Promise<void>((resolve) => {
       wake = resolve;
     });
-    if (!raised) await Promise.race([runtime.sleep(ms), woken]);
+    if (!raised) await woken;
     raised = false;
   };
   /** How long nothing is to be done unless something comes. */

@@ -6,9 +6,22 @@ import { fixedRuntime } from '../../../support/memory-service.ts';
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** A flow that has taken in events 1, 2, ... of these subjects. */
-function flowOf(subjects: string, ordered = false): Flow {
+const { maxInFlight } = defaultDeliverySettings;
+
+/** A flow whose receiver has taken enough to be trusted with many at once. */
+function trusted(ordered = false): Flow {
   const flow = createFlow(fixedRuntime(), defaultDeliverySettings, () => ordered);
+  flow.place('before', 'first', 0);
+  for (let position = 1; position <= maxInFlight; position++) {
+    flow.take('before', { position, subject: 'a' });
+    for (const event of begun(flow, 0)) flow.taken(event, 0);
+  }
+  return flow;
+}
+
+/** One that has taken in events 1, 2, ... of these subjects. */
+function flowOf(subjects: string, ordered = false): Flow {
+  const flow = trusted(ordered);
   flow.place('orders', 'first', 0);
   for (const [index, subject] of [...subjects].entries())
     flow.take('orders', { position: index + 1, subject });
@@ -26,6 +39,19 @@ const fail = (flow: Flow, event: OpenEvent, now: number, tried = {}) =>
   flow.failed(event, { taken: false, ...tried }, now, now);
 
 describe('what is tried next', () => {
+  it('is one at first, and one more for each that is taken, up to the bound', () => {
+    const flow = createFlow(fixedRuntime(), defaultDeliverySettings, () => false);
+    flow.place('orders', 'first', 0);
+    for (let position = 1; position <= 200; position++) flow.take('orders', { position, subject: 'a' });
+    const counts: number[] = [];
+    for (let turn = 0; turn < 6; turn++) {
+      const events = begun(flow, 1);
+      counts.push(events.length);
+      for (const event of events) flow.taken(event, 1);
+    }
+    expect(counts).toEqual([1, 2, 4, 8, maxInFlight, maxInFlight]);
+  });
+
   it('is everything at once where no order is kept, and the first of each subject where it is', () => {
     expect(positions(begun(flowOf('aab'), 1))).toEqual([1, 2, 3]);
     expect(positions(begun(flowOf('aab', true), 1))).toEqual([1, 3]);
@@ -49,7 +75,22 @@ describe('what is tried next', () => {
     const later = begun(flow, 20_000);
     expect(positions(later)).toEqual([1]);
     flow.taken(later[0] as OpenEvent, 20_000);
-    expect(positions(begun(flow, 20_000))).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for (let event = flow.next(20_000); event !== undefined; event = flow.next(20_000))
+      flow.taken(event, 20_000);
+    expect(flow.size).toBe(0);
+  });
+
+  it('waits a second, and no minutes, after all that was under way failed at once', () => {
+    const flow = flowOf('x'.repeat(maxInFlight));
+    const before = begun(flow, 1);
+    expect(before).toHaveLength(maxInFlight);
+    for (const event of before) flow.failed(event, { taken: false }, 1, 2);
+    expect(flow.stored().failures).toBe(8);
+    expect(flow.stored().pausedUntil).toBeLessThanOrEqual(1_002);
+    const next = flow.next(20_000) as OpenEvent;
+    expect(flow.next(20_000)).toBeUndefined();
+    fail(flow, next, 20_000);
+    expect(flow.stored().failures).toBe(9);
   });
 
   it('is nothing for as long as the receiver asked to be left alone', () => {
@@ -97,5 +138,6 @@ it('a flow goes on from what was stored of it', () => {
   const again = createFlow(fixedRuntime(), defaultDeliverySettings, () => true, flow.stored());
   expect(again.stored()).toEqual(flow.stored());
   expect(again.high('orders')).toBe(3);
-  expect(positions(begun(again, HOUR_MS))).toEqual([1, 3]);
+  again.taken(again.next(HOUR_MS) as OpenEvent, HOUR_MS);
+  expect(positions(begun(again, HOUR_MS))).toEqual([2, 3]);
 });
