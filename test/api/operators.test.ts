@@ -107,6 +107,26 @@ describe('requests of operators', () => {
     expect(items).toMatchObject([{ action: 'pause', target: 'order-process', state: 'done' }]);
   });
 
+  it('are found by person, kind and result, and name the aggregate that they are of', async () => {
+    await plantConsumer(service, 'order-process');
+    await plantParked(service, { id: 'o1' });
+    await client.post('/v1/admin/consumers/order-process/pause', { reason: 'it is away' });
+    const filter = { category: 'order', id: 'o1' };
+    await client.post('/v1/admin/parked/redrive', { filter, reason: 'it is back' });
+    await rebuild('orders');
+    const found = async (query: string) =>
+      field(await client.get(`/v1/admin/requests?${query}`), 'items') as { action: string }[];
+    expect((await found('by=anonymous')).map(({ action }) => action)).toEqual([
+      'rebuild',
+      'redrive',
+      'pause',
+    ]);
+    expect(await found('by=nobody')).toEqual([]);
+    expect(await found('action=redrive&state=done')).toMatchObject([{ stream: filter }]);
+    expect(await found('state=asked')).toMatchObject([{ action: 'rebuild' }]);
+    expect((await client.get('/v1/admin/requests?state=lost')).statusCode).toBe(400);
+  });
+
   it('a view has one at a time, and one key asks once', async () => {
     const first = await rebuild('orders', { 'idempotency-key': 'k1' });
     expect(first.statusCode).toBe(202);

@@ -3,6 +3,7 @@ import { render } from 'preact';
 import { useState } from 'preact/hooks';
 import { away, follow, reactions, situation, stuck, views } from './api.ts';
 import { count, inUtc, toggleUtc } from './format.ts';
+import { Actions } from './pages/actions.tsx';
 import { Aggregate } from './pages/aggregate.tsx';
 import { Health } from './pages/health.tsx';
 import { Reactions } from './pages/reactions.tsx';
@@ -22,6 +23,7 @@ const PAGES = [
   { name: 'reactions', title: 'Reactions', page: Reactions },
   { name: 'views', title: 'Views', page: Views },
   { name: 'timers', title: 'Timers', page: Timers },
+  { name: 'actions', title: 'Actions', page: Actions },
 ] as const;
 
 /** A healthy system is one calm screen; each trouble takes a line. */

@@ -17,6 +17,8 @@ export interface Wish {
   readonly reason: string;
   /** Of a rebuild: at most so many commits a second. */
   readonly commitsPerSecond?: number | undefined;
+  /** The aggregate whose dead letters are meant, where they are of one. */
+  readonly stream?: StreamRef | undefined;
   /** Of `refold`: whose row. */
   readonly aggregate?: string | undefined;
 }

@@ -14,7 +14,7 @@ type Outcome = Pick<OperatorRequest, 'result' | 'marked'>;
 export async function recorded<T>(
   request: FastifyRequest,
   { admin: { requests }, runtime }: Pick<ServiceDeps, 'admin' | 'runtime'>,
-  wish: Pick<Wish, 'action' | 'target'> & { readonly reason?: string | undefined },
+  wish: Pick<Wish, 'action' | 'target' | 'stream'> & { readonly reason?: string | undefined },
   work: (id: string, by: string) => Promise<T>,
   tell: (done: T) => Outcome = () => ({}),
 ): Promise<{ readonly id: string; readonly done: T }> {

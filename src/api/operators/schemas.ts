@@ -62,17 +62,28 @@ export const ParkedCauses = Type.Object(
 );
 export type CauseBody = Type.Static<typeof ParkedCauses>['items'][number];
 
+export const RequestAction = Type.Enum([
+  ...(['redrive', 'discard', 'pause', 'resume', 'rebuild', 'rollback', 'refold'] as const),
+]);
+export const RequestState = Type.Enum(['asked', 'running', 'done', 'failed', 'cancelled']);
+
 const request = {
   id: Text,
-  action: Type.Enum(['redrive', 'discard', 'pause', 'resume', 'rebuild', 'rollback', 'refold']),
+  action: RequestAction,
   target: Type.String({ description: 'A consumer, a view, or which parked commits.' }),
   by: Text,
   reason: Text,
   at: Time,
-  state: Type.Enum(['asked', 'running', 'done', 'failed', 'cancelled']),
+  state: RequestState,
   endedAt: optional(Time),
   result: optional(Type.String({ description: 'What came of it.' })),
   commitsPerSecond: optional(Count),
+  stream: optional(
+    Type.Object(
+      { category: Text, id: Text },
+      { ...strict, description: 'The aggregate whose parked commits are meant, where they are of one.' },
+    ),
+  ),
   aggregate: optional(Type.String({ description: 'Of `refold`: whose row.' })),
   progress: optional(
     Type.Object({ applied: Count, total: Count, etaSeconds: Type.Number({ minimum: 0 }) }, strict),

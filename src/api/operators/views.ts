@@ -9,6 +9,7 @@ import { ORDER_ID } from '../schemas/examples.ts';
 import { CreateHeaders, PatchHeaders, PlainHeaders } from '../schemas/requests.ts';
 import { ETAG, plain, problemsOfAdmin, problemsOfRead } from '../schemas/responses.ts';
 import type { OperatorRequest } from './ports.ts';
+import { RequestAction, RequestState } from './schemas.ts';
 import { requestBody, situationBody, viewBody } from './shown.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -22,6 +23,16 @@ const ViewParams = Type.Object(
 const RequestParams = Type.Object(
   {
     id: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$', examples: ['01890a5d-ac96-7000-8000-000000000001'] }),
+  },
+  strict,
+);
+const RequestsQuery = Type.Object(
+  {
+    by: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'Who asked.', examples: ['operator'] }),
+    ),
+    action: Type.Optional(RequestAction),
+    state: Type.Optional(RequestState),
   },
   strict,
 );
@@ -138,14 +149,22 @@ export function requestRoutes(app: TypedApp, { admin }: ServiceDeps): void {
   const list = {
     ...common,
     headers: PlainHeaders,
+    querystring: RequestsQuery,
     operationId: 'listRequests',
     summary: 'List what operators asked for',
-    description: 'Who, when, why, and what came of it; the last 500, newest first.',
+    description: 'Who, when, why, and what came of it; of the last 500, newest first.',
     response: { ...plain(200, 'AdminRequests', 'All that are kept.'), ...problemsOfRead() },
   };
-  app.get('/v1/admin/requests', { schema: list, config }, async (_request, reply) => {
+  app.get('/v1/admin/requests', { schema: list, config }, async (request, reply) => {
+    const { by, action, state } = request.query;
     const [requests, parked] = await Promise.all([admin.requests.list(), admin.parked.list()]);
-    return reply.send({ items: requests.map((one) => requestBody(one, parked)) });
+    const wanted = requests.filter(
+      (one) =>
+        (by === undefined || one.by === by) &&
+        (action === undefined || one.action === action) &&
+        (state === undefined || one.state === state),
+    );
+    return reply.send({ items: wanted.map((one) => requestBody(one, parked)) });
   });
   const one = {
     ...common,

@@ -323,10 +323,13 @@ function marking(app: TypedApp, deps: ServiceDeps, action: keyof typeof ACTIONS)
         return deps.admin.parked[action](filterOf(filter ?? {}), order);
       };
       if (dryRun) return reply.send(markedBody(await mark(principalOf(request)), true));
+      const { category, id: aggregate } = filter ?? {};
+      const stream =
+        category === undefined || aggregate === undefined ? undefined : { category, id: aggregate };
       const { id, done } = await recorded(
         request,
         deps,
-        { action, target: targetOf(filter), reason },
+        { action, target: targetOf(filter), reason, stream },
         (request, by) => mark(by, request),
         ({ marked }) => ({ marked: marked.length }),
       );
