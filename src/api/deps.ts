@@ -9,11 +9,13 @@ import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
 import type {
   AggregatesAdmin,
+  NotificationsAdmin,
   PaymentInDoubt,
   RequestsAdmin,
   SituationAdmin,
   TimersAdmin,
   ViewsAdmin,
+  WebhooksAdmin,
 } from './operators/ports.ts';
 import type { TypedApp } from './routes/app-type.ts';
 
@@ -166,6 +168,8 @@ export interface ServiceDeps {
     readonly aggregates: AggregatesAdmin;
     readonly timers: TimersAdmin;
     readonly paymentsInDoubt: () => Promise<readonly PaymentInDoubt[]>;
+    readonly notifications: NotificationsAdmin;
+    readonly webhooks: WebhooksAdmin;
   };
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;

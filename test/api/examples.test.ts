@@ -65,7 +65,7 @@ const CREATED: Readonly<Record<string, string>> = {
 const OF_OPERATORS = new Set([
   ...['listParkedCauses', 'findAggregates', 'getAggregate', 'listCommits', 'listViews', 'getSituation'],
   ...['rebuildView', 'rollbackView', 'refoldRow', 'listRequests', 'getRequest', 'cancelRequest'],
-  ...['listTimers', 'listPaymentsInDoubt'],
+  ...['listTimers', 'listPaymentsInDoubt', 'getNotifications', 'listWebhookSituations'],
 ]);
 
 let routes: Map<string, Route>;

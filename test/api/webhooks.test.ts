@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type MemoryService, memoryService } from '../support/memory-service.ts';
+import { toBytes } from '../../src/processes/engine/rows.ts';
+import { type MemoryService, memoryService, TEST_EPOCH } from '../support/memory-service.ts';
 
 let service: MemoryService;
 beforeAll(async () => {
@@ -19,6 +20,31 @@ interface Answer {
 }
 
 const BODY = { url: 'https://parcels.example.com/events', types: ['order.*'] };
+
+describe('webhooks for operators', () => {
+  it('are all of them or those of a status, each with how far it is by its stored place', async () => {
+    const head = async () => ({ 'min-position': String(await service.log.head()) });
+    const kept = (await post('/v1/webhooks', BODY)).json<Answer>().id;
+    const off = (await post('/v1/webhooks', { ...BODY, url: 'https://off.example.com/' })).json<Answer>().id;
+    await post(`/v1/webhooks/${off}/disable`, { reason: 'they move' });
+    const bucket = await service.buckets.create('jl_deliveries', { durable: true });
+    const open = [[7, 'o1', 3, TEST_EPOCH, TEST_EPOCH]];
+    const place = { takenAt: TEST_EPOCH, failures: 3, pausedUntil: 0, sources: { s: { high: 9, open } } };
+    await bucket.write({ key: `receiver.${kept}`, value: toBytes(place), expectedRevision: 0 });
+    // The list of today's webhooks is there once it is shown.
+    await service.app.inject({ method: 'GET', url: '/v1/webhooks', headers: await head() });
+    const found = async (query: string) =>
+      (await get(`/v1/admin/webhooks?${query}`)).json<{ items: { id: string }[]; next?: string }>();
+    const { items, next } = await found('limit=1');
+    expect([items.map(({ id }) => id), typeof next]).toEqual([[off], 'string']);
+    expect((await found(`limit=1&cursor=${next}`)).items).toMatchObject([
+      { id: kept, status: 'enabled', open: 1, retrying: 1, attempts: 3, unread: 0 },
+    ]);
+    expect((await found('status=disabled')).items).toMatchObject([
+      { id: off, status: 'disabled', cause: 'operator', reason: 'they move', open: 0 },
+    ]);
+  });
+});
 
 describe('a webhook over HTTP', () => {
   it('tells its secret to whoever creates it, again under the same key, and nowhere else', async () => {

@@ -251,6 +251,50 @@ describe.runIf(needed)(`the console where something is waited for${reason}`, () 
   }, 90_000);
 });
 
+describe.runIf(needed)(`the console with what goes out and what was done${reason}`, () => {
+  it('notifications are through, and a webhook shows how its last try ended, is disabled and enabled', async () => {
+    const target = { url: 'http://127.0.0.1:9/events', types: ['*'], description: 'Parcels' };
+    await must(201, world.service.url, 'POST', '/v1/webhooks', target);
+    await using page = await world.openPage('/outgoing');
+    const told = page.getByRole('region', { name: 'Notifications' });
+    await told
+      .getByRole('row', { name: /order-confirmed/ })
+      .getByText('through')
+      .waitFor();
+    const card = page.getByRole('region', { name: target.url });
+    await card.getByRole('button', { name: 'Test' }).click();
+    await card.getByText(/Last try/).waitFor();
+    await card.getByRole('button', { name: 'Show tries' }).click();
+    await card.getByRole('row', { name: /jetledger.webhook.test/ }).waitFor();
+    await shoot(page, 'outgoing');
+    await expectSound(page);
+    await card.getByRole('button', { name: /Disable/ }).click();
+    await answer(page, 'Disable');
+    await card.getByText('disabled: operator').waitFor();
+    await card.getByRole('button', { name: 'Enable' }).click();
+    await card.getByText('enabled').waitFor();
+  }, 60_000);
+
+  it('what operators asked for is found by person, kind and result', async () => {
+    await must(200, world.service.url, 'POST', '/v1/admin/consumers/stock-watch/pause', {
+      reason: 'to try it',
+    });
+    await must(200, world.service.url, 'POST', '/v1/admin/consumers/stock-watch/resume');
+    await using page = await world.openPage('/actions');
+    const all = page.getByRole('region', { name: 'Actions' });
+    await all.getByText('to try it').waitFor();
+    await shoot(page, 'actions');
+    await page.getByLabel('What').selectOption('resume');
+    await all.getByText('to try it').waitFor({ state: 'detached' });
+    expect(new URL(page.url()).search).toBe('?action=resume');
+    await all.getByRole('link', { name: 'stock-watch' }).waitFor();
+    await expectSound(page);
+    await page.getByLabel('Who').fill('nobody');
+    await page.getByLabel('Who').press('Enter');
+    await page.getByText('Nobody has asked for anything like that.').waitFor();
+  }, 60_000);
+});
+
 describe.runIf(needed)(`the console with much to show${reason}`, () => {
   /** When the browser painted something first, in milliseconds after the page was asked for. */
   const firstPaint = (page: Page): Promise<number> =>

@@ -96,6 +96,15 @@ test('what fails is tried again, and a test and a redelivery arrive when they ar
     (await must(200, url, 'GET', `${path(id)}/deliveries?outcome=failed`)).field('items') as Event[];
   await until('it is tried in vain', async () => (await failed()).length > 0, 15_000);
   expect((await failed())[0]).toMatchObject({ attempt: 1, status: 400 });
+  const standing = async () => {
+    const page = await must(200, url, 'GET', '/v1/admin/webhooks');
+    return (page.field('items') as { id: string; open: number }[]).find((one) => one.id === id);
+  };
+  await until('operators see it', async () => (await standing())?.open === 1, 15_000);
+  expect(await standing()).toMatchObject({
+    ...{ status: 'enabled', retrying: 1, unread: 0, lastTry: { taken: false, status: 400 } },
+    oldestAt: expect.stringMatching(/^20/),
+  });
   away = false;
   await until('it is tried again', () => events.length === 1, 15_000);
   await must(200, url, 'POST', `${path(id)}/test`, {});
@@ -109,6 +118,25 @@ test('what fails is tried again, and a test and a redelivery arrive when they ar
   await until('all of the catalogue is sent again', async () => (await through()).delivered > 1, 15_000);
   // What it has handled already it drops by its id.
   expect(new Set(events.map((event) => event.id)).size).toBe(events.length);
+}, 60_000);
+
+test('operators see what notifications are published, and how far they are', async () => {
+  const found = async () => {
+    const { body } = await must(200, url, 'GET', '/v1/admin/notifications');
+    return body as { queue?: object; kept: number; dead: number; recent: { kind: string; state: string }[] };
+  };
+  await until(
+    'a process has told that they are through',
+    async () => {
+      const { recent } = await found();
+      return recent.length > 0 && recent.every(({ state }) => state === 'through');
+    },
+    20_000,
+  );
+  const { recent, ...counts } = await found();
+  expect(recent.map(({ kind }) => kind)).toContain('order-confirmed');
+  expect(JSON.stringify(recent)).not.toContain('text');
+  expect(counts).toMatchObject({ queue: { waiting: 0, open: 0, retried: 0 }, kept: recent.length, dead: 0 });
 }, 60_000);
 
 test('a webhook that leads to where nothing may be sent says so in the list', async () => {

@@ -15,6 +15,7 @@ import { createViewReader, startProjections } from '../../src/projections/engine
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin, readOpenWork } from '../../src/service/consumers-admin.ts';
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
+import { createWebhooksAdmin } from '../../src/service/operators/outgoing.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
 import { createWaiting } from '../../src/service/operators/waiting.ts';
 import { documentOf } from '../../src/service/public-events.ts';
@@ -182,6 +183,11 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
       situation: async () => SITUATION,
       aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
       ...waiting,
+      notifications: async () => ({ kept: 0, dead: 0, recent: [] }),
+      webhooks: createWebhooksAdmin({
+        ...{ views, buckets, prefix: TEST_PREFIX, runtime, sources: [] },
+        attempts: { last: async () => undefined },
+      }),
     },
     health: {
       ready: async () => ({ ok: true, checks: { log: { ok: true } } }),

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { NotificationsBody, WebhookDeliveryBody, WebhooksBody } from '../operators/outgoing.ts';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from '../operators/schemas.ts';
 import type { PaymentBody, TimersBody } from '../operators/waiting.ts';
 import type { ConsumerBody } from '../schemas/admin.ts';
@@ -12,6 +13,15 @@ export const requests = signal<readonly AdminRequestBody[] | undefined>(undefine
 export const situation = signal<(SituationBody & { readonly at: string }) | undefined>(undefined);
 export const timers = signal<TimersBody | undefined>(undefined);
 export const payments = signal<readonly PaymentBody[] | undefined>(undefined);
+export const outgoing = signal<
+  | {
+      readonly notifications: NotificationsBody;
+      /** The first page. */
+      readonly webhooks: WebhooksBody;
+      readonly disabled: readonly WebhookDeliveryBody[];
+    }
+  | undefined
+>(undefined);
 /** Empty while the stream is open and the log can be read. */
 export const away = signal('connecting');
 
@@ -101,6 +111,7 @@ function take(event: string, data: string): void {
   else if (event === 'views') views.value = body.items;
   else if (event === 'requests') requests.value = body.items;
   else if (event === 'timers') timers.value = body;
+  else if (event === 'outgoing') outgoing.value = body;
   else if (event === 'payments') payments.value = body.items;
   else if (event === 'situation') takeSituation(body);
 }

@@ -6,6 +6,7 @@ import { count, inUtc, toggleUtc } from './format.ts';
 import { Actions } from './pages/actions.tsx';
 import { Aggregate } from './pages/aggregate.tsx';
 import { Health } from './pages/health.tsx';
+import { Outgoing } from './pages/outgoing.tsx';
 import { Reactions } from './pages/reactions.tsx';
 import { Stuck } from './pages/stuck.tsx';
 import { Timers } from './pages/timers.tsx';
@@ -23,6 +24,7 @@ const PAGES = [
   { name: 'reactions', title: 'Reactions', page: Reactions },
   { name: 'views', title: 'Views', page: Views },
   { name: 'timers', title: 'Timers', page: Timers },
+  { name: 'outgoing', title: 'Outgoing', page: Outgoing },
   { name: 'actions', title: 'Actions', page: Actions },
 ] as const;
 

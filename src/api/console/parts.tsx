@@ -201,6 +201,16 @@ export function Ask() {
   );
 }
 
+/** A figure with its name. */
+export function Tile({ name, value }: { readonly name: string; readonly value: string }) {
+  return (
+    <div class="tile">
+      <span class="label">{name}</span>
+      <strong>{value}</strong>
+    </div>
+  );
+}
+
 /** Parts of a whole as a bar, in words too. */
 export function Bar({
   parts,

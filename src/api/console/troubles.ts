@@ -1,9 +1,9 @@
-import { away, payments, reactions, situation, stuck, timers, views } from './api.ts';
+import { away, outgoing, payments, reactions, situation, stuck, timers, views } from './api.ts';
 import { count, many, now, span } from './format.ts';
 
 /** Something that an operator should look at, and where. */
 export interface Trouble {
-  readonly page: 'stuck' | 'health' | 'reactions' | 'views' | 'timers';
+  readonly page: 'stuck' | 'health' | 'reactions' | 'views' | 'timers' | 'outgoing';
   readonly tone: 'bad' | 'warn';
   readonly text: string;
 }
@@ -15,7 +15,14 @@ const NEARLY_FULL = 0.8;
 
 /** Everything that is not well, the worst first; nothing where everything is. */
 export function troubles(): readonly Trouble[] {
-  const found = [...ofDeadLetters(), ...ofReactions(), ...ofViews(), ...ofTimers(), ...ofSituation()];
+  const found = [
+    ...ofDeadLetters(),
+    ...ofReactions(),
+    ...ofViews(),
+    ...ofTimers(),
+    ...ofOutgoing(),
+    ...ofSituation(),
+  ];
   return found.sort((a, b) => Number(a.tone === 'warn') - Number(b.tone === 'warn'));
 }
 
@@ -71,6 +78,23 @@ function ofTimers(): Trouble[] {
     ...(late.length > 0 ? [{ page, tone: 'bad', text: `${many(late.length, 'timer')} late.` } as const] : []),
     ...(doubtful.length > 0
       ? [{ page, tone: 'warn', text: `${many(doubtful.length, 'payment')} in doubt.` } as const]
+      : []),
+  ];
+}
+
+function ofOutgoing(): Trouble[] {
+  const found = outgoing.value;
+  if (found === undefined) return [];
+  const page = 'outgoing';
+  const disabled = found.disabled.filter(({ cause }) => cause !== 'operator');
+  const { oldestAt } = found.notifications;
+  const lateMs = oldestAt === undefined ? 0 : now.value - Date.parse(oldestAt);
+  return [
+    ...disabled.map(
+      ({ url, cause }): Trouble => ({ page, tone: 'bad', text: `The webhook ${url} is ${cause}.` }),
+    ),
+    ...(lateMs > LATE_SECONDS * 1_000
+      ? [{ page, tone: 'warn', text: `A notification waits for ${span(lateMs / 1_000)}.` } as const]
       : []),
   ];
 }

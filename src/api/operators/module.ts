@@ -8,6 +8,7 @@ import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfRead } from '../schemas/responses.ts';
 import { aggregateBodies, aggregateRoutes } from './aggregates.ts';
 import { liveRoute } from './live.ts';
+import { outgoingComponents, outgoingRoutes } from './outgoing.ts';
 import {
   AdminRequest,
   AdminRequests,
@@ -48,6 +49,7 @@ export const operatorsApi: ApiModule = {
     ...viewBodies,
     ...aggregateBodies,
     ...waitingComponents,
+    ...outgoingComponents,
   ],
   routes: (app, deps) => {
     causes(app, deps);
@@ -55,6 +57,7 @@ export const operatorsApi: ApiModule = {
     viewRoutes(app, deps);
     requestRoutes(app, deps);
     waitingRoutes(app, deps);
+    outgoingRoutes(app, deps);
     liveRoute(app, deps);
   },
 };

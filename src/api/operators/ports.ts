@@ -205,6 +205,70 @@ export interface WaitingHere {
   readonly underWay: readonly UnderWay[];
 }
 
+/** How the delivery of notifications stands. Times in milliseconds since the Unix epoch. */
+export interface NotificationsSituation {
+  /** As a process that delivers them has said: not tried yet, not through, tried more than once. */
+  readonly queue?: {
+    readonly waiting: number;
+    readonly open: number;
+    readonly retried: number;
+    readonly at: number;
+  };
+  /** When the oldest that is not through was published. */
+  readonly oldestAt?: number;
+  readonly kept: number;
+  /** Those that were given up. */
+  readonly dead: number;
+  readonly recent: readonly {
+    readonly id: string;
+    readonly kind: string;
+    readonly userId: string;
+    readonly orderId?: string;
+    readonly at: number;
+    readonly state: 'waiting' | 'begun' | 'through' | 'unknown';
+  }[];
+}
+
+/** @throws LogUnavailable */
+export type NotificationsAdmin = () => Promise<NotificationsSituation>;
+
+/** How a webhook stands. Times in milliseconds since the Unix epoch. */
+export interface WebhookSituation {
+  readonly id: string;
+  readonly url: string;
+  readonly description: string;
+  readonly status: 'enabled' | 'disabled';
+  readonly cause: string | undefined;
+  readonly reason: string | undefined;
+  /** Tests and redeliveries that are not through. */
+  readonly waiting: number;
+  /** Events that were read and are not delivered; of them, those that have failed so far, and the most tries of one. */
+  readonly open: number;
+  readonly retrying: number;
+  readonly attempts: number;
+  /** Events of all behind its place, while it does not read on. */
+  readonly unread: number;
+  /** When the first of these happened. */
+  readonly oldestAt: number | undefined;
+  readonly takenAt: number | undefined;
+  readonly pausedUntil: number | undefined;
+  readonly lastTry:
+    | {
+        readonly at: number;
+        readonly taken: boolean;
+        readonly status: number | undefined;
+        readonly error: string | undefined;
+      }
+    | undefined;
+}
+
+/** A page of webhooks, the newest first. @throws LogUnavailable, InvalidCursor, ListNotBuilt */
+export type WebhooksAdmin = (page: {
+  readonly status?: 'enabled' | 'disabled' | undefined;
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}) => Promise<{ readonly items: readonly WebhookSituation[]; readonly next?: string }>;
+
 /** Aggregates as their events make them. @throws LogUnavailable, UnknownEventType, CorruptCommit */
 export interface AggregatesAdmin {
   /** By id, SKU, e-mail address, external reference, or payment id, this among the newest orders only. */

@@ -1,19 +1,34 @@
 import type { ServiceDeps } from '../deps.ts';
+import { notificationsBody, webhooksBody } from './outgoing.ts';
 import { paymentsBody, timersBody } from './waiting.ts';
 
 /** What costs more to look at, and changes seldom, is looked at less often. */
 const EVERY_MS = 5_000;
 const MOST = 50;
 
-/** The sections of the live stream that are as old as that. @throws LogUnavailable */
+/** The sections of the live stream that are as old as that, or older while one of them cannot be made. Never rejects. */
 export function createSeldom(deps: ServiceDeps): () => Promise<Readonly<Record<string, object>>> {
   let at = Number.NEGATIVE_INFINITY;
   let last: Readonly<Record<string, object>> = {};
   return async () => {
     if (performance.now() - at < EVERY_MS) return last;
-    const [timers, payments] = await Promise.all([timersBody(deps, MOST), paymentsBody(deps)]);
-    last = { timers, payments };
+    try {
+      last = await look(deps);
+    } catch {
+      // A list may not be built yet; that the log is away is told by what is looked at often.
+    }
     at = performance.now();
     return last;
   };
+}
+
+async function look(deps: ServiceDeps): Promise<Readonly<Record<string, object>>> {
+  const [timers, payments, notifications, webhooks, off] = await Promise.all([
+    timersBody(deps, MOST),
+    paymentsBody(deps),
+    deps.admin.notifications().then(notificationsBody),
+    webhooksBody(deps, { limit: MOST }),
+    webhooksBody(deps, { limit: MOST, status: 'disabled' }),
+  ]);
+  return { timers, payments, outgoing: { notifications, webhooks, disabled: off.items } };
 }

@@ -222,6 +222,51 @@ export function createFlow(
   };
 }
 
+/** How far a receiver is behind, as far as its stored place tells. */
+export interface Backlog {
+  /** Events that were read and are not through; of them, those that have failed so far, and the most tries of one. */
+  readonly open: number;
+  readonly retrying: number;
+  readonly attempts: number;
+  /** Messages behind its place, while it does not read on: it may want some of them, or none. */
+  readonly unread: number;
+  /** Where the first of all these lies, in each source that has some; the first that is unread is behind `after`. */
+  readonly first: readonly {
+    readonly source: string;
+    readonly position?: number;
+    readonly after?: number;
+  }[];
+}
+
+/** @param heads last positions by source @param isEnabled whether anything is sent to it */
+export function backlogOf(
+  { sources, failures }: StoredFlow,
+  heads: ReadonlyMap<string, number>,
+  isEnabled: boolean,
+  { now, maxOpen }: { readonly now: number; readonly maxOpen: number },
+): Backlog {
+  const places = Object.entries(sources);
+  const open = places.flatMap(([, place]) => place.open);
+  const due = open.filter(([, , , , dueAt]) => dueAt <= now).length;
+  // One that reads on stores its place only when something was for it.
+  const readsOn = isEnabled && failures < DOWN_AFTER && due < ENOUGH_WAITING && open.length < maxOpen;
+  const unreadOf = (source: string, high: number): number =>
+    readsOn ? 0 : Math.max(0, (heads.get(source) ?? high) - high);
+  const first = places.flatMap(([source, { high, open: own }]): Backlog['first'] => {
+    const [position] = own[0] ?? [];
+    if (position !== undefined) return [{ source, position }];
+    return unreadOf(source, high) > 0 ? [{ source, after: high }] : [];
+  });
+  const tries = open.map(([, , attempts]) => attempts);
+  return {
+    open: open.length,
+    retrying: tries.filter((attempts) => attempts > 0).length,
+    attempts: Math.max(0, ...tries),
+    unread: places.reduce((sum, [source, { high }]) => sum + unreadOf(source, high), 0),
+    first,
+  };
+}
+
 function openOf(source: string, open: Iterable<OpenEvent>): StoredPlace['open'] {
   return [...open]
     .filter((event) => event.source === source)

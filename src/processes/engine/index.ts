@@ -112,5 +112,11 @@ export {
   type WaitingTimer,
 } from './timers/timer-list.ts';
 export type { Timer, Timers } from './timers/timers.ts';
-export { publishOnce, startWorkQueue, type WorkResult } from './timers/work-queue.ts';
+export {
+  publishOnce,
+  type QueueStatus,
+  queueStatus,
+  startWorkQueue,
+  type WorkResult,
+} from './timers/work-queue.ts';
 export type { OwnedShare, Worker, WorkerShare } from './worker.ts';

@@ -111,27 +111,34 @@ function changed(row: WebhookRow, event: LaterEvent, version: number): WebhookRo
   }
 }
 
-const newestFirst: IndexList = { equal: [], sort: 'createdAt', descending: true };
+const sorted = { sort: 'createdAt', descending: true };
+const newestFirst: IndexList = { equal: [], ...sorted };
+const byStatus: IndexList = { equal: ['status'], ...sorted };
 
-/** All webhooks stand in one list. */
+/** All webhooks stand in one list, and those of each status in another. */
 export const webhookIndex: ViewIndex<WebhookRow> = {
   view: webhooks,
   version: 1,
-  columns: { createdAt: 'integer' },
-  lists: [newestFirst],
-  entryOf: ({ createdAt }) => ({ createdAt: Date.parse(createdAt) }),
+  columns: { status: 'text', createdAt: 'integer' },
+  lists: [newestFirst, byStatus],
+  entryOf: ({ status, createdAt }) => ({ status, createdAt: Date.parse(createdAt) }),
 };
 
 /** What can be asked of the view. @throws ViewBehind, LogUnavailable, InvalidCursor, ListNotBuilt */
 export interface WebhookQueries {
   webhook(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
-  /** Newest first. */
-  webhooks(page: PageRequest): Promise<Page>;
+  /** Newest first; all, or those of a status. */
+  webhooks(page: PageRequest, status?: WebhookRow['status']): Promise<Page>;
 }
 
 export function webhookQueries(views: ViewReader): WebhookQueries {
   return {
     webhook: (id, options) => views.row(webhooks, id, options),
-    webhooks: (page) => views.page(webhookIndex, { list: newestFirst, equal: {} }, page),
+    webhooks: (page, status) =>
+      views.page(
+        webhookIndex,
+        status === undefined ? { list: newestFirst, equal: {} } : { list: byStatus, equal: { status } },
+        page,
+      ),
   };
 }

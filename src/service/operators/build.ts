@@ -10,16 +10,21 @@ import { feedOfViews } from '../../ledger/index.ts';
 import { type Config, hasRole, rolesOf } from '../../platform/config/schema.ts';
 import type { NatsMonitor } from '../../platform/nats-monitor.ts';
 import { bucketNames, type ConsumerStatus, createTimerList } from '../../processes/engine/index.ts';
+import { deliveryStatus } from '../../processes/notification/adapters/delivery.ts';
+import { openAttempts } from '../../processes/webhook/adapters/attempts.ts';
+import { publicSource } from '../../processes/webhook/public-source.ts';
 import { type RebuildDeps, traceProjections, type ViewReader } from '../../projections/engine/index.ts';
 import type { Base } from '../base.ts';
 import { readOpenWork } from '../consumers-admin.ts';
 import type { Nats } from '../open.ts';
+import { publishedContracts } from '../public-events.ts';
 import { timers, views } from '../shop.ts';
 import { skipHint } from '../skips.ts';
 import { toolVersion } from '../version.ts';
 import { bucketsOf } from '../with-nats.ts';
 import { createAggregates } from './aggregates.ts';
 import { announceInstance } from './instances.ts';
+import { createNotificationsAdmin, createWebhooksAdmin } from './outgoing.ts';
 import { startRebuildDesk } from './rebuilds.ts';
 import { answersBucket, createRequests } from './requests.ts';
 import { createSituation } from './situation.ts';
@@ -40,9 +45,10 @@ export function buildOperators(
   const answers = bucketsOf(config, nats.viewRequests);
   const { emailKey, requests } = nats;
   const { prefix } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
   const runtime = systemRuntime;
   const { waitsOf, ...waiting } = createWaiting({
-    timers: createTimerList({ requests, prefix, timeoutMs: config.nats.requestTimeoutMs }),
+    timers: createTimerList({ requests, prefix, timeoutMs }),
     kinds: timers,
     work: () => readOpenWork({ buckets, prefix }),
     ...{ log, handler, parked, runtime },
@@ -53,6 +59,14 @@ export function buildOperators(
     situation: createSituation(config, nats, log, monitor),
     aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
     ...waiting,
+    notifications: createNotificationsAdmin({ requests, buckets, prefix, timeoutMs, runtime, parked }),
+    webhooks: createWebhooksAdmin({
+      sources: publishedContracts(config).map(({ contract }) =>
+        publicSource({ requests, runtime, prefix, contract, timeoutMs }),
+      ),
+      attempts: openAttempts(requests, prefix, timeoutMs),
+      ...{ views, buckets, prefix, runtime },
+    }),
   };
 }
 
@@ -91,7 +105,8 @@ export function startOperators(
     keepsViewsOnly
       ? bucketsOf(config, nats.viewRequests).create(answersBucket(prefix), { durable: true })
       : bucketsOf(config, nats.requests).create(bucketNames(prefix).shared, { durable: true });
-  const instance = announceInstance({ open, runtime: systemRuntime }, self, consumers);
+  const delivery = hasRole(config, 'processes') ? () => deliveryStatus(nats.requests, prefix) : undefined;
+  const instance = announceInstance({ open, runtime: systemRuntime }, self, consumers, delivery);
   const tracer = tracing?.tracer;
   const observer = tracer && traceProjections({ tracer, prefix });
   const work = hasRole(config, 'projections') ? rebuildWork(config, nats, log, observer) : undefined;

@@ -1,6 +1,6 @@
 import { history, situation } from '../api.ts';
 import { count, size } from '../format.ts';
-import { Badge, Bar, Empty, Table, Time } from '../parts.tsx';
+import { Badge, Bar, Empty, Table, Tile, Time } from '../parts.tsx';
 import { Plot } from '../plot.tsx';
 
 /** How full the storage may be before it is told, as `JetLedgerStorageNearlyFull`. */
@@ -102,14 +102,5 @@ function Instances() {
         </tr>
       ))}
     </Table>
-  );
-}
-
-function Tile({ name, value }: { readonly name: string; readonly value: string }) {
-  return (
-    <div class="tile">
-      <span class="label">{name}</span>
-      <strong>{value}</strong>
-    </div>
   );
 }

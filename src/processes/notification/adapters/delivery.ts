@@ -6,7 +6,7 @@ import {
   type Runtime,
   traceHeadersOf,
 } from '../../../eventstore/index.ts';
-import { startWorkQueue } from '../../engine/index.ts';
+import { type QueueStatus, queueStatus, startWorkQueue } from '../../engine/index.ts';
 
 import type { Notification, Notifier } from '../port.ts';
 import type { NotificationObserver, TriedDelivery } from './observer.ts';
@@ -49,6 +49,11 @@ export interface DeliveryOptions {
 }
 
 const DURABLE = 'delivery';
+
+/** How the delivery stands, over all instances; undefined while none has ever delivered. @throws LogUnavailable */
+export function deliveryStatus(requests: Requests, prefix: string): Promise<QueueStatus | undefined> {
+  return queueStatus(requests, notificationStream(prefix), DURABLE);
+}
 
 /**
  * Delivers what comes on the stream, each at least once and in no particular order, until `stop`; several instances

@@ -71,6 +71,8 @@ export interface Attempts {
   keep(webhookId: string, attempt: Attempt): void;
   /** All that are kept of a webhook, the newest first. */
   list(webhookId: string): Promise<readonly KeptAttempt[]>;
+  /** The newest that is kept of a webhook. */
+  last(webhookId: string): Promise<KeptAttempt | undefined>;
 }
 
 /** @param timeoutMs of each request */
@@ -90,12 +92,16 @@ export function openAttempts(requests: Requests, prefix: string, timeoutMs: numb
     },
     list: async (webhookId) => {
       const found = await gets.directLast([`${prefix}w.${webhookId}.*.*`]);
-      return found
-        .map(({ data, seq }) => ({
-          ...(JSON.parse(Buffer.from(data).toString('utf8')) as Omit<KeptAttempt, 'sequence'>),
-          sequence: seq,
-        }))
-        .sort((a, b) => b.sequence - a.sequence);
+      return found.map(attemptIn).sort((a, b) => b.sequence - a.sequence);
+    },
+    last: async (webhookId) => {
+      const found = await gets.leader({ last_by_subj: `${prefix}w.${webhookId}.*.*` });
+      return found && attemptIn(found);
     },
   };
+}
+
+function attemptIn({ data, seq }: { readonly data: Uint8Array; readonly seq: number }): KeptAttempt {
+  const kept = JSON.parse(Buffer.from(data).toString('utf8')) as Omit<KeptAttempt, 'sequence'>;
+  return { ...kept, sequence: seq };
 }

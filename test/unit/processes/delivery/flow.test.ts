@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createFlow, type Flow, type OpenEvent } from '../../../../src/processes/delivery/flow.ts';
+import { backlogOf, createFlow, type Flow, type OpenEvent } from '../../../../src/processes/delivery/flow.ts';
 import { defaultDeliverySettings } from '../../../../src/processes/delivery/port.ts';
 import { fixedRuntime } from '../../../support/memory-service.ts';
 
@@ -140,4 +140,30 @@ it('a flow goes on from what was stored of it', () => {
   expect(again.high('orders')).toBe(3);
   again.taken(again.next(HOUR_MS) as OpenEvent, HOUR_MS);
   expect(positions(begun(again, HOUR_MS))).toEqual([2, 3]);
+});
+
+describe('how far a receiver is behind', () => {
+  const heads = new Map([['orders', 100]]);
+  const behind = (flow: Flow, isEnabled = true, now = 1) =>
+    backlogOf(flow.stored(), heads, isEnabled, { now, maxOpen: 500 });
+
+  it('is what it has read and not delivered; what is not for it does not count while it reads on', () => {
+    const flow = flowOf('aab');
+    const [first, second] = begun(flow, 1) as [OpenEvent, OpenEvent];
+    flow.taken(first, 1);
+    fail(flow, second, 1);
+    expect(behind(flow)).toEqual({
+      ...{ open: 2, retrying: 1, attempts: 1, unread: 0 },
+      first: [{ source: 'orders', position: 2 }],
+    });
+    expect(behind(flowOf(''))).toMatchObject({ open: 0, unread: 0, first: [] });
+  });
+
+  it('is also what it does not read on to: disabled, not answering, or with enough to do', () => {
+    expect(behind(flowOf(''), false)).toMatchObject({ unread: 100, first: [{ source: 'orders', after: 0 }] });
+    expect(behind(flowOf('a'.repeat(16)))).toMatchObject({ open: 16, unread: 84 });
+    const down = flowOf('a'.repeat(8));
+    for (const event of begun(down, 1)) fail(down, event, 1);
+    expect(behind(down)).toMatchObject({ open: 8, attempts: 1, unread: 92 });
+  });
 });
