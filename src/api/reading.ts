@@ -88,7 +88,8 @@ export function sendPage(request: FastifyRequest, reply: FastifyReply, page: Pag
     if (index > 0) parts.push(Buffer.from(','));
     parts.push(item);
   }
-  parts.push(Buffer.from(page.next === undefined ? ']}' : `],"next":${JSON.stringify(page.next)}}`));
+  const next = page.next === undefined ? '' : `,"next":${JSON.stringify(page.next)}`;
+  parts.push(Buffer.from(`]${next}${page.incomplete ? ',"incomplete":true' : ''}}`));
   if (page.next !== undefined) linkToNext(request, reply, 'cursor', page.next);
   if (page.position !== undefined) reply.header('position', String(numberOf(page.position)));
   return reply.header('content-type', JSON_TYPE).send(Buffer.concat(parts));

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { PersonalData } from '../eventstore/index.ts';
+import { KeyUnreadable, type PersonalData } from '../eventstore/index.ts';
 
 /** How `JSON.stringify` writes the begin of a sealed text. */
 const SEALED = '"\\u0001';
@@ -13,11 +13,29 @@ export function openAnswers(app: FastifyInstance, personal: PersonalData): void 
   app.addHook('onSend', (_request, _reply, payload, done) => {
     const bytes = sealedIn(payload);
     if (bytes === undefined) return done(null, payload);
-    personal.openJson(bytes).then(
+    openAnswer(personal, bytes).then(
       (opened) => done(null, opened),
       (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
     );
   });
+}
+
+/** A list is answered also where the key of somebody in it is unreadable: that item says so. */
+async function openAnswer(personal: PersonalData, bytes: Uint8Array): Promise<Uint8Array> {
+  try {
+    return await personal.openJson(bytes);
+  } catch (error) {
+    if (!(error instanceof KeyUnreadable)) throw error;
+    const answer: unknown = JSON.parse(asBuffer(bytes).toString('utf8'));
+    if (!isList(answer)) throw error;
+    const items = answer.items.map((item) => personal.openListed(Buffer.from(JSON.stringify(item))));
+    const opened = (await Promise.all(items)).map((item) => JSON.parse(asBuffer(item).toString('utf8')));
+    return Buffer.from(JSON.stringify({ ...answer, items: opened }));
+  }
+}
+
+function isList(answer: unknown): answer is { readonly items: readonly unknown[] } {
+  return typeof answer === 'object' && answer !== null && 'items' in answer && Array.isArray(answer.items);
 }
 
 /** The events of a stream, opened. @throws KeysUnavailable */

@@ -120,6 +120,7 @@ export type { KeyBucket } from './personal/key-bucket.ts';
 export {
   type KeyState,
   KeysUnavailable,
+  KeyUnreadable,
   type PersonKey,
   type PersonKeys,
   UnknownMasterKey,

@@ -38,6 +38,7 @@ export function openReadModels(base: Base): OpenedViews {
 function privacyOf({ personal, nats: { emailKey } }: Base): RowPrivacy {
   return {
     open: (rows) => Promise.all(rows.map(personal.openJson)),
+    openListed: (rows) => Promise.all(rows.map(personal.openListed)),
     digest: emailKey.digestOf,
     stamp: async () => emailKey.check,
   };

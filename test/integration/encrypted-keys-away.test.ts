@@ -4,6 +4,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { createMasterKeys } from '../../src/eventstore/personal/master-keys.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
+import { until } from '../../src/testing/until.ts';
 import { ask, must, since } from '../e2e/client.ts';
 import { makeLog, SECRETS, startEncrypted } from '../support/encrypted-service.ts';
 
@@ -111,6 +112,46 @@ it('without the master key that keys are wrapped with no instance starts, unless
   const { status, field } = await ask(service.url, 'GET', path);
   expect([status, field('code')]).toEqual([503, 'keys/unavailable']);
   await must(201, service.url, 'POST', '/v1/users', { email: 'ada@example.com', name: 'Ada' });
+}, 60_000);
+
+/** What a list of users says: their names, which of them are unreadable, and whether it is all. */
+async function listed(url: string, query = ''): Promise<unknown> {
+  const { body } = await must(200, url, 'GET', `/v1/users${query}`);
+  const { items, incomplete } = body as { items: Record<string, unknown>[]; incomplete?: boolean };
+  const shown = items.map(({ name, email, unreadable }) => [name, email, unreadable]).sort();
+  return incomplete === undefined ? shown : { shown, incomplete };
+}
+
+it('one key that is missing keeps nobody else out of lists: its row says so, a search by name too, and it is not forgotten', async () => {
+  await using server = await startTestServer();
+  await makeLog(server);
+  const ada = { email: 'ada@example.com', name: 'Ada' };
+  const path = await registered(server, eve);
+  await registered(server, ada);
+  const connection = await connect({ servers: server.url });
+  const keys = await jetstreamManager(connection);
+  const id = path.slice(path.lastIndexOf('/') + 1);
+  const key = await keys.streams.getMessage(KEYS, { last_by_subj: `$KV.jl_keys.${id}` });
+  await keys.streams.deleteMessage(KEYS, key?.seq ?? 0);
+
+  const whole = [['Ada', ada.email, undefined]];
+  const broken = ['', '', true];
+  {
+    await using service = await startEncrypted(server);
+    await until('lists are built', async () => (await ask(service.url, 'GET', '/v1/users')).status === 200);
+    expect(await listed(service.url)).toEqual([broken, ...whole]);
+    expect(await listed(service.url, '?namePrefix=ad')).toEqual({ shown: whole, incomplete: true });
+    expect(await listed(service.url, '?status=deactivated')).toEqual([]);
+    expect((await ask(service.url, 'GET', path)).status).toBe(503);
+    const { items } = (await must(200, service.url, 'GET', `${path}/events`)).body as { items: unknown[] };
+    expect(items).toEqual([expect.objectContaining({ unreadable: true })]);
+    expect(JSON.stringify(items)).not.toMatch(/u0001|forgotten/);
+  }
+  await connection.request(`$KV.jl_keys.${id}`, key?.data);
+  await using service = await startEncrypted(server);
+  await until('lists are built', async () => (await ask(service.url, 'GET', '/v1/users')).status === 200);
+  expect(await listed(service.url, '?namePrefix=ev')).toEqual([['Eve', eve.email, undefined]]);
+  await connection.close();
 }, 60_000);
 
 /** Registers somebody at an instance of its own. @returns where the user is shown */

@@ -6,7 +6,7 @@ import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { createSqliteIndexes, type ViewReader } from '../../src/projections/engine/index.ts';
+import { createSqliteIndexes, plainRows, type ViewReader } from '../../src/projections/engine/index.ts';
 import { startProjections } from '../../src/projections/engine/start.ts';
 import { createViewReader } from '../../src/projections/engine/view-reader.ts';
 import { userIndex, userQueries, users } from '../../src/projections/views/users.ts';
@@ -46,7 +46,7 @@ async function shopOfUsers() {
       ...{ log, buckets, runtime, settings, views: [users], indexes: [userIndex] },
       requestCheckpoint: views.requestCheckpoint,
       indexStore: createSqliteIndexes({ dir }),
-      privacy: { open: async (rows) => rows, digest, stamp: async () => 'key' },
+      privacy: { ...plainRows, digest, stamp: async () => 'key' },
       observer: { indexed: ({ bucket }) => built.push(bucket) },
     });
   const fillTo = async (from: number, to: number) => {

@@ -35,7 +35,17 @@ const fields = {
 
 /** As the read model shows it. */
 export const User = Type.Object(
-  { ...fields, createdAt: Time, version: Version },
+  {
+    ...fields,
+    createdAt: Time,
+    version: Version,
+    unreadable: Type.Optional(
+      Type.Boolean({
+        description:
+          'In lists: true where the key of this person is missing or damaged, and name and email are empty for that.',
+      }),
+    ),
+  },
   { ...strict, $id: 'User', title: 'User' },
 );
 
@@ -43,6 +53,12 @@ export const UserPage = Type.Object(
   {
     items: Type.Array(Type.Unsafe<Type.Static<typeof User>>({ $ref: 'User#' })),
     next: Type.Optional(Next),
+    incomplete: Type.Optional(
+      Type.Boolean({
+        description:
+          'True where users whose name cannot be read may be meant too: ask again without `namePrefix`.',
+      }),
+    ),
   },
   { ...strict, $id: 'UserPage', title: 'Page of users, newest first' },
 );

@@ -3,7 +3,14 @@ import type { Bucket, Row } from '../bucket.ts';
 import { createBoundedCache } from '../cache/bounded-cache.ts';
 import { type Runtime, systemRuntime } from '../runtime.ts';
 import { type KeyBucket, replaceKey } from './key-bucket.ts';
-import { type KeyState, KeysUnavailable, LONGEST_LEASE_MS, type PersonKey, type PersonKeys } from './keys.ts';
+import {
+  type KeyState,
+  KeysUnavailable,
+  KeyUnreadable,
+  LONGEST_LEASE_MS,
+  type PersonKey,
+  type PersonKeys,
+} from './keys.ts';
 import type { MasterKeys } from './master-keys.ts';
 import { personOfToken, readStoredKey, type StoredKey, tokenOf, writeStoredKey } from './stored-key.ts';
 
@@ -93,10 +100,10 @@ export function createPersonKeys(options: PersonKeysOptions): PersonKeys {
   };
 }
 
-/** @throws KeysUnavailable: only a tombstone says that somebody was forgotten, not a row that is gone or damaged */
+/** @throws KeyUnreadable: only a tombstone says that somebody was forgotten, not a row that is gone or damaged */
 function storedIn({ key, value }: Row): StoredKey {
   const stored = readStoredKey(value);
-  if (stored === undefined) throw new KeysUnavailable(`what is kept of ${personOfToken(key)} is no key`);
+  if (stored === undefined) throw new KeyUnreadable(`what is kept of ${personOfToken(key)} is no key`);
   return stored;
 }
 

@@ -39,8 +39,11 @@ export class KeysUnavailable extends EventStoreError {
   }
 }
 
-/** What is kept is wrapped with a master key that was not given; trying again does not help. */
-export class UnknownMasterKey extends KeysUnavailable {
+/** The key of one person is missing or damaged, while others can be had; trying again helps once it was put back. */
+export class KeyUnreadable extends KeysUnavailable {}
+
+/** What is kept is wrapped with a master key that was not given. */
+export class UnknownMasterKey extends KeyUnreadable {
   /** Its name. */
   readonly master: string;
 
@@ -94,7 +97,7 @@ export class KeyRing {
     for (const person of persons) {
       const state = found.get(person) ?? 'none';
       if (state === 'none')
-        throw new KeysUnavailable(`the person ${person} has none, though something is sealed with it`);
+        throw new KeyUnreadable(`the person ${person} has none, though something is sealed with it`);
       if (state !== 'forgotten' && this.#runtime.now() >= state.until) late.push(person);
       else this.#known.set(person, state);
     }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { decrypt, encrypt } from './cipher.ts';
-import { KeysUnavailable, UnknownMasterKey } from './keys.ts';
+import { KeyUnreadable, UnknownMasterKey } from './keys.ts';
 
 /** What the keys of persons are wrapped with: keys at hand, or a service that keeps them. */
 export interface MasterKeys {
@@ -8,7 +8,7 @@ export interface MasterKeys {
   readonly current: string;
   /** A person's key, wrapped with the current one for this person alone. @throws KeysUnavailable */
   wrap(person: string, key: Uint8Array): Promise<Uint8Array>;
-  /** What was wrapped for the person with the master key of this name. @throws KeysUnavailable, UnknownMasterKey */
+  /** What was wrapped for the person with the master key of this name. @throws KeysUnavailable, KeyUnreadable, UnknownMasterKey */
   unwrap(master: string, person: string, wrapped: Uint8Array): Promise<Uint8Array>;
 }
 
@@ -32,7 +32,7 @@ export function createMasterKeys(current: Uint8Array, former: readonly Uint8Arra
       try {
         return new Uint8Array(decrypt(secret, boundTo(person), wrapped));
       } catch (cause) {
-        throw new KeysUnavailable(`the key of the person ${person} was changed where it is kept`, cause);
+        throw new KeyUnreadable(`the key of the person ${person} was changed where it is kept`, cause);
       }
     },
   };

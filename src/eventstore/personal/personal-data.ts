@@ -1,7 +1,7 @@
 import type { Runtime } from '../runtime.ts';
 import { systemRuntime } from '../runtime.ts';
 import { openText } from './cipher.ts';
-import { KeyRing, KeysUnavailable, type Lacking, NO_KEYS, type PersonKeys } from './keys.ts';
+import { KeyRing, KeyUnreadable, type Lacking, NO_KEYS, type PersonKeys } from './keys.ts';
 import { mapSealed, readSealed } from './sealed-text.ts';
 
 /** How a process deals with personal data. */
@@ -26,6 +26,11 @@ export interface PersonalData {
   open<T>(value: T): Promise<T>;
   /** The same for the bytes of a JSON text, which come back as they are where nothing is sealed. @throws as `open` */
   openJson(json: Uint8Array): Promise<Uint8Array>;
+  /**
+   * The same for an object that is one of many, which shall not hold up the others: where the key of a person is missing or
+   * damaged, that person's texts are empty and the object says `"unreadable":true`. @throws KeysUnavailable and as `open`
+   */
+  openListed(json: Uint8Array): Promise<Uint8Array>;
   /** Keys for one piece of work. @internal */
   ring(): KeyRing;
   /** Opens with the keys at hand; `lacking` where some have to be fetched first. @internal */
@@ -51,7 +56,7 @@ export function createPersonalData(options: PersonalDataOptions): PersonalData {
         return text;
       }
       if (key.number !== place.key)
-        throw new KeysUnavailable(`the key ${place.key} of the person ${place.person} is missing`);
+        throw new KeyUnreadable(`the key ${place.key} of the person ${place.person} is missing`);
       return openText(place, key.key, sealed);
     });
     const lacking: Lacking | undefined = persons.size === 0 ? undefined : { persons, how: 'read' };
@@ -67,11 +72,31 @@ export function createPersonalData(options: PersonalDataOptions): PersonalData {
     }
   }
 
-  return { encrypt, open, openJson: (json) => openJson(json, open), ring, openNow };
+  /** Nothing where the person's key is unreadable. */
+  const openOrEmpty = (text: string): Promise<string> =>
+    open(text).catch((error: unknown) => {
+      if (error instanceof KeyUnreadable) return '';
+      throw error;
+    });
+
+  async function openListed(json: Uint8Array): Promise<Uint8Array> {
+    try {
+      return await openJson(json, open);
+    } catch (error) {
+      if (!(error instanceof KeyUnreadable)) throw error;
+    }
+    const opened = await openJson(json, (texts) => Promise.all(texts.map(openOrEmpty)));
+    return Buffer.concat([opened.subarray(0, -1), UNREADABLE]);
+  }
+
+  return { encrypt, open, openJson: (json) => openJson(json, open), openListed, ring, openNow };
 }
 
 /** For a process without keys: nothing is sealed, and nothing sealed can be opened. */
 export const WITHOUT_KEYS: PersonalData = createPersonalData({ keys: NO_KEYS, encrypt: false });
+
+/** The end of an object in which something could not be opened. */
+const UNREADABLE = Buffer.from(',"unreadable":true}');
 
 /** How `JSON.stringify` writes the begin of a sealed text; no other text comes out as that, since its `\` is doubled. */
 const MARK_IN_JSON = '"\\u0001';

@@ -32,6 +32,8 @@ export interface Page {
   readonly next?: string | undefined;
   /** Everything up to here is in the list; absent where it was not looked up. */
   readonly position?: Position | undefined;
+  /** Set where rows that cannot be read may belong to it too. */
+  readonly incomplete?: true | undefined;
 }
 
 /** A view did not reach the demanded position in time. */

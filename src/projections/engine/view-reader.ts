@@ -25,6 +25,8 @@ export interface ViewReader {
   bucket(view: Projection, options?: ReadOptions): Promise<LiveBucket | undefined>;
   /** A page of a list of an index, which is kept from the first page on, or from the start. @throws ListNotBuilt */
   page<Row>(index: ViewIndex<Row>, query: ListQuery<Row>, request: PageRequest): Promise<Page>;
+  /** Whether the index has any row in a part of a list, as it stands. @throws as `page` */
+  holds<Row>(index: ViewIndex<Row>, query: ListQuery<Row>, request: ReadOptions): Promise<boolean>;
   /** What makes rows plain, and stands for plain text in indexes. */
   readonly privacy: RowPrivacy;
   /** How the views stand, in the order of the list that the reader was made with. */
@@ -131,6 +133,7 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
     },
     bucket: (view, options) => accessTo(view).bucket(options),
     page: (index, query, request) => pagesOf(index).page(query, request),
+    holds: (index, query, request) => pagesOf(index).holds(query, request),
     status: async () => {
       const head = await log.head();
       const status = ({ name }: Projection) =>

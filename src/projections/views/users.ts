@@ -75,19 +75,22 @@ function changed(row: UserRow, event: Exclude<UserEvent, { $typeName: 'jetledger
   }
 }
 
+/** What users are found by whose name could not be read; no name is digested under it. */
+const UNREADABLE = '';
+
 /** What users are found by. It holds no name and no address: how a name begins is digested under a key. */
-export const userIndex: ViewIndex<UserRow> = {
+export const userIndex: ViewIndex<UserRow & { readonly unreadable?: boolean }> = {
   view: users,
-  version: 1,
+  version: 2,
   columns: { status: 'text', namePrefix: 'texts', createdAt: 'integer' },
   lists: [[], ['status'], ['namePrefix'], ['namePrefix', 'status']].map((equal) => ({
     equal,
     sort: 'createdAt',
     descending: true,
   })),
-  entryOf: ({ status, name, createdAt }, _key, digest) => ({
+  entryOf: ({ status, name, createdAt, unreadable = false }, _key, digest) => ({
     status,
-    namePrefix: nameDigests(name, digest),
+    namePrefix: unreadable ? [digest(UNREADABLE)] : nameDigests(name, digest),
     createdAt: Date.parse(createdAt),
   }),
 };
@@ -131,11 +134,10 @@ async function usersWith(
     about: digest(prefix),
     passes: ({ name }: UserRow) => folded(name).startsWith(prefix),
   };
-  return views.page(
-    userIndex,
-    { ...listOf(userIndex, 'createdAt', { namePrefix: found, status }), filter },
-    page,
-  );
+  const list = (begin: string) => listOf(userIndex, 'createdAt', { namePrefix: begin, status });
+  const result = await views.page(userIndex, { ...list(found), filter }, page);
+  const incomplete = await views.holds(userIndex, list(digest(UNREADABLE)), page);
+  return incomplete ? { ...result, incomplete } : result;
 }
 
 async function withEmail(

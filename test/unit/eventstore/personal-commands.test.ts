@@ -301,6 +301,23 @@ describe('what was sealed', () => {
     expect(await personal.openJson(plain)).toBe(plain);
   });
 
+  it('is left empty and said to be unreadable in a list only where that key is missing, not while keys are away', async () => {
+    const { start, personal, log, lose, forget, setAway, runtime } = service();
+    await start().execute(user, 'u1', register, meta('c1'));
+    const { state } = await loadAt(log, user, 'u1', {});
+    const json = Buffer.from(JSON.stringify({ id: 'u1', name: 'name' in state && state.name }));
+    const listed = async () => JSON.parse(Buffer.from(await personal.openListed(json)).toString());
+    expect(await listed()).toEqual({ id: 'u1', name: 'Ada' });
+    await lose('u1');
+    expect(await listed()).toEqual({ id: 'u1', name: '', unreadable: true });
+    await expect(personal.openJson(json)).rejects.toMatchObject(unavailable);
+    await forget('u1');
+    expect(await listed()).toEqual({ id: 'u1', name: 'forgotten' });
+    runtime.advance(2_000);
+    setAway(true);
+    await expect(personal.openListed(json)).rejects.toMatchObject(unavailable);
+  });
+
   it('is told apart from other texts by its first character alone', () => {
     expect([...'aZ 0{"é\u0000\u0002'].map(isSealed)).toEqual(Array(9).fill(false));
     expect(codecOf(user).personal).toBe(true);

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { isAfter, type Row, type Runtime } from '../../../eventstore/index.ts';
-import { InvalidCursor, ListNotBuilt, type Page, type PageRequest, ViewBehind } from '../reading.ts';
+import {
+  InvalidCursor,
+  ListNotBuilt,
+  type Page,
+  type PageRequest,
+  type ReadOptions,
+  ViewBehind,
+} from '../reading.ts';
 import { parseRow } from '../rows.ts';
 import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
 import { type FoundRow, IndexDamaged, type IndexQuery, type StoredIndex } from './index-store.ts';
@@ -107,6 +114,8 @@ export interface IndexPages {
    * @throws InvalidCursor, ViewBehind, ListNotBuilt, LogUnavailable
    */
   page(query: ListQuery, request: PageRequest): Promise<Page>;
+  /** Whether the index has any row there, as it stands. @throws as `page` */
+  holds(query: ListQuery, request: ReadOptions): Promise<boolean>;
   stop(): void;
 }
 
@@ -181,6 +190,11 @@ export function createIndexPages(deps: {
       if (found.length <= rows.length || last === undefined) return { items, position };
       return { items, position, next: encodeCursor(scope, [last.sort, last.key]) };
     },
+    holds: async (query, request) => {
+      if ((await access.bucket(request)) === undefined) return false;
+      const { found } = await find(partOf(index, query), { ...request, limit: 0 }, runtime.now());
+      return found.length > 0;
+    },
     stop: () => indexer.stop(),
   };
 }
@@ -222,7 +236,7 @@ async function shown(
       ? []
       : [{ value: row.value, place }];
   });
-  const opened = await privacy.open(there.map(({ value }) => value));
+  const opened = await privacy.openListed(there.map(({ value }) => value));
   return opened.filter((value, i) => {
     const place = there[i]?.place;
     const row = parseRow(value);

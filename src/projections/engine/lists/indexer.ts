@@ -296,7 +296,7 @@ async function changesOf(
   const last = new Map<string, Row>();
   for (const item of items) if (item !== SETTLED && isRowKey(item.key)) last.set(item.key, item);
   const rows = [...last.values()];
-  const opened = await privacy.open(rows.map(({ value }) => value));
+  const opened = await privacy.openListed(rows.map(({ value }) => value));
   return rows.map(({ key, value }, i) => ({
     key,
     entry: value.length === 0 ? undefined : index.entryOf(parseRow(opened[i] ?? value), key, privacy.digest),

@@ -44,6 +44,8 @@ export type Digest = (text: string) => string;
 export interface RowPrivacy {
   /** The same rows with their personal text made plain, in their order. */
   open(rows: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  /** The same for rows of a list, none of which holds up the others: one that cannot be opened says `unreadable: true`. */
+  openListed(rows: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
   /** Keyed, so that nobody without the key can try texts. */
   readonly digest: Digest;
   /** Another text when entries that were made before must not be used any more. */
@@ -53,6 +55,7 @@ export interface RowPrivacy {
 /** Rows that are plain as they are, and entries that may hold what is in them. */
 export const plainRows: RowPrivacy = {
   open: async (rows) => rows,
+  openListed: async (rows) => rows,
   digest: (text) => text,
   stamp: async () => '',
 };
