@@ -84,11 +84,13 @@ export function needsOf({ stream, prefix }) {
     // serve --roles projections, and `jetledger rebuild`: reads the log; makes, fills and drops the buckets of views.
     projector: { log: all(everywhere), views: [], publish: [fence] },
     // serve --roles processes: appends what follows from events, keeps cursors and parked events, arms timers, sends
-    // notifications, publishes public events and sends them to webhooks. Reads views and never writes them. A timer is disarmed by a purge of its schedule.
+    // notifications, publishes public events and sends them to webhooks. Reads views and never writes them. A timer is
+    // disarmed by a purge of its schedule. What an earlier version was sending hangs on a durable consumer.
     processor: {
       log: all(
         everywhere,
         published,
+        follow(notifications),
         [timers, notifications].flatMap(work),
         [timers, bucket('snapshots')].map(purge),
       ),
@@ -102,7 +104,7 @@ export function needsOf({ stream, prefix }) {
     // `jetledger status`, `doctor`, `inspect`, `verify`, `parked`, `consumers`, `topology plan`: looks, and asks for
     // parked events to be tried again. Makes, changes and copies nothing.
     operator: {
-      log: all(everywhere, 'STREAM.NAMES', [timers, notifications].flatMap(consumers)),
+      log: all(everywhere, 'STREAM.NAMES', consumers(timers)),
       views: all(views, 'STREAM.NAMES'),
       publish: [fence, `${prefix}.marks`, rows('parked'), rows('engine')],
     },

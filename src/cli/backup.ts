@@ -86,7 +86,7 @@ function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]
   const wanted = [
     { name: kv(cursors), what: 'how far each consumer is' },
     { name: kv(parked), what: 'dead letters' },
-    { name: kv(deliveryBucket(prefix)), what: 'how far each webhook is' },
+    { name: kv(deliveryBucket(prefix)), what: 'how far webhooks and notifications are' },
     { name: kv(shared), what: 'pauses, and into how many groups consumers are shared' },
     { name: timersStream(prefix), what: 'armed timers' },
     { name: notificationStream(prefix), what: 'notifications that wait' },

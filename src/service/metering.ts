@@ -19,7 +19,7 @@ import {
 } from '../platform/telemetry/gauges.ts';
 import type { Metrics } from '../platform/telemetry/start.ts';
 import { type ConsumerStatus, countOverdueTimers } from '../processes/engine/index.ts';
-import { NOTIFICATIONS } from '../processes/notification/adapters/dead-letters.ts';
+import { NOTIFICATIONS } from '../processes/notification/adapters/receiver.ts';
 import { readForeign, type ViewReader, type ViewStatus } from '../projections/engine/index.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import type { Nats } from './open.ts';

@@ -11,7 +11,6 @@ import {
 import type { Config } from '../platform/config/schema.ts';
 import { checkStreams } from '../platform/topology.ts';
 import {
-  type Buckets,
   checkGroups,
   createNatsTimers,
   type Engine,
@@ -19,7 +18,6 @@ import {
   type EngineSettings,
   logEngine,
   meterEngine,
-  openMessageDeadLetters,
   type Reaction,
   startEngine,
   type Timer,
@@ -27,17 +25,7 @@ import {
   traceEngine,
 } from '../processes/engine/index.ts';
 import { type ExchangeObserver, meterExchange, traceExchange } from '../processes/exchange.ts';
-import {
-  deadLetterOf,
-  NOTIFICATIONS,
-  notificationsOf,
-} from '../processes/notification/adapters/dead-letters.ts';
-import { startDelivery } from '../processes/notification/adapters/delivery.ts';
-import { createLogNotifier, createWebhookNotifier } from '../processes/notification/adapters/notifiers.ts';
-import type { NotificationObserver } from '../processes/notification/adapters/observer.ts';
-import { createNatsOutbox, type NatsOutbox } from '../processes/notification/adapters/outbox.ts';
-import { meterNotifications, traceNotifications } from '../processes/notification/adapters/telemetry.ts';
-import type { NotificationOutbox, Notifier } from '../processes/notification/port.ts';
+import type { NotificationOutbox } from '../processes/notification/port.ts';
 import { sweepDeadlines } from '../processes/order/deadline.ts';
 import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
 import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
@@ -50,6 +38,7 @@ import { type CustomerQueries, customerQueries } from '../projections/views/cust
 import { type OrderQueries, orderQueries } from '../projections/views/orders.ts';
 import { type OrdersByUserQueries, ordersByUserQueries } from '../projections/views/orders-by-user.ts';
 import { type Metering, NAMESPACE } from './metering.ts';
+import { startNotifications } from './notifications.ts';
 import type { Nats } from './open.ts';
 import { createPublishers } from './public-events.ts';
 import { consumers, reactions, timers as timerKinds } from './shop.ts';
@@ -149,10 +138,10 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   // Read before requests are answered, so that a reaction that begins now misses none of them.
   const head = await log.head();
   const timers = createNatsTimers({ requests, runtime, prefix, timeoutMs, onTrouble, observer });
-  const outbox = createNatsOutbox({ requests, prefix, timeoutMs, observer: notificationObserverOf(deps) });
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
+  const notifications = startNotifications({ ...deps, buckets, observer });
   const webhooks = startWebhooks({ ...deps, buckets, observer });
   const engine = startEngine({
     log,
@@ -160,17 +149,16 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     buckets,
     runtime,
     consumers: [
-      ...consumersOf(deps, timers, payments, outbox),
+      ...consumersOf(deps, timers, payments, notifications.outbox),
       ...(await createPublishers({ config, requests, log }, buckets)),
     ],
-    workers: [webhooks.worker],
+    workers: [notifications.worker, webhooks.worker],
     head,
     settings: { prefix, instance: config.service.name, ...engineSettingsOf(config.processes) },
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer,
   });
   const fired = timers.deliver(timerHandler(deps, timers));
-  const deliveries = startDeliveries(deps, { buckets, outbox, observer });
   const openOrders = openOrdersOf(deps.views);
   const sweep = (): void => {
     sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
@@ -183,8 +171,8 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     status: engine.status,
     stop: async () => {
       clearInterval(sweeping);
-      await Promise.all([engine.stop(), fired.stop(), deliveries.stop()]);
-      await webhooks.stop();
+      await Promise.all([engine.stop(), fired.stop()]);
+      await Promise.all([notifications.stop(), webhooks.stop()]);
     },
   };
 }
@@ -199,51 +187,6 @@ function engineSettingsOf(processes: Config['processes']): Partial<EngineSetting
     backoffCapMs: retryLongestMs,
     attempts: retryAttempts,
     retryUnknown: false,
-  };
-}
-
-/** Delivers notifications; those that are given up are dead letters, which operators have sent again or discarded. */
-function startDeliveries(
-  deps: ProcessDeps,
-  {
-    buckets,
-    outbox,
-    observer,
-  }: { readonly buckets: Buckets; readonly outbox: NatsOutbox; readonly observer: EngineObserver },
-): { stop(): Promise<void> } {
-  const { config, nats, logger } = deps;
-  const { prefix } = config.log;
-  const runtime = systemRuntime;
-  const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
-  const deadLetters = openMessageDeadLetters({
-    buckets,
-    prefix,
-    runtime,
-    name: NOTIFICATIONS,
-    again: async (entry, { at }) => {
-      for (const notification of notificationsOf(entry))
-        await outbox.publishAgain(notification, entry.position, `again-${at}`);
-    },
-    onTrouble,
-    observer,
-  });
-  const delivery = startDelivery({
-    requests: nats.requests,
-    runtime,
-    prefix,
-    notifier: notifierOf(deps),
-    onTrouble,
-    observer: notificationObserverOf(deps),
-    onGivenUp: async (givenUp) => {
-      const { notification, error } = givenUp;
-      if (notification !== undefined) await deadLetters.keep(deadLetterOf(notification, givenUp));
-      logger.error({ notificationId: notification?.id, err: error }, 'a notification was given up');
-    },
-  });
-  return {
-    stop: async () => {
-      await Promise.all([delivery.stop(), deadLetters.stop()]);
-    },
   };
 }
 
@@ -287,36 +230,12 @@ async function paymentProvider(
     return createSimulatedProvider({ bucket: await ledger(), runtime: systemRuntime });
   const onBreaker = (state: string): void =>
     deps.logger.warn({ state }, 'circuit breaker of the payment provider');
-  const observer = exchangeObserverOf(deps, 'payment');
-  return createHttpProvider({ baseUrl: url, apiKey, timeoutMs, onBreaker, observer });
-}
-
-function notifierOf(deps: ProcessDeps): Notifier {
-  const { adapter, url, secret } = deps.config.notifications;
-  return adapter === 'log'
-    ? createLogNotifier(deps.logger)
-    : createWebhookNotifier({
-        url,
-        secret,
-        runtime: systemRuntime,
-        observer: exchangeObserverOf(deps, 'webhook'),
-      });
-}
-
-/** Who listens to requests to other systems. */
-function exchangeObserverOf({ metering, tracer }: ProcessDeps, server: 'payment' | 'webhook') {
-  return combineObservers<ExchangeObserver>(
+  const { metering, tracer } = deps;
+  const observer = combineObservers<ExchangeObserver>(
     tracer && traceExchange(tracer),
-    metering && meterExchange(metering.meter, server),
+    metering && meterExchange(metering.meter, 'payment'),
   );
-}
-
-/** Who listens to notifications on their way. */
-function notificationObserverOf({ metering, tracer, config }: ProcessDeps): NotificationObserver {
-  return combineObservers<NotificationObserver>(
-    tracer && traceNotifications({ tracer, prefix: config.log.prefix }),
-    metering && meterNotifications(metering.meter),
-  );
+  return createHttpProvider({ baseUrl: url, apiKey, timeoutMs, onBreaker, observer });
 }
 
 /** Who listens to the engine and to its timers. */

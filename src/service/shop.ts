@@ -9,6 +9,7 @@ import { catalogue } from '../processes/contracts/catalogue.ts';
 import { orders as publicOrders } from '../processes/contracts/orders.ts';
 import { users as publicUsers } from '../processes/contracts/users.ts';
 import { type AnyContract, publisherName } from '../processes/engine/index.ts';
+import { NOTIFICATIONS } from '../processes/notification/adapters/receiver.ts';
 import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
@@ -65,6 +66,7 @@ export const contracts: readonly AnyContract[] = [publicOrders, catalogue, publi
 export const consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[] = [
   ...reactions,
   ...contracts.map((contract) => ({ name: publisherName(contract), sources: [contract.source] })),
+  { name: NOTIFICATIONS, sources: [] },
   { name: WEBHOOKS, sources: [] },
 ];
 

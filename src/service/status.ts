@@ -13,8 +13,10 @@ import {
 } from '../eventstore/index.ts';
 import { RESTORED_FROM_KEY } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
+import { readPlace } from '../processes/delivery/worker.ts';
 import { timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
+import { NOTIFICATIONS } from '../processes/notification/adapters/receiver.ts';
 import {
   createAliases,
   defaultProjectionSettings,
@@ -24,6 +26,7 @@ import {
   versionOf,
 } from '../projections/engine/index.ts';
 import type { Nats } from './open.ts';
+import { queueOf } from './operators/outgoing.ts';
 import { views } from './shop.ts';
 import { bucketsOf } from './with-nats.ts';
 
@@ -107,6 +110,7 @@ export interface ServerReport {
   };
   /** `overdue`: fired, and nobody has handled them yet. */
   readonly timers: { readonly armed: number; readonly overdue: number };
+  /** `pending`: not sent yet, as the stored place says, which may be half a second old. */
   readonly notifications: { readonly kept: number; readonly pending: number };
   /** `remake`: how the newest release stands with those of former folds; `left` revisions of the bucket to look at. */
   readonly snapshots: {
@@ -125,12 +129,12 @@ export async function serverReport(
   const { prefix } = config.log;
   const jsm = await managerOf(requests);
   const timers = await streamWithBacklog(jsm, timersStream(prefix));
-  const notifications = await streamWithBacklog(jsm, notificationStream(prefix));
+  const notifications = await notificationReport(config, requests, jsm);
   const snapshots = (await infoOf(jsm, `KV_${prefix}_snapshots`))?.state;
   return {
     ...(await logReport(config, { connection, requests }, log)),
     timers: { armed: Math.max(0, timers.messages - timers.waiting), overdue: timers.waiting },
-    notifications: { kept: notifications.messages, pending: notifications.waiting },
+    notifications,
     snapshots: {
       count: snapshots?.messages ?? 0,
       bytes: snapshots?.bytes ?? 0,
@@ -184,6 +188,20 @@ async function remakeReport(
   if (newest === undefined) return undefined;
   const { remade, floor, next, endedAt } = newest;
   return { remade, left: Math.max(0, next - 1 - floor), ended: endedAt !== undefined };
+}
+
+async function notificationReport(
+  config: Config,
+  requests: Requests,
+  jsm: JetStreamManager,
+): Promise<ServerReport['notifications']> {
+  const { prefix } = config.log;
+  const stream = notificationStream(prefix);
+  const state = (await infoOf(jsm, stream))?.state;
+  if (state === undefined) return { kept: 0, pending: 0 };
+  const stored = await readPlace(bucketsOf(config, requests), prefix, NOTIFICATIONS);
+  const { waiting, open } = queueOf(stored?.sources[stream] ?? { high: 0, open: [] }, state);
+  return { kept: state.messages, pending: waiting + open };
 }
 
 async function streamWithBacklog(

@@ -52,7 +52,7 @@ function serviceBuckets(config: Config): readonly PlannedBucket[] {
   return [
     ...commandBuckets({ ...config, personal: config.privacy.encrypt !== 'off' }),
     ...(config.payment.adapter === 'simulated' ? [ledger] : []),
-    { name: deliveryBucket(prefix), what: 'how far each webhook is; kept for ever', kind },
+    { name: deliveryBucket(prefix), what: 'how far webhooks and notifications are; kept for ever', kind },
     ...publicBuckets(config),
   ];
 }

@@ -2,10 +2,11 @@ import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { parkedCommand } from '../../src/cli/parked.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/messages.ts';
-import { deadLetterOf, NOTIFICATIONS } from '../../src/processes/notification/adapters/dead-letters.ts';
+import { NOTIFICATIONS } from '../../src/processes/notification/adapters/receiver.ts';
 import { startService } from '../../src/service/start.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
@@ -56,7 +57,7 @@ it('a service that learns to greet greets nobody of the past, from then on every
   await api.stop();
 }, 60_000);
 
-/** Leaves a dead letter as a delivery does after seven hours of failed tries. */
+/** Leaves a dead letter as versions before the delivery engine did after seven hours of failed tries. */
 async function keepGivenUp(url: string, userId: string): Promise<void> {
   await using log = await openTestLog(url);
   const deadLetters = openMessageDeadLetters({
@@ -64,17 +65,13 @@ async function keepGivenUp(url: string, userId: string): Promise<void> {
     again: () => Promise.reject(new Error('only the service sends again')),
     onTrouble: () => undefined,
   });
-  const traceparent = '';
-  const notification = {
-    id: '1/welcome',
-    kind: 'welcome',
-    userId,
-    text: 'Hello.',
-    time: 0,
-    traceparent,
-  } as const;
-  const position = undefined;
-  const givenUp = { notification, position, sequence: 1, attempts: 50, firstAt: 0, error: new Error('away') };
-  await deadLetters.keep(deadLetterOf(notification, givenUp));
+  const payload = { id: '1/welcome', kind: 'welcome', userId, text: 'Hello.', time: 0, traceparent: '' };
+  const letter = {
+    stream: { category: 'user', id: userId },
+    position: positionOf(1),
+    type: 'welcome',
+    payload,
+  };
+  await deadLetters.keep({ ...letter, error: new Error('away'), attempts: 50, firstAt: 0, traceId: '' });
   await deadLetters.stop();
 }

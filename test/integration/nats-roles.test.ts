@@ -239,7 +239,7 @@ const FORBIDDEN: Readonly<Record<Role, readonly string[]>> = {
       'jlt.fire.payment.x',
       ...calls('STREAM.PURGE.jl-notifications', 'STREAM.NAMES'),
     ],
-    ...calls('CONSUMER.DELETE.jl-timers.fired', 'CONSUMER.DELETE.jl-notifications.fired'),
+    ...calls('CONSUMER.DELETE.jl-timers.fired'),
   ],
   operator: [
     ...APPEND,

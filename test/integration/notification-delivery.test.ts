@@ -1,21 +1,20 @@
-import { type JetStreamManager, jetstreamManager, StoreCompression } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+  StoreCompression,
+} from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { openMessageDeadLetters } from '../../src/processes/engine/dead-letters/messages.ts';
+import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
-import {
-  deadLetterOf,
-  NOTIFICATIONS,
-  notificationsOf,
-} from '../../src/processes/notification/adapters/dead-letters.ts';
-import {
-  type DeliveryOptions,
-  type GivenUp,
-  startDelivery,
-} from '../../src/processes/notification/adapters/delivery.ts';
+import { startEngine } from '../../src/processes/engine/index.ts';
 import {
   createNatsOutbox,
   type NatsOutbox,
@@ -23,16 +22,27 @@ import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../../src/processes/notification/adapters/outbox.ts';
+import { NOTIFICATIONS } from '../../src/processes/notification/adapters/receiver.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
+import { startNotifications } from '../../src/service/notifications.ts';
+import { createMemoryLog } from '../../src/testing/memory-log.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
+import { type HttpServer, startHttpServer } from '../contract/payment-server.ts';
 import { bucketsOf } from '../support/echo.ts';
 
 const DAY_MS = 86_400_000;
+/** With these a receiver that takes nothing is given up within a second. */
+const SHORT_MS = 3_000;
 let server: TestServer;
 let connection: NatsConnection;
 let requests: Requests;
 let jsm: JetStreamManager;
+let receiver: HttpServer;
+/** What the receiver answers to a notification. */
+let answer: (id: string, nth: number) => number = () => 204;
+/** What it had received before the test. */
+let earlier = 0;
 let prefix = '';
 let streams = 0;
 let natsOutbox: NatsOutbox;
@@ -48,14 +58,20 @@ beforeAll(async () => {
   });
   requests = createRequests(connection);
   jsm = await jetstreamManager(connection);
+  receiver = await startHttpServer((request, response) => {
+    const { id } = JSON.parse(request.body) as Notification;
+    response.writeHead(answer(id, got().filter((each) => each === id).length)).end();
+  });
 }, 60_000);
 afterAll(async () => {
   requests.close();
-  await connection.close();
+  await Promise.all([connection.close(), receiver.stop()]);
   await server.stop();
 });
 beforeEach(async () => {
   prefix = `p${++streams}`;
+  answer = () => 204;
+  earlier = receiver.received.length;
   await jsm.streams.add(notificationStreamConfig({ prefix, replicas: 1, maxAgeMs: DAY_MS }));
   natsOutbox = createNatsOutbox({ requests, prefix, timeoutMs: 1_000 });
   outbox = { publish: (notification) => natsOutbox.publish(notification, at(1)) };
@@ -74,34 +90,36 @@ const note = (id: string): Notification => ({
 
 const stored = async (): Promise<number> =>
   (await jsm.streams.info(notificationStream(prefix))).state.messages;
+const sent = (): Notification[] =>
+  receiver.received.slice(earlier).map(({ body }) => JSON.parse(body) as Notification);
+const got = (): string[] => sent().map(({ id }) => id);
 
-/** Starts a delivery that collects; `fail` says which tries throw. */
-function delivering(fail: (id: string, nth: number) => boolean, options: Partial<DeliveryOptions> = {}) {
-  const seen: Notification[] = [];
-  const givenUp: GivenUp[] = [];
-  const delivery = startDelivery({
-    requests,
-    runtime: systemRuntime,
-    prefix,
-    notifier: {
-      deliver: async (notification) => {
-        seen.push(notification);
-        if (fail(notification.id, seen.filter(({ id }) => id === notification.id).length)) {
-          throw new Error('nobody there');
-        }
-      },
+/** An instance that delivers notifications, as the service does. */
+function delivering(keepMs = DAY_MS) {
+  const config = loadConfig({ dir: configDir({}), env: { JETLEDGER_ENV: 'test' } });
+  const buckets = bucketsOf({ requests });
+  const errors: object[] = [];
+  const notifications = startNotifications({
+    config: {
+      ...config,
+      log: { ...config.log, prefix },
+      notifications: { adapter: 'webhook', url: receiver.url, secret: 'a secret of sixteen', keepMs },
     },
-    retryBaseMs: 20,
-    retryCapMs: 50,
-    maxAttempts: 3,
-    onGivenUp: (one) => void givenUp.push(one),
-    ...options,
+    nats: { requests },
+    logger: { info: () => undefined, warn: () => undefined, error: (of: object) => void errors.push(of) },
+    ...{ metering: undefined, tracer: undefined, buckets, observer: {} },
   });
-  const ids = (): string[] => seen.map(({ id }) => id);
-  return { seen, ids, givenUp, stop: delivery.stop, [Symbol.asyncDispose]: delivery.stop };
+  const engine = startEngine({
+    ...{ log: createMemoryLog(), buckets, runtime: systemRuntime, consumers: [] },
+    workers: [notifications.worker],
+    settings: { prefix, instance: `i${streams}`, ttlMs: 1_000, stopMs: 500 },
+  });
+  const stop = async (): Promise<void> => {
+    await engine.stop();
+    await notifications.stop();
+  };
+  return { errors, status: engine.status, stop, [Symbol.asyncDispose]: stop };
 }
-
-const never = (): boolean => false;
 
 describe('the stream of notifications', () => {
   it('is as it was asked for, read back from the server, and another retention, or compressed copies, are noticed', async () => {
@@ -156,77 +174,48 @@ describe('the stream of notifications', () => {
 describe('the delivery', () => {
   it('hands over what was published before and after its start, unchanged, and once', async () => {
     await outbox.publish(note('early'));
-    await using delivery = delivering(never);
+    await using _delivery = delivering();
     const { orderId: _, ...welcome } = { ...note('late'), kind: 'welcome' as const };
     await outbox.publish(welcome);
-    await until('both are delivered', () => delivery.seen.length === 2);
-    expect(delivery.seen).toEqual([note('early'), welcome]);
+    await until('both are delivered', () => got().length === 2);
+    expect(sent()).toEqual([note('early'), welcome]);
   });
 
   it('goes on where the last one stopped', async () => {
     await outbox.publish(note('first'));
-    const first = delivering(never);
-    await until('it is delivered', () => first.seen.length === 1);
+    const first = delivering();
+    await until('it is delivered', () => got().length === 1);
     await first.stop();
     await outbox.publish(note('second'));
-    await using second = delivering(never);
-    await until('the second is delivered', () => second.seen.length === 1);
-    expect(second.ids()).toEqual(['second']);
+    await using _second = delivering();
+    await until('the second is delivered', () => got().length === 2);
+    expect(got()).toEqual(['first', 'second']);
   });
 
   it('tries again what fails, and lets the others pass', async () => {
-    await using delivery = delivering((id, nth) => id === 'bad' && nth < 3);
+    answer = (id, nth) => (id === 'bad' && nth < 3 ? 500 : 204);
+    await using _delivery = delivering();
     await outbox.publish(note('bad'));
     await outbox.publish(note('good'));
-    await until('all are delivered', () => delivery.seen.length === 4);
-    expect(delivery.ids().filter((id) => id === 'bad')).toHaveLength(3);
-    expect(delivery.givenUp).toEqual([]);
+    await until('all are delivered', () => got().length === 4, 10_000);
+    expect(got().filter((id) => id === 'bad')).toHaveLength(3);
+    expect(got().indexOf('good')).toBeLessThan(3);
   });
 
-  it('gives up after the last attempt, says so, and never tries it again', async () => {
-    const first = delivering(() => true);
-    await outbox.publish(note('hopeless'));
-    await until('it is given up', () => first.givenUp.length === 1);
-    await first.stop();
-    expect(first.ids()).toEqual(['hopeless', 'hopeless', 'hopeless']);
-    expect(first.givenUp).toMatchObject([
-      { notification: { id: 'hopeless' }, attempts: 3, error: { message: 'nobody there' } },
-    ]);
-    await until('the server has let go of it', async () => {
-      const { num_ack_pending, num_pending } = await jsm.consumers.info(
-        notificationStream(prefix),
-        'delivery',
-      );
-      return num_ack_pending + num_pending === 0;
+  it('leaves what nobody took to operators, who have it sent again or discard it', async () => {
+    const operators = createDeadLetterPort({
+      buckets: bucketsOf({ requests }),
+      prefix,
+      runtime: systemRuntime,
     });
-    await outbox.publish(note('next'));
-    await using second = delivering(never);
-    await until('the next one is delivered', () => second.seen.length > 0);
-    expect(second.ids()).toEqual(['next']);
-  });
-
-  it('leaves one that was given up to operators, who have it sent again or discard it', async () => {
-    const buckets = bucketsOf({ requests });
-    const runtime = systemRuntime;
-    const deadLetters = openMessageDeadLetters({
-      ...{ buckets, prefix, runtime, name: NOTIFICATIONS },
-      again: async (entry, { at: asked }) => {
-        for (const one of notificationsOf(entry))
-          await natsOutbox.publishAgain(one, entry.position, `again-${asked}`);
-      },
-      onTrouble: (what, error) => expect.fail(`${what}: ${error}`),
-    });
-    const operators = createDeadLetterPort({ buckets, prefix, runtime });
-    let isAway = true;
-    await using delivery = delivering(() => isAway, {
-      onGivenUp: (one) => one.notification && deadLetters.keep(deadLetterOf(one.notification, one)),
-    });
+    answer = () => 500;
+    await using delivery = delivering(SHORT_MS);
     await natsOutbox.publish(note('c/order/order-1/0/order-rejected'), at(42));
     const shipped = { kind: 'order-shipped', orderId: 'order-2' } as const;
     await natsOutbox.publish({ ...note('d/order/order-2/0/order-shipped'), ...shipped }, at(43));
     const listed = async () =>
       (await operators.list()).map(({ category, id, position }) => [category, id, position]);
-    await until('both are dead letters', async () => (await listed()).length === 2);
+    await until('both are dead letters', async () => (await listed()).length === 2, 15_000);
     expect(await listed()).toEqual([
       ['order', 'order-1', 42],
       ['order', 'order-2', 43],
@@ -234,67 +223,96 @@ describe('the delivery', () => {
     expect(
       await operators.show(NOTIFICATIONS, { category: 'order', id: 'order-1' }, positionOf(42)),
     ).toMatchObject({
-      ...{ attempts: 3, error: { message: 'nobody there' }, traceId: '4bf92f3577b34da6a3ce929d0e0e4736' },
+      error: { message: 'The webhook did not take the notification: status 500.' },
+      traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
       events: [{ type: 'order-rejected', payload: note('c/order/order-1/0/order-rejected') }],
     });
-    isAway = false;
+    answer = () => 204;
+    const before = got().length;
     await operators.redrive({ position: positionOf(42) }, { by: 'ada' });
     await operators.discard({ position: positionOf(43) }, { by: 'ada' });
     await until('nothing is left', async () => (await listed()).length === 0);
-    await until('it is delivered', () => delivery.seen.length === 7);
-    expect(delivery.seen.at(-1)).toEqual(note('c/order/order-1/0/order-rejected'));
-    await deadLetters.stop();
-  });
+    await until('it is delivered', () => got().length > before);
+    expect(sent().at(-1)).toEqual(note('c/order/order-1/0/order-rejected'));
+    expect(delivery.errors).toHaveLength(2);
+  }, 30_000);
 
-  it('puts aside what is not a notification, without trying it', async () => {
-    await using delivery = delivering(never);
+  it('passes over what is not a notification, and says so', async () => {
+    await using delivery = delivering();
     connection.publish(`${prefix}n.welcome.user-1`, 'not JSON');
     connection.publish(`${prefix}n.welcome.user-1`, JSON.stringify({ id: 'x', kind: 'unheard-of' }));
     await outbox.publish(note('good'));
-    await until('both are given up', () => delivery.givenUp.length === 2 && delivery.seen.length === 1);
-    expect(delivery.givenUp).toMatchObject([
-      { notification: undefined, sequence: 1, attempts: 0 },
-      { notification: undefined, sequence: 2, attempts: 0 },
-    ]);
+    await until('the good one is delivered', () => got().length === 1);
+    expect(delivery.errors).toMatchObject([{ sequence: 1 }, { sequence: 2 }]);
   });
 
-  it('is shared by two instances, each notification by one of them', async () => {
-    await using first = delivering(never);
-    await using second = delivering(never);
+  it('is one instance at a time, and another goes on with the rest', async () => {
+    const first = delivering();
+    await using _second = delivering();
     const ids = Array.from({ length: 40 }, (_, i) => `n-${i}`);
-    for (const id of ids) await outbox.publish(note(id));
-    await until('all are delivered', () => first.seen.length + second.seen.length >= ids.length);
-    expect([...first.ids(), ...second.ids()].sort()).toEqual([...ids].sort());
-  });
-
-  it('works on no more than it is told at once', async () => {
-    let now = 0;
-    let most = 0;
-    const notifier = {
-      deliver: async (): Promise<void> => {
-        most = Math.max(most, ++now);
-        await new Promise((resolve) => setImmediate(resolve));
-        now--;
-        done++;
-      },
-    };
-    let done = 0;
-    for (let i = 0; i < 30; i++) await outbox.publish(note(`n-${i}`));
-    await using _delivery = delivering(never, { notifier, maxInFlight: 4 });
-    await until('all are delivered', () => done === 30);
-    expect(most).toBeLessThanOrEqual(4);
+    for (const id of ids.slice(0, 20)) await outbox.publish(note(id));
+    await until('the first half is delivered', () => got().length === 20);
+    await first.stop();
+    for (const id of ids.slice(20)) await outbox.publish(note(id));
+    await until('all are delivered', () => got().length >= 40, 10_000);
+    expect(got().toSorted()).toEqual(ids.toSorted());
   });
 
   it('survives the server being killed: nothing published is lost', async () => {
-    const troubles: string[] = [];
-    await using delivery = delivering(never, { onTrouble: (what) => troubles.push(what) });
+    await using _delivery = delivering();
     await outbox.publish(note('before'));
-    await until('it is delivered', () => delivery.seen.length === 1);
+    await until('it is delivered', () => got().length === 1);
     await server.kill9();
     await expect(outbox.publish(note('after'))).rejects.toMatchObject({ retryable: true });
     await server.restart();
     await until('it is published', () => outbox.publish(note('after')).then(() => true));
-    await until('it is delivered', () => delivery.ids().includes('after'));
-    for (const what of troubles) expect(what).toBe('asking for notifications');
+    await until('it is delivered', () => got().includes('after'), 15_000);
   }, 30_000);
+});
+
+describe('what an earlier version was delivering', () => {
+  /** The consumer of these versions, and what it hands out next. */
+  async function former() {
+    const stream = notificationStream(prefix);
+    await jsm.consumers.add(stream, {
+      durable_name: 'delivery',
+      filter_subject: `${prefix}n.>`,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      ack_wait: 30_000_000_000,
+      max_deliver: -1,
+      max_ack_pending: 10_000,
+    });
+    const consumer = await jetstream(connection).consumers.get(stream, 'delivery');
+    return async (count: number, expires: number): Promise<JsMsg[]> => {
+      const messages: JsMsg[] = [];
+      for await (const msg of await consumer.fetch({ max_messages: count, expires })) messages.push(msg);
+      return messages;
+    };
+  }
+
+  it('is sent after the upgrade, and nothing that was taken before, or that an instance of it still delivers', async () => {
+    const fetch = await former();
+    for (let n = 1; n <= 6; n++) await outbox.publish(note(`n-${n}`));
+    const [taken, failed, givenUp, failedForLong] = await fetch(4, 5_000);
+    taken?.ack();
+    failed?.nak(500);
+    givenUp?.term('given up');
+    failedForLong?.nak(9_000);
+    // An instance of it asks for more while one of the new version starts.
+    const more = fetch(10, 4_000);
+    const first = delivering();
+    await outbox.publish(note('n-7'));
+    const handled = await more;
+    for (const msg of handled) msg.ack();
+    expect(handled.map((msg) => msg.seq).toSorted()).toEqual([2, 5, 6, 7]);
+    expect(got()).toEqual([]);
+    await outbox.publish(note('n-8'));
+    await until('the rest is sent', () => got().length === 2, 20_000);
+    await first.stop();
+    await using _second = delivering();
+    await outbox.publish(note('n-9'));
+    await until('the new one is sent', () => got().includes('n-9'), 10_000);
+    expect(got().toSorted()).toEqual(['n-4', 'n-8', 'n-9']);
+  }, 60_000);
 });

@@ -1,12 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
-import { createWebhookNotifier, WebhookFailed } from '../../src/processes/notification/adapters/notifiers.ts';
+import { afterAll, describe, expect, it } from 'vitest';
+import { createDialler } from '../../src/processes/delivery/adapters/dial.ts';
+import { createWebhookNotifier } from '../../src/processes/notification/adapters/notifiers.ts';
 import type { Notification } from '../../src/processes/notification/port.ts';
 import { answerJson, startHttpServer } from '../contract/payment-server.ts';
 
 const SECRET = 'a secret that both sides know';
 const NOW = 1_900_000_000_123;
 const runtime = { now: () => NOW };
+const dialler = createDialler({ targets: 'any', timeoutMs: 400 });
+afterAll(dialler.close);
+
+const notifierTo = (url: string, secret = SECRET) => createWebhookNotifier({ url, secret, runtime, dialler });
 
 const NOTE: Notification = {
   id: 'order-confirmed-1',
@@ -31,8 +36,8 @@ async function recipe(): Promise<Recipe> {
 describe('the webhook', () => {
   it('posts what the receiver can verify with the documented recipe, and nothing else passes it', async () => {
     await using server = await startHttpServer((_, response) => answerJson(response, 204, {}));
-    const notifier = createWebhookNotifier({ url: `${server.url}/hook?x=1`, secret: SECRET, runtime });
-    await notifier.deliver(NOTE);
+    const notifier = notifierTo(`${server.url}/hook?x=1`);
+    expect(await notifier.deliver(NOTE)).toMatchObject({ taken: true });
     const [request] = server.received;
     expect(request).toMatchObject({ method: 'POST', path: '/hook?x=1' });
     expect(request?.headers).toMatchObject({
@@ -57,37 +62,42 @@ describe('the webhook', () => {
       await using server = await startHttpServer((_, response) => {
         response.writeHead(status, { location: '/elsewhere' }).end('no');
       });
-      const notifier = createWebhookNotifier({ url: server.url, secret: SECRET, runtime });
-      await expect(notifier.deliver(NOTE)).rejects.toMatchObject({ name: 'WebhookFailed', status });
+      const notifier = notifierTo(server.url);
+      expect(await notifier.deliver(NOTE)).toMatchObject({ taken: false, error: `status ${status}` });
       expect(server.received).toHaveLength(1);
     });
   }
 
-  it('gives up on a receiver that does not answer in time, or is not there', async () => {
-    const server = await startHttpServer(() => undefined);
-    const notifier = createWebhookNotifier({ url: server.url, secret: SECRET, runtime, timeoutMs: 100 });
-    await expect(notifier.deliver(NOTE)).rejects.toThrow(/no answer in 100 ms/);
-    await server.stop();
-    await expect(notifier.deliver(NOTE)).rejects.toThrow(/no connection/);
+  it('is left alone for as long as a receiver asks that is busy', async () => {
+    await using server = await startHttpServer((_, response) => {
+      response.writeHead(429, { 'retry-after': '7' }).end();
+    });
+    expect(await notifierTo(server.url).deliver(NOTE)).toMatchObject({ taken: false, retryAfterMs: 7_000 });
   });
 
-  it('does not wait for a body that never ends', async () => {
+  it('is to be tried again when the receiver does not answer in time, or is not there', async () => {
+    const server = await startHttpServer(() => undefined);
+    const notifier = notifierTo(server.url);
+    expect(await notifier.deliver(NOTE)).toEqual({ taken: false, error: 'no answer within 400 ms' });
+    await server.stop();
+    expect(await notifier.deliver(NOTE)).toMatchObject({
+      taken: false,
+      error: expect.stringMatching(/^no connection/),
+    });
+  });
+
+  it('has taken it when its answer says so, also when the body never ends', async () => {
     await using server = await startHttpServer((_, response) => {
       response.writeHead(200).write('and so on');
     });
-    const notifier = createWebhookNotifier({ url: server.url, secret: SECRET, runtime });
-    await expect(notifier.deliver(NOTE)).resolves.toBeUndefined();
+    expect(await notifierTo(server.url).deliver(NOTE)).toMatchObject({ taken: true, status: 200 });
   });
 
   it('never shows its URL or secret in an error', async () => {
-    const url = 'http://127.0.0.1:1/hook/s3cr3t-path';
-    const notifier = createWebhookNotifier({ url, secret: SECRET, runtime });
-    const error: unknown = await notifier.deliver(NOTE).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(WebhookFailed);
-    expect(String(error)).not.toContain('s3cr3t');
-    expect(() => createWebhookNotifier({ url, secret: 'short', runtime })).toThrow(RangeError);
-    for (const bad of ['', 'ftp://x', 'http://user:pass@host/']) {
-      expect(() => createWebhookNotifier({ url: bad, secret: SECRET, runtime })).toThrow(RangeError);
-    }
+    const tried = await notifierTo('http://127.0.0.1:1/hook/s3cr3t-path').deliver(NOTE);
+    expect(tried).toMatchObject({ taken: false, error: 'no connection: ECONNREFUSED' });
+    expect(() => notifierTo('http://127.0.0.1:1/', 'short')).toThrow(RangeError);
+    for (const bad of ['', 'ftp://x', 'http://user:pass@host/'])
+      expect(() => notifierTo(bad)).toThrow(RangeError);
   });
 });

@@ -21,18 +21,14 @@ const Notifications = Type.Object(
     queue: Type.Optional(
       Type.Object(
         {
-          waiting: Type.Integer({ minimum: 0, description: 'Not tried yet.' }),
-          open: Type.Integer({ minimum: 0, description: 'Tried, and not through.' }),
-          retried: Type.Integer({
-            minimum: 0,
-            description: 'Of them, those that were tried more than once.',
-          }),
-          at: Time,
+          waiting: Type.Integer({ minimum: 0, description: 'Not read yet.' }),
+          open: Type.Integer({ minimum: 0, description: 'Read, and not through.' }),
+          retried: Type.Integer({ minimum: 0, description: 'Of them, those that were not taken yet.' }),
         },
         {
           ...strict,
           description:
-            'As a process that delivers them has said; absent where none was heard of within a minute.',
+            'As the place of their delivery is stored, each half second; absent before the first start.',
         },
       ),
     ),
@@ -62,7 +58,7 @@ const Notifications = Type.Object(
     title: 'How the delivery of notifications stands',
     examples: [
       {
-        queue: { waiting: 0, open: 1, retried: 1, at: EXAMPLE_TIME },
+        queue: { waiting: 0, open: 1, retried: 1 },
         oldestAt: EXAMPLE_TIME,
         kept: 1,
         dead: 0,
@@ -152,7 +148,7 @@ export function notificationsBody({
 }: NotificationsSituation): NotificationsBody {
   return withoutAbsent({
     ...counts,
-    queue: queue && { ...queue, at: isoTime(queue.at) },
+    queue,
     oldestAt: oldestAt === undefined ? undefined : isoTime(oldestAt),
     recent: recent.map(({ at, ...one }) => ({ ...one, at: isoTime(at) })),
   });

@@ -207,13 +207,8 @@ export interface WaitingHere {
 
 /** How the delivery of notifications stands. Times in milliseconds since the Unix epoch. */
 export interface NotificationsSituation {
-  /** As a process that delivers them has said: not tried yet, not through, tried more than once. */
-  readonly queue?: {
-    readonly waiting: number;
-    readonly open: number;
-    readonly retried: number;
-    readonly at: number;
-  };
+  /** As the place of their delivery is stored: not read yet, read and not through, of these those that failed. */
+  readonly queue?: { readonly waiting: number; readonly open: number; readonly retried: number };
   /** When the oldest that is not through was published. */
   readonly oldestAt?: number;
   readonly kept: number;

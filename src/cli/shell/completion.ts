@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { NOTIFICATIONS } from '../../processes/notification/adapters/dead-letters.ts';
 import { categories, consumers, views } from '../../service/shop.ts';
 import { type Command, UsageError } from '../command.ts';
 import { type CompletionModel, FOLDER, SCRIPTS, SHELLS } from './scripts.ts';
@@ -9,7 +8,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   '<view>': views.map(({ name }) => name),
   '<name>': consumers.map(({ name }) => name),
   '<category>': categories,
-  '--consumer': [...consumers.map(({ name }) => name), NOTIFICATIONS],
+  '--consumer': consumers.map(({ name }) => name),
   '--category': categories,
 };
 

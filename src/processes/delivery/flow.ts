@@ -55,6 +55,8 @@ export interface Flow {
   next(now: number): OpenEvent | undefined;
   taken(event: OpenEvent, now: number): void;
   failed(event: OpenEvent, tried: Tried, startedAt: number, now: number): Verdict;
+  /** What waits of a source up to a position. */
+  waiting(source: string, through: number): readonly OpenEvent[];
   /** It is not tried any more. */
   drop(event: OpenEvent): void;
   /** A try came to nothing, and does not count. */
@@ -186,6 +188,10 @@ export function createFlow(
       if (now - event.firstAt < giveUpMs) return 'retry';
       return takenAt < event.firstAt ? 'failing' : 'give-up';
     },
+    waiting: (source, through) =>
+      [...open.values()].filter(
+        (event) => event.source === source && event.position <= through && !event.running,
+      ),
     drop,
     putBack: (event, due) => {
       leave(event);

@@ -1,3 +1,5 @@
+import type { Position } from '../../eventstore/index.ts';
+
 /** An event as it is delivered. */
 export interface Deliverable {
   /** The name of the stream that it is in. */
@@ -11,6 +13,8 @@ export interface Deliverable {
   readonly subject: string;
   /** When it happened, in milliseconds since the Unix epoch. */
   readonly time: number;
+  /** The commit that it came of, where the stream says so. */
+  readonly commit?: Position | undefined;
   /** What is sent, as JSON; put together when it is first asked for. */
   body(): string;
 }
@@ -35,6 +39,11 @@ export interface DeliverySource {
   at(position: number): Promise<Deliverable | undefined>;
   /** Behind which position everything lies that was stored at a time (milliseconds since the Unix epoch) or later. */
   before(time: number): Promise<number>;
+  /**
+   * Where a receiver without a place begins, and one whose stream was made anew; unless it is there, at what was stored
+   * since the receiver was made, or at the end of what was made anew. @throws LogUnavailable to be asked again
+   */
+  beginning?(): Promise<number>;
   /** What follows a position as it comes, until the signal fires. */
   follow(after: number, signal: AbortSignal): AsyncIterable<Events>;
 }
@@ -85,17 +94,26 @@ export interface GivenUpEvent {
   readonly receiver: string;
   readonly event: Deliverable;
   readonly attempts: number;
-  /** When it was tried first, in milliseconds since the Unix epoch. */
+  /** When it was tried first, in milliseconds since the Unix epoch; 0 = never, since nothing at all was taken. */
   readonly firstAt: number;
   readonly error: string;
 }
 
 /** What the engine tells of receivers. Each is tried again when it throws. */
-export interface DeliveryOutlet {
+export interface DeliveryOutlet extends Partial<RequestOutlet> {
   /** Keeps it as a dead letter. */
   giveUp(given: GivenUpEvent): Promise<void>;
-  /** Nothing was taken for `giveUpMs`, or the receiver said that it is gone. */
-  disable(receiver: string, cause: 'failing' | 'gone', reason: string): Promise<void>;
+  /**
+   * Nothing was taken for `giveUpMs`, or the receiver said that it is gone. Where there is none the receiver stays, and
+   * whatever has waited for so long is given up.
+   */
+  disable?(receiver: string, cause: 'failing' | 'gone', reason: string): Promise<void>;
+  /** Told what goes wrong and is tried again. */
+  trouble(what: string, error: unknown): void;
+}
+
+/** What is needed where receivers have requests. */
+export interface RequestOutlet {
   /** A request is through. */
   complete(
     receiver: string,
@@ -106,8 +124,6 @@ export interface DeliveryOutlet {
   testEvent(requestId: string, at: number): Deliverable;
   /** Where an event that was sent lies; undefined when that is not known any more. */
   find(receiver: string, eventId: string): Promise<EventPlace | undefined>;
-  /** Told what goes wrong and is tried again. */
-  trouble(what: string, error: unknown): void;
 }
 
 /** How is delivered. Times in milliseconds. */

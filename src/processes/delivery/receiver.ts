@@ -1,6 +1,7 @@
 import { backoffMs, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
 import { OwnershipLost } from '../engine/index.ts';
 import { createFlow, type OpenEvent, type StoredFlow } from './flow.ts';
+import { giveUpLate } from './late.ts';
 import type { Deliverable, DeliveryOutlet, DeliverySettings, Receiver, Tried } from './port.ts';
 import { type RequestProgress, runRequests } from './requests.ts';
 import type { Tail } from './tail.ts';
@@ -56,6 +57,8 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   const under = new Set<Promise<void>>();
   let held = false;
   let isLost = false;
+  /** Why what has waited for `giveUpMs` is to be given up. */
+  let late: string | undefined;
   let changed = false;
   let wake = (): void => undefined;
   /** Something has come since the last look, also while nobody slept. */
@@ -119,7 +122,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   };
   const begin = async (source: Tail['source']): Promise<number> => {
     const incarnation = await source.incarnation();
-    const from = await source.before(receiver.createdAt);
+    const from = await (source.beginning?.() ?? source.before(receiver.createdAt));
     flow.place(source.name, incarnation, from);
     changed = true;
     return from;
@@ -130,9 +133,10 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       if (known === undefined || known === (await source.incarnation())) continue;
       outlet.trouble(
         `delivering to ${receiver.id}`,
-        new Error(`${source.name} was made anew; what it holds is sent from its end on`),
+        new Error(`${source.name} was made anew; its positions mean other events`),
       );
-      flow.place(source.name, await source.incarnation(), await source.head());
+      const from = await (source.beginning?.() ?? source.head());
+      flow.place(source.name, await source.incarnation(), from);
     }
   };
 
@@ -157,10 +161,12 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     const verdict = flow.failed(event, tried, startedAt, runtime.now());
     const { attempts, firstAt } = event;
     const { error = '' } = tried;
-    if (verdict === 'failing' || verdict === 'gone') await outlet.disable(receiver.id, verdict, error);
-    if (verdict !== 'give-up') return;
+    if (verdict === 'retry') return;
+    if (verdict !== 'give-up' && outlet.disable !== undefined)
+      return outlet.disable(receiver.id, verdict, error);
     await outlet.giveUp({ receiver: receiver.id, event: found, attempts, firstAt, error });
     flow.drop(event);
+    if (verdict === 'failing') late = error;
   };
   const start = (event: OpenEvent): void => {
     const done = tryOne(event).finally(() => {
@@ -173,13 +179,18 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     under.add(done);
   };
   const startDue = (): void => {
-    if (!isOn()) return;
+    if (!isOn() || late !== undefined) return;
     for (let event = flow.next(runtime.now()); event !== undefined; event = flow.next(runtime.now()))
       start(event);
   };
 
   const work = async (): Promise<boolean> => {
     if (!isOn()) return false;
+    if (late !== undefined) {
+      await giveUpLate({ ...deps, receiver, flow, isOn }, late);
+      late = undefined;
+      changed = true;
+    }
     startDue();
     let more = false;
     for (const tail of tails)

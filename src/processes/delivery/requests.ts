@@ -51,7 +51,7 @@ export function runRequests(deps: RequestDeps): {
         const done = await executeOne(deps, request, of, set);
         if (done === undefined) return;
         const { delivered, failed } = done;
-        await outlet.complete(receiver().id, request.requestId, { delivered, failed });
+        await outlet.complete?.(receiver().id, request.requestId, { delivered, failed });
         through.add(request.requestId);
         set(undefined);
       } catch (error) {
@@ -83,7 +83,9 @@ async function executeOne(
   const { outlet, receiver } = deps;
   if (request.kind === 'period') return period(deps, request, stored, set);
   const event =
-    request.kind === 'test' ? outlet.testEvent(request.requestId, request.at) : await eventOf(deps, request);
+    request.kind === 'test'
+      ? outlet.testEvent?.(request.requestId, request.at)
+      : await eventOf(deps, request);
   const taken = event !== undefined && (await receiver().deliver(event, 1)).taken;
   return { delivered: Number(taken), failed: Number(!taken) };
 }
@@ -92,7 +94,7 @@ async function eventOf(
   { outlet, receiver, tails }: RequestDeps,
   { eventId, place: given }: Extract<DeliveryRequest, { kind: 'event' }>,
 ): Promise<Deliverable | undefined> {
-  const place = given ?? (await outlet.find(receiver().id, eventId));
+  const place = given ?? (await outlet.find?.(receiver().id, eventId));
   const source = tails.find((tail) => tail.source.name === place?.source)?.source;
   const event = place && (await source?.at(place.position));
   return event?.id === eventId ? event : undefined;

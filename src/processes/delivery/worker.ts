@@ -51,6 +51,18 @@ export interface DeliveryDeps {
 /** The bucket with the places of the receivers. */
 export const deliveryBucket = (prefix: string): string => `${prefix}_deliveries`;
 
+/** A receiver's place as it is stored; undefined where it has none. @throws LogUnavailable */
+export async function readPlace(
+  buckets: Pick<Buckets, 'open'>,
+  prefix: string,
+  id: string,
+): Promise<StoredReceiver | undefined> {
+  const bucket = await buckets.open(deliveryBucket(prefix));
+  return parseRow<StoredReceiver>(await bucket?.get(keyOf(id), { leader: true }));
+}
+
+const keyOf = (id: string): string => `receiver.${id}`;
+
 /** Delivers sources to receivers; the instances share the receivers by the slots of their ids (protocol 34). */
 export function deliveryWorker(deps: DeliveryDeps): Worker {
   return { name: deps.name, own: (share) => own(deps, share) };
@@ -170,7 +182,7 @@ interface ClaimDeps {
  * owner is refused. @throws OwnershipLost; LogUnavailable
  */
 async function claim({ bucket, runtime, alive, signal }: ClaimDeps, id: string) {
-  const key = `receiver.${id}`;
+  const key = keyOf(id);
   const row = await bucket.get(key, { leader: true });
   if (!alive()) throw new OwnershipLost(`The place of ${id}`);
   const stored = parseRow<StoredReceiver>(row);

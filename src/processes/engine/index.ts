@@ -95,6 +95,7 @@ export {
 } from './reaction.ts';
 export { type Buckets, bucketNames, parseRow, toBytes, writeRow } from './rows.ts';
 export { defaultEngineSettings, type EngineSettings } from './settings.ts';
+export { pause } from './signal.ts';
 export { type Start, startKey } from './start.ts';
 export { logEngine } from './telemetry/logs.ts';
 export { boundedLabel, meterEngine } from './telemetry/metrics.ts';
@@ -112,11 +113,5 @@ export {
   type WaitingTimer,
 } from './timers/timer-list.ts';
 export type { Timer, Timers } from './timers/timers.ts';
-export {
-  publishOnce,
-  type QueueStatus,
-  queueStatus,
-  startWorkQueue,
-  type WorkResult,
-} from './timers/work-queue.ts';
+export { publishOnce, startWorkQueue, type WorkResult } from './timers/work-queue.ts';
 export type { OwnedShare, Worker, WorkerShare } from './worker.ts';

@@ -3,7 +3,7 @@ import { type Bucket, backoffMs, mayHeal, type Row, type Runtime } from '../../e
 /** The longest single timer, so that a stopped engine leaves none behind for long. */
 const CHUNK_MS = 1_000;
 
-/** Sleeps; returns early when the signal fires. */
+/** Sleeps; returns early when the signal fires. @internal */
 export async function pause(runtime: Runtime, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   let wake = (): void => undefined;

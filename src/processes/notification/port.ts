@@ -1,4 +1,5 @@
 import type { Position } from '../../eventstore/index.ts';
+import type { Tried } from '../delivery/port.ts';
 
 /** What customers are told of; stored with every notification. */
 export const NOTIFICATION_KINDS = [
@@ -36,7 +37,7 @@ export interface NotificationOutbox {
   publish(notification: Notification, of: Origin): Promise<void>;
 }
 
-/** Delivers notifications to people. Throws when it should be tried again. */
+/** Delivers notifications to people: tries once, and never rejects. */
 export interface Notifier {
-  deliver(notification: Notification): Promise<void>;
+  deliver(notification: Notification): Promise<Tried>;
 }

@@ -10,7 +10,6 @@ import { feedOfViews } from '../../ledger/index.ts';
 import { type Config, hasRole, rolesOf } from '../../platform/config/schema.ts';
 import type { NatsMonitor } from '../../platform/nats-monitor.ts';
 import { bucketNames, type ConsumerStatus, createTimerList } from '../../processes/engine/index.ts';
-import { deliveryStatus } from '../../processes/notification/adapters/delivery.ts';
 import { openAttempts } from '../../processes/webhook/adapters/attempts.ts';
 import { publicSource } from '../../processes/webhook/public-source.ts';
 import { type RebuildDeps, traceProjections, type ViewReader } from '../../projections/engine/index.ts';
@@ -59,7 +58,7 @@ export function buildOperators(
     situation: createSituation(config, nats, log, monitor),
     aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
     ...waiting,
-    notifications: createNotificationsAdmin({ requests, buckets, prefix, timeoutMs, runtime, parked }),
+    notifications: createNotificationsAdmin({ requests, buckets, prefix, timeoutMs, parked }),
     webhooks: createWebhooksAdmin({
       sources: publishedContracts(config).map(({ contract }) =>
         publicSource({ requests, runtime, prefix, contract, timeoutMs }),
@@ -105,8 +104,7 @@ export function startOperators(
     keepsViewsOnly
       ? bucketsOf(config, nats.viewRequests).create(answersBucket(prefix), { durable: true })
       : bucketsOf(config, nats.requests).create(bucketNames(prefix).shared, { durable: true });
-  const delivery = hasRole(config, 'processes') ? () => deliveryStatus(nats.requests, prefix) : undefined;
-  const instance = announceInstance({ open, runtime: systemRuntime }, self, consumers, delivery);
+  const instance = announceInstance({ open, runtime: systemRuntime }, self, consumers);
   const tracer = tracing?.tracer;
   const observer = tracer && traceProjections({ tracer, prefix });
   const work = hasRole(config, 'projections') ? rebuildWork(config, nats, log, observer) : undefined;

@@ -1,6 +1,6 @@
 import type { Instance } from '../../api/operators/ports.ts';
 import { BEGINNING, type Bucket, type Runtime } from '../../eventstore/index.ts';
-import { type ConsumerStatus, parseRow, type QueueStatus, toBytes } from '../../processes/engine/index.ts';
+import { type ConsumerStatus, parseRow, toBytes } from '../../processes/engine/index.ts';
 
 const INSTANCE = 'instance.';
 const BEAT_MS = 5_000;
@@ -9,21 +9,11 @@ const SILENT_MS = 60_000;
 /** Rows of those that ended so are removed by whoever starts next. */
 const FORGOTTEN_MS = 86_400_000;
 
-/** What a process says of itself, as it is stored. */
-interface StoredInstance extends Instance {
-  /** How the delivery of notifications stands, where this process takes part in it. */
-  readonly notifications?: QueueStatus | undefined;
-}
-
-/**
- * Says of this process every 5 s that it lives, what it is, and what it tries again. Never throws.
- * @param notifications how their delivery stands, where this process takes part in it
- */
+/** Says of this process every 5 s that it lives, what it is, and what it tries again. Never throws. */
 export function announceInstance(
   { open, runtime }: { readonly open: () => Promise<Bucket>; readonly runtime: Runtime },
   self: Pick<Instance, 'name' | 'roles' | 'version' | 'node'>,
   consumers: () => readonly ConsumerStatus[],
-  notifications: () => Promise<QueueStatus | undefined> = async () => undefined,
 ): { stop(): Promise<void> } {
   const id = runtime.id();
   const key = INSTANCE + id;
@@ -33,9 +23,8 @@ export function announceInstance(
     const retrying = consumers()
       .filter((status) => status.retrying > 0 || status.lastError !== undefined)
       .map(({ consumer, retrying: count, lastError: error = '' }) => ({ consumer, count, error }));
-    const queue = await notifications().catch(() => undefined);
-    const now = { seenAt: runtime.now(), retrying, notifications: queue };
-    const value = toBytes({ id, ...self, startedAt, ...now } satisfies StoredInstance);
+    const now = { seenAt: runtime.now(), retrying };
+    const value = toBytes({ id, ...self, startedAt, ...now } satisfies Instance);
     const bucket = await open();
     const result = await bucket.write({ key, value, expectedRevision: revision, position: BEGINNING });
     // Nobody else writes this key: an earlier write whose answer was lost has landed.
@@ -67,20 +56,6 @@ export function announceInstance(
   };
 }
 
-/** How the delivery of notifications stands, as the process said that was heard of last. @throws LogUnavailable */
-export async function newestQueue(
-  bucket: Bucket | undefined,
-  runtime: Pick<Runtime, 'now'>,
-): Promise<(QueueStatus & { readonly at: number }) | undefined> {
-  let newest: (QueueStatus & { readonly at: number }) | undefined;
-  for await (const row of bucket?.rows({ prefix: INSTANCE }) ?? []) {
-    const { seenAt: at = 0, notifications } = parseRow<StoredInstance>(row) ?? {};
-    if (notifications === undefined || runtime.now() - at >= SILENT_MS) continue;
-    if (newest === undefined || at > newest.at) newest = { ...notifications, at };
-  }
-  return newest;
-}
-
 /** The processes that were heard of lately, of both buckets, by name. @throws LogUnavailable */
 export async function readInstances(
   buckets: readonly (Bucket | undefined)[],
@@ -90,10 +65,8 @@ export async function readInstances(
   for (const bucket of new Set(buckets)) {
     if (bucket === undefined) continue;
     for await (const row of bucket.rows({ prefix: INSTANCE })) {
-      const stored = parseRow<StoredInstance>(row);
-      if (stored === undefined || runtime.now() - stored.seenAt >= SILENT_MS) continue;
-      const { notifications: _, ...instance } = stored;
-      found.push(instance);
+      const instance = parseRow<Instance>(row);
+      if (instance !== undefined && runtime.now() - instance.seenAt < SILENT_MS) found.push(instance);
     }
   }
   return found.sort((a, b) => (`${a.name}/${a.id}` < `${b.name}/${b.id}` ? -1 : 1));

@@ -15,27 +15,25 @@ import {
 import { backlogOf } from '../../processes/delivery/flow.ts';
 import { type DeliverySource, defaultDeliverySettings } from '../../processes/delivery/port.ts';
 import type { StoredReceiver } from '../../processes/delivery/receiver.ts';
-import { deliveryBucket } from '../../processes/delivery/worker.ts';
-import { type Buckets, bucketNames, type DeadLetterPort, parseRow } from '../../processes/engine/index.ts';
-import { NOTIFICATIONS } from '../../processes/notification/adapters/dead-letters.ts';
+import { deliveryBucket, readPlace } from '../../processes/delivery/worker.ts';
+import { type Buckets, type DeadLetterPort, parseRow } from '../../processes/engine/index.ts';
 import { notificationStream, parseNotification } from '../../processes/notification/adapters/outbox.ts';
+import { NOTIFICATIONS } from '../../processes/notification/adapters/receiver.ts';
 import type { Attempts } from '../../processes/webhook/adapters/attempts.ts';
 import type { ViewReader } from '../../projections/engine/index.ts';
 import { type WebhookRow, webhookQueries } from '../../projections/views/webhooks.ts';
-import { newestQueue } from './instances.ts';
 
 const RECENT = 20;
 
-/** The notifications, from their stream and what the processes that deliver them say. */
+/** The notifications, from their stream and the place of their delivery. */
 export function createNotificationsAdmin(deps: {
   readonly requests: Requests;
   readonly buckets: Pick<Buckets, 'open'>;
   readonly prefix: string;
   readonly timeoutMs: number;
-  readonly runtime: Runtime;
   readonly parked: Pick<DeadLetterPort, 'list'>;
 }): NotificationsAdmin {
-  const { requests, buckets, prefix, timeoutMs, runtime, parked } = deps;
+  const { requests, buckets, prefix, timeoutMs, parked } = deps;
   const stream = notificationStream(prefix);
   const gets = createGets(requests, stream, timeoutMs);
   const subject = `${prefix}n.>`;
@@ -48,32 +46,46 @@ export function createNotificationsAdmin(deps: {
     }
   };
   return async () => {
-    const [state, shared, letters] = await Promise.all([
+    const [state, stored, letters] = await Promise.all([
       stateOf(),
-      buckets.open(bucketNames(prefix).shared),
+      readPlace(buckets, prefix, NOTIFICATIONS),
       parked.list({ consumer: NOTIFICATIONS }),
     ]);
     const dead = letters.length;
     if (state === undefined) return { kept: 0, dead, recent: [] };
-    const queue = await newestQueue(shared, runtime);
     const { last_seq: last, first_seq: first, messages: kept } = state;
     const from = Math.max(first, last - RECENT + 1);
     const found = await gets.directBatch({ next_by_subj: subject, seq: Math.max(1, from), batch: RECENT });
-    const open = queue !== undefined && queue.waiting + queue.open > 0;
-    const oldest = open ? await gets.leader({ next_by_subj: subject, seq: queue.through + 1 }) : undefined;
+    const place = stored?.sources[stream];
+    const queue = place && queueOf(place, state);
+    const seq = place && (place.open[0]?.[0] ?? place.high + 1);
+    const oldest =
+      seq !== undefined && seq <= last ? await gets.leader({ next_by_subj: subject, seq }) : undefined;
     return {
       ...{ kept, dead },
-      ...(queue && {
-        queue: { waiting: queue.waiting, open: queue.open, retried: queue.retried, at: queue.at },
-      }),
+      ...(queue && { queue }),
       ...(oldest?.time !== undefined && { oldestAt: oldest.time }),
       recent: found
         .flatMap(({ data, seq }) => {
           const notification = readable(data);
-          return notification === undefined ? [] : [{ ...notification, state: reached(seq, queue) }];
+          return notification === undefined ? [] : [{ ...notification, state: reached(seq, place) }];
         })
         .reverse(),
     };
+  };
+}
+
+type Place = StoredReceiver['sources'][string];
+
+/** How many notifications of a stream are not through. */
+export function queueOf(
+  { high, open }: Pick<Place, 'high' | 'open'>,
+  { first_seq: first, last_seq: last }: { readonly first_seq: number; readonly last_seq: number },
+): NonNullable<NotificationsSituation['queue']> {
+  return {
+    waiting: Math.max(0, last - Math.max(high, first - 1)),
+    open: open.length,
+    retried: open.filter(([, , attempts]) => attempts > 0).length,
   };
 }
 
@@ -87,13 +99,10 @@ function readable(data: Uint8Array) {
   }
 }
 
-function reached(
-  seq: number,
-  queue: Awaited<ReturnType<typeof newestQueue>>,
-): NotificationsSituation['recent'][number]['state'] {
-  if (queue === undefined) return 'unknown';
-  if (seq <= queue.through) return 'through';
-  return seq <= queue.given ? 'begun' : 'waiting';
+function reached(seq: number, place: Place | undefined): NotificationsSituation['recent'][number]['state'] {
+  if (place === undefined) return 'unknown';
+  if (seq > place.high) return 'waiting';
+  return place.open.some(([position]) => position === seq) ? 'begun' : 'through';
 }
 
 export interface WebhooksDeps {

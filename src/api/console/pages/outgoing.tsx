@@ -35,13 +35,13 @@ function Notifications({
   return (
     <>
       <div class="tiles">
-        <Tile name="Not tried yet" value={queue === undefined ? 'not known' : count(queue.waiting)} />
-        <Tile name="Tried, not through" value={queue === undefined ? 'not known' : count(queue.open)} />
-        <Tile name="Tried again" value={queue === undefined ? 'not known' : count(queue.retried)} />
+        <Tile name="Not read yet" value={queue === undefined ? 'not known' : count(queue.waiting)} />
+        <Tile name="Under way" value={queue === undefined ? 'not known' : count(queue.open)} />
+        <Tile name="Not taken yet" value={queue === undefined ? 'not known' : count(queue.retried)} />
         <Tile name="Given up" value={count(dead)} />
         <Tile name="Kept" value={count(kept)} />
       </div>
-      {queue === undefined && <p>No process that delivers notifications was heard of within a minute.</p>}
+      {queue === undefined && <p>No process has delivered notifications yet.</p>}
       {oldestAt !== undefined && (
         <p>
           The oldest waits since <Time at={oldestAt} />.

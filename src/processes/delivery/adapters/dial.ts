@@ -105,11 +105,19 @@ export function createDialler({ targets, timeoutMs }: DialOptions): Dialler {
         const length = { 'content-length': String(Buffer.byteLength(body)) };
         const given = { method: 'POST', headers: { ...headers, ...length }, agent: isSecure ? https : http };
         const request: ClientRequest = (isSecure ? overHttps : overHttp)(parsed, given);
-        const timer = setTimeout(() => request.destroy(timeoutError(timeoutMs)), timeoutMs);
+        let answer: IncomingMessage | undefined;
+        const timer = setTimeout(() => {
+          // Once there is a status, the rest of the answer makes no difference.
+          if (answer === undefined) request.destroy(timeoutError(timeoutMs));
+          else answer.destroy();
+        }, timeoutMs);
         const end = (): void => clearTimeout(timer);
         request.once('close', end);
         request.once('error', failed);
-        request.once('response', (response) => readAnswer(response, done));
+        request.once('response', (response) => {
+          answer = response;
+          readAnswer(response, done);
+        });
         request.end(body);
       }),
     close: () => {

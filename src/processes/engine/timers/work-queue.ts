@@ -77,42 +77,6 @@ export interface WorkQueueOptions {
   readonly onTrouble?: ((error: unknown) => void) | undefined;
 }
 
-/** How a work queue stands, over all instances. @internal */
-export interface QueueStatus {
-  /** Messages that nobody was given yet. */
-  readonly waiting: number;
-  /** Given to somebody and not through; of them, those that were given more than once. */
-  readonly open: number;
-  readonly retried: number;
-  /** Everything up to this sequence is through, and nobody was given anything behind the other one. */
-  readonly through: number;
-  readonly given: number;
-}
-
-/** Undefined while nobody has worked on it yet. @throws LogUnavailable @internal */
-export async function queueStatus(
-  requests: Requests,
-  stream: string,
-  durable: string,
-): Promise<QueueStatus | undefined> {
-  try {
-    const info = await (await managerOf(requests)).consumers.info(stream, durable);
-    return {
-      waiting: info.num_pending,
-      open: info.num_ack_pending,
-      retried: info.num_redelivered,
-      through: info.ack_floor.stream_seq,
-      given: info.delivered.stream_seq,
-    };
-  } catch (cause) {
-    if (cause instanceof JetStreamApiError && NOT_THERE.has(cause.code)) return undefined;
-    throw new LogUnavailable(`asking about ${durable} of ${stream}`, cause);
-  }
-}
-
-/** No such consumer, no such stream. */
-const NOT_THERE: ReadonlySet<number> = new Set([10014, 10059]);
-
 /** How long one request for messages waits, in milliseconds; after a fail-over it takes this long to notice. */
 const PULL_EXPIRES_MS = 2_000;
 const TROUBLE_BASE_MS = 100;

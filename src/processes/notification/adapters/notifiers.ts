@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Runtime } from '../../../eventstore/index.ts';
-
+import type { Dialler } from '../../delivery/adapters/dial.ts';
+import { tryPost } from '../../delivery/adapters/try-post.ts';
 import { type ExchangeObserver, exchange } from '../../exchange.ts';
 import type { Notifier } from '../port.ts';
 import { notificationJson } from './outbox.ts';
@@ -18,6 +19,7 @@ export function createLogNotifier(logger: NotificationLogger): Notifier {
         { notificationId: id, kind, userId, ...(orderId === undefined ? {} : { orderId }) },
         'notification',
       );
+      return { taken: true };
     },
   };
 }
@@ -28,21 +30,9 @@ export interface WebhookOptions {
   /** Shared with the receiver; at least 16 characters. */
   readonly secret: string;
   readonly runtime: Pick<Runtime, 'now'>;
-  /** How long the receiver may take to answer, in milliseconds. */
-  readonly timeoutMs?: number;
+  /** To `any` target, since the operator has named the URL. */
+  readonly dialler: Pick<Dialler, 'post'>;
   readonly observer?: ExchangeObserver | undefined;
-}
-
-/** The receiver did not take it. */
-export class WebhookFailed extends Error {
-  /** Of the answer; undefined when there was none. */
-  readonly status: number | undefined;
-
-  constructor(what: string, status?: number, cause?: unknown) {
-    super(`The webhook did not take the notification: ${what}.`, cause === undefined ? undefined : { cause });
-    this.name = 'WebhookFailed';
-    this.status = status;
-  }
 }
 
 const SHORTEST_SECRET = 16;
@@ -58,50 +48,30 @@ export function webhookSignature(secret: string, seconds: number, body: string):
  * @throws RangeError when the URL or the secret cannot be used
  */
 export function createWebhookNotifier(options: WebhookOptions): Notifier {
-  const { url, secret, runtime, timeoutMs = 5_000, observer } = options;
-  // The path may hold a secret, so the trace does not show it.
-  const request = { method: 'POST', template: undefined, url } as const;
+  const { url, secret, runtime, dialler, observer } = options;
   checkUrl(url);
   if (secret.length < SHORTEST_SECRET) {
     throw new RangeError(`The secret of the webhook needs ${SHORTEST_SECRET} characters or more.`);
   }
+  const post: Dialler['post'] = (to, given, body) => {
+    const headers = { ...given };
+    // The path may hold a secret, so the trace does not show it.
+    const request = { method: 'POST', template: undefined, url } as const;
+    return exchange(observer, request, headers, () => dialler.post(to, headers, body));
+  };
   return {
-    deliver: async (notification) => {
+    deliver: (notification) => {
       const body = notificationJson(notification);
       const seconds = Math.floor(runtime.now() / 1_000);
-      const headers: Record<string, string> = {
+      const headers = {
         'content-type': 'application/json',
         'jetledger-id': notification.id,
         'jetledger-signature': `t=${seconds},v1=${webhookSignature(secret, seconds, body)}`,
         ...(notification.traceparent === '' ? {} : { traceparent: notification.traceparent }),
       };
-      const { status } = await exchange(observer, request, headers, () =>
-        post(url, headers, body, timeoutMs),
-      );
-      if (status < 200 || status > 299) throw new WebhookFailed(`status ${status}`, status);
+      return tryPost({ post }, url, headers, body);
     },
   };
-}
-
-async function post(
-  url: string,
-  headers: Record<string, string>,
-  body: string,
-  timeoutMs: number,
-): Promise<{ readonly status: number }> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  try {
-    const response = await fetch(url, { method: 'POST', headers, body, signal, redirect: 'manual' });
-    // The status says it all; a body that never ends is not waited for.
-    await response.body?.cancel().catch(() => undefined);
-    return { status: response.status };
-  } catch (cause) {
-    throw new WebhookFailed(
-      signal.aborted ? `no answer in ${timeoutMs} ms` : 'no connection',
-      undefined,
-      cause,
-    );
-  }
 }
 
 function checkUrl(url: string): void {

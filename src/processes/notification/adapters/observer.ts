@@ -1,17 +1,12 @@
-import type { Around, StoredTrace } from '../../../eventstore/index.ts';
-import type { WorkResult } from '../../engine/index.ts';
+import type { Around } from '../../../eventstore/index.ts';
+import type { Tried } from '../../delivery/port.ts';
 import type { Notification } from '../port.ts';
 
 /** One try to deliver a notification. */
 export interface DeliveryTry {
-  readonly destination: string;
+  readonly notification: Notification;
   readonly attempt: number;
-  /** Of the message's headers. */
-  readonly trace: StoredTrace;
 }
-
-/** What a try came to; `error` where it failed and is answered with another try or with giving up. */
-export type TriedDelivery = WorkResult & { readonly error?: unknown };
 
 /** What came of a try to deliver a notification. */
 export type DeliveryOutcome = 'sent' | 'retried' | 'given_up';
@@ -20,7 +15,7 @@ export type DeliveryOutcome = 'sent' | 'retried' | 'given_up';
 export interface NotificationObserver {
   /** Around putting one on its stream; a copy may carry the observer's trace. */
   readonly aroundPublish?: Around<Notification, void>;
-  readonly aroundDelivery?: Around<DeliveryTry, TriedDelivery>;
-  /** What came of a try; `undefined` is a message that is no notification. */
+  readonly aroundDelivery?: Around<DeliveryTry, Tried>;
+  /** What came of a try, and that one was given up; `undefined` is a message that is no notification. */
   delivered?(notification: Notification | undefined, outcome: DeliveryOutcome): void;
 }

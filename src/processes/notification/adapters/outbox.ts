@@ -1,6 +1,5 @@
 import {
   DiscardPolicy,
-  type JsMsg,
   RetentionPolicy,
   StorageType,
   StoreCompression,
@@ -14,7 +13,6 @@ import {
   LogUnavailable,
   numberOf,
   type Position,
-  positionOf,
   type Requests,
   setTraceHeaders,
 } from '../../../eventstore/index.ts';
@@ -182,7 +180,8 @@ export function createNatsOutbox(options: NatsOutboxOptions): NatsOutbox {
   };
 }
 
-const MESSAGE_ID = 'Nats-Msg-Id';
+/** By which the server knows a repetition. */
+export const MESSAGE_ID = 'Nats-Msg-Id';
 /** Messages of one person and kind that are read at once. */
 const LOOKUP_BATCH = 256;
 
@@ -213,12 +212,6 @@ function createLookup({ requests, prefix, timeoutMs }: NatsOutboxOptions) {
 function isNamed(message: MsgHdrs | undefined, id: string): boolean {
   const name = message?.get(MESSAGE_ID) ?? '';
   return name === id || name.startsWith(`${id}/`);
-}
-
-/** Where in the log the event of a notification is; undefined for one of an earlier version. */
-export function positionHeaderOf({ headers }: Pick<JsMsg, 'headers'>): Position | undefined {
-  const text = headers?.get(HEADER.position) ?? '';
-  return /^[1-9]\d{0,14}$/.test(text) ? positionOf(Number(text)) : undefined;
 }
 
 function subjectOf(prefix: string, { kind, userId }: Notification): string {

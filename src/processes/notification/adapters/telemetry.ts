@@ -14,8 +14,6 @@ import { consume, messageTraces } from '../../engine/index.ts';
 import { NOTIFICATION_KINDS } from '../port.ts';
 import type { DeliveryOutcome, NotificationObserver } from './observer.ts';
 
-const ATTRIBUTE_OF_ACTION = { done: 'handled', retry: 'retried', drop: 'given_up' } as const;
-
 interface TraceOptions {
   readonly tracer: Tracer;
   /** The log's prefix. */
@@ -30,16 +28,20 @@ export function traceNotifications(options: TraceOptions): NotificationObserver 
   return { aroundPublish: tracePublish(options), aroundDelivery: traceDelivery(options) };
 }
 
-function traceDelivery({ tracer }: TraceOptions): NonNullable<NotificationObserver['aroundDelivery']> {
-  return (tried, run) => {
-    const { destination, attempt, trace } = tried;
+function traceDelivery({
+  tracer,
+  prefix,
+}: TraceOptions): NonNullable<NotificationObserver['aroundDelivery']> {
+  return (given, run) => {
+    const { notification, attempt } = given;
     const attributes = { [ATTRIBUTES.attempt]: attempt, [ATTRIBUTES.redelivered]: attempt > 1 };
-    const about = { destination, attributes };
-    return consume(tracer, 'process notification', messageTraces([trace]), about, async (span) => {
-      const result = await run(tried);
-      span?.setAttribute(ATTRIBUTES.outcome, ATTRIBUTE_OF_ACTION[result.action]);
-      if (span !== undefined && result.error !== undefined) markFailed(span, result.error);
-      return result;
+    const about = { destination: `${prefix}n.${notification.kind}`, attributes };
+    const traces = messageTraces([{ traceparent: notification.traceparent, tracestate: '' }]);
+    return consume(tracer, 'process notification', traces, about, async (span) => {
+      const tried = await run(given);
+      span?.setAttribute(ATTRIBUTES.outcome, tried.taken ? 'handled' : 'retried');
+      if (span !== undefined && !tried.taken) markFailed(span, new Error(tried.error));
+      return tried;
     });
   };
 }

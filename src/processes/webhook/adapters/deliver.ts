@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import type { Runtime } from '../../../eventstore/index.ts';
-import { type Dialler, TargetRefused } from '../../delivery/adapters/dial.ts';
+import type { Dialler } from '../../delivery/adapters/dial.ts';
+import { tryPost } from '../../delivery/adapters/try-post.ts';
 import type { Deliverable, Tried } from '../../delivery/port.ts';
 
 /** Where and how a webhook is sent something. */
@@ -30,10 +31,8 @@ export interface SendOptions {
 }
 
 const GONE = 410;
-/** A receiver that says so wants nothing at all for a while, whatever it is. */
-const BUSY: ReadonlySet<number> = new Set([429, 503]);
 
-/** Posts an event by the Standard Webhooks scheme. Any status of 200 to 299 means "taken". Never rejects. */
+/** Posts an event by the Standard Webhooks scheme. Never rejects. */
 export async function send(
   { dialler, runtime }: SendOptions,
   { url, secrets }: Destination,
@@ -42,29 +41,18 @@ export async function send(
 ): Promise<{ readonly tried: Tried; readonly kept: Attempt }> {
   const { id, type, subject, source, position } = event;
   const at = runtime.now();
-  const about = { id, type, subject, source, position, attempt, at };
-  try {
-    const body = event.body();
-    const headers = headersOf(id, new Date(at), body, secrets);
-    const { status, answer, retryAfterMs } = await dialler.post(url, headers, body);
-    const taken = status >= 200 && status <= 299;
-    const kept = {
-      ...about,
-      durationMs: runtime.now() - at,
-      taken,
-      status,
-      ...(answer !== '' && { answer }),
-    };
-    if (taken) return { tried: { taken }, kept };
-    const wait = BUSY.has(status) && retryAfterMs !== undefined && { retryAfterMs };
-    return { tried: { taken, error: `status ${status}`, gone: status === GONE, ...wait }, kept };
-  } catch (fault) {
-    const error = reasonOf(fault);
-    return {
-      tried: { taken: false, error },
-      kept: { ...about, durationMs: runtime.now() - at, taken: false, error },
-    };
-  }
+  const body = event.body();
+  const headers = headersOf(id, new Date(at), body, secrets);
+  const { status, answer, ...tried } = await tryPost(dialler, url, headers, body);
+  const { taken, error = '' } = tried;
+  return {
+    tried: { ...tried, gone: status === GONE },
+    kept: {
+      ...{ id, type, subject, source, position, attempt, at, durationMs: runtime.now() - at, taken },
+      ...(status === undefined ? { error } : { status }),
+      ...(answer && { answer }),
+    },
+  };
 }
 
 function headersOf(id: string, at: Date, body: string, secrets: readonly string[]): Record<string, string> {
@@ -88,12 +76,4 @@ function signerOf(secret: string): Webhook {
   if (signers.size >= MOST_SIGNERS) signers.clear();
   signers.set(secret, signer);
   return signer;
-}
-
-/** A few words without the URL, which may hold a secret. */
-function reasonOf(fault: unknown): string {
-  if (!(fault instanceof Error)) return 'no connection';
-  if (fault instanceof TargetRefused || fault.name === 'TimeoutError') return fault.message;
-  const code = 'code' in fault && typeof fault.code === 'string' ? `: ${fault.code}` : '';
-  return `no connection${code}`;
 }

@@ -162,6 +162,25 @@ describe('delivery', () => {
     expect(world.givenUp.every(({ receiver }) => receiver === 'well')).toBe(true);
   });
 
+  it('gives up whatever has waited too long for a receiver that stays and takes nothing, read or not, and loses none of the rest', async () => {
+    const orders = createShelf();
+    fill(orders, 300);
+    let away = true;
+    const failed = { taken: false, error: 'status 500' };
+    const world = deliveryWorld([orders], () => (away ? failed : undefined), { disables: false });
+    world.set('one');
+    const engine = world.start('a', { giveUpMs: 150, maxOpen: 40 });
+    await until('what is old is given up', () => world.givenUp.length >= 300);
+    fill(orders, 200);
+    away = false;
+    const got = () =>
+      new Set([...world.givenUp.map(({ event }) => event.id), ...ids(world.sent, 'one').slice(-200)]);
+    await until('the rest is sent', () => got().size === 500);
+    await engine.stop();
+    expect(world.disabled).toEqual([]);
+    expect(world.givenUp.filter(({ attempts }) => attempts === 0).length).toBeGreaterThan(200);
+  });
+
   it('sends what is asked for: a test also to one that is disabled, one event, and those of a period', async () => {
     let clock = 1_000;
     const orders = createShelf('orders', () => clock++);

@@ -67,7 +67,8 @@ describe('a request', () => {
     server = createServer((request, response) => {
       asked++;
       if (request.url === '/slow') return;
-      if (request.url === '/away') response.writeHead(302, { location: '/taken' }).end('elsewhere');
+      if (request.url === '/slow-body') response.writeHead(200).write('and so on');
+      else if (request.url === '/away') response.writeHead(302, { location: '/taken' }).end('elsewhere');
       else if (request.url === '/endless') {
         response.writeHead(200);
         const more = setInterval(() => response.write('x'.repeat(10_000)), 1);
@@ -124,6 +125,7 @@ describe('a request', () => {
 
   it('ends in time, and does not read an answer without end', async () => {
     await expect(post(at('/slow'), 'loopback')).rejects.toMatchObject({ name: 'TimeoutError' });
+    expect(await post(at('/slow-body'), 'loopback')).toMatchObject({ status: 200, answer: 'and so on' });
     const { status, answer } = await post(at('/endless'), 'loopback');
     expect([status, answer.length]).toEqual([200, 1_024]);
   });

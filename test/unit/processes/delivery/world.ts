@@ -29,7 +29,11 @@ type Answer = (sent: Sent) => Tried | Promise<Tried> | undefined;
 const TAKEN: Tried = { taken: true };
 
 /** Receivers in memory, what they were sent, and engines that share them. */
-export function deliveryWorld(shelves: readonly Shelf[], answer: Answer = () => undefined) {
+export function deliveryWorld(
+  shelves: readonly Shelf[],
+  answer: Answer = () => undefined,
+  { disables = true } = {},
+) {
   const receivers = new Map<string, Receiver>();
   const watchers = new Set<(id: string) => void>();
   const sent: Sent[] = [];
@@ -68,6 +72,10 @@ export function deliveryWorld(shelves: readonly Shelf[], answer: Answer = () => 
       signal.addEventListener('abort', () => watchers.delete(changed), { once: true });
     },
   };
+  const disable = async (id: string, cause: string): Promise<void> => {
+    disabled.push(`${id} ${cause}`);
+    set(id, { enabled: false });
+  };
   const start = (
     instance: string,
     settings: Partial<DeliverySettings> = {},
@@ -81,10 +89,7 @@ export function deliveryWorld(shelves: readonly Shelf[], answer: Answer = () => 
       settings: { retryBaseMs: 5, retryCapMs: 20, pauseCapMs: 20, storeMs: 10, stopMs: 200, ...settings },
       outlet: {
         giveUp: async (given) => void givenUp.push(given),
-        disable: async (id, cause) => {
-          disabled.push(`${id} ${cause}`);
-          set(id, { enabled: false });
-        },
+        ...(disables && { disable }),
         complete: async (id, requestId, counts) => {
           completed.push({ id, requestId, ...counts });
           const { requests } = receivers.get(id) as Receiver;
