@@ -11,10 +11,6 @@ mkdir -p "$target/configs" "$target/deploy"
 npm ci --ignore-scripts $quiet
 node_modules/.bin/tsc -p configs/tsconfig.build.json --outDir "$target/dist" \
   --declaration false --sourceMap false --tsBuildInfoFile node_modules/.cache/image.tsbuildinfo
-# What stands beside the code and is read by it: pages, styles.
-(cd src && find . -type f ! -name '*.ts' ! -name '*.md' ! -path './api/console/*') | while read -r file; do
-  mkdir -p "$target/dist/$(dirname "$file")" && cp "src/$file" "$target/dist/$file"
-done
 # What the browser loads at /console, bundled.
 node configs/console.mjs "$target/dist/api/console"
 chmod +x "$target/dist/cli/jetledger.js"

@@ -14,12 +14,11 @@ import type {
   RequestsAdmin,
   SituationAdmin,
   TimersAdmin,
+  TracesAdmin,
   ViewsAdmin,
   WebhooksAdmin,
 } from './operators/ports.ts';
 import type { TypedApp } from './routes/app-type.ts';
-
-import type { DevTraces } from './schemas/dev-traces.ts';
 
 /** What readiness says; every failing reason at once. */
 export interface Readiness {
@@ -170,6 +169,8 @@ export interface ServiceDeps {
     readonly paymentsInDoubt: () => Promise<readonly PaymentInDoubt[]>;
     readonly notifications: NotificationsAdmin;
     readonly webhooks: WebhooksAdmin;
+    /** Where this process keeps some. */
+    readonly traces?: TracesAdmin | undefined;
   };
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;
@@ -192,10 +193,7 @@ export interface AppDeps extends ServiceDeps {
   readonly metrics?: { readonly meter: Meter; readonly scrape: (() => Promise<string>) | undefined };
   /** Makes the spans of requests; undefined while tracing is off. */
   readonly tracer?: Tracer | undefined;
-  /** The last traces, in development. */
-  readonly devTraces?: DevTraces | undefined;
-  /** How people sign in to the console. */
-  readonly console: ConsoleSignIn;
+  readonly console: ConsoleSettings;
   /** Who verifies tokens. */
   readonly auth: Authentication;
   /** Stands for a token's user that must not be named in ids: a hash under a secret key. */
@@ -209,7 +207,14 @@ export interface AppDeps extends ServiceDeps {
   readonly eventLoopDelayMs?: () => number;
 }
 
-/** How people sign in to the console, where tokens are asked for. */
+/** What the console is told. */
+export interface ConsoleSettings {
+  /** How people sign in, where tokens are asked for. */
+  readonly oidc: ConsoleSignIn;
+  /** Where a trace is shown, with `{traceId}` for its id; empty = nowhere else. */
+  readonly traceUrl: string;
+}
+
 export interface ConsoleSignIn {
   /** The issuer of OpenID Connect whose pages people sign in on; empty = a token is pasted. */
   readonly issuer: string;

@@ -65,7 +65,7 @@ export function traceIdOf(request: FastifyRequest): string | undefined {
 }
 
 /** Asked all the time, or about the service and not about its business. */
-const UNTRACED = /^\/(health|metrics|dev|docs|openapi\.json)(\/|$)/;
+const UNTRACED = /^\/(health|metrics|dev|console|docs|openapi\.json|v1\/admin\/(live|log|traces))(\/|$)/;
 
 /**
  * One SERVER span per request, and `traceparent` in each answer: the span's, or the caller's own without a tracer. To

@@ -288,9 +288,13 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     personal,
     views,
     live,
-    admin: { ...admin, ...buildOperators(base, commands.handler, views, monitor, admin.parked) },
+    admin: {
+      ...admin,
+      ...buildOperators(base, commands.handler, views, monitor, admin.parked),
+      traces: tracing?.kept,
+    },
     auth,
-    console: config.console.oidc,
+    console: config.console,
     webhookSecret: nats.emailKey.webhookSecret,
     webhookAttempts: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
     pseudonymOf: nats.emailKey.pseudonymOf,
@@ -299,13 +303,12 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
       storeKeyed: config.users.keyedFingerprints || personal.encrypt,
     },
     tracer: tracing?.tracer,
-    devTraces: tracing?.devTraces,
   });
 }
 
 function welcome(url: string, config: Config, { embedded }: Nats): string {
   const server = embedded === undefined ? '' : ` (embedded NATS at ${maskUrl(embedded.url)})`;
-  const traces = config.tracing.devTraces > 0 ? `, the last traces are at ${url}/dev/traces` : '';
+  const traces = config.tracing.devTraces > 0 ? `, the last traces are at ${url}/console/traces` : '';
   const documentation = `its documentation is at ${url}/docs${traces}`;
   const roles = `about health and metrics only (roles: ${rolesOf(config.service.roles).join(', ')})`;
   return `JetLedger answers at ${url}, ${hasRole(config, 'api') ? documentation : roles}${server}`;

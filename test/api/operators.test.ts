@@ -162,6 +162,15 @@ describe('requests of operators', () => {
   });
 });
 
+describe('traces', () => {
+  it('are none where no memory is kept for them, and that is said of each', async () => {
+    expect((await client.get('/v1/admin/traces')).json()).toEqual({ items: [] });
+    const path = `/v1/admin/traces/${'a'.repeat(32)}`;
+    expect((await client.get(path)).json()).toMatchObject({ status: 404, code: 'trace/not-kept' });
+    expect((await client.get('/dev/traces')).json()).toMatchObject({ code: 'route/not-found' });
+  });
+});
+
 describe('one aggregate', () => {
   it('is found by its id, its SKU and an e-mail address, and by nothing else', async () => {
     const user = await client.post('/v1/users', { email: 'ada@example.com', name: 'Ada' });

@@ -38,7 +38,7 @@ export const WAIT_MS = 20_000;
 /** Where screenshots go; none are made unless it is set. */
 const SHOTS = process.env.CONSOLE_SCREENSHOTS ?? '';
 /** A product with as many events as an aggregate may have that stays usable. */
-export const LONG = { sku: 'TEA-LONG', events: 5_000 } as const;
+export const LONG = { sku: 'TEA-LONG', events: 5_000, commits: 1_000 } as const;
 
 /** A service with a small shop, and a browser: what all tests of the console share. */
 export interface ConsoleWorld extends AsyncDisposable {
@@ -105,10 +105,13 @@ async function appendLong(log: Log): Promise<void> {
   const now = BigInt(Date.now());
   const listed = { sku: LONG.sku, name: 'Tea', priceMinor: 450n, currency: 'EUR', listedAt: now };
   let version = 0;
-  for (let at = 0; at < LONG.events; at++) {
-    const receipt = { receiptId: `bulk-${at}`, quantity: 1n, onHand: BigInt(at), receivedAt: now };
-    const event = at === 0 ? create(ProductListedSchema, listed) : create(StockReceivedSchema, receipt);
-    const decisions = [{ commandId: `bulk-${at}`, actor: 'op', time: now, events: [encode(event)] }];
+  for (let at = 0; at < LONG.commits; at++) {
+    const events = Array.from({ length: LONG.events / LONG.commits }, (_, n) => {
+      if (at + n === 0) return encode(create(ProductListedSchema, listed));
+      const receipt = { receiptId: `bulk-${at}-${n}`, quantity: 1n, receivedAt: now };
+      return encode(create(StockReceivedSchema, receipt));
+    });
+    const decisions = [{ commandId: `bulk-${at}`, actor: 'op', time: now, events }];
     const commit = create(CommitSchema, { commitId: `bulk-${at}`, decisions });
     const result = await log.append({ category: product.category, id: LONG.sku }, version, commit);
     if (!result.appended) throw new Error(`somebody else has written ${LONG.sku}`);

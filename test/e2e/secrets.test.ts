@@ -51,7 +51,7 @@ it('no secret is told in problems, health, metrics, traces or log lines, also wh
     seen.push(await (await fetch(`${url}${path}`)).text());
   };
   await until('the payment has failed', () => service.output().stdout.includes('tried again'));
-  for (const path of ['/metrics', '/dev/traces.json?limit=50', '/health/ready', '/v1/nothing'])
+  for (const path of ['/metrics', '/v1/admin/traces?limit=50', '/health/ready', '/v1/nothing'])
     await note(path);
   const problem = await ask(url, 'POST', '/v1/orders', { userId: shop.userId, lines: [], payment: 'x' });
   expect(problem.status).toBe(400);
@@ -95,7 +95,7 @@ it('a password in the address of NATS is told by nobody either, with a server an
     texts.push(await (await fetch(`${service.url}${path}`)).text());
   };
   await openShop(service.url, 'address');
-  for (const path of ['/metrics', '/dev/traces.json?limit=50', '/health/ready']) await note(path);
+  for (const path of ['/metrics', '/v1/admin/traces?limit=50', '/health/ready']) await note(path);
   await guarded.kill9();
   expect((await ask(service.url, 'POST', '/v1/users', { email: 'c@example.com', name: 'C' })).status).toBe(
     503,

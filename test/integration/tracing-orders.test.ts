@@ -301,7 +301,14 @@ it('a request that nobody sampled records nothing, and its trace id still holds 
 it('what is asked about the service itself is not traced', async () => {
   const { traceId, headers } = clientTrace(9);
   const health = ['/health/live', '/health/ready', '/health/startup'];
-  for (const path of [...health, '/metrics', '/docs/json', '/openapi.json', '/dev/traces.json']) {
+  for (const path of [
+    ...health,
+    '/metrics',
+    '/docs/json',
+    '/openapi.json',
+    '/v1/admin/traces',
+    '/console/settings.json',
+  ]) {
     await fetch(`${service.url}${path}`, { headers });
   }
   expect((await world.spans()).filter((span) => span.spanContext().traceId === traceId)).toEqual([]);

@@ -52,9 +52,9 @@ it('the last traces are there as data, and only where they are kept', async () =
   const trace = clientTrace(2);
   const refused = await ask(service.url, 'GET', '/v1/orders/nothing', undefined, trace.headers);
   expect(refused.status).toBe(404);
-  const list = await must(200, service.url, 'GET', '/dev/traces.json?limit=1');
+  const list = await must(200, service.url, 'GET', '/v1/admin/traces?limit=1');
   expect(list.body).toEqual({
-    traces: [
+    items: [
       {
         traceId: trace.traceId,
         name: 'GET /v1/orders/:id',
@@ -69,7 +69,7 @@ it('the last traces are there as data, and only where they are kept', async () =
       },
     ],
   });
-  const detail = await must(200, service.url, 'GET', `/dev/traces/${trace.traceId}.json`);
+  const detail = await must(200, service.url, 'GET', `/v1/admin/traces/${trace.traceId}`);
   expect(detail.body).toMatchObject({
     traceId: trace.traceId,
     spans: [
@@ -82,8 +82,8 @@ it('the last traces are there as data, and only where they are kept', async () =
       },
     ],
   });
-  expect((await ask(service.url, 'GET', `/dev/traces/${'f'.repeat(32)}.json`)).status).toBe(404);
-  expect((await ask(service.url, 'GET', '/dev/traces.json?limit=0')).status).toBe(400);
+  expect((await ask(service.url, 'GET', `/v1/admin/traces/${'f'.repeat(32)}`)).status).toBe(404);
+  expect((await ask(service.url, 'GET', '/v1/admin/traces?limit=0')).status).toBe(400);
   const document = await must(200, service.url, 'GET', '/openapi.json');
   expect(Object.keys(document.field('paths') as object).filter((path) => path.startsWith('/dev'))).toEqual(
     [],

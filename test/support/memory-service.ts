@@ -196,7 +196,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     logger: options.logger ?? false,
     settings: TEST_SETTINGS,
     auth: 'off',
-    console: { issuer: '', clientId: '', scope: '' },
+    console: { oidc: { issuer: '', clientId: '', scope: '' }, traceUrl: '' },
     webhookSecret: emailKey.webhookSecret,
     webhookAttempts: { list: async () => [] },
     pseudonymOf: emailKey.pseudonymOf,

@@ -7,8 +7,6 @@ import { madeOf, readFiles, type Sources } from './made-once.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Files that the build copies as they are. */
-const PAGE = 'src/api/dev-page';
 /** What `configs/console.mjs` bundles. */
 const CONSOLE = 'src/api/console';
 /** Folders of what tests start as processes of their own, and of all that these import. */
@@ -43,7 +41,6 @@ async function build(): Promise<string> {
   );
   const shared = [
     await readFiles('configs', '.yaml'),
-    await readFiles(PAGE, ''),
     await readFiles(CONSOLE, ''),
     await readFile(join(ROOT, 'package.json'), 'utf8'),
     await readFile(join(ROOT, 'tsconfig.json'), 'utf8'),
@@ -62,7 +59,6 @@ async function fill(draft: string, sources: Sources, programs: Sources): Promise
   // Copies, as the sources are: what runs for minutes starts again what it started.
   for (const name of ['package.json', 'configs'])
     await cp(join(ROOT, name), join(draft, name), { recursive: true });
-  await cp(join(ROOT, PAGE), join(draft, PAGE.replace('src', 'dist')), { recursive: true });
 }
 
 async function translate(sources: Sources, outDir: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals';
 import type { NotificationsBody, WebhookDeliveryBody, WebhooksBody } from '../operators/outgoing.ts';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from '../operators/schemas.ts';
+import type { TraceSummary } from '../operators/trace-schemas.ts';
 import type { PaymentBody, TimersBody } from '../operators/waiting.ts';
 import type { ConsumerBody } from '../schemas/admin.ts';
 import { isSignedIn, signOut, textOf, token } from './session.ts';
@@ -22,6 +23,8 @@ export const outgoing = signal<
     }
   | undefined
 >(undefined);
+/** Only while a page shows them. */
+export const traces = signal<readonly TraceSummary[] | undefined>(undefined);
 /** Empty while the stream is open and the log can be read. */
 export const away = signal('connecting');
 
@@ -66,11 +69,16 @@ export async function post<T>(
   return (await checked(await fetch(path, { ...init, body: JSON.stringify(body) }))).json() as Promise<T>;
 }
 
-/** Follows everything until the signal fires; comes back when the stream ends. */
-export async function follow(signal: AbortSignal): Promise<void> {
+/** Follows everything until the signal fires; comes back when the stream ends. @param also a section that is wanted, too */
+export async function follow(signal: AbortSignal, also: string | undefined): Promise<void> {
   for (let failures = 0; !signal.aborted && isSignedIn(); ) {
     try {
-      const answer = await checked(await fetch('/v1/admin/live', { headers: headers(), signal }));
+      const answer = await checked(
+        await fetch(`/v1/admin/live${also === undefined ? '' : `?also=${also}`}`, {
+          headers: headers(),
+          signal,
+        }),
+      );
       failures = 0;
       if (answer.body !== null) await readEvents(answer.body.pipeThrough(new TextDecoderStream()), take);
       away.value = 'the service has ended the stream';
@@ -113,6 +121,7 @@ function take(event: string, data: string): void {
   else if (event === 'timers') timers.value = body;
   else if (event === 'outgoing') outgoing.value = body;
   else if (event === 'payments') payments.value = body.items;
+  else if (event === 'traces') traces.value = body.items;
   else if (event === 'situation') takeSituation(body);
 }
 

@@ -1,5 +1,5 @@
-import { effect } from '@preact/signals';
-import { render } from 'preact';
+import { computed, effect } from '@preact/signals';
+import { type ComponentChild, render } from 'preact';
 import { useState } from 'preact/hooks';
 import { away, follow, reactions, situation, stuck, views } from './api.ts';
 import { count, inUtc, toggleUtc } from './format.ts';
@@ -10,11 +10,20 @@ import { Outgoing } from './pages/outgoing.tsx';
 import { Reactions } from './pages/reactions.tsx';
 import { Stuck } from './pages/stuck.tsx';
 import { Timers } from './pages/timers.tsx';
+import { Traces } from './pages/traces.tsx';
 import { Views } from './pages/views.tsx';
 import { Ask, Badge, Empty, notice } from './parts.tsx';
 import { refreshRoute, route } from './route.ts';
 import { begin, isSignedIn, settings, signIn, signOut, token, trouble } from './session.ts';
 import { troubles } from './troubles.ts';
+
+interface Page {
+  readonly name: string;
+  readonly title: string;
+  readonly page: () => ComponentChild;
+  /** What of the live stream only this page shows. */
+  readonly also?: string;
+}
 
 const PAGES = [
   { name: '', title: 'Overview', page: Overview },
@@ -26,7 +35,11 @@ const PAGES = [
   { name: 'timers', title: 'Timers', page: Timers },
   { name: 'outgoing', title: 'Outgoing', page: Outgoing },
   { name: 'actions', title: 'Actions', page: Actions },
-] as const;
+  { name: 'traces', title: 'Traces', page: Traces, also: 'traces' },
+] as const satisfies readonly Page[];
+
+const here = computed(() => PAGES.find(({ name }) => name === route.value.path[0]) ?? PAGES[0]);
+const also = computed(() => ('also' in here.value ? here.value.also : undefined));
 
 /** A healthy system is one calm screen; each trouble takes a line. */
 function Overview() {
@@ -60,7 +73,6 @@ function Overview() {
 }
 
 function Nav() {
-  const [here = ''] = route.value.path;
   const found = troubles();
   return (
     <nav aria-label="Console">
@@ -74,7 +86,7 @@ function Nav() {
             <li key={name}>
               <a
                 href={`/console/${name}`.replace(/\/$/, '')}
-                aria-current={name === here ? 'page' : undefined}
+                aria-current={name === here.value.name ? 'page' : undefined}
               >
                 {title}
                 {bad > 0 && (
@@ -86,13 +98,6 @@ function Nav() {
             </li>
           );
         })}
-        {settings.value?.traces && (
-          <li>
-            <a href="/dev/traces" target="_self">
-              Traces
-            </a>
-          </li>
-        )}
       </ul>
     </nav>
   );
@@ -162,8 +167,7 @@ function SignIn() {
 function App() {
   if (settings.value === undefined) return <main>{trouble.value || 'Looking …'}</main>;
   if (!isSignedIn()) return <SignIn />;
-  const [here = ''] = route.value.path;
-  const page = PAGES.find(({ name }) => name === here) ?? PAGES[0];
+  const page = here.value;
   document.title = `${page.title} · JetLedger console`;
   return (
     <>
@@ -194,7 +198,7 @@ effect(() => {
   following = undefined;
   if (!isSignedIn()) return;
   following = new AbortController();
-  void follow(following.signal);
+  void follow(following.signal, also.value);
 });
 
 effect(() => {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AdminRequestBody } from '../operators/schemas.ts';
 import { age, count, due, now, shortId, timeText } from './format.ts';
-import { textOf } from './session.ts';
+import { settings, textOf } from './session.ts';
 
 /** A time, and how long ago it is. */
 export function Time({ at }: { readonly at: string }) {
@@ -29,6 +29,26 @@ export function AggregateLink({ category, id }: { readonly category: string; rea
   return (
     <a href={`/console/aggregate/${category}/${encodeURIComponent(id)}`} title={id}>
       {category}/{shortId(id)}
+    </a>
+  );
+}
+
+/** A trace: on its page here where this process keeps some, else in the store that is configured. */
+export function TraceLink({
+  traceId,
+  elsewhere = false,
+}: {
+  readonly traceId: string;
+  /** In the store in any case. */
+  readonly elsewhere?: boolean;
+}) {
+  const { traces = false, traceUrl = '' } = settings.value ?? {};
+  if (traceId === '') return <>—</>;
+  if (traces && !elsewhere) return <a href={`/console/traces/${traceId}`}>{traceId}</a>;
+  if (traceUrl === '') return <>{traceId}</>;
+  return (
+    <a href={traceUrl.replaceAll('{traceId}', traceId)} target="_blank" rel="noreferrer">
+      {elsewhere ? 'The store of traces' : traceId}
     </a>
   );
 }

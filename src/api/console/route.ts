@@ -32,5 +32,5 @@ document.addEventListener('click', (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey || link.target !== '') return;
   if (link.origin !== location.origin || !link.pathname.startsWith('/console')) return;
   event.preventDefault();
-  go(link.pathname + link.search);
+  go(link.pathname + link.search + link.hash);
 });

@@ -11,6 +11,8 @@ export interface Settings {
   readonly environment: string;
   /** Whether this process keeps traces that a link can lead to. */
   readonly traces: boolean;
+  /** Where a store shows a trace, with `{traceId}` for its id; empty = nowhere. */
+  readonly traceUrl: string;
 }
 
 export const settings = signal<Settings | undefined>(undefined);

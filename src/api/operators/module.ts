@@ -20,6 +20,8 @@ import {
   Views,
 } from './schemas.ts';
 import { causeBody } from './shown.ts';
+import { TraceSpans, Traces } from './trace-schemas.ts';
+import { traceRoutes } from './traces.ts';
 import { requestRoutes, viewBodies, viewRoutes } from './views.ts';
 import { waitingComponents, waitingRoutes } from './waiting.ts';
 
@@ -34,6 +36,11 @@ describeProblems({
     title: 'Unknown request',
     detail: 'Check the id; /v1/admin/requests lists the last 500.',
   },
+  'trace/not-kept': {
+    status: 404,
+    title: 'The trace is not kept',
+    detail: 'Not any more, or not by this process: `tracing.devTraces` says how many are.',
+  },
   'aggregate/not-found': {
     status: 404,
     title: 'No such aggregate',
@@ -46,6 +53,7 @@ export const operatorsApi: ApiModule = {
   components: [
     ...[ParkedCauses, AdminRequest, AdminRequests, Views, Situation],
     ...[FoundAggregates, AggregateState, AggregateCommits],
+    ...[Traces, TraceSpans],
     ...viewBodies,
     ...aggregateBodies,
     ...waitingComponents,
@@ -58,6 +66,7 @@ export const operatorsApi: ApiModule = {
     requestRoutes(app, deps);
     waitingRoutes(app, deps);
     outgoingRoutes(app, deps);
+    traceRoutes(app, deps);
     liveRoute(app, deps);
   },
 };

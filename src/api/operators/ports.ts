@@ -1,5 +1,6 @@
 import type { StreamRef } from '../../eventstore/index.ts';
 import type { DeadLetter } from '../../processes/engine/index.ts';
+import type { TraceSpan, TraceSummary } from './trace-schemas.ts';
 
 /** What an operator may ask for. */
 export type Action = 'redrive' | 'discard' | 'pause' | 'resume' | 'rebuild' | 'rollback' | 'refold';
@@ -282,6 +283,14 @@ export interface AggregatesAdmin {
 export interface ViewsAdmin {
   list(): Promise<readonly ViewSituation[]>;
   readonly names: readonly string[];
+}
+
+/** The last traces of this process, in memory. */
+export interface TracesAdmin {
+  /** The newest first. */
+  list(limit: number): readonly TraceSummary[];
+  /** Its spans by their begin; undefined when it is not kept. */
+  trace(traceId: string): readonly TraceSpan[] | undefined;
 }
 
 export type SituationAdmin = () => Promise<Situation>;

@@ -27,7 +27,8 @@ const schema = { hide: true };
  * signed in. Its files are read when the service starts; a tree of sources that was not built has no page.
  */
 export function consoleRoutes(app: TypedApp, deps: AppDeps): void {
-  const { console: signIn, auth, settings, devTraces } = deps;
+  const { auth, settings, admin } = deps;
+  const { oidc: signIn, traceUrl } = deps.console;
   const policy = policyOf(signIn);
   app.register(async (scope) => {
     const files = await Promise.all(
@@ -40,9 +41,16 @@ export function consoleRoutes(app: TypedApp, deps: AppDeps): void {
       ...signIn,
       version: settings.version,
       environment: settings.environment,
-      traces: devTraces !== undefined,
+      traces: admin.traces !== undefined,
+      traceUrl,
     };
-    for (const url of ['/console', '/console/', '/console/:page', '/console/aggregate/:category/:id']) {
+    for (const url of [
+      '/console',
+      '/console/',
+      '/console/:page',
+      '/console/traces/:traceId',
+      '/console/aggregate/:category/:id',
+    ]) {
       scope.get(url, { schema, config }, async (_request, reply) =>
         reply
           .header('content-security-policy', policy)
@@ -59,5 +67,24 @@ export function consoleRoutes(app: TypedApp, deps: AppDeps): void {
         reply.header('cache-control', 'no-cache').header('content-type', type).send(assets[at]),
       );
     }
+  });
+}
+
+/** Where the traces were shown while only development had them. */
+export function oldTraceRoutes(app: TypedApp): void {
+  for (const [from, to] of [
+    ['/dev/traces', '/console/traces'],
+    ['/dev/traces.json', '/v1/admin/traces'],
+  ] as const) {
+    app.get(from, { schema, config }, async (request, reply) => {
+      const query = request.url.slice(from.length);
+      return reply.redirect(to + query, 308);
+    });
+  }
+  app.get('/dev/traces/:traceId', { schema, config }, async (request, reply) => {
+    const { traceId } = request.params as { traceId: string };
+    const isData = traceId.endsWith('.json');
+    const id = encodeURIComponent(isData ? traceId.slice(0, -'.json'.length) : traceId);
+    return reply.redirect(`${isData ? '/v1/admin' : '/console'}/traces/${id}`, 308);
   });
 }

@@ -154,11 +154,6 @@ const RULES: readonly Rule[] = [
     message: 'needs tracing.endpoint, the address of a collector',
     broken: ({ tracing }) => tracing.enabled && tracing.endpoint === '',
   },
-  {
-    key: 'tracing.devTraces',
-    message: 'production keeps no traces in memory: set it to 0, and tracing.endpoint to a collector',
-    broken: (config) => isProduction(config) && config.tracing.devTraces > 0,
-  },
 ];
 
 /** What several keys together do wrong, though each alone is right. */

@@ -57,6 +57,7 @@ const PROXIES = '^$|^[0-9A-Za-z.:/]+(, ?[0-9A-Za-z.:/]+)*$';
 const HOSTS = '^$|^[0-9A-Za-z.-]+(, ?[0-9A-Za-z.-]+)*$';
 const ORIGIN = 'https?://[^\\s,/@*]+';
 const ORIGINS = `^$|^\\*$|^${ORIGIN}(, ?${ORIGIN})*$`;
+const TRACE_URL = '^$|^https?://[^\\s@]*\\{traceId\\}[^\\s@]*$';
 const JWKS_URL = '^$|^https?://[^\\s@]+$';
 const ISSUER_URL = '^$|^https?://[^\\s@?#]+$';
 const COLLECTOR = '^$|^https?://\\S+$';
@@ -128,6 +129,10 @@ export const configSchema = section({
       clientId: text('', 'text, or empty'),
       scope: text('^[!-~]+( [!-~]+)*$', 'scopes separated by blanks'),
     }),
+    traceUrl: text(
+      TRACE_URL,
+      'an address with {traceId} in it, such as https://host/trace/{traceId}, or empty',
+    ),
   }),
   nats: section({
     url: text(SERVER_URLS, 'nats://host:port or tls://host:port, several separated by commas, or empty'),

@@ -7,8 +7,8 @@ import type { SpanExporter } from '@opentelemetry/sdk-trace-base';
 import type { Config } from '../config/schema.ts';
 import { INSTANCE_ID } from '../instance.ts';
 import { takeLines } from '../logger.ts';
-import { createDevTraces } from './dev-traces.ts';
 import { spanExporter } from './exporters.ts';
+import { createKeptTraces } from './kept-traces.ts';
 import { emitLine, logProcessor } from './logs.ts';
 import { type MetricParts, metricParts, VIEWS } from './metrics.ts';
 import { createSpanExport, LazyContextManager, samplerOf, type Tracing } from './tracing.ts';
@@ -122,7 +122,7 @@ function sharedParts(config: Config, version: string): Partial<NodeSDKConfigurat
 async function traceParts(config: Config, { exporter: given, onCollector }: TelemetryExtras) {
   const { enabled, endpoint, exportTimeoutMs, devTraces } = config.tracing;
   const exporter = given ?? (enabled ? await spanExporter(endpoint, exportTimeoutMs) : undefined);
-  const kept = devTraces > 0 ? createDevTraces({ traces: devTraces }) : undefined;
+  const kept = devTraces > 0 ? createKeptTraces({ traces: devTraces }) : undefined;
   const spanExport = exporter && createSpanExport({ exporter, timeoutMs: exportTimeoutMs, onCollector });
   const processors = [spanExport?.processor, kept?.processor].filter((each) => each !== undefined);
   if (processors.length === 0) return undefined;
@@ -130,7 +130,7 @@ async function traceParts(config: Config, { exporter: given, onCollector }: Tele
     processors,
     started: (): Tracing => ({
       tracer: trace.getTracer(SCOPE),
-      devTraces: kept,
+      kept,
       dropped: () => spanExport?.dropped() ?? 0,
       flush: async () => spanExport?.processor.forceFlush().catch(() => undefined),
     }),

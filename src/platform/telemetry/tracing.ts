@@ -11,7 +11,7 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import type { Config } from '../config/schema.ts';
-import type { DevTraces } from './dev-traces.ts';
+import type { KeptTraces } from './kept-traces.ts';
 
 /** Sends spans out in the background, and counts those that got lost. */
 export interface SpanExport {
@@ -87,7 +87,7 @@ export function createSpanExport(options: SpanExportOptions): SpanExport {
 export interface Tracing {
   readonly tracer: Tracer;
   /** The last traces, where they are kept. */
-  readonly devTraces: DevTraces | undefined;
+  readonly kept: KeptTraces | undefined;
   /** Spans that could not be exported so far. */
   dropped(): number;
   /** Exports what waits. Never rejects. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { summaryOf, type TraceSpan } from '../../../src/platform/telemetry/dev-traces.ts';
+import { summaryOf, type TraceSpan } from '../../../src/platform/telemetry/kept-traces.ts';
 
 const TRACE = 'a'.repeat(32);
 

@@ -3,9 +3,9 @@ import type { Static } from 'typebox';
 import type { AggregateCommits, AggregateState, FoundAggregates } from '../../operators/schemas.ts';
 import { get, post } from '../api.ts';
 import { count, many, shortType, timeText } from '../format.ts';
-import { Badge, Due, Empty, Scroll, Table, Time } from '../parts.tsx';
+import { Badge, Due, Empty, Scroll, Table, Time, TraceLink } from '../parts.tsx';
 import { go, route } from '../route.ts';
-import { settings, textOf } from '../session.ts';
+import { textOf } from '../session.ts';
 
 type Found = Static<typeof FoundAggregates>['items'];
 type State = Static<typeof AggregateState>;
@@ -309,11 +309,7 @@ function Details({ commit }: { readonly commit: Commit | undefined }) {
           <dd class="mono">{correlationId}</dd>
           <dt>Trace</dt>
           <dd class="mono">
-            {settings.value?.traces && traceId !== '' ? (
-              <a href={`/dev/traces/${traceId}`}>{traceId}</a>
-            ) : (
-              traceId || '—'
-            )}
+            <TraceLink traceId={traceId} />
           </dd>
           {events.map(({ type, payload }, at) => (
             <>

@@ -20,9 +20,9 @@ export interface TraceSummary {
   /** Where it went wrong: the span that failed first, and its sentence. */
   readonly failed?: { readonly name: string; readonly reason?: string };
   /** Who took part: `api`, the consumers of events, servers that were called. */
-  readonly parts: readonly string[];
+  readonly parts: string[];
   /** Of the aggregates and orders that its spans name, some twenty at most. */
-  readonly ids: readonly string[];
+  readonly ids: string[];
 }
 
 type Value = string | number | boolean | readonly (string | number | boolean | null | undefined)[];
@@ -38,8 +38,8 @@ export interface TraceSpan {
   readonly start: number;
   readonly end: number;
   readonly attributes: Values;
-  readonly events: readonly { readonly name: string; readonly time: number; readonly attributes: Values }[];
-  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly events: { readonly name: string; readonly time: number; readonly attributes: Values }[];
+  readonly links: { readonly traceId: string; readonly spanId: string }[];
   readonly status: 'unset' | 'ok' | 'error';
   /** Why it failed, in a sentence. */
   readonly error?: string;
@@ -119,8 +119,8 @@ function distinct(values: readonly (string | undefined)[]): string[] {
   return [...new Set(values.filter((value) => value !== undefined))];
 }
 
-/** The last traces of this process, in memory, for development. */
-export interface DevTraces {
+/** The last traces of this process, in memory. */
+export interface KeptTraces {
   /** The newest first. */
   list(limit: number): readonly TraceSummary[];
   /** Its spans by their begin; undefined when it is not kept. */
@@ -153,13 +153,13 @@ const STATUS = {
  * Keeps whole traces: one that has given way does not come back with its late spans, each of which would push out
  * another one.
  * @param traces how many are kept; the oldest gives way to a new one. @param spansPerTrace how many spans of each */
-export function createDevTraces({
+export function createKeptTraces({
   traces,
   spansPerTrace = SPANS_PER_TRACE,
 }: {
   traces: number;
   spansPerTrace?: number;
-}): DevTraces {
+}): KeptTraces {
   // In the order of their first span.
   const kept = new Map<string, Kept>();
   // In the order in which they went.

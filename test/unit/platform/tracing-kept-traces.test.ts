@@ -1,26 +1,26 @@
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { describe, expect, it } from 'vitest';
-import { createDevTraces, type DevTraces } from '../../../src/platform/telemetry/dev-traces.ts';
+import { createKeptTraces, type KeptTraces } from '../../../src/platform/telemetry/kept-traces.ts';
 
-function ring(limits: { traces: number; spansPerTrace?: number }): { devTraces: DevTraces; tracer: Tracer } {
-  const devTraces = createDevTraces(limits);
-  const provider = new BasicTracerProvider({ spanProcessors: [devTraces.processor] });
-  return { devTraces, tracer: provider.getTracer('test') };
+function ring(limits: { traces: number; spansPerTrace?: number }): { kept: KeptTraces; tracer: Tracer } {
+  const kept = createKeptTraces(limits);
+  const provider = new BasicTracerProvider({ spanProcessors: [kept.processor] });
+  return { kept, tracer: provider.getTracer('test') };
 }
 
 const endRoot = (tracer: Tracer, name: string): void => tracer.startSpan(name, {}, ROOT_CONTEXT).end();
 
 describe('the last traces', () => {
   it('are listed newest first, the oldest giving way to a new one', () => {
-    const { devTraces, tracer } = ring({ traces: 3 });
+    const { kept, tracer } = ring({ traces: 3 });
     for (const name of ['a', 'b', 'c', 'd', 'e']) endRoot(tracer, name);
-    expect(devTraces.list(10).map(({ name }) => name)).toEqual(['e', 'd', 'c']);
-    expect(devTraces.list(2).map(({ name }) => name)).toEqual(['e', 'd']);
+    expect(kept.list(10).map(({ name }) => name)).toEqual(['e', 'd', 'c']);
+    expect(kept.list(2).map(({ name }) => name)).toEqual(['e', 'd']);
   });
 
   it('stay whole under load: what comes late of one that gave way opens no trace of its own', () => {
-    const { devTraces, tracer } = ring({ traces: 2 });
+    const { kept, tracer } = ring({ traces: 2 });
     const begin = (name: string) => {
       const root = tracer.startSpan(name, {}, ROOT_CONTEXT);
       const late = tracer.startSpan(`late ${name}`, {}, trace.setSpan(ROOT_CONTEXT, root));
@@ -29,27 +29,27 @@ describe('the last traces', () => {
     };
     const late = ['a', 'b', 'c', 'd'].map(begin);
     for (const span of late) span.end();
-    expect(devTraces.list(9).map(({ name, spans }) => [name, spans])).toEqual([
+    expect(kept.list(9).map(({ name, spans }) => [name, spans])).toEqual([
       ['d', 2],
       ['c', 2],
     ]);
     endRoot(tracer, 'e');
-    expect(devTraces.list(9).map(({ name }) => name)).toEqual(['e', 'd']);
+    expect(kept.list(9).map(({ name }) => name)).toEqual(['e', 'd']);
   });
 
   it('keep only so many spans each, and say how many were left out', () => {
-    const { devTraces, tracer } = ring({ traces: 1, spansPerTrace: 2 });
+    const { kept, tracer } = ring({ traces: 1, spansPerTrace: 2 });
     const root = tracer.startSpan('root', {}, ROOT_CONTEXT);
     const below = trace.setSpan(ROOT_CONTEXT, root);
     for (const name of ['x', 'y', 'z']) tracer.startSpan(name, {}, below).end();
     root.end();
     const { traceId } = root.spanContext();
-    expect(devTraces.list(1)).toMatchObject([{ traceId, spans: 2, omitted: 2 }]);
-    expect(devTraces.trace(traceId)).toHaveLength(2);
+    expect(kept.list(1)).toMatchObject([{ traceId, spans: 2, omitted: 2 }]);
+    expect(kept.trace(traceId)).toHaveLength(2);
   });
 
   it('show everything of a span, and of a trace its root, its length and whether something failed', () => {
-    const { devTraces, tracer } = ring({ traces: 5 });
+    const { kept, tracer } = ring({ traces: 5 });
     const start = Date.UTC(2026, 0, 15, 9, 30);
     const root = tracer.startSpan(
       'POST /v1/orders',
@@ -65,7 +65,7 @@ describe('the last traces', () => {
     step.end(start + 5);
     root.end(start + 3);
     const { traceId, spanId } = root.spanContext();
-    expect(devTraces.list(1)).toEqual([
+    expect(kept.list(1)).toEqual([
       {
         traceId,
         name: 'POST /v1/orders',
@@ -79,7 +79,7 @@ describe('the last traces', () => {
         ids: [],
       },
     ]);
-    expect(devTraces.trace(traceId)).toEqual([
+    expect(kept.trace(traceId)).toEqual([
       expect.objectContaining({ spanId, name: 'POST /v1/orders', kind: 'server', status: 'unset' }),
       {
         spanId: step.spanContext().spanId,
@@ -95,6 +95,6 @@ describe('the last traces', () => {
         error: 'The card was declined.',
       },
     ]);
-    expect(devTraces.trace('0'.repeat(32))).toBeUndefined();
+    expect(kept.trace('0'.repeat(32))).toBeUndefined();
   });
 });
