@@ -1,3 +1,4 @@
+import { measureKeys } from './keys.ts';
 import { describeMachine } from './machine.ts';
 import { measureAll } from './measure.ts';
 import { readOptions, type ScaleOptions } from './options.ts';
@@ -24,7 +25,7 @@ if ('help' in asked) {
   }
 }
 
-async function run({ sizes, rounds, data, cipher, states }: ScaleOptions): Promise<void> {
+async function run({ aggregates, sizes, rounds, data, cipher, states, keys }: ScaleOptions): Promise<void> {
   const startedAt = performance.now();
   const progress = (line: string): void => {
     console.error(`${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(6)} s  ${line}`);
@@ -35,7 +36,8 @@ async function run({ sizes, rounds, data, cipher, states }: ScaleOptions): Promi
     await world.close();
   });
   try {
-    if (states) await tellStates(world, sizes, progress);
+    if (keys) await tellKeys(world, aggregates);
+    else if (states) await tellStates(world, sizes, progress);
     else await compare(world, sizes, rounds, progress);
     progress('done');
   } finally {
@@ -50,6 +52,11 @@ async function tellStates(
 ): Promise<void> {
   console.log(await describeMachine());
   for (const size of sizes) console.log(await measureStates(await world.addLog(size), progress));
+}
+
+async function tellKeys(world: World, count: number): Promise<void> {
+  console.log(await describeMachine());
+  await measureKeys(await world.addServer('keys'), count, (line) => console.log(`- ${line}`));
 }
 
 async function compare(

@@ -13,6 +13,8 @@ export interface ScaleOptions {
   readonly cipher: Cipher;
   /** Measure what an aggregate's state on the server costs, on one log, instead of comparing logs. */
   readonly states: boolean;
+  /** Measure as many keys of persons instead. */
+  readonly keys: boolean;
 }
 
 /** What the command line asks for. */
@@ -23,7 +25,7 @@ const SMALLER_SIZES = [10_000, 100_000];
 const AGGREGATES = { from: 5_000, to: 5_000_000 };
 const ROUNDS = { from: 1, to: 10 };
 
-const HELP = `npm run scale -- [--aggregates N] [--rounds N | --states] [--cipher NAME] [--data DIR]
+const HELP = `npm run scale -- [--aggregates N] [--rounds N | --states | --keys] [--cipher NAME] [--data DIR]
 
 Writes logs of 10,000, 100,000 and N aggregates (five commits of one event each) to nats-servers of its own and
 reports as Markdown: latency of appends and commands, memory, disk and restart time of each, side by side.
@@ -33,6 +35,7 @@ reports as Markdown: latency of appends and commands, memory, disk and restart t
   --rounds N      rounds of measuring, ${ROUNDS.from} to ${ROUNDS.to}; 5 unless given
   --states        one log of N aggregates only: server CPU by the state of an aggregate (never touched, touched within
                   two minutes, in memory), how the log warms itself, memory, restarts, replay, backup
+  --keys          keys of N persons only: memory and disk of the server, its starts, and a process that uses them
   --cipher NAME   how the servers encrypt what they store: none, aes or chachapoly; none unless given
   --data DIR      a missing or empty folder for the data, which is kept; else a temporary one is used and removed
   --help          this text
@@ -50,6 +53,7 @@ export function readOptions(args: readonly string[]): Asked {
         data: { type: 'string' },
         cipher: { type: 'string', default: 'none' },
         states: { type: 'boolean', default: false },
+        keys: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -57,11 +61,11 @@ export function readOptions(args: readonly string[]): Asked {
     if (values.data === '') return { wrong: '--data needs the name of a folder' };
     const aggregates = wholeNumber('--aggregates', values.aggregates, AGGREGATES);
     const rounds = wholeNumber('--rounds', values.rounds, ROUNDS);
-    const { data, states } = values;
+    const { data, states, keys } = values;
     const cipher = CIPHERS.find((name) => name === values.cipher);
     if (cipher === undefined) return { wrong: `--cipher must be one of ${CIPHERS.join(', ')}` };
     const smaller = states ? [] : SMALLER_SIZES.filter((size) => size < aggregates);
-    return { run: { aggregates, sizes: [...smaller, aggregates], rounds, data, cipher, states } };
+    return { run: { aggregates, sizes: [...smaller, aggregates], rounds, data, cipher, states, keys } };
   } catch (error) {
     return { wrong: error instanceof Error ? error.message : String(error) };
   }

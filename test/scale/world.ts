@@ -7,11 +7,15 @@ import { type LoadedLog, loadLog } from './load.ts';
 import { type Cipher, type ScaleServer, startScaleServer } from './server.ts';
 import { createTargets } from './targets.ts';
 
-/** One log on a server of its own. */
-export interface ScaleLog {
-  readonly size: number;
+/** A server and the folder of its data. */
+export interface OwnServer {
   readonly folder: string;
   readonly server: ScaleServer;
+}
+
+/** One log on a server of its own. */
+export interface ScaleLog extends OwnServer {
+  readonly size: number;
   readonly loaded: LoadedLog;
   readonly targets: ReturnType<typeof createTargets>;
 }
@@ -20,6 +24,8 @@ export interface ScaleLog {
 export interface World {
   /** Starts a server and writes a log of `size` aggregates. */
   addLog(size: number): Promise<ScaleLog>;
+  /** Starts a server on a folder of this name. */
+  addServer(name: string): Promise<OwnServer>;
   /** Stops all servers and removes the data unless it is kept. May be called again. */
   close(): Promise<void>;
 }
@@ -37,10 +43,14 @@ export async function openWorld(
     await Promise.all(servers.splice(0).map((server) => server.stop()));
     if (data === undefined) await rm(folder, { recursive: true, force: true });
   };
-  const addLog = async (size: number): Promise<ScaleLog> => {
-    const own = join(folder, `aggregates-${size}`);
+  const addServer = async (name: string): Promise<OwnServer> => {
+    const own = join(folder, name);
     const server = await startScaleServer(own, cipher);
     servers.push(server);
+    return { folder: own, server };
+  };
+  const addLog = async (size: number): Promise<ScaleLog> => {
+    const { folder: own, server } = await addServer(`aggregates-${size}`);
     await createLogStream(server.url());
     await using opened = await openAll(server.url());
     let next = size / PROGRESS_EVERY;
@@ -51,7 +61,7 @@ export async function openWorld(
     });
     return { size, folder: own, server, loaded, targets: createTargets(loaded) };
   };
-  return { addLog, close };
+  return { addLog, addServer, close };
 }
 
 async function dataFolder(data: string | undefined): Promise<string> {

@@ -2,7 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type JsonValue, toJson } from '@bufbuild/protobuf';
+import { createFileRegistry, type DescMessage, fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
 import { decidedIn, recordedCommit } from '../../src/eventstore/codec/stored-commit.ts';
@@ -14,6 +15,9 @@ import { decodeGolden, type Golden, goldenProblems, keepGolden } from '../../src
 import { createMemoryBucketStore, openMemoryBucket } from '../../src/testing/memory-bucket.ts';
 import { GOLDEN_FOLDER, sources } from '../golden/golden.ts';
 
+const BEFORE_ENCRYPTION = fileURLToPath(
+  new URL('../fixtures/stored/commit-before-encryption.binpb', import.meta.url),
+);
 const SEALED = fileURLToPath(new URL('../fixtures/stored/sealed.json', import.meta.url));
 
 describe('golden bytes', () => {
@@ -60,6 +64,25 @@ describe('what was sealed', () => {
       }
     }
   });
+});
+
+/** `commit.proto` as it was in builds from before encryption, and the message of a commit in it. */
+function formerCommit(): DescMessage {
+  const files = fromBinary(FileDescriptorSetSchema, readFileSync(BEFORE_ENCRYPTION));
+  const commit = createFileRegistry(files).getMessage('jetledger.eventstore.v1.Commit');
+  if (commit === undefined) throw new Error('the fixture holds no commit');
+  return commit;
+}
+
+it('a release from before encryption meets its word for an encrypted event, at which it stops', () => {
+  const { commits } = JSON.parse(readFileSync(SEALED, 'utf8')) as { commits: { hex: string }[] };
+  for (const { hex } of commits) {
+    const commit = fromBinary(formerCommit(), Buffer.from(hex, 'hex'));
+    const json = toJson(formerCommit(), commit) as { decisions: { events: Record<string, unknown>[] }[] };
+    expect(json.decisions[0]?.events).toEqual([
+      expect.objectContaining({ encryption: { algorithm: 'fields-v1' } }),
+    ]);
+  }
 });
 
 describe('the check of golden bytes', () => {
