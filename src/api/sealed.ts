@@ -1,8 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { KeyUnreadable, type PersonalData } from '../eventstore/index.ts';
-
-/** How `JSON.stringify` writes the begin of a sealed text. */
-const SEALED = '"\\u0001';
+import { KeyUnreadable, mayHoldSealed, type PersonalData } from '../eventstore/index.ts';
 
 /**
  * Opens names, addresses and what else is sealed in every answer on its way out, so that rows, states, events and dead
@@ -46,8 +43,8 @@ export async function openFrames(personal: PersonalData, frames: string): Promis
 
 /** The bytes of what is sent, where something in them is sealed. */
 function sealedIn(payload: unknown): Uint8Array | undefined {
-  if (typeof payload === 'string') return payload.includes(SEALED) ? Buffer.from(payload, 'utf8') : undefined;
-  return Buffer.isBuffer(payload) && payload.includes(SEALED) ? payload : undefined;
+  if (typeof payload === 'string') return mayHoldSealed(payload) ? Buffer.from(payload, 'utf8') : undefined;
+  return Buffer.isBuffer(payload) && mayHoldSealed(payload) ? payload : undefined;
 }
 
 function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {

@@ -128,6 +128,7 @@ export {
 export { createMasterKeys, type MasterKeys } from './personal/master-keys.ts';
 export {
   createPersonalData,
+  mayHoldSealed,
   type PersonalData,
   type PersonalDataOptions,
   WITHOUT_KEYS,

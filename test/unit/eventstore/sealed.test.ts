@@ -18,6 +18,7 @@ import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf, createEventCodec } from '../../../src/eventstore/codec/event-codec.ts';
 import { openText, type Place, sealText } from '../../../src/eventstore/personal/cipher.ts';
+import { mayHoldSealed } from '../../../src/eventstore/personal/personal-data.ts';
 import {
   isSealed,
   mapSealed,
@@ -315,4 +316,21 @@ describe('a mark', () => {
       personsOf(list, { in: [{ deep: 'x', who: 'p2' }, { deep: '' }, { deep: 'y', who: 'p3' }] }),
     ).toEqual(['p2', 'p3']);
   });
+});
+
+it('a megabyte of JSON in which nothing is sealed is looked through in a fraction of the time that reading it takes', () => {
+  const lines = Array.from({ length: 20_000 }, (_, i) => ({ sku: `SKU-${i}`, quantity: 1, name: 'Tea' }));
+  const json = Buffer.from(JSON.stringify(lines));
+  const quickest = (work: () => unknown): number => {
+    const took = Array.from({ length: 10 }, () => {
+      const began = performance.now();
+      work();
+      return performance.now() - began;
+    });
+    return Math.min(...took);
+  };
+  for (const text of [json, json.toString()])
+    expect(quickest(() => mayHoldSealed(text))).toBeLessThan(
+      quickest(() => JSON.parse(json.toString())) / 10,
+    );
 });
