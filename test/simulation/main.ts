@@ -1,5 +1,5 @@
 // Simulates as many schedules as asked, each a function of its seed:
-//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|sections|email|engine|publishing|order]
+//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|sections|email|engine|publishing|delivery|order]
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
@@ -73,6 +73,11 @@ const simulations: Readonly<Record<string, () => Promise<Simulation>>> = {
     const world = await import('./support/publishing-world.ts');
     const { publishingScenarioOf: scenarioOf, smallerPublishingScenario: smaller } = world;
     return simulation(world.runPublishingSchedule, { scenarioOf, smaller });
+  },
+  delivery: async () => {
+    const world = await import('./support/delivery-world.ts');
+    const { deliveryScenarioOf: scenarioOf, smallerDeliveryScenario: smaller } = world;
+    return simulation(world.runDeliverySchedule, { scenarioOf, smaller });
   },
   order: async () => {
     const { runShopSchedule } = await import('./support/shop-world.ts');

@@ -42,6 +42,8 @@ export interface RunningReceiver {
 const LONGEST_SLEEP_MS = 2_000;
 /** Between a place at the end of a source and its tail, which is only a little ahead. */
 const LOOK_AGAIN_MS = 50;
+/** How old a place may be that was only passed over: what it costs to read on from there. */
+const PASSED_MS = 10_000;
 /** After a place could not be read. */
 const TROUBLE_CAP_MS = 2_000;
 
@@ -60,6 +62,8 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   /** Why what has waited for `giveUpMs` is to be given up. */
   let late: string | undefined;
   let changed = false;
+  let passed = false;
+  let storedAt = runtime.now();
   let wake = (): void => undefined;
   /** Something has come since the last look, also while nobody slept. */
   let raised = false;
@@ -93,13 +97,18 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       raise();
       return true;
     },
-    through: (source: string, position: number): void => flow.pass(source, position),
+    through: (source: string, position: number): void => pass(source, position),
+  };
+  const pass = (source: string, through: number): void => {
+    if (through <= (flow.high(source) ?? 0)) return;
+    flow.pass(source, through);
+    passed = true;
   };
   const admit = (event: Deliverable): void => {
     const { source } = event;
     if (event.position <= (flow.high(source) ?? 0)) return;
     if (!receiver.wants(event)) {
-      flow.pass(source, event.position);
+      pass(source, event.position);
       return;
     }
     flow.take(source, event);
@@ -116,8 +125,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     }
     const { events, through } = await source.page(high);
     for (const event of events) admit(event);
-    if (through > (flow.high(source.name) ?? 0)) flow.pass(source.name, through);
-    changed = true;
+    pass(source.name, through);
     return through > high;
   };
   const begin = async (source: Tail['source']): Promise<number> => {
@@ -149,6 +157,8 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       // What has expired cannot be sent, and what was changed meanwhile may not be wanted.
       if (found === undefined || !receiver.wants(found)) return flow.drop(event);
       const startedAt = runtime.now();
+      // Reading it took a while.
+      if (!mayWork()) return flow.putBack(event, startedAt);
       const tried = await receiver.deliver(found, event.attempts + 1);
       if (tried.taken) return flow.taken(event, runtime.now());
       await follow(event, found, tried, startedAt);
@@ -237,14 +247,15 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     }
   };
   const storeNow = async (): Promise<void> => {
-    if (!changed) return;
-    changed = false;
+    if (!changed && !passed) return;
+    [changed, passed, storedAt] = [false, false, runtime.now()];
     await deps.store({ ...flow.stored(), request: requests.progress() });
   };
   const keep = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       await Promise.race([runtime.sleep(settings.storeMs), stopped]);
       if (stopping.signal.aborted) return;
+      if (!changed && runtime.now() - storedAt < PASSED_MS) continue;
       await storeNow().catch((error: unknown) => {
         changed = true;
         isLost = error instanceof OwnershipLost;

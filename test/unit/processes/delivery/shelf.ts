@@ -10,11 +10,11 @@ export interface Shelf extends DeliverySource {
 
 const PAGE = 100;
 
-export function createShelf(name = 'orders', now: () => number = Date.now): Shelf {
+export function createShelf(name = 'orders', now: () => number = Date.now, pageSize = PAGE): Shelf {
   const all: Deliverable[] = [];
   const grown = createWake();
   let pages = 0;
-  const after = (position: number, most = PAGE): Events => {
+  const after = (position: number, most = pageSize): Events => {
     const events = all.slice(position, position + most);
     return { events, through: events.at(-1)?.position ?? position };
   };
