@@ -95,7 +95,7 @@ export interface Registrant {
 
 /**
  * A user's token registers itself: its user's id is the token's user. A registration that was given up bars its id
- * for ever, so the next attempt takes the next id, with a command of its own. Everybody else registers somebody new.
+ * for ever, and so does a person who was forgotten: the next attempt takes the next id, with a command of its own. Everybody else registers somebody new.
  * @throws LogUnavailable
  */
 export async function registrantOf(
@@ -108,7 +108,7 @@ export async function registrantOf(
   for (let generation = 0; generation < MAX_GENERATIONS; generation++) {
     const userId = ownUserId(me, generation);
     const { state } = await handler.load(user, userId);
-    if (state.status === 'abandoned') continue;
+    if (state.status === 'abandoned' || state.status === 'forgotten') continue;
     if (generation === 0) return { userId, meta };
     return { userId, meta: { ...meta, commandId: uuidV5(`${meta.commandId} ${generation}`, NAMESPACE) } };
   }

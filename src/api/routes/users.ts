@@ -1,6 +1,6 @@
 import type Type from 'typebox';
 import type { UserResult } from '../../app/use-cases.ts';
-import { isRegistered, type UserState, user } from '../../domain/user.ts';
+import { FORGOTTEN, isRegistered, type UserState, user } from '../../domain/user.ts';
 import { normaliseEmail } from '../../domain/values.ts';
 import { isNamePrefix, LEAST_NAME_PREFIX } from '../../projections/views/names.ts';
 import { ordersByUserQueries } from '../../projections/views/orders-by-user.ts';
@@ -51,6 +51,10 @@ describeProblems<Extract<UserResult, { outcome: 'rejected' }>['rejection']['code
   'user/exists': conflict('User exists'),
   'user/registration-abandoned': conflict('Registration was given up'),
   'user/deactivated': conflict('User is deactivated'),
+  'user/forgotten': { ...conflict('Person was forgotten'), status: 410 },
+  'user/forgetting-requested': conflict('Person is to be forgotten'),
+  'user/forgetting-not-requested': notFound('Nobody has asked for the person to be forgotten'),
+  'user/forgetting-not-due': conflict('Person is forgotten later'),
   'user/email-taken': conflict('E-mail address is in use'),
   'user/email-change-pending': conflict('Another change of e-mail address is under way'),
   'user/email-change-not-pending': conflict('Change of e-mail address is not pending'),
@@ -62,7 +66,8 @@ describeProblems<Extract<UserResult, { outcome: 'rejected' }>['rejection']['code
 
 /** A user as a command leaves it. An accepted command never leaves one that does not exist. */
 export function userBody(id: string, state: UserState): UserBody {
-  if (!('email' in state)) throw absent('user');
+  if (state.status === FORGOTTEN) return { id, email: FORGOTTEN, name: FORGOTTEN, status: FORGOTTEN };
+  if (!isRegistered(state)) throw absent('user');
   const { email, name, status, pending } = state;
   return { id, email, name, status, ...(pending !== undefined && { pendingEmail: pending.email }) };
 }
@@ -92,6 +97,7 @@ function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
+        'user/forgotten',
         'user/invalid-name',
         'command/version-mismatch',
       ),
@@ -121,6 +127,7 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
       ...problemsOfCommand(
         'user/not-found',
         'user/deactivated',
+        'user/forgotten',
         'user/email-taken',
         'user/email-change-pending',
         'user/email-change-not-pending',
@@ -156,6 +163,7 @@ function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
       ...changed('UserAnswer', { ...ada, status: 'deactivated' }),
       ...problemsOfCommand(
         'user/not-found',
+        'user/forgotten',
         'user/invalid-reason',
         'idempotency/key-reused',
         'command/version-mismatch',
@@ -177,11 +185,18 @@ function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     ...action,
     operationId: 'reactivateUser',
     summary: 'Reactivate a user',
-    description: 'Undoes a deactivation. Takes no body, or an empty one.',
+    description:
+      'Undoes a deactivation, but not of a person who is to be forgotten. Takes no body, or an empty one.',
     body: NoFields,
     response: {
       ...changed('UserAnswer'),
-      ...problemsOfCommand('user/not-found', 'idempotency/key-reused', 'command/version-mismatch'),
+      ...problemsOfCommand(
+        'user/not-found',
+        'user/forgotten',
+        'user/forgetting-requested',
+        'idempotency/key-reused',
+        'command/version-mismatch',
+      ),
     },
   };
   const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
@@ -234,6 +249,7 @@ function registration(app: TypedApp, { useCases, handler, runtime }: ServiceDeps
         'user/email-taken',
         'user/exists',
         'user/registration-abandoned',
+        'user/forgotten',
         'user/invalid-name',
         'user/invalid-email',
         'idempotency/key-reused',
@@ -320,7 +336,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
       return sendFromLog(deps, request, reply, {
         decider: user,
         id,
-        exists: isRegistered,
+        exists: ({ status }) => status !== 'absent' && status !== 'abandoned',
         body,
         absent: missing,
       });

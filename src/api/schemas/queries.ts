@@ -111,7 +111,7 @@ export const UsersQuery = Type.Object(
       NamePrefix('Only users whose name begins like this, whatever the case.', LEAST_NAME_PREFIX, 'ada'),
     ),
     status: Type.Optional(
-      Type.Enum(['active', 'deactivated'], { description: 'Only users who are this now.' }),
+      Type.Enum(['active', 'deactivated', 'forgotten'], { description: 'Only users who are this now.' }),
     ),
   },
   { additionalProperties: false },

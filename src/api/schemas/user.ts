@@ -30,7 +30,7 @@ const fields = {
   id: UserId,
   email: Type.String({ examples: [ada.email] }),
   name: Type.String({ examples: [ada.name] }),
-  status: Type.Enum(['active', 'deactivated']),
+  status: Type.Enum(['active', 'deactivated', 'forgotten']),
 };
 
 /** As the read model shows it. */

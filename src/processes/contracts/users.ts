@@ -15,7 +15,7 @@ const events = [
   UserForgottenSchema,
 ] as const;
 
-/** The users, by id and without anything personal. `UserForgotten` is promised and not said yet: nobody is forgotten so far. */
+/** The users, by id and without anything personal. */
 export const users: PublicContract<UserEvent, MessageShape<(typeof events)[number]>> = {
   context: 'users',
   version: 1,
@@ -29,10 +29,15 @@ export const users: PublicContract<UserEvent, MessageShape<(typeof events)[numbe
       create(UserDeactivatedSchema, { userId, deactivatedAt }),
     'jetledger.user.v1.UserReactivated': ({ reactivatedAt }, { id: userId }) =>
       create(UserReactivatedSchema, { userId, reactivatedAt }),
+    'jetledger.user.v1.UserForgotten': ({ forgottenAt }, { id: userId }) =>
+      create(UserForgottenSchema, { userId, forgottenAt }),
     'jetledger.user.v1.UserRenamed': 'private',
     'jetledger.user.v1.UserRegistrationAbandoned': 'private',
     'jetledger.user.v1.EmailChangeStarted': 'private',
     'jetledger.user.v1.EmailChanged': 'private',
     'jetledger.user.v1.EmailChangeAbandoned': 'private',
+    'jetledger.user.v1.ForgettingRequested': 'private',
+    'jetledger.user.v1.ForgettingCalledOff': 'private',
+    'jetledger.user.v1.UserErased': 'private',
   },
 };

@@ -26,6 +26,10 @@ export const customers: Projection<CustomerRow, UserEvent> = {
       case 'jetledger.user.v1.EmailChanged':
       case 'jetledger.user.v1.EmailChangeAbandoned':
       case 'jetledger.user.v1.UserRegistrationAbandoned':
+      case 'jetledger.user.v1.ForgettingRequested':
+      case 'jetledger.user.v1.ForgettingCalledOff':
+      case 'jetledger.user.v1.UserForgotten':
+      case 'jetledger.user.v1.UserErased':
         return row;
       default:
         return event satisfies never;

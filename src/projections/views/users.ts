@@ -1,4 +1,4 @@
-import { type UserEvent, user } from '../../domain/user.ts';
+import { FORGOTTEN, type UserEvent, user } from '../../domain/user.ts';
 import { versionAt } from '../../eventstore/index.ts';
 import {
   type Page,
@@ -21,7 +21,7 @@ export interface UserRow {
   readonly id: string;
   readonly name: string;
   readonly email: string;
-  readonly status: 'active' | 'deactivated';
+  readonly status: 'active' | 'deactivated' | 'forgotten';
   readonly createdAt: string;
   readonly version: number;
 }
@@ -49,7 +49,7 @@ export const users: Projection<UserRow, UserEvent> = {
       id: { type: 'string' },
       name: { type: 'string' },
       email: { type: 'string' },
-      status: { enum: ['active', 'deactivated'] },
+      status: { enum: ['active', 'deactivated', 'forgotten'] },
       createdAt: { type: 'string', format: 'date-time' },
       version: { type: 'integer' },
     },
@@ -66,8 +66,13 @@ function changed(row: UserRow, event: Exclude<UserEvent, { $typeName: 'jetledger
       return { ...row, status: 'deactivated' as const };
     case 'jetledger.user.v1.UserReactivated':
       return { ...row, status: 'active' as const };
+    case 'jetledger.user.v1.UserForgotten':
+      return { ...row, name: FORGOTTEN, email: FORGOTTEN, status: FORGOTTEN };
     case 'jetledger.user.v1.EmailChangeStarted':
     case 'jetledger.user.v1.EmailChangeAbandoned':
+    case 'jetledger.user.v1.ForgettingRequested':
+    case 'jetledger.user.v1.ForgettingCalledOff':
+    case 'jetledger.user.v1.UserErased':
     case 'jetledger.user.v1.UserRegistrationAbandoned':
       return row;
     default:
@@ -90,7 +95,7 @@ export const userIndex: ViewIndex<UserRow & { readonly unreadable?: boolean }> =
   })),
   entryOf: ({ status, name, createdAt, unreadable = false }, _key, digest) => ({
     status,
-    namePrefix: unreadable ? [digest(UNREADABLE)] : nameDigests(name, digest),
+    namePrefix: unreadable ? [digest(UNREADABLE)] : status === FORGOTTEN ? [] : nameDigests(name, digest),
     createdAt: Date.parse(createdAt),
   }),
 };

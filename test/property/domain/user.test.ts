@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type UserCommand, type UserEvent, user } from '../../../src/domain/user.ts';
+import { isRegistered, type UserCommand, type UserEvent, user } from '../../../src/domain/user.ts';
 import { runCommands as run } from '../../../src/testing/properties.ts';
 import { commands as userCommands } from './commands/user.ts';
 
@@ -74,14 +74,43 @@ test('the address is always that of the attempt which claimed it, and each chang
   );
 });
 
-test('while a user is deactivated only its return or the end of a pending change is recorded', () => {
+test('while a user is deactivated only its return, the end of a pending change or its forgetting is recorded', () => {
   fc.assert(
     fc.property(userCommands, (commands) => {
       for (const { before, events } of run(user, commands)) {
         if (before.status !== 'deactivated') continue;
         for (const { $typeName } of events) {
-          expect($typeName).toMatch(/\.(UserReactivated|EmailChangeAbandoned)$/);
+          expect($typeName).toMatch(/\.(UserReactivated|EmailChangeAbandoned|Forgetting\w+|UserForgotten)$/);
         }
+      }
+    }),
+    RUNS,
+  );
+});
+
+test('nobody is forgotten who was not asked for, or whom somebody called off, and nothing but the end of the key follows', () => {
+  fc.assert(
+    fc.property(userCommands, (commands) => {
+      const types = eventsOf(commands).map(({ $typeName }) => $typeName.replace('jetledger.user.v1.', ''));
+      const at = types.indexOf('UserForgotten');
+      const asked = types.slice(0, at).filter((type) => type.startsWith('Forgetting'));
+      if (at < 0) expect(types).not.toContain('UserErased');
+      if (at < 0) return;
+      expect(asked.at(-1)).toBe('ForgettingRequested');
+      expect(['', 'UserErased']).toContain(types.slice(at + 1).join());
+    }),
+    RUNS,
+  );
+});
+
+test('who is to be forgotten is deactivated, and active again once it is called off where it was before', () => {
+  fc.assert(
+    fc.property(userCommands, (commands) => {
+      for (const { before, after } of run(user, commands)) {
+        if (isRegistered(after) && after.forgetting !== undefined) expect(after.status).toBe('deactivated');
+        if (!isRegistered(before) || before.forgetting === undefined || !isRegistered(after)) continue;
+        if (after.forgetting === undefined)
+          expect(after.status).toBe(before.forgetting.wasActive ? 'active' : 'deactivated');
       }
     }),
     RUNS,

@@ -40,6 +40,7 @@ describe('the standing of an attempt', () => {
     emailAttempt: 'a1',
     pending: { attempt: 'a2', email: 'ada@example.org', startedAt: 5 },
     attempts: emptyKeyMap,
+    forgetting: undefined,
   };
 
   it('is open while the user does not exist', () => {
@@ -48,6 +49,10 @@ describe('the standing of an attempt', () => {
 
   it('is dead once the registration was abandoned', () => {
     expect(claimStatusOf({ status: 'abandoned' }, 'a1')).toBe('dead');
+  });
+
+  it('is dead once the person was forgotten: whoever wants the address next has it', () => {
+    expect(claimStatusOf({ status: 'forgotten', forgottenAt: 5, erasedAt: undefined }, 'a1')).toBe('dead');
   });
 
   it('is owner when the address of the user is claimed by it, also of a deactivated one', () => {

@@ -5,8 +5,12 @@ import {
   EmailChangeAbandonedSchema,
   EmailChangedSchema,
   EmailChangeStartedSchema,
+  ForgettingCalledOffSchema,
+  ForgettingRequestedSchema,
   UserCreatedSchema,
   UserDeactivatedSchema,
+  UserErasedSchema,
+  UserForgottenSchema,
   UserReactivatedSchema,
   UserRegistrationAbandonedSchema,
   UserRenamedSchema,
@@ -325,5 +329,77 @@ describe('deactivating and reactivating', () => {
     given(user, created)
       .when({ ...deactivate, reason: 'x'.repeat(501) })
       .thenRejected('user/invalid-reason');
+  });
+});
+
+const DUE = AT + 60_000;
+const askForgetting = { type: 'requestForgetting', reason: 'wants to leave', dueAt: DUE, at: AT } as const;
+const callOff = { type: 'callOffForgetting', at: AT } as const;
+const forget = { type: 'forget', claims: [{ emailId: 'e1', attempt: 'a1' }], at: DUE } as const;
+const recordErased = { type: 'recordErased', at: AT } as const;
+const asked = create(ForgettingRequestedSchema, {
+  requestedAt: AT_EVENT,
+  reason: 'wants to leave',
+  dueAt: BigInt(DUE),
+});
+const off = create(UserDeactivatedSchema, { deactivatedAt: AT_EVENT });
+const calledOff = create(ForgettingCalledOffSchema, { calledOffAt: AT_EVENT });
+const forgotten = create(UserForgottenSchema, {
+  forgottenAt: BigInt(DUE),
+  claims: [{ emailId: 'e1', attempt: 'a1' }],
+});
+const erased = create(UserErasedSchema, { erasedAt: AT_EVENT });
+
+describe('forgetting a person', () => {
+  test('deactivates the user, who may already be deactivated, and waits until it is due', () => {
+    given(user, created).when(askForgetting).thenEvents(asked, off);
+    given(user, created, deactivated).when(askForgetting).thenEvents(asked);
+    expect(given(user, created, asked, off).state).toMatchObject({
+      status: 'deactivated',
+      forgetting: { requestedAt: AT, dueAt: DUE, wasActive: true },
+    });
+  });
+
+  test('asked for again changes nothing, also once it is done', () => {
+    given(user, created, asked, off).when(askForgetting).thenNothing();
+    given(user, created, asked, off, forgotten).when(askForgetting).thenNothing();
+    given(user, created, asked, off, forgotten, erased).when(forget).thenNothing();
+  });
+
+  test('that is called off leaves the user as it was before', () => {
+    given(user, created, asked, off).when(callOff).thenEvents(calledOff, reactivated);
+    given(user, created, deactivated, asked).when(callOff).thenEvents(calledOff);
+    given(user, created).when(callOff).thenNothing();
+  });
+
+  test('keeps the user from being reactivated', () => {
+    given(user, created, asked, off).when(reactivate).thenRejected('user/forgetting-requested');
+    given(user, created, asked, off, calledOff, reactivated)
+      .when(rename)
+      .thenEvents(create(UserRenamedSchema, { name: 'Ada L.', renamedAt: AT_EVENT }));
+  });
+
+  test('is refused before it is due, and where nobody asks for it', () => {
+    given(user, created, asked, off)
+      .when({ ...forget, at: DUE - 1 })
+      .thenRejected('user/forgetting-not-due', { dueAt: DUE });
+    given(user, created, asked, off, calledOff).when(forget).thenRejected('user/forgetting-not-requested');
+    given(user, created).when(recordErased).thenRejected('user/forgetting-not-requested');
+  });
+
+  test('keeps neither name nor address, and names the claims to release', () => {
+    given(user, created, asked, off).when(forget).thenEvents(forgotten);
+    expect(given(user, created, asked, off, forgotten).state).toEqual({
+      status: 'forgotten',
+      forgottenAt: DUE,
+      erasedAt: undefined,
+    });
+    given(user, created, asked, off, forgotten).when(recordErased).thenEvents(erased);
+    given(user, created, asked, off, forgotten, erased).when(recordErased).thenNothing();
+  });
+
+  const commands: UserCommand[] = [register, abandonRegistration, rename, start, complete, abandon];
+  test.each([...commands, deactivate, reactivate, callOff])('makes $type impossible', (command) => {
+    given(user, created, asked, off, forgotten).when(command).thenRejected('user/forgotten');
   });
 });

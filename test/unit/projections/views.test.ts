@@ -20,6 +20,7 @@ import {
   EmailChangeStartedSchema,
   UserCreatedSchema,
   UserDeactivatedSchema,
+  UserForgottenSchema,
   UserReactivatedSchema,
   UserRegistrationAbandonedSchema,
   UserRenamedSchema,
@@ -89,6 +90,16 @@ test('a user can be renamed, deactivated and reactivated', () => {
   });
   const on = create(UserReactivatedSchema);
   expect(rowAfter(users, 'u1', created, off, on)).toMatchObject({ status: 'active', version: 30 });
+});
+
+test('a person who was forgotten stays as a row without name and address', () => {
+  expect(rowAfter(users, 'u1', created, create(UserForgottenSchema))).toMatchObject({
+    id: 'u1',
+    name: 'forgotten',
+    email: 'forgotten',
+    status: 'forgotten',
+    version: 20,
+  });
 });
 
 test('a registration that was given up leaves no row', () => {

@@ -22,6 +22,14 @@ export const commands: fc.Arbitrary<UserCommand[]> = (() => {
     fc.record({ type: is('abandonEmailChange'), attempt, reason, at }),
     fc.record({ type: is('deactivate'), reason, at }),
     fc.record({ type: is('reactivate'), at }),
+    fc.record({ type: is('requestForgetting'), reason, dueAt: at, at }),
+    fc.record({ type: is('callOffForgetting'), at }),
+    fc.record({
+      type: is('forget'),
+      claims: fc.array(fc.record({ emailId: attempt, attempt }), { maxLength: 2 }),
+      at,
+    }),
+    fc.record({ type: is('recordErased'), at }),
   );
   return beginning(register, later);
 })();

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jetledger/user/v1/user.proto.
  */
 export const file_jetledger_user_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChxqZXRsZWRnZXIvdXNlci92MS91c2VyLnByb3RvEhFqZXRsZWRnZXIudXNlci52MSKSAQoLVXNlckNyZWF0ZWQSDwoHdXNlcl9pZBgBIAEoCRIcCgVlbWFpbBgCIAEoCUIN0oAZCQoHdXNlcl9pZBISCgpjcmVhdGVkX2F0GAMgASgDEhsKBG5hbWUYBCABKAlCDdKAGQkKB3VzZXJfaWQSIwoNZW1haWxfYXR0ZW1wdBgFIAEoCUIM2oAZCGEgZGlnZXN0ImcKGVVzZXJSZWdpc3RyYXRpb25BYmFuZG9uZWQSDwoHdXNlcl9pZBgBIAEoCRIjCg1lbWFpbF9hdHRlbXB0GAIgASgJQgzagBkIYSBkaWdlc3QSFAoMYWJhbmRvbmVkX2F0GAMgASgDIjoKC1VzZXJSZW5hbWVkEhcKBG5hbWUYASABKAlCCdKAGQUKA0BpZBISCgpyZW5hbWVkX2F0GAIgASgDIlMKEkVtYWlsQ2hhbmdlU3RhcnRlZBIPCgdhdHRlbXB0GAEgASgJEhgKBWVtYWlsGAIgASgJQgnSgBkFCgNAaWQSEgoKc3RhcnRlZF9hdBgDIAEoAyKKAQoMRW1haWxDaGFuZ2VkEg8KB2F0dGVtcHQYASABKAkSGAoFZW1haWwYAiABKAlCCdKAGQUKA0BpZBIhCg5wcmV2aW91c19lbWFpbBgDIAEoCUIJ0oAZBQoDQGlkEhgKEHByZXZpb3VzX2F0dGVtcHQYBCABKAkSEgoKY2hhbmdlZF9hdBgFIAEoAyJyChRFbWFpbENoYW5nZUFiYW5kb25lZBIPCgdhdHRlbXB0GAEgASgJEhgKBWVtYWlsGAIgASgJQgnSgBkFCgNAaWQSGQoGcmVhc29uGAMgASgJQgnSgBkFCgNAaWQSFAoMYWJhbmRvbmVkX2F0GAQgASgDIkQKD1VzZXJEZWFjdGl2YXRlZBIWCg5kZWFjdGl2YXRlZF9hdBgBIAEoAxIZCgZyZWFzb24YAiABKAlCCdKAGQUKA0BpZCIpCg9Vc2VyUmVhY3RpdmF0ZWQSFgoOcmVhY3RpdmF0ZWRfYXQYASABKANiBnByb3RvMw", [file_jetledger_options_v1_personal]);
+  fileDesc("ChxqZXRsZWRnZXIvdXNlci92MS91c2VyLnByb3RvEhFqZXRsZWRnZXIudXNlci52MSKSAQoLVXNlckNyZWF0ZWQSDwoHdXNlcl9pZBgBIAEoCRIcCgVlbWFpbBgCIAEoCUIN0oAZCQoHdXNlcl9pZBISCgpjcmVhdGVkX2F0GAMgASgDEhsKBG5hbWUYBCABKAlCDdKAGQkKB3VzZXJfaWQSIwoNZW1haWxfYXR0ZW1wdBgFIAEoCUIM2oAZCGEgZGlnZXN0ImcKGVVzZXJSZWdpc3RyYXRpb25BYmFuZG9uZWQSDwoHdXNlcl9pZBgBIAEoCRIjCg1lbWFpbF9hdHRlbXB0GAIgASgJQgzagBkIYSBkaWdlc3QSFAoMYWJhbmRvbmVkX2F0GAMgASgDIjoKC1VzZXJSZW5hbWVkEhcKBG5hbWUYASABKAlCCdKAGQUKA0BpZBISCgpyZW5hbWVkX2F0GAIgASgDIlMKEkVtYWlsQ2hhbmdlU3RhcnRlZBIPCgdhdHRlbXB0GAEgASgJEhgKBWVtYWlsGAIgASgJQgnSgBkFCgNAaWQSEgoKc3RhcnRlZF9hdBgDIAEoAyKKAQoMRW1haWxDaGFuZ2VkEg8KB2F0dGVtcHQYASABKAkSGAoFZW1haWwYAiABKAlCCdKAGQUKA0BpZBIhCg5wcmV2aW91c19lbWFpbBgDIAEoCUIJ0oAZBQoDQGlkEhgKEHByZXZpb3VzX2F0dGVtcHQYBCABKAkSEgoKY2hhbmdlZF9hdBgFIAEoAyJyChRFbWFpbENoYW5nZUFiYW5kb25lZBIPCgdhdHRlbXB0GAEgASgJEhgKBWVtYWlsGAIgASgJQgnSgBkFCgNAaWQSGQoGcmVhc29uGAMgASgJQgnSgBkFCgNAaWQSFAoMYWJhbmRvbmVkX2F0GAQgASgDIkQKD1VzZXJEZWFjdGl2YXRlZBIWCg5kZWFjdGl2YXRlZF9hdBgBIAEoAxIZCgZyZWFzb24YAiABKAlCCdKAGQUKA0BpZCIpCg9Vc2VyUmVhY3RpdmF0ZWQSFgoOcmVhY3RpdmF0ZWRfYXQYASABKAMiVgoTRm9yZ2V0dGluZ1JlcXVlc3RlZBIUCgxyZXF1ZXN0ZWRfYXQYASABKAMSGQoGcmVhc29uGAIgASgJQgnSgBkFCgNAaWQSDgoGZHVlX2F0GAMgASgDIiwKE0ZvcmdldHRpbmdDYWxsZWRPZmYSFQoNY2FsbGVkX29mZl9hdBgBIAEoAyJUCg1Vc2VyRm9yZ290dGVuEhQKDGZvcmdvdHRlbl9hdBgBIAEoAxItCgZjbGFpbXMYAiADKAsyHS5qZXRsZWRnZXIudXNlci52MS5FbWFpbENsYWltIkMKCkVtYWlsQ2xhaW0SJAoIZW1haWxfaWQYASABKAlCEtqAGQ5hIGtleWVkIGRpZ2VzdBIPCgdhdHRlbXB0GAIgASgJIh8KClVzZXJFcmFzZWQSEQoJZXJhc2VkX2F0GAEgASgDYgZwcm90bzM", [file_jetledger_options_v1_personal]);
 
 /**
  * A user exists. Fields 1 to 3 are a public contract: {string user_id = 1; string email = 2; int64 created_at = 3}.
@@ -249,4 +249,120 @@ export type UserReactivated = Message<"jetledger.user.v1.UserReactivated"> & {
  */
 export const UserReactivatedSchema: GenMessage<UserReactivated> = /*@__PURE__*/
   messageDesc(file_jetledger_user_v1_user, 7);
+
+/**
+ * The person is to be forgotten from `due_at` on, once its orders have ended; until then it can be called off. The user
+ * is deactivated with it.
+ *
+ * @generated from message jetledger.user.v1.ForgettingRequested
+ */
+export type ForgettingRequested = Message<"jetledger.user.v1.ForgettingRequested"> & {
+  /**
+   * @generated from field: int64 requested_at = 1;
+   */
+  requestedAt: bigint;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: int64 due_at = 3;
+   */
+  dueAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.user.v1.ForgettingRequested.
+ * Use `create(ForgettingRequestedSchema)` to create a new message.
+ */
+export const ForgettingRequestedSchema: GenMessage<ForgettingRequested> = /*@__PURE__*/
+  messageDesc(file_jetledger_user_v1_user, 8);
+
+/**
+ * @generated from message jetledger.user.v1.ForgettingCalledOff
+ */
+export type ForgettingCalledOff = Message<"jetledger.user.v1.ForgettingCalledOff"> & {
+  /**
+   * @generated from field: int64 called_off_at = 1;
+   */
+  calledOffAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.user.v1.ForgettingCalledOff.
+ * Use `create(ForgettingCalledOffSchema)` to create a new message.
+ */
+export const ForgettingCalledOffSchema: GenMessage<ForgettingCalledOff> = /*@__PURE__*/
+  messageDesc(file_jetledger_user_v1_user, 9);
+
+/**
+ * Nobody can undo it from here on: the user takes no command, and its addresses are anybody's.
+ *
+ * @generated from message jetledger.user.v1.UserForgotten
+ */
+export type UserForgotten = Message<"jetledger.user.v1.UserForgotten"> & {
+  /**
+   * @generated from field: int64 forgotten_at = 1;
+   */
+  forgottenAt: bigint;
+
+  /**
+   * What the user held, or was about to, when it was forgotten; to be released.
+   *
+   * @generated from field: repeated jetledger.user.v1.EmailClaim claims = 2;
+   */
+  claims: EmailClaim[];
+};
+
+/**
+ * Describes the message jetledger.user.v1.UserForgotten.
+ * Use `create(UserForgottenSchema)` to create a new message.
+ */
+export const UserForgottenSchema: GenMessage<UserForgotten> = /*@__PURE__*/
+  messageDesc(file_jetledger_user_v1_user, 10);
+
+/**
+ * @generated from message jetledger.user.v1.EmailClaim
+ */
+export type EmailClaim = Message<"jetledger.user.v1.EmailClaim"> & {
+  /**
+   * The aggregate's id.
+   *
+   * @generated from field: string email_id = 1;
+   */
+  emailId: string;
+
+  /**
+   * @generated from field: string attempt = 2;
+   */
+  attempt: string;
+};
+
+/**
+ * Describes the message jetledger.user.v1.EmailClaim.
+ * Use `create(EmailClaimSchema)` to create a new message.
+ */
+export const EmailClaimSchema: GenMessage<EmailClaim> = /*@__PURE__*/
+  messageDesc(file_jetledger_user_v1_user, 11);
+
+/**
+ * The key of the person is destroyed: nothing that was stored of it before can be read any more.
+ *
+ * @generated from message jetledger.user.v1.UserErased
+ */
+export type UserErased = Message<"jetledger.user.v1.UserErased"> & {
+  /**
+   * @generated from field: int64 erased_at = 1;
+   */
+  erasedAt: bigint;
+};
+
+/**
+ * Describes the message jetledger.user.v1.UserErased.
+ * Use `create(UserErasedSchema)` to create a new message.
+ */
+export const UserErasedSchema: GenMessage<UserErased> = /*@__PURE__*/
+  messageDesc(file_jetledger_user_v1_user, 12);
 
