@@ -15,6 +15,8 @@ export interface Answering<State, Event> {
   readonly body: (state: State, events: readonly Event[]) => object;
   /** The address of what was created; makes an accepted command a 201. */
   readonly created?: string;
+  /** Where to see how far it is; makes it a 202, also where there was nothing to do. */
+  readonly followed?: string;
 }
 
 /**
@@ -25,7 +27,7 @@ export function answer<State, Event extends Message, R extends Rejection>(
   request: FastifyRequest,
   reply: FastifyReply,
   result: CommandResult<State, Event, R>,
-  { body, created }: Answering<State, Event>,
+  { body, created, followed }: Answering<State, Event>,
 ): FastifyReply {
   if (result.outcome !== 'accepted' && result.outcome !== 'unchanged') {
     return sendProblem(request, reply, problemOfRefusal(result, request.headers['if-match'] !== undefined));
@@ -33,8 +35,10 @@ export function answer<State, Event extends Message, R extends Rejection>(
   const { version, state } = result;
   const position = numberOf(positionOfVersion(version));
   reply.header('etag', `"${version}"`).header('position', String(position));
-  if (created !== undefined) reply.header('location', created);
-  reply.code(created !== undefined && result.outcome === 'accepted' ? 201 : 200);
+  const location = created ?? followed;
+  if (location !== undefined) reply.header('location', location);
+  if (followed !== undefined) reply.code(202);
+  else reply.code(created !== undefined && result.outcome === 'accepted' ? 201 : 200);
   const events = result.outcome === 'accepted' ? result.events : [];
   // Node 20 makes a hidden class of its own for each spread with more fields behind it.
   return reply.send(Object.assign(body(state, events), { version, position }));

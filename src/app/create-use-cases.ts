@@ -1,6 +1,7 @@
 import { email } from '../domain/email.ts';
 import { createChangeEmail } from './change-email.ts';
 import { createEmailClaims } from './claims.ts';
+import { createForget } from './forget.ts';
 import { createPlaceOrder } from './place-order.ts';
 import { createRegister } from './register.ts';
 import type { UseCaseDeps, UseCases } from './use-cases.ts';
@@ -16,6 +17,7 @@ export function createUseCases(deps: UseCaseDeps): UseCases {
       return state.status === 'claimed' ? state.claim.userId : undefined;
     },
     abandonStaleClaim: claims.abandonStale,
+    ...createForget(deps),
     placeOrder: createPlaceOrder(deps),
   };
 }

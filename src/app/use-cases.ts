@@ -7,6 +7,7 @@ import {
   type CommandResult,
   EventStoreError,
   type ExecuteOptions,
+  type Log,
   type PersonalData,
   type Rejection,
   type Runtime,
@@ -20,7 +21,7 @@ export type UseCaseRejection<Code extends string> = Rejection & { readonly code:
 export type UserResult = CommandResult<
   UserState,
   UserEvent,
-  UserRejection | UseCaseRejection<'user/email-taken'>
+  UserRejection | UseCaseRejection<'user/email-taken' | 'user/not-encrypted'>
 >;
 
 export type OrderResult = CommandResult<
@@ -68,6 +69,23 @@ export interface UseCases {
    * the claim. `pending`: it is too young for that, look again; `settled`: nothing is left to do.
    */
   abandonStaleClaim(emailId: string): Promise<'settled' | 'pending'>;
+  /**
+   * Asks for a person to be forgotten (protocol 37): deactivates the user, and forgets it once its orders have ended and the
+   * time of grace is over. `user/not-encrypted` where something of it is stored in plain.
+   * @param reason as somebody typed it; may be empty
+   */
+  requestForgetting(
+    userId: string,
+    reason: string,
+    meta: CommandMeta,
+    options?: ExecuteOptions,
+  ): Promise<UserResult>;
+  /**
+   * Forgets a person whose time has come, for a timer. `settled`: nothing is left to do; `not-erased`: it was forgotten
+   * before, and its key is still to be destroyed; `overtaken`: somebody else changed the user, look again.
+   * @param at now, in milliseconds since the Unix epoch
+   */
+  forgetWhenDue(userId: string, at: number): Promise<'settled' | 'not-erased' | 'overtaken'>;
   /** Looks up names and prices, then places the order and says until when it must be paid. */
   placeOrder(input: OrderRequest, meta: CommandMeta): Promise<OrderResult>;
 }
@@ -90,6 +108,8 @@ export interface UseCaseSettings {
   readonly priceMaxAgeMs: number;
   /** How long a placed order waits for its payment, in milliseconds; default 15 minutes. */
   readonly paymentDeadlineMs?: number | undefined;
+  /** For how long somebody who is to be forgotten can call it off, in milliseconds; default 0. */
+  readonly graceMs?: number;
   /** How an order is paid when the request does not say; only for a simulated provider. */
   readonly defaultPaymentToken?: string | undefined;
 }
@@ -97,6 +117,8 @@ export interface UseCaseSettings {
 /** What every use case is made of. */
 export interface UseCaseDeps {
   readonly handler: CommandHandler;
+  /** For what is stored of a person. */
+  readonly log: Log;
   readonly runtime: Runtime;
   readonly emailKey: EmailKey;
   /** Whether persons need a key, and what makes it. */

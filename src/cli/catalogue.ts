@@ -107,6 +107,12 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
     works: true,
   },
   {
+    name: 'forget',
+    summary: 'Forget a person: destroy the key of whatever is stored of it.',
+    load: async () => (await import('./forget.ts')).forgetCommand,
+    works: true,
+  },
+  {
     name: 'forgotten',
     summary: 'Copy the ledger of who was forgotten into a new file.',
     load: async () => (await import('./copies/forgotten.ts')).forgottenCommand,

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Log, PersonalData } from '../eventstore/index.ts';
+import type { Forgetting, Log, PersonalData } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import type { Metering } from './metering.ts';
@@ -12,6 +12,8 @@ export interface Base {
   readonly nats: Nats;
   readonly log: Log;
   readonly personal: PersonalData;
+  /** Where this process may destroy keys of persons. */
+  readonly forgetting: Forgetting | undefined;
   readonly metering: Metering | undefined;
   readonly tracing: Tracing | undefined;
 }

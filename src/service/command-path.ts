@@ -1,3 +1,4 @@
+import type { UseCaseSettings } from '../app/use-cases.ts';
 import {
   combineObservers,
   type Handler,
@@ -9,6 +10,7 @@ import {
   traceStore,
 } from '../eventstore/index.ts';
 import { openCommands } from '../ledger/index.ts';
+import type { Config } from '../platform/config/schema.ts';
 import type { Base } from './base.ts';
 import { NAMESPACE } from './metering.ts';
 import { aggregates } from './shop.ts';
@@ -61,5 +63,16 @@ function tellRemake(logger: Base['logger']): RemakeObserver {
       if (reason !== told) logger.warn({ reason }, 'making snapshots anew waits for a while');
       told = reason;
     },
+  };
+}
+
+/** What the use cases go by. */
+export function useCaseSettings({ users, privacy, commands, processes, payment }: Config): UseCaseSettings {
+  return {
+    staleClaimMs: users.staleClaimMs,
+    graceMs: privacy.graceMs,
+    priceMaxAgeMs: commands.priceMaxAgeMs,
+    paymentDeadlineMs: processes.paymentDeadlineMs,
+    defaultPaymentToken: payment.adapter === 'simulated' ? 'tok_success' : undefined,
   };
 }

@@ -41,6 +41,7 @@ interface NotificationDeps extends Pick<Base, 'config' | 'metering'> {
   readonly tracer: Tracer | undefined;
   readonly buckets: Buckets;
   readonly observer: EngineObserver;
+  readonly isForgotten: (userId: string) => Promise<boolean>;
 }
 
 /** Puts notifications on their stream and delivers them; the worker is the engine's to run. */
@@ -70,7 +71,11 @@ export function startNotifications(deps: NotificationDeps): {
   const carrying = carryOver({ ...commonOf(deps), isPlaced }, stopping.signal);
   return {
     outbox,
-    worker: workerOf(deps, { notifier, observer, keep: deadLetters.keep }),
+    worker: workerOf(deps, {
+      notifier: exceptForgotten(notifier, deps.isForgotten),
+      observer,
+      keep: deadLetters.keep,
+    }),
     stop: async () => {
       stopping.abort();
       close();
@@ -100,6 +105,21 @@ function notifierOf(deps: NotificationDeps): { readonly notifier: Notifier; clos
   const dialler = createDialler({ targets: 'any', timeoutMs: ANSWER_MS });
   const notifier = createWebhookNotifier({ url, secret, runtime: systemRuntime, dialler, observer });
   return { notifier, close: dialler.close };
+}
+
+/** Nobody is told anything who was forgotten; what waits for them is done with. */
+function exceptForgotten(notifier: Notifier, isForgotten: NotificationDeps['isForgotten']): Notifier {
+  return {
+    deliver: async (notification) => {
+      try {
+        return (await isForgotten(notification.userId))
+          ? { taken: true }
+          : await notifier.deliver(notification);
+      } catch {
+        return { taken: false, error: 'the list of customers cannot be read' };
+      }
+    },
+  };
 }
 
 function workerOf(

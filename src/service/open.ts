@@ -170,22 +170,38 @@ export async function openLogAndPersonal(
   nats: Nats,
   warn: (problem: string) => void,
   observer?: StoreObserver,
-): Promise<{ readonly log: Log; readonly personal: PersonalData }> {
+): Promise<{
+  readonly log: Log;
+  readonly personal: PersonalData;
+  readonly forgetting: Forgetting | undefined;
+}> {
   const { log, config: stored } = await openStoredLog(config, nats, warn, observer);
   // Views hold what is sealed as it is.
-  if (!hasRole(config, 'api') && !hasRole(config, 'processes')) return { log, personal: WITHOUT_KEYS };
+  if (!hasRole(config, 'api') && !hasRole(config, 'processes'))
+    return { log, personal: WITHOUT_KEYS, forgetting: undefined };
   const encrypt = encryptsNew(config.privacy.encrypt, stored);
   const holdsSealed = encrypt || encryptsNew('auto', stored);
   if (holdsSealed && nats.masterKeys.length === 0) throw new NatsUnusable(NO_MASTER_KEY);
   const personal = await openPersonalData(config, nats, encrypt);
   // Whoever may make keys ends what a crash has left of forgetting somebody.
-  if (encrypt && hasRole(config, 'api')) await openLedgerOfForgotten(config, nats);
-  return { log, personal };
+  const forgets = encrypt && hasRole(config, 'api');
+  const forgetting = forgets ? await openLedgerOfForgotten(config, nats) : undefined;
+  return { log, personal, forgetting };
 }
 
 const NO_MASTER_KEY =
   'The events of this log are encrypted and there is no master key: set privacy.masterKeys, privacy.masterKeyFile or ' +
   'privacy.masterKeyCommand to what its keys are wrapped with (docs/security.md).';
+
+/** The same for a command that appends and reads what is sealed; says nothing of an unsafe log. @throws as `openLog` */
+export async function quietLogAndPersonal(
+  config: Config,
+  nats: Nats,
+): Promise<{ readonly log: Log; readonly personal: PersonalData }> {
+  const quiet = { ...config, environment: 'development' } as const;
+  const { log, config: stored } = await openStoredLog(quiet, nats, () => undefined);
+  return { log, personal: await openPersonalData(config, nats, encryptsNew(config.privacy.encrypt, stored)) };
+}
 
 async function openStoredLog(
   config: Config,

@@ -2,6 +2,7 @@ import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { UseCases } from '../app/use-cases.ts';
 import {
+  BEGINNING,
   type CommandHandler,
   combineObservers,
   createNatsBuckets,
@@ -27,7 +28,12 @@ import {
 import { type ExchangeObserver, meterExchange, traceExchange } from '../processes/exchange.ts';
 import type { NotificationOutbox } from '../processes/notification/port.ts';
 import { sweepDeadlines } from '../processes/order/deadline.ts';
-import { type CustomerDirectory, NotSeenYet, type OpenOrders } from '../processes/order/ports.ts';
+import {
+  type AskToErase,
+  type CustomerDirectory,
+  NotSeenYet,
+  type OpenOrders,
+} from '../processes/order/ports.ts';
 import { meterOrders, traceSteps } from '../processes/order/telemetry.ts';
 import { createHttpProvider } from '../processes/payment/adapters/http.ts';
 import { createSimulatedProvider } from '../processes/payment/adapters/simulated.ts';
@@ -40,6 +46,7 @@ import { type OrdersByUserQueries, ordersByUserQueries } from '../projections/vi
 import { type Metering, NAMESPACE } from './metering.ts';
 import { startNotifications } from './notifications.ts';
 import type { Nats } from './open.ts';
+import { createAskToErase } from './personal/erasing.ts';
 import { createPublishers } from './public-events.ts';
 import { consumers, reactions, timers as timerKinds } from './shop.ts';
 import { streamsOf } from './topology.ts';
@@ -54,7 +61,7 @@ export function createCustomerDirectory(customers: CustomerQueries): CustomerDir
       const row = await seen(() => customers.customer(userId, { minPosition: asOfPosition }));
       if (row === undefined) return 'unknown';
       const { status } = JSON.parse(Buffer.from(row.json).toString('utf8')) as {
-        status: 'active' | 'deactivated';
+        status: 'active' | 'deactivated' | 'forgotten';
       };
       return status;
     },
@@ -141,7 +148,13 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
-  const notifications = startNotifications({ ...deps, buckets, observer });
+  const notifications = startNotifications({
+    ...deps,
+    buckets,
+    observer,
+    isForgotten: isForgottenIn(deps.views),
+  });
+  const askToErase = createAskToErase({ buckets, prefix });
   const webhooks = startWebhooks({ ...deps, buckets, observer });
   const engine = startEngine({
     log,
@@ -149,7 +162,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     buckets,
     runtime,
     consumers: [
-      ...consumersOf(deps, timers, payments, notifications.outbox),
+      ...consumersOf(deps, askToErase, timers, payments, notifications.outbox),
       ...(await createPublishers({ config, requests, log }, buckets)),
     ],
     workers: [notifications.worker, webhooks.worker],
@@ -158,7 +171,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     onError: (consumer, err) => logger.error({ consumer, err }, 'a consumer has stopped'),
     observer,
   });
-  const fired = timers.deliver(timerHandler(deps, timers));
+  const fired = timers.deliver(timerHandler(deps, timers, askToErase));
   const openOrders = openOrdersOf(deps.views);
   const sweep = (): void => {
     sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
@@ -190,8 +203,14 @@ function engineSettingsOf(processes: Config['processes']): Partial<EngineSetting
   };
 }
 
+function isForgottenIn(views: ProcessDeps['views']): (userId: string) => Promise<boolean> {
+  const directory = createCustomerDirectory(customerQueries(views));
+  return async (userId) => (await directory.customer(userId, BEGINNING)) === 'forgotten';
+}
+
 function consumersOf(
   deps: ProcessDeps,
+  askToErase: AskToErase,
   timers: Timers,
   payments: PaymentProvider,
   notifications: NotificationOutbox,
@@ -202,16 +221,24 @@ function consumersOf(
   const openOrders = openOrdersOf(views);
   const { staleClaimMs } = config.users;
   const traced = deps.tracer && { aroundStep: traceSteps(deps.tracer) };
-  const ports = { directory, openOrders, payments, timers, notifications, ...traced };
+  const ports = { directory, openOrders, payments, timers, notifications, askToErase, ...traced };
   return reactions.map(({ create }) => create({ runtime, staleClaimMs, ...ports }));
 }
 
 function timerHandler(
   { handler, useCases }: ProcessDeps,
   armed: Pick<Timers, 'arm' | 'disarm'>,
+  askToErase: AskToErase,
 ): (fired: Timer) => Promise<void> {
-  const { abandonStaleClaim } = useCases;
-  const deps = { handler, runtime: systemRuntime, timers: armed, abandonStaleClaim };
+  const { abandonStaleClaim, forgetWhenDue } = useCases;
+  const deps = {
+    handler,
+    runtime: systemRuntime,
+    timers: armed,
+    abandonStaleClaim,
+    forgetWhenDue,
+    askToErase,
+  };
   const handlers = new Map(timerKinds.map(({ kind, create }) => [kind, create(deps)]));
   return async (fired) => {
     const handle = handlers.get(fired.kind);

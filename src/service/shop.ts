@@ -14,6 +14,7 @@ import { accountNotices } from '../processes/order/account-notices.ts';
 import { customerWatch } from '../processes/order/customer-watch.ts';
 import { paymentDeadline } from '../processes/order/deadline.ts';
 import { emailBackstop, emailClaimTimeout } from '../processes/order/email-backstop.ts';
+import { forgetting, forgettingTimer } from '../processes/order/forgetting.ts';
 import { orderProcess } from '../processes/order/order-process.ts';
 import type { ReactionDefinition, TimerDefinition } from '../processes/order/reactions.ts';
 import { stockWatch } from '../processes/order/stock-watch.ts';
@@ -54,10 +55,11 @@ export const reactions: readonly ReactionDefinition[] = [
   customerWatch,
   emailBackstop,
   accountNotices,
+  forgetting,
 ];
 
 /** The kinds of timers, and what each does when it fires. */
-export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTimeout];
+export const timers: readonly TimerDefinition[] = [paymentDeadline, emailClaimTimeout, forgettingTimer];
 
 /** What other services may know, in the order in which it is documented. An aggregate without one stays private. */
 export const contracts: readonly AnyContract[] = [publicOrders, catalogue, publicUsers];
@@ -74,6 +76,7 @@ export const consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[] 
 export async function apiModules(): Promise<readonly ApiModule[]> {
   return [
     (await import('../api/routes/users.ts')).userApi,
+    (await import('../api/routes/forgetting.ts')).forgettingApi,
     (await import('../api/routes/products.ts')).productApi,
     (await import('../api/routes/batches.ts')).batchApi,
     (await import('../api/routes/orders.ts')).orderApi,

@@ -8,7 +8,7 @@ import { buildHealthApp } from '../api/health-app.ts';
 import { listenQuietly } from '../api/request-log.ts';
 import { openConnections } from '../api/server.ts';
 import { createUseCases } from '../app/create-use-cases.ts';
-import type { UseCaseSettings, UseCases } from '../app/use-cases.ts';
+import type { UseCases } from '../app/use-cases.ts';
 import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
@@ -21,13 +21,14 @@ import { openAttempts } from '../processes/webhook/adapters/attempts.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
 import type { Base } from './base.ts';
-import { buildHandler } from './command-path.ts';
+import { buildHandler, useCaseSettings } from './command-path.ts';
 import { buildAdmin } from './consumers-admin.ts';
 import { HttpPortTaken } from './errors.ts';
 import { type LossWatch, refusingWhenLost, startLossWatch } from './losses.ts';
 import { meteringOf, startGauges } from './metering.ts';
 import { type Nats, openLogAndPersonal, openNats } from './open.ts';
 import { buildOperators, startOperators } from './operators/build.ts';
+import { startEraser } from './personal/erasing.ts';
 import type { Processes } from './processes.ts';
 import { documentOf } from './public-events.ts';
 import { openReadModels } from './read-models.ts';
@@ -35,6 +36,7 @@ import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
 import { meterTracing, openTelemetry } from './telemetry.ts';
 import { toolVersion } from './version.ts';
+import { bucketsOf } from './with-nats.ts';
 
 const OFF =
   'AUTHENTICATION IS OFF: everybody who reaches this port may do everything. Production refuses to start like this; ' +
@@ -141,6 +143,7 @@ async function startInOrder(
   const written = closing(nats, 'their last rows and checkpoints were not written', stopViews);
   started('views', hasRole(config, 'projections') ? written : stopViews);
 
+  if (commands !== undefined) startErasing(base, commands, lifecycle);
   const processes = await openProcesses(base, views, commands);
   if (processes !== undefined) {
     const stop = closing(nats, 'their last places in the log were not written', processes.stop);
@@ -195,6 +198,26 @@ function watchLosses(opened: Base, { started }: Lifecycle): { losses: LossWatch;
   return { losses, base: { ...opened, log: refusingWhenLost(opened.log, losses.latest) } };
 }
 
+/** Destroys the keys of who was forgotten, where this process may. */
+function startErasing(
+  { config, nats, forgetting, logger }: Base,
+  { handler }: Commands,
+  { started }: Lifecycle,
+): void {
+  if (forgetting === undefined) return;
+  const buckets = bucketsOf(config, nats.requests);
+  const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
+  const eraser = startEraser({
+    buckets,
+    prefix: config.log.prefix,
+    runtime: systemRuntime,
+    handler,
+    forgetting,
+    onTrouble,
+  });
+  started('forgetting', eraser.stop);
+}
+
 /** What tells operators of the servers, and them of this process. */
 function startLookout(
   base: Base,
@@ -209,22 +232,13 @@ function startLookout(
 }
 
 async function openCommands(base: Base): Promise<Commands> {
-  const { config, nats, personal } = base;
+  const { config, nats, log, personal } = base;
   const handler = await buildHandler(base);
   const { emailKey } = nats;
   const settings = useCaseSettings(config);
   return {
     handler,
-    useCases: createUseCases({ handler, runtime: systemRuntime, emailKey, personal, settings }),
-  };
-}
-
-function useCaseSettings({ users, commands, processes, payment }: Config): UseCaseSettings {
-  return {
-    staleClaimMs: users.staleClaimMs,
-    priceMaxAgeMs: commands.priceMaxAgeMs,
-    paymentDeadlineMs: processes.paymentDeadlineMs,
-    defaultPaymentToken: payment.adapter === 'simulated' ? 'tok_success' : undefined,
+    useCases: createUseCases({ handler, log, runtime: systemRuntime, emailKey, personal, settings }),
   };
 }
 

@@ -13,6 +13,7 @@ import { createRequests, type Requests } from '../../src/eventstore/nats/request
 import { positionOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
+import { readPlace } from '../../src/processes/delivery/worker.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import { startEngine } from '../../src/processes/engine/index.ts';
 import {
@@ -41,6 +42,8 @@ let jsm: JetStreamManager;
 let receiver: HttpServer;
 /** What the receiver answers to a notification. */
 let answer: (id: string, nth: number) => number = () => 204;
+/** Whose key was destroyed. */
+const forgotten = new Set<string>();
 /** What it had received before the test. */
 let earlier = 0;
 let prefix = '';
@@ -108,6 +111,7 @@ function delivering(keepMs = DAY_MS) {
     nats: { requests },
     logger: { info: () => undefined, warn: () => undefined, error: (of: object) => void errors.push(of) },
     ...{ metering: undefined, tracer: undefined, buckets, observer: {} },
+    isForgotten: async (userId) => forgotten.has(userId),
   });
   const engine = startEngine({
     ...{ log: createMemoryLog(), buckets, runtime: systemRuntime, consumers: [] },
@@ -179,6 +183,21 @@ describe('the delivery', () => {
     await outbox.publish(welcome);
     await until('both are delivered', () => got().length === 2);
     expect(sent()).toEqual([note('early'), welcome]);
+  });
+
+  it('says nothing to those who were forgotten', async () => {
+    forgotten.add('gone');
+    await using _delivery = delivering();
+    await outbox.publish({ ...note('of the forgotten'), userId: 'gone' });
+    await outbox.publish(note('of another'));
+    await until('the other is delivered', () => got().length > 0);
+    const done = async (): Promise<boolean> => {
+      const row = await readPlace(bucketsOf({ requests }), prefix, NOTIFICATIONS);
+      const place = row?.sources[notificationStream(prefix)];
+      return place?.high === 2 && place.open.length === 0;
+    };
+    await until('both are done with', done);
+    expect(got()).toEqual(['of another']);
   });
 
   it('goes on where the last one stopped', async () => {

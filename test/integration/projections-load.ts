@@ -38,6 +38,7 @@ export function startLoad(log: Log, seed: number): Load {
   const settings = { staleClaimMs: 10_000, priceMaxAgeMs: 1_000 };
   const useCases = createUseCases({
     handler,
+    log,
     runtime: systemRuntime,
     emailKey,
     personal: WITHOUT_KEYS,

@@ -27,6 +27,7 @@ it('a registration is three messages: the claim of its address, its key and its 
   });
   const runtime = systemRuntime;
   const { register } = createUseCases({
+    log,
     handler: createHandler({ log, runtime, personal }),
     emailKey: createEmailKey(SECRET),
     runtime,

@@ -10,6 +10,7 @@ import { startProjections } from '../../src/projections/engine/start.ts';
 import { customers } from '../../src/projections/views/customers.ts';
 import { orders } from '../../src/projections/views/orders.ts';
 import { ordersByUser } from '../../src/projections/views/orders-by-user.ts';
+import { createAskToErase } from '../../src/service/personal/erasing.ts';
 import { createCustomerDirectory, createOpenOrders } from '../../src/service/processes.ts';
 import { reactions } from '../../src/service/shop.ts';
 import { type LogHandle, openTestLog, TEST_LOG } from '../support/nats-log.ts';
@@ -84,6 +85,7 @@ function begin({ log, requests }: LogHandle, passes: Passes): () => Promise<void
       timers,
       notifications: createNatsOutbox({ requests, prefix, timeoutMs: TIMEOUT_MS }),
       staleClaimMs: 10_000,
+      askToErase: createAskToErase({ buckets: bucketsOf(false), prefix }),
     },
     passes,
   );

@@ -131,6 +131,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
   const emailKey = createEmailKey(new Uint8Array(32).fill(7));
   const useCases = createUseCases({
     handler,
+    log,
     runtime,
     emailKey,
     personal,

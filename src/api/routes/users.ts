@@ -55,6 +55,7 @@ describeProblems<Extract<UserResult, { outcome: 'rejected' }>['rejection']['code
   'user/forgetting-requested': conflict('Person is to be forgotten'),
   'user/forgetting-not-requested': notFound('Nobody has asked for the person to be forgotten'),
   'user/forgetting-not-due': conflict('Person is forgotten later'),
+  'user/not-encrypted': conflict('Person cannot be forgotten in this log'),
   'user/email-taken': conflict('E-mail address is in use'),
   'user/email-change-pending': conflict('Another change of e-mail address is under way'),
   'user/email-change-not-pending': conflict('Change of e-mail address is not pending'),

@@ -52,6 +52,17 @@ export function changed(name: string, example?: object): Responses {
   return { 200: json(name, 'The state after the command.', { ...ETAG, ...POSITION }, example) };
 }
 
+/** What goes on after the answer. @param example where it is not the component's */
+export function followed(name: string, example?: object): Responses {
+  const description = 'Accepted; its Location says how far it is.';
+  return { 202: json(name, description, { ...ETAG, ...POSITION, ...LOCATION }, example) };
+}
+
+/** How something stands, from the log. @param example where it is not the component's */
+export function stated(name: string, example?: object): Responses {
+  return { 200: json(name, 'How it stands.', { ...ETAG, ...POSITION }, example) };
+}
+
 /** One entity: a row of a read model, or, from the log, in the shape in which commands answer; or nothing new. */
 export function found(row: string, answer: string): Responses {
   const headers = { ...ETAG, ...POSITION };

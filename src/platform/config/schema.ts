@@ -181,6 +181,7 @@ export const configSchema = section({
       '^$|^[0-9a-f]{16}( *, *[0-9a-f]{16})*$',
       'names as jetledger keys status shows them, separated by commas, or empty',
     ),
+    graceMs: whole(0, 365 * 24 * 60 * MINUTE_MS),
   }),
   commands: section({
     cacheEntries: whole(0, 10_000_000),

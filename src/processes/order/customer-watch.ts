@@ -32,8 +32,8 @@ export function createCustomerWatch(deps: CustomerWatchDeps): Reaction<UserEvent
   ) {
     const { version } = await handler.load(order, orderId);
     // Handled late, the user may have come back and ordered again: as of the order's last event decides.
-    if ((await directory.customer(userId, latest(position, positionOfVersion(version)))) !== 'deactivated')
-      return;
+    const status = await directory.customer(userId, latest(position, positionOfVersion(version)));
+    if (status !== 'deactivated' && status !== 'forgotten') return;
     // Who cancelled says why: a reason would be sealed, with a key that nobody here may make.
     const command = { type: 'cancel', reason: '', by: 'customer-deactivated', at: runtime.now() } as const;
     // A refusal says that the order has ended or was shipped by now.

@@ -80,6 +80,7 @@ export async function executeStep(
 const UNFIT = {
   unknown: ['customer/unknown', 'There is no such customer.'],
   deactivated: ['customer/deactivated', "The customer's account is deactivated."],
+  forgotten: ['customer/unknown', 'There is no such customer.'],
 } as const;
 
 /** Rejects the order of a customer who is not fit. @returns else the report, now or later, that he was fit now */

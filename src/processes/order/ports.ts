@@ -2,7 +2,7 @@ import { numberOf, type Position } from '../../eventstore/index.ts';
 import { RetryLater } from '../engine/index.ts';
 
 /** What the order side knows of a customer. */
-export type CustomerStatus = 'active' | 'deactivated' | 'unknown';
+export type CustomerStatus = 'active' | 'deactivated' | 'forgotten' | 'unknown';
 
 /** The order side's own list of customers, built from user events only. */
 export interface CustomerDirectory {
@@ -37,3 +37,12 @@ export class NotSeenYet extends RetryLater {
  * claim. `pending`: too young to be ended; `settled`: it was ended, or needs no ending.
  */
 export type AbandonStaleClaim = (emailId: string) => Promise<'settled' | 'pending'>;
+
+/**
+ * Forgets a person whose time has come, as of a moment in milliseconds since the Unix epoch. `settled`: nothing is left to
+ * do; `not-erased`: it was forgotten before, and its key is still there; `overtaken`: the user was changed, look again.
+ */
+export type ForgetWhenDue = (userId: string, at: number) => Promise<'settled' | 'not-erased' | 'overtaken'>;
+
+/** Asks whoever may do that to destroy the key of a person who was forgotten. @throws LogUnavailable; repeating is safe */
+export type AskToErase = (userId: string) => Promise<void>;

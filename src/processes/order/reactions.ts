@@ -1,13 +1,14 @@
 import type { CommandHandler, EventSource, Runtime } from '../../eventstore/index.ts';
 import type { Reaction, Timer, Timers } from '../engine/index.ts';
 import type { OrderProcessDeps } from './effect-context.ts';
-import type { AbandonStaleClaim, OpenOrders } from './ports.ts';
+import type { AbandonStaleClaim, AskToErase, ForgetWhenDue, OpenOrders } from './ports.ts';
 
 /** Everything that the shop's reactions act on; each takes what it needs. */
 export interface ReactionDeps extends OrderProcessDeps {
   readonly openOrders: Pick<OpenOrders, 'ofUser'>;
   /** Age from which an e-mail claim may be taken over, in milliseconds. */
   readonly staleClaimMs: number;
+  readonly askToErase: AskToErase;
 }
 
 /** A reaction as the service's list holds it: what it is called and reads, and how it is made. */
@@ -28,6 +29,8 @@ export interface TimerDeps {
   readonly runtime: Runtime;
   readonly timers: Pick<Timers, 'arm' | 'disarm'>;
   readonly abandonStaleClaim: AbandonStaleClaim;
+  readonly forgetWhenDue: ForgetWhenDue;
+  readonly askToErase: AskToErase;
 }
 
 /** A kind of timer as the service's list holds it. */

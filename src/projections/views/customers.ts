@@ -3,7 +3,7 @@ import type { Projection, ReadOptions, ReadRow, ViewReader } from '../engine/ind
 
 /** What the order side keeps of a user. */
 export interface CustomerRow {
-  readonly status: 'active' | 'deactivated';
+  readonly status: 'active' | 'deactivated' | 'forgotten';
 }
 
 /** The order side's own directory: one row per user who may or might order, by user id (protocol 12). */
@@ -21,6 +21,8 @@ export const customers: Projection<CustomerRow, UserEvent> = {
         return row && { status: 'deactivated' };
       case 'jetledger.user.v1.UserReactivated':
         return row && { status: 'active' };
+      case 'jetledger.user.v1.UserForgotten':
+        return row && { status: 'forgotten' };
       case 'jetledger.user.v1.UserRenamed':
       case 'jetledger.user.v1.EmailChangeStarted':
       case 'jetledger.user.v1.EmailChanged':
@@ -28,7 +30,6 @@ export const customers: Projection<CustomerRow, UserEvent> = {
       case 'jetledger.user.v1.UserRegistrationAbandoned':
       case 'jetledger.user.v1.ForgettingRequested':
       case 'jetledger.user.v1.ForgettingCalledOff':
-      case 'jetledger.user.v1.UserForgotten':
       case 'jetledger.user.v1.UserErased':
         return row;
       default:
@@ -39,7 +40,7 @@ export const customers: Projection<CustomerRow, UserEvent> = {
     type: 'object',
     required: ['status'],
     additionalProperties: false,
-    properties: { status: { enum: ['active', 'deactivated'] } },
+    properties: { status: { enum: ['active', 'deactivated', 'forgotten'] } },
   },
 };
 

@@ -89,7 +89,7 @@ export async function runEmailSchedule(
     processes[place] = {
       handler,
       crashed,
-      useCases: createUseCases({ handler, runtime, emailKey, personal: WITHOUT_KEYS, settings }),
+      useCases: createUseCases({ handler, log, runtime, emailKey, personal: WITHOUT_KEYS, settings }),
     };
   }
 

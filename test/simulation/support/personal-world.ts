@@ -79,7 +79,7 @@ export async function runPersonalSchedule(seed: number, plant: Plant = {}): Prom
       handler,
       log: own,
       forgetting: createForgetting(plant.forgetting?.(destroying) ?? destroying),
-      useCases: createUseCases({ handler, runtime, emailKey, personal, settings }),
+      useCases: createUseCases({ handler, log: own, runtime, emailKey, personal, settings }),
     };
   }
   type Process = ReturnType<typeof processOf>;

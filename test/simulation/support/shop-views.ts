@@ -46,7 +46,7 @@ export function createShopViews(world: World, store: MemoryStore): (runtime: Run
       customer: async (userId, options = {}) => {
         const position = await customers.reached(runtime, options);
         const { status } = foldOf(store, user, userId, position);
-        return status === 'active' || status === 'deactivated'
+        return status === 'active' || status === 'deactivated' || status === 'forgotten'
           ? { json: json({ status }), position: positionOf(position) }
           : undefined;
       },

@@ -4,7 +4,8 @@ import type { UseCaseSettings, UseCases } from '../../../src/app/use-cases.ts';
 import type { CommandHandler, CommandMeta } from '../../../src/eventstore/command.ts';
 import { LogUnavailable } from '../../../src/eventstore/errors.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
-import { WITHOUT_KEYS } from '../../../src/eventstore/personal/personal-data.ts';
+import type { Log } from '../../../src/eventstore/log.ts';
+import { type PersonalData, WITHOUT_KEYS } from '../../../src/eventstore/personal/personal-data.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 
@@ -23,8 +24,9 @@ export interface Process {
 
 /** A service on a log in memory, with a clock that only the test moves. */
 export interface Shop extends Process {
-  /** Another process: its own caches over the same log. */
-  anotherProcess(): Process;
+  readonly log: Log;
+  /** Another process: its own caches over the same log. @param own what it seals and opens with */
+  anotherProcess(own?: PersonalData): Process;
   /** A process that loses the log at its first command of this type. */
   failingAt(type: string): Process;
   advance(ms: number): void;
@@ -33,8 +35,11 @@ export interface Shop extends Process {
   events(): string[];
 }
 
-/** An empty shop, in 2030. `more`: how it differs; by default only that orders may leave out how they are paid. */
-export function createShop(more: Partial<UseCaseSettings> = { defaultPaymentToken: 'tok_default' }): Shop {
+/** An empty shop, in 2030. @param more how it differs; by default only that orders may leave out how they are paid */
+export function createShop(
+  more: Partial<UseCaseSettings> = { defaultPaymentToken: 'tok_default' },
+  personal: PersonalData = WITHOUT_KEYS,
+): Shop {
   const store = createMemoryStore();
   const settings = {
     staleClaimMs: STALE_CLAIM_MS,
@@ -51,15 +56,17 @@ export function createShop(more: Partial<UseCaseSettings> = { defaultPaymentToke
     sleep: async () => {},
   };
 
-  const processOf = (handler: CommandHandler): Process => ({
+  const log = openMemoryLog(store);
+  const processOf = (handler: CommandHandler, own = personal): Process => ({
     handler,
-    useCases: createUseCases({ handler, runtime, emailKey, personal: WITHOUT_KEYS, settings }),
+    useCases: createUseCases({ handler, log, runtime, emailKey, personal: own, settings }),
   });
-  const newHandler = () => createHandler({ log: openMemoryLog(store), runtime });
+  const newHandler = (own = personal) => createHandler({ log: openMemoryLog(store), runtime, personal: own });
 
   return {
     ...processOf(newHandler()),
-    anotherProcess: () => processOf(newHandler()),
+    log,
+    anotherProcess: (own) => processOf(newHandler(own), own),
     failingAt: (type) => {
       const handler = newHandler();
       return processOf({

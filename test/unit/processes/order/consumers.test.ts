@@ -6,7 +6,7 @@ test('a reaction is made with the name and the categories that the list says', (
   const { deps } = createProcessWorld();
   async function* ofUser() {}
   const made = reactions.map(({ create }) =>
-    create({ ...deps, openOrders: { ofUser }, staleClaimMs: 10_000 }),
+    create({ ...deps, openOrders: { ofUser }, staleClaimMs: 10_000, askToErase: async () => undefined }),
   );
   const told = ({ name, sources }: Pick<(typeof reactions)[number], 'name' | 'sources'>) => ({
     name,

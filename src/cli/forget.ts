@@ -1,0 +1,88 @@
+import { parseArgs } from 'node:util';
+import { isRegistered, type UserState } from '../domain/user.ts';
+import { systemRuntime } from '../eventstore/index.ts';
+import { type ForgettingDesk, openForgettingDesk } from '../service/personal/forget.ts';
+import { withNats } from '../service/with-nats.ts';
+import { type Command, UsageError } from './command.ts';
+
+const OPTIONS = {
+  reason: { type: 'string', default: '' },
+  wait: { type: 'boolean', default: false },
+  within: { type: 'string', default: '60' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+const LOOK_AGAIN_MS = 500;
+
+export const forgetCommand: Command = {
+  name: 'forget',
+  usage: '<user id> [--reason TEXT] [--wait] [--json]',
+  summary: 'Forget a person: destroy the key of whatever is stored of it.',
+  help: `Deactivates the user at once. The service that runs waits until its open orders have ended and privacy.graceMs is
+over; until then the user, or an admin, can call it off (DELETE /v1/users/<id>/forgetting). Then nothing that was stored
+of the person can be read any more, by anybody, and its address is free. Orders stay. Asking again changes nothing and
+tells how far it is. What cannot be done, since texts are stored in plain, is refused and says how to go on.
+
+  --reason TEXT     why; stored encrypted, and forgotten with the person
+  --wait            until it is done, for 60 seconds or --within SECONDS; exit code 1 when it is not
+  --json            print JSON
+
+It needs a NATS user that may append and read keys: that of the role api, or the owner's.
+
+Examples:
+  jetledger forget 0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e --reason 'asked for it by letter' --wait`,
+  run: async (args, { config, print }) => {
+    const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
+    const [userId, ...rest] = positionals;
+    if (userId === undefined || rest.length > 0)
+      throw new UsageError('Write it like this: jetledger forget <user id>');
+    const seconds = Number(values.within);
+    if (!Number.isSafeInteger(seconds) || seconds < 1)
+      throw new UsageError(`--within takes a whole number of seconds from 1, not ${values.within}.`);
+    return withNats(config(), async (nats) => {
+      const desk = await openForgettingDesk(config(), nats);
+      const result = await desk.ask(userId, values.reason);
+      if (result.outcome === 'rejected') {
+        print(values.json ? JSON.stringify(result.rejection, null, 2) : result.rejection.message);
+        return 1;
+      }
+      const state = await awaited(desk, userId, values.wait ? seconds * 1_000 : 0);
+      print(values.json ? JSON.stringify(standOf(userId, state), null, 2) : sentenceOf(userId, state));
+      return isErased(state) || !values.wait ? 0 : 1;
+    });
+  },
+};
+
+const isErased = (state: UserState): boolean => state.status === 'forgotten' && state.erasedAt !== undefined;
+
+async function awaited(desk: ForgettingDesk, userId: string, withinMs: number): Promise<UserState> {
+  const until = systemRuntime.now() + withinMs;
+  for (;;) {
+    const state = await desk.look(userId);
+    if (isErased(state) || systemRuntime.now() >= until) return state;
+    await systemRuntime.sleep(LOOK_AGAIN_MS);
+  }
+}
+
+const time = (at: number): string => new Date(at).toISOString();
+
+function standOf(userId: string, state: UserState): object {
+  if (state.status === 'forgotten') {
+    const { forgottenAt, erasedAt } = state;
+    const erased =
+      erasedAt === undefined ? { status: 'erasing' } : { status: 'done', erasedAt: time(erasedAt) };
+    return { userId, ...erased, forgottenAt: time(forgottenAt) };
+  }
+  if (!isRegistered(state) || state.forgetting === undefined) return { userId, status: state.status };
+  return { userId, status: 'requested', dueAt: time(state.forgetting.dueAt) };
+}
+
+function sentenceOf(userId: string, state: UserState): string {
+  if (state.status === 'forgotten')
+    return state.erasedAt === undefined
+      ? `${userId} is forgotten since ${time(state.forgottenAt)}; its key is being destroyed.`
+      : `${userId} is forgotten since ${time(state.forgottenAt)}, and its key destroyed since ${time(state.erasedAt)}.`;
+  if (!isRegistered(state) || state.forgetting === undefined)
+    return `${userId} was called off: ${state.status}.`;
+  return `${userId} is to be forgotten from ${time(state.forgetting.dueAt)} on, once its open orders have ended.`;
+}

@@ -1,0 +1,124 @@
+import { user } from '../../domain/user.ts';
+import {
+  BEGINNING,
+  type Bucket,
+  type CommandHandler,
+  type Forgetting,
+  type Runtime,
+} from '../../eventstore/index.ts';
+import { type Buckets, bucketNames, parseRow, RetryLater, toBytes } from '../../processes/engine/index.ts';
+import type { AskToErase } from '../../processes/order/ports.ts';
+
+// Who sees to it that a person is forgotten may not destroy its key. It asks whoever may, by a row that both may write.
+
+/** The row of the persons whose keys are to be destroyed. */
+const ERASE = 'erase';
+/** So many may wait at once, or the row grows out of hand. */
+const MOST_WAITING = 1_000;
+/** Persons whose keys are destroyed side by side. */
+const AT_ONCE = 16;
+const AGAIN_MS = 1_000;
+const MOST_TRIES = 20;
+
+interface Where {
+  readonly buckets: Pick<Buckets, 'create'>;
+  readonly prefix: string;
+}
+
+const open = ({ buckets, prefix }: Where) => buckets.create(bucketNames(prefix).shared, { durable: true });
+
+class TooManyWait extends RetryLater {}
+
+async function change(
+  bucket: Bucket,
+  next: (persons: readonly string[]) => readonly string[],
+): Promise<void> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const row = await bucket.get(ERASE, { leader: true });
+    const persons = parseRow<readonly string[]>(row) ?? [];
+    const changed = next(persons);
+    if (changed === persons) return;
+    if (changed.length > MOST_WAITING)
+      throw new TooManyWait(`${persons.length} persons wait for their keys to be destroyed.`);
+    const write = {
+      key: ERASE,
+      value: toBytes(changed),
+      expectedRevision: row?.revision ?? 0,
+      position: BEGINNING,
+    };
+    if ((await bucket.write(write)).written) return;
+  }
+  throw new TooManyWait('Too many others say whose keys are to be destroyed.');
+}
+
+/** @see AskToErase */
+export function createAskToErase(where: Where): AskToErase {
+  return async (userId) =>
+    change(await open(where), (persons) => (persons.includes(userId) ? persons : [...persons, userId]));
+}
+
+interface EraserDeps extends Where {
+  readonly runtime: Pick<Runtime, 'now' | 'id' | 'sleep'>;
+  readonly handler: CommandHandler;
+  readonly forgetting: Pick<Forgetting, 'forget'>;
+  readonly onTrouble: (what: string, error: unknown) => void;
+}
+
+/**
+ * Destroys the keys of persons as it is asked to, until `stop`; what fails is tried again. Several may run.
+ * The row alone destroys nothing: only who stands as forgotten in the log is.
+ */
+export function startEraser(deps: EraserDeps): { stop(): Promise<void> } {
+  const { runtime, onTrouble } = deps;
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const underWay = new Map<string, Promise<void>>();
+  let waiting: readonly string[] = [];
+
+  const begin = (bucket: Bucket): void => {
+    for (const person of waiting) {
+      if (underWay.size >= AT_ONCE) return;
+      if (underWay.has(person)) continue;
+      const work = erase(deps, person)
+        .then(() => change(bucket, (persons) => persons.filter((other) => other !== person)))
+        .catch((error: unknown) => onTrouble('destroying the key of a person who was forgotten', error))
+        .then(() => void underWay.delete(person));
+      underWay.set(person, work);
+    }
+  };
+  const watch = async (): Promise<void> => {
+    const bucket = await open(deps);
+    for await (const row of bucket.watch({ signal })) {
+      if (row.key !== ERASE) continue;
+      waiting = parseRow<readonly string[]>(row) ?? [];
+      begin(bucket);
+    }
+  };
+  const repeat = async (what: string, work: () => Promise<void>): Promise<void> => {
+    while (!signal.aborted) {
+      await work().catch((error: unknown) => onTrouble(what, error));
+      if (!signal.aborted) await runtime.sleep(AGAIN_MS);
+    }
+  };
+  const running = Promise.all([
+    repeat('looking for keys to destroy', watch),
+    repeat('destroying keys', async () => {
+      if (waiting.length > 0) begin(await open(deps));
+    }),
+  ]);
+  return {
+    stop: async () => {
+      stopping.abort();
+      await running;
+      await Promise.all(underWay.values());
+    },
+  };
+}
+
+async function erase({ handler, forgetting, runtime }: EraserDeps, userId: string): Promise<void> {
+  const { state } = await handler.load(user, userId);
+  if (state.status !== 'forgotten' || state.erasedAt !== undefined) return;
+  await forgetting.forget(userId);
+  const meta = { commandId: runtime.id(), actor: 'eraser' };
+  await handler.execute(user, userId, { type: 'recordErased', at: runtime.now() }, meta);
+}
