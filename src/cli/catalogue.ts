@@ -103,13 +103,13 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
   {
     name: 'keys',
     summary: 'See what the keys of persons are wrapped with; wrap them with a new master key.',
-    load: async () => (await import('./keys.ts')).keysCommand,
+    load: async () => (await import('./personal/keys.ts')).keysCommand,
     works: true,
   },
   {
     name: 'forget',
     summary: 'Forget a person: destroy the key of whatever is stored of it.',
-    load: async () => (await import('./forget.ts')).forgetCommand,
+    load: async () => (await import('./personal/forget.ts')).forgetCommand,
     works: true,
   },
   {

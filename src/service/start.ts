@@ -132,18 +132,12 @@ async function startInOrder(
   const { losses, base } = watchLosses({ config, logger, nats, ...opened, metering, tracing }, lifecycle);
   const { log } = base;
 
-  const commands = answers || hasRole(config, 'processes') ? await openCommands(base) : undefined;
-  if (commands !== undefined)
-    started(
-      'snapshots',
-      closing(nats, 'those that waited, if any, were not written', commands.handler.close),
-    );
+  const commands = answers || hasRole(config, 'processes') ? await openCommands(base, lifecycle) : undefined;
 
   const { reader: views, stop: stopViews } = openReadModels(base);
   const written = closing(nats, 'their last rows and checkpoints were not written', stopViews);
   started('views', hasRole(config, 'projections') ? written : stopViews);
 
-  if (commands !== undefined) startErasing(base, commands, lifecycle);
   const processes = await openProcesses(base, views, commands);
   if (processes !== undefined) {
     const stop = closing(nats, 'their last places in the log were not written', processes.stop);
@@ -199,21 +193,16 @@ function watchLosses(opened: Base, { started }: Lifecycle): { losses: LossWatch;
 }
 
 /** Destroys the keys of who was forgotten, where this process may. */
-function startErasing(
-  { config, nats, forgetting, logger }: Base,
-  { handler }: Commands,
-  { started }: Lifecycle,
-): void {
+function startErasing(base: Base, handler: Handler, { started }: Lifecycle): void {
+  const { config, nats, forgetting, logger } = base;
   if (forgetting === undefined) return;
-  const buckets = bucketsOf(config, nats.requests);
-  const onTrouble = (what: string, err: unknown): void => logger.warn({ err }, what);
   const eraser = startEraser({
-    buckets,
+    buckets: bucketsOf(config, nats.requests),
     prefix: config.log.prefix,
     runtime: systemRuntime,
     handler,
     forgetting,
-    onTrouble,
+    onTrouble: (what, err) => logger.warn({ err }, what),
   });
   started('forgetting', eraser.stop);
 }
@@ -231,9 +220,12 @@ function startLookout(
   return monitor;
 }
 
-async function openCommands(base: Base): Promise<Commands> {
+async function openCommands(base: Base, lifecycle: Lifecycle): Promise<Commands> {
   const { config, nats, log, personal } = base;
   const handler = await buildHandler(base);
+  const written = closing(nats, 'those that waited, if any, were not written', handler.close);
+  lifecycle.started('snapshots', written);
+  startErasing(base, handler, lifecycle);
   const { emailKey } = nats;
   const settings = useCaseSettings(config);
   return {

@@ -3,6 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { createMemoryKeys } from '../support/memory-keys.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { documentOf, type OpenApi, type Route, routesOf } from './document.ts';
 import { type FuzzRequest, type Known, requestTo } from './generators.ts';
@@ -23,7 +24,7 @@ export interface FuzzedOperation {
 
 /** All operations of a service that is made for it, one after the other. */
 export async function* fuzzedOperations(): AsyncGenerator<FuzzedOperation & { readonly left: number }> {
-  await using service = await memoryService();
+  await using service = await memoryService({ personal: createMemoryKeys().personal });
   await plantConsumer(service, 'order-process');
   const client = clientOf(service);
   const document = await documentOf(service.app);

@@ -48,12 +48,16 @@ it('every route that the app answers is in the document, except the document its
   }
   const printed = service.app.printRoutes({ commonPrefix: false, includeHooks: false });
   const methods = [...printed.matchAll(/\(([A-Z, ]+)\)/g)].flatMap(([, list = '']) => list.split(', '));
-  const commands = methods.filter((method) => method === 'POST' || method === 'PATCH').length;
+  const commands = methods.filter((method) => ['POST', 'PATCH', 'DELETE'].includes(method)).length;
   expect(commands).toBe(routes.filter(({ method }) => method !== 'GET').length);
 });
 
 it('an operation id says what the operation does, and cannot be taken for another one', () => {
-  const verbs: Record<string, RegExp> = { GET: /^(get|list|stream)[A-Z]/, PATCH: /^update[A-Z]/ };
+  const verbs: Record<string, RegExp> = {
+    GET: /^(get|list|stream)[A-Z]/,
+    PATCH: /^update[A-Z]/,
+    DELETE: /^forget[A-Z]/,
+  };
   for (const { method, operation } of routes) {
     const verb = method === 'POST' ? /^(?!get|list|stream|update)[a-z]+[A-Z]/ : (verbs[method] ?? /^$/);
     expect(operation.operationId).toMatch(operation.responses[201] ? /^create[A-Z]/ : verb);

@@ -205,7 +205,7 @@ it('an invalid body names each field that is wrong by its pointer', async () => 
 });
 
 it.each([
-  ['PUT', '/v1/users/a', 'GET, HEAD, PATCH'],
+  ['PUT', '/v1/users/a', 'DELETE, GET, HEAD, PATCH'],
   ['DELETE', '/v1/users', 'GET, HEAD, POST'],
   ['GET', '/v1/admin/parked/redrive', 'POST'],
   ['OPTIONS', '/v1/products', 'GET, HEAD, POST'],

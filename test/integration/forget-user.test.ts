@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { forgetCommand } from '../../src/cli/forget.ts';
+import { forgetCommand } from '../../src/cli/personal/forget.ts';
 import { startTestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
 import { ask, must, since } from '../e2e/client.ts';
@@ -86,7 +86,7 @@ it('whoever is forgotten is shown nowhere any more, while its orders stay to the
     expect(JSON.stringify(shown.body)).not.toMatch(PERSONAL);
   }
   expect((await ask(url, 'PATCH', path, { name: NAME })).field('code')).toBe('user/forgotten');
-  expect((await ask(url, 'DELETE', `${path}/forgetting`)).field('code')).toBe('user/forgotten');
+  expect((await ask(url, 'POST', `${path}/forgetting/call-off`)).field('code')).toBe('user/forgotten');
   await must(201, url, 'POST', '/v1/users', { email: EMAIL, name: 'Ada' });
 }, 120_000);
 
@@ -104,7 +104,7 @@ it('within the time of grace it can be called off, and the user is what it was b
     openOrders: [],
   });
   expect((await ask(url, 'POST', `${path}/reactivate`)).field('code')).toBe('user/forgetting-requested');
-  expect((await must(200, url, 'DELETE', `${path}/forgetting`)).body).toMatchObject({
+  expect((await must(200, url, 'POST', `${path}/forgetting/call-off`)).body).toMatchObject({
     name: NAME,
     status: 'active',
   });

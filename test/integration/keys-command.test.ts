@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doctorCommand } from '../../src/cli/doctor.ts';
-import { keysCommand } from '../../src/cli/keys.ts';
+import { keysCommand } from '../../src/cli/personal/keys.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
 import { user } from '../../src/domain/user.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';

@@ -127,6 +127,17 @@ describe('with the users of configs/nats, over TLS', () => {
     expect([await violations(), troubles]).toEqual([[], []]);
   }, 60_000);
 
+  it('a person is forgotten by three roles together, each of which is refused nothing', async () => {
+    const url = services.get('api')?.url ?? '';
+    const created = await must(201, url, 'POST', '/v1/users', { email: 'eve@example.com', name: 'Eve' });
+    const path = `/v1/users/${created.field('id')}`;
+    await must(202, url, 'DELETE', path);
+    const isDone = async () =>
+      (await must(200, url, 'GET', `${path}/forgetting`)).field('status') === 'done';
+    await until('the person is forgotten', isDone, PATIENCE_MS);
+    expect([await violations(), troubles]).toEqual([[], []]);
+  }, 60_000);
+
   it('operators look, copy and compare, and the projector rebuilds; they are refused nothing', async () => {
     const copy = join(folder, 'copy');
     const runs: [NatsRole, Command, ...string[]][] = [

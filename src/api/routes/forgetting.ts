@@ -12,7 +12,7 @@ import { sendProblem } from '../problem-reply.ts';
 import { NoFields, NoQuery, UserParams } from '../schemas/common.ts';
 import { EXAMPLE_TIME, USER_ID } from '../schemas/examples.ts';
 import { Forgetting, type ForgettingBody, ForgetUser } from '../schemas/forgetting.ts';
-import { ActionHeaders, PlainHeaders } from '../schemas/requests.ts';
+import { ActionHeaders, PatchHeaders, PlainHeaders } from '../schemas/requests.ts';
 import { changed, followed, problemsOfCommand, problemsOfQuery, stated } from '../schemas/responses.ts';
 import { type TypedApp, withoutBodyIsEmpty } from './app-type.ts';
 import { userBody } from './users.ts';
@@ -74,7 +74,7 @@ function asking(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     summary: 'Forget a person',
     description:
       'Deactivates the user at once. When its open orders have ended and the time of grace is over, nothing that was stored of the person can be read any more, and the address is free. Orders stay, with the customer as `forgotten`. An admin says why. The body may be left out.',
-    headers: ActionHeaders,
+    headers: PatchHeaders,
     querystring: NoQuery,
     params: UserParams,
     body: ForgetUser,
@@ -84,7 +84,6 @@ function asking(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
         'user/not-found',
         'user/not-encrypted',
         'user/invalid-reason',
-        'idempotency/key-reused',
         'command/version-mismatch',
       ),
     },
@@ -101,7 +100,6 @@ function asking(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
     }
     const { meta } = commandOf(request, runtime);
     const result = await useCases.requestForgetting(id, reason, meta, expectedOf(request));
-    // A repeated request is answered with what it left then.
     const body = (state: UserState) => forgettingBody(id, state) ?? {};
     return answer(request, reply, result, { followed: `/v1/users/${id}/forgetting`, body });
   });
@@ -161,7 +159,7 @@ function callingOff(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     },
   };
   const options = { schema, config: own, preValidation: withoutBodyIsEmpty };
-  app.delete(path, options, async (request, reply) => {
+  app.post(`${path}/call-off`, options, async (request, reply) => {
     const { id } = request.params;
     const { meta, at } = commandOf(request, runtime);
     const command = { type: 'callOffForgetting', at } as const;

@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { isRegistered, type UserState } from '../domain/user.ts';
-import { systemRuntime } from '../eventstore/index.ts';
-import { type ForgettingDesk, openForgettingDesk } from '../service/personal/forget.ts';
-import { withNats } from '../service/with-nats.ts';
-import { type Command, UsageError } from './command.ts';
+import { isRegistered, type UserState } from '../../domain/user.ts';
+import { systemRuntime } from '../../eventstore/index.ts';
+import { type ForgettingDesk, openForgettingDesk } from '../../service/personal/forget.ts';
+import { withNats } from '../../service/with-nats.ts';
+import { type Command, UsageError } from '../command.ts';
 
 const OPTIONS = {
   reason: { type: 'string', default: '' },
@@ -19,7 +19,7 @@ export const forgetCommand: Command = {
   usage: '<user id> [--reason TEXT] [--wait] [--json]',
   summary: 'Forget a person: destroy the key of whatever is stored of it.',
   help: `Deactivates the user at once. The service that runs waits until its open orders have ended and privacy.graceMs is
-over; until then the user, or an admin, can call it off (DELETE /v1/users/<id>/forgetting). Then nothing that was stored
+over; until then the user, or an admin, can call it off (POST /v1/users/<id>/forgetting/call-off). Then nothing that was stored
 of the person can be read any more, by anybody, and its address is free. Orders stay. Asking again changes nothing and
 tells how far it is. What cannot be done, since texts are stored in plain, is refused and says how to go on.
 

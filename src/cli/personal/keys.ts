@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { type KeysStatus, keysStatus, rotateKeys } from '../service/personal/keys.ts';
-import { withNats } from '../service/with-nats.ts';
-import { type Command, UsageError } from './command.ts';
+import { type KeysStatus, keysStatus, rotateKeys } from '../../service/personal/keys.ts';
+import { withNats } from '../../service/with-nats.ts';
+import { type Command, UsageError } from '../command.ts';
 
 export const keysCommand: Command = {
   name: 'keys',
