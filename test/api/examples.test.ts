@@ -41,8 +41,6 @@ const BEFORE: Readonly<Record<string, readonly string[]>> = {
   listOrderEvents: PLACED,
   listProductEvents: ['createProduct'],
   listOrdersOfUser: CONFIRMED,
-  getForgetting: [...REGISTERED, 'forgetUser'],
-  callOffForgetting: [...REGISTERED, 'forgetUser'],
   getStatistics: CONFIRMED,
 };
 

@@ -7,7 +7,7 @@ type Headers = Readonly<Record<string, string>>;
 /** Short forms of the requests that tests make. */
 export function clientOf({ app, log }: Pick<MemoryService, 'app' | 'log'>) {
   const send =
-    (method: 'POST' | 'PATCH') =>
+    (method: 'POST' | 'PATCH' | 'DELETE') =>
     (url: string, payload?: object, headers: Headers = {}) =>
       app.inject({ method, url, headers, ...(payload && { payload }) });
   return {
@@ -16,6 +16,7 @@ export function clientOf({ app, log }: Pick<MemoryService, 'app' | 'log'>) {
       app.inject({ method: 'GET', url, headers: { 'min-position': String(await log.head()), ...headers } }),
     post: send('POST'),
     patch: send('PATCH'),
+    remove: send('DELETE'),
   };
 }
 

@@ -19,9 +19,9 @@ export const forgetCommand: Command = {
   usage: '<user id> [--reason TEXT] [--wait] [--json]',
   summary: 'Forget a person: destroy the key of whatever is stored of it.',
   help: `Deactivates the user at once. The service that runs waits until its open orders have ended and privacy.graceMs is
-over; until then the user, or an admin, can call it off (POST /v1/users/<id>/forgetting/call-off). Then nothing that was stored
-of the person can be read any more, by anybody, and its address is free. Orders stay. Asking again changes nothing and
-tells how far it is. What cannot be done, since texts are stored in plain, is refused and says how to go on.
+over; until then it can be called off (POST /v1/users/<id>/forgetting/call-off). Then nothing that was stored of the
+person can be read any more, by anybody, and its address is free. Orders stay. Asking again changes nothing and tells
+how far it is. Where texts of the person are stored in plain it is refused, and says how to go on.
 
   --reason TEXT     why; stored encrypted, and forgotten with the person
   --wait            until it is done, for 60 seconds or --within SECONDS; exit code 1 when it is not
