@@ -107,17 +107,21 @@ function notifierOf(deps: NotificationDeps): { readonly notifier: Notifier; clos
   return { notifier, close: dialler.close };
 }
 
+/** What happened so short a time ago is told without asking whether the person was forgotten since, in milliseconds. */
+const JUST_NOW_MS = 10_000;
+
 /** Nobody is told anything who was forgotten; what waits for them is done with. */
 function exceptForgotten(notifier: Notifier, isForgotten: NotificationDeps['isForgotten']): Notifier {
   return {
     deliver: async (notification) => {
+      const { userId, time } = notification;
       try {
-        return (await isForgotten(notification.userId))
-          ? { taken: true }
-          : await notifier.deliver(notification);
+        const isOld = systemRuntime.now() - time > JUST_NOW_MS;
+        if (isOld && (await isForgotten(userId))) return { taken: true };
       } catch {
         return { taken: false, error: 'the list of customers cannot be read' };
       }
+      return notifier.deliver(notification);
     },
   };
 }

@@ -188,7 +188,7 @@ describe('the delivery', () => {
   it('says nothing to those who were forgotten', async () => {
     forgotten.add('gone');
     await using _delivery = delivering();
-    await outbox.publish({ ...note('of the forgotten'), userId: 'gone' });
+    await outbox.publish({ ...note('of the forgotten'), userId: 'gone', time: 1_700_000_000_000 });
     await outbox.publish(note('of another'));
     await until('the other is delivered', () => got().length > 0);
     const done = async (): Promise<boolean> => {
