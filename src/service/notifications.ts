@@ -1,6 +1,6 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
-import { combineObservers, systemRuntime } from '../eventstore/index.ts';
+import { combineObservers, type Runtime, systemRuntime } from '../eventstore/index.ts';
 import { createDialler } from '../processes/delivery/adapters/dial.ts';
 import type { DeliveryOutlet } from '../processes/delivery/port.ts';
 import { deliveryWorker, readPlace } from '../processes/delivery/worker.ts';
@@ -111,12 +111,16 @@ function notifierOf(deps: NotificationDeps): { readonly notifier: Notifier; clos
 const JUST_NOW_MS = 10_000;
 
 /** Nobody is told anything who was forgotten; what waits for them is done with. */
-function exceptForgotten(notifier: Notifier, isForgotten: NotificationDeps['isForgotten']): Notifier {
+export function exceptForgotten(
+  notifier: Notifier,
+  isForgotten: NotificationDeps['isForgotten'],
+  runtime: Pick<Runtime, 'now'> = systemRuntime,
+): Notifier {
   return {
     deliver: async (notification) => {
       const { userId, time } = notification;
       try {
-        const isOld = systemRuntime.now() - time > JUST_NOW_MS;
+        const isOld = runtime.now() - time > JUST_NOW_MS;
         if (isOld && (await isForgotten(userId))) return { taken: true };
       } catch {
         return { taken: false, error: 'the list of customers cannot be read' };

@@ -7,7 +7,6 @@ import {
   combineObservers,
   createNatsBuckets,
   type Log,
-  type Runtime,
   systemRuntime,
 } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';

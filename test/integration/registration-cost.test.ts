@@ -29,7 +29,6 @@ it('a registration is three messages: the claim of its address, its key and its 
   const { register } = createUseCases({
     log,
     handler: createHandler({ log, runtime, personal }),
-    log,
     emailKey: createEmailKey(SECRET),
     runtime,
     personal,

@@ -1,21 +1,32 @@
 import { expect, test } from 'vitest';
-import type { CustomerStatus } from '../../../src/processes/order/ports.ts';
-import { exceptForgotten } from '../../../src/service/processes.ts';
+import { exceptForgotten } from '../../../src/service/notifications.ts';
 
 const NOW = 1_700_000_000_000;
 
 test.each([
-  ['who was forgotten is not told what waited', 'forgotten', 60_000, false],
-  ['who was deactivated is told', 'deactivated', 60_000, true],
-  ['what happened just now is told without a look', 'forgotten', 1_000, true],
-] as const)('%s', async (_, status: CustomerStatus, age, isTold) => {
+  ['who was forgotten is not told what waited', true, 60_000, false],
+  ['who was not is told', false, 60_000, true],
+  ['what happened just now is told without a look', true, 1_000, true],
+])('%s', async (_, isForgotten, age, isTold) => {
   const told: string[] = [];
   const notifier = exceptForgotten(
-    { deliver: async ({ id }) => void told.push(id) },
-    { customer: async () => status },
+    {
+      deliver: async ({ id }) => {
+        told.push(id);
+        return { taken: true };
+      },
+    },
+    async () => isForgotten,
     { now: () => NOW },
   );
   const common = { kind: 'welcome', userId: 'ada', text: '', traceparent: '' } as const;
-  await notifier.deliver({ id: 'n1', ...common, time: NOW - age });
+  expect(await notifier.deliver({ id: 'n1', ...common, time: NOW - age })).toEqual({ taken: true });
   expect(told).toEqual(isTold ? ['n1'] : []);
+});
+
+test('who cannot be looked up is told later', async () => {
+  const isForgotten = () => Promise.reject(new Error('away'));
+  const notifier = exceptForgotten({ deliver: () => expect.unreachable() }, isForgotten, { now: () => NOW });
+  const waiting = { id: 'n1', kind: 'welcome', userId: 'ada', text: '', traceparent: '', time: 0 } as const;
+  expect(await notifier.deliver(waiting)).toMatchObject({ taken: false });
 });
