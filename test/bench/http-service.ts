@@ -28,13 +28,16 @@ export interface BenchService extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** Makes log, buckets and streams on an empty server. */
-export async function prepareServer(nats: string): Promise<void> {
+/** Makes log, buckets and streams on an empty server, or cluster. */
+export async function prepareServer(
+  nats: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await using data = await createDataDir();
-  const { code, stderr } = await runCommand(
-    ['topology', 'apply', '--new-log'],
-    variablesFor(nats, data.variables),
-  );
+  const { code, stderr } = await runCommand(['topology', 'apply', '--new-log'], {
+    ...variablesFor(nats, data.variables),
+    ...variables,
+  });
   if (code !== 0) throw new Error(`the server could not be prepared:\n${stderr}`);
 }
 

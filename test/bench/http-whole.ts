@@ -1,188 +1,146 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import { jetstream } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
-import { OrderConfirmedSchema } from '../../src/gen/jetledger/order/v1/order_pb.ts';
-import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
-import { must } from '../e2e/client.ts';
-import { TEST_LOG } from '../support/nats-log.ts';
-import type { BenchRequest } from './http-load.ts';
-import { DURABLE, prepareServer, startServiceOn } from './http-service.ts';
-import { openBenchShop } from './http-shop.ts';
-import { cpuOf, rounded, secondsOf } from './measure.ts';
+import { startTestCluster } from '../../src/testing/nats-cluster.ts';
+import { startTestServer } from '../../src/testing/nats-server.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { DURABLE, prepareServer } from './http-service.ts';
+import { interleaved, ratioOf, rounded, secondsOf } from './measure.ts';
 import type { BenchOptions, ResultRow, Scenario } from './result.ts';
+import { type Measured, openShop, type Shop } from './whole-order.ts';
 
-const PATIENCE_MS = 30_000;
+const ALL = ['api,projections,processes'] as const;
+const APART = ['api', 'projections', 'processes'] as const;
+const THREE = { JETLEDGER_LOG__REPLICAS: '3' };
+/** One way, in milliseconds, so that everything else is little beside it. */
+const DELAY_MS = 10;
+const PER_SECOND = 20;
 
-/** Whole orders: placed over HTTP, validated, reserved, paid, confirmed, by one process with all roles. */
+/** Whole orders: placed over HTTP, validated, reserved, paid, confirmed. */
 export const wholeOrderScenario: Scenario = {
   name: 'whole-order',
-  title:
-    'A whole order of three lines, from the request to `OrderConfirmed` in the log, one process with all roles',
+  title: 'A whole order of three lines, from the request to `OrderConfirmed` in the log',
   run: async (options) => [
-    ...(await measureOn('default sync', false, options)),
-    ...(await measureOn('`sync_interval: always`', true, options)),
+    ...(await onOneServer('one process, default sync', false, options)),
+    ...(await onOneServer('one process, `sync_interval: always`', true, options)),
+    ...(await onThreeServers(options)),
+    ...(await apart(options)),
+    await roundTrips(options),
   ],
 };
 
-async function measureOn(what: string, syncAlways: boolean, options: BenchOptions): Promise<ResultRow[]> {
-  await using server = await startTestServer({ syncAlways });
-  await prepareServer(server.url);
-  await using service = await startServiceOn(
-    server.url,
-    'api,projections,processes',
-    syncAlways ? DURABLE : {},
-  );
-  const orders = await openBenchShop(service.url);
-  await using confirmed = await watchConfirmations(server.url);
-  const place = async (callers: number, seconds: number): Promise<Round> => {
-    const spent = await spentOn(server, service.pid);
-    return { ...(await run(service.url, orders, confirmed, callers, seconds)), ...(await spent()) };
-  };
+type Rows = (name: string, pick: (measured: Measured) => number, unit: string) => ResultRow;
+
+const rowsOf =
+  (what: string, rounds: readonly Measured[]): Rows =>
+  (name, pick, unit) => ({ name: `13. ${what}: ${name}`, product: rounded(rounds.map(pick)), unit });
+
+const each =
+  (of: 'serviceUs' | 'serverUs' | 'messages' | 'commits' | 'synced') =>
+  (measured: Measured): number =>
+    measured[of] / measured.orders;
+
+async function repeated({ rounds }: BenchOptions, measure: () => Promise<Measured>): Promise<Measured[]> {
+  const all: Measured[] = [];
+  for (let round = 0; round < rounds; round++) all.push(await measure());
+  return all;
+}
+
+async function paced(what: string, shop: Shop, options: BenchOptions): Promise<ResultRow[]> {
   const seconds = 2 * secondsOf(options.scale);
+  await shop.order({ callers: 64 }, seconds);
   const rows: ResultRow[] = [];
-  await place(64, seconds);
-  for (const callers of [1, 64]) {
-    const rounds: Round[] = [];
-    for (let round = 0; round < options.rounds; round++) rounds.push(await place(callers, seconds));
-    options.print(
-      `${what}, ${callers} at once: ${rounds.map(({ perSecond }) => Math.round(perSecond))} orders/s`,
-    );
-    const row = (name: string, pick: (round: Round) => number, unit: string): ResultRow => ({
-      name: `13. ${what}, ${callers} at once: ${name}`,
-      product: rounded(rounds.map(pick)),
-      unit,
-    });
+  for (const callers of [64, 1]) {
+    const name = `${what}, ${callers === 1 ? 'alone' : `${callers} at once`}`;
+    const rounds = await repeated(options, () => shop.order({ callers }, seconds));
+    const row = rowsOf(name, rounds);
     rows.push(
-      row('orders confirmed', ({ perSecond }) => perSecond, 'orders/s'),
+      row('confirmed', ({ orders, seconds }) => orders / seconds, 'orders/s'),
       row('from request to confirmed, p50', ({ p50 }) => p50, 'ms'),
       row('from request to confirmed, p99', ({ p99 }) => p99, 'ms'),
-      row('CPU of the service, an order', (round) => each(round, round.serviceUs), 'us'),
-      row('CPU of the server, an order', (round) => each(round, round.serverUs), 'us'),
-      row('messages to the server, an order', (round) => each(round, round.messages), 'messages'),
-      row('commits, an order', (round) => each(round, round.commits), 'commits'),
+      row('CPU of the service', each('serviceUs'), 'us an order'),
+      row('CPU of the servers', each('serverUs'), 'us an order'),
+      row('messages to the servers', each('messages'), 'an order'),
+      row('commits', each('commits'), 'an order'),
+      row('stored messages that a server syncs', each('synced'), 'an order'),
     );
+    options.print(`${name}: ${rounds.map((one) => Math.round(one.orders / one.seconds))} orders/s`);
   }
   return rows;
 }
 
-const each = ({ orders }: Round, amount: number): number => amount / orders;
-
-interface Round extends Timed, Spent {}
-
-interface Timed {
-  readonly orders: number;
-  readonly perSecond: number;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
+async function onOneServer(what: string, syncAlways: boolean, options: BenchOptions): Promise<ResultRow[]> {
+  await using server = await startTestServer({ syncAlways });
+  await prepareServer(server.url);
+  await using shop = await openShop([server], ALL, syncAlways ? DURABLE : {});
+  const rows = await paced(what, shop, options);
+  if (syncAlways) return rows;
+  const seconds = 5 * secondsOf(options.scale);
+  const slow = rowsOf(
+    `${what}, ${PER_SECOND} orders/s`,
+    await repeated(options, () => shop.order({ perSecond: PER_SECOND }, seconds)),
+  );
+  const idle = rowsOf(`${what}, idle`, await repeated(options, () => shop.idle(seconds)));
+  return [
+    ...rows,
+    slow('from request to confirmed, p50', ({ p50 }) => p50, 'ms'),
+    slow('CPU of the service', each('serviceUs'), 'us an order'),
+    slow('CPU of the server', each('serverUs'), 'us an order'),
+    idle('CPU of the service', ({ serviceUs, seconds }) => serviceUs / seconds, 'us/s'),
+    idle('CPU of the server', ({ serverUs, seconds }) => serverUs / seconds, 'us/s'),
+    idle('messages to the server', ({ messages, seconds }) => messages / seconds, 'a second'),
+  ];
 }
 
-/** What a round took, of everything that went on meanwhile. */
-interface Spent {
-  readonly serviceUs: number;
-  readonly serverUs: number;
-  /** That the server received, those of the reader of this bench and of heartbeats included. */
-  readonly messages: number;
-  readonly commits: number;
+async function onThreeServers(options: BenchOptions): Promise<ResultRow[]> {
+  await using cluster = await startTestCluster({ syncAlways: true });
+  const [first] = cluster.urls;
+  await prepareServer(first ?? '', THREE);
+  await using shop = await openShop(cluster.nodes, ALL, { ...DURABLE, ...THREE });
+  return paced('one process, three servers, `sync_interval: always`', shop, options);
 }
 
-/** Begins to count. @returns what ends it */
-async function spentOn({ monitorUrl, pid }: TestServer, service: number): Promise<() => Promise<Spent>> {
-  const look = async (): Promise<Spent> => {
-    const ask = async (path: string): Promise<unknown> => (await fetch(`${monitorUrl}/${path}`)).json();
-    const [varz, jsz] = [
-      (await ask('varz')) as { in_msgs: number },
-      (await ask('jsz?streams=true')) as {
-        account_details: { stream_detail: { name: string; state: { messages: number } }[] }[];
-      },
-    ];
-    const streams = jsz.account_details.flatMap(({ stream_detail }) => stream_detail);
-    const commits = streams.find(({ name }) => name === TEST_LOG.stream)?.state.messages ?? 0;
-    const [serviceUs, serverUs] = [await cpuOf(service), await cpuOf(pid())];
-    return { serviceUs, serverUs, messages: varz.in_msgs, commits };
+/** Each role in a process of its own, in turns with all in one. */
+async function apart(options: BenchOptions): Promise<ResultRow[]> {
+  await using one = await startTestServer({ syncAlways: false });
+  await using other = await startTestServer({ syncAlways: false });
+  for (const { url } of [one, other]) await prepareServer(url);
+  await using together = await openShop([one], ALL, {});
+  await using separate = await openShop([other], APART, {});
+  const seconds = 2 * secondsOf(options.scale);
+  const sides = {
+    apart: () => separate.order({ callers: 64 }, seconds),
+    together: () => together.order({ callers: 64 }, seconds),
   };
-  const before = await look();
-  return async () => {
-    const after = await look();
-    return {
-      serviceUs: after.serviceUs - before.serviceUs,
-      serverUs: after.serverUs - before.serverUs,
-      messages: after.messages - before.messages,
-      commits: after.commits - before.commits,
-    };
-  };
-}
-
-/** Callers that each place an order, wait until it is confirmed, and place the next one. */
-async function run(
-  url: string,
-  orders: readonly BenchRequest[],
-  confirmed: Confirmations,
-  callers: number,
-  seconds: number,
-): Promise<Timed> {
-  const start = performance.now();
-  const took: number[] = [];
-  let next = 0;
-  const call = async (): Promise<void> => {
-    while (performance.now() - start < seconds * 1_000) {
-      const began = performance.now();
-      const body = orders[next++ % orders.length]?.body;
-      const placed = await must(201, url, 'POST', '/v1/orders', body);
-      took.push((await confirmed.at(String(placed.field('id')))) - began);
-    }
-  };
-  await Promise.all(Array.from({ length: callers }, call));
-  const spent = (performance.now() - start) / 1_000;
-  const sorted = took.sort((a, b) => a - b);
-  const share = (part: number) => sorted[Math.ceil(part * sorted.length) - 1] ?? Number.NaN;
-  return { orders: took.length, perSecond: took.length / spent, p50: share(0.5), p99: share(0.99) };
-}
-
-interface Confirmations extends AsyncDisposable {
-  /** When the log's reader saw that the order is confirmed, on this process's clock. @throws Error after half a minute */
-  at(orderId: string): Promise<number>;
-}
-
-/** Reads the log's orders on a connection of its own. */
-async function watchConfirmations(nats: string): Promise<Confirmations> {
-  const connection = await connect({ servers: nats });
-  const seen = new Map<string, number>();
-  const waiting = new Map<string, (at: number) => void>();
-  const orders = { filter_subjects: [`${TEST_LOG.prefix}.order.>`] };
-  const consumer = await jetstream(connection).consumers.get(TEST_LOG.stream, orders);
-  const messages = await consumer.consume({
-    max_messages: 1_000,
-    callback: (message) => {
-      const { decisions } = fromBinary(CommitSchema, message.data);
-      const isEnd = decisions.some(({ events }) =>
-        events.some(({ type }) => type === OrderConfirmedSchema.name),
-      );
-      if (!isEnd) return;
-      const id = message.subject.slice(message.subject.lastIndexOf('.') + 1);
-      const resolve = waiting.get(id);
-      if (resolve === undefined) seen.set(id, performance.now());
-      else resolve(performance.now());
-      waiting.delete(id);
+  const measured = await interleaved(options.rounds, sides);
+  const cpu = ({ serviceUs, serverUs, orders }: Measured): number => (serviceUs + serverUs) / orders;
+  const rates = rowsOf('roles apart, default sync, 64 at once', measured.apart);
+  return [
+    rates('confirmed', ({ orders, seconds }) => orders / seconds, 'orders/s'),
+    {
+      name: '13. roles apart / one process, default sync, 64 at once: CPU of services and server',
+      product: rounded(measured.apart.map(cpu)),
+      baseline: rounded(measured.together.map(cpu)),
+      ratio: ratioOf(measured.apart.map(cpu), measured.together.map(cpu)),
+      lowerIsBetter: true,
+      goal: 1.15,
+      unit: 'us an order',
     },
-  });
-  return {
-    at: (id) => {
-      const at = seen.get(id);
-      seen.delete(id);
-      if (at !== undefined) return Promise.resolve(at);
-      return new Promise((resolve, reject) => {
-        const late = setTimeout(() => reject(new Error(`the order ${id} was not confirmed`)), PATIENCE_MS);
-        waiting.set(id, (time) => {
-          clearTimeout(late);
-          resolve(time);
-        });
-      });
-    },
-    [Symbol.asyncDispose]: async () => {
-      await messages.close();
-      await connection.close();
-    },
-  };
+  ];
+}
+
+/** How many round trips lie one behind the other: what a slower way to the server adds, in ways there and back. */
+async function roundTrips(options: BenchOptions): Promise<ResultRow> {
+  await using server = await startTestServer({ syncAlways: false });
+  await prepareServer(server.url);
+  await using proxy = await startFaultProxy(server.url);
+  await using shop = await openShop([server], ALL, {}, proxy.url);
+  const seconds = 2 * secondsOf(options.scale);
+  const times: number[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    const { p50: near } = await shop.order({ callers: 1 }, seconds);
+    proxy.delay(DELAY_MS);
+    const { p50: far } = await shop.order({ callers: 1 }, 2 * seconds);
+    proxy.heal();
+    times.push((far - near) / (2 * DELAY_MS));
+  }
+  const name = '13. round trips from placing to confirmed, one behind the other';
+  return { name, product: rounded(times), unit: 'round trips' };
 }

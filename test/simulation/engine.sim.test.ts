@@ -3,6 +3,7 @@ import { enginePlants } from './support/engine-plants.ts';
 import { type EngineScenario, engineScenarioOf, smallerEngineScenario } from './support/engine-scenario.ts';
 import { type EnginePlant, runEngineSchedule } from './support/engine-world.ts';
 import { describeFinding, findViolation } from './support/search.ts';
+import { sharing, sharingPlants } from './support/shared-reading.ts';
 
 const FIRST_SEED = 1;
 const SCHEDULES = 200;
@@ -29,6 +30,16 @@ describe('consumers (protocols 7, 8 and 9)', () => {
     TIMEOUT_MS,
   );
 
+  it(
+    'do the same where they read the end of the log together (protocol 38)',
+    async () => {
+      const run = (seed: number, scenario: EngineScenario) => violationsIn(seed, scenario, sharing());
+      const found = await findViolation({ ...search, schedules: SCHEDULES, run });
+      expect(found && describeFinding(found)).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
   it('are simulated the same way every time for the same seed', async () => {
     const once = await runEngineSchedule(42);
     const again = await runEngineSchedule(42);
@@ -36,7 +47,7 @@ describe('consumers (protocols 7, 8 and 9)', () => {
     expect(again).toEqual(once);
   });
 
-  it.each(Object.entries(enginePlants))(
+  it.each(Object.entries({ ...enginePlants, ...sharingPlants }))(
     'are found to be broken by %s',
     async (fault, plant) => {
       const run = (seed: number, scenario: EngineScenario) => violationsIn(seed, scenario, plant);

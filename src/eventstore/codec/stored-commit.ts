@@ -343,6 +343,11 @@ export function decidedIn(commit: RecordedCommit): readonly Decided[] {
   return commit instanceof LazyCommit ? commit.decided() : commit.decisions.map(decidedOf);
 }
 
+/** How many bytes of the log a commit takes, so far as it was read from there. */
+export function bytesOf(commit: RecordedCommit): number {
+  return commit instanceof LazyCommit ? commit.bytes : 0;
+}
+
 const decodeEnvelope = decoderOf(CommitSchema);
 
 function decidedOf({ time, traceparent, events }: Decision): Decided {
@@ -380,6 +385,10 @@ class LazyCommit implements RecordedCommit {
 
   get decisions(): readonly Decision[] {
     return this.#decoded().decisions;
+  }
+
+  get bytes(): number {
+    return this.#stored.bytes.length;
   }
 
   decided(): readonly Decided[] {

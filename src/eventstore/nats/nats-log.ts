@@ -3,6 +3,7 @@ import { type Confirmations, createConfirmations } from '../confirm/confirmation
 import type { Log, LogBatch, RecordedCommit, ScanOptions } from '../log.ts';
 import type { StoreObserver } from '../observer.ts';
 import { positionAt, sequenceOf } from '../position.ts';
+import { shareScans } from '../reading/shared-scans.ts';
 import type { Runtime } from '../runtime.ts';
 import { aggregatesFilter, controlSubject, isControl, subjectFilter, subjectOf } from '../stream.ts';
 import { createGets, type Gets, type StoredMessage } from './gets.ts';
@@ -57,6 +58,8 @@ export function createNatsLog(options: NatsLogOptions): Log {
     repeated: options.observer?.repeated,
   });
 
+  const head = async () => positionAt(await headOf(gets));
+
   return {
     incarnation,
     append: (stream, expected, commit) => appendOne(transport, { stream, expected, commit }, resolve()),
@@ -76,10 +79,10 @@ export function createNatsLog(options: NatsLogOptions): Log {
       const next = { next_by_subj: aggregatesFilter(prefix), seq };
       return commitIn(await gets.leader({ seq })) ?? commitIn(await gets.leader(next));
     },
-    head: async () => positionAt(await headOf(gets)),
+    head,
     confirm: async () =>
       positionAt(confirmations === undefined ? await headOf(gets) : (await confirmations.next()).sequence),
-    scan: (scan) => scanLog(options, gets, scan),
+    scan: shareScans({ log: { head, scan: (how) => scanLog(options, gets, how) }, runtime }),
   };
 }
 
