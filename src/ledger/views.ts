@@ -18,6 +18,7 @@ import {
   startProjections,
   type ViewIndex,
   type ViewReader,
+  type ViewStatus,
 } from '../projections/engine/index.ts';
 import { type Follower, followLog } from './follower.ts';
 
@@ -62,6 +63,8 @@ export interface KeepViews {
 /** The views of a process: what answers queries, and, where they run here, what keeps them. */
 export interface OpenedViews {
   readonly reader: ViewReader;
+  /** What the views that are kept here say of themselves, without asking anybody; undefined where none are. */
+  readonly kept: (() => readonly ViewStatus[]) | undefined;
   /** Writes the last rows and checkpoints, and ends everything that was begun. */
   stop(): Promise<void>;
 }
@@ -88,6 +91,7 @@ export function openViews(options: OpenViewsOptions): OpenedViews {
   });
   return {
     reader,
+    kept: running?.status,
     stop: async () => {
       await reader.stop();
       follower?.stop();

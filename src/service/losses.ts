@@ -10,6 +10,7 @@ import {
 } from '../eventstore/index.ts';
 import { hasRole } from '../platform/config/schema.ts';
 import { isAtLeast, MINIMUM_VERSION } from '../platform/nats-server/version.ts';
+import type { ViewStatus } from '../projections/engine/index.ts';
 import type { Base } from './base.ts';
 import { type ViewReport, viewReports } from './status.ts';
 
@@ -19,6 +20,8 @@ export type Losses = ReadonlyMap<string, string>;
 /** Notices what was lost under a running service: the log itself, and views (protocol 23). */
 export interface LossWatch {
   latest(): Losses;
+  /** From now on asks the server about the views only while one of those that are kept here is not at work. */
+  follow(views: () => readonly ViewStatus[]): void;
   stop(): void;
 }
 
@@ -119,7 +122,15 @@ export function lossOfView({ view, state, bucket }: ViewReport): string | undefi
   return undefined;
 }
 
-async function look({ config, nats, log }: Pick<Base, 'config' | 'nats' | 'log'>): Promise<Losses> {
+/** A view at work looks for its checkpoint every second, and has opened it as one of this log: it lacks nothing. */
+export function isAtWork({ running, lastError, groups }: ViewStatus): boolean {
+  return running && lastError === undefined && groups?.owned === groups?.of;
+}
+
+async function look(
+  { config, nats, log }: Pick<Base, 'config' | 'nats' | 'log'>,
+  views: (() => readonly ViewStatus[]) | undefined,
+): Promise<Losses> {
   const ofServer = lossOfServer(nats.requests.connection.info?.version);
   if (ofServer !== undefined) return new Map([['nats', ofServer]]);
   const onServer = await configOnServer({ config, nats });
@@ -128,7 +139,7 @@ async function look({ config, nats, log }: Pick<Base, 'config' | 'nats' | 'log'>
   if (ofLog !== undefined) return new Map([[LOG, ofLog]]);
   const ofConfiguration = lossOfConfiguration(config.log, onServer);
   if (ofConfiguration !== undefined) return new Map([[LOG_CONFIGURATION, ofConfiguration]]);
-  if (!hasRole(config, 'projections')) return new Map();
+  if (!hasRole(config, 'projections') || views?.().every(isAtWork)) return new Map();
   const reports = await viewReports(config, nats, log);
   return new Map(
     reports.flatMap((report) => {
@@ -141,12 +152,13 @@ async function look({ config, nats, log }: Pick<Base, 'config' | 'nats' | 'log'>
 /** Looks until it is stopped. While NATS is away nothing new can be said, and readiness tells that by itself. */
 export function startLossWatch(base: Pick<Base, 'config' | 'logger' | 'nats' | 'log'>): LossWatch {
   const judge = createLossJudge(base.logger);
+  let views: (() => readonly ViewStatus[]) | undefined;
   let looking = false;
   let stopped = false;
   const lookOnce = async (): Promise<void> => {
     if (looking) return;
     looking = true;
-    const found = await look(base).catch(() => undefined);
+    const found = await look(base, views).catch(() => undefined);
     if (found !== undefined && !stopped) judge.take(found);
     looking = false;
   };
@@ -154,6 +166,9 @@ export function startLossWatch(base: Pick<Base, 'config' | 'logger' | 'nats' | '
   timer.unref();
   return {
     latest: judge.latest,
+    follow: (status) => {
+      views = status;
+    },
     stop: () => {
       stopped = true;
       clearInterval(timer);

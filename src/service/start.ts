@@ -134,9 +134,7 @@ async function startInOrder(
 
   const commands = answers || hasRole(config, 'processes') ? await openCommands(base, lifecycle) : undefined;
 
-  const { reader: views, stop: stopViews } = openReadModels(base);
-  const written = closing(nats, 'their last rows and checkpoints were not written', stopViews);
-  started('views', hasRole(config, 'projections') ? written : stopViews);
+  const views = startViews(base, losses, lifecycle);
 
   const processes = await openProcesses(base, views, commands);
   if (processes !== undefined) {
@@ -205,6 +203,17 @@ function startErasing(base: Base, handler: Handler, { started }: Lifecycle): voi
     onTrouble: (what, err) => logger.warn({ err }, what),
   });
   started('forgetting', eraser.stop);
+}
+
+/** What answers queries; what is kept here of the views says itself whether something of them is lost. */
+function startViews(base: Base, losses: LossWatch, { started }: Lifecycle): ViewReader {
+  const { reader, kept, stop } = openReadModels(base);
+  if (kept === undefined) started('views', stop);
+  else {
+    losses.follow(kept);
+    started('views', closing(base.nats, 'their last rows and checkpoints were not written', stop));
+  }
+  return reader;
 }
 
 /** What tells operators of the servers, and them of this process. */

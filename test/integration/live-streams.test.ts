@@ -24,7 +24,13 @@ const codec = codecOf<Message>(order);
 /** Writes orders of several users, and knows what every stream must have told. */
 function writer(log: Log) {
   const versions = new Map<string, number>();
-  const told: { id: string; user: string; at: string }[] = [];
+  const told: { id: string; user: string; position: number; at: string }[] = [];
+  // Answers may come in another order than what they answer was stored in.
+  const inOrder = (of: (event: (typeof told)[number]) => boolean): string[] =>
+    told
+      .filter(of)
+      .sort((a, b) => a.position - b.position)
+      .map(({ at }) => at);
   return {
     append: async (id: string, user: string, ...events: readonly Message[]): Promise<void> => {
       const commitId = systemRuntime.id();
@@ -33,11 +39,12 @@ function writer(log: Log) {
       const result = await log.append({ category: 'order', id }, versions.get(id) ?? 0, commit);
       if (!result.appended) throw new Error(`conflict on ${id}`);
       versions.set(id, result.version);
+      const position = result.version;
       for (const { $typeName } of events)
-        told.push({ id, user, at: `${result.version} ${$typeName.split('.').at(-1)}` });
+        told.push({ id, user, position, at: `${position} ${$typeName.split('.').at(-1)}` });
     },
-    ofOrder: (id: string) => told.filter((event) => event.id === id).map(({ at }) => at),
-    ofUser: (user: string) => told.filter((event) => event.user === user).map(({ at }) => at),
+    ofOrder: (id: string) => inOrder((event) => event.id === id),
+    ofUser: (user: string) => inOrder((event) => event.user === user),
   };
 }
 

@@ -120,6 +120,18 @@ test('an order of three lines is seven commits, and asks for no state that it wa
   expect(each('other')).toBeGreaterThan(10);
 });
 
+test('all who follow the log read its end with one consumer, and none of its own', async () => {
+  const consumers = async (): Promise<number> => {
+    const report = await (await fetch(`${server.monitorUrl}/jsz?consumers=true`)).json();
+    const { account_details } = report as {
+      account_details: { stream_detail: { name: string; state: { consumer_count: number } }[] }[];
+    };
+    const streams = account_details.flatMap(({ stream_detail }) => stream_detail);
+    return streams.find(({ name }) => name === 'jetledger')?.state.consumer_count ?? 0;
+  };
+  await until('nobody reads alone', async () => (await consumers()) === 1, 20_000);
+});
+
 test('from placing to confirming few round trips lie one behind the other', async () => {
   proxy.delay(DELAY_MS);
   const took: number[] = [];

@@ -1,8 +1,9 @@
 import type { StreamConfig } from '@nats-io/jetstream';
 import { expect, it } from 'vitest';
-import { INCARNATION_KEY, logStreamConfig } from '../../../src/eventstore/index.ts';
+import { BEGINNING, INCARNATION_KEY, logStreamConfig } from '../../../src/eventstore/index.ts';
 import {
   createLossJudge,
+  isAtWork,
   type Losses,
   lossOfConfiguration,
   lossOfLog,
@@ -51,6 +52,20 @@ it('a loss that turns into another one of the same check is told anew', () => {
   for (const _ of [1, 2]) take(new Map([['log', 'no stream']]));
   for (const _ of [1, 2]) take(new Map([['log', 'another incarnation']]));
   expect(lines).toEqual(['error log: no stream', 'error log: another incarnation']);
+});
+
+it('a view that is at work with all of its groups lacks nothing, and any other is looked after', () => {
+  const sound = {
+    view: 'orders',
+    position: BEGINNING,
+    lag: 0,
+    running: true,
+    groups: { owned: 4, of: 4 },
+  } as const;
+  expect(isAtWork(sound)).toBe(true);
+  expect(isAtWork({ ...sound, running: false })).toBe(false);
+  expect(isAtWork({ ...sound, lastError: 'its bucket is gone' })).toBe(false);
+  expect(isAtWork({ ...sound, groups: { owned: 0, of: 4 } })).toBe(false);
 });
 
 it('each loss names one cure: a command, or to restart', () => {
