@@ -148,12 +148,8 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
   const payments = await paymentProvider(config, deps, () =>
     buckets.create(`${prefix}_${PAYMENT_BUCKET}`, { durable: true }),
   );
-  const notifications = startNotifications({
-    ...deps,
-    buckets,
-    observer,
-    isForgotten: isForgottenIn(deps.views),
-  });
+  const isForgotten = isForgottenIn(deps.views);
+  const notifications = startNotifications({ ...deps, buckets, observer, isForgotten });
   const askToErase = createAskToErase({ buckets, prefix });
   const webhooks = startWebhooks({ ...deps, buckets, observer });
   const engine = startEngine({
