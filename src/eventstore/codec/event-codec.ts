@@ -4,7 +4,14 @@ import type { EventSource, Upcaster } from '../decider.ts';
 import { EventStoreError, UnknownEventType } from '../errors.ts';
 import { FIELDS_V1 } from '../personal/cipher.ts';
 import { isEmpty, type PersonalFields, personalFieldsOf } from '../personal/fields.ts';
-import { personsOf, type Seal, sealEvent, withSealedTexts } from '../personal/seal-event.ts';
+import {
+  type At,
+  personsOf,
+  type Seal,
+  sealEvent,
+  withSealedFields,
+  withSealedTexts,
+} from '../personal/seal-event.ts';
 import { holdsSealed } from '../personal/sealed-text.ts';
 import { type BytesAt, decoderOf, plainBytes } from './event-decoder.ts';
 import { encoderOf } from './event-encoder.ts';
@@ -33,6 +40,9 @@ export interface EventCodec<Event extends Message> {
   decode(stored: EventInCommit, id?: string): Event;
 }
 
+/** The names of an event's personal texts, by the numbers of their fields. */
+type Texts = ReadonlyMap<number, string>;
+
 /** What is known of an event type. */
 interface Known {
   readonly schema: DescMessage;
@@ -47,6 +57,7 @@ interface Known {
 export function createEventCodec<Event extends Message>(source: EventSource): EventCodec<Event> {
   const { category } = source;
   const decoders = new Map<string, (data: BytesAt) => Message>();
+  const textsByType = new Map<string, Texts>();
   const byTypeName = new Map<string, Known>();
   for (const schema of source.events) {
     if (decoders.has(schema.name)) {
@@ -57,6 +68,7 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
     }
     decoders.set(schema.name, decoderOf(schema));
     const fields = personalFieldsOf(schema);
+    textsByType.set(schema.name, new Map(fields.texts.map(({ number, name }) => [number, name])));
     byTypeName.set(schema.typeName, { schema, encode: encoderOf(schema), fields });
     proveRoundTrip(category, schema);
   }
@@ -81,9 +93,9 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
     return storedEventOf(type, version, encodeData(emptied), sealed);
   };
 
-  const decode = (stored: EventInCommit, id?: string): Event => {
-    let { type, schemaVersion, data }: EventInCommit = stored;
-    if (stored.encryption !== undefined || stored.sealed.length > 0) data = sealedData(category, stored, id);
+  const read = (stored: EventInCommit, bytes: BytesAt): Event => {
+    let { type, schemaVersion } = stored;
+    let data = bytes;
     for (
       let u = upcasters.get(type)?.get(schemaVersion);
       u !== undefined;
@@ -105,6 +117,16 @@ export function createEventCodec<Event extends Message>(source: EventSource): Ev
       throw corruptEvent(category, type, cause);
     }
   };
+
+  const decode = (stored: EventInCommit, id?: string): Event => {
+    const { type, data, encryption, sealed } = stored;
+    if (encryption === undefined && sealed.length === 0) return read(stored, data);
+    const at = placeOf(category, stored, id);
+    const texts = upcasters.has(type) ? undefined : textsByType.get(type);
+    if (texts !== undefined && sealed.every(({ field, within }) => within === '' && texts.has(field)))
+      return withSealedFields(read(stored, data), texts, sealed, at);
+    return read(stored, sealedData(stored, at));
+  };
   const persons = (event: Event, id: string) => personsOf(knownOf(event).fields, event, id);
   const personal = [...byTypeName.values()].some(({ fields }) => !isEmpty(fields));
   return { category, personal, persons, encode, decode };
@@ -118,9 +140,8 @@ function sealedBefore({ name }: DescMessage): EventStoreError {
   );
 }
 
-/** @throws EventStoreError for what this version cannot read, or what was taken out of its place */
-function sealedData(category: string, stored: EventInCommit, id: string | undefined): BytesAt {
-  const { type, data, sealed, encryption } = stored;
+/** Where a sealed event lies. @throws EventStoreError for what this version cannot read */
+function placeOf(category: string, { type, encryption }: EventInCommit, id: string | undefined): At {
   if (encryption?.algorithm !== FIELDS_V1) {
     throw new EventStoreError(
       'event/encrypted',
@@ -129,10 +150,15 @@ function sealedData(category: string, stored: EventInCommit, id: string | undefi
   }
   if (id === undefined)
     throw new RangeError(`The event ${category}/${type} is sealed: say of which aggregate it is.`);
+  return { category, id, type };
+}
+
+/** For upcasters, and for texts within messages. @throws EventStoreError for what was taken out of its place */
+function sealedData({ data, sealed }: EventInCommit, at: At): BytesAt {
   try {
-    return withSealedTexts(data, sealed, { category, id, type });
+    return withSealedTexts(data, sealed, at);
   } catch (cause) {
-    throw corruptEvent(category, type, cause);
+    throw corruptEvent(at.category, at.type, cause);
   }
 }
 

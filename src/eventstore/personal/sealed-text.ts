@@ -25,6 +25,8 @@ const decode = decoderOf(SealedTextSchema);
 /** A sealed text as an ordinary string, which may be copied wherever a text may be. */
 export function writeSealed(place: Place, sealed: Uint8Array): string {
   const { category, id, type, field, within, person, key } = place;
+  const end = putShort(place, sealed);
+  if (end > 0) return MARK + scratch.toString('base64url', 0, end);
   const message: SealedText = {
     $typeName: 'jetledger.eventstore.v1.SealedText',
     category,
@@ -37,6 +39,44 @@ export function writeSealed(place: Place, sealed: Uint8Array): string {
     sealed: sealed as Uint8Array<ArrayBuffer>,
   };
   return MARK + Buffer.from(encode(message).buffer).toString('base64url');
+}
+
+/** What is shorter has a length of one byte, and all of it fits. */
+const SHORT = 0x80;
+const scratch = Buffer.allocUnsafeSlow(8 * SHORT);
+const LENGTH_DELIMITED = 2;
+
+/**
+ * Puts the bytes of `encode` for what nearly every sealed text is, in a quarter of its time: a rebuild makes one for each.
+ * @returns where they end; 0 when this is another one
+ */
+function putShort({ category, id, type, field, within, person, key }: Place, sealed: Uint8Array): number {
+  if (within !== '' || sealed.length >= SHORT || field < 1 || field >= SHORT || key < 1) return 0;
+  let at = putText(1, category, 0);
+  at = at && putText(2, id, at);
+  at = at && putText(3, type, at);
+  if (at === 0) return 0;
+  scratch[at++] = 4 << 3;
+  scratch[at++] = field;
+  if (person !== id) at = putText(5, person, at);
+  if (at === 0) return 0;
+  scratch[at++] = 6 << 3;
+  let rest = key;
+  for (; rest >= SHORT; rest >>>= 7) scratch[at++] = (rest & 0x7f) | SHORT;
+  scratch[at++] = rest;
+  scratch[at++] = (7 << 3) | LENGTH_DELIMITED;
+  scratch[at++] = sealed.length;
+  scratch.set(sealed, at);
+  return at + sealed.length;
+}
+
+/** @returns where it ends; 0 for one that is empty or not short */
+function putText(field: number, text: string, at: number): number {
+  const length = scratch.write(text, at + 2);
+  if (length === 0 || length >= SHORT) return 0;
+  scratch[at] = (field << 3) | LENGTH_DELIMITED;
+  scratch[at + 1] = length;
+  return at + 2 + length;
 }
 
 /** What a sealed text holds. @throws EventStoreError `personal/damaged` for one that was cut or changed */

@@ -17,6 +17,7 @@ import { describe, expect, it } from 'vitest';
 import { order } from '../../../src/domain/order.ts';
 import { user } from '../../../src/domain/user.ts';
 import { codecOf, createEventCodec } from '../../../src/eventstore/codec/event-codec.ts';
+import { encoderOf } from '../../../src/eventstore/codec/event-encoder.ts';
 import { openText, type Place, sealText } from '../../../src/eventstore/personal/cipher.ts';
 import { mayHoldSealed } from '../../../src/eventstore/personal/personal-data.ts';
 import {
@@ -25,6 +26,7 @@ import {
   readSealed,
   writeSealed,
 } from '../../../src/eventstore/personal/sealed-text.ts';
+import { SealedTextSchema } from '../../../src/gen/jetledger/eventstore/v1/sealed_text_pb.ts';
 import { PersonalSchema, personal } from '../../../src/gen/jetledger/options/v1/personal_pb.ts';
 import { OrderPlacedSchema } from '../../../src/gen/jetledger/order/v1/order_pb.ts';
 import { UserCreatedSchema, UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
@@ -333,4 +335,40 @@ it('a megabyte of JSON in which nothing is sealed is looked through in a fractio
     expect(quickest(() => mayHoldSealed(text))).toBeLessThan(
       quickest(() => JSON.parse(json.toString())) / 10,
     );
+});
+
+it('a sealed text is the bytes of its message, whatever is long or odd in it, and reads back as what it was', () => {
+  const encode = encoderOf(SealedTextSchema);
+  const usual = {
+    category: 'user',
+    id: 'u1',
+    type: 'UserCreated',
+    field: 2,
+    within: '',
+    person: 'u1',
+    key: 7,
+  };
+  const long = 'x'.repeat(127);
+  const others: readonly Partial<Place>[] = [
+    {},
+    { person: 'u2' },
+    { person: 'Käthe' },
+    { id: long, person: long },
+    { id: `${long}x`, person: 'ü'.repeat(64) },
+    { within: '0.1' },
+    { field: 127 },
+    { field: 128 },
+    ...[1, 127, 128, 16_384, 2 ** 31 - 1].map((key) => ({ key })),
+  ];
+  for (const other of others) {
+    for (const length of [28, 127, 128, 1_000]) {
+      const place = { ...usual, ...other };
+      const sealed = new Uint8Array(length).fill(length);
+      const text = writeSealed(place, sealed);
+      const message = { ...place, person: place.person === place.id ? '' : place.person, sealed };
+      const bytes = encode(create(SealedTextSchema, message));
+      expect(text.slice(1)).toBe(Buffer.from(bytes).toString('base64url'));
+      expect(readSealed(text)).toEqual({ ...place, sealed });
+    }
+  }
 });
