@@ -2,7 +2,7 @@ import { toolOptions } from '../support/tool-options.ts';
 import { formatReport, isClean } from './report.ts';
 import { runSoak } from './run.ts';
 
-const USAGE = `npm run soak -- [--orders 20000] [--instances 3] [--faults] [--seed N] [--deadline SECONDS]
+const USAGE = `npm run soak -- [--orders 20000] [--instances 3] [--faults] [--seed N] [--deadline SECONDS] [--webhooks N]
 
 Starts a real nats-server and so many service processes on it, and places orders that succeed, fail at every step,
 are cancelled, shipped, refunded and sent twice. Then the log is folded and compared with the payment provider's ledger.
@@ -12,6 +12,7 @@ are cancelled, shipped, refunded and sent twice. Then the log is folded and comp
   --faults        kill -9 of an instance or of nats-server, and instances that hang, every few seconds
   --seed N        chooses orders, times and faults; what the processes make of them differs from run to run
   --deadline N    seconds within which an order must be paid
+  --webhooks N    receivers of all public events of orders, of which the first three are bad; what each got is compared
 
 Exit code 0: every order came to rest, nothing was parked, stock and money agree to the cent, no instance logged an
 error. 1: not so. 2: usage.`;
@@ -22,6 +23,7 @@ const values = toolOptions(USAGE, {
   faults: { type: 'boolean', default: false },
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   deadline: { type: 'string', default: '30' },
+  webhooks: { type: 'string', default: '0' },
 });
 const { orders, instances, seed, deadline } = {
   orders: Number(values.orders),
@@ -29,7 +31,12 @@ const { orders, instances, seed, deadline } = {
   seed: Number(values.seed),
   deadline: Number(values.deadline),
 };
-if (![orders, instances, seed, deadline].every((number) => Number.isSafeInteger(number) && number > 0)) {
+const webhooks = Number(values.webhooks);
+if (
+  ![orders, instances, seed, deadline, webhooks + 1].every(
+    (number) => Number.isSafeInteger(number) && number > 0,
+  )
+) {
   console.error(USAGE);
   process.exit(2);
 }
@@ -44,6 +51,7 @@ const report = await runSoak({
   faults: values.faults ? 'random' : 'none',
   paymentDeadlineMs: deadline * 1_000,
   maxOpen: 400,
+  webhooks,
   restWithinMs: deadline * 1_000 + 120_000,
   onProgress: (line) => console.log(line),
 });

@@ -11,6 +11,7 @@ import type { Traffic } from './client.ts';
 import type { Told } from './customers.ts';
 import type { Fleet } from './fleet.ts';
 import type { Tally } from './tally.ts';
+import type { ReceiversReport } from './webhooks.ts';
 
 /** What a run came to. */
 export interface SoakReport {
@@ -31,6 +32,8 @@ export interface SoakReport {
   readonly violations: readonly string[];
   /** From the first order until all were at rest. */
   readonly seconds: number;
+  /** What receivers of public events got, where there are some. */
+  readonly receivers?: ReceiversReport | undefined;
 }
 
 interface Evidence {
@@ -124,7 +127,7 @@ const LISTED = 20;
 
 /** The report as a table for a terminal, then what is wrong. */
 export function formatReport(report: SoakReport): string {
-  const { placed, outcomes, faults, traffic, copies, paymentRetries, seconds } = report;
+  const { placed, outcomes, faults, traffic, copies, paymentRetries, seconds, receivers } = report;
   const rows: readonly (readonly [string, number | string])[] = [
     ['placed', placed],
     ...outcomes,
@@ -138,6 +141,14 @@ export function formatReport(report: SoakReport): string {
     ['seconds', seconds.toFixed(1)],
     ['orders/s, placed to final', (placed / seconds).toFixed(1)],
     ['logged as errors', [...report.complaints.values()].reduce((sum, count) => sum + count, 0)],
+    ...(receivers === undefined
+      ? []
+      : ([
+          ['public events', receivers.events],
+          ['deliveries taken', receivers.deliveries],
+          ['of them repeated', receivers.repeated],
+          ['violations of receivers', receivers.violations.length],
+        ] as const)),
     ['stuck', report.stuck.length],
     ['violations', report.violations.length],
   ];
@@ -151,6 +162,7 @@ export function formatReport(report: SoakReport): string {
     ...section('Parked:', report.parked),
     ...section('Stuck:', report.stuck),
     ...section('Violations:', report.violations),
+    ...section('Violations of receivers:', receivers?.violations ?? []),
   ].join('\n');
 }
 
@@ -161,6 +173,7 @@ function section(title: string, lines: readonly string[]): string[] {
 }
 
 /** Whether every order came to rest, everything agrees, and no instance logged an error of its own. */
-export function isClean({ stuck, violations, parked, complaints }: SoakReport): boolean {
-  return stuck.length + violations.length + parked.length + complaints.size === 0;
+export function isClean({ stuck, violations, parked, complaints, receivers }: SoakReport): boolean {
+  const wrong = [...violations, ...(receivers?.violations ?? [])];
+  return stuck.length + wrong.length + parked.length + complaints.size === 0;
 }

@@ -12,6 +12,7 @@ import { type PlanDeps, planOf } from './mix.ts';
 import { reportOf, type SoakReport } from './report.ts';
 import { deactivate, openShop } from './shop.ts';
 import { startTally, type Tally } from './tally.ts';
+import { startReceivers, WEBHOOK_VARIABLES } from './webhooks.ts';
 
 export interface SoakOptions {
   readonly orders: number;
@@ -25,6 +26,8 @@ export interface SoakOptions {
   readonly maxOpen: number;
   /** How long the orders may take to come to rest when all are placed. */
   readonly restWithinMs: number;
+  /** Receivers of public events, of which the first three are bad; none unless given. */
+  readonly webhooks?: number;
   readonly onProgress?: (line: string) => void;
 }
 
@@ -38,8 +41,10 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const random = createPrng(options.seed);
   await using nats = await startTestServer();
   await using data = await createDataDir();
+  await using receivers = options.webhooks ? await startReceivers(options.webhooks) : undefined;
   await using fleet = await startFleet(options.instances, {
     ...data.variables,
+    ...(receivers && WEBHOOK_VARIABLES),
     NATS_URL: nats.url,
     JETLEDGER_LOG__DURABILITY: 'none',
     JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
@@ -49,6 +54,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const client = createClient(fleet, random);
   const run = `S${options.seed}`;
   const plans = { run, random, catalogue: await openShop(client, run, options.orders) };
+  await receivers?.subscribe(client, run);
   const tally = startTally(truth.log);
   const told = nothingTold();
   const faults = new Map<string, number>();
@@ -63,7 +69,8 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     await placeAll(options, { client, plans, told, tally, victims, faults });
     const restsBy = { tally, told, withinMs: options.restWithinMs };
     await rest(restsBy);
-    return await reportOf({ truth, told, tally, faults, traffic: client.traffic, fleet, started });
+    const report = await reportOf({ truth, told, tally, faults, traffic: client.traffic, fleet, started });
+    return { ...report, receivers: await receivers?.compare(client, truth.log) };
   } finally {
     clearInterval(progress);
     await tally.stop();
