@@ -8,6 +8,7 @@ import type { Config } from '../platform/config/schema.ts';
 import { objectionToNewLog } from '../platform/new-log.ts';
 import { checkEmailKey } from '../platform/topology.ts';
 import { type Nats, openLedgerOfForgotten } from '../service/open.ts';
+import { askToForgetAgain } from '../service/personal/erasing.ts';
 import { keysStream, ledgerStream } from '../service/topology.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
 import { bucketsOf, withNats } from '../service/with-nats.ts';
@@ -141,6 +142,24 @@ async function forgottenFor(
   );
 }
 
+/** The keys now; the users, whom the log does not know as forgotten yet, by whoever runs next. @throws as `forgetAgain` */
+async function forgetPersonsAgain(
+  config: Config,
+  nats: Nats,
+  { takenAt }: Manifest,
+  entered: readonly ForgottenPerson[],
+): Promise<void> {
+  const ledger = await openLedgerOfForgotten(config, nats);
+  await forgetAgain(ledger, entered);
+  const since = Date.parse(takenAt) - CLOCKS_MS;
+  const persons: string[] = [];
+  for await (const { person, at } of ledger.all()) if (at >= since) persons.push(person);
+  await askToForgetAgain({ buckets: bucketsOf(config, nats.requests), prefix: config.log.prefix }, persons);
+}
+
+/** So far clocks may be apart, in milliseconds. */
+const CLOCKS_MS = 600_000;
+
 async function restoreAll(
   config: Config,
   nats: Nats,
@@ -176,7 +195,7 @@ async function restoreAll(
     translate: async () => {
       await translateEngine(bucketsOf(config, nats.requests), prefix, incarnations);
       const hasKeys = manifest.streams.some(({ name }) => name === keysStream({ prefix }));
-      if (hasKeys) await forgetAgain(await openLedgerOfForgotten(config, nats), forgotten);
+      if (hasKeys) await forgetPersonsAgain(config, nats, manifest, forgotten);
     },
     signal,
     onBytes: (what, done, total) => progress.show({ what, done, total, unit: 'bytes' }),

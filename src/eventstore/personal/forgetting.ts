@@ -31,6 +31,8 @@ export interface Forgetting {
    * @throws LogUnavailable
    */
   missing(): Promise<readonly string[]>;
+  /** Whether a person is in the ledger. @throws LogUnavailable */
+  has(person: string): Promise<boolean>;
   /** Everybody in the ledger. @throws LogUnavailable */
   all(): AsyncIterable<ForgottenPerson>;
 }
@@ -117,6 +119,7 @@ export function createForgetting({ ledger, keys, runtime = systemRuntime }: Forg
       }
       return found;
     },
+    has: async (person) => (await ledger.get(tokenOf(person), { leader: true })) !== undefined,
     all,
   };
 }

@@ -1,4 +1,4 @@
-import { user } from '../../domain/user.ts';
+import { isRegistered, user } from '../../domain/user.ts';
 import {
   BEGINNING,
   type Bucket,
@@ -32,13 +32,14 @@ class TooManyWait extends RetryLater {}
 async function change(
   bucket: Bucket,
   next: (persons: readonly string[]) => readonly string[],
+  most = MOST_WAITING,
 ): Promise<void> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const row = await bucket.get(ERASE, { leader: true });
     const persons = parseRow<readonly string[]>(row) ?? [];
     const changed = next(persons);
     if (changed === persons) return;
-    if (changed.length > MOST_WAITING)
+    if (changed.length > most)
       throw new TooManyWait(`${persons.length} persons wait for their keys to be destroyed.`);
     const write = {
       key: ERASE,
@@ -57,16 +58,23 @@ export function createAskToErase(where: Where): AskToErase {
     change(await open(where), (persons) => (persons.includes(userId) ? persons : [...persons, userId]));
 }
 
+/** Has persons whom the ledger names forgotten in a log that was restored from before that. @throws LogUnavailable */
+export async function askToForgetAgain(where: Where, persons: readonly string[]): Promise<void> {
+  if (persons.length === 0) return;
+  const both = (waiting: readonly string[]) => [...new Set([...waiting, ...persons])];
+  await change(await open(where), both, Number.POSITIVE_INFINITY);
+}
+
 interface EraserDeps extends Where {
   readonly runtime: Pick<Runtime, 'now' | 'id' | 'sleep'>;
   readonly handler: CommandHandler;
-  readonly forgetting: Pick<Forgetting, 'forget'>;
+  readonly forgetting: Pick<Forgetting, 'forget' | 'has'>;
   readonly onTrouble: (what: string, error: unknown) => void;
 }
 
 /**
  * Destroys the keys of persons as it is asked to, until `stop`; what fails is tried again. Several may run.
- * The row alone destroys nothing: only who stands as forgotten in the log is.
+ * The row alone destroys nothing: only who stands as forgotten in the log is, and who is in the ledger already.
  */
 export function startEraser(deps: EraserDeps): { stop(): Promise<void> } {
   const { runtime, onTrouble } = deps;
@@ -115,10 +123,25 @@ export function startEraser(deps: EraserDeps): { stop(): Promise<void> } {
   };
 }
 
-async function erase({ handler, forgetting, runtime }: EraserDeps, userId: string): Promise<void> {
+async function erase(deps: EraserDeps, userId: string): Promise<void> {
+  const { handler, forgetting, runtime } = deps;
   const { state } = await handler.load(user, userId);
-  if (state.status !== 'forgotten' || state.erasedAt !== undefined) return;
+  if (isRegistered(state)) {
+    if (!(await forgetting.has(userId))) return;
+    await forgetAgain(deps, userId);
+  } else if (state.status !== 'forgotten' || state.erasedAt !== undefined) return;
   await forgetting.forget(userId);
-  const meta = { commandId: runtime.id(), actor: 'eraser' };
-  await handler.execute(user, userId, { type: 'recordErased', at: runtime.now() }, meta);
+  await handler.execute(user, userId, { type: 'recordErased', at: runtime.now() }, metaOf(runtime));
+}
+
+const metaOf = ({ id }: Pick<Runtime, 'id'>) => ({ commandId: id(), actor: 'eraser' });
+
+/** In a log from before the person was forgotten. Nobody can read the address any more; its attempts are dead. */
+async function forgetAgain({ handler, runtime }: EraserDeps, userId: string): Promise<void> {
+  const at = runtime.now();
+  const ask = { type: 'requestForgetting', reason: '', dueAt: at, at } as const;
+  const asked = await handler.execute(user, userId, ask, metaOf(runtime));
+  const dueAt = 'state' in asked && isRegistered(asked.state) ? (asked.state.forgetting?.dueAt ?? at) : at;
+  const forget = { type: 'forget', claims: [], at: Math.max(at, dueAt) } as const;
+  await handler.execute(user, userId, forget, metaOf(runtime));
 }

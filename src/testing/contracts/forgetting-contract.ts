@@ -65,6 +65,7 @@ function destroying(uses: Uses): void {
     for (const how of ['read', 'make'] as const) expect(await keysOf('ada', how, second)).toBe('forgotten');
     await forgetting.forget('ada');
     expect(await entered('ada')).toEqual([1_900_000_000_000]);
+    expect([await forgetting.has('ada'), await forgetting.has('somebody else')]).toEqual([true, false]);
   });
 
   it('leaves nothing of a key in what the bucket keeps', async () => {

@@ -133,7 +133,7 @@ export async function runForgettingSchedule(seed: number, plant: Plant = {}): Pr
     startEraser({
       ...{ ...where, runtime, onTrouble: () => undefined },
       handler: plant.eraser?.(handler) ?? handler,
-      forgetting: { forget: plant.destroy?.(destroyer.forget) ?? destroyer.forget },
+      forgetting: { ...destroyer, forget: plant.destroy?.(destroyer.forget) ?? destroyer.forget },
     });
   }
 

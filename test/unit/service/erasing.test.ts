@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { user } from '../../../src/domain/user.ts';
 import { createHandler } from '../../../src/eventstore/handler.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
-import { createAskToErase, startEraser } from '../../../src/service/personal/erasing.ts';
+import { askToForgetAgain, createAskToErase, startEraser } from '../../../src/service/personal/erasing.ts';
 import {
   createMemoryBucketStores,
   openMemoryBucket,
@@ -13,7 +13,7 @@ import { until } from '../../../src/testing/until.ts';
 
 const AT = 1_700_000_000_000;
 
-async function world(forget: (person: string) => Promise<void>) {
+async function world(forget: (person: string) => Promise<void>, ledger: readonly string[] = []) {
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
   const where = { buckets, prefix: 'jl' };
   // Retries are what is looked at, not how long they take.
@@ -25,7 +25,7 @@ async function world(forget: (person: string) => Promise<void>) {
       ...where,
       runtime,
       handler,
-      forgetting: { forget },
+      forgetting: { forget, has: async (person) => ledger.includes(person) },
       onTrouble: (what) => void told.push(what),
     });
   const meta = () => ({ commandId: runtime.id(), actor: 'test' });
@@ -49,7 +49,7 @@ async function world(forget: (person: string) => Promise<void>) {
     const bucket = await buckets.open('jl_engine');
     return Buffer.from((await bucket?.get('erase'))?.value ?? []).toString();
   };
-  return { start, ask: createAskToErase(where), register, forgetUser, isErased, row, told };
+  return { where, start, ask: createAskToErase(where), register, forgetUser, isErased, row, told };
 }
 
 test('destroys the keys that it is asked for, says so in the log, and leaves nothing to do', async () => {
@@ -92,4 +92,14 @@ test('what fails is tried again, also by a process that starts later', async () 
   const second = start();
   await until('it is erased', () => isErased('ada'));
   await second.stop();
+});
+
+test('who is in the ledger is forgotten in a log that was restored from before that, and gives its address up', async () => {
+  const { where, start, register, isErased, row } = await world(async () => undefined, ['ada']);
+  for (const person of ['ada', 'bob']) await register(person);
+  await askToForgetAgain(where, ['ada', 'bob', 'nobody']);
+  const eraser = start();
+  await until('nothing waits', async () => (await row()) === '[]');
+  await eraser.stop();
+  expect([await isErased('ada'), await isErased('bob')]).toEqual([true, false]);
 });
