@@ -132,8 +132,7 @@ describe('with the users of configs/nats, over TLS', () => {
     const created = await must(201, url, 'POST', '/v1/users', { email: 'eve@example.com', name: 'Eve' });
     const path = `/v1/users/${created.field('id')}`;
     await must(202, url, 'DELETE', path);
-    const isDone = async () =>
-      (await must(200, url, 'GET', `${path}/forgetting`)).field('status') === 'done';
+    const isDone = async () => (await must(200, url, 'GET', `${path}/forgetting`)).field('status') === 'done';
     await until('the person is forgotten', isDone, PATIENCE_MS);
     expect([await violations(), troubles]).toEqual([[], []]);
   }, 60_000);
