@@ -121,8 +121,8 @@ export interface HealthDeps {
   readonly settings: Pick<ApiSettings, 'environment' | 'version'>;
 }
 
-/** A try to deliver an event to a webhook. Times in milliseconds. */
-export interface WebhookAttempt {
+/** A try to deliver an event. Times in milliseconds. */
+export interface DeliveryTry {
   /** The event's. */
   readonly id: string;
   readonly type: string;
@@ -139,9 +139,9 @@ export interface WebhookAttempt {
   readonly sequence: number;
 }
 
-/** The tries that are kept of a webhook, the newest first. @throws LogUnavailable */
-export interface WebhookAttempts {
-  list(webhookId: string): Promise<readonly WebhookAttempt[]>;
+/** The tries that are kept of a webhook, or of `notifications`, the newest first. @throws LogUnavailable */
+export interface DeliveryTries {
+  list(receiver: string): Promise<readonly DeliveryTry[]>;
 }
 
 /** What the routes need to answer. */
@@ -174,7 +174,7 @@ export interface ServiceDeps {
   };
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;
-  readonly webhookAttempts: WebhookAttempts;
+  readonly deliveryTries: DeliveryTries;
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }

@@ -1,6 +1,7 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { combineObservers, type Runtime, systemRuntime } from '../eventstore/index.ts';
+import { attemptOf, openAttempts } from '../processes/delivery/adapters/attempts.ts';
 import { createDialler } from '../processes/delivery/adapters/dial.ts';
 import type { DeliveryOutlet } from '../processes/delivery/port.ts';
 import { deliveryWorker, readPlace } from '../processes/delivery/worker.ts';
@@ -152,8 +153,12 @@ function workerOf(
       logger.error({ sequence, err }, lost);
     },
   });
+  const attempts = openAttempts(requests, prefix, timeoutMs);
   const receivers = notificationReceiver({
-    ...{ notifier, observer, longestWaitMs: settings.retryCapMs },
+    // What the receiver answers is not shown: it may speak of the person.
+    keep: (event, attempt, { answer: _, ...posted }, time) =>
+      attempts.keep(NOTIFICATIONS, attemptOf(event, attempt, posted, time)),
+    ...{ notifier, observer, runtime, longestWaitMs: settings.retryCapMs },
     onFailed: ({ id }, attempt, { error }) =>
       logger.warn({ notificationId: id, attempt, reason: error }, 'a notification was not taken'),
   });

@@ -16,8 +16,8 @@ import { maskUrl } from '../platform/mask-url.ts';
 import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts';
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
+import { openAttempts } from '../processes/delivery/adapters/attempts.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
-import { openAttempts } from '../processes/webhook/adapters/attempts.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
 import type { Base } from './base.ts';
@@ -311,7 +311,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     auth,
     console: config.console,
     webhookSecret: nats.emailKey.webhookSecret,
-    webhookAttempts: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
+    deliveryTries: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {
       keyed: nats.emailKey.keyedFingerprint,

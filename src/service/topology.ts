@@ -2,14 +2,13 @@ import { bucketStream, forgottenBucket, keyBucket } from '../eventstore/index.ts
 import { commandBuckets, viewBuckets } from '../ledger/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
+import { attemptsStreamConfig, attemptsStreamProblems } from '../processes/delivery/adapters/attempts.ts';
 import { deliveryBucket } from '../processes/delivery/worker.ts';
 import { timersStreamConfig, timersStreamProblems } from '../processes/engine/index.ts';
-
 import {
   notificationStreamConfig,
   notificationStreamProblems,
 } from '../processes/notification/adapters/outbox.ts';
-import { attemptsStreamConfig, attemptsStreamProblems } from '../processes/webhook/adapters/attempts.ts';
 import { publicBuckets, publicStreams } from './public-events.ts';
 import { views } from './shop.ts';
 

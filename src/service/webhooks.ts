@@ -1,6 +1,7 @@
 import type { Meter } from '@opentelemetry/api';
 import { type LiveWebhook, type WebhookCommand, webhook } from '../domain/webhook.ts';
 import { type CommandHandler, type CommandMeta, positionOf, systemRuntime } from '../eventstore/index.ts';
+import { type Attempts, openAttempts } from '../processes/delivery/adapters/attempts.ts';
 import { createDialler } from '../processes/delivery/adapters/dial.ts';
 import type { Deliverable, DeliveryOutlet, EventPlace, GivenUpEvent } from '../processes/delivery/port.ts';
 import { deliveryWorker } from '../processes/delivery/worker.ts';
@@ -11,7 +12,6 @@ import {
   openMessageDeadLetters,
   type Worker,
 } from '../processes/engine/index.ts';
-import { type Attempts, openAttempts } from '../processes/webhook/adapters/attempts.ts';
 import { send } from '../processes/webhook/adapters/deliver.ts';
 import { followWebhooks, WEBHOOKS } from '../processes/webhook/directory.ts';
 import { publicSource } from '../processes/webhook/public-source.ts';

@@ -68,6 +68,7 @@ const OF_OPERATORS = new Set([
   ...['listTraces', 'getTrace'],
   ...['rebuildView', 'rollbackView', 'refoldRow', 'listRequests', 'getRequest', 'cancelRequest'],
   ...['listTimers', 'listPaymentsInDoubt', 'getNotifications', 'listWebhookSituations'],
+  'listNotificationDeliveries',
 ]);
 
 let routes: Map<string, Route>;

@@ -137,6 +137,10 @@ test('operators see what notifications are published, and how far they are', asy
   expect(recent.map(({ kind }) => kind)).toContain('order-confirmed');
   expect(JSON.stringify(recent)).not.toContain('text');
   expect(counts).toMatchObject({ queue: { waiting: 0, open: 0, retried: 0 }, kept: recent.length, dead: 0 });
+  const tries = await must(200, url, 'GET', '/v1/admin/notifications/deliveries?outcome=taken');
+  expect(tries.field('items')).toContainEqual(
+    expect.objectContaining({ type: 'order-confirmed', subject: shop.orderId, attempt: 1, outcome: 'taken' }),
+  );
 }, 60_000);
 
 test('a webhook that leads to where nothing may be sent says so in the list', async () => {

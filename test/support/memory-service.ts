@@ -199,7 +199,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     auth: 'off',
     console: { oidc: { issuer: '', clientId: '', scope: '' }, traceUrl: '' },
     webhookSecret: emailKey.webhookSecret,
-    webhookAttempts: { list: async () => [] },
+    deliveryTries: { list: async () => [] },
     pseudonymOf: emailKey.pseudonymOf,
     fingerprints: { keyed: emailKey.keyedFingerprint, storeKeyed: true },
     ...options.override,

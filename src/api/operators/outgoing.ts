@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { ACCESS } from '../auth/access.ts';
+import { sendTries } from '../delivery-tries.ts';
 import type { ServiceDeps } from '../deps.ts';
 import { linkToNext } from '../reading.ts';
 import type { TypedApp } from '../routes/app-type.ts';
@@ -9,7 +10,7 @@ import { EXAMPLE_TIME, ORDER_ID, USER_ID } from '../schemas/examples.ts';
 import { DEFAULT_LIMIT, PageQuery } from '../schemas/queries.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { listed, plain, problemsOfList, problemsOfRead } from '../schemas/responses.ts';
-import { parcels } from '../schemas/webhook.ts';
+import { DeliveriesQuery, parcels } from '../schemas/webhook.ts';
 import type { NotificationsSituation, WebhookSituation } from './ports.ts';
 import { isoTime, withoutAbsent } from './shown.ts';
 
@@ -188,6 +189,18 @@ export function outgoingRoutes(app: TypedApp, deps: ServiceDeps): void {
   };
   app.get('/v1/admin/notifications', { schema: notifications, config }, async (_request, reply) =>
     reply.send(notificationsBody(await deps.admin.notifications())),
+  );
+  const tries = {
+    ...common,
+    querystring: DeliveriesQuery,
+    operationId: 'listNotificationDeliveries',
+    summary: 'List what was sent of notifications',
+    description:
+      'Each try, the newest first: of those that were taken and of those that were not the last 500 each, for `webhooks.keepMs`. After a restart of NATS the list begins anew. What was answered is not kept.',
+    response: { ...listed('WebhookDeliveries'), ...problemsOfRead() },
+  };
+  app.get('/v1/admin/notifications/deliveries', { schema: tries, config }, async (request, reply) =>
+    sendTries(request, reply, await deps.deliveryTries.list('notifications')),
   );
   const webhooks = {
     ...common,

@@ -8,12 +8,13 @@ import {
 import { webhookQueries } from '../../projections/views/webhooks.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
-import type { ApiModule, ServiceDeps, WebhookAttempt } from '../deps.ts';
+import { sendTries } from '../delivery-tries.ts';
+import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
 import { commandOf, expectedOf } from '../meta.ts';
 import { sendProblem } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
-import { asksTheLog, linkToNext, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
+import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoFields, NoQuery } from '../schemas/common.ts';
 import { DEFAULT_LIMIT, PageQuery, ReadQuery } from '../schemas/queries.ts';
 import {
@@ -410,7 +411,7 @@ function periodOf(since = '', until: string | undefined) {
   return { type: 'requestPeriod', since: Date.parse(since), until: end } as const;
 }
 
-function deliveries(app: TypedApp, { handler, webhookAttempts }: ServiceDeps): void {
+function deliveries(app: TypedApp, { handler, deliveryTries }: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'listWebhookDeliveries',
@@ -424,36 +425,8 @@ function deliveries(app: TypedApp, { handler, webhookAttempts }: ServiceDeps): v
   };
   app.get('/v1/webhooks/:id/deliveries', { schema, config }, async (request, reply) => {
     const { id } = request.params;
-    const { outcome, limit = DEFAULT_LIMIT, cursor } = request.query;
     const { state } = await handler.load(webhook, id);
     if (!isLive(state)) return sendProblem(request, reply, { code: 'webhook/not-found' });
-    const before = Number(cursor ?? Number.MAX_SAFE_INTEGER);
-    const found = (await webhookAttempts.list(id)).filter(
-      ({ sequence, taken }) =>
-        sequence < before && (outcome === undefined || taken === (outcome === 'taken')),
-    );
-    const page = found.slice(0, limit);
-    const next = found.length > limit ? String(page.at(-1)?.sequence) : undefined;
-    if (next !== undefined) linkToNext(request, reply, 'cursor', next);
-    return reply.send({ items: page.map(shown), ...(next !== undefined && { next }) });
+    return sendTries(request, reply, await deliveryTries.list(id));
   });
-}
-
-function shown({
-  id: event,
-  type,
-  subject,
-  attempt,
-  at,
-  durationMs,
-  taken,
-  status,
-  error,
-  answer,
-}: WebhookAttempt) {
-  return {
-    ...{ event, type, subject, attempt, at: new Date(at).toISOString(), durationMs },
-    outcome: taken ? ('taken' as const) : ('failed' as const),
-    ...{ status, error, answer },
-  };
 }

@@ -152,7 +152,7 @@ export const DeliveriesQuery = Type.Object(
 
 const Delivery = Type.Object(
   {
-    event: Type.String({ description: 'The `webhook-id`: that of the event, the same at each try.' }),
+    event: Type.String({ description: 'The `webhook-id` or `jetledger-id`, the same at each try.' }),
     type: Type.String(),
     subject: Type.String({ description: 'The id of the aggregate.' }),
     attempt: Type.Integer({ minimum: 1 }),

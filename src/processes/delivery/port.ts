@@ -59,6 +59,14 @@ export interface Tried {
   readonly gone?: boolean;
 }
 
+/** What came of one try by HTTP. */
+export interface Posted extends Tried {
+  /** Absent where there was no answer. */
+  readonly status?: number;
+  /** The beginning of what was answered. */
+  readonly answer?: string;
+}
+
 /** Where an event lies. */
 export interface EventPlace {
   readonly source: string;

@@ -1,5 +1,5 @@
 import type { Position } from '../../eventstore/index.ts';
-import type { Tried } from '../delivery/port.ts';
+import type { Posted } from '../delivery/port.ts';
 
 /** What customers are told of; stored with every notification. */
 export const NOTIFICATION_KINDS = [
@@ -39,5 +39,5 @@ export interface NotificationOutbox {
 
 /** Delivers notifications to people: tries once, and never rejects. */
 export interface Notifier {
-  deliver(notification: Notification): Promise<Tried>;
+  deliver(notification: Notification): Promise<Posted>;
 }

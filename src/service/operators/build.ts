@@ -9,8 +9,8 @@ import {
 import { feedOfViews } from '../../ledger/index.ts';
 import { type Config, hasRole, rolesOf } from '../../platform/config/schema.ts';
 import type { NatsMonitor } from '../../platform/nats-monitor.ts';
+import { openAttempts } from '../../processes/delivery/adapters/attempts.ts';
 import { bucketNames, type ConsumerStatus, createTimerList } from '../../processes/engine/index.ts';
-import { openAttempts } from '../../processes/webhook/adapters/attempts.ts';
 import { publicSource } from '../../processes/webhook/public-source.ts';
 import { type RebuildDeps, traceProjections, type ViewReader } from '../../projections/engine/index.ts';
 import type { Base } from '../base.ts';

@@ -12,6 +12,7 @@ import {
   type Requests,
   type Runtime,
 } from '../../eventstore/index.ts';
+import type { Attempts } from '../../processes/delivery/adapters/attempts.ts';
 import { backlogOf } from '../../processes/delivery/flow.ts';
 import { type DeliverySource, defaultDeliverySettings } from '../../processes/delivery/port.ts';
 import type { StoredReceiver } from '../../processes/delivery/receiver.ts';
@@ -19,7 +20,6 @@ import { deliveryBucket, readPlace } from '../../processes/delivery/worker.ts';
 import { type Buckets, type DeadLetterPort, parseRow } from '../../processes/engine/index.ts';
 import { notificationStream, parseNotification } from '../../processes/notification/adapters/outbox.ts';
 import { NOTIFICATIONS } from '../../processes/notification/adapters/receiver.ts';
-import type { Attempts } from '../../processes/webhook/adapters/attempts.ts';
 import type { ViewReader } from '../../projections/engine/index.ts';
 import { type WebhookRow, webhookQueries } from '../../projections/views/webhooks.ts';
 

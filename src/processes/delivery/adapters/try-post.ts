@@ -1,18 +1,10 @@
-import type { Tried } from '../port.ts';
+import type { Posted } from '../port.ts';
 import { type Dialler, TargetRefused } from './dial.ts';
-
-/** What came of posting once; an error never names the URL, which may hold a secret. */
-export interface Posted extends Tried {
-  /** Absent where there was no answer. */
-  readonly status?: number;
-  /** The beginning of what was answered. */
-  readonly answer?: string;
-}
 
 /** A receiver that says so wants nothing at all for a while, whatever it is. */
 const BUSY: ReadonlySet<number> = new Set([429, 503]);
 
-/** Any status of 200 to 299 means "taken". Never rejects. */
+/** Any status of 200 to 299 means "taken". Never rejects; an error never names the URL, which may hold a secret. */
 export async function tryPost(
   { post }: Pick<Dialler, 'post'>,
   ...request: Parameters<Dialler['post']>

@@ -1,5 +1,5 @@
 import type { Around } from '../../../eventstore/index.ts';
-import type { Tried } from '../../delivery/port.ts';
+import type { Posted } from '../../delivery/port.ts';
 import type { Notification } from '../port.ts';
 
 /** One try to deliver a notification. */
@@ -15,7 +15,7 @@ export type DeliveryOutcome = 'sent' | 'retried' | 'given_up';
 export interface NotificationObserver {
   /** Around putting one on its stream; a copy may carry the observer's trace. */
   readonly aroundPublish?: Around<Notification, void>;
-  readonly aroundDelivery?: Around<DeliveryTry, Tried>;
+  readonly aroundDelivery?: Around<DeliveryTry, Posted>;
   /** What came of a try, and that one was given up; `undefined` is a message that is no notification. */
   delivered?(notification: Notification | undefined, outcome: DeliveryOutcome): void;
 }

@@ -1,4 +1,5 @@
-import type { DeliverySettings, Receiver, Tried } from '../../delivery/port.ts';
+import type { Runtime } from '../../../eventstore/index.ts';
+import type { Deliverable, DeliverySettings, Posted, Receiver } from '../../delivery/port.ts';
 import type { Receivers } from '../../delivery/worker.ts';
 import type { Notification, Notifier } from '../port.ts';
 import type { NotificationObserver } from './observer.ts';
@@ -10,22 +11,32 @@ export const NOTIFICATIONS = 'notifications';
 interface ReceiverOptions {
   readonly notifier: Notifier;
   readonly observer: NotificationObserver;
-  readonly onFailed: (notification: Notification, attempt: number, tried: Tried) => void;
+  readonly onFailed: (notification: Notification, attempt: number, tried: Posted) => void;
+  /** Keeps a try. */
+  readonly keep: (
+    event: Deliverable,
+    attempt: number,
+    tried: Posted,
+    time: readonly [number, number],
+  ) => void;
+  readonly runtime: Pick<Runtime, 'now'>;
   /** How long it may ask to be left alone, in milliseconds. */
   readonly longestWaitMs: number;
 }
 
 /** The one receiver of notifications: it is always there, and order is not kept. */
 export function notificationReceiver(options: ReceiverOptions): Receivers {
-  const { notifier, observer, onFailed, longestWaitMs } = options;
+  const { notifier, observer, onFailed, longestWaitMs, runtime, keep } = options;
   const receiver: Receiver = {
     ...{ id: NOTIFICATIONS, enabled: true, ordered: false, createdAt: 0, renewedAt: 0, requests: [] },
     wants: () => true,
     deliver: async (event, attempt) => {
       const notification = parseNotification(event.body());
-      const run = (): Promise<Tried> => notifier.deliver(notification);
+      const run = (): Promise<Posted> => notifier.deliver(notification);
       const around = observer.aroundDelivery;
+      const at = runtime.now();
       const tried = await (around === undefined ? run() : around({ notification, attempt }, run));
+      keep(event, attempt, tried, [at, runtime.now()]);
       observer.delivered?.(notification, tried.taken ? 'sent' : 'retried');
       if (!tried.taken) onFailed(notification, attempt, tried);
       return { ...tried, retryAfterMs: Math.min(tried.retryAfterMs ?? 0, longestWaitMs) };

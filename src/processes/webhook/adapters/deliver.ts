@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import type { Runtime } from '../../../eventstore/index.ts';
+import { type Attempt, attemptOf } from '../../delivery/adapters/attempts.ts';
 import type { Dialler } from '../../delivery/adapters/dial.ts';
 import { tryPost } from '../../delivery/adapters/try-post.ts';
 import type { Deliverable, Tried } from '../../delivery/port.ts';
@@ -9,20 +10,6 @@ export interface Destination {
   readonly url: string;
   /** `whsec_` and base64; each signs. */
   readonly secrets: readonly string[];
-}
-
-/** One try, as it is kept and shown. */
-export interface Attempt extends Pick<Deliverable, 'id' | 'type' | 'subject' | 'source' | 'position'> {
-  readonly attempt: number;
-  /** When it began, in milliseconds since the Unix epoch. */
-  readonly at: number;
-  readonly durationMs: number;
-  readonly taken: boolean;
-  readonly status?: number;
-  /** Why there was no answer. */
-  readonly error?: string;
-  /** The beginning of what was answered. */
-  readonly answer?: string;
 }
 
 export interface SendOptions {
@@ -39,19 +26,13 @@ export async function send(
   event: Deliverable,
   attempt: number,
 ): Promise<{ readonly tried: Tried; readonly kept: Attempt }> {
-  const { id, type, subject, source, position } = event;
   const at = runtime.now();
   const body = event.body();
-  const headers = headersOf(id, new Date(at), body, secrets);
-  const { status, answer, ...tried } = await tryPost(dialler, url, headers, body);
-  const { taken, error = '' } = tried;
+  const headers = headersOf(event.id, new Date(at), body, secrets);
+  const posted = await tryPost(dialler, url, headers, body);
   return {
-    tried: { ...tried, gone: status === GONE },
-    kept: {
-      ...{ id, type, subject, source, position, attempt, at, durationMs: runtime.now() - at, taken },
-      ...(status === undefined ? { error } : { status }),
-      ...(answer && { answer }),
-    },
+    tried: { ...posted, gone: posted.status === GONE },
+    kept: attemptOf(event, attempt, posted, [at, runtime.now()]),
   };
 }
 

@@ -6,24 +6,24 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { createGets, type Requests } from '../../../eventstore/index.ts';
-import type { Attempt } from './deliver.ts';
+import type { Deliverable, Posted } from '../port.ts';
 
 export interface AttemptsSettings {
-  /** The log's prefix: the stream is `<prefix>-webhooks`, its subjects `<prefix>w.<webhook id>.<taken|failed>.<place>`. */
+  /** The log's prefix: the stream is `<prefix>-webhooks`, its subjects `<prefix>w.<receiver>.<taken|failed>.<place>`. */
   readonly prefix: string;
   readonly replicas: number;
   /** In milliseconds. */
   readonly keepMs: number;
 }
 
-/** The tries of a webhook that are kept: the last ones that were taken, and the last ones that were not. */
+/** The tries of a receiver that are kept: the last ones that were taken, and the last ones that were not. */
 const KEPT = 500;
 const NANOS = 1_000_000;
 
 export const attemptsStream = (prefix: string): string => `${prefix}-webhooks`;
 
 /**
- * The stream of tries: the last one on each subject, of which a webhook has so many, and none longer than its age. In
+ * The stream of tries: the last one on each subject, of which a receiver has so many, and none longer than its age. In
  * memory, since nothing but a list is lost with it, and every write to a file would wait as long as one of the log.
  */
 export function attemptsStreamConfig({
@@ -60,6 +60,35 @@ export function attemptsStreamProblems(
     .map((field) => `its ${field} is ${existing[field]}, not ${wanted[field]}`);
 }
 
+/** One try, as it is kept and shown. */
+export interface Attempt extends Pick<Deliverable, 'id' | 'type' | 'subject' | 'source' | 'position'> {
+  readonly attempt: number;
+  /** When it began, in milliseconds since the Unix epoch. */
+  readonly at: number;
+  readonly durationMs: number;
+  readonly taken: boolean;
+  readonly status?: number;
+  /** Why there was no answer. */
+  readonly error?: string;
+  /** The beginning of what was answered. */
+  readonly answer?: string;
+}
+
+/** What is kept of a try that began and ended at these times, in milliseconds since the Unix epoch. */
+export function attemptOf(
+  { id, type, subject, source, position }: Deliverable,
+  attempt: number,
+  { taken, status, error, answer }: Posted,
+  [at, end]: readonly [number, number],
+): Attempt {
+  return {
+    ...{ id, type, subject, source, position, attempt, at, durationMs: end - at, taken },
+    ...(status !== undefined && { status }),
+    ...(status === undefined && error !== undefined && { error }),
+    ...(answer && { answer }),
+  };
+}
+
 /** A try with its own place among the tries. */
 export interface KeptAttempt extends Attempt {
   readonly sequence: number;
@@ -68,11 +97,11 @@ export interface KeptAttempt extends Attempt {
 /** The tries that are kept. @throws LogUnavailable */
 export interface Attempts {
   /** Keeps one; not waited for, since only a line of a list is lost with it. */
-  keep(webhookId: string, attempt: Attempt): void;
-  /** All that are kept of a webhook, the newest first. */
-  list(webhookId: string): Promise<readonly KeptAttempt[]>;
-  /** The newest that is kept of a webhook. */
-  last(webhookId: string): Promise<KeptAttempt | undefined>;
+  keep(receiver: string, attempt: Attempt): void;
+  /** All that are kept of a receiver, the newest first. */
+  list(receiver: string): Promise<readonly KeptAttempt[]>;
+  /** The newest that is kept of a receiver. */
+  last(receiver: string): Promise<KeptAttempt | undefined>;
 }
 
 /** @param timeoutMs of each request */
@@ -86,16 +115,16 @@ export function openAttempts(requests: Requests, prefix: string, timeoutMs: numb
     return place;
   };
   return {
-    keep: (webhookId, attempt) => {
-      const subject = `${prefix}w.${webhookId}.${attempt.taken ? 'taken' : 'failed'}`;
+    keep: (receiver, attempt) => {
+      const subject = `${prefix}w.${receiver}.${attempt.taken ? 'taken' : 'failed'}`;
       requests.publish(`${subject}.${nextPlace(subject)}`, JSON.stringify(attempt));
     },
-    list: async (webhookId) => {
-      const found = await gets.directLast([`${prefix}w.${webhookId}.*.*`]);
+    list: async (receiver) => {
+      const found = await gets.directLast([`${prefix}w.${receiver}.*.*`]);
       return found.map(attemptIn).sort((a, b) => b.sequence - a.sequence);
     },
-    last: async (webhookId) => {
-      const found = await gets.leader({ last_by_subj: `${prefix}w.${webhookId}.*.*` });
+    last: async (receiver) => {
+      const found = await gets.leader({ last_by_subj: `${prefix}w.${receiver}.*.*` });
       return found && attemptIn(found);
     },
   };
