@@ -122,7 +122,7 @@ export function exceptForgotten(
       const { userId, time } = notification;
       try {
         const isOld = runtime.now() - time > JUST_NOW_MS;
-        if (isOld && (await isForgotten(userId))) return { taken: true };
+        if (isOld && (await isForgotten(userId))) return { taken: false, unwanted: true };
       } catch {
         return { taken: false, error: 'the list of customers cannot be read' };
       }

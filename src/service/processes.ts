@@ -168,14 +168,7 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
     observer,
   });
   const fired = timers.deliver(timerHandler(deps, timers, askToErase));
-  const openOrders = openOrdersOf(deps.views);
-  const sweep = (): void => {
-    sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
-      onTrouble('arming deadlines', err),
-    );
-  };
-  sweep();
-  const sweeping = setInterval(sweep, SWEEP_EVERY_MS);
+  const sweeping = sweepHourly(deps, timers, onTrouble);
   return {
     status: engine.status,
     stop: async () => {
@@ -184,6 +177,21 @@ export async function startProcesses(deps: ProcessDeps): Promise<Processes> {
       await Promise.all([notifications.stop(), webhooks.stop()]);
     },
   };
+}
+
+function sweepHourly(
+  { handler, views }: ProcessDeps,
+  timers: Timers,
+  onTrouble: (what: string, err: unknown) => void,
+): NodeJS.Timeout {
+  const openOrders = openOrdersOf(views);
+  const sweep = (): void => {
+    sweepDeadlines({ handler, timers, openOrders }).catch((err: unknown) =>
+      onTrouble('arming deadlines', err),
+    );
+  };
+  sweep();
+  return setInterval(sweep, SWEEP_EVERY_MS);
 }
 
 /** A bug is a dead letter at once: nobody waits for the retries of what cannot work. */

@@ -51,6 +51,8 @@ export interface DeliverySource {
 /** What came of one try. Times in milliseconds. */
 export interface Tried {
   readonly taken: boolean;
+  /** Nothing was sent, and nothing is to be: it says nothing of the receiver. */
+  readonly unwanted?: boolean;
   /** Why not, in a few words and without secrets. */
   readonly error?: string;
   /** How long the receiver asks to be left alone. */

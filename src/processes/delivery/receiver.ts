@@ -160,6 +160,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       // Reading it took a while.
       if (!mayWork()) return flow.putBack(event, startedAt);
       const tried = await receiver.deliver(found, event.attempts + 1);
+      if (tried.unwanted === true) return flow.drop(event);
       if (tried.taken) return flow.taken(event, runtime.now());
       await follow(event, found, tried, startedAt);
     } catch (error) {

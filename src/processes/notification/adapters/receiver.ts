@@ -36,6 +36,7 @@ export function notificationReceiver(options: ReceiverOptions): Receivers {
       const around = observer.aroundDelivery;
       const at = runtime.now();
       const tried = await (around === undefined ? run() : around({ notification, attempt }, run));
+      if (tried.unwanted === true) return tried;
       keep(event, attempt, tried, [at, runtime.now()]);
       observer.delivered?.(notification, tried.taken ? 'sent' : 'retried');
       if (!tried.taken) onFailed(notification, attempt, tried);

@@ -39,8 +39,9 @@ function traceDelivery({
     const traces = messageTraces([{ traceparent: notification.traceparent, tracestate: '' }]);
     return consume(tracer, 'process notification', traces, about, async (span) => {
       const tried = await run(given);
-      span?.setAttribute(ATTRIBUTES.outcome, tried.taken ? 'handled' : 'retried');
-      if (span !== undefined && !tried.taken) markFailed(span, new Error(tried.error));
+      const isThrough = tried.taken || tried.unwanted === true;
+      span?.setAttribute(ATTRIBUTES.outcome, isThrough ? 'handled' : 'retried');
+      if (span !== undefined && !isThrough) markFailed(span, new Error(tried.error));
       return tried;
     });
   };

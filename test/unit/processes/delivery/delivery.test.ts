@@ -181,6 +181,27 @@ describe('delivery', () => {
     expect(world.givenUp.filter(({ attempts }) => attempts === 0).length).toBeGreaterThan(200);
   });
 
+  it('passes over what turns out to be unwanted: that neither counts against a receiver nor says that it is back', async () => {
+    const orders = createShelf();
+    fill(orders, 30);
+    let away = true;
+    const answer = ({ event }: Sent) => {
+      if (event.position % 2 === 0) return { taken: false, unwanted: true };
+      return away ? { taken: false, error: 'status 500' } : undefined;
+    };
+    const world = deliveryWorld([orders], answer, { disables: false });
+    world.set('one');
+    const engine = world.start('a', { giveUpMs: 60_000, pauseCapMs: 10 });
+    await until('it is tried in vain', () => world.sent.length > 40);
+    away = false;
+    const taken = () =>
+      world.sent.filter(({ event }) => event.position % 2 === 1).map(({ event }) => event.id);
+    await until('the others are sent', () => new Set(taken()).size === 15);
+    await until('nothing is open', () => engine.status()[0]?.lag === 0);
+    await engine.stop();
+    expect(ids(world.sent, 'one').filter((id) => Number(id.slice(7)) % 2 === 0)).toHaveLength(15);
+  });
+
   it('sends what is asked for: a test also to one that is disabled, one event, and those of a period', async () => {
     let clock = 1_000;
     const orders = createShelf('orders', () => clock++);
