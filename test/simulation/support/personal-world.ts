@@ -47,6 +47,13 @@ const SECRET = new Uint8Array(32).fill(5);
 const nameOf = (person: string, step: number): string => `Name of ${person} ${step}`;
 const addressOf = (person: string, step: number): string => `${person}.${step}@example.com`;
 
+/** An order of tea, by a person and named as it. */
+export function placing(person: string, at: number) {
+  const line = { sku: 'TEA', name: 'Tea', quantity: 1, unitPriceMinor: 1n, currency: 'EUR' };
+  const payment = { paymentToken: 't', paymentDueAt: at + 60_000 };
+  return { type: 'place', orderId: person, userId: person, lines: [line], ...payment, at } as const;
+}
+
 /** Runs one schedule; returns what must not be, as sentences. */
 export async function runPersonalSchedule(seed: number, plant: Plant = {}): Promise<string[]> {
   const world = createWorld(seed, { faults: FAULTS, longestDelayMs: 3_000 });
@@ -114,17 +121,7 @@ export async function runPersonalSchedule(seed: number, plant: Plant = {}): Prom
     await insist(`${person}.register`, (p) => p.useCases.register(registration, meta('register')));
     await insist(`${person}.order`, async (p) => {
       const at = p.runtime.now();
-      const line = { sku: 'TEA', name: 'Tea', quantity: 1, unitPriceMinor: 1n, currency: 'EUR' };
-      const payment = { paymentToken: 't', paymentDueAt: at + 60_000 };
-      const place = {
-        type: 'place',
-        orderId: person,
-        userId: person,
-        lines: [line],
-        ...payment,
-        at,
-      } as const;
-      await p.handler.execute(order, person, place, meta('place'));
+      await p.handler.execute(order, person, placing(person, at), meta('place'));
       const cancel = { type: 'cancel', reason: nameOf(person, 1), by: 'customer', at } as const;
       await p.handler.execute(order, person, cancel, meta('cancel'));
     });
@@ -224,7 +221,7 @@ function holdsKey(value: Uint8Array): boolean {
 }
 
 /** The bucket cannot be reached for a while now and then, by anybody. */
-function awayAtTimes(bucket: KeyBucket, world: World, outage: { readonly until: number }): KeyBucket {
+export function awayAtTimes(bucket: KeyBucket, world: World, outage: { readonly until: number }): KeyBucket {
   const reach = (): void => {
     if (world.now() < outage.until) throw new LogUnavailable('the keys are away');
   };
