@@ -35,10 +35,17 @@ function isList(answer: unknown): answer is { readonly items: readonly unknown[]
   return typeof answer === 'object' && answer !== null && 'items' in answer && Array.isArray(answer.items);
 }
 
-/** The events of a stream, opened. @throws KeysUnavailable */
+/** The events of a stream, opened; one of somebody whose key is unreadable says so. @throws KeysUnavailable */
 export async function openFrames(personal: PersonalData, frames: string): Promise<string> {
-  const bytes = sealedIn(frames);
-  return bytes === undefined ? frames : asBuffer(await personal.openJson(bytes)).toString('utf8');
+  if (!mayHoldSealed(frames)) return frames;
+  const lines = frames.split('\n').map(async (line) => {
+    if (!mayHoldSealed(line)) return line;
+    const at = line.indexOf('{');
+    return (
+      line.slice(0, at) + asBuffer(await personal.openListed(Buffer.from(line.slice(at)))).toString('utf8')
+    );
+  });
+  return (await Promise.all(lines)).join('\n');
 }
 
 /** The bytes of what is sent, where something in them is sealed. */

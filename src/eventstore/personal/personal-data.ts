@@ -83,7 +83,7 @@ export function createPersonalData(options: PersonalDataOptions): PersonalData {
     try {
       return await openJson(json, open);
     } catch (error) {
-      if (!(error instanceof KeyUnreadable)) throw error;
+      if (!(error instanceof KeyUnreadable) || json.at(-1) !== OBJECT_ENDS) throw error;
     }
     const opened = await openJson(json, (texts) => Promise.all(texts.map(openOrEmpty)));
     return Buffer.concat([opened.subarray(0, -1), UNREADABLE]);
@@ -95,6 +95,7 @@ export function createPersonalData(options: PersonalDataOptions): PersonalData {
 /** For a process without keys: nothing is sealed, and nothing sealed can be opened. */
 export const WITHOUT_KEYS: PersonalData = createPersonalData({ keys: NO_KEYS, encrypt: false });
 
+const OBJECT_ENDS = 0x7d;
 /** The end of an object in which something could not be opened. */
 const UNREADABLE = Buffer.from(',"unreadable":true}');
 
