@@ -111,6 +111,6 @@ describe('a plain backup that is put back encrypted', () => {
 
   it('cannot be proven to be the same with another master key, and says which is missing', async () => {
     const wrong = verified(sealed, [backup, '--live'], { JETLEDGER_PRIVACY__MASTER_KEYS: 'd4'.repeat(32) });
-    await expect(wrong).rejects.toThrow(/the master key \w+ is not among those given/);
+    await expect(wrong).rejects.toThrow(/the master key \w+, which is not among those given/);
   });
 });
