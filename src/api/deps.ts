@@ -172,6 +172,8 @@ export interface ServiceDeps {
     /** Where this process keeps some. */
     readonly traces?: TracesAdmin | undefined;
   };
+  /** The types of all events that can be public, whether they are published now or not. */
+  readonly publicTypes: readonly string[];
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;
   readonly deliveryTries: DeliveryTries;

@@ -363,10 +363,16 @@ function isSame(one: WebhookTerms, other: WebhookTerms): boolean {
 /** Whether events of a type about an aggregate are sent. */
 export function isSent({ types, subjects }: WebhookTerms, type: string, subject: string): boolean {
   if (subjects.length > 0 && !subjects.includes(subject)) return false;
-  return types.some((wanted) =>
-    wanted.endsWith('*') ? type.startsWith(wanted.slice(0, -1)) : wanted === type,
-  );
+  return types.some((wanted) => isMeant(wanted, type));
 }
+
+/** Those that none of the known types of events is meant by. */
+export function unknownTypes(types: readonly string[], known: readonly string[]): readonly string[] {
+  return types.filter((wanted) => !known.some((type) => isMeant(wanted, type)));
+}
+
+const isMeant = (wanted: string, type: string): boolean =>
+  wanted.endsWith('*') ? type.startsWith(wanted.slice(0, -1)) : wanted === type;
 
 /** Who is sent public events over HTTP; its id is made by the service. */
 export const webhook: Decider<WebhookState, WebhookCommand, WebhookEvent, WebhookRejection> = {

@@ -26,6 +26,11 @@ export interface PublishedContract {
   readonly keepMs: number | undefined;
 }
 
+/** The types of all public events, published or not. */
+export const publicTypes: readonly string[] = contracts.flatMap(({ events }) =>
+  events.map(({ typeName }) => typeName),
+);
+
 type Publishing = Pick<Config, 'publicEvents'>;
 
 const HOUR_MS = 3_600_000;

@@ -30,7 +30,7 @@ import { type Nats, openLogAndPersonal, openNats } from './open.ts';
 import { buildOperators, startOperators } from './operators/build.ts';
 import { startEraser } from './personal/erasing.ts';
 import type { Processes } from './processes.ts';
-import { documentOf } from './public-events.ts';
+import { documentOf, publicTypes } from './public-events.ts';
 import { openReadModels } from './read-models.ts';
 import { createHealth } from './readiness.ts';
 import { apiModules } from './shop.ts';
@@ -310,6 +310,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     },
     auth,
     console: config.console,
+    publicTypes,
     webhookSecret: nats.emailKey.webhookSecret,
     deliveryTries: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
     pseudonymOf: nats.emailKey.pseudonymOf,

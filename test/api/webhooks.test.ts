@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { webhook } from '../../src/domain/webhook.ts';
 import { toBytes } from '../../src/processes/engine/rows.ts';
 import { type MemoryService, memoryService, TEST_EPOCH } from '../support/memory-service.ts';
 
@@ -19,7 +20,7 @@ interface Answer {
   readonly waiting: number;
 }
 
-const BODY = { url: 'https://parcels.example.com/events', types: ['order.*'] };
+const BODY = { url: 'https://parcels.example.com/events', types: ['jetledger.public.orders.v1.*'] };
 
 describe('webhooks for operators', () => {
   it('are all of them or those of a status, each with how far it is by its stored place', async () => {
@@ -72,6 +73,26 @@ describe('a webhook over HTTP', () => {
     const rotated = await post(`/v1/webhooks/${id}/secret`, { overlapHours: 1 });
     expect(rotated.json<Answer>().secret).not.toBe(secret);
     expect(rotated.json()).toHaveProperty('previousSecretUntil');
+  });
+
+  it('is refused for types of events that nobody has, with those that there are', async () => {
+    const refused = await post('/v1/webhooks', { ...BODY, types: ['*', 'order.*', 'jetledger.public.Typo'] });
+    expect(refused.statusCode).toBe(400);
+    const { code, errors } = refused.json<{ code: string; errors: { pointer: string; detail: string }[] }>();
+    expect([code, errors[0]?.pointer]).toEqual(['request/invalid', '/types']);
+    expect(errors[0]?.detail).toContain('no event is of the type order.* or jetledger.public.Typo;');
+    expect(errors[0]?.detail).toContain('jetledger.public.orders.v1.OrderConfirmed');
+  });
+
+  it('stays what it is where it was made for such types before that was refused', async () => {
+    const id = 'made-before';
+    const terms = { url: BODY.url, types: ['order.*'], subjects: [], description: '', ordered: false };
+    const made = { type: 'create', webhookId: id, secretId: 's1', ...terms, at: TEST_EPOCH } as const;
+    await service.deps.handler.execute(webhook, id, made, { commandId: 'c1', actor: 'test' });
+    expect((await get(`/v1/webhooks/${id}?consistency=strong`)).json()).toMatchObject({ types: ['order.*'] });
+    const url = `/v1/webhooks/${id}`;
+    const changed = await service.app.inject({ method: 'PATCH', url, payload: { description: 'theirs' } });
+    expect(changed.json()).toMatchObject({ types: ['order.*'], description: 'theirs' });
   });
 
   it('is changed under If-Match only where nobody has changed it before', async () => {

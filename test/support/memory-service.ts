@@ -18,7 +18,7 @@ import { createAggregates } from '../../src/service/operators/aggregates.ts';
 import { createWebhooksAdmin } from '../../src/service/operators/outgoing.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
 import { createWaiting } from '../../src/service/operators/waiting.ts';
-import { documentOf } from '../../src/service/public-events.ts';
+import { documentOf, publicTypes } from '../../src/service/public-events.ts';
 import { views as allViews, apiModules, hiddenFields, timers as kinds } from '../../src/service/shop.ts';
 import { createSkips } from '../../src/service/skips.ts';
 import {
@@ -198,6 +198,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     settings: TEST_SETTINGS,
     auth: 'off',
     console: { oidc: { issuer: '', clientId: '', scope: '' }, traceUrl: '' },
+    publicTypes,
     webhookSecret: emailKey.webhookSecret,
     deliveryTries: { list: async () => [] },
     pseudonymOf: emailKey.pseudonymOf,

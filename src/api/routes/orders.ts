@@ -8,12 +8,13 @@ import { normaliseText, timeOf } from '../../domain/values.ts';
 import { EventStoreError, type Loaded, versionAt } from '../../eventstore/index.ts';
 import type { ReadRow } from '../../projections/engine/index.ts';
 import { type OrderFilter, type OrderRow, orderQueries } from '../../projections/views/orders.ts';
+import { actingOn } from '../act.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import { RequestRefused } from '../body.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
-import { commandOf, expectedOf } from '../meta.ts';
+import { commandOf } from '../meta.ts';
 import type { Violation } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow, waitSecondsOf } from '../reading.ts';
@@ -82,6 +83,8 @@ export function orderBody(id: string, state: OrderState): OrderBody {
   return { id, userId, status, ...step, ...reason, lines, total, ...details };
 }
 
+const act = actingOn({ decider: order, body: orderBody });
+
 /**
  * Follows an order until its process has ended one way or the other. All who wait share the reader of the live streams,
  * so that waiting asks the server nothing.
@@ -124,7 +127,7 @@ function orderActions(app: TypedApp, deps: ServiceDeps): void {
   refunding(app, deps);
 }
 
-function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function cancelling(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...common,
     operationId: 'cancelOrder',
@@ -147,15 +150,16 @@ function cancelling(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config: { access: ACCESS.ownOrder }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/cancel', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'cancel', reason: request.body.reason ?? '', by: 'customer', at } as const;
-    const result = await handler.execute(order, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({
+      type: 'cancel',
+      reason: request.body.reason ?? '',
+      by: 'customer',
+      at,
+    }));
   });
 }
 
-function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function shipping(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...common,
     operationId: 'shipOrder',
@@ -176,15 +180,15 @@ function shipping(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/ship', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'ship', tracking: request.body.tracking ?? '', at } as const;
-    const result = await handler.execute(order, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({
+      type: 'ship',
+      tracking: request.body.tracking ?? '',
+      at,
+    }));
   });
 }
 
-function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function delivering(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...common,
     operationId: 'deliverOrder',
@@ -204,14 +208,11 @@ function delivering(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/orders/:id/deliver', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const result = await handler.execute(order, id, { type: 'deliver', at }, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({ type: 'deliver', at }));
   });
 }
 
-function refunding(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function refunding(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...common,
     operationId: 'refundOrder',
@@ -232,11 +233,7 @@ function refunding(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     },
   };
   app.post('/v1/orders/:id/refund', { schema, config: { access: ACCESS.admin } }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'refund', ...request.body, at } as const;
-    const result = await handler.execute(order, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => orderBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({ type: 'refund', ...request.body, at }));
   });
 }
 

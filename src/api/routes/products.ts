@@ -6,11 +6,12 @@ import {
   product,
 } from '../../domain/product.ts';
 import { productQueries } from '../../projections/views/products.ts';
+import { actingOn } from '../act.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
-import { commandOf, expectedOf } from '../meta.ts';
+import { commandOf } from '../meta.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoQuery, SkuParams } from '../schemas/common.ts';
@@ -73,6 +74,8 @@ export function productBody(sku: string, state: ProductState): ProductBody {
   const stock = { onHand, reserved, available: onHand - reserved };
   return { sku, name, price: { amountMinor: Number(priceMinor), currency }, status, ...stock };
 }
+
+const act = actingOn({ decider: product, body: productBody });
 
 const tags = ['products'];
 
@@ -206,7 +209,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
   );
 }
 
-function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function change(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'updateProduct',
@@ -235,24 +238,20 @@ function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     '/v1/products/:sku',
     { schema, config: { access: ACCESS.changeCatalogue } },
     async (request, reply) => {
-      const { sku } = request.params;
       const { name, price, discontinued } = request.body;
-      const { meta, at } = commandOf(request, runtime);
-      const command = {
+      return act(deps, [request, reply], request.params.sku, (at) => ({
         type: 'change',
         at,
         ...(name !== undefined && { name }),
         ...(price !== undefined && { priceMinor: BigInt(price.amountMinor) }),
         ...(price?.currency !== undefined && { currency: price.currency }),
         ...(discontinued === true && { discontinue: true }),
-      } as const;
-      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
-      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+      }));
     },
   );
 }
 
-function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function stock(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'receiveStock',
@@ -280,16 +279,12 @@ function stock(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     '/v1/products/:sku/stock',
     { schema, config: { access: ACCESS.changeCatalogue } },
     async (request, reply) => {
-      const { sku } = request.params;
-      const { meta, at } = commandOf(request, runtime);
-      const command = receiptOf(request.body, at);
-      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
-      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+      return act(deps, [request, reply], request.params.sku, (at) => receiptOf(request.body, at));
     },
   );
 }
 
-function correction(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function correction(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'correctStock',
@@ -318,11 +313,11 @@ function correction(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     '/v1/products/:sku/corrections',
     { schema, config: { access: ACCESS.changeCatalogue } },
     async (request, reply) => {
-      const { sku } = request.params;
-      const { meta, at } = commandOf(request, runtime);
-      const command = { type: 'correctStock', ...request.body, at } as const;
-      const result = await handler.execute(product, sku, command, meta, expectedOf(request));
-      return answer(request, reply, result, { body: (state) => productBody(sku, state) });
+      return act(deps, [request, reply], request.params.sku, (at) => ({
+        type: 'correctStock',
+        ...request.body,
+        at,
+      }));
     },
   );
 }

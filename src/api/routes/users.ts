@@ -5,6 +5,7 @@ import { normaliseEmail } from '../../domain/values.ts';
 import { isNamePrefix, LEAST_NAME_PREFIX } from '../../projections/views/names.ts';
 import { ordersByUserQueries } from '../../projections/views/orders-by-user.ts';
 import { userQueries } from '../../projections/views/users.ts';
+import { actingOn } from '../act.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import { registrantOf } from '../auth/ownership.ts';
@@ -73,6 +74,8 @@ export function userBody(id: string, state: UserState): UserBody {
   return { id, email, name, status, ...(pending !== undefined && { pendingEmail: pending.email }) };
 }
 
+const act = actingOn({ decider: user, body: userBody });
+
 const tags = ['users'];
 
 /** Renames users, changes their address, deactivates and reactivates them. */
@@ -83,7 +86,7 @@ function userActions(app: TypedApp, deps: ServiceDeps): void {
   reactivation(app, deps);
 }
 
-function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function renaming(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'updateUser',
@@ -105,11 +108,11 @@ function renaming(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     },
   };
   app.patch('/v1/users/:id', { schema, config: { access: ACCESS.ownUser } }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'rename', name: request.body.name, at } as const;
-    const result = await handler.execute(user, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({
+      type: 'rename',
+      name: request.body.name,
+      at,
+    }));
   });
 }
 
@@ -153,7 +156,7 @@ function emailChange(app: TypedApp, { useCases, runtime }: ServiceDeps): void {
 
 const action = { tags, headers: ActionHeaders, querystring: NoQuery, params: UserParams };
 
-function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function deactivation(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...action,
     operationId: 'deactivateUser',
@@ -173,15 +176,15 @@ function deactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config: { access: ACCESS.ownUser }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/users/:id/deactivate', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'deactivate', reason: request.body.reason ?? '', at } as const;
-    const result = await handler.execute(user, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({
+      type: 'deactivate',
+      reason: request.body.reason ?? '',
+      at,
+    }));
   });
 }
 
-function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function reactivation(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...action,
     operationId: 'reactivateUser',
@@ -202,10 +205,7 @@ function reactivation(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config: { access: ACCESS.admin }, preValidation: withoutBodyIsEmpty };
   app.post('/v1/users/:id/reactivate', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const result = await handler.execute(user, id, { type: 'reactivate', at }, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => userBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({ type: 'reactivate', at }));
   });
 }
 

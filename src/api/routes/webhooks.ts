@@ -1,18 +1,19 @@
 import {
   isLive,
-  type WebhookCommand,
+  unknownTypes,
   type WebhookRejection,
   type WebhookState,
   webhook,
 } from '../../domain/webhook.ts';
 import { webhookQueries } from '../../projections/views/webhooks.ts';
+import { actingOn } from '../act.ts';
 import { absent, answer } from '../answers.ts';
 import { ACCESS } from '../auth/access.ts';
 import { sendTries } from '../delivery-tries.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
 import { eventsOf } from '../events/routes.ts';
-import { commandOf, expectedOf } from '../meta.ts';
-import { sendProblem } from '../problem-reply.ts';
+import { commandOf } from '../meta.ts';
+import { type Problem, sendProblem } from '../problem-reply.ts';
 import { conflict, describeProblems, invalid, notFound } from '../problems.ts';
 import { asksTheLog, readOptionsOf, sendFromLog, sendPage, sendRow } from '../reading.ts';
 import { NoFields, NoQuery } from '../schemas/common.ts';
@@ -86,6 +87,17 @@ export function webhookBody(id: string, state: WebhookState): WebhookBody {
   };
 }
 
+const act = actingOn({ decider: webhook, body: webhookBody });
+const remove = actingOn({ decider: webhook, body: (id) => ({ id, status: 'removed' }) });
+
+/** What is wrong with types that no event will ever have. */
+function problemOfTypes(types: readonly string[], known: readonly string[]): Problem | undefined {
+  const unknown = unknownTypes(types, known);
+  if (unknown.length === 0) return undefined;
+  const detail = `no event is of the type ${unknown.join(' or ')}; there are ${known.join(', ')}`;
+  return { code: 'request/invalid', errors: [{ in: 'body', pointer: '/types', detail }] };
+}
+
 const tags = ['webhooks'];
 const config = { access: ACCESS.admin };
 
@@ -157,6 +169,8 @@ function creation(app: TypedApp, deps: ServiceDeps): void {
     },
   };
   app.post('/v1/webhooks', { schema, config }, async (request, reply) => {
+    const unknown = problemOfTypes(request.body.types, deps.publicTypes);
+    if (unknown !== undefined) return sendProblem(request, reply, unknown);
     const { meta, creationId: webhookId, at } = commandOf(request, runtime);
     const { subjects = [], description = '', ordered = false, ...rest } = request.body;
     const terms = { ...rest, subjects, description, ordered };
@@ -223,7 +237,7 @@ function showing(app: TypedApp, deps: ServiceDeps): void {
   });
 }
 
-function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function change(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     tags,
     operationId: 'updateWebhook',
@@ -246,11 +260,10 @@ function change(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     },
   };
   app.patch('/v1/webhooks/:id', { schema, config }, async (request, reply) => {
+    const unknown = problemOfTypes(request.body.types ?? [], deps.publicTypes);
+    if (unknown !== undefined) return sendProblem(request, reply, unknown);
     const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'change', ...request.body, at } as const;
-    const result = await handler.execute(webhook, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => webhookBody(id, state) });
+    return act(deps, [request, reply], id, (at) => ({ type: 'change', ...request.body, at }));
   });
 }
 
@@ -261,7 +274,7 @@ const HOUR_MS = 3_600_000;
 const DEFAULT_OVERLAP_HOURS = 24;
 
 function rotation(app: TypedApp, deps: ServiceDeps): void {
-  const { handler, runtime } = deps;
+  const rotate = actingOn({ decider: webhook, body: (id, state) => withSecret(deps, id, state) });
   const schema = {
     ...action,
     operationId: 'rotateWebhookSecret',
@@ -275,17 +288,14 @@ function rotation(app: TypedApp, deps: ServiceDeps): void {
   };
   const options = { schema, config, preValidation: withoutBodyIsEmpty };
   app.post('/v1/webhooks/:id/secret', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const { overlapHours = DEFAULT_OVERLAP_HOURS } = request.body;
-    const overlapMs = overlapHours * HOUR_MS;
-    const command = { type: 'rotateSecret', secretId: meta.commandId, overlapMs, at } as const;
-    const result = await handler.execute(webhook, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => withSecret(deps, id, state) });
+    const overlapMs = (request.body.overlapHours ?? DEFAULT_OVERLAP_HOURS) * HOUR_MS;
+    return rotate(deps, [request, reply], request.params.id, (at, { commandId: secretId }) => ({
+      ...{ type: 'rotateSecret', secretId, overlapMs, at },
+    }));
   });
 }
 
-function states(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function states(app: TypedApp, deps: ServiceDeps): void {
   const disable = {
     ...action,
     operationId: 'disableWebhook',
@@ -304,11 +314,10 @@ function states(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const preValidation = withoutBodyIsEmpty;
   app.post('/v1/webhooks/:id/disable', { schema: disable, config, preValidation }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'disable', cause: 'operator', reason: request.body.reason ?? '', at } as const;
-    const result = await handler.execute(webhook, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => webhookBody(id, state) });
+    const { reason = '' } = request.body;
+    return act(deps, [request, reply], request.params.id, (at) => ({
+      ...{ type: 'disable', cause: 'operator', reason, at },
+    }));
   });
   const enable = {
     ...action,
@@ -320,14 +329,11 @@ function states(app: TypedApp, { handler, runtime }: ServiceDeps): void {
     response: { ...changed('WebhookAnswer'), ...problemsOfCommand(...ACTION_PROBLEMS) },
   };
   app.post('/v1/webhooks/:id/enable', { schema: enable, config, preValidation }, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const result = await handler.execute(webhook, id, { type: 'enable', at }, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => webhookBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at) => ({ type: 'enable', at }));
   });
 }
 
-function removal(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function removal(app: TypedApp, deps: ServiceDeps): void {
   const schema = {
     ...action,
     operationId: 'removeWebhook',
@@ -338,14 +344,11 @@ function removal(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema, config, preValidation: withoutBodyIsEmpty };
   app.post('/v1/webhooks/:id/remove', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const result = await handler.execute(webhook, id, { type: 'remove', at }, meta, expectedOf(request));
-    return answer(request, reply, result, { body: () => ({ id, status: 'removed' }) });
+    return remove(deps, [request, reply], request.params.id, (at) => ({ type: 'remove', at }));
   });
 }
 
-function requests(app: TypedApp, { handler, runtime }: ServiceDeps): void {
+function requests(app: TypedApp, deps: ServiceDeps): void {
   const response = changed('WebhookAnswer', { ...parcels, waiting: 1 });
   const test = {
     ...action,
@@ -361,11 +364,9 @@ function requests(app: TypedApp, { handler, runtime }: ServiceDeps): void {
   };
   const options = { schema: test, config, preValidation: withoutBodyIsEmpty };
   app.post('/v1/webhooks/:id/test', options, async (request, reply) => {
-    const { id } = request.params;
-    const { meta, at } = commandOf(request, runtime);
-    const command = { type: 'requestTest', requestId: meta.commandId, at } as const;
-    const result = await handler.execute(webhook, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => webhookBody(id, state) });
+    return act(deps, [request, reply], request.params.id, (at, { commandId: requestId }) => ({
+      ...{ type: 'requestTest', requestId, at },
+    }));
   });
   const again = {
     ...action,
@@ -395,14 +396,10 @@ function requests(app: TypedApp, { handler, runtime }: ServiceDeps): void {
         errors: [{ in: 'body', pointer: '', detail }],
       });
     }
-    const { meta, at } = commandOf(request, runtime);
-    const command: WebhookCommand = {
-      requestId: meta.commandId,
-      at,
+    return act(deps, [request, reply], id, (at, { commandId: requestId }) => ({
       ...(event === undefined ? periodOf(since, until) : { type: 'requestEvent', eventId: event }),
-    };
-    const result = await handler.execute(webhook, id, command, meta, expectedOf(request));
-    return answer(request, reply, result, { body: (state) => webhookBody(id, state) });
+      ...{ requestId, at },
+    }));
   });
 }
 
