@@ -114,7 +114,7 @@ function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_views`)) return 'says which bucket is live; made anew with the views';
   if (name === kv(forgottenBucket(prefix)))
     return 'who was forgotten: a ledger that is backed up apart, or an old backup would bring them back';
-  if (name === attemptsStream(prefix)) return 'the last tries of webhooks, which a server keeps in memory';
+  if (name === attemptsStream(prefix)) return 'the last tries of webhooks: a list that is of no use later';
   if (name === kv(answersBucket(prefix))) return 'what came of requests of operators';
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
   const isView = views.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));

@@ -177,6 +177,8 @@ export interface PlannedStream {
   readonly config: Partial<StreamConfig> & { readonly name: string };
   /** What keeps an existing stream from being this one; none = fit. */
   readonly problems: (existing: StreamConfig) => readonly string[];
+  /** Nobody needs what is in it: it is made anew where the server cannot change it. */
+  readonly disposable?: true;
   /** Why an existing stream may never become this one, for what was promised to others. */
   readonly objection?: (existing: StreamConfig) => string | undefined;
 }
@@ -196,6 +198,9 @@ export interface TopologyDeps {
   /** The operator says that the server never held a log (`--new-log`). */
   readonly newLog?: boolean;
 }
+
+/** What the server changes of no stream. */
+const UNCHANGEABLE: ReadonlySet<string> = new Set(['storage', 'persist_mode']);
 
 /** What `applyTopology` would do, without doing it. */
 export async function planTopology(deps: TopologyDeps): Promise<TopologyStep[]> {
@@ -240,10 +245,12 @@ export async function applyTopology(deps: TopologyDeps): Promise<TopologyStep[]>
     await changing(log.stream, jsm.streams.update(log.stream, { num_replicas: log.replicas, compression }));
   }
   const others = steps.slice(1);
-  for (const [index, { config }] of deps.streams.entries()) {
-    const { action } = others[index] ?? {};
-    if (action === 'create') await changing(config.name, addStream(jsm, config));
-    if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
+  for (const [index, { config, disposable }] of deps.streams.entries()) {
+    const { action, changes = [] } = others[index] ?? {};
+    const isMadeAnew = disposable === true && changes.some(({ field }) => UNCHANGEABLE.has(field));
+    if (isMadeAnew) await changing(config.name, jsm.streams.delete(config.name));
+    if (action === 'create' || isMadeAnew) await changing(config.name, addStream(jsm, config));
+    else if (action === 'update') await changing(config.name, jsm.streams.update(config.name, config));
   }
   await makeBuckets(jsm, buckets, others.slice(deps.streams.length));
   return steps;

@@ -29,6 +29,7 @@ export function streamsOf(config: Config): readonly PlannedStream[] {
     {
       config: attemptsStreamConfig({ prefix, replicas, keepMs: webhooks.keepMs }),
       problems: (existing) => attemptsStreamProblems(existing, { prefix, keepMs: webhooks.keepMs }),
+      disposable: true,
     },
     ...publicStreams(config),
   ];

@@ -19,6 +19,11 @@ import {
   planBuckets,
   planTopology,
 } from '../../src/platform/topology.ts';
+import {
+  attemptsStream,
+  attemptsStreamConfig,
+  attemptsStreamProblems,
+} from '../../src/processes/delivery/adapters/attempts.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 
 let server: TestServer;
@@ -117,6 +122,38 @@ describe('the topology', () => {
     expect(await planBuckets(requests, buckets)).toMatchObject([{ action: 'none' }]);
     const row = await jsm.streams.getMessage('KV_limited', { last_by_subj: '$KV.limited.row' });
     expect(row?.string()).toBe('kept');
+  });
+
+  it('makes a stream whose content nobody needs anew where the server cannot change it, and another one never', async () => {
+    const stream = (storage: StorageType, disposable?: true) => ({
+      config: { name: 'tries', subjects: ['tries.*'], storage },
+      problems: () => [],
+      ...(disposable && { disposable }),
+    });
+    const applied = (of: ReturnType<typeof stream>) => applyTopology({ ...deps('anew'), streams: [of] });
+    await applied(stream(StorageType.Memory));
+    await expect(applied(stream(StorageType.File))).rejects.toThrow('The server does not make tries');
+    await jetstream(connection).publish('tries.1');
+    await applied(stream(StorageType.File, true));
+    const { config, state } = await (await jetstreamManager(connection)).streams.info('tries');
+    expect([config.storage, state.messages]).toEqual([StorageType.File, 0]);
+    await jetstream(connection).publish('tries.1');
+    await applied(stream(StorageType.File, true));
+    expect((await (await jetstreamManager(connection)).streams.info('tries')).state.messages).toBe(1);
+  });
+
+  it('keeps the stream of the tries of webhooks where the only server dies and comes back', async () => {
+    const of = { prefix: 'kept', replicas: 1, keepMs: 3_600_000 };
+    await using own = await startTestServer();
+    const nats = await connect({ servers: own.url });
+    await (await jetstreamManager(nats)).streams.add(attemptsStreamConfig(of));
+    await nats.close();
+    await own.kill9();
+    await own.restart();
+    const again = await connect({ servers: own.url });
+    const { config } = await (await jetstreamManager(again)).streams.info(attemptsStream(of.prefix));
+    await again.close();
+    expect(attemptsStreamProblems(config, of)).toEqual([]);
   });
 
   it('says of a missing log how the service creates it', async () => {

@@ -414,7 +414,7 @@ function deliveries(app: TypedApp, { handler, deliveryTries }: ServiceDeps): voi
     operationId: 'listWebhookDeliveries',
     summary: 'List what was sent to a webhook',
     description:
-      'Each try, the newest first: of those that were taken and of those that were not the last 500 each, for `webhooks.keepMs`. After a restart of NATS the list begins anew.',
+      'Each try, the newest first: of those that were taken and of those that were not the last 500 each, for `webhooks.keepMs`.',
     headers: PlainHeaders,
     querystring: DeliveriesQuery,
     params: WebhookParams,

@@ -1,5 +1,6 @@
 import {
   DiscardPolicy,
+  PersistMode,
   RetentionPolicy,
   StorageType,
   StoreCompression,
@@ -23,8 +24,9 @@ const NANOS = 1_000_000;
 export const attemptsStream = (prefix: string): string => `${prefix}-webhooks`;
 
 /**
- * The stream of tries: the last one on each subject, of which a receiver has so many, and none longer than its age. In
- * memory, since nothing but a list is lost with it, and every write to a file would wait as long as one of the log.
+ * The stream of tries: the last one on each subject, of which a receiver has so many, and none longer than its age. Nothing
+ * waits for the disk, since nothing but a list is lost: several servers keep it in memory, and one alone, which would forget
+ * the whole stream with that when it restarts, in a file that it does not sync.
  */
 export function attemptsStreamConfig({
   prefix,
@@ -36,7 +38,9 @@ export function attemptsStreamConfig({
   return {
     name: attemptsStream(prefix),
     subjects: [`${prefix}w.*.*.*`],
-    storage: StorageType.Memory,
+    ...(replicas > 1
+      ? { storage: StorageType.Memory }
+      : { storage: StorageType.File, persist_mode: PersistMode.Async }),
     compression: StoreCompression.None,
     retention: RetentionPolicy.Limits,
     discard: DiscardPolicy.Old,
