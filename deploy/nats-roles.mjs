@@ -106,7 +106,7 @@ export function needsOf({ stream, prefix }) {
     operator: {
       log: all(everywhere, 'STREAM.NAMES', consumers(timers)),
       views: all(views, 'STREAM.NAMES'),
-      publish: [fence, `${prefix}.marks`, rows('parked'), rows('engine')],
+      publish: [fence, `${prefix}.marks`, ...['parked', 'engine', 'backups'].map(rows)],
     },
   };
 }
@@ -201,6 +201,7 @@ const FIXED = [
   'snapshots',
   'keys',
   'forgotten',
+  'backups',
 ];
 
 /** In its own account the projector works with JetStream itself; a bucket's name ends with a number. */

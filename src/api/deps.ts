@@ -9,6 +9,8 @@ import type { LiveOrders } from '../projections/views/live-fold.ts';
 import type { Authentication } from './auth/identity.ts';
 import type {
   AggregatesAdmin,
+  BackupsAdmin,
+  ConfigurationAdmin,
   NotificationsAdmin,
   PaymentInDoubt,
   RequestsAdmin,
@@ -169,6 +171,8 @@ export interface ServiceDeps {
     readonly paymentsInDoubt: () => Promise<readonly PaymentInDoubt[]>;
     readonly notifications: NotificationsAdmin;
     readonly webhooks: WebhooksAdmin;
+    readonly backups: BackupsAdmin;
+    readonly configuration: ConfigurationAdmin;
     /** Where this process keeps some. */
     readonly traces?: TracesAdmin | undefined;
   };

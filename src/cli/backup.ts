@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util';
 import { forgottenBucket } from '../eventstore/index.ts';
-import type { LeftOut } from '../platform/backup/manifest.ts';
+import type { LeftOut, Manifest } from '../platform/backup/manifest.ts';
 import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
 import { attemptsStream } from '../processes/delivery/adapters/attempts.ts';
 import { deliveryBucket } from '../processes/delivery/worker.ts';
 import { bucketNames, isPublicStream, publicMarks, timersStream } from '../processes/engine/index.ts';
 import { notificationStream } from '../processes/notification/adapters/outbox.ts';
+import { backupsBucket, noteBackup } from '../service/operators/backups.ts';
 import { answersBucket } from '../service/operators/requests.ts';
 import { views } from '../service/shop.ts';
 import { keysStream, type StreamNames } from '../service/topology.ts';
@@ -40,8 +41,8 @@ Examples:
       throw new UsageError('Name the folder to write: jetledger backup <folder>');
     const { json } = values;
     const copy = (signal: AbortSignal, progress: Progress) =>
-      withNats(config(), async (nats) =>
-        takeBackup({
+      withNats(config(), async (nats) => {
+        const manifest = await takeBackup({
           requests: nats.requests,
           folder,
           log: config().log,
@@ -55,8 +56,11 @@ Examples:
             if (!json)
               print(`copied  ${name.padEnd(20)} ${state.messages} messages, ${size(bytes)}  (${what})`);
           },
-        }),
-      );
+        });
+        const problem = await noteBackup(config(), nats, 'taken', takenOf(manifest));
+        if (problem !== undefined && !json) print(`not noted on the server: ${problem}`);
+        return manifest;
+      });
     const manifest = await interruptible((signal) =>
       withProgress(json, (progress) => copy(signal, progress)),
     );
@@ -70,6 +74,11 @@ Examples:
     return 0;
   },
 };
+
+function takenOf({ takenAt, streams, log, toolVersion: version }: Manifest) {
+  const bytes = streams.reduce((sum, stream) => sum + stream.bytes, 0);
+  return { at: Date.parse(takenAt), bytes, last: log.last, streams: streams.length, version };
+}
 
 const kv = (bucket: string): string => `KV_${bucket}`;
 
@@ -116,6 +125,7 @@ function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
     return 'who was forgotten: a ledger that is backed up apart, or an old backup would bring them back';
   if (name === attemptsStream(prefix)) return 'the last tries of webhooks: a list that is of no use later';
   if (name === kv(answersBucket(prefix))) return 'what came of requests of operators';
+  if (name === kv(backupsBucket(prefix))) return 'what was noted of backups';
   if (name === kv(`${prefix}_members`)) return 'the instances that run';
   const isView = views.some((view) => name.startsWith(kv(`${prefix}_${view.name}_v`)));
   return isView ? 'a view, folded from the log again' : UNKNOWN;

@@ -8,6 +8,7 @@ import type { Config } from '../platform/config/schema.ts';
 import { objectionToNewLog } from '../platform/new-log.ts';
 import { checkEmailKey } from '../platform/topology.ts';
 import { type Nats, openLedgerOfForgotten } from '../service/open.ts';
+import { noteBackup } from '../service/operators/backups.ts';
 import { askToForgetAgain } from '../service/personal/erasing.ts';
 import { keysStream, ledgerStream } from '../service/topology.ts';
 import { translateEngine } from '../service/translate-cursors.ts';
@@ -71,6 +72,10 @@ Examples:
           const { emailKey, masterKeys } = nats;
           const backup = { folder, manifest: sound, emailKey, masterKeys, signal, progress };
           await (values.encrypt ? withEncryptedBackup(config(), backup, restore) : restore(sound));
+          const { takenAt, log } = sound;
+          const note = { at: Date.now(), takenAt: Date.parse(takenAt), last: log.last };
+          const problem = await noteBackup(config(), nats, 'restored', note);
+          if (problem !== undefined) say(`not noted on the server: ${problem}`);
         }),
       );
       return sound;

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
+import { readEnvironment } from '../platform/config/environment.ts';
+import { configDir, settingSources } from '../platform/config/load.ts';
 import { ShutdownIncomplete } from '../platform/lifecycle.ts';
 import { linesWritten } from '../platform/logger.ts';
 import { type Service, startService } from '../service/start.ts';
@@ -24,9 +26,12 @@ Examples:
   NATS_URL=nats://localhost:4222 PORT=3001 jetledger serve --roles projections,processes`,
   run: async (args, { config, logger }) => {
     const { values } = parseArgs({ args: [...args], options: { roles: { type: 'string' } } });
-    const settings = config(values.roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: values.roles });
+    const variables = values.roles === undefined ? {} : { JETLEDGER_SERVICE__ROLES: values.roles };
+    const settings = config(variables);
     const log = logger();
-    const service = await endable(log, () => startService(settings, log));
+    const env = { ...readEnvironment(), ...variables };
+    const sources = settingSources({ env, dir: configDir(env) });
+    const service = await endable(log, () => startService(settings, log, { sources }));
     return serveUntilStopped(service, log, settings.service.shutdownTimeoutMs);
   },
 };

@@ -7,6 +7,7 @@ import {
   type PersonalData,
   type Requests,
   readMarks,
+  reasonOf,
   type SkipMark,
 } from '../eventstore/index.ts';
 import { checkFiles, type FileProblem, type OnBytes, readManifest } from '../platform/backup/manifest.ts';
@@ -14,6 +15,7 @@ import { putBackOne } from '../platform/backup/put-back.ts';
 import type { Config } from '../platform/config/schema.ts';
 import { loadMasterKeys } from '../platform/key-files.ts';
 import { openPersonalData } from '../service/open.ts';
+import { isOfThisLog, noteBackup } from '../service/operators/backups.ts';
 import { describeShare } from '../service/personal/share.ts';
 import { keysStream } from '../service/topology.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
@@ -53,7 +55,8 @@ export const verifyCommand: Command = {
   help: `With a folder, every byte is compared with the checksums (a changed file is named), the log is brought up on a server
 of its own in a temporary folder, and every aggregate is folded. With two sides, both are folded up to the lower of
 their ends and compared for each category: aggregates, commits, events, last position, a digest of the history and one
-of the states. All states are held in memory. Nothing is changed anywhere.
+of the states. All states are held in memory. Nothing is changed anywhere; that a backup of its log is whole, or not, is
+noted on the configured server, where there is one.
 
   --live          the configured server: alone, or compared with the folder
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
@@ -85,9 +88,32 @@ Examples:
     );
     if (json) print(JSON.stringify(found, null, 2));
     else for (const line of linesOf(found)) print(line);
+    // Only where a server is named, or was looked at: none is started for it.
+    const isThere = live || config().nats.url !== '';
+    const problem = folder !== undefined && isThere ? await noteProof(config(), folder, found) : undefined;
+    if (problem !== undefined && !json) print(`not noted on the server: ${problem}`);
     return found.ok ? 0 : 1;
   },
 };
+
+/** Notes on the server what was found of a backup of its log. @returns why it could not be noted */
+async function noteProof(config: Config, folder: string, found: Verification): Promise<string | undefined> {
+  const { ok, files, here } = found;
+  try {
+    const manifest = await readManifest(folder);
+    return await withNats(config, async (nats) => {
+      if (!(await isOfThisLog(config, nats, manifest))) return undefined;
+      const takenAt = Date.parse(manifest.takenAt);
+      const [damaged] = files;
+      const problem = damaged ? `${damaged.file} ${damaged.problem}` : linesOf(found).at(-1);
+      const last = here?.last === undefined ? manifest.log.last : numberOf(here.last);
+      const note = { at: Date.now(), takenAt, last, ok, ...(!ok && { problem }) };
+      return noteBackup(config, nats, 'proved', note);
+    });
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
 
 interface Sides {
   readonly folder: string | undefined;

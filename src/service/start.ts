@@ -10,6 +10,7 @@ import { openConnections } from '../api/server.ts';
 import { createUseCases } from '../app/create-use-cases.ts';
 import type { UseCases } from '../app/use-cases.ts';
 import { type Handler, type Log, systemRuntime } from '../eventstore/index.ts';
+import type { SettingSource } from '../platform/config/load.ts';
 import { type Config, hasRole, rolesOf } from '../platform/config/schema.ts';
 import { createLifecycle, type Lifecycle } from '../platform/lifecycle.ts';
 import { maskUrl } from '../platform/mask-url.ts';
@@ -91,6 +92,8 @@ export interface Service {
 export interface ServiceOptions {
   /** Tracing that is on already in this process; the service does not stop it. Otherwise it starts its own. */
   readonly tracing?: Tracing;
+  /** Where each setting comes from, for operators. */
+  readonly sources?: ReadonlyMap<string, SettingSource>;
 }
 
 /**
@@ -129,8 +132,8 @@ async function startInOrder(
 
   const { metering, tracing } = await startTelemetry(config, logger, lifecycle, given);
   const opened = await openLogAndPersonal(config, nats, (problem) => logger.warn(problem), metering?.store);
-  const { losses, base } = watchLosses({ config, logger, nats, ...opened, metering, tracing }, lifecycle);
-  const { log } = base;
+  const made = { config, sources: given.sources, logger, nats, ...opened, metering, tracing };
+  const { losses, base } = watchLosses(made, lifecycle);
 
   const commands = answers || hasRole(config, 'processes') ? await openCommands(base, lifecycle) : undefined;
 
@@ -143,11 +146,11 @@ async function startInOrder(
   }
   const consumers = processes?.status ?? (() => []);
   const monitor = startLookout(base, lifecycle, consumers);
-  if (metering !== undefined) startGauges(metering, { config, nats, log, views, monitor, consumers });
+  if (metering !== undefined) startGauges(metering, { ...base, views, monitor, consumers });
 
-  const live = answers ? openLiveStreams(config, log, logger) : undefined;
+  const live = answers ? openLiveStreams(config, base.log, logger) : undefined;
   if (live !== undefined) started('live streams', live.stop);
-  const health = createHealth({ config, nats, log }, { views, consumers, monitor, losses }, stopping);
+  const health = createHealth(base, { views, consumers, monitor, losses }, stopping);
   const app = await buildHttp(base, { auth, commands, views, monitor, consumers, live, health, stopping });
   started(
     'requests',

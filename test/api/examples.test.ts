@@ -68,7 +68,7 @@ const OF_OPERATORS = new Set([
   ...['listTraces', 'getTrace'],
   ...['rebuildView', 'rollbackView', 'refoldRow', 'listRequests', 'getRequest', 'cancelRequest'],
   ...['listTimers', 'listPaymentsInDoubt', 'getNotifications', 'listWebhookSituations'],
-  'listNotificationDeliveries',
+  ...['listNotificationDeliveries', 'getBackups', 'getConfiguration'],
 ]);
 
 let routes: Map<string, Route>;

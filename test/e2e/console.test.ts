@@ -1,9 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { backupCommand } from '../../src/cli/backup.ts';
+import { verifyCommand } from '../../src/cli/verify.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
+import { runInProcess } from '../support/cli-in-process.ts';
 import { AUDIENCE, CLIENT } from '../support/oidc-issuer.ts';
 import { serviceBuild } from '../support/service-build.ts';
 import { startService } from '../support/service-process.ts';
@@ -276,6 +280,7 @@ describe.runIf(needed)(`the console with what goes out and what was done${reason
     await told
       .getByRole('row', { name: /order-confirmed/ })
       .getByText('through')
+      .first()
       .waitFor();
     const card = page.getByRole('region', { name: target.url });
     await card.getByRole('button', { name: 'Test' }).click();
@@ -290,6 +295,36 @@ describe.runIf(needed)(`the console with what goes out and what was done${reason
     await card.getByRole('button', { name: 'Enable' }).click();
     await card.getByText('enabled').waitFor();
   }, 60_000);
+
+  it('the last backup is shown with its proof, and what the processes run with', async () => {
+    const { data, nats } = world;
+    // The keys of the service lie in its data folder.
+    const variables = { ...data.variables, JETLEDGER_USERS__EMAIL_KEY: '' };
+    const folder = join(await mkdtemp(join(tmpdir(), 'console-')), 'backup');
+    for (const command of [backupCommand, verifyCommand])
+      expect((await runInProcess(nats, command, [folder], variables)).code).toBe(0);
+    await rm(dirname(folder), { recursive: true });
+    await using page = await world.openPage('/backups');
+    await page.getByText('whole').waitFor();
+    await page.getByText(/of the last backup\./).waitFor();
+    await shoot(page, 'backups');
+    await expectSound(page);
+    await page.getByRole('link', { name: 'Configuration' }).click();
+    await page.getByText('all run with the same settings').waitFor();
+    const settings = page.getByRole('region', { name: 'Settings' });
+    await settings
+      .getByRole('row', { name: /tracing.devTraces/ })
+      .getByText('JETLEDGER_TRACING__DEV_TRACES')
+      .waitFor();
+    await expectSound(page);
+    await page.getByLabel('Show').selectOption('all');
+    await page.getByLabel('Name').fill('http.');
+    await shoot(page, 'configuration');
+    await settings
+      .getByRole('row', { name: /http.bodyLimitBytes/ })
+      .getByText('default')
+      .waitFor();
+  }, 90_000);
 
   it('what operators asked for is found by person, kind and result', async () => {
     await must(200, world.service.url, 'POST', '/v1/admin/consumers/stock-watch/pause', {

@@ -158,6 +158,44 @@ describe('with the users of configs/nats, over TLS', () => {
     }
     const url = services.get('api')?.url ?? '';
     await must(200, url, 'GET', `/v1/orders/${shop.orderId}`, undefined, since(shop.last));
+    const { body } = await must(200, url, 'GET', '/v1/admin/backups');
+    expect(body).toMatchObject({ taken: { streams: expect.any(Number) }, proved: { ok: true } });
+    expect([await violations(), troubles]).toEqual([[], []]);
+  }, 60_000);
+
+  it('the console shows and does all that it can as the user of the API; the server refuses nothing', async () => {
+    const url = services.get('api')?.url ?? '';
+    const page = await (await fetch(`${url}/openapi.json`)).json();
+    const { paths } = page as { paths: Record<string, Record<string, object>> };
+    const reads = Object.keys(paths).filter(
+      (path) => path.startsWith('/v1/admin/') && paths[path]?.get && !/[{]|live$/.test(path),
+    );
+    expect(reads.length).toBeGreaterThan(10);
+    for (const path of [...reads, `/v1/admin/aggregates/order/${shop.orderId}`])
+      await must(200, url, 'GET', path);
+    await must(200, url, 'POST', '/v1/admin/aggregates/find', { text: shop.email });
+    const webhook = await must(201, url, 'POST', '/v1/webhooks', {
+      url: 'https://127.0.0.1:9/',
+      types: ['*'],
+    });
+    await must(200, url, 'POST', `/v1/webhooks/${webhook.field('id')}/test`);
+    for (const action of ['pause', 'resume'])
+      await must(200, url, 'POST', `/v1/admin/consumers/stock-watch/${action}`, { reason: 'to try it' });
+    const asked = await must(202, url, 'POST', '/v1/admin/views/users/rebuild', { reason: 'to try it' });
+    const request = `/v1/admin/requests/${asked.field('id')}`;
+    await until(
+      'the projector has rebuilt it',
+      async () => (await must(200, url, 'GET', request)).field('state') === 'done',
+      PATIENCE_MS,
+    );
+    const shown = async () =>
+      (await must(200, url, 'GET', '/v1/admin/webhooks')).field('items') as {
+        lastTry?: { taken: boolean };
+      }[];
+    await until('the test was tried', async () => (await shown())[0]?.lastTry?.taken === false, PATIENCE_MS);
+    expect(await sectionsOf(`${url}/v1/admin/live`, 'situation', 'timers', 'outgoing', 'backups')).toBe(true);
+    const told = (await must(200, url, 'GET', '/v1/admin/configuration')).field('instances');
+    expect(told).toHaveLength(3);
     expect([await violations(), troubles]).toEqual([[], []]);
   }, 60_000);
 
@@ -172,6 +210,19 @@ describe('with the users of configs/nats, over TLS', () => {
     }
   });
 });
+
+/** Whether a live stream tells of all these. */
+async function sectionsOf(url: string, ...wanted: string[]): Promise<boolean> {
+  const abort = new AbortController();
+  const { body } = await fetch(url, { signal: abort.signal });
+  const missing = new Set(wanted);
+  for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    for (const [, name = ''] of text.matchAll(/^event: (.*)$/gm)) missing.delete(name);
+    if (missing.size === 0) break;
+  }
+  abort.abort();
+  return missing.size === 0;
+}
 
 /** A live stream, which reads the log by a consumer of its own. */
 async function followOrder(url: string): Promise<void> {

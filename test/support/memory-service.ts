@@ -8,6 +8,7 @@ import { createHandler } from '../../src/eventstore/handler.ts';
 import type { Log } from '../../src/eventstore/log.ts';
 import { type PersonalData, WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
+import { configDir, settingSources } from '../../src/platform/config/load.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { TimerList } from '../../src/processes/engine/timers/timer-list.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
@@ -15,6 +16,8 @@ import { createViewReader, startProjections } from '../../src/projections/engine
 import { createLiveOrders } from '../../src/projections/views/live-orders.ts';
 import { createConsumersAdmin, readOpenWork } from '../../src/service/consumers-admin.ts';
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
+import { createBackupsAdmin } from '../../src/service/operators/backups.ts';
+import { createConfigurationAdmin } from '../../src/service/operators/configuration.ts';
 import { createWebhooksAdmin } from '../../src/service/operators/outgoing.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
 import { createWaiting } from '../../src/service/operators/waiting.ts';
@@ -98,6 +101,9 @@ export const TEST_PUBLISHED = {
   log: { prefix: 'jl' },
   publicEvents: { contexts: 'orders=forever, catalogue=forever, users=30d', format: 'json' },
 } as const;
+
+/** Of the settings, with no variables. */
+const SOURCES = settingSources({ env: {}, dir: configDir({}) });
 
 /** First part of the names of the engine's buckets. */
 export const TEST_PREFIX = 'jl';
@@ -184,6 +190,10 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
       situation: async () => SITUATION,
       aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
       ...waiting,
+      backups: createBackupsAdmin(buckets, TEST_PREFIX),
+      configuration: createConfigurationAdmin({
+        ...{ buckets, answers: buckets, prefix: TEST_PREFIX, runtime, sources: SOURCES },
+      }),
       notifications: async () => ({ kept: 0, dead: 0, recent: [] }),
       webhooks: createWebhooksAdmin({
         ...{ views, buckets, prefix: TEST_PREFIX, runtime, sources: [] },

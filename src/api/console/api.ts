@@ -2,6 +2,7 @@ import { signal } from '@preact/signals';
 import type { NotificationsBody, WebhookDeliveryBody, WebhooksBody } from '../operators/outgoing.ts';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from '../operators/schemas.ts';
 import type { TraceSummary } from '../operators/trace-schemas.ts';
+import type { BackupsBody } from '../operators/upkeep.ts';
 import type { PaymentBody, TimersBody } from '../operators/waiting.ts';
 import type { ConsumerBody } from '../schemas/admin.ts';
 import { isSignedIn, signOut, textOf, token } from './session.ts';
@@ -14,6 +15,7 @@ export const requests = signal<readonly AdminRequestBody[] | undefined>(undefine
 export const situation = signal<(SituationBody & { readonly at: string }) | undefined>(undefined);
 export const timers = signal<TimersBody | undefined>(undefined);
 export const payments = signal<readonly PaymentBody[] | undefined>(undefined);
+export const backups = signal<BackupsBody | undefined>(undefined);
 export const outgoing = signal<
   | {
       readonly notifications: NotificationsBody;
@@ -119,6 +121,7 @@ function take(event: string, data: string): void {
   else if (event === 'views') views.value = body.items;
   else if (event === 'requests') requests.value = body.items;
   else if (event === 'timers') timers.value = body;
+  else if (event === 'backups') backups.value = body;
   else if (event === 'outgoing') outgoing.value = body;
   else if (event === 'payments') payments.value = body.items;
   else if (event === 'traces') traces.value = body.items;

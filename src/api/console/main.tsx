@@ -5,6 +5,8 @@ import { away, follow, reactions, situation, stuck, views } from './api.ts';
 import { count, inUtc, toggleUtc } from './format.ts';
 import { Actions } from './pages/actions.tsx';
 import { Aggregate } from './pages/aggregate.tsx';
+import { Backups } from './pages/backups.tsx';
+import { Configuration } from './pages/configuration.tsx';
 import { Health } from './pages/health.tsx';
 import { Outgoing } from './pages/outgoing.tsx';
 import { Reactions } from './pages/reactions.tsx';
@@ -35,6 +37,8 @@ const PAGES = [
   { name: 'timers', title: 'Timers', page: Timers },
   { name: 'outgoing', title: 'Outgoing', page: Outgoing },
   { name: 'actions', title: 'Actions', page: Actions },
+  { name: 'backups', title: 'Backups', page: Backups },
+  { name: 'configuration', title: 'Configuration', page: Configuration },
   { name: 'traces', title: 'Traces', page: Traces, also: 'traces' },
 ] as const satisfies readonly Page[];
 

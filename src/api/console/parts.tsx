@@ -222,7 +222,7 @@ export function Ask() {
 }
 
 /** A figure with its name. */
-export function Tile({ name, value }: { readonly name: string; readonly value: string }) {
+export function Tile({ name, value }: { readonly name: string; readonly value: ComponentChildren }) {
   return (
     <div class="tile">
       <span class="label">{name}</span>

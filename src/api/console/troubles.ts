@@ -1,9 +1,9 @@
-import { away, outgoing, payments, reactions, situation, stuck, timers, views } from './api.ts';
+import { away, backups, outgoing, payments, reactions, situation, stuck, timers, views } from './api.ts';
 import { count, many, now, span } from './format.ts';
 
 /** Something that an operator should look at, and where. */
 export interface Trouble {
-  readonly page: 'stuck' | 'health' | 'reactions' | 'views' | 'timers' | 'outgoing';
+  readonly page: 'stuck' | 'health' | 'reactions' | 'views' | 'timers' | 'outgoing' | 'backups';
   readonly tone: 'bad' | 'warn';
   readonly text: string;
 }
@@ -12,6 +12,8 @@ export interface Trouble {
 const LATE_SECONDS = 60;
 const LATE_COMMITS = 1_000;
 const NEARLY_FULL = 0.8;
+const DAY_MS = 86_400_000;
+const OLD_DAYS = 2;
 
 /** Everything that is not well, the worst first; nothing where everything is. */
 export function troubles(): readonly Trouble[] {
@@ -21,6 +23,7 @@ export function troubles(): readonly Trouble[] {
     ...ofViews(),
     ...ofTimers(),
     ...ofOutgoing(),
+    ...ofBackups(),
     ...ofSituation(),
   ];
   return found.sort((a, b) => Number(a.tone === 'warn') - Number(b.tone === 'warn'));
@@ -95,6 +98,21 @@ function ofOutgoing(): Trouble[] {
     ),
     ...(lateMs > LATE_SECONDS * 1_000
       ? [{ page, tone: 'warn', text: `A notification waits for ${span(lateMs / 1_000)}.` } as const]
+      : []),
+  ];
+}
+
+function ofBackups(): Trouble[] {
+  const { taken, proved } = backups.value ?? {};
+  const page = 'backups';
+  const days = taken === undefined ? 0 : (now.value - Date.parse(taken.at)) / DAY_MS;
+  return [
+    ...(proved?.ok === false
+      ? [{ page, tone: 'bad', text: `A backup is not whole: ${proved.problem ?? 'see its proof'}.` } as const]
+      : []),
+    // Where none was noted, something else may copy the log.
+    ...(days > OLD_DAYS
+      ? [{ page, tone: 'warn', text: `The last backup is ${Math.floor(days)} days old.` } as const]
       : []),
   ];
 }

@@ -142,7 +142,7 @@ export function liveRoute(app: TypedApp, deps: ServiceDeps): void {
     operationId: 'streamAdmin',
     summary: 'Follow how everything stands',
     description:
-      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second; `timers`, `payments` (/v1/admin/payments/in-doubt) and `outgoing` (`notifications`, the first page of `webhooks`, and those that are `disabled`) at most every 5 seconds. `away`: the log cannot be read now. Also what `also` names: `traces`, the last 200.',
+      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second; `timers`, `payments` (/v1/admin/payments/in-doubt), `outgoing` (`notifications`, the first page of `webhooks`, and those that are `disabled`) and `backups` at most every 5 seconds. `away`: the log cannot be read now. Also what `also` names: `traces`, the last 200.',
     response: { ...eventStream('Until either side ends.'), ...problemsOfRead('stream/too-many') },
   };
   const config = { access: ACCESS.admin, live: true };

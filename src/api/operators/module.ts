@@ -22,6 +22,7 @@ import {
 import { causeBody } from './shown.ts';
 import { TraceSpans, Traces } from './trace-schemas.ts';
 import { traceRoutes } from './traces.ts';
+import { upkeepComponents, upkeepRoutes } from './upkeep.ts';
 import { requestRoutes, viewBodies, viewRoutes } from './views.ts';
 import { waitingComponents, waitingRoutes } from './waiting.ts';
 
@@ -58,6 +59,7 @@ export const operatorsApi: ApiModule = {
     ...aggregateBodies,
     ...waitingComponents,
     ...outgoingComponents,
+    ...upkeepComponents,
   ],
   routes: (app, deps) => {
     causes(app, deps);
@@ -67,6 +69,7 @@ export const operatorsApi: ApiModule = {
     waitingRoutes(app, deps);
     outgoingRoutes(app, deps);
     traceRoutes(app, deps);
+    upkeepRoutes(app, deps);
     liveRoute(app, deps);
   },
 };

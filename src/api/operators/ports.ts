@@ -265,6 +265,55 @@ export type WebhooksAdmin = (page: {
   readonly cursor?: string | undefined;
 }) => Promise<{ readonly items: readonly WebhookSituation[]; readonly next?: string }>;
 
+/** What was noted of backups. Times in milliseconds since the Unix epoch. */
+export interface BackupsSituation {
+  readonly taken?:
+    | {
+        readonly at: number;
+        readonly bytes: number;
+        /** Last position of the log in it. */
+        readonly last: number;
+        readonly streams: number;
+        readonly version: string;
+      }
+    | undefined;
+  /** The last proof of one: when that was taken, and what is wrong with it. */
+  readonly proved?:
+    | {
+        readonly at: number;
+        readonly takenAt: number;
+        readonly last: number;
+        readonly ok: boolean;
+        readonly problem?: string | undefined;
+      }
+    | undefined;
+  /** That this log was brought back, and from which one. */
+  readonly restored?: { readonly at: number; readonly takenAt: number; readonly last: number } | undefined;
+}
+
+/** @throws LogUnavailable */
+export type BackupsAdmin = () => Promise<BackupsSituation>;
+
+/** A value of a setting, and which processes have it. A secret that is set reads `***`. */
+export interface SettingValue {
+  /** Undefined where it is the default of another version. */
+  readonly value: string | undefined;
+  /** The file or variable that it comes from. */
+  readonly origin: string;
+  /** Ids of processes. */
+  readonly instances: readonly string[];
+}
+
+/** What the processes run with, and how they differ. */
+export interface Configuration {
+  readonly instances: readonly Pick<Instance, 'id' | 'name' | 'roles' | 'version'>[];
+  /** By name; more than one value where processes differ. */
+  readonly items: readonly { readonly name: string; readonly values: readonly SettingValue[] }[];
+}
+
+/** @throws LogUnavailable */
+export type ConfigurationAdmin = () => Promise<Configuration>;
+
 /** Aggregates as their events make them. @throws LogUnavailable, UnknownEventType, CorruptCommit */
 export interface AggregatesAdmin {
   /** By id, SKU, e-mail address, external reference, or payment id, this among the newest orders only. */

@@ -1,5 +1,6 @@
 import type { ServiceDeps } from '../deps.ts';
 import { notificationsBody, webhooksBody } from './outgoing.ts';
+import { backupsBody } from './upkeep.ts';
 import { paymentsBody, timersBody } from './waiting.ts';
 
 /** What costs more to look at, and changes seldom, is looked at less often. */
@@ -23,12 +24,13 @@ export function createSeldom(deps: ServiceDeps): () => Promise<Readonly<Record<s
 }
 
 async function look(deps: ServiceDeps): Promise<Readonly<Record<string, object>>> {
-  const [timers, payments, notifications, webhooks, off] = await Promise.all([
+  const [timers, payments, notifications, webhooks, off, backups] = await Promise.all([
     timersBody(deps, MOST),
     paymentsBody(deps),
     deps.admin.notifications().then(notificationsBody),
     webhooksBody(deps, { limit: MOST }),
     webhooksBody(deps, { limit: MOST, status: 'disabled' }),
+    deps.admin.backups().then(backupsBody),
   ]);
-  return { timers, payments, outgoing: { notifications, webhooks, disabled: off.items } };
+  return { timers, payments, backups, outgoing: { notifications, webhooks, disabled: off.items } };
 }

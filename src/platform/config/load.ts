@@ -8,6 +8,9 @@ import { checkRules } from './rules.ts';
 import { type Config, configSchema, ENVIRONMENTS } from './schema.ts';
 import { readStandardLayer, switchedOff } from './standard-variables.ts';
 
+/** The file that says every setting. */
+export const DEFAULTS_FILE = 'default.yaml';
+
 /** Where the configuration comes from. */
 export interface ConfigSources {
   /** The process's variables. */
@@ -47,9 +50,29 @@ export function settingsWithoutEffect(sources: ConfigSources): readonly string[]
   return readLayers(sources).layers.flatMap((layer) => layer.notices);
 }
 
+/** Where the value of a setting comes from, and what it would be without it. */
+export interface SettingSource {
+  /** The file or variable. */
+  readonly origin: string;
+  /** Of `default.yaml`. */
+  readonly fallback: unknown;
+}
+
+/** The source of every setting, by its name. */
+export function settingSources(sources: ConfigSources): ReadonlyMap<string, SettingSource> {
+  const { defaults, layers } = readLayers(sources);
+  const settings = new Map(layers.flatMap((layer) => [...layer.settings]));
+  return new Map(
+    [...settings].map(([name, { origin }]) => [
+      name,
+      { origin, fallback: defaults.settings.get(name)?.value },
+    ]),
+  );
+}
+
 function readLayers({ env, dir }: ConfigSources) {
   const { environment, own, problems } = chooseEnvironment(env.JETLEDGER_ENV || 'development', dir);
-  const defaults = readFileLayer(dir, 'default.yaml');
+  const defaults = readFileLayer(dir, DEFAULTS_FILE);
   const layers: Layer[] = [
     defaults,
     ...own,

@@ -22,6 +22,8 @@ import { skipHint } from '../skips.ts';
 import { toolVersion } from '../version.ts';
 import { bucketsOf } from '../with-nats.ts';
 import { createAggregates } from './aggregates.ts';
+import { createBackupsAdmin } from './backups.ts';
+import { createConfigurationAdmin, toldSettings } from './configuration.ts';
 import { announceInstance } from './instances.ts';
 import { createNotificationsAdmin, createWebhooksAdmin } from './outgoing.ts';
 import { startRebuildDesk } from './rebuilds.ts';
@@ -34,7 +36,7 @@ type Admin = ServiceDeps['admin'];
 
 /** What operators see and ask for, for a process that answers requests. */
 export function buildOperators(
-  { config, nats, log }: Base,
+  { config, sources = new Map(), nats, log }: Base,
   handler: CommandHandler,
   views: ViewReader,
   monitor: NatsMonitor,
@@ -59,6 +61,8 @@ export function buildOperators(
     aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
     ...waiting,
     notifications: createNotificationsAdmin({ requests, buckets, prefix, timeoutMs, parked }),
+    backups: createBackupsAdmin(buckets, prefix),
+    configuration: createConfigurationAdmin({ buckets, answers, prefix, runtime, sources }),
     webhooks: createWebhooksAdmin({
       sources: publishedContracts(config).map(({ contract }) =>
         publicSource({ requests, runtime, prefix, contract, timeoutMs }),
@@ -88,7 +92,7 @@ export function rebuildWork(
 
 /** Says that this process lives; where it keeps views, carries out what operators ask of them. */
 export function startOperators(
-  { config, nats, log, logger, tracing }: Base,
+  { config, sources = new Map(), nats, log, logger, tracing }: Base,
   consumers: () => readonly ConsumerStatus[],
 ): { stop(): Promise<void> } {
   const { prefix } = config.log;
@@ -104,7 +108,8 @@ export function startOperators(
     keepsViewsOnly
       ? bucketsOf(config, nats.viewRequests).create(answersBucket(prefix), { durable: true })
       : bucketsOf(config, nats.requests).create(bucketNames(prefix).shared, { durable: true });
-  const instance = announceInstance({ open, runtime: systemRuntime }, self, consumers);
+  const settings = toldSettings(config, sources);
+  const instance = announceInstance({ open, runtime: systemRuntime }, { ...self, settings }, consumers);
   const tracer = tracing?.tracer;
   const observer = tracer && traceProjections({ tracer, prefix });
   const work = hasRole(config, 'projections') ? rebuildWork(config, nats, log, observer) : undefined;
