@@ -85,6 +85,25 @@ describe('requests for views', () => {
     expect(await buckets.list('jl_products_v')).toEqual(['jl_products_v1']);
   });
 
+  it('two who ask at once for one view get one request, and those who ask for other things a number each', async () => {
+    const { buckets, requests } = await world();
+    const other = createRequests({ buckets, answers: buckets, prefix: 'jl', runtime });
+    const asked = await Promise.all([
+      requests.ask(wish),
+      other.ask({ ...wish, id: 'r2', action: 'rollback' }),
+    ]);
+    expect(new Set(asked.map(({ id }) => id)).size).toBe(1);
+    const pauses = Array.from({ length: 10 }, (_, at) => ({
+      ...wish,
+      action: 'pause' as const,
+      id: `p${at}`,
+    }));
+    await Promise.all(pauses.map((pause, at) => (at % 2 === 0 ? requests : other).ask(pause)));
+    expect((await requests.list()).map(({ id }) => id).sort()).toEqual(
+      [asked[0]?.id, ...pauses.map(({ id }) => id)].sort(),
+    );
+  });
+
   it('a process that is silent for ten seconds is replaced, and its last writes are refused', async () => {
     const { requests, start, answers } = await world();
     await requests.ask(wish);
