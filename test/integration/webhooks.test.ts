@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { openShop, type Shop } from '../e2e/shop.ts';
-import { type TracedWorld, tracedWorld } from './tracing-support.ts';
+import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
 
 interface Event {
   readonly id: string;
@@ -21,6 +21,7 @@ type Receiver = (secret: string, handle: (event: Event) => Promise<void>, seen?:
 let world: TracedWorld;
 let shop: Shop;
 let url = '';
+let lines: TracedService['lines'];
 let folder = '';
 let receiver: Receiver;
 const servers: Server[] = [];
@@ -37,7 +38,7 @@ beforeAll(async () => {
     JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'orders=forever, catalogue=forever, users=30d',
     JETLEDGER_WEBHOOKS__TARGETS: 'loopback',
   });
-  ({ url } = await world.start());
+  ({ url, lines } = await world.start());
 }, 60_000);
 afterAll(async () => {
   for (const server of servers) server.close();
@@ -141,6 +142,23 @@ test('operators see what notifications are published, and how far they are', asy
   expect(tries.field('items')).toContainEqual(
     expect.objectContaining({ type: 'order-confirmed', subject: shop.orderId, attempt: 1, outcome: 'taken' }),
   );
+}, 60_000);
+
+test('a receiver that says it is gone is sent nothing more, which its events, its answer and the log say', async () => {
+  const { createServer } = await import('node:http');
+  const target = await listen(createServer((_, response) => response.writeHead(410).end()));
+  const types = ['jetledger.public.catalogue.v1.*'];
+  const id = String((await must(201, url, 'POST', '/v1/webhooks', { url: target, types })).field('id'));
+  const price = { amountMinor: 100, currency: 'EUR' };
+  await must(201, url, 'POST', '/v1/products', { sku: 'HOOK-2', name: 'Hook', price });
+  const shown = () => must(200, url, 'GET', `${path(id)}?consistency=strong`);
+  await until('it is disabled', async () => (await shown()).field('status') === 'disabled', 15_000);
+  expect((await shown()).field('cause')).toBe('gone');
+  const { items } = (await must(200, url, 'GET', `${path(id)}/events`)).body as { items: { type: string }[] };
+  expect(items.map(({ type }) => type)).toContain('WebhookDisabled');
+  const isTold = () =>
+    lines.some(({ webhookId, level, cause }) => webhookId === id && level === 50 && cause === 'gone');
+  await until('the log says so as an error', isTold, 15_000);
 }, 60_000);
 
 test('a webhook that leads to where nothing may be sent says so in the list', async () => {

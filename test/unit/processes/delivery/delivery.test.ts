@@ -51,6 +51,35 @@ describe('delivery', () => {
     expect(ids(sent, 'one')).toEqual(range(1, 40));
   });
 
+  it('goes on at the end of a source that was made anew, says so, and skips nothing that comes to lie where it was', async () => {
+    const [before, restored] = [createShelf(), createShelf()];
+    fill(before, 10);
+    fill(restored, 6);
+    let [current, life] = [before, 'first'];
+    const source: Shelf = {
+      ...before,
+      incarnation: async () => life,
+      head: () => current.head(),
+      page: (after) => current.page(after),
+      at: (position) => current.at(position),
+      before: (time) => current.before(time),
+      follow: (after, signal) => current.follow(after, signal),
+    };
+    const { set, start, sent, troubles } = deliveryWorld([source]);
+    set('one');
+    const first = start('a');
+    await until('it is delivered', () => sent.length === 10);
+    await first.stop();
+    [current, life] = [restored, 'second'];
+    const second = start('b');
+    await until('it is said', () => troubles.length > 0);
+    fill(restored, 4);
+    await until('what comes is delivered', () => sent.length === 14);
+    await second.stop();
+    expect(String(troubles[0])).toContain('orders was made anew');
+    expect(ids(sent, 'one').slice(10)).toEqual(range(7, 10));
+  });
+
   it('is shared by instances, and another one goes on where one was that is cut off', async () => {
     const orders = createShelf();
     const { set, start, sent } = deliveryWorld([orders]);
