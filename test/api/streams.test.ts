@@ -1,7 +1,8 @@
-import { create } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { order } from '../../src/domain/order.ts';
 import { codecOf } from '../../src/eventstore/codec/event-codec.ts';
+import { WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { BEGINNING, versionAt } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
 import { CommitSchema } from '../../src/gen/jetledger/eventstore/v1/commit_pb.ts';
@@ -50,12 +51,16 @@ const TOKEN_MS = 1_000;
 const LARGE = 'x'.repeat(400_000);
 
 /** Appends so many events of 400 kB each. */
-async function appendLarge(id: string, count: number): Promise<void> {
+const appendLarge = (id: string, count: number): Promise<void> => appendCancelled(id, LARGE, count);
+
+async function appendCancelled(id: string, reason: string, count = 1): Promise<void> {
   const stream = { category: order.category, id };
-  const event = codecOf(order).encode(create(OrderCancelledSchema, { reason: LARGE }));
+  // Put by hand, since no text that looks like a sealed one can be stored otherwise.
+  const data = toBinary(OrderCancelledSchema, create(OrderCancelledSchema, { reason }));
+  const event = { ...codecOf(order).encode(create(OrderCancelledSchema)), data };
   let { commits } = await service.log.read(stream, { after: 0, confirm: true });
   for (let i = 0; i < count; i++) {
-    const commitId = `large-${i}`;
+    const commitId = `cancelled-${i}`;
     const decisions = [{ commandId: commitId, events: [event] }];
     await service.log.append(
       stream,
@@ -123,6 +128,36 @@ it("a user's stream begins with the position from which on nothing is missed, an
   const resumed = await open('/v1/orders/stream?user=u1', { 'last-event-id': start });
   await got(resumed, 1);
   expect(resumed.events.map(({ id }) => id)).toEqual([last]);
+});
+
+it('a heartbeat does not move a client beyond an event that is still being opened', async () => {
+  const id = await ordered(client, 'u1', 'TEA');
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const openListed = async (json: Uint8Array): Promise<Uint8Array> => {
+    await released;
+    return json;
+  };
+  const { log, deps } = service;
+  const settings = { ...TEST_SETTINGS, streamHeartbeatMs: 10 };
+  await using slow = await memoryService({
+    personal: { ...WITHOUT_KEYS, openListed },
+    override: { log, live: deps.live, settings },
+  });
+  base = await slow.app.listen({ host: '127.0.0.1', port: 0 });
+  const sse = await open('/v1/orders/stream?user=u1');
+  await got(sse, 1);
+  await appendCancelled(id, '\u0001sealed');
+  await ordered(client, 'u2', 'TEA');
+  const before = sse.lastId();
+  const beats = sse.heartbeats();
+  await until('ten heartbeats', () => sse.heartbeats() > beats + 10);
+  expect([sse.events.length, sse.lastId()]).toEqual([1, before]);
+  release();
+  await got(sse, 2);
+  expect(sse.events[1]).toMatchObject({ event: 'OrderCancelled', data: { orderId: id } });
 });
 
 it('what cannot be streamed is a problem that says what to do', async () => {

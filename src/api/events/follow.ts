@@ -69,15 +69,19 @@ async function follow(
     const opening = await open(after);
     if (!opening.opened) return sendProblem(request, reply, { code: whyNot(opening.why, absent) });
     const { stream } = opening;
+    // What was handed out and is being opened counts as sent only once it is: a client that goes comes back behind its last id.
+    let isOpening = false;
     const content = {
       first: after === undefined && startsNow ? frames.start(stream.start) : '',
       next: async () => {
         const next = await stream.next();
-        return typeof next === 'string'
-          ? next
-          : { frames: await openFrames(personal, frames.of(next, after)) };
+        if (typeof next === 'string') return next;
+        isOpening = true;
+        const opened = await openFrames(personal, frames.of(next, after));
+        isOpening = false;
+        return { frames: opened };
       },
-      heartbeat: () => frames.heartbeat(stream.settled()),
+      heartbeat: () => frames.heartbeat(isOpening ? undefined : stream.settled()),
       over: stream.over,
       close: () => stream.close(),
     };
