@@ -277,6 +277,17 @@ describe('the delivery', () => {
     expect(got().toSorted()).toEqual(ids.toSorted());
   });
 
+  it('begins with what a stream holds that was lost and made anew under it', async () => {
+    await using _delivery = delivering();
+    for (const id of ['a', 'b', 'c']) await outbox.publish(note(id));
+    await until('they are delivered', () => got().length === 3);
+    await jsm.streams.delete(notificationStream(prefix));
+    await jsm.streams.add(notificationStreamConfig({ prefix, replicas: 1, maxAgeMs: DAY_MS }));
+    await outbox.publish(note('d'));
+    await until('the new one is delivered', () => got().length === 4, 15_000);
+    expect(got().at(-1)).toBe('d');
+  }, 30_000);
+
   it('survives the server being killed: nothing published is lost', async () => {
     await using _delivery = delivering();
     await outbox.publish(note('before'));

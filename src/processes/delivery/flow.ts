@@ -123,7 +123,9 @@ export function createFlow(
   };
   const drop = (event: OpenEvent): void => {
     leave(event);
-    open.delete(`${event.source}/${event.position}`);
+    // In a stream that was made anew the position is another event's.
+    const key = `${event.source}/${event.position}`;
+    if (open.get(key) === event) open.delete(key);
   };
 
   return {

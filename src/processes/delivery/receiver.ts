@@ -145,7 +145,19 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       );
       const from = await (source.beginning?.() ?? source.head());
       flow.place(source.name, await source.incarnation(), from);
+      fresh.clear();
+      changed = true;
     }
+  };
+  let checked = -1;
+  /** At the start, and when a stream was made anew. */
+  const look = async (): Promise<void> => {
+    const renewals = tails.reduce((sum, tail) => sum + tail.renewals, 0);
+    if (renewals === checked) return;
+    for (const tail of tails) tail.leave(member);
+    joined.clear();
+    await checkPlaces();
+    checked = renewals;
   };
 
   const tryOne = async (event: OpenEvent): Promise<void> => {
@@ -234,10 +246,9 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   };
   const run = async (): Promise<void> => {
     let failures = 0;
-    for (let placed = false; !stopping.signal.aborted; ) {
+    while (!stopping.signal.aborted) {
       try {
-        if (!placed) await checkPlaces();
-        placed = true;
+        await look();
         if (await work()) continue;
         failures = 0;
         await sleep(idleMs());

@@ -1,4 +1,5 @@
 import { backoffMs, mayHeal, type Runtime } from '../../eventstore/index.ts';
+import { pause } from '../engine/index.ts';
 import type { Deliverable, DeliverySource } from './port.ts';
 
 /** Who is handed what comes at the end of a source. */
@@ -12,10 +13,15 @@ export interface TailMember {
 /** The one reader of a source's end in this process: whoever is caught up is handed each event, and no one waits for another. */
 export interface Tail {
   readonly source: DeliverySource;
+  /** How often the stream was made anew under it: then a place has to be looked at, and its member has to join again. */
+  readonly renewals: number;
   /** True when nothing lies between a position and what comes next: from now on the member is handed that. */
   join(member: TailMember, high: number): boolean;
   leave(member: TailMember): void;
 }
+
+/** How often is looked whether a stream is still the same. */
+const LOOK_MS = 5_000;
 
 /** Follows a source from its end on, until the signal fires. */
 export function followTail(
@@ -26,17 +32,44 @@ export function followTail(
 ): Tail {
   const members = new Set<TailMember>();
   let position = Number.POSITIVE_INFINITY;
+  let renewals = 0;
 
   const hand = (event: Deliverable): void => {
     position = event.position;
     for (const member of members) if (!member.push(event)) members.delete(member);
   };
+  let known: string | undefined;
+  /** A reader waits for ever at a place that a new stream may never reach. */
+  const watchOver = async (reading: AbortController): Promise<void> => {
+    for (;;) {
+      await pause(runtime, LOOK_MS, reading.signal);
+      if (reading.signal.aborted) return;
+      const now = await source.incarnation().catch(() => known);
+      if (now === known) continue;
+      position = Number.POSITIVE_INFINITY;
+      members.clear();
+      renewals++;
+      reading.abort();
+    }
+  };
   const read = async (): Promise<void> => {
-    if (position === Number.POSITIVE_INFINITY) position = await source.head();
-    for await (const { events, through } of source.follow(position, signal)) {
-      for (const event of events) hand(event);
-      position = Math.max(position, through);
-      for (const member of members) member.through(source.name, position);
+    const reading = new AbortController();
+    const stop = (): void => reading.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      if (position === Number.POSITIVE_INFINITY) {
+        known = await source.incarnation();
+        position = await source.head();
+      }
+      void watchOver(reading);
+      for await (const { events, through } of source.follow(position, reading.signal)) {
+        for (const event of events) hand(event);
+        position = Math.max(position, through);
+        for (const member of members) member.through(source.name, position);
+      }
+    } finally {
+      reading.abort();
+      signal.removeEventListener('abort', stop);
     }
   };
   const run = async (): Promise<void> => {
@@ -51,6 +84,9 @@ export function followTail(
 
   return {
     source,
+    get renewals() {
+      return renewals;
+    },
     join: (member, high) => {
       if (high < position) return false;
       members.add(member);
