@@ -45,7 +45,7 @@ export interface IndexerDeps {
   readonly store: IndexStore;
   readonly privacy: RowPrivacy;
   readonly runtime: Runtime;
-  /** How often it looks which bucket is the live one, in milliseconds. */
+  /** Half of how often it looks which bucket is the live one, in milliseconds. */
   readonly resolveMs: number;
   readonly observer?: Pick<ProjectionObserver, 'indexed' | 'indexFailed'> | undefined;
 }
@@ -113,7 +113,8 @@ export function startIndexer(deps: IndexerDeps): Indexer {
 
   const endAtSwitch = async (live: LiveBucket, ended: AbortController, signal: AbortSignal) => {
     while (!signal.aborted) {
-      await runtime.sleep(resolveMs);
+      // Each look is two requests; a bucket that was left is fed for longer than that.
+      await runtime.sleep(2 * resolveMs);
       const now = signal.aborted ? live : await resolver.current(view).catch(() => live);
       if (now !== undefined && now.bucket.name !== live.bucket.name) ended.abort();
     }
