@@ -297,6 +297,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
   if (commands === undefined || live === undefined)
     return buildHealthApp({ ...common, roles: rolesOf(config.service.roles) });
   const admin = buildAdmin(config, nats, log, consumers, tracing?.tracer);
+  const operators = buildOperators(base, commands.handler, views, monitor, admin.parked);
   return buildApp({
     ...common,
     ...commands,
@@ -306,11 +307,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     personal,
     views,
     live,
-    admin: {
-      ...admin,
-      ...buildOperators(base, commands.handler, views, monitor, admin.parked),
-      traces: tracing?.kept,
-    },
+    admin: { ...admin, ...operators, traces: tracing?.kept },
     auth,
     console: config.console,
     publicTypes,
