@@ -11,6 +11,7 @@ import type {
   AggregatesAdmin,
   BackupsAdmin,
   ConfigurationAdmin,
+  LogTail,
   NotificationsAdmin,
   PaymentInDoubt,
   RequestsAdmin,
@@ -173,6 +174,7 @@ export interface ServiceDeps {
     readonly webhooks: WebhooksAdmin;
     readonly backups: BackupsAdmin;
     readonly configuration: ConfigurationAdmin;
+    readonly log: LogTail;
     /** Where this process keeps some. */
     readonly traces?: TracesAdmin | undefined;
   };

@@ -70,7 +70,7 @@ const STREAM = 'text/event-stream';
 /** The whole answer; of a stream, which never ends, only its head. */
 async function answerOf(app: FastifyInstance, request: InjectOptions): Promise<Answer> {
   // Only there can a stream be; reading an answer as one costs time.
-  if (request.method !== 'GET' || !/^\/v1\/.*(stream|live)/.test(String(request.url)))
+  if (request.method !== 'GET' || !/^\/v1\/.*(stream|live|admin\/log)/.test(String(request.url)))
     return app.inject(request);
   const response = await app.inject({ ...request, payloadAsStream: true });
   const { statusCode, headers } = response;

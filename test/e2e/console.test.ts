@@ -271,6 +271,41 @@ describe.runIf(needed)(`the console where something is waited for${reason}`, () 
 });
 describeTraces(() => world);
 
+describe.runIf(needed)(`the log as it grows${reason}`, () => {
+  it('is filtered, paused and gone on with, and leads to an aggregate at that version', async () => {
+    const { service, shop } = world;
+    const receive = (receiptId: string) =>
+      must(200, service.url, 'POST', `/v1/products/${shop.sku}/stock`, { receiptId, quantity: 1 });
+    await using page = await world.openPage('/log');
+    const rows = page.getByRole('region', { name: 'Commits' }).locator('tbody tr');
+    await rows.filter({ hasText: 'OrderPlaced' }).first().waitFor();
+    await page.getByLabel('Id', { exact: true }).fill(shop.sku);
+    await page.getByLabel('Type of event').fill('StockReceived');
+    await button(page, 'Filter').click();
+    await page.waitForURL(`**/console/log?type=StockReceived&id=${shop.sku}`);
+    await receive('log-1');
+    const first = rows.filter({ hasText: '"log-1"' });
+    await first.waitFor({ state: 'attached' });
+    await shoot(page, 'log');
+    await expectSound(page);
+    const before = await rows.count();
+    await button(page, 'Pause').click();
+    await page.getByText('paused').waitFor();
+    await receive('log-2');
+    expect(await rows.count()).toBe(before);
+    await button(page, 'Go on').click();
+    await rows.filter({ hasText: '"log-2"' }).waitFor({ state: 'attached' });
+    expect(await rows.count()).toBe(before + 1);
+    await first.getByRole('link', { name: `product/${shop.sku}` }).click();
+    await page.getByRole('heading', { name: `product/${shop.sku}` }).waitFor();
+    const chosen = page.getByRole('option', { selected: true });
+    await chosen.getByText('StockReceived').waitFor();
+    const last = page.getByRole('option').last();
+    expect(await chosen.getAttribute('id')).not.toBe(await last.getAttribute('id'));
+    await page.getByText('log-1').first().waitFor({ state: 'attached' });
+  });
+});
+
 describe.runIf(needed)(`the console with what goes out and what was done${reason}`, () => {
   it('notifications are through, and a webhook shows how its last try ended, is disabled and enabled', async () => {
     const target = { url: 'http://127.0.0.1:9/events', types: ['*'], description: 'Parcels' };

@@ -18,6 +18,7 @@ import { createConsumersAdmin, readOpenWork } from '../../src/service/consumers-
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
 import { createBackupsAdmin } from '../../src/service/operators/backups.ts';
 import { createConfigurationAdmin } from '../../src/service/operators/configuration.ts';
+import { createLogTail } from '../../src/service/operators/log-tail.ts';
 import { createWebhooksAdmin } from '../../src/service/operators/outgoing.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
 import { createWaiting } from '../../src/service/operators/waiting.ts';
@@ -188,6 +189,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
           allViews.map(({ name: view }) => ({ view, state: 'sound', position: 0, lag: 0, parked: [] })),
       },
       situation: async () => SITUATION,
+      log: createLogTail({ log, runtime: systemRuntime }),
       aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
       ...waiting,
       backups: createBackupsAdmin(buckets, TEST_PREFIX),

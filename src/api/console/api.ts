@@ -71,23 +71,39 @@ export async function post<T>(
   return (await checked(await fetch(path, { ...init, body: JSON.stringify(body) }))).json() as Promise<T>;
 }
 
-/** Follows everything until the signal fires; comes back when the stream ends. @param also a section that is wanted, too */
-export async function follow(signal: AbortSignal, also: string | undefined): Promise<void> {
+/** Follows everything until the signal fires. @param also a section that is wanted, too */
+export function follow(signal: AbortSignal, also: string | undefined): Promise<void> {
+  const path = `/v1/admin/live${also === undefined ? '' : `?also=${also}`}`;
+  return keepReading(
+    () => path,
+    signal,
+    take,
+    (why) => (away.value = why),
+  );
+}
+
+/**
+ * Reads a stream until the signal fires, and again when it ends.
+ * @param path asked for each time
+ * @param on told of each event, with its data as JSON
+ * @param tell told why nothing comes
+ */
+export async function keepReading(
+  path: () => string,
+  signal: AbortSignal,
+  on: (event: string, data: string) => void,
+  tell: (why: string) => void,
+): Promise<void> {
   for (let failures = 0; !signal.aborted && isSignedIn(); ) {
     try {
-      const answer = await checked(
-        await fetch(`/v1/admin/live${also === undefined ? '' : `?also=${also}`}`, {
-          headers: headers(),
-          signal,
-        }),
-      );
+      const answer = await checked(await fetch(path(), { headers: headers(), signal }));
       failures = 0;
-      if (answer.body !== null) await readEvents(answer.body.pipeThrough(new TextDecoderStream()), take);
-      away.value = 'the service has ended the stream';
+      if (answer.body !== null) await readEvents(answer.body.pipeThrough(new TextDecoderStream()), on);
+      tell('the service has ended the stream');
     } catch (error) {
       if (signal.aborted) return;
       failures++;
-      away.value = textOf(error);
+      tell(textOf(error));
     }
     await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, 500 * 2 ** failures)));
   }

@@ -8,6 +8,7 @@ import { Aggregate } from './pages/aggregate.tsx';
 import { Backups } from './pages/backups.tsx';
 import { Configuration } from './pages/configuration.tsx';
 import { Health } from './pages/health.tsx';
+import { LogPage } from './pages/log.tsx';
 import { Outgoing } from './pages/outgoing.tsx';
 import { Reactions } from './pages/reactions.tsx';
 import { Stuck } from './pages/stuck.tsx';
@@ -39,6 +40,7 @@ const PAGES = [
   { name: 'actions', title: 'Actions', page: Actions },
   { name: 'backups', title: 'Backups', page: Backups },
   { name: 'configuration', title: 'Configuration', page: Configuration },
+  { name: 'log', title: 'Log', page: LogPage },
   { name: 'traces', title: 'Traces', page: Traces, also: 'traces' },
 ] as const satisfies readonly Page[];
 

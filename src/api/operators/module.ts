@@ -8,6 +8,7 @@ import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfRead } from '../schemas/responses.ts';
 import { aggregateBodies, aggregateRoutes } from './aggregates.ts';
 import { liveRoute } from './live.ts';
+import { logRoute } from './log.ts';
 import { outgoingComponents, outgoingRoutes } from './outgoing.ts';
 import {
   AdminRequest,
@@ -71,6 +72,7 @@ export const operatorsApi: ApiModule = {
     traceRoutes(app, deps);
     upkeepRoutes(app, deps);
     liveRoute(app, deps);
+    logRoute(app, deps);
   },
 };
 

@@ -328,6 +328,36 @@ export interface AggregatesAdmin {
   waitsFor(stream: StreamRef): Promise<WaitingHere & { readonly deadLetters: readonly DeadLetter[] }>;
 }
 
+/** Which commits a reader of the log wants; all that is named must fit exactly. */
+export interface LogWish {
+  readonly category?: string;
+  readonly id?: string;
+  /** Of one of its events, as it is stored. */
+  readonly type?: string;
+  /** Who asked for one of its decisions. */
+  readonly actor?: string;
+  /** Begins with so many that are there already, at most. */
+  readonly last: number;
+  /** Only behind this position. */
+  readonly after?: number;
+}
+
+/** What comes next of the log for a reader. */
+export interface LogPart {
+  readonly commits: readonly (StreamRef & ShownCommit)[];
+  /** How many more there were before these, which the reader was too slow for. */
+  readonly omitted: number;
+}
+
+/** The log as it grows. */
+export interface LogTail {
+  watch(wish: LogWish): {
+    /** Waits for what comes next; undefined once it is closed. One call at a time. @throws LogUnavailable */
+    next(): Promise<LogPart | undefined>;
+    close(): void;
+  };
+}
+
 /** What operators see of views, servers and processes. @throws LogUnavailable */
 export interface ViewsAdmin {
   list(): Promise<readonly ViewSituation[]>;

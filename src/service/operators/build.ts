@@ -25,6 +25,7 @@ import { createAggregates } from './aggregates.ts';
 import { createBackupsAdmin } from './backups.ts';
 import { createConfigurationAdmin, toldSettings } from './configuration.ts';
 import { announceInstance } from './instances.ts';
+import { createLogTail } from './log-tail.ts';
 import { createNotificationsAdmin, createWebhooksAdmin } from './outgoing.ts';
 import { startRebuildDesk } from './rebuilds.ts';
 import { answersBucket, createRequests } from './requests.ts';
@@ -56,6 +57,7 @@ export function buildOperators(
   });
   return {
     requests: createRequests({ buckets, answers, prefix, runtime }),
+    log: createLogTail({ log, runtime }),
     views: createViewsAdmin(config, nats, log),
     situation: createSituation(config, nats, log, monitor),
     aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),

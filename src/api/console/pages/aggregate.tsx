@@ -102,7 +102,9 @@ function One({ category, id }: { readonly category: string; readonly id: string 
     load().catch((error: unknown) => !ended.signal.aborted && setProblem(textOf(error)));
     return () => ended.abort();
   }, [base]);
-  const version = at === undefined ? undefined : commits[at]?.position;
+  // A link may lead to a version, until another one is chosen.
+  const asked = Number(route.value.query.get('version')) || undefined;
+  const version = at === undefined ? asked : commits[at]?.position;
   useEffect(() => {
     const ended = new AbortController();
     const ask = setTimeout(() => {
@@ -117,7 +119,8 @@ function One({ category, id }: { readonly category: string; readonly id: string 
   }, [base, version]);
   if (problem !== '') return <p role="alert">{problem}</p>;
   if (state === undefined) return <Empty>Reading the log …</Empty>;
-  const chosen = at ?? Math.max(0, commits.length - 1);
+  const found = asked === undefined ? -1 : commits.findIndex(({ position }) => position === asked);
+  const chosen = at ?? (found >= 0 ? found : Math.max(0, commits.length - 1));
   return (
     <>
       <h2 class="mono">
