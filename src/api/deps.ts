@@ -11,6 +11,7 @@ import type {
   AggregatesAdmin,
   BackupsAdmin,
   ConfigurationAdmin,
+  Funnel,
   LogTail,
   NotificationsAdmin,
   PaymentInDoubt,
@@ -175,6 +176,8 @@ export interface ServiceDeps {
     readonly backups: BackupsAdmin;
     readonly configuration: ConfigurationAdmin;
     readonly log: LogTail;
+    /** @throws LogUnavailable */
+    readonly funnel: () => Promise<Funnel>;
     /** Where this process keeps some. */
     readonly traces?: TracesAdmin | undefined;
   };

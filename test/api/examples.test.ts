@@ -65,7 +65,7 @@ const CREATED: Readonly<Record<string, string>> = {
 /** They show servers, views and what other processes do, none of which is in memory: `operators.test.ts` looks at those. */
 const OF_OPERATORS = new Set([
   ...['listParkedCauses', 'findAggregates', 'getAggregate', 'listCommits', 'listViews', 'getSituation'],
-  ...['listTraces', 'getTrace'],
+  ...['listTraces', 'getTrace', 'getOrderFunnel'],
   ...['rebuildView', 'rollbackView', 'refoldRow', 'listRequests', 'getRequest', 'cancelRequest'],
   ...['listTimers', 'listPaymentsInDoubt', 'getNotifications', 'listWebhookSituations'],
   ...['listNotificationDeliveries', 'getBackups', 'getConfiguration'],

@@ -38,7 +38,7 @@ export const WAIT_MS = 20_000;
 /** Where screenshots go; none are made unless it is set. */
 const SHOTS = process.env.CONSOLE_SCREENSHOTS ?? '';
 /** A product with as many events as an aggregate may have that stays usable. */
-export const LONG = { sku: 'TEA-LONG', events: 5_000, commits: 1_000 } as const;
+export const LONG = { sku: 'TEA-LONG', events: 5_000, commits: 500 } as const;
 
 /** A service with a small shop, and a browser: what all tests of the console share. */
 export interface ConsoleWorld extends AsyncDisposable {

@@ -18,6 +18,7 @@ import { createConsumersAdmin, readOpenWork } from '../../src/service/consumers-
 import { createAggregates } from '../../src/service/operators/aggregates.ts';
 import { createBackupsAdmin } from '../../src/service/operators/backups.ts';
 import { createConfigurationAdmin } from '../../src/service/operators/configuration.ts';
+import { createFunnel } from '../../src/service/operators/funnel.ts';
 import { createLogTail } from '../../src/service/operators/log-tail.ts';
 import { createWebhooksAdmin } from '../../src/service/operators/outgoing.ts';
 import { createRequests } from '../../src/service/operators/requests.ts';
@@ -190,6 +191,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
       },
       situation: async () => SITUATION,
       log: createLogTail({ log, runtime: systemRuntime }),
+      funnel: createFunnel({ log, views, runtime: { ...runtime, sleep: systemRuntime.sleep } }),
       aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
       ...waiting,
       backups: createBackupsAdmin(buckets, TEST_PREFIX),

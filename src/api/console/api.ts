@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { OrderFunnelBody } from '../operators/funnel.ts';
 import type { NotificationsBody, WebhookDeliveryBody, WebhooksBody } from '../operators/outgoing.ts';
 import type { AdminRequestBody, CauseBody, SituationBody, ViewBody } from '../operators/schemas.ts';
 import type { TraceSummary } from '../operators/trace-schemas.ts';
@@ -26,6 +27,7 @@ export const outgoing = signal<
   | undefined
 >(undefined);
 /** Only while a page shows them. */
+export const funnel = signal<OrderFunnelBody | undefined>(undefined);
 export const traces = signal<readonly TraceSummary[] | undefined>(undefined);
 /** Empty while the stream is open and the log can be read. */
 export const away = signal('connecting');
@@ -140,6 +142,7 @@ function take(event: string, data: string): void {
   else if (event === 'backups') backups.value = body;
   else if (event === 'outgoing') outgoing.value = body;
   else if (event === 'payments') payments.value = body.items;
+  else if (event === 'orders') funnel.value = body;
   else if (event === 'traces') traces.value = body.items;
   else if (event === 'situation') takeSituation(body);
 }

@@ -9,6 +9,7 @@ import { Backups } from './pages/backups.tsx';
 import { Configuration } from './pages/configuration.tsx';
 import { Health } from './pages/health.tsx';
 import { LogPage } from './pages/log.tsx';
+import { Orders } from './pages/orders.tsx';
 import { Outgoing } from './pages/outgoing.tsx';
 import { Reactions } from './pages/reactions.tsx';
 import { Stuck } from './pages/stuck.tsx';
@@ -40,6 +41,7 @@ const PAGES = [
   { name: 'actions', title: 'Actions', page: Actions },
   { name: 'backups', title: 'Backups', page: Backups },
   { name: 'configuration', title: 'Configuration', page: Configuration },
+  { name: 'orders', title: 'Orders', page: Orders, also: 'orders' },
   { name: 'log', title: 'Log', page: LogPage },
   { name: 'traces', title: 'Traces', page: Traces, also: 'traces' },
 ] as const satisfies readonly Page[];

@@ -10,6 +10,7 @@ import type { TypedApp } from '../routes/app-type.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { problemsOfRead } from '../schemas/responses.ts';
 import { openFrames } from '../sealed.ts';
+import { funnelBody } from './funnel.ts';
 import { createSeldom } from './seldom.ts';
 import { causeBody, requestBody, situationBody, viewBody } from './shown.ts';
 
@@ -24,6 +25,7 @@ type Sections = Readonly<Record<string, object>>;
 
 /** What only some pages show, and is looked at while somebody is on one of them. */
 const ALSO = {
+  orders: funnelBody,
   traces: async ({ admin }: ServiceDeps): Promise<object> => ({
     items: admin.traces?.list(MOST_TRACES) ?? [],
   }),
@@ -142,7 +144,7 @@ export function liveRoute(app: TypedApp, deps: ServiceDeps): void {
     operationId: 'streamAdmin',
     summary: 'Follow how everything stands',
     description:
-      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second; `timers`, `payments` (/v1/admin/payments/in-doubt), `outgoing` (`notifications`, the first page of `webhooks`, and those that are `disabled`) and `backups` at most every 5 seconds. `away`: the log cannot be read now. Also what `also` names: `traces`, the last 200.',
+      'Server-sent events `stuck` (as /v1/admin/parked/causes), `reactions` (/v1/admin/consumers), `views`, `situation` and `requests`: each at once, and again when it has changed, at most every second; `timers`, `payments` (/v1/admin/payments/in-doubt), `outgoing` (`notifications`, the first page of `webhooks`, and those that are `disabled`) and `backups` at most every 5 seconds. `away`: the log cannot be read now. Also what `also` names: `orders` (/v1/admin/orders/funnel), or `traces`, the last 200.',
     response: { ...eventStream('Until either side ends.'), ...problemsOfRead('stream/too-many') },
   };
   const config = { access: ACCESS.admin, live: true };

@@ -7,6 +7,7 @@ import { NoQuery } from '../schemas/common.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfRead } from '../schemas/responses.ts';
 import { aggregateBodies, aggregateRoutes } from './aggregates.ts';
+import { funnelRoute, OrderFunnel } from './funnel.ts';
 import { liveRoute } from './live.ts';
 import { logRoute } from './log.ts';
 import { outgoingComponents, outgoingRoutes } from './outgoing.ts';
@@ -55,7 +56,7 @@ export const operatorsApi: ApiModule = {
   components: [
     ...[ParkedCauses, AdminRequest, AdminRequests, Views, Situation],
     ...[FoundAggregates, AggregateState, AggregateCommits],
-    ...[Traces, TraceSpans],
+    ...[Traces, TraceSpans, OrderFunnel],
     ...viewBodies,
     ...aggregateBodies,
     ...waitingComponents,
@@ -73,6 +74,7 @@ export const operatorsApi: ApiModule = {
     upkeepRoutes(app, deps);
     liveRoute(app, deps);
     logRoute(app, deps);
+    funnelRoute(app, deps);
   },
 };
 

@@ -328,6 +328,41 @@ export interface AggregatesAdmin {
   waitsFor(stream: StreamRef): Promise<WaitingHere & { readonly deadLetters: readonly DeadLetter[] }>;
 }
 
+/** How often something happened to orders. */
+export interface FunnelCounts {
+  readonly placed: number;
+  readonly validated: number;
+  readonly reserved: number;
+  readonly paid: number;
+  readonly confirmed: number;
+  readonly cancelled: number;
+  /** By the code, the most frequent first. */
+  readonly rejected: readonly { readonly code: string; readonly count: number }[];
+}
+
+/** Orders at a step. */
+export interface WaitingOrders {
+  readonly step: 'customer_validation' | 'inventory' | 'payment';
+  /** Up to a bound; `more` says whether there are more than that. */
+  readonly count: number;
+  readonly more: boolean;
+  /** The first of them; since when each is at the step. Times in ISO 8601. */
+  readonly oldest: readonly { readonly id: string; readonly placedAt: string; readonly since: string }[];
+}
+
+/** Orders as a funnel. Times in milliseconds since the Unix epoch. */
+export interface Funnel {
+  readonly at: number;
+  /** Everything is counted from here on. */
+  readonly since: number;
+  /** False while the log is being read. */
+  readonly isComplete: boolean;
+  readonly hour: FunnelCounts;
+  readonly day: FunnelCounts;
+  /** Absent while the list of them is being made. */
+  readonly waiting?: readonly WaitingOrders[];
+}
+
 /** Which commits a reader of the log wants; all that is named must fit exactly. */
 export interface LogWish {
   readonly category?: string;

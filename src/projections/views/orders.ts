@@ -1,4 +1,4 @@
-import { type KnownOrder, type OrderEvent, order } from '../../domain/order.ts';
+import { type KnownOrder, type OrderEvent, type OrderStep, order } from '../../domain/order.ts';
 import { type DeliveryAddress, detailsOf } from '../../domain/order-details.ts';
 import { versionAt } from '../../eventstore/index.ts';
 import {
@@ -295,6 +295,19 @@ export const orderIndex: ViewIndex<OrderRow> = {
   }),
 };
 
+/**
+ * Orders that are placed and not further, by what they wait for, the oldest first. Of its own, and kept from the first
+ * question on: where nobody asks it costs nothing.
+ */
+const openOrderIndex: ViewIndex<OrderRow> = {
+  view: orders,
+  version: 1,
+  columns: { step: 'text', placedAt: 'integer' },
+  lists: [{ equal: ['step'], sort: 'placedAt' }],
+  entryOf: ({ status, step, placedAt }) =>
+    status === 'placed' ? { step, placedAt: Date.parse(placedAt) } : undefined,
+};
+
 /** Which orders are wanted. Times are in milliseconds since the Unix epoch, amounts in minor units. */
 export interface OrderFilter {
   readonly status?: OrderRow['status'] | undefined;
@@ -317,6 +330,8 @@ export interface OrderQueries {
   order(id: string, options?: ReadOptions): Promise<ReadRow | undefined>;
   /** A page may hold fewer than `limit` when orders were changed just now. @throws NoSuchList, ListNotBuilt */
   orders(filter: OrderFilter, page: PageRequest): Promise<Page>;
+  /** Orders that are placed and wait for a step, those that were placed first before the others. @throws ListNotBuilt */
+  openOrders(step: OrderStep, page: PageRequest): Promise<Page>;
   /** The ids of the orders that are placed and not further, from all rows: for whoever looks at them once in a while. */
   placedOrders(): AsyncIterable<string>;
 }
@@ -326,6 +341,8 @@ export function orderQueries(views: ViewReader): OrderQueries {
     order: (id, options) => views.row(orders, id, options),
     orders: async ({ sort, from, below, ...equal }, page) =>
       views.page(orderIndex, { ...listOf(orderIndex, sort, equal), from, below }, page),
+    openOrders: (step, page) =>
+      views.page(openOrderIndex, listOf(openOrderIndex, 'placedAt', { step }), page),
     placedOrders: () => placedOrders(views),
   };
 }

@@ -24,6 +24,7 @@ import { bucketsOf } from '../with-nats.ts';
 import { createAggregates } from './aggregates.ts';
 import { createBackupsAdmin } from './backups.ts';
 import { createConfigurationAdmin, toldSettings } from './configuration.ts';
+import { createFunnel } from './funnel.ts';
 import { announceInstance } from './instances.ts';
 import { createLogTail } from './log-tail.ts';
 import { createNotificationsAdmin, createWebhooksAdmin } from './outgoing.ts';
@@ -58,6 +59,7 @@ export function buildOperators(
   return {
     requests: createRequests({ buckets, answers, prefix, runtime }),
     log: createLogTail({ log, runtime }),
+    funnel: createFunnel({ log, views, runtime }),
     views: createViewsAdmin(config, nats, log),
     situation: createSituation(config, nats, log, monitor),
     aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
@@ -66,13 +68,20 @@ export function buildOperators(
     backups: createBackupsAdmin(buckets, prefix),
     configuration: createConfigurationAdmin({ buckets, answers, prefix, runtime, sources }),
     webhooks: createWebhooksAdmin({
-      sources: publishedContracts(config).map(({ contract }) =>
-        publicSource({ requests, runtime, prefix, contract, timeoutMs }),
-      ),
+      sources: publicSources(config, requests),
       attempts: openAttempts(requests, prefix, timeoutMs),
       ...{ views, buckets, prefix, runtime },
     }),
   };
+}
+
+/** The public events that webhooks may ask for. */
+function publicSources(config: Config, requests: Nats['requests']) {
+  const { prefix } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  return publishedContracts(config).map(({ contract }) =>
+    publicSource({ requests, runtime: systemRuntime, prefix, contract, timeoutMs }),
+  );
 }
 
 /** What a rebuild needs besides its view. @param observer of the views */
