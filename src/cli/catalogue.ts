@@ -108,7 +108,7 @@ export const CATALOGUE: readonly CatalogueEntry[] = [
   },
   {
     name: 'forget',
-    summary: 'Forget a person: destroy the key of whatever is stored of it.',
+    summary: 'Forget a person: destroy the key of whatever is stored of it; prove that nothing is left.',
     load: async () => (await import('./personal/forget.ts')).forgetCommand,
     works: true,
   },
@@ -140,7 +140,8 @@ ${CATALOGUE.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`).join('
 
 Configuration: default.yaml and the file that JETLEDGER_ENV names, in configs or JETLEDGER_CONFIG_DIR; any key by
 variable, such as JETLEDGER_HTTP__PORT=8080.
-Exit codes: 0 done, also when the reader of a pipe has enough; 1 failed or not in order; 2 wrong usage.`;
+Exit codes: 0 done, also when the reader of a pipe has enough; 1 failed or not in order; 2 wrong usage; others
+as the help of a command says.`;
 
 /** What `jetledger help <name>` shows. */
 export function helpOf({ name, usage, summary, help }: Command): string {

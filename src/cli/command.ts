@@ -25,7 +25,7 @@ export interface Command {
   readonly summary: string;
   /** Details and examples, shown by `jetledger help <name>`. */
   readonly help: string;
-  /** @returns the exit code: 0 done, 1 failed, 2 wrong usage */
+  /** @returns the exit code: 0 done, 1 failed, 2 wrong usage, others as its help says */
   run(args: readonly string[], context: CommandContext): Promise<number>;
 }
 

@@ -134,6 +134,7 @@ export {
   WITHOUT_KEYS,
 } from './personal/personal-data.ts';
 export { holdsSealed, isSealed } from './personal/sealed-text.ts';
+export { readStoredKey, type StoredKey, type Tombstone, tokenOf } from './personal/stored-key.ts';
 export {
   ahead,
   BEGINNING,

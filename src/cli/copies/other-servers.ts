@@ -8,10 +8,10 @@ import { connectNats } from '../../platform/nats-connection.ts';
 import { startEmbeddedServer } from '../../platform/nats-server/embedded.ts';
 import { resolveNatsServer } from '../../platform/nats-server/resolve.ts';
 
-/** Work with a nats-server of its own on loopback, gone afterwards with its data. */
+/** Work with a nats-server of its own on loopback and the folder of its data, both gone afterwards. */
 export async function withThrowawayServer<T>(
   { nats }: Config,
-  work: (url: string) => Promise<T>,
+  work: (url: string, dataDir: string) => Promise<T>,
 ): Promise<T> {
   const { binary: explicit, dataDir: ownDataDir } = nats.embedded;
   const binary = await resolveNatsServer({ explicit, cacheDir: `${ownDataDir}/nats-server` });
@@ -25,7 +25,7 @@ export async function withThrowawayServer<T>(
       syncAlways: false,
     });
     try {
-      return await work(server.url);
+      return await work(server.url, dataDir);
     } finally {
       await server.stop();
     }

@@ -1,11 +1,16 @@
+/**
+ * `gone`: must not be there; `keyed`: a digest that nobody can make without a secret key, which may stay; `witness`: must
+ * be there, or what was searched is something else.
+ */
+export type NeedleKind = 'gone' | 'keyed' | 'witness';
+
 /** What is looked for: bytes, and what they would be. */
 export interface Needle {
   /** Which value it is of, for example `value 2`; never the value. */
   readonly what: string;
   /** How it is written there, for example `base64`. */
   readonly how: string;
-  /** Whether it may stay: a digest that nobody can make without a secret key. */
-  readonly mayStay: boolean;
+  readonly kind: NeedleKind;
   readonly bytes: Uint8Array;
   /** Whether A to Z and a to z are the same in it. */
   readonly foldCase: boolean;
@@ -28,7 +33,7 @@ export function needlesOfText(what: string, text: string): readonly Needle[] {
   const written = [...new Set([text, ...cased])];
   const needles: Needle[] = [];
   const add = (how: string, bytes: string, foldCase = true): void => {
-    needles.push({ what, how, mayStay: false, bytes: Buffer.from(bytes), foldCase });
+    needles.push({ what, how, kind: 'gone', bytes: Buffer.from(bytes), foldCase });
   };
   for (const one of written) {
     add('as it is', one);
@@ -42,9 +47,13 @@ export function needlesOfText(what: string, text: string): readonly Needle[] {
 }
 
 /** Bytes that are no text, such as a key or a digest: as they are, in hexadecimal and in base64. */
-export function needlesOfBytes(what: string, bytes: Uint8Array, mayStay = false): readonly Needle[] {
-  const plain = { what, how: 'as it is', mayStay, bytes, foldCase: false };
-  return distinct([plain, ...encoded(what, bytes).map((needle) => ({ ...needle, mayStay }))]);
+export function needlesOfBytes(
+  what: string,
+  bytes: Uint8Array,
+  kind: NeedleKind = 'gone',
+): readonly Needle[] {
+  const plain = { what, how: 'as it is', kind, bytes, foldCase: false };
+  return distinct([plain, ...encoded(what, bytes).map((needle) => ({ ...needle, kind }))]);
 }
 
 function encoded(what: string, bytes: Uint8Array): readonly Needle[] {
@@ -58,7 +67,7 @@ function encoded(what: string, bytes: Uint8Array): readonly Needle[] {
     return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
   });
   const others = base64.map((text) => ({ bytes: Buffer.from(text), how: 'in base64', foldCase: false }));
-  return [hex, ...others].map((needle) => ({ what, mayStay: false, ...needle }));
+  return [hex, ...others].map((needle) => ({ what, kind: 'gone' as const, ...needle }));
 }
 
 const BITS_OF_BYTE = 8;
@@ -80,5 +89,7 @@ function distinct(needles: readonly Needle[]): readonly Needle[] {
     const text = Buffer.from(bytes).toString('latin1');
     return foldCase ? `i${text.replace(/[A-Z]/g, (letter) => letter.toLowerCase())}` : `x${text}`;
   };
-  return [...new Map(needles.map((needle) => [key(needle), needle])).values()];
+  const known = new Map<string, Needle>();
+  for (const needle of needles) if (!known.has(key(needle))) known.set(key(needle), needle);
+  return [...known.values()];
 }

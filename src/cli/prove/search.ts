@@ -1,82 +1,80 @@
-import { type Automaton, createAutomaton } from './automaton.ts';
+import { createFinder } from './finder.ts';
 import type { Needle } from './needles.ts';
 
 /** Something that was found, without what it says. */
 export interface Find {
+  /** Which value, in which writing. */
   readonly what: string;
-  readonly how: string;
-  readonly where: string;
-}
-
-/** What was found of one kind: all are counted, and the first ones told. */
-export interface Finds {
-  readonly count: number;
-  readonly first: readonly Find[];
+  /** In how many places. */
+  count: number;
+  /** The first of them. */
+  readonly where: string[];
 }
 
 /** Looks for needles in bytes of any length, in constant memory. */
 export interface Search {
-  /** A place, whose bytes follow. Finds of the same needle in one place count once. */
+  /** A place, whose bytes follow. A needle that is there more than once counts once. */
   enter(where: () => string): { look(bytes: Uint8Array): void };
+  /** Adds what was found by other means. */
+  tell(what: string, where: string): void;
   /** How many bytes it has looked through. */
   readonly bytes: number;
   /** What must not be there. */
-  found(): Finds;
+  found(): readonly Find[];
   /** Digests under a secret key, which may. */
-  left(): Finds;
+  left(): readonly Find[];
+  /** In how many places a witness was. */
+  witnessed(): number;
 }
 
-const MOST_TOLD = 100;
+/** Places that are told of each find. */
+const MOST_PLACES = 10;
 
 /** @see Search */
 export function createSearch(needles: readonly Needle[]): Search {
-  const [found, left] = [createFinds(), createFinds()];
+  const finds = { gone: new Map<string, Find>(), keyed: new Map<string, Find>() };
+  let [seen, witnessed] = [0, 0];
   const sides = [true, false].flatMap((foldCase) => {
     const some = needles.filter((needle) => needle.foldCase === foldCase);
-    const automaton: Automaton = createAutomaton(
-      some.map(({ bytes }) => bytes),
-      foldCase,
-    );
-    return some.length === 0 ? [] : [{ some, automaton }];
+    if (some.length === 0) return [];
+    const sequences = some.map(({ bytes }) => bytes);
+    return [{ some, finder: createFinder(sequences, foldCase) }];
   });
-  let seen = 0;
   return {
     enter: (where) => {
-      const states = sides.map(() => 0);
-      const told = new Set<string>();
-      const tell = ({ what, how, mayStay }: Needle): void => {
-        if (told.has(`${what} ${how}`)) return;
-        told.add(`${what} ${how}`);
-        (mayStay ? left : found).add({ what, how, where: where() });
+      const readers = sides.map(({ some, finder }) => ({ some, read: finder.begin() }));
+      const told = new Set<Needle>();
+      const hit = (needle: Needle): void => {
+        if (told.has(needle)) return;
+        told.add(needle);
+        if (needle.kind === 'witness') witnessed++;
+        else add(finds[needle.kind], `${needle.what}, ${needle.how}`, where());
       };
       return {
         look: (bytes) => {
           seen += bytes.length;
-          for (const [index, { some, automaton }] of sides.entries()) {
-            states[index] = automaton.next(states[index] ?? 0, bytes, (number) => {
+          for (const { some, read } of readers) {
+            read(bytes, (number) => {
               const needle = some[number];
-              if (needle !== undefined) tell(needle);
+              if (needle !== undefined) hit(needle);
             });
           }
         },
       };
     },
+    tell: (what, where) => add(finds.gone, what, where),
     get bytes() {
       return seen;
     },
-    found: found.all,
-    left: left.all,
+    found: () => [...finds.gone.values()],
+    left: () => [...finds.keyed.values()],
+    witnessed: () => witnessed,
   };
 }
 
-function createFinds(): { add(find: Find): void; all(): Finds } {
-  const first: Find[] = [];
-  let count = 0;
-  return {
-    add: (find) => {
-      count++;
-      if (first.length < MOST_TOLD) first.push(find);
-    },
-    all: () => ({ count, first }),
-  };
+function add(finds: Map<string, Find>, what: string, where: string): void {
+  const find = finds.get(what) ?? { what, count: 0, where: [] };
+  finds.set(what, find);
+  find.count++;
+  if (find.where.length < MOST_PLACES) find.where.push(where);
 }

@@ -1,6 +1,6 @@
 import { EventStoreError } from '../errors.ts';
 
-/** What is kept of a person's key: the key, wrapped; or, once it was destroyed, when that was. Stored as JSON. */
+/** What is kept of a person's key: the key, wrapped; or, once it was destroyed, when that was. Stored as JSON. @internal */
 export type StoredKey =
   | {
       readonly number: number;
@@ -10,7 +10,7 @@ export type StoredKey =
     }
   | Tombstone;
 
-/** Says that somebody was forgotten. */
+/** Says that somebody was forgotten. @internal */
 export interface Tombstone {
   /** When, in milliseconds since the Unix epoch. */
   readonly forgotten: number;
@@ -25,7 +25,7 @@ export function writeStoredKey(stored: StoredKey): Uint8Array {
   return Buffer.from(JSON.stringify({ number, master, wrapped: Buffer.from(wrapped).toString('base64') }));
 }
 
-/** What bytes of the bucket say; undefined for whatever is neither a key nor a tombstone. */
+/** What bytes of the bucket say; undefined for whatever is neither a key nor a tombstone. @internal */
 export function readStoredKey(bytes: Uint8Array): StoredKey | undefined {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
@@ -47,7 +47,7 @@ export function readStoredKey(bytes: Uint8Array): StoredKey | undefined {
 const PLAIN = /^[A-Za-z0-9_-]{1,128}$/;
 const LONGEST_PERSON = 128;
 
-/** Where a person's key is kept: ids that a bucket's key may be as they are, others in base64url behind a `=`. */
+/** Where a person's key is kept: ids that a bucket's key may be as they are, others in base64url behind a `=`. @internal */
 export function tokenOf(person: string): string {
   if (PLAIN.test(person)) return person;
   if (person === '' || person.length > LONGEST_PERSON || !person.isWellFormed()) {

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
-import { createAutomaton } from '../../../src/cli/prove/automaton.ts';
+import { createFinder } from '../../../src/cli/prove/finder.ts';
 import { type Needle, needlesOfBytes, needlesOfText, objectionTo } from '../../../src/cli/prove/needles.ts';
 import { createSearch } from '../../../src/cli/prove/search.ts';
 
@@ -12,7 +12,7 @@ function foundIn(needles: readonly Needle[], ...places: readonly (string | Uint8
   const search = createSearch(needles);
   for (const [index, place] of places.entries())
     search.enter(() => String(index)).look(typeof place === 'string' ? Buffer.from(place) : place);
-  return search.found().first.map(({ how, where }) => `${where} ${how}`);
+  return search.found().map(({ what, where }) => `${where}: ${what}`);
 }
 
 /** Repeats itself for each seed, and holds every byte. */
@@ -45,7 +45,7 @@ describe('what is looked for of a text', () => {
       for (const text of [ADDRESS, ADDRESS.toLowerCase(), '~~~???ÿÿ~~~']) {
         const around = Buffer.concat([noise(before, before), Buffer.from(text), Buffer.from('after')]);
         const needles = needlesOfText('value 1', text);
-        expect(foundIn(needles, `"${around.toString(alphabet)}"`)).toEqual(['0 in base64']);
+        expect(foundIn(needles, `"${around.toString(alphabet)}"`)).toEqual(['0: value 1, in base64']);
       }
     }
   });
@@ -73,8 +73,9 @@ describe('a search', () => {
       const place = search.enter(() => 'here');
       place.look(bytes.subarray(0, cut));
       place.look(bytes.subarray(cut));
-      const found = search.found().first.map(({ what }) => what);
-      expect([cut, found, search.bytes]).toEqual([cut, ['value 1', 'key 1'], bytes.length]);
+      const found = search.found().map(({ what, count }) => `${what}: ${count}`);
+      const both = ['value 1, as it is: 1', 'key 1, as it is: 1'];
+      expect([cut, found, search.bytes]).toEqual([cut, both, bytes.length]);
     }
   });
 
@@ -82,29 +83,30 @@ describe('a search', () => {
     expect(foundIn(needlesOfText('value 1', ADDRESS), 'Agnes.Hara', '+x@Example.com')).toEqual([]);
   });
 
-  it('tells a place once, counts all, and never tells the value', () => {
+  it('tells a place once, counts all, tells the first, and never the value', () => {
     const search = createSearch(needlesOfText('value 1', ADDRESS));
     for (let n = 0; n < 250; n++)
       search.enter(() => `place ${n}`).look(Buffer.from(`${ADDRESS} ${ADDRESS.toUpperCase()}`));
-    expect(search.found().count).toBe(250);
-    expect(search.found().first).toHaveLength(100);
+    const places = Array.from({ length: 10 }, (_, n) => `place ${n}`);
+    expect(search.found()).toEqual([{ what: 'value 1, as it is', count: 250, where: places }]);
     expect(JSON.stringify(search.found()).toLowerCase()).not.toContain('hara');
   });
 
   it('tells digests that may stay apart from what must not be there', () => {
-    const search = createSearch(needlesOfBytes('digest', key, true));
+    const search = createSearch(needlesOfBytes('digest', key, 'keyed'));
     search.enter(() => 'here').look(Buffer.from(key.toString('base64')));
-    expect([search.found().count, search.left().count]).toEqual([0, 1]);
+    expect(search.found()).toEqual([]);
+    expect(search.left()).toEqual([{ what: 'digest, in base64', count: 1, where: ['here'] }]);
   });
 });
 
-it('an automaton finds every sequence at every place that a search for each of them finds', () => {
-  const sequences = ['abab', 'ba', 'b', 'abc', 'cab', 'abababab'].map((text) => Buffer.from(text));
+it('a finder finds every sequence at every place that a search for each of them finds', () => {
+  const sequences = ['abab', 'babab', 'baba', 'abca', 'cabacab', 'abababab'].map((text) => Buffer.from(text));
   const text = Buffer.from(noise(11, 5_000).map((byte) => 97 + (byte % 3)));
   for (const foldCase of [false, true]) {
     const counts = sequences.map(() => 0);
     const shown = foldCase ? Buffer.from(text.toString().toUpperCase()) : text;
-    createAutomaton(sequences, foldCase).next(0, shown, (number) => {
+    createFinder(sequences, foldCase).begin()(shown, (number) => {
       counts[number] = (counts[number] ?? 0) + 1;
     });
     expect(counts).toEqual(sequences.map((sequence) => occurrences(text, sequence)));
