@@ -79,7 +79,7 @@ beforeAll(async () => {
   await makeLog(server);
   service = await startEncrypted(server);
   user = await registered(service.url);
-  expect((await run(user, '--collect', values)).text).toContain('values and 1 keys');
+  expect((await run(user, '--collect', values)).text).toContain('5 values and the key');
   await runInProcess(server, backupCommand, [before], service.variables);
 }, 60_000);
 afterAll(async () => {
@@ -123,6 +123,22 @@ describe('once the key is destroyed', () => {
       if (name === 'jetledger' || name === store) expect(Math.min(count, bytes), name).toBeGreaterThan(0);
     // Which only somebody with users.emailKey can make.
     expect(proof.left.map(({ what }) => what).join()).toContain('keyed digest of line');
+  });
+
+  it('prints what docs/privacy.md shows', async () => {
+    const docs = await readFile(new URL('../../docs/privacy.md', import.meta.url), 'utf8');
+    const [, shown = ''] = /```text\n([^`]*)```/.exec(docs) ?? [];
+    const form = (text: string): readonly string[] =>
+      text
+        .split('\n')
+        .map((line) =>
+          line.replace(/first in .*/, 'first in PLACE').replace(/\/\S+|[0-9a-f-]{36}|[\d.]+ [KM]B|\d+/g, '#'),
+        )
+        .map((line) => line.replace(/ +/g, ' ').trimEnd());
+    const printed = form((await run(user, '--prove', '--values', values)).text);
+    const lines = form(shown.trimEnd()).filter((line) => line !== '...');
+    expect(lines.length).toBeGreaterThan(6);
+    for (const line of lines) expect(printed).toContain(line);
   });
 
   it('a backup from before fails by its key, and one from after passes', async () => {

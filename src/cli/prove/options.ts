@@ -120,7 +120,7 @@ async function collectInto(
   print(
     json
       ? JSON.stringify(counts)
-      : `${values.length} values and ${keys.length} keys of ${user} are in ${file}.`,
+      : `${values.length} values and ${keys.length === 0 ? 'no' : 'the'} key of ${user} are in ${file}.`,
   );
   return DONE;
 }
