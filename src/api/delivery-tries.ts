@@ -19,10 +19,11 @@ export function sendTries(
   const page = found.slice(0, limit);
   const next = found.length > limit ? String(page.at(-1)?.sequence) : undefined;
   if (next !== undefined) linkToNext(request, reply, 'cursor', next);
-  return reply.send({ items: page.map(shown), ...(next !== undefined && { next }) });
+  return reply.send({ items: page.map(deliveryBody), ...(next !== undefined && { next }) });
 }
 
-function shown({
+/** A try as clients see it. */
+export function deliveryBody({
   id: event,
   type,
   subject,

@@ -148,6 +148,26 @@ export interface DeliveryTries {
   list(receiver: string): Promise<readonly DeliveryTry[]>;
 }
 
+/** A notification as it is kept for a while. */
+export interface KeptNotification {
+  readonly id: string;
+  readonly kind: string;
+  readonly orderId?: string;
+  readonly text: string;
+  /** In milliseconds since the Unix epoch. */
+  readonly time: number;
+}
+
+/** What is kept of persons beside the log, the views and dead letters. @throws LogUnavailable */
+export interface PersonalRecords {
+  /** What a user was told, the oldest first. */
+  notifications(userId: string): AsyncIterable<KeptNotification>;
+  /** The tries that are kept of all webhooks, and of notifications. */
+  attempts(): AsyncIterable<DeliveryTry>;
+  /** The id of the aggregate `email` of a normalised address: its digest under a key. */
+  emailIdOf(address: string): string;
+}
+
 /** What the routes need to answer. */
 export interface ServiceDeps {
   readonly handler: CommandHandler;
@@ -186,6 +206,7 @@ export interface ServiceDeps {
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;
   readonly deliveryTries: DeliveryTries;
+  readonly personalRecords: PersonalRecords;
   readonly health: HealthDeps['health'];
   readonly settings: ApiSettings;
 }

@@ -89,7 +89,7 @@ export function callerOf({ identity, ip }: FastifyRequest): string {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route answers a list. Filled in from its schema. */
+    /** The route answers a list: it says so, or its query has a `limit`. */
     list?: boolean;
     /** The route takes many commands in one body. */
     batch?: boolean;
@@ -112,7 +112,7 @@ export function shareFairly(app: FastifyInstance, settings: ShareSettings): void
   const lists = createShare({ all: settings.maxLists, each: settings.maxListsPerCaller });
   app.addHook('onRoute', (route) => {
     const { properties = {} } = (route.schema?.querystring ?? {}) as { properties?: object };
-    route.config = { ...route.config, list: 'limit' in properties };
+    route.config = { ...route.config, list: route.config?.list === true || 'limit' in properties };
   });
   const batches = createShare(BATCHES);
   app.addHook('preParsing', async (request, reply) => {

@@ -72,7 +72,7 @@ export {
   watchMarks,
 } from './marks/marks.ts';
 export { trimBucket } from './nats/bucket-bound.ts';
-export { createGets, type Gets } from './nats/gets.ts';
+export { createGets, type Gets, messagesOf } from './nats/gets.ts';
 export {
   addStream,
   INCARNATION_KEY,

@@ -77,6 +77,7 @@ export async function apiModules(): Promise<readonly ApiModule[]> {
   return [
     (await import('../api/routes/users.ts')).userApi,
     (await import('../api/routes/forgetting.ts')).forgettingApi,
+    (await import('../api/export/module.ts')).exportApi,
     (await import('../api/routes/products.ts')).productApi,
     (await import('../api/routes/batches.ts')).batchApi,
     (await import('../api/routes/orders.ts')).orderApi,

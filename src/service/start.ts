@@ -19,6 +19,7 @@ import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import { openAttempts } from '../processes/delivery/adapters/attempts.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
+import { notificationsFor } from '../processes/notification/adapters/outbox.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
 import { createLiveOrders, type RunningLiveOrders } from '../projections/views/live-orders.ts';
 import type { Base } from './base.ts';
@@ -296,6 +297,12 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
   };
   if (commands === undefined || live === undefined)
     return buildHealthApp({ ...common, roles: rolesOf(config.service.roles) });
+  const kept = {
+    requests: nats.requests,
+    prefix: config.log.prefix,
+    timeoutMs: config.nats.requestTimeoutMs,
+  };
+  const attempts = openAttempts(kept.requests, kept.prefix, kept.timeoutMs);
   const admin = buildAdmin(config, nats, log, consumers, tracing?.tracer);
   const operators = buildOperators(base, commands.handler, views, monitor, admin.parked);
   return buildApp({
@@ -311,7 +318,12 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     auth,
     console: config.console,
     webhookSecret: nats.emailKey.webhookSecret,
-    deliveryTries: openAttempts(nats.requests, config.log.prefix, config.nats.requestTimeoutMs),
+    deliveryTries: attempts,
+    personalRecords: {
+      notifications: (userId) => notificationsFor(kept, userId),
+      attempts: attempts.all,
+      emailIdOf: nats.emailKey.idOf,
+    },
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {
       keyed: nats.emailKey.keyedFingerprint,

@@ -215,6 +215,11 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     publicTypes,
     webhookSecret: emailKey.webhookSecret,
     deliveryTries: { list: async () => [] },
+    personalRecords: {
+      notifications: async function* () {},
+      attempts: async function* () {},
+      emailIdOf: emailKey.idOf,
+    },
     pseudonymOf: emailKey.pseudonymOf,
     fingerprints: { keyed: emailKey.keyedFingerprint, storeKeyed: true },
     ...options.override,

@@ -150,7 +150,8 @@ export const DeliveriesQuery = Type.Object(
   strict,
 );
 
-const Delivery = Type.Object(
+/** A try to deliver an event. */
+export const Delivery = Type.Object(
   {
     event: Type.String({ description: 'The `webhook-id` or `jetledger-id`, the same at each try.' }),
     type: Type.String(),

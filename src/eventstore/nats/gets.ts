@@ -120,6 +120,27 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
   };
 }
 
+/** Messages that are read at once. */
+const BATCH = 256;
+
+/**
+ * All messages of a subject, which may have wildcards, in their order, up to what the leader knows of at the beginning.
+ * @throws LogUnavailable, also where a replica lags behind that @internal
+ */
+export async function* messagesOf(
+  gets: Pick<Gets, 'leader' | 'directBatch'>,
+  subject: string,
+): AsyncGenerator<StoredMessage> {
+  const last = (await gets.leader({ last_by_subj: subject }))?.seq ?? 0;
+  for (let seq = 1; seq <= last; ) {
+    const found = await gets.directBatch({ next_by_subj: subject, seq, batch: BATCH });
+    yield* found;
+    const read = found.at(-1)?.seq;
+    if (read === undefined) throw new LogUnavailable(`reading ${subject}: a replica lags behind ${last}`);
+    seq = read + 1;
+  }
+}
+
 function directAnswer(
   stream: string,
   headers: MsgHdrs | undefined,

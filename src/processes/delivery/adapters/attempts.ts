@@ -6,7 +6,7 @@ import {
   StoreCompression,
   type StreamConfig,
 } from '@nats-io/jetstream';
-import { createGets, type Requests } from '../../../eventstore/index.ts';
+import { createGets, messagesOf, type Requests } from '../../../eventstore/index.ts';
 import type { Deliverable, Posted } from '../port.ts';
 
 export interface AttemptsSettings {
@@ -106,6 +106,8 @@ export interface Attempts {
   list(receiver: string): Promise<readonly KeptAttempt[]>;
   /** The newest that is kept of a receiver. */
   last(receiver: string): Promise<KeptAttempt | undefined>;
+  /** All that are kept of all receivers, the oldest first. */
+  all(): AsyncIterable<KeptAttempt>;
 }
 
 /** @param timeoutMs of each request */
@@ -130,6 +132,9 @@ export function openAttempts(requests: Requests, prefix: string, timeoutMs: numb
     last: async (receiver) => {
       const found = await gets.leader({ last_by_subj: `${prefix}w.${receiver}.*.*` });
       return found && attemptIn(found);
+    },
+    all: async function* () {
+      for await (const message of messagesOf(gets, `${prefix}w.>`)) yield attemptIn(message);
     },
   };
 }

@@ -106,6 +106,12 @@ export function entryOf(row: Row | undefined): DeadLetter | undefined {
   return row === undefined || parseEntryKey(row.key) === undefined ? undefined : parseRow<DeadLetter>(row);
 }
 
+/** The entry that an audit row remembers; undefined for anything else. */
+export function auditOf(row: Row): DeadLetter | undefined {
+  const key = row.key.replace(`.${AUDIT}.`, '.');
+  return key === row.key || parseEntryKey(key) === undefined ? undefined : parseRow<DeadLetter>(row);
+}
+
 /** Longest payload and stack that an entry carries, in characters: a dead letter must fit into a message itself. */
 const PAYLOAD_CHARS = 16_384;
 const TEXT_CHARS = 4_096;

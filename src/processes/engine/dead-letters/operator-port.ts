@@ -13,7 +13,14 @@ import {
 import type { EngineObserver } from '../observer.ts';
 import { type Buckets, bucketNames, toBytes, writeRow } from '../rows.ts';
 import { causeOf } from './causes.ts';
-import { type DeadLetter, type DeadLetterRequest, entryKey, entryOf, parseEntryKey } from './entry.ts';
+import {
+  auditOf,
+  type DeadLetter,
+  type DeadLetterRequest,
+  entryKey,
+  entryOf,
+  parseEntryKey,
+} from './entry.ts';
 
 /** Which dead letters are meant; nothing means all. */
 export interface DeadLetterFilter {
@@ -61,6 +68,8 @@ export interface DeadLetterAction {
 export interface DeadLetterPort {
   /** Dead letters in the order of their positions. @throws LogUnavailable */
   list(filter?: DeadLetterFilter): Promise<readonly DeadLetter[]>;
+  /** Every dead letter, and every one that was given up, whose audit row is kept; one after the other. @throws LogUnavailable */
+  all(): AsyncIterable<DeadLetter>;
   /** One of them. @throws LogUnavailable */
   show(consumer: string, stream: StreamRef, position: Position): Promise<DeadLetter | undefined>;
   /**
@@ -144,8 +153,16 @@ export function createDeadLetterPort(deps: {
     return { marked, changed };
   };
 
+  async function* all(): AsyncGenerator<DeadLetter> {
+    for await (const row of (await open()).rows()) {
+      const entry = entryOf(row) ?? auditOf(row);
+      if (entry !== undefined) yield shownEntry(entry, hidden);
+    }
+  }
+
   return {
     list,
+    all,
     show: async (consumer, stream, position) => {
       const row = await (await open()).get(entryKey(consumer, stream, position), { leader: true });
       const entry = entryOf(row);

@@ -10,7 +10,7 @@ import {
   createGets,
   EventStoreError,
   HEADER,
-  LogUnavailable,
+  messagesOf,
   numberOf,
   positionAt,
   type Requests,
@@ -120,7 +120,6 @@ export function publicStreamObjection(
 
 /** The header that holds the mark. */
 const MARK = 'Jl-Mark';
-const BATCH = 256;
 
 export interface OpenPublicStream {
   readonly requests: Requests;
@@ -149,15 +148,7 @@ export function openPublicStream({
     ids: async (id) => {
       const subject = publicSubject(contract, id);
       const ids = new Set<string>();
-      // A replica may lag: the leader says how far there is something to read.
-      const end = (await gets.leader({ last_by_subj: subject }))?.seq ?? 0;
-      for (let seq = 1; seq <= end; ) {
-        const found = await gets.directBatch({ next_by_subj: subject, seq, batch: BATCH });
-        for (const message of found) ids.add(message.headers?.get('ce-id') ?? '');
-        const read = found.at(-1)?.seq;
-        if (read === undefined) throw new LogUnavailable(`reading ${name}: a replica lags behind ${end}`);
-        seq = read + 1;
-      }
+      for await (const message of messagesOf(gets, subject)) ids.add(message.headers?.get('ce-id') ?? '');
       return ids;
     },
     store: (outgoing, after) => {

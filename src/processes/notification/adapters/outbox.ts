@@ -10,7 +10,7 @@ import {
   createGets,
   HEADER,
   InvalidId,
-  LogUnavailable,
+  messagesOf,
   numberOf,
   type Position,
   type Requests,
@@ -182,28 +182,18 @@ export function createNatsOutbox(options: NatsOutboxOptions): NatsOutbox {
 
 /** By which the server knows a repetition. */
 export const MESSAGE_ID = 'Nats-Msg-Id';
-/** Messages of one person and kind that are read at once. */
-const LOOKUP_BATCH = 256;
 
 /**
  * Whether an earlier version, whose ids began with the position, has put a notification on the stream: under its new
  * id the server and the receiver would take it for another.
  */
 function createLookup({ requests, prefix, timeoutMs }: NatsOutboxOptions) {
-  const stream = notificationStream(prefix);
-  const gets = createGets(requests, stream, timeoutMs);
+  const gets = createGets(requests, notificationStream(prefix), timeoutMs);
   return async (notification: Notification, { position }: Origin): Promise<boolean> => {
     const subject = subjectOf(prefix, notification);
     const former = `${numberOf(position)}/${notification.kind}`;
-    // A replica may lag: the leader says how far there is something to read.
-    const last = (await gets.leader({ last_by_subj: subject }))?.seq ?? 0;
-    for (let seq = 1; seq <= last; ) {
-      const found = await gets.directBatch({ next_by_subj: subject, seq, batch: LOOKUP_BATCH });
-      if (found.some(({ headers }) => isNamed(headers, former))) return true;
-      const read = found.at(-1)?.seq;
-      if (read === undefined) throw new LogUnavailable(`reading ${stream}: a replica lags behind ${last}`);
-      seq = read + 1;
-    }
+    for await (const { headers: message } of messagesOf(gets, subject))
+      if (isNamed(message, former)) return true;
     return false;
   };
 }
@@ -212,6 +202,17 @@ function createLookup({ requests, prefix, timeoutMs }: NatsOutboxOptions) {
 function isNamed(message: MsgHdrs | undefined, id: string): boolean {
   const name = message?.get(MESSAGE_ID) ?? '';
   return name === id || name.startsWith(`${id}/`);
+}
+
+/** What is on the stream for a user, the oldest first. @throws LogUnavailable; TypeError for what is no notification */
+export async function* notificationsFor(
+  { requests, prefix, timeoutMs }: Pick<NatsOutboxOptions, 'requests' | 'prefix' | 'timeoutMs'>,
+  userId: string,
+): AsyncGenerator<Notification> {
+  if (!USER_ID.test(userId)) return;
+  const gets = createGets(requests, notificationStream(prefix), timeoutMs);
+  for await (const { data } of messagesOf(gets, `${prefix}n.*.${userId}`))
+    yield parseNotification(Buffer.from(data).toString('utf8'));
 }
 
 function subjectOf(prefix: string, { kind, userId }: Notification): string {
