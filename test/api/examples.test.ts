@@ -162,7 +162,7 @@ class Story {
 
 /** Where a log happens to be, and which request it was, is no part of an example. */
 const PLACES = new Set(['version', 'position']);
-const OWN = new Set(['correlationId', 'emailAttempt', 'secret']);
+const OWN = new Set(['correlationId', 'emailAttempt', 'secret', 'attempt', 'digest', 'nameDigests']);
 function withoutPlaces(value: unknown): unknown {
   const text = JSON.stringify(value, (key, inner: unknown) =>
     (PLACES.has(key) && Number.isSafeInteger(inner) && Number(inner) > 0) || OWN.has(key)

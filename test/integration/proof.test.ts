@@ -191,19 +191,22 @@ describe('once the key is destroyed', () => {
     const id = 'ab'.repeat(16);
     const answers = new Map([
       ['/metrics', 'up 1'],
-      ['/dev/traces.json?limit=10000', JSON.stringify({ traces: [{ traceId: id }] })],
-      [`/dev/traces/${id}.json`, JSON.stringify({ spans: [{ attributes: { name: NAME } }] })],
+      ['/v1/admin/traces?limit=10000', JSON.stringify({ items: [{ traceId: id }] })],
+      [`/v1/admin/traces/${id}`, JSON.stringify({ spans: [{ attributes: { name: NAME } }] })],
     ]);
     const instance = createServer((request, response) => {
-      const text = answers.get(request.url ?? '');
+      const mayAsk = request.url === '/metrics' || request.headers.authorization === 'Bearer of an admin';
+      const text = mayAsk ? answers.get(request.url ?? '') : undefined;
       response.writeHead(text === undefined ? 404 : 200).end(text);
     });
     await once(instance.listen(0, '127.0.0.1'), 'listening');
     const { port } = instance.address() as AddressInfo;
     const url = `http://127.0.0.1:${port}`;
-    const { code, proof } = await prove('--service', url);
+    const token = join(folder, 'token');
+    await writeFile(token, 'of an admin\n');
+    const { code, proof } = await prove('--service', url, '--token', token);
     instance.close();
-    expect([code, placesOf(proof)]).toEqual([1, [`${url}/dev/traces/${id}.json`]]);
+    expect([code, placesOf(proof)]).toEqual([1, [`${url}/v1/admin/traces/${id}`]]);
     expect(proof.searched).toContainEqual(expect.objectContaining({ name: url, count: 3, unit: 'answers' }));
   });
 

@@ -3,7 +3,6 @@ import { user } from '../../domain/user.ts';
 import { numberOf, type PersonalData, positionOfVersion } from '../../eventstore/index.ts';
 import { ACCESS } from '../auth/access.ts';
 import type { ApiModule, ServiceDeps } from '../deps.ts';
-import { positionTokens } from '../position-token.ts';
 import { sendProblem } from '../problem-reply.ts';
 import type { TypedApp } from '../routes/app-type.ts';
 import { userBody } from '../routes/users.ts';
@@ -11,7 +10,7 @@ import { NoQuery, UserParams } from '../schemas/common.ts';
 import { PlainHeaders } from '../schemas/requests.ts';
 import { plain, problemsOfQuery } from '../schemas/responses.ts';
 import { openFrames } from '../sealed.ts';
-import { UserExport } from './schema.ts';
+import { exported, UserExport } from './schema.ts';
 import { type ExportedItems, isHeld, listsOf } from './user-export.ts';
 
 /** Everything that is held about a user, as one JSON document. */
@@ -21,7 +20,7 @@ function exporting(app: TypedApp, deps: ServiceDeps): void {
   const { log, handler, runtime, personal } = deps;
   const schema = {
     tags: ['users'],
-    operationId: 'exportUser',
+    operationId: 'getUserExport',
     summary: 'Export everything that is held about a user',
     description:
       'For the user and for admins, whatever other scopes the token has: what happened to the user, its orders with their delivery addresses and events, what it was told, and where else it is named; what the service keeps as digests is called so. It comes as it is read, however long it gets; `complete` stands at its end, and without it the export was cut off. Of a user who was forgotten it holds what is left.',
@@ -29,7 +28,7 @@ function exporting(app: TypedApp, deps: ServiceDeps): void {
     querystring: NoQuery,
     params: UserParams,
     response: {
-      ...plain(200, 'UserExport', 'Everything, up to `position`.'),
+      ...plain(200, 'UserExport', 'Everything that was stored before the request.', exported),
       ...problemsOfQuery('user/not-found'),
     },
   };
@@ -43,7 +42,6 @@ function exporting(app: TypedApp, deps: ServiceDeps): void {
     const head = {
       userId: id,
       exportedAt: new Date(runtime.now()).toISOString(),
-      position: positionTokens(log.incarnation).write(reached),
       user: { ...userBody(id, state), version, position: numberOf(positionOfVersion(version)) },
     };
     // What cannot be had is answered as a problem, which is not possible once something was sent.

@@ -1,7 +1,6 @@
 import Type, { type TSchema } from 'typebox';
-import { PLACE_PATTERN } from '../position-token.ts';
 import { Position, Time } from '../schemas/common.ts';
-import { USER_ID } from '../schemas/examples.ts';
+import { ada, EXAMPLE_TIME, USER_ID } from '../schemas/examples.ts';
 import { Delivery } from '../schemas/webhook.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -17,7 +16,7 @@ const Claim = Type.Object(
     events: Type.Array(
       Type.Object(
         {
-          ...{ category: Text, aggregateId: Text, position: Position, time: Time, type: Text },
+          ...{ position: Position, time: Time, type: Text },
           ...{ actor: Text, correlationId: Text, traceId: Type.Optional(Text) },
           data: Type.Record(Type.String(), Type.Unknown()),
         },
@@ -35,19 +34,9 @@ const Notification = Type.Object(
   strict,
 );
 
-const Digest = Type.Object(
-  { of: Type.Enum(['name']), digest: Text },
-  { ...strict, description: 'Made with a key of the service, and of no use without it.' },
-);
-
 const parts = {
   userId: Type.String({ examples: [USER_ID] }),
   exportedAt: Time,
-  position: Type.String({
-    pattern: PLACE_PATTERN,
-    description: 'What was stored up to here is in it.',
-    examples: ['42@Zk3x9QaB'],
-  }),
   user: { ...reference('UserAnswer'), description: 'As it is now.' } as TSchema,
   events: listOf(reference('UserEvent'), 'What happened to the user, oldest first.'),
   addresses: listOf(Claim, 'E-mail addresses that the user has or had, by what the service keeps of them.'),
@@ -68,7 +57,10 @@ const parts = {
     Delivery,
     'What was sent to webhooks of the user and of its orders, and to who tells it; it names nobody.',
   ),
-  digests: listOf(Digest, 'What lists find the user by.'),
+  nameDigests: listOf(
+    Text,
+    'Of how the name begins, under a key of the service: what lists find the user by.',
+  ),
   complete: Type.Literal(true, { description: 'Comes last: without it, the export was cut off.' }),
 };
 
@@ -83,3 +75,27 @@ export const UserExport = Type.Object(parts, {
 export type ExportedList = {
   [Name in keyof typeof parts]: (typeof parts)[Name] extends Type.TArray ? Name : never;
 }[keyof typeof parts];
+
+const { name, email } = ada;
+const facts = { position: 42, time: EXAMPLE_TIME, actor: 'anonymous', correlationId: 'r1' };
+const emailAttempt = 'kNcX0bT4p1zQv8m2sYw7Lg-0';
+const created = { userId: USER_ID, email, createdAt: EXAMPLE_TIME, name, emailAttempt };
+const claimed = { userId: USER_ID, attempt: emailAttempt, claimedAt: EXAMPLE_TIME };
+const digest = 'v3oJx1YcKq0b2mZt9wLr5sQeHn7uDfGa8iPkXyTzB4E';
+
+/** Of a user who has just registered. */
+export const exported = {
+  userId: USER_ID,
+  exportedAt: EXAMPLE_TIME,
+  user: ada,
+  events: [{ category: 'user', aggregateId: USER_ID, ...facts, type: 'UserCreated', data: created }],
+  addresses: [
+    {
+      digest,
+      events: [{ ...facts, type: 'EmailClaimed', data: claimed }],
+    },
+  ],
+  ...{ orders: [], notifications: [], deadLetters: [], operatorRequests: [], webhookDeliveries: [] },
+  nameDigests: ['x0Vq2mYc8sLr', 'b7TzKe1uWn4P'],
+  complete: true,
+};

@@ -57,7 +57,7 @@ export async function listsOf(
     ['deadLetters', those(admin.parked.all(), isTheirs, parkedBody)],
     ['operatorRequests', operatorRequests(deps, userId, isTheirs)],
     ['deliveries', deliveries(personalRecords, isTheirs)],
-    ['digests', digests(deps, found.names)],
+    ['nameDigests', digestsOf(deps, found.names)],
   ];
 }
 
@@ -102,7 +102,9 @@ async function* addresses(
   for (const address of found) {
     const digest = personalRecords.emailIdOf(address);
     const events = await eventsOf(log, { category: email.category, id: digest }, showEmail);
-    if (events.length > 0) yield { digest, events };
+    // Their aggregate is the digest.
+    const told = events.map(({ category: _, aggregateId: __, ...event }) => event);
+    if (told.length > 0) yield { digest, events: told };
   }
 }
 
@@ -191,9 +193,9 @@ async function* deliveries(
 }
 
 /** Of names that were noted before this is asked for its first item. */
-function* digests({ views }: Deps, names: ReadonlySet<string>): Generator<unknown> {
+function* digestsOf({ views }: Deps, names: ReadonlySet<string>): Generator<string> {
   const all = [...names].flatMap((name) => nameDigests(name, views.privacy.digest));
-  for (const digest of new Set(all)) yield { of: 'name', digest };
+  yield* new Set(all);
 }
 
 /** Whether there is such a user, or was one before it was forgotten. */

@@ -19,6 +19,7 @@ export const PROOF_OPTIONS = {
   store: { type: 'string', multiple: true },
   in: { type: 'string', multiple: true },
   service: { type: 'string', multiple: true },
+  token: { type: 'string' },
 } as const;
 
 /** What they do, for the help. */
@@ -31,7 +32,7 @@ export const PROOF_HELP = `  --collect FILE  before: write what the log holds of
   --store DIR     a folder in which a server keeps its streams, as its store_dir says, once for each server; those of
                   servers on this machine are found by their monitoring
   --in PATH       search this file or folder, too: logs, files of lists of other instances; .gz is unpacked
-  --service URL   search the traces that this instance keeps in development, and its metrics
+  --service URL   search the metrics of this instance and the traces that it keeps; --token FILE has the token of an admin
   --json          print JSON
 
 The proof reads every message of every stream and bucket, with headers and subjects, the servers' files, and the files
@@ -49,6 +50,7 @@ export interface ProofArguments {
   readonly store?: readonly string[] | undefined;
   readonly in?: readonly string[] | undefined;
   readonly service?: readonly string[] | undefined;
+  readonly token?: string | undefined;
   readonly json: boolean;
 }
 
@@ -76,7 +78,9 @@ export async function runProof(
   if (values === undefined)
     throw new UsageError('Say what to look for: --values FILE, or --values - for standard input.');
   const text = values === '-' ? await textOf(process.stdin) : await readFile(values, 'utf8');
+  const token = given.token === undefined ? '' : (await readFile(given.token, 'utf8')).trim();
   const request: ProofRequest = {
+    token,
     ...{ user, values: readValues(text) },
     ...{ stores: given.store ?? [], files: given.in ?? [], services: given.service ?? [] },
   };

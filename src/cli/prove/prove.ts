@@ -24,8 +24,9 @@ export interface ProofRequest {
   readonly stores: readonly string[];
   /** Further files and folders, such as logs and files of lists. */
   readonly files: readonly string[];
-  /** Addresses of running instances. */
+  /** Addresses of running instances, and the token of an admin that they ask for; empty where they ask for none. */
   readonly services: readonly string[];
+  readonly token: string;
 }
 
 /** What a proof has looked for and found; never a value. */
@@ -72,7 +73,7 @@ export function proveLive(context: ProofContext, request: ProofRequest): Promise
       const lists = dir !== '' && (await isThere(dir)) ? [dir] : [];
       await searchStores(work, await storesOf(nats, request.stores, work), Math.max(1, servers.size));
       for (const path of new Set([...lists, ...request.files])) await searchFolder(work, path);
-      for (const url of request.services) note(work, await searchService(url, work.search));
+      for (const url of request.services) note(work, await searchService(url, request.token, work.search));
     }),
   );
 }

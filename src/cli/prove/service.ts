@@ -5,16 +5,17 @@ import type { Search } from './search.ts';
 const ANSWER_MS = 30_000;
 const MOST_TRACES = 10_000;
 
-/** Looks through what a running instance shows besides the API: its metrics, and the traces that it keeps in development. */
-export async function searchService(url: string, search: Search): Promise<SearchedFiles> {
+/** Looks through what a running instance shows besides the API: its metrics, and the traces that it keeps. @param token of an admin; empty where none is asked for */
+export async function searchService(url: string, token: string, search: Search): Promise<SearchedFiles> {
   const base = url.replace(/\/+$/, '');
   const before = search.bytes;
   const unsearched: string[] = [];
+  const headers: Record<string, string> = token === '' ? {} : { authorization: `Bearer ${token}` };
   let count = 0;
   /** The text of an answer; undefined where the instance has none. */
   const ask = async (path: string): Promise<string | undefined> => {
     try {
-      const response = await fetch(base + path, { signal: AbortSignal.timeout(ANSWER_MS) });
+      const response = await fetch(base + path, { headers, signal: AbortSignal.timeout(ANSWER_MS) });
       const text = await response.text();
       if (response.status === 404) return undefined;
       if (!response.ok) throw new Error(`it answers ${response.status}`);
@@ -27,14 +28,14 @@ export async function searchService(url: string, search: Search): Promise<Search
     }
   };
   await ask('/metrics');
-  const list = await ask(`/dev/traces.json?limit=${MOST_TRACES}`);
-  for (const id of traceIdsIn(list)) await ask(`/dev/traces/${id}.json`);
+  const list = await ask(`/v1/admin/traces?limit=${MOST_TRACES}`);
+  for (const id of traceIdsIn(list)) await ask(`/v1/admin/traces/${id}`);
   const bytes = search.bytes - before;
   return { name: base, unit: 'answers', count, bytes, unsearched, witnessed: 0 };
 }
 
 function traceIdsIn(list: string | undefined): readonly string[] {
   if (list === undefined) return [];
-  const { traces } = JSON.parse(list) as { readonly traces: readonly { readonly traceId: string }[] };
-  return traces.map(({ traceId }) => traceId);
+  const { items } = JSON.parse(list) as { readonly items: readonly { readonly traceId: string }[] };
+  return items.map(({ traceId }) => traceId);
 }
