@@ -1,6 +1,6 @@
 import { email } from '../../domain/email.ts';
 import { order } from '../../domain/order.ts';
-import { isRegistered, type UserState, user } from '../../domain/user.ts';
+import { FORGOTTEN, isRegistered, type UserState, user } from '../../domain/user.ts';
 import {
   createBoundedCache,
   type Position,
@@ -88,7 +88,7 @@ async function* userEvents(
     for (const event of await personal.open(showUser(commit))) {
       const { email: address, name } = event.data;
       if (typeof address === 'string' && address.includes('@')) found.addresses.add(address);
-      if (typeof name === 'string') found.names.add(name);
+      if (typeof name === 'string' && name !== FORGOTTEN) found.names.add(name);
       yield event;
     }
   }
@@ -200,5 +200,5 @@ function* digestsOf({ views }: Deps, names: ReadonlySet<string>): Generator<stri
 
 /** Whether there is such a user, or was one before it was forgotten. */
 export function isHeld(state: UserState): boolean {
-  return isRegistered(state);
+  return isRegistered(state) || state.status === FORGOTTEN;
 }

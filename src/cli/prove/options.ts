@@ -32,7 +32,7 @@ export const PROOF_HELP = `  --collect FILE  before: write what the log holds of
   --store DIR     a folder in which a server keeps its streams, as its store_dir says, once for each server; those of
                   servers on this machine are found by their monitoring
   --in PATH       search this file or folder, too: logs, files of lists of other instances; .gz is unpacked
-  --service URL   search the metrics of this instance and the traces that it keeps; --token FILE has the token of an admin
+  --service URL   search the metrics of this instance and the traces that it keeps; --token FILE has an admin's token
   --json          print JSON
 
 The proof reads every message of every stream and bucket, with headers and subjects, the servers' files, and the files
