@@ -1,6 +1,8 @@
+import { stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { forgottenBucket } from '../eventstore/index.ts';
-import type { LeftOut, Manifest } from '../platform/backup/manifest.ts';
+import { copyKeys } from '../platform/backup/keys.ts';
+import { BackupError, type LeftOut, type Manifest } from '../platform/backup/manifest.ts';
 import { type BackupPlan, takeBackup } from '../platform/backup/take.ts';
 import { attemptsStream } from '../processes/delivery/adapters/attempts.ts';
 import { deliveryBucket } from '../processes/delivery/worker.ts';
@@ -13,40 +15,48 @@ import { keysStream, type StreamNames } from '../service/topology.ts';
 import { toolVersion } from '../service/version.ts';
 import { ownStreams, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, size, UsageError } from './command.ts';
+import { KEYS_APART } from './copies/keys-apart.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
 
 export const backupCommand: Command = {
   name: 'backup',
-  usage: '<folder> [--json]',
+  usage: '<folder> [--keys FOLDER] [--json]',
   summary: 'Copy the log, and what cannot be folded from it, into a new folder.',
   help: `The service may run meanwhile. The folder gets one file for each stream, a manifest and SHA256SUMS; it appears
 when everything is in it and on disk, or not at all. Views and snapshots are left out: they are folded from the log.
 The key of the e-mail addresses (users.emailKey, or email.key beside the embedded server's data) is a secret and not
 in it: keep a copy elsewhere, without it a restored log cannot be used.
 
-  --json   print what was copied as JSON
+  --keys FOLDER  copy the keys of persons, wrapped, into this new folder and not into the backup. Restore then asks for
+                 the newest such copy, and a backup alone tells nobody's name: destroy old copies of keys, and whoever
+                 was forgotten since is gone from old backups, too
+  --json         print what was copied as JSON
 
 Examples:
   jetledger backup backups/2026-01-15
+  jetledger backup backups/2026-01-15 --keys keys/2026-01-15
   NATS_URL=nats://localhost:4222 jetledger backup /srv/backups/monday --json
   (cd backups/2026-01-15 && sha256sum -c SHA256SUMS)`,
   run: async (args, { config, print }) => {
     const { positionals, values } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false } },
+      options: { keys: { type: 'string' }, json: { type: 'boolean', default: false } },
     });
     const [folder] = positionals;
     if (folder === undefined || positionals.length > 1)
       throw new UsageError('Name the folder to write: jetledger backup <folder>');
-    const { json } = values;
+    const { json, keys } = values;
     const copy = (signal: AbortSignal, progress: Progress) =>
       withNats(config(), async (nats) => {
+        const existing = await ownStreams(config(), nats.requests);
+        const ofKeys = keysStream(config().log);
+        await checkKeysFolder(keys, existing.includes(ofKeys));
         const manifest = await takeBackup({
           requests: nats.requests,
           folder,
           log: config().log,
-          plan: planBackup(config().log, await ownStreams(config(), nats.requests)),
+          plan: planBackup(config().log, existing, keys !== undefined),
           toolVersion: toolVersion(),
           now: Date.now,
           signal,
@@ -57,6 +67,8 @@ Examples:
               print(`copied  ${name.padEnd(20)} ${state.messages} messages, ${size(bytes)}  (${what})`);
           },
         });
+        // Behind the log, so that whatever is sealed in it has its key.
+        if (keys !== undefined) await copyKeys(nats.requests, ofKeys, keys, signal);
         const problem = await noteBackup(config(), nats, 'taken', takenOf(manifest));
         if (problem !== undefined && !json) print(`not noted on the server: ${problem}`);
         return manifest;
@@ -80,6 +92,14 @@ function takenOf({ takenAt, streams, log, toolVersion: version }: Manifest) {
   return { at: Date.parse(takenAt), bytes, last: log.last, streams: streams.length, version };
 }
 
+/** Before anything is copied. @throws BackupError */
+async function checkKeysFolder(folder: string | undefined, isEncrypted: boolean): Promise<void> {
+  if (folder === undefined) return;
+  if (!isEncrypted) throw new BackupError('The log has no keys of persons: leave out --keys.');
+  if ((await stat(folder).catch(() => undefined)) !== undefined)
+    throw new BackupError(`${folder} exists already. Name a new folder for each copy of the keys.`);
+}
+
 const kv = (bucket: string): string => `KV_${bucket}`;
 
 /**
@@ -90,7 +110,11 @@ const kv = (bucket: string): string => `KV_${bucket}`;
  * log. The ledger of the simulated provider stands for one that no restore takes back: it may know more than the log,
  * and not less.
  */
-function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]): BackupPlan {
+function planBackup(
+  { stream, prefix }: StreamNames,
+  existing: readonly string[],
+  keysApart: boolean,
+): BackupPlan {
   const { shared, cursors, parked } = bucketNames(prefix);
   const wanted = [
     { name: kv(cursors), what: 'how far each consumer is' },
@@ -104,7 +128,7 @@ function planBackup({ stream, prefix }: StreamNames, existing: readonly string[]
       .map((name) => ({ name, what: 'public events and their numbers' })),
     { name: stream, what: 'the log' },
     // Behind the log, so that whatever is sealed in it has its key.
-    { name: keysStream({ prefix }), what: 'keys of persons, wrapped' },
+    ...(keysApart ? [] : [{ name: keysStream({ prefix }), what: 'keys of persons, wrapped' }]),
     { name: kv(`${prefix}_payments`), what: 'the ledger of the simulated payment provider' },
   ];
   const streams = wanted.filter(({ name }) => existing.includes(name));
@@ -121,6 +145,7 @@ const UNKNOWN = 'not known to this version: it is not in the backup';
 function whyLeftOut(prefix: string, name: string): LeftOut['why'] {
   if (name === kv(`${prefix}_snapshots`)) return 'a cache';
   if (name === kv(`${prefix}_views`)) return 'says which bucket is live; made anew with the views';
+  if (name === keysStream({ prefix })) return KEYS_APART;
   if (name === kv(forgottenBucket(prefix)))
     return 'who was forgotten: a ledger that is backed up apart, or an old backup would bring them back';
   if (name === attemptsStream(prefix)) return 'the last tries of webhooks: a list that is of no use later';

@@ -15,18 +15,20 @@ import { translateEngine } from '../service/translate-cursors.ts';
 import { bucketsOf, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { withEncryptedBackup } from './copies/encrypt-backup.ts';
+import { withKeysOf } from './copies/keys-apart.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
 
 const OPTIONS = {
   encrypt: { type: 'boolean', default: false },
   forgotten: { type: 'string' },
+  keys: { type: 'string' },
   'new-log': { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
 } as const;
 
 export const restoreCommand: Command = {
   name: 'restore',
-  usage: '<folder> [--encrypt] [--forgotten FILE] [--new-log] [--json]',
+  usage: '<folder> [--encrypt] [--keys FOLDER] [--forgotten FILE] [--new-log] [--json]',
   summary: 'Bring a backup back on a server that has no log.',
   help: `Stop every service first. The checksums are compared before anything is written, and a server that holds a log, a
 bucket or a stream of JetLedger already is refused. The log comes back as a new incarnation: what was handed out before
@@ -37,6 +39,8 @@ the keys in an encrypted backup are wrapped with.
   --encrypt  encrypt what is plain: personal texts in the log under keys of their persons, digests of requests under the
              e-mail key. Positions, ids, times and order stay. Takes two servers of its own and room for three copies in
              the temporary folder, where plain data lies meanwhile
+  --keys FOLDER
+             the newest copy of the keys of persons, where they were copied apart (jetledger backup --keys)
   --forgotten FILE
              a copy of the ledger of who was forgotten (jetledger forgotten). A backup with keys of persons needs it,
              unless the server has the ledger still: everybody in it is forgotten again before the log is there
@@ -60,7 +64,8 @@ Examples:
     const incarnation = randomUUID();
     const say = values.json ? () => undefined : print;
     const manifest = await withProgress(values.json, async (progress) => {
-      const sound = await soundManifest(folder, config().log, progress);
+      const backup = await soundManifest(folder, config().log, progress);
+      const sound = await withKeysOf(backup, values.keys);
       await interruptible((signal) =>
         withNats(config(), async (nats) => {
           await checkTarget(nats, sound, values['new-log']);
@@ -70,8 +75,8 @@ Examples:
             return restoreAll(config(), nats, how, say);
           };
           const { emailKey, masterKeys } = nats;
-          const backup = { folder, manifest: sound, emailKey, masterKeys, signal, progress };
-          await (values.encrypt ? withEncryptedBackup(config(), backup, restore) : restore(sound));
+          const plain = { folder, manifest: sound, emailKey, masterKeys, signal, progress };
+          await (values.encrypt ? withEncryptedBackup(config(), plain, restore) : restore(sound));
           const { takenAt, log } = sound;
           const note = { at: Date.now(), takenAt: Date.parse(takenAt), last: log.last };
           const problem = await noteBackup(config(), nats, 'restored', note);

@@ -21,6 +21,7 @@ import { keysStream } from '../service/topology.ts';
 import { quietLog, withNats } from '../service/with-nats.ts';
 import { type Command, interruptible, UsageError } from './command.ts';
 import { compareSummaries, type LogSummary, type Mismatch, summarise } from './copies/fold-log.ts';
+import { withKeysOf } from './copies/keys-apart.ts';
 import { logOn, withoutLogin, withRequestsAt, withThrowawayServer } from './copies/other-servers.ts';
 import { lineOf } from './damage/skip.ts';
 import { type Progress, withProgress } from './shell/progress.ts';
@@ -45,12 +46,13 @@ function damagedAndSkipped({ damaged }: LogSummary, skipped: readonly SkipMark[]
 const OPTIONS = {
   live: { type: 'boolean', default: false },
   against: { type: 'string' },
+  keys: { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const;
 
 export const verifyCommand: Command = {
   name: 'verify',
-  usage: '<folder> [--live | --against URL] | --live [--against URL] [--json]',
+  usage: '<folder> [--keys FOLDER] [--live | --against URL] | --live [--against URL] [--json]',
   summary: 'Prove that a backup, or a log, is whole: checksums, then a fold of every aggregate.',
   help: `With a folder, every byte is compared with the checksums (a changed file is named), the log is brought up on a server
 of its own in a temporary folder, and every aggregate is folded. With two sides, both are folded up to the lower of
@@ -60,6 +62,7 @@ noted on the configured server, where there is one.
 
   --live          the configured server: alone, or compared with the folder
   --against URL   another server, with the same credentials unless it names its own: compared with the folder or --live
+  --keys FOLDER   a copy of the keys of persons, where they were copied apart from the folder
   --json          print the findings as JSON
 
 Personal texts are opened with the keys on the server or in the backup, so that an encrypted log is compared with what it
@@ -78,13 +81,13 @@ Examples:
   run: async (args, { config, print }) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     const [folder] = positionals;
-    const { live, against, json } = values;
+    const { live, against, keys, json } = values;
     if (positionals.length > 1 || (folder === undefined && !live))
       throw new UsageError('Say what to look at: jetledger verify <folder>, or jetledger verify --live');
     if (folder !== undefined && live && against !== undefined)
       throw new UsageError('A folder is compared with --live or with --against URL, not with both.');
     const found = await interruptible((signal) =>
-      withProgress(json, (progress) => verify(config(), { folder, live, against, signal, progress })),
+      withProgress(json, (progress) => verify(config(), { folder, live, against, keys, signal, progress })),
     );
     if (json) print(JSON.stringify(found, null, 2));
     else for (const line of linesOf(found)) print(line);
@@ -119,12 +122,13 @@ interface Sides {
   readonly folder: string | undefined;
   readonly live: boolean;
   readonly against: string | undefined;
+  readonly keys: string | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
 
 async function verify(config: Config, sides: Sides): Promise<Verification> {
-  const { folder, live, against, signal, progress } = sides;
+  const { folder, live, against, keys, signal, progress } = sides;
   const shown = (what: string, unit: string) => (done: number, total: number) =>
     progress.show({ what, done, total, unit });
   const files = folder === undefined ? [] : await checkFiles(folder, shown('checksums', 'bytes'));
@@ -136,7 +140,7 @@ async function verify(config: Config, sides: Sides): Promise<Verification> {
   const onFirst = <T>(work: Work<T>): Promise<T> =>
     folder === undefined
       ? onLive(work)
-      : withFolderLog(config, folder, { signal, onBytes: shown('bringing it up', 'bytes') }, work);
+      : withFolderLog(config, folder, { keys, signal, onBytes: shown('bringing it up', 'bytes') }, work);
   const onSecond = async <T>(work: Work<T>): Promise<T | undefined> => {
     if (against !== undefined) return withLogAt(config, against, work);
     return folder === undefined || !live ? undefined : onLive(work);
@@ -176,13 +180,17 @@ function withLogAt<T>(config: Config, url: string, work: Work<T>): Promise<T> {
 function withFolderLog<T>(
   config: Config,
   folder: string,
-  { signal, onBytes }: { readonly signal: AbortSignal; readonly onBytes: OnBytes },
+  {
+    keys,
+    signal,
+    onBytes,
+  }: { readonly keys: string | undefined; readonly signal: AbortSignal; readonly onBytes: OnBytes },
   work: Work<T>,
 ): Promise<T> {
   const own = withoutLogin(config);
   return withThrowawayServer(config, async (url) => {
     await withRequestsAt(own, url, async (requests) => {
-      const { log, streams } = await readManifest(folder);
+      const { log, streams } = await withKeysOf(await readManifest(folder), keys);
       const how = { requests, folder, replicas: 1, signal };
       for (const stream of streams) {
         if (stream.name !== log.stream && stream.name !== keysStream(config.log)) continue;

@@ -8,6 +8,7 @@ import { forgottenCommand } from '../../src/cli/copies/forgotten.ts';
 import { forgetCommand } from '../../src/cli/personal/forget.ts';
 import { restoreCommand } from '../../src/cli/restore.ts';
 import { topologyCommand } from '../../src/cli/topology.ts';
+import { verifyCommand } from '../../src/cli/verify.ts';
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
 import { ask, must, since } from '../e2e/client.ts';
@@ -26,6 +27,8 @@ let service: EncryptedService;
 let user = '';
 /** A backup from before the forgetting, the ledger from after it, and the values that are to be gone. */
 let [backup, ledger, values] = ['', '', ''];
+/** Like the backup, with its keys elsewhere. */
+let apart = '';
 
 async function run(on: Pick<TestServer, 'url' | 'monitorUrl'>, command: Command, ...args: string[]) {
   return runInProcess(on, command, args, SECRETS);
@@ -47,6 +50,7 @@ beforeAll(async () => {
     string,
     string,
   ];
+  apart = join(folder, 'apart');
   server = await startTestServer();
   await makeLog(server);
   service = await startEncrypted(server);
@@ -81,6 +85,7 @@ it('an export has names, addresses and what was told, opened, from a log that ho
 it('of whoever was forgotten an export has what is left, and nothing by which it could be known', async () => {
   await run(server, forgetCommand, user, '--collect', values);
   await run(server, backupCommand, backup);
+  await run(server, backupCommand, apart, '--keys', join(folder, 'keys before'));
   expect((await run(server, forgetCommand, user, '--wait')).code).toBe(0);
   await run(server, forgottenCommand, ledger);
   const { text, body } = await exportOf(service.url);
@@ -113,6 +118,28 @@ it('a service on a backup from before shows the person as forgotten, finishes it
   expect(list.field('name')).toBe('forgotten');
   const { code, text: proof } = await run(fresh, forgetCommand, user, '--prove', '--values', values);
   expect([code, proof]).toEqual([0, expect.stringContaining('Nothing was found of')]);
+}, 90_000);
+
+it('where keys are copied apart, an old backup is free of the person as soon as the old keys are gone', async () => {
+  const prove = (dir: string) =>
+    run(server, forgetCommand, user, '--prove', '--values', values, '--backup', dir);
+  expect((await prove(backup)).code).toBe(1);
+  expect((await prove(apart)).code).toBe(0);
+  const newest = join(folder, 'keys after');
+  await run(server, backupCommand, join(folder, 'apart after'), '--keys', newest);
+  await using fresh = await startTestServer();
+  const restore = (...args: string[]) => run(fresh, restoreCommand, apart, '--forgotten', ledger, ...args);
+  await expect(restore()).rejects.toThrow(/copied apart.*--keys/);
+  await expect(restore('--keys', folder)).rejects.toThrow('no whole copy of the keys');
+  await expect(run(server, verifyCommand, apart)).rejects.toThrow(/copied apart.*--keys/);
+  expect((await restore('--keys', newest)).code).toBe(0);
+  const verified = await run(fresh, verifyCommand, apart, '--keys', newest);
+  expect([verified.code, verified.text]).toEqual([0, expect.stringContaining('none of')]);
+  await run(fresh, topologyCommand, 'apply');
+  await using restored = await startEncrypted(fresh);
+  expect((await ask(restored.url, 'GET', `/v1/users/${user}?consistency=strong`)).field('name')).toBe(
+    'forgotten',
+  );
 }, 90_000);
 
 it('nobody is forgotten because a word of the proof was left out', async () => {

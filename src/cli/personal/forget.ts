@@ -38,9 +38,9 @@ ${PROOF_HELP}
 
 Examples:
   jetledger forget 0198c5a4-6c1e-7c7f-9d8e-0d9f2b1c3a4e --reason 'asked for it by letter' --wait
-  jetledger forget 6f1c2f1e --collect /root/values
-  jetledger forget 6f1c2f1e --prove --values /root/values --in /var/log/jetledger
-  jetledger forget 6f1c2f1e --prove --values - --backup backups/2026-01-15 < /root/values`,
+  jetledger forget 6f1c2f1e --collect values/ada
+  jetledger forget 6f1c2f1e --prove --values values/ada --in /var/log/jetledger
+  jetledger forget 6f1c2f1e --prove --values - --backup backups/2026-01-15 < values/ada`,
   run: async (args, context) => {
     const { positionals, values } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     const [userId, ...rest] = positionals;

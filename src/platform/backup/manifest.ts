@@ -97,6 +97,8 @@ export interface BackedUpStream extends Written {
   readonly name: string;
   /** Its file in the folder. */
   readonly file: string;
+  /** Where that is, when it is another one than the backup's. */
+  readonly folder?: string;
   /** Why it is in the backup, for people. */
   readonly what: string;
   readonly config: StreamConfig;

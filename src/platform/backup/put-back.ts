@@ -89,13 +89,13 @@ type PutBackOneOptions = Pick<PutBackOptions, 'requests' | 'folder' | 'replicas'
 /** A stream of the backup with additions to its metadata. */
 export async function putBackOne(
   { requests, folder, replicas, signal, onBytes }: PutBackOneOptions,
-  { name, config, state, file, bytes }: BackedUpStream,
+  { name, config, state, file, bytes, folder: own = folder }: BackedUpStream,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
   const copy = {
     config: configFor(config, replicas, metadata),
     state,
-    chunks: counted(readChunks(join(folder, file)), (done) => onBytes?.(name, done, bytes)),
+    chunks: counted(readChunks(join(own, file)), (done) => onBytes?.(name, done, bytes)),
   };
   await restoreStream(requests, copy, signal);
 }
