@@ -95,7 +95,7 @@ export const exported = {
       events: [{ ...facts, type: 'EmailClaimed', data: claimed }],
     },
   ],
-  ...{ orders: [], notifications: [], deadLetters: [], operatorRequests: [], webhookDeliveries: [] },
+  ...{ orders: [], notifications: [], deadLetters: [], operatorRequests: [], deliveries: [] },
   nameDigests: ['x0Vq2mYc8sLr', 'b7TzKe1uWn4P'],
   complete: true,
 };
