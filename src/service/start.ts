@@ -297,12 +297,6 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
   };
   if (commands === undefined || live === undefined)
     return buildHealthApp({ ...common, roles: rolesOf(config.service.roles) });
-  const kept = {
-    requests: nats.requests,
-    prefix: config.log.prefix,
-    timeoutMs: config.nats.requestTimeoutMs,
-  };
-  const attempts = openAttempts(kept.requests, kept.prefix, kept.timeoutMs);
   const admin = buildAdmin(config, nats, log, consumers, tracing?.tracer);
   const operators = buildOperators(base, commands.handler, views, monitor, admin.parked);
   return buildApp({
@@ -318,12 +312,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     auth,
     console: config.console,
     webhookSecret: nats.emailKey.webhookSecret,
-    deliveryTries: attempts,
-    personalRecords: {
-      notifications: (userId) => notificationsFor(kept, userId),
-      attempts: attempts.all,
-      emailIdOf: nats.emailKey.idOf,
-    },
+    ...recordsOf(base),
     pseudonymOf: nats.emailKey.pseudonymOf,
     fingerprints: {
       keyed: nats.emailKey.keyedFingerprint,
@@ -331,6 +320,22 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     },
     tracer: tracing?.tracer,
   });
+}
+
+/** What is kept beside the log, the views and dead letters. */
+function recordsOf({ config, nats }: Base): Pick<AppDeps, 'deliveryTries' | 'personalRecords'> {
+  const { requests, emailKey } = nats;
+  const { prefix } = config.log;
+  const timeoutMs = config.nats.requestTimeoutMs;
+  const tries = openAttempts(requests, prefix, timeoutMs);
+  return {
+    deliveryTries: tries,
+    personalRecords: {
+      notifications: (userId) => notificationsFor({ requests, prefix, timeoutMs }, userId),
+      attempts: tries.all,
+      emailIdOf: emailKey.idOf,
+    },
+  };
 }
 
 function welcome(url: string, config: Config, { embedded }: Nats): string {
