@@ -104,27 +104,38 @@ export function createDialler({ targets, timeoutMs }: DialOptions): Dialler {
         const isSecure = parsed.protocol === 'https:';
         const length = { 'content-length': String(Buffer.byteLength(body)) };
         const given = { method: 'POST', headers: { ...headers, ...length }, agent: isSecure ? https : http };
-        const request: ClientRequest = (isSecure ? overHttps : overHttp)(parsed, given);
-        let answer: IncomingMessage | undefined;
-        const timer = setTimeout(() => {
-          // Once there is a status, the rest of the answer makes no difference.
-          if (answer === undefined) request.destroy(timeoutError(timeoutMs));
-          else answer.destroy();
-        }, timeoutMs);
-        const end = (): void => clearTimeout(timer);
-        request.once('close', end);
-        request.once('error', failed);
-        request.once('response', (response) => {
-          answer = response;
-          readAnswer(response, done);
-        });
-        request.end(body);
+        const endsAt = Date.now() + timeoutMs;
+        const send = (): void => {
+          const request: ClientRequest = (isSecure ? overHttps : overHttp)(parsed, given);
+          let answer: IncomingMessage | undefined;
+          const timer = setTimeout(() => {
+            // Once there is a status, the rest of the answer makes no difference.
+            if (answer === undefined) request.destroy(timeoutError(timeoutMs));
+            else answer.destroy();
+          }, endsAt - Date.now());
+          request.once('close', () => clearTimeout(timer));
+          request.once('error', (error) => {
+            if (wasStale(request, error)) send();
+            else failed(error);
+          });
+          request.once('response', (response) => {
+            answer = response;
+            readAnswer(response, done);
+          });
+          request.end(body);
+        };
+        send();
       }),
     close: () => {
       http.destroy();
       https.destroy();
     },
   };
+}
+
+/** Whether the other side had just closed the idle connection that a request took up. */
+function wasStale({ reusedSocket }: ClientRequest, error: Error): boolean {
+  return reusedSocket && 'code' in error && error.code === 'ECONNRESET';
 }
 
 function objectionTo({ protocol, hostname, username, password }: URL, targets: Targets): string | undefined {

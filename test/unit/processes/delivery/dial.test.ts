@@ -123,6 +123,22 @@ describe('a request', () => {
     expect(await post(at('/'), 'loopback')).toEqual({ status: 503, answer: 'busy', retryAfterMs: 7_000 });
   });
 
+  it('is sent again, over a new connection, where the other side gave up the idle one meanwhile', async () => {
+    const seen = new Set<unknown>();
+    const fickle = createServer(({ socket }, response) => {
+      if (seen.has(socket)) socket.resetAndDestroy();
+      else response.writeHead(204).end();
+      seen.add(socket);
+    });
+    await new Promise<void>((done) => fickle.listen(0, '127.0.0.1', done));
+    const url = `http://127.0.0.1:${(fickle.address() as AddressInfo).port}/`;
+    const dialler = createDialler({ targets: 'loopback', timeoutMs: 5_000 });
+    for (let n = 0; n < 3; n++) expect((await dialler.post(url, {}, '{}')).status).toBe(204);
+    expect(seen.size).toBe(3);
+    dialler.close();
+    fickle.close();
+  });
+
   it('ends in time, and does not read an answer without end', async () => {
     await expect(post(at('/slow'), 'loopback')).rejects.toMatchObject({ name: 'TimeoutError' });
     expect(await post(at('/slow-body'), 'loopback')).toMatchObject({ status: 200, answer: 'and so on' });
