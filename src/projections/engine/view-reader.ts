@@ -5,7 +5,7 @@ import { ViewLost } from './errors.ts';
 import { createIndexPages, type IndexPages, type ListQuery } from './lists/index-pages.ts';
 import type { IndexStore } from './lists/index-store.ts';
 import { startIndexer } from './lists/indexer.ts';
-import { plainRows, type RowPrivacy, type ViewIndex } from './lists/view-index.ts';
+import { nameOfIndex, plainRows, type RowPrivacy, type ViewIndex } from './lists/view-index.ts';
 import type { ProjectionObserver } from './observer.ts';
 import type { Projection } from './projection.ts';
 import type { Page, PageRequest, ReadOptions, ReadRow, ViewStatus } from './reading.ts';
@@ -97,6 +97,11 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const pagesOf = (index: ViewIndex): IndexPages => {
     const known = indexes.get(index);
     if (known !== undefined) return known;
+    const name = nameOfIndex(index);
+    if ([...indexes.keys()].some((other) => nameOfIndex(other) === name))
+      throw new RangeError(
+        `two indexes are called ${name}, and each would delete the files of the other: name one`,
+      );
     const { incarnation } = log;
     const common = { index, incarnation, privacy, runtime };
     const { resolveMs } = settings;

@@ -301,6 +301,7 @@ export const orderIndex: ViewIndex<OrderRow> = {
  */
 const openOrderIndex: ViewIndex<OrderRow> = {
   view: orders,
+  name: 'open_orders',
   version: 1,
   columns: { step: 'text', placedAt: 'integer' },
   lists: [{ equal: ['step'], sort: 'placedAt' }],

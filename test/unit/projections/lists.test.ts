@@ -4,13 +4,17 @@ import { positionOf } from '../../../src/eventstore/position.ts';
 import { systemRuntime } from '../../../src/eventstore/runtime.ts';
 import { type Buckets, createAliases } from '../../../src/projections/engine/aliases.ts';
 import { type ListRow, sealFullPage } from '../../../src/projections/engine/lists/list.ts';
+import type { ViewIndex } from '../../../src/projections/engine/lists/view-index.ts';
 import type { Page, PageRequest } from '../../../src/projections/engine/reading.ts';
+import { createViewReader } from '../../../src/projections/engine/view-reader.ts';
+import { type OrderRow, orderIndex, orders } from '../../../src/projections/views/orders.ts';
 import {
   createMemoryBucketStore,
   createMemoryBucketStores,
   openMemoryBucket,
   openMemoryBuckets,
 } from '../../../src/testing/memory-bucket.ts';
+import { createMemoryIndexes } from '../../../src/testing/memory-indexes.ts';
 import { createMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createReadModels, type ReadModels } from '../../support/read-models.ts';
 
@@ -153,3 +157,17 @@ test('orders that change their status between two pages neither double nor hide 
   // The watch comes a moment after the write.
   await expect.poll(shown).toEqual([`o${last - 1}`, `o${last - 6}`, `o${last - 9}`]);
 }, 30_000);
+
+test('a second index of a view needs a name of its own, or each would delete the files of the other', async () => {
+  const stores = createMemoryBucketStores((name) => createMemoryBucketStore(name));
+  const emptyBuckets = openMemoryBuckets(stores, (store) => openMemoryBucket(store));
+  const views = createViewReader({
+    ...{ log: createMemoryLog(), buckets: emptyBuckets, runtime: systemRuntime, views: [orders] },
+    ...{ settings: { prefix: 't' }, indexStore: createMemoryIndexes(), indexes: [orderIndex] },
+  });
+  const [list = { equal: [], sort: '' }] = orderIndex.lists;
+  const ask = async (index: ViewIndex<OrderRow>) => views.page(index, { list, equal: {} }, { limit: 1 });
+  expect(await ask({ ...orderIndex, name: 'others' })).toMatchObject({ items: [] });
+  await expect(ask({ ...orderIndex })).rejects.toThrow('two indexes are called orders');
+  await views.stop();
+});

@@ -25,7 +25,7 @@ import {
   type StoredIndex,
 } from './index-store.ts';
 import { resumeAfter, seenOf } from './resume.ts';
-import { type RowPrivacy, type ViewIndex, versionOfIndex } from './view-index.ts';
+import { nameOfIndex, type RowPrivacy, type ViewIndex, versionOfIndex } from './view-index.ts';
 
 /** Keeps an index of a view's live bucket, in this process. */
 export interface Indexer {
@@ -151,7 +151,7 @@ export function startIndexer(deps: IndexerDeps): Indexer {
 async function scopeOf({ index, incarnation, privacy }: IndexerDeps, bucket: Bucket): Promise<IndexScope> {
   const { view, columns, lists } = index;
   const version = versionOfIndex(index, String(view.version), await privacy.stamp());
-  return { name: view.name, bucket: bucket.name, incarnation, version, columns, lists };
+  return { name: nameOfIndex(index), bucket: bucket.name, incarnation, version, columns, lists };
 }
 
 async function checkpointsOf(

@@ -26,6 +26,8 @@ export interface IndexList {
  */
 export interface ViewIndex<Row = unknown> {
   readonly view: Projection;
+  /** Needed where it is not the only one of its view: its files are found by it. The view's name unless given. */
+  readonly name?: string;
   /** Raised by hand when `entryOf` changes its meaning. */
   readonly version: number;
   readonly columns: Readonly<Record<string, IndexColumn>>;
@@ -35,6 +37,11 @@ export interface ViewIndex<Row = unknown> {
    * @param digest stands for personal text, which must not be in an entry: entries lie in files
    */
   entryOf(row: Row, key: string, digest: Digest): IndexEntry | undefined;
+}
+
+/** By which its files are found. */
+export function nameOfIndex({ name, view }: Pick<ViewIndex, 'name' | 'view'>): string {
+  return name ?? view.name;
 }
 
 /** A text that stands for another one, the same for equal ones. */
