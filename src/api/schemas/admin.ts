@@ -198,7 +198,11 @@ export const Consumers = Type.Object(
       Type.Object(
         {
           consumer: ConsumerName,
-          lag: Type.Integer({ minimum: 0, description: 'Commits that are neither handled nor parked.' }),
+          lag: Type.Integer({
+            minimum: 0,
+            description:
+              'Commits that are neither handled nor parked; 0 for `notifications` and `webhooks`, which `/v1/admin/notifications` and `/v1/admin/webhooks` tell of.',
+          }),
           lagSeconds: Type.Number({ minimum: 0, description: 'Age of the oldest of them.' }),
           oldest: Type.Optional(Type.Object({ position: Position, at: Time }, strict)),
           parked: Count,
