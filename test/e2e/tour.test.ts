@@ -171,7 +171,7 @@ describe('the tour', () => {
     expect(history.field('items')).toMatchObject([{ type: 'OrderPlaced' }, { type: 'OrderCancelled' }]);
 
     await must(404, url, 'GET', '/v1/orders/nobody');
-    await must(405, url, 'DELETE', user);
+    await must(405, url, 'PUT', user);
     const problem = await must(400, url, 'POST', '/v1/users', { email: 'x@example.com', nmae: 'X' });
     expect(problem.headers.get('content-type')).toMatch(/^application\/problem\+json/);
     expect((await must(200, url, 'GET', '/openapi.json')).field('openapi')).toMatch(/^3\.1/);
