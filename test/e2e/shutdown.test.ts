@@ -91,6 +91,7 @@ describe.concurrent('a service that is stopped', () => {
       'operators',
       'processes',
       'views',
+      'forgetting',
       'snapshots',
       'loss watch',
       'telemetry',
