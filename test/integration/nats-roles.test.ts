@@ -19,6 +19,7 @@ import { verifyCommand } from '../../src/cli/verify.ts';
 import { configDir, loadConfig } from '../../src/platform/config/load.ts';
 import { type Service, startService } from '../../src/service/start.ts';
 import { until } from '../../src/testing/until.ts';
+import { type OpenApi, routesOf } from '../api/document.ts';
 import { must, since } from '../e2e/client.ts';
 import { openShop, type Shop, showShop } from '../e2e/shop.ts';
 import { runInProcess } from '../support/cli-in-process.ts';
@@ -166,10 +167,10 @@ describe('with the users of configs/nats, over TLS', () => {
   it('the console shows and does all that it can as the user of the API; the server refuses nothing', async () => {
     const url = services.get('api')?.url ?? '';
     const page = await (await fetch(`${url}/openapi.json`)).json();
-    const { paths } = page as { paths: Record<string, Record<string, object>> };
-    const reads = Object.keys(paths).filter(
-      (path) => path.startsWith('/v1/admin/') && paths[path]?.get && !/[{]|live$/.test(path),
-    );
+    const reads = routesOf(page as OpenApi)
+      .filter(({ method, path }) => method === 'GET' && /^\/v1\/admin\/[^{]*$/.test(path))
+      .filter(({ operation }) => operation.responses['200']?.content?.['text/event-stream'] === undefined)
+      .map(({ path }) => path);
     expect(reads.length).toBeGreaterThan(10);
     for (const path of [...reads, `/v1/admin/aggregates/order/${shop.orderId}`])
       await must(200, url, 'GET', path);
@@ -194,6 +195,7 @@ describe('with the users of configs/nats, over TLS', () => {
       }[];
     await until('the test was tried', async () => (await shown())[0]?.lastTry?.taken === false, PATIENCE_MS);
     expect(await sectionsOf(`${url}/v1/admin/live`, 'situation', 'timers', 'outgoing', 'backups')).toBe(true);
+    expect(await sectionsOf(`${url}/v1/admin/log?last=1`, 'commit')).toBe(true);
     const told = (await must(200, url, 'GET', '/v1/admin/configuration')).field('instances');
     expect(told).toHaveLength(3);
     expect([await violations(), troubles]).toEqual([[], []]);
