@@ -1,8 +1,11 @@
 import { readdirSync } from 'node:fs';
+import { ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
+import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import fc from 'fast-check';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { createKeptTraces, type KeptTraces } from '../../src/platform/telemetry/kept-traces.ts';
 import { createMemoryKeys } from '../support/memory-keys.ts';
 import { type MemoryService, memoryService } from '../support/memory-service.ts';
 import { documentOf, type OpenApi, type Route, routesOf } from './document.ts';
@@ -24,7 +27,7 @@ export interface FuzzedOperation {
 
 /** All operations of a service that is made for it, one after the other. */
 export async function* fuzzedOperations(): AsyncGenerator<FuzzedOperation & { readonly left: number }> {
-  await using service = await memoryService({ personal: createMemoryKeys().personal });
+  await using service = await memoryService({ personal: createMemoryKeys().personal, traces: oneTrace() });
   await plantConsumer(service, 'order-process');
   const client = clientOf(service);
   const document = await documentOf(service.app);
@@ -34,6 +37,19 @@ export async function* fuzzedOperations(): AsyncGenerator<FuzzedOperation & { re
     const known = await freshEntities(service, client, index);
     yield { ...fuzzed(service, document, route, { known, verify }), left: routes.length - index };
   }
+}
+
+/** The trace that the examples name. */
+function oneTrace(): KeptTraces {
+  const kept = createKeptTraces({ traces: 1 });
+  const provider = new BasicTracerProvider({ spanProcessors: [kept.processor] });
+  const caller = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7', traceFlags: 1 };
+  const options = { kind: SpanKind.SERVER };
+  provider
+    .getTracer('fuzz')
+    .startSpan('POST /v1/orders', options, trace.setSpanContext(ROOT_CONTEXT, caller))
+    .end();
+  return kept;
 }
 
 function fuzzed(

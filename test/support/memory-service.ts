@@ -54,6 +54,8 @@ export interface MemoryServiceOptions {
   readonly runtime?: Runtime;
   /** What seals and opens personal data; nothing is sealed unless given. */
   readonly personal?: PersonalData;
+  /** The traces that it keeps; none unless given. */
+  readonly traces?: AppDeps['admin']['traces'];
 }
 
 /** Milliseconds at which every test begins. */
@@ -191,6 +193,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
       },
       situation: async () => SITUATION,
       log: createLogTail({ log, runtime: systemRuntime }),
+      traces: options.traces,
       funnel: createFunnel({ log, views, runtime: { ...runtime, sleep: systemRuntime.sleep } }),
       aggregates: createAggregates({ log, views, parked, emailKey, waitsOf }),
       ...waiting,
