@@ -5,8 +5,8 @@ import {
   isAfter,
   type Log,
   latest,
-  numberOf,
   type Position,
+  positionOf,
   type RecordedCommit,
   type Runtime,
 } from '../../eventstore/index.ts';
@@ -96,7 +96,7 @@ export function createLogTail({ log, runtime }: { readonly log: Log; readonly ru
 }
 
 function createReader(wish: LogWish, runtime: Runtime) {
-  const since = wish.after ?? numberOf(BEGINNING);
+  const since = wish.after === undefined ? BEGINNING : positionOf(wish.after);
   const waiting: RecordedCommit[] = [];
   let omitted = 0;
   let isFirst = true;
@@ -110,7 +110,7 @@ function createReader(wish: LogWish, runtime: Runtime) {
   };
   const reader: Reader = {
     offer: (commits) => {
-      const wanted = commits.filter((commit) => numberOf(commit.position) > since && matches(wish, commit));
+      const wanted = commits.filter((commit) => isAfter(commit.position, since) && matches(wish, commit));
       const most = isFirst ? Math.min(WAITING, wish.last) : WAITING;
       waiting.push(...wanted);
       const left = waiting.splice(0, Math.max(0, waiting.length - most));
