@@ -65,7 +65,7 @@ export interface Bucket {
    * @throws LogUnavailable, OutcomeUnknown, RangeError
    */
   readonly writeAll?: ((rows: readonly RowWrite[]) => Promise<BatchResult>) | undefined;
-  /** Every live row, in the order of their last write; ends at the bucket's end as it was at the start. */
+  /** Every live row, in the order of their last write, up to the bucket's end; one that is written meanwhile may come again. */
   rows(options?: { prefix?: string; signal?: AbortSignal }): AsyncIterable<Row>;
   /** Every row and then every change, until the signal fires. */
   watch(options: WatchOptions): AsyncIterable<Row>;

@@ -46,6 +46,8 @@ async function translateCursors(cursors: Bucket, { from, to, last }: Incarnation
     const value = parseRow<CursorValue>(row);
     if (value === undefined) continue;
     const { key, revision, position } = row;
+    // What is written here may come again.
+    if (value.incarnation === to) continue;
     if (value.incarnation !== from) {
       throw new BackupError(
         `The cursor ${key} belongs to the log's incarnation ${value.incarnation}, not ${from}.`,
