@@ -1,5 +1,5 @@
 // Simulates as many schedules as asked, each a function of its seed:
-//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|sections|email|engine|publishing|delivery|order]
+//   npm run simulate -- --schedules 100000 [--seed 1] [--scenario kernel|cluster|sections|email|engine|publishing|delivery|order|forgetting]
 // A violation is printed with its seed and its scenario made small, and the exit code is 1.
 //   npm run simulate -- --seed 349 --schedules 1 --scenario kernel --trace
 // replays one schedule and prints every step of it.
@@ -83,6 +83,12 @@ const simulations: Readonly<Record<string, () => Promise<Simulation>>> = {
     const { runShopSchedule } = await import('./support/shop-world.ts');
     const { shopScenarioOf, smallerShopScenario } = await import('./support/shop-scenario.ts');
     return simulation(runShopSchedule, { scenarioOf: shopScenarioOf, smaller: smallerShopScenario });
+  },
+  forgetting: async () => {
+    const { runForgettingSchedule } = await import('./support/forgetting-world.ts');
+    const scenarios = await import('./support/forgetting-scenario.ts');
+    const { forgettingScenarioOf: scenarioOf, smallerForgettingScenario: smaller } = scenarios;
+    return simulation(runForgettingSchedule, { scenarioOf, smaller });
   },
 };
 

@@ -1,8 +1,6 @@
 import { expect, it } from 'vitest';
 import type { PersonKeys } from '../../src/eventstore/personal/keys.ts';
-import type { PersonalData } from '../../src/eventstore/personal/personal-data.ts';
-import type { Buckets } from '../../src/projections/engine/aliases.ts';
-import { runPersonalViews, type ViewsPlant } from './support/personal-views-world.ts';
+import { opening, runPersonalViews, type ViewsPlant } from './support/personal-views-world.ts';
 
 const SCHEDULES = 40;
 const PLANT_SCHEDULES = 400;
@@ -15,26 +13,6 @@ async function firstFound(schedules: number, plant?: ViewsPlant): Promise<string
   }
   return undefined;
 }
-
-/** Rows are opened before they are stored, and what cannot be opened is stored as if the person had been forgotten. */
-const opening = (buckets: Buckets, personal: PersonalData): Buckets => {
-  const opened = async (value: Uint8Array): Promise<Uint8Array> =>
-    personal.openJson(value).catch(() => Buffer.from(JSON.stringify({ name: 'forgotten' })));
-  return {
-    ...buckets,
-    open: async (name) => {
-      const bucket = await buckets.open(name);
-      return (
-        bucket && {
-          ...bucket,
-          writeAll: undefined,
-          write: async (row) =>
-            bucket.write(row.value === undefined ? row : { ...row, value: await opened(row.value) }),
-        }
-      );
-    },
-  };
-};
 
 /** A key that was made anew is taken for the one that was lost. */
 const alike = (keys: PersonKeys): PersonKeys => ({

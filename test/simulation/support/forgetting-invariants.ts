@@ -95,7 +95,7 @@ function sharedIn(users: ReadonlyMap<string, UserState>, addressOf: ReadonlyMap<
 
 /** Orders that were placed before somebody asked to be forgotten and are open when it is. */
 function openSince(store: MemoryStore, requestedAt: number, position: number): string[] {
-  return ['o1', 'o2'].flatMap((id) => {
+  return ['o0', 'o1'].flatMap((id) => {
     const [placed] = store.ofStream({ category: order.category, id }, 0, position, 1);
     if (placed === undefined || Number(placed.position) > requestedAt) return [];
     const { status } = foldOf(store, order, id, position);

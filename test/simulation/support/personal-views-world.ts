@@ -34,6 +34,26 @@ export interface ViewsPlant {
   readonly buckets?: (buckets: Buckets, personal: PersonalData) => Buckets;
 }
 
+/** Rows are opened before they are stored, and what cannot be opened is stored as if the person had been forgotten. */
+export const opening = (buckets: Buckets, personal: PersonalData): Buckets => {
+  const opened = async (value: Uint8Array): Promise<Uint8Array> =>
+    personal.openJson(value).catch(() => Buffer.from(JSON.stringify({ name: 'forgotten' })));
+  return {
+    ...buckets,
+    open: async (name) => {
+      const bucket = await buckets.open(name);
+      return (
+        bucket && {
+          ...bucket,
+          writeAll: undefined,
+          write: async (row) =>
+            bucket.write(row.value === undefined ? row : { ...row, value: await opened(row.value) }),
+        }
+      );
+    },
+  };
+};
+
 const FAULTS = { lostAck: 0.03, lostSend: 0.02, unavailable: 0.03, delay: 0.03 };
 const PERSONS = ['p0', 'p1', 'p2'];
 const RENAMES = 3;

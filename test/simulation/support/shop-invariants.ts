@@ -25,13 +25,10 @@ export function foldOf<S, C, E extends Message, R extends Rejection>(
 
 /** Everything that must not be when all has come to rest, as sentences. */
 export function violationsIn(store: MemoryStore, provider: ModelProvider, scenario: ShopScenario): string[] {
-  const orders = scenario.orders.flatMap((_, i) => {
-    const id = `o${i}`;
-    const state = foldOf(store, order, id);
-    return state.status === 'absent' ? [] : [{ id, state }];
-  });
+  const ids = scenario.orders.map((_, i) => `o${i}`);
+  const orders = knownOrders(store, ids);
   return [
-    ...orders.flatMap(({ id, state }) => [...wrongEnd(id, state), ...wrongMoney(id, state, provider)]),
+    ...wrongBooks(store, provider, ids, scenario.stock),
     ...orders.flatMap(({ id, state }) => [
       ...wrongRefusal(store, id, state),
       ...lateExpiry(store, id, state),
@@ -47,8 +44,31 @@ export function violationsIn(store: MemoryStore, provider: ModelProvider, scenar
       scenario.stock,
       orders.filter(({ id }) => firstOf(store, id, '.CustomerValidated') > 0 || hasReserved(store, id)),
     ),
-    ...SKUS.flatMap((sku) => wrongStock(store, sku, scenario.stock[sku], orders)),
   ];
+}
+
+/**
+ * Orders that have not come to an end with everything given back, money to the cent, and stock to the piece, as sentences.
+ * @param received pieces by SKU
+ */
+export function wrongBooks(
+  store: MemoryStore,
+  provider: ModelProvider,
+  ids: readonly string[],
+  received: Readonly<Record<string, number>>,
+): string[] {
+  const orders = knownOrders(store, ids);
+  return [
+    ...orders.flatMap(({ id, state }) => [...wrongEnd(id, state), ...wrongMoney(id, state, provider)]),
+    ...Object.entries(received).flatMap(([sku, pieces]) => wrongStock(store, sku, pieces, orders)),
+  ];
+}
+
+function knownOrders(store: MemoryStore, ids: readonly string[]) {
+  return ids.flatMap((id) => {
+    const state = foldOf(store, order, id);
+    return state.status === 'absent' ? [] : [{ id, state }];
+  });
 }
 
 const isOpen = ({ status }: KnownOrder) => status === 'placed' || status === 'confirmed';

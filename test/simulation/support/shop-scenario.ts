@@ -92,7 +92,8 @@ function shuffled<T>(all: readonly T[], prng: Prng): T[] {
     .map(({ one }) => one);
 }
 
-function perhaps(prng: Prng, share: number, below: number): number | undefined {
+/** A moment below a bound, in that share of cases. */
+export function perhaps(prng: Prng, share: number, below: number): number | undefined {
   return prng() < share ? 1 + pick(prng, below) : undefined;
 }
 
