@@ -1,5 +1,4 @@
 import { createHash, type Hash } from 'node:crypto';
-import { serialize } from 'node:v8';
 import {
   BEGINNING,
   CorruptCommit,
@@ -171,6 +170,19 @@ function fold({ folder, states, broken }: Tally, commit: RecordedCommit): void {
 /** States that are opened with one round of gets of keys. */
 const OPENED_AT_ONCE = 500;
 
+/**
+ * The same for equal states. `v8.serialize` is not: how it writes a number or a text depends on how the engine holds it just
+ * then, and so on what the process did before.
+ */
+export function textOf(state: unknown): string {
+  return JSON.stringify(state, (_key, value: unknown) => {
+    if (typeof value === 'bigint') return { bigint: String(value) };
+    if (value instanceof Map) return { map: [...value] };
+    if (value instanceof Set) return { set: [...value] };
+    return value instanceof Uint8Array ? { bytes: Buffer.from(value).toString('base64') } : value;
+  });
+}
+
 async function close(
   category: string,
   { ids, commits, events, lastPosition, history, states }: Tally,
@@ -182,7 +194,7 @@ async function close(
     const some = folded.slice(from, from + OPENED_AT_ONCE);
     // Added up, so that the order in which aggregates were met makes no difference.
     for (const each of personal === undefined ? some : await personal.open(some)) {
-      const one = createHash('sha256').update(serialize(each)).digest();
+      const one = createHash('sha256').update(textOf(each)).digest();
       for (const [at, byte] of one.entries()) total[at] = (total[at] ?? 0) ^ byte;
     }
   }
