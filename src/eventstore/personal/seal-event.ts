@@ -29,8 +29,10 @@ export function personsOf(fields: PersonalFields, event: Message, id: string): s
 }
 
 /**
- * An event without its personal texts, and these, sealed. An empty text says nothing and stays.
- * @throws EventStoreError `person/forgotten`; RangeError for a person whose key is not at hand
+ * An event without its personal texts, and these, sealed. An empty text says nothing and stays. What an aggregate of its own,
+ * such as an order, says of a person who was forgotten is left out: the order goes on without it.
+ * @throws EventStoreError `person/forgotten` for an event of the person's own aggregate; RangeError for a person whose key
+ *   is not at hand
  */
 export function sealEvent(
   fields: PersonalFields,
@@ -38,7 +40,10 @@ export function sealEvent(
   { category, type }: Pick<At, 'category' | 'type'>,
   { id, keys }: Seal,
 ): { readonly event: Message; readonly sealed: SealedField[] } {
-  const sealed = personalTexts(fields, event, id).map(({ field, within, text, person }): SealedField => {
+  const kept = personalTexts(fields, event, id).filter(
+    ({ person }) => person === id || keys.get(person) !== 'forgotten',
+  );
+  const sealed = kept.map(({ field, within, text, person }): SealedField => {
     const { number: key, key: bytes } = usableKey(keys, person);
     return {
       $typeName: 'jetledger.eventstore.v1.Sealed',

@@ -200,12 +200,15 @@ describe('an event with personal texts', () => {
     expect(codec.encode(nameless, { id: 'u1', keys })).toMatchObject({ sealed: [] });
   });
 
-  it('is refused when it names nobody, when its person was forgotten, and when a text pretends to be sealed', () => {
+  it('is refused when it names nobody, in the aggregate of a person who was forgotten, and when a text pretends to be sealed', () => {
     const refused = (code: string) => expect.objectContaining({ code });
     const nobody = create(UserCreatedSchema, { email: 'a@b.cd' });
     expect(() => codec.encode(nobody, { id: 'u1', keys })).toThrow(refused('event/invalid'));
     const forgotten = { get: () => 'forgotten' as const };
     expect(() => codec.encode(created, { id: 'u1', keys: forgotten })).toThrow(refused('person/forgotten'));
+    const elsewhere = codec.encode(created, { id: 'another', keys: forgotten });
+    expect(elsewhere.sealed).toEqual([]);
+    expect(codec.decode(elsewhere, 'another')).toMatchObject({ userId: created.userId, name: '', email: '' });
     const pretending = create(UserCreatedSchema, { userId: '\u0001abc' });
     for (const seal of [undefined, { id: 'u1', keys }])
       expect(() => codec.encode(pretending, seal)).toThrow(refused('event/invalid'));
