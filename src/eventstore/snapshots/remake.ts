@@ -288,9 +288,10 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
     const unused = unusedFolds(releases, id, now - settings.keepMs);
     if (unused.length === 0) return;
     for (const fold of unused) await archive.drop(fold);
-    observer?.dropped?.(unused);
     const { releases: current, revision } = await readReleases(archive.rows);
-    await writeReleases(archive.rows, withoutFolds(current, id, unused), revision);
+    // Where another's sign was faster they are dropped once more at the next look, and told then.
+    if (await writeReleases(archive.rows, withoutFolds(current, id, unused), revision))
+      observer?.dropped?.(unused);
   }
 
   const isOvertaken = ({ since }: Release, releases: Releases): boolean =>

@@ -106,3 +106,45 @@ describe('the owner of a release', () => {
     expect((await readReleases(rows)).releases).toEqual(mine);
   });
 });
+
+it('former folds are told as dropped once, also where another gives a sign at the same moment', async () => {
+  const stored = rowsOf(true);
+  const log = createMemoryLog();
+  const id = releaseId(log.incarnation, foldsOf([counter]));
+  const own = releaseOf('own', { folds: foldsOf([counter]), endedAt: 1, former: ['counter.x'] });
+  await writeReleases(stored, { [id]: own }, 0);
+  let drops = 0;
+  let refused = 0;
+  const rows: SnapshotArchive['rows'] = {
+    get: stored.get,
+    write: async (row) => (drops === 1 && refused++ === 0 ? { written: false } : stored.write(row)),
+  };
+  const archive = {
+    rows,
+    end: async () => 0,
+    keys: async () => [],
+    held: async () => new Set<string>(),
+    drop: async () => void drops++,
+  };
+  let now = NOW;
+  const sleep = async (ms: number): Promise<void> => {
+    now += ms;
+    await rest();
+  };
+  const runtime = { ...manualRuntime(), id: () => 'a', now: () => now, sleep };
+  const told: string[] = [];
+  const observer = { dropped: (folds: readonly string[]) => void told.push(...folds) };
+  const settings: Partial<RemakeSettings> = { leaseMs: 3_000, keepMs: 24_000 };
+  const remake = startRemake({
+    deciders: [counter],
+    store: mapStore(),
+    archive,
+    log,
+    runtime,
+    settings,
+    observer,
+  });
+  for (let i = 0; i < 200; i++) await rest();
+  await remake.stop();
+  expect([refused > 0, told]).toEqual([true, ['counter.x']]);
+});
