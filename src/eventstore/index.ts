@@ -19,7 +19,7 @@ export {
 export { codecOf, type EventCodec } from './codec/event-codec.ts';
 export { type JsonSchema, payloadSchemaOf } from './codec/payload-schema.ts';
 export { HIDDEN, hiddenNames, shownEvent, withoutHidden } from './codec/shown-event.ts';
-export { type Decided, decidedIn } from './codec/stored-commit.ts';
+export { bytesOf, type Decided, decidedIn } from './codec/stored-commit.ts';
 export type {
   CommandHandler,
   CommandMeta,

@@ -93,6 +93,24 @@ describe('the log as operators follow it', () => {
     quick.close();
   });
 
+  it('keeps no more bytes of large commits than of small ones', async () => {
+    const tail = createLogTail({ log: service.log, runtime: fixedRuntime() });
+    await list(client, 'TEA');
+    const [slow, quick] = [tail.watch({ last: 1 }), tail.watch({ last: 1 })];
+    await Promise.all([slow.next(), quick.next()]);
+    for (let n = 0; n < 40; n++) {
+      const decisions = [{ commandId: `${n} `.padEnd(1_000_000, 'x') }];
+      const commit = create(CommitSchema, { commitId: `c${n}`, decisions });
+      await service.log.append({ category: 'product', id: `P${n}` }, 0, commit);
+    }
+    for (let last = ''; last !== 'P39'; ) last = (await quick.next())?.commits.at(-1)?.id ?? '';
+    const part = await slow.next();
+    expect([part?.omitted, part?.commits.length]).toEqual([24, 16]);
+    const late = tail.watch({ last: 500 });
+    expect((await late.next())?.commits.length).toBeLessThan(32);
+    for (const one of [slow, quick, late]) one.close();
+  });
+
   it('ends for all who look on when it cannot be read, and begins anew for who comes next', async () => {
     let isAway = true;
     const head: typeof service.log.head = async () => {

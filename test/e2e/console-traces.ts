@@ -199,6 +199,10 @@ export function describeTraces(world: () => ConsoleWorld): void {
         expect(await page.getByRole('treeitem').count()).toBe(500);
         const pane = page.getByRole('complementary');
         expect(await pane.getByRole('heading', { level: 2 }).textContent()).toBe('step 400');
+        await page.getByRole('treeitem', { name: /^step 1\b/ }).click();
+        await pane.getByRole('heading', { name: 'step 1', exact: true }).waitFor();
+        await page.locator('.row[aria-selected=true] .twisty').click();
+        expect(await page.getByRole('treeitem').count()).toBeLessThan(500);
         await pane.getByRole('link', { name: confirmed.traceId }).click();
         await page.getByRole('treeitem', { name: /^confirm\b.*internal/ }).waitFor();
         // Nothing of an order that went well is red.

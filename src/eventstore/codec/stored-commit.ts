@@ -343,7 +343,7 @@ export function decidedIn(commit: RecordedCommit): readonly Decided[] {
   return commit instanceof LazyCommit ? commit.decided() : commit.decisions.map(decidedOf);
 }
 
-/** How many bytes of the log a commit takes, so far as it was read from there. */
+/** How many bytes of the log a commit takes, so far as it was read from there: for whoever keeps some. */
 export function bytesOf(commit: RecordedCommit): number {
   return commit instanceof LazyCommit ? commit.bytes : 0;
 }

@@ -2,6 +2,7 @@ import type { LogPart, LogTail, LogWish } from '../../api/operators/ports.ts';
 import {
   BEGINNING,
   before,
+  bytesOf,
   isAfter,
   type Log,
   latest,
@@ -16,6 +17,8 @@ import { type CommitDescription, describeCommit } from './describe.ts';
 const KEPT = 1_000;
 /** What may wait for one reader; the oldest give way, and are counted. */
 const WAITING = 500;
+/** What is kept, and what waits for one reader, is no more than about this, in bytes of the log. */
+const MOST_BYTES = 16 * 2 ** 20;
 /** A reader gets at most so many at once, and these no faster than this: 500 a second. */
 const AT_ONCE = 100;
 const PAUSE_MS = 200;
@@ -33,13 +36,18 @@ interface Reader {
 export function createLogTail({ log, runtime }: { readonly log: Log; readonly runtime: Runtime }): LogTail {
   const readers = new Set<Reader>();
   let kept: RecordedCommit[] = [];
+  let bytes = 0;
   /** Whether what was there at the start is read. */
   let isThere = false;
   let reading: AbortController | undefined;
 
   const take = (commits: readonly RecordedCommit[]): void => {
     kept.push(...commits);
-    if (kept.length > 2 * KEPT) kept = kept.slice(-KEPT);
+    bytes += sizeOf(commits);
+    if (kept.length > 2 * KEPT || bytes > 2 * MOST_BYTES) {
+      kept = kept.slice(-within(kept, KEPT));
+      bytes = sizeOf(kept);
+    }
     if (isThere) for (const reader of readers) reader.offer(commits);
   };
   const read = async (signal: AbortSignal): Promise<void> => {
@@ -62,7 +70,7 @@ export function createLogTail({ log, runtime }: { readonly log: Log; readonly ru
   const stop = (): void => {
     reading?.abort();
     reading = undefined;
-    kept = [];
+    [kept, bytes] = [[], 0];
     isThere = false;
   };
   const begin = (): void => {
@@ -95,6 +103,20 @@ export function createLogTail({ log, runtime }: { readonly log: Log; readonly ru
   };
 }
 
+const sizeOf = (commits: readonly RecordedCommit[]): number =>
+  commits.reduce((sum, commit) => sum + bytesOf(commit), 0);
+
+/** How many of the newest there may be: one at least, however large it is. */
+function within(commits: readonly RecordedCommit[], most: number): number {
+  let [count, bytes] = [0, 0];
+  for (const commit of commits.toReversed()) {
+    bytes += bytesOf(commit);
+    if (count === most || (count > 0 && bytes > MOST_BYTES)) break;
+    count++;
+  }
+  return count;
+}
+
 function createReader(wish: LogWish, runtime: Runtime) {
   const since = wish.after === undefined ? BEGINNING : positionOf(wish.after);
   const waiting: RecordedCommit[] = [];
@@ -113,7 +135,7 @@ function createReader(wish: LogWish, runtime: Runtime) {
       const wanted = commits.filter((commit) => isAfter(commit.position, since) && matches(wish, commit));
       const most = isFirst ? Math.min(WAITING, wish.last) : WAITING;
       waiting.push(...wanted);
-      const left = waiting.splice(0, Math.max(0, waiting.length - most));
+      const left = waiting.splice(0, waiting.length - within(waiting, most));
       // What lies before the beginning that was wished for is not missed.
       if (!isFirst || wish.after !== undefined) omitted += left.length;
       isFirst = false;

@@ -44,13 +44,21 @@ export function Waterfall({
     if (wanted === 'toggle') toggle(chosen);
     else choose(wanted.span.spanId);
   };
+  const click = ({ target }: MouseEvent): void => {
+    if (!(target instanceof Element)) return;
+    const spanId = target.closest('[data-span]')?.getAttribute('data-span');
+    const row = shown.find(({ span }) => span.spanId === spanId);
+    if (row === undefined) return;
+    if (row.isParent && target.closest('.twisty') !== null) toggle(row.span.spanId);
+    choose(row.span.spanId);
+  };
   return (
     <div class="waterfall">
       <div class="axis" aria-hidden="true">
         <span>Span</span>
         <Ticks extent={extent} />
       </div>
-      <div ref={tree} role="tree" aria-label="Spans" onKeyDown={key}>
+      <div ref={tree} role="tree" aria-label="Spans" onKeyDown={key} onClick={click}>
         {shown.map((row) => (
           <Row
             key={row.span.spanId}
@@ -58,8 +66,6 @@ export function Waterfall({
             extent={extent}
             isChosen={row.span.spanId === chosen}
             isCollapsed={hidden.has(row.span.spanId)}
-            choose={choose}
-            toggle={toggle}
           />
         ))}
       </div>
@@ -112,30 +118,25 @@ function Row({
   extent,
   isChosen,
   isCollapsed,
-  choose,
-  toggle,
 }: {
   readonly row: SpanRow;
   readonly extent: Extent;
   readonly isChosen: boolean;
   readonly isCollapsed: boolean;
-  readonly choose: (spanId: string) => void;
-  readonly toggle: (spanId: string) => void;
 }) {
   const { spanId, name, kind } = span;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the tree takes the keys
     <div
+      data-span={spanId}
       class={span.status === 'error' ? 'row failed' : 'row'}
       role="treeitem"
       tabIndex={isChosen ? 0 : -1}
       aria-level={depth + 1}
       aria-selected={isChosen}
       aria-expanded={isParent ? !isCollapsed : undefined}
-      onClick={() => choose(spanId)}
     >
       <div class="what" style={{ paddingLeft: `${depth * INDENT_PX}px` }}>
-        <span class="twisty" aria-hidden="true" onClick={() => isParent && toggle(spanId)}>
+        <span class="twisty" aria-hidden="true">
           {isParent ? (isCollapsed ? '▸' : '▾') : ''}
         </span>
         <i class={`kind ${kind}`} aria-hidden="true" />
