@@ -2,11 +2,19 @@ import { isRegistered, user } from '../../domain/user.ts';
 import {
   BEGINNING,
   type Bucket,
+  backoffMs,
   type CommandHandler,
   type Forgetting,
   type Runtime,
 } from '../../eventstore/index.ts';
-import { type Buckets, bucketNames, parseRow, RetryLater, toBytes } from '../../processes/engine/index.ts';
+import {
+  type Buckets,
+  bucketNames,
+  parseRow,
+  pause,
+  RetryLater,
+  toBytes,
+} from '../../processes/engine/index.ts';
 import type { AskToErase } from '../../processes/order/ports.ts';
 
 // Who sees to it that a person is forgotten may not destroy its key. It asks whoever may, by a row that both may write.
@@ -18,6 +26,8 @@ const MOST_WAITING = 1_000;
 /** Persons whose keys are destroyed side by side. */
 const AT_ONCE = 16;
 const AGAIN_MS = 1_000;
+/** What goes on failing is tried so seldom at last, in milliseconds. */
+const SELDOM_MS = 30_000;
 const MOST_TRIES = 20;
 
 interface Where {
@@ -66,7 +76,7 @@ export async function askToForgetAgain(where: Where, persons: readonly string[])
 }
 
 interface EraserDeps extends Where {
-  readonly runtime: Pick<Runtime, 'now' | 'id' | 'sleep'>;
+  readonly runtime: Runtime;
   readonly handler: CommandHandler;
   readonly forgetting: Pick<Forgetting, 'forget' | 'has'>;
   readonly onTrouble: (what: string, error: unknown) => void;
@@ -81,15 +91,25 @@ export function startEraser(deps: EraserDeps): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const { signal } = stopping;
   const underWay = new Map<string, Promise<void>>();
+  /** Who failed how often, and until when others go first. */
+  const failed = new Map<string, { readonly times: number; readonly until: number }>();
   let waiting: readonly string[] = [];
+
+  const fail = (person: string, error: unknown): void => {
+    const { times } = failed.get(person) ?? { times: 0 };
+    const until = runtime.now() + backoffMs(runtime, times, AGAIN_MS, SELDOM_MS);
+    failed.set(person, { times: times + 1, until });
+    onTrouble('destroying the key of a person who was forgotten', error);
+  };
 
   const begin = (bucket: Bucket): void => {
     for (const person of waiting) {
       if (underWay.size >= AT_ONCE) return;
-      if (underWay.has(person)) continue;
+      if (underWay.has(person) || (failed.get(person)?.until ?? 0) > runtime.now()) continue;
       const work = erase(deps, person)
         .then(() => change(bucket, (persons) => persons.filter((other) => other !== person)))
-        .catch((error: unknown) => onTrouble('destroying the key of a person who was forgotten', error))
+        .then(() => void failed.delete(person))
+        .catch((error: unknown) => fail(person, error))
         .then(() => void underWay.delete(person));
       underWay.set(person, work);
     }
@@ -103,9 +123,11 @@ export function startEraser(deps: EraserDeps): { stop(): Promise<void> } {
     }
   };
   const repeat = async (what: string, work: () => Promise<void>): Promise<void> => {
-    while (!signal.aborted) {
-      await work().catch((error: unknown) => onTrouble(what, error));
-      if (!signal.aborted) await runtime.sleep(AGAIN_MS);
+    for (let failures = 0; !signal.aborted; ) {
+      const error = await work().catch((reason: unknown) => reason);
+      failures = error === undefined ? 0 : failures + 1;
+      if (error !== undefined) onTrouble(what, error);
+      await pause(runtime, backoffMs(runtime, failures, AGAIN_MS, SELDOM_MS), signal);
     }
   };
   const running = Promise.all([

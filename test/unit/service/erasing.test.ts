@@ -17,8 +17,13 @@ async function world(forget: (person: string) => Promise<void>, ledger: readonly
   const buckets = openMemoryBuckets(createMemoryBucketStores(), (store) => openMemoryBucket(store));
   const where = { buckets, prefix: 'jl' };
   // Retries are what is looked at, not how long they take.
-  const runtime = { ...systemRuntime, sleep: () => systemRuntime.sleep(1) };
-  const handler = createHandler({ log: createMemoryLog(), runtime });
+  let ahead = 0;
+  const sleep = (ms: number): Promise<void> => {
+    ahead += Math.ceil(ms);
+    return systemRuntime.sleep(1);
+  };
+  const runtime = { ...systemRuntime, now: () => systemRuntime.now() + ahead, sleep };
+  const handler = createHandler({ log: createMemoryLog(), runtime: systemRuntime });
   const told: string[] = [];
   const start = () =>
     startEraser({
@@ -93,6 +98,21 @@ test('what fails is tried again, also by a process that starts later', async () 
   const second = start();
   await until('it is erased', () => isErased('ada'));
   await second.stop();
+});
+
+test('many who cannot be erased keep nobody else waiting', async () => {
+  const persons = Array.from({ length: 40 }, (_, n) => `p${n}`);
+  const { start, ask, forgetUser, isErased } = await world(async (person) => {
+    if (persons.indexOf(person) < 30) throw new Error('its key cannot be destroyed');
+  });
+  for (const person of persons) {
+    await forgetUser(person);
+    await ask(person);
+  }
+  const eraser = start();
+  const others = async () => (await Promise.all(persons.slice(30).map(isErased))).every(Boolean);
+  await until('the others are erased', others);
+  await eraser.stop();
 });
 
 test('who is in the ledger is forgotten in a log that was restored from before that, and gives its address up', async () => {
