@@ -94,7 +94,7 @@ async function onThreeServers(options: BenchOptions): Promise<ResultRow[]> {
   const [first] = cluster.urls;
   await prepareServer(first ?? '', THREE);
   await using shop = await openShop(cluster.nodes, ALL, { ...DURABLE, ...THREE });
-  return paced('one process, three servers, `sync_interval: always`', shop, options);
+  return await paced('one process, three servers, `sync_interval: always`', shop, options);
 }
 
 /** Each role in a process of its own, in turns with all in one. */

@@ -74,9 +74,7 @@ export async function openShop(
   const one = async (): Promise<number> => {
     const began = performance.now();
     const body = orders[next++ % orders.length]?.body;
-    const place = () => must(201, api.url, 'POST', '/v1/orders', body);
-    // A connection may be closed at the moment in which it is used again.
-    const placed = await place().catch(place);
+    const placed = await must(201, api.url, 'POST', '/v1/orders', body);
     return (await confirmed.at(String(placed.field('id')))) - began;
   };
   const counting = async (work: () => Promise<readonly number[]>): Promise<Measured> => {
