@@ -14,6 +14,7 @@ interface Event {
   readonly id: string;
   readonly type: string;
   readonly subject: string;
+  readonly sequence: string;
 }
 
 type Receiver = (secret: string, handle: (event: Event) => Promise<void>, seen?: Set<string>) => Server;
@@ -54,7 +55,11 @@ async function listen(server: Server): Promise<string> {
 }
 
 /** A webhook whose receiver is the page's; what it has handled. */
-async function subscribed(types: readonly string[], fails: () => boolean = () => false) {
+async function subscribed(
+  types: readonly string[],
+  fails: (event: Event) => boolean = () => false,
+  terms: object = {},
+) {
   const events: Event[] = [];
   let inner: Server | undefined;
   const { createServer } = await import('node:http');
@@ -63,9 +68,9 @@ async function subscribed(types: readonly string[], fails: () => boolean = () =>
       inner?.emit('request', request, response);
     }),
   );
-  const made = await must(201, url, 'POST', '/v1/webhooks', { url: address, types });
+  const made = await must(201, url, 'POST', '/v1/webhooks', { url: address, types, ...terms });
   inner = receiver(String(made.field('secret')), async (event) => {
-    if (fails()) throw new Error('not now');
+    if (fails(event)) throw new Error('not now');
     events.push(event);
   });
   return { id: String(made.field('id')), events };
@@ -119,6 +124,32 @@ test('what fails is tried again, and a test and a redelivery arrive when they ar
   await until('all of the catalogue is sent again', async () => (await through()).delivered > 1, 15_000);
   // What it has handled already it drops by its id.
   expect(new Set(events.map((event) => event.id)).size).toBe(events.length);
+}, 60_000);
+
+test('in order, an event that is not taken holds its own aggregate and no other, and what is held comes once it is taken', async () => {
+  const price = { amountMinor: 100, currency: 'EUR' };
+  const made = (sku: string) => must(201, url, 'POST', '/v1/products', { sku, name: 'Hook', price });
+  const held = 'HOOK-3';
+  let bad = held;
+  const types = ['jetledger.public.catalogue.v1.*'];
+  const { id, events } = await subscribed(types, ({ subject }) => subject === bad, { ordered: true });
+  await made(held);
+  const failed = async () =>
+    (await must(200, url, 'GET', `${path(id)}/deliveries?outcome=failed`)).field('items') as Event[];
+  await until('it is tried in vain', async () => (await failed()).length > 0, 15_000);
+  for (const amountMinor of [101, 102, 103])
+    await must(200, url, 'PATCH', `/v1/products/${held}`, { price: { ...price, amountMinor } });
+  await made('HOOK-4');
+  await until('another one is told', () => events.some(({ subject }) => subject === 'HOOK-4'), 15_000);
+  const waiting = async () => {
+    const items = (await must(200, url, 'GET', '/v1/admin/webhooks')).field('items');
+    return (items as { id: string; open: number }[]).find((one) => one.id === id)?.open;
+  };
+  await until('operators see what waits', async () => (await waiting()) === 4, 15_000);
+  bad = '';
+  const told = () => events.filter(({ subject }) => subject === held).map(({ sequence }) => sequence);
+  await until('what was held is told', () => told().length === 4, 30_000);
+  expect(told()).toEqual(['1', '2', '3', '4']);
 }, 60_000);
 
 test('operators see what notifications are published, and how far they are', async () => {

@@ -13,9 +13,20 @@ export interface OpenEvent {
   /** Not before then. */
   due: number;
   running: boolean;
+  /** The event itself, from when it was read until it is tried; a later try reads it again. */
+  fresh?: Deliverable | undefined;
 }
 
-/** What of a flow is stored: everything up to `high` is through but the open ones. */
+/** An aggregate whose later events are not open while an earlier one fails: they are counted, and read again. */
+export interface HeldAggregate {
+  readonly source: string;
+  readonly subject: string;
+  /** From where on they are read again. */
+  readonly after: number;
+  readonly count: number;
+}
+
+/** What of a flow is stored. */
 export interface StoredFlow {
   readonly takenAt: number;
   readonly failures: number;
@@ -25,7 +36,16 @@ export interface StoredFlow {
 
 interface StoredPlace {
   readonly incarnation: string;
+  /** Everything up to here is through but the open ones. */
   readonly high: number;
+  /**
+   * While aggregates are held: how far was read, and of each its id, from where on it is read again, and how many that are.
+   * Who does not know this goes on from `high` and repeats what lies between.
+   */
+  readonly ahead?: {
+    readonly high: number;
+    readonly held: readonly (readonly [string, number, number])[];
+  };
   /** Position, subject, attempts, firstAt, due. */
   readonly open: readonly (readonly [number, string, number, number, number])[];
 }
@@ -47,8 +67,12 @@ export interface Flow {
   /** Gives a source its place, which forgets what was open of it. */
   place(source: string, incarnation: string, high: number): void;
   incarnation(source: string): string | undefined;
-  /** Takes in the next event of a source. */
-  take(source: string, event: Pick<Deliverable, 'position' | 'subject'>): void;
+  /** Takes in the next event of a source; in order, behind one that fails, its aggregate is held instead. */
+  take(source: string, event: Pick<Deliverable, 'position' | 'subject'>, fresh?: Deliverable): void;
+  /** One that is held and whose open events are through, so that it is to be read again now. */
+  freed(now: number): HeldAggregate | undefined;
+  /** Takes in what was read of it again: those that are wanted, where nothing is missing up to `through`. */
+  takeAgain(held: HeldAggregate, wanted: readonly Deliverable[], through: number): void;
   /** Nothing for this receiver up to here. */
   pass(source: string, through: number): void;
   /** What is to be tried now, marked as running. */
@@ -65,6 +89,7 @@ export interface Flow {
   renew(now: number): void;
   /** When something is to be tried; undefined when nothing waits for a time, or all that may run at once does. */
   wakeAt(): number | undefined;
+  /** How many events were read and are not through, those of held aggregates too. */
   readonly size: number;
   readonly running: number;
   readonly retrying: number;
@@ -88,10 +113,13 @@ export function createFlow(
   const places = new Map<string, { incarnation: string; high: number }>();
   // In the order of each source, which a map keeps.
   const open = new Map<string, OpenEvent>();
+  const held = new Map<string, HeldAggregate>();
   let { takenAt, failures, pausedUntil } = stored;
   let running = 0;
-  for (const [source, { incarnation, high, open: events }] of Object.entries(stored.sources)) {
-    places.set(source, { incarnation, high });
+  for (const [source, { incarnation, high, ahead, open: events }] of Object.entries(stored.sources)) {
+    places.set(source, { incarnation, high: ahead?.high ?? high });
+    for (const [subject, after, count] of ahead?.held ?? [])
+      held.set(laneOf({ source, subject }), { source, subject, after, count });
     for (const [position, subject, attempts, firstAt, due] of events)
       open.set(`${source}/${position}`, {
         ...{ source, position, subject, attempts, firstAt, due },
@@ -102,6 +130,7 @@ export function createFlow(
   // One more for each that is taken: many from the first moment on overrun whoever has just come back.
   let atOnce = 1;
   let downSince = -1;
+  let lastFailed: OpenEvent | undefined;
   const isBusy = (): boolean => running >= atOnce;
 
   /** Those that nothing but time keeps from being tried. */
@@ -110,7 +139,7 @@ export function createFlow(
     const before = new Set<string>();
     for (const event of open.values()) {
       if (ordered) {
-        const lane = `${event.source}/${event.subject}`;
+        const lane = laneOf(event);
         if (before.has(lane)) continue;
         before.add(lane);
       }
@@ -127,30 +156,87 @@ export function createFlow(
     const key = `${event.source}/${event.position}`;
     if (open.get(key) === event) open.delete(key);
   };
+  const admit = (
+    source: string,
+    { position, subject }: Pick<Deliverable, 'position' | 'subject'>,
+    fresh: Deliverable | undefined,
+  ): void => {
+    open.set(`${source}/${position}`, {
+      ...{ source, position, subject, attempts: 0, firstAt: 0, due: 0 },
+      ...{ running: false, fresh },
+    });
+  };
+  const hold = ({ source, subject }: Lane, after: number, more: number): void => {
+    const lane = laneOf({ source, subject });
+    const known = held.get(lane);
+    const from = Math.min(known?.after ?? after, after);
+    held.set(lane, { source, subject, after: from, count: (known?.count ?? 0) + more });
+  };
+  /** Where the open events of an aggregate end, if later ones have to wait because one of them fails. */
+  const endOfFailing = ({ source, subject }: Lane): number | undefined => {
+    if (!isOrdered()) return undefined;
+    let [end, fails] = [0, false];
+    for (const event of open.values()) {
+      if (event.source !== source || event.subject !== subject) continue;
+      end = Math.max(end, event.position);
+      fails ||= event.attempts > 0;
+    }
+    return fails ? end : undefined;
+  };
+  /** What waits behind one that fails need not be kept: it would fill the place of others. */
+  const holdBehind = (event: OpenEvent): void => {
+    const { source, subject, position } = event;
+    const later = [...open.values()].filter(
+      (other) => other.source === source && other.subject === subject && other.position > position,
+    );
+    // Of a time without order: they end as they have begun.
+    if (later.length === 0 || later.some((other) => other.running || other.attempts > 0)) return;
+    for (const other of later) drop(other);
+    hold(event, position, later.length);
+  };
+  const mayRead = (now: number): boolean => {
+    if (pausedUntil > now || (isDown() && running > 0)) return false;
+    const enough = isDown() ? 1 : ENOUGH_WAITING;
+    let waiting = 0;
+    for (const { due } of free()) if (due <= now && ++waiting >= enough) return false;
+    return true;
+  };
 
   return {
-    hasRoom: (now) => {
-      if (open.size >= maxOpen || pausedUntil > now) return false;
-      const enough = isDown() ? 1 : ENOUGH_WAITING;
-      if (isDown() && running > 0) return false;
-      let waiting = 0;
-      for (const { due } of free()) if (due <= now && ++waiting >= enough) return false;
-      return true;
-    },
+    hasRoom: (now) => open.size + held.size < maxOpen && mayRead(now),
     high: (source) => places.get(source)?.high,
     incarnation: (source) => places.get(source)?.incarnation,
     place: (source, incarnation, high) => {
       for (const event of [...open.values()]) if (event.source === source) drop(event);
+      for (const [lane, one] of [...held]) if (one.source === source) held.delete(lane);
       places.set(source, { incarnation, high });
     },
-    take: (source, { position, subject }) => {
+    take: (source, event, fresh) => {
+      const { position, subject } = event;
       const place = places.get(source);
       if (place === undefined || position <= place.high) return;
       place.high = position;
-      open.set(`${source}/${position}`, {
-        ...{ source, position, subject, attempts: 0, firstAt: 0, due: 0 },
-        running: false,
-      });
+      const lane = { source, subject };
+      const after = held.get(laneOf(lane))?.after ?? endOfFailing(lane);
+      if (after === undefined) admit(source, event, fresh);
+      else hold(lane, after, 1);
+    },
+    freed: (now) => {
+      if (held.size === 0 || !mayRead(now)) return undefined;
+      const waiting = new Set(isOrdered() ? [...open.values()].map(laneOf) : []);
+      for (const [lane, one] of held) if (!waiting.has(lane)) return one;
+      return undefined;
+    },
+    takeAgain: (one, wanted, through) => {
+      const { source, after, count } = one;
+      const high = places.get(source)?.high ?? 0;
+      const missing = wanted.filter(({ position }) => position > after && position <= high);
+      // One at the least, so that a full place does not keep it for ever.
+      const some = missing.slice(0, Math.max(1, maxOpen - open.size - held.size));
+      for (const event of some) admit(source, event, event);
+      const end = some.length < missing.length ? (some.at(-1)?.position ?? after) : through;
+      if (end >= high) held.delete(laneOf(one));
+      else held.set(laneOf(one), { ...one, after: end, count: Math.max(0, count - some.length) });
     },
     pass: (source, through) => {
       const place = places.get(source);
@@ -178,14 +264,16 @@ export function createFlow(
     failed: (event, { retryAfterMs = 0, gone }, startedAt, now) => {
       leave(event);
       event.attempts++;
-      // What was under way when it went down says nothing new.
-      if (startedAt > downSince) failures++;
+      // What was under way when it went down says nothing new, nor does one event that fails again and again.
+      if (startedAt > downSince && event !== lastFailed) failures++;
+      lastFailed = event;
       if (isDown() && startedAt > downSince) [downSince, atOnce] = [now, 1];
       if (event.firstAt === 0) event.firstAt = startedAt;
       const backoff = backoffMs(runtime, event.attempts - 1, retryBaseMs, retryCapMs);
       event.due = now + Math.max(backoff, retryAfterMs);
       const pause = isDown() ? backoffMs(runtime, failures - DOWN_AFTER, PAUSE_BASE_MS, pauseCapMs) : 0;
       pausedUntil = Math.max(pausedUntil, now + Math.max(pause, retryAfterMs));
+      if (isOrdered()) holdBehind(event);
       if (gone === true) return 'gone';
       if (now - event.firstAt < giveUpMs) return 'retry';
       return takenAt < event.firstAt ? 'failing' : 'give-up';
@@ -211,7 +299,9 @@ export function createFlow(
       return earliest === undefined ? undefined : Math.max(earliest, pausedUntil);
     },
     get size() {
-      return open.size;
+      let size = open.size;
+      for (const { count } of held.values()) size += count;
+      return size;
     },
     get running() {
       return running;
@@ -224,7 +314,10 @@ export function createFlow(
     stored: () => ({
       ...{ takenAt, failures, pausedUntil },
       sources: Object.fromEntries(
-        [...places].map(([source, place]) => [source, { ...place, open: openOf(source, open.values()) }]),
+        [...places].map(([source, place]) => [
+          source,
+          storedPlace(source, place, open.values(), held.values()),
+        ]),
       ),
     }),
   };
@@ -255,28 +348,45 @@ export function backlogOf(
 ): Backlog {
   const places = Object.entries(sources);
   const open = places.flatMap(([, place]) => place.open);
+  const held = places.flatMap(([, { ahead }]) => ahead?.held ?? []);
   const due = open.filter(([, , , , dueAt]) => dueAt <= now).length;
+  const isFull = open.length + held.length >= maxOpen;
   // One that reads on stores its place only when something was for it.
-  const readsOn = isEnabled && failures < DOWN_AFTER && due < ENOUGH_WAITING && open.length < maxOpen;
+  const readsOn = isEnabled && failures < DOWN_AFTER && due < ENOUGH_WAITING && !isFull;
   const unreadOf = (source: string, high: number): number =>
     readsOn ? 0 : Math.max(0, (heads.get(source) ?? high) - high);
   const first = places.flatMap(([source, { high, open: own }]): Backlog['first'] => {
-    const [position] = own[0] ?? [];
-    if (position !== undefined) return [{ source, position }];
+    if (own.length > 0) return [{ source, position: Math.min(...own.map(([position]) => position)) }];
     return unreadOf(source, high) > 0 ? [{ source, after: high }] : [];
   });
   const tries = open.map(([, , attempts]) => attempts);
   return {
-    open: open.length,
+    open: held.reduce((sum, [, , count]) => sum + count, open.length),
     retrying: tries.filter((attempts) => attempts > 0).length,
     attempts: Math.max(0, ...tries),
-    unread: places.reduce((sum, [source, { high }]) => sum + unreadOf(source, high), 0),
+    unread: places.reduce((sum, [source, { high, ahead }]) => sum + unreadOf(source, ahead?.high ?? high), 0),
     first,
   };
 }
 
-function openOf(source: string, open: Iterable<OpenEvent>): StoredPlace['open'] {
-  return [...open]
-    .filter((event) => event.source === source)
-    .map(({ position, subject, attempts, firstAt, due }) => [position, subject, attempts, firstAt, due]);
+/** Events of one aggregate in one source. */
+type Lane = Pick<OpenEvent, 'source' | 'subject'>;
+
+const laneOf = ({ source, subject }: Lane): string => `${source}/${subject}`;
+
+function storedPlace(
+  source: string,
+  { incarnation, high }: Pick<StoredPlace, 'incarnation' | 'high'>,
+  open: Iterable<OpenEvent>,
+  held: Iterable<HeldAggregate>,
+): StoredPlace {
+  const own = [...held].filter((one) => one.source === source);
+  const ahead = { high, held: own.map(({ subject, after, count }) => [subject, after, count] as const) };
+  return {
+    ...{ incarnation, high: Math.min(high, ...own.map(({ after }) => after)) },
+    ...(own.length > 0 && { ahead }),
+    open: [...open]
+      .filter((event) => event.source === source)
+      .map(({ position, subject, attempts, firstAt, due }) => [position, subject, attempts, firstAt, due]),
+  };
 }

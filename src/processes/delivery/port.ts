@@ -33,8 +33,8 @@ export interface DeliverySource {
   incarnation(): Promise<string>;
   /** The position of the last message. */
   head(): Promise<number>;
-  /** What follows a position; nothing at the end. */
-  page(after: number): Promise<Events>;
+  /** What follows a position, of one subject or of all; nothing at the end. */
+  page(after: number, subject?: string): Promise<Events>;
   /** Undefined when the message is gone. */
   at(position: number): Promise<Deliverable | undefined>;
   /** Behind which position everything lies that was stored at a time (milliseconds since the Unix epoch) or later. */
@@ -140,7 +140,7 @@ export interface RequestOutlet {
 export interface DeliverySettings {
   /** To one receiver at once. */
   readonly maxInFlight: number;
-  /** Events of one receiver that were read and are not through; above that it only keeps its place. */
+  /** Events of one receiver that were read and are not through, and aggregates that are held; above that it only keeps its place. */
   readonly maxOpen: number;
   /** Pauses before an event is tried again: the first, which doubles, and the longest. */
   readonly retryBaseMs: number;

@@ -1,6 +1,6 @@
 import { backoffMs, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
 import { OwnershipLost } from '../engine/index.ts';
-import { createFlow, type OpenEvent, type StoredFlow } from './flow.ts';
+import { createFlow, type HeldAggregate, type OpenEvent, type StoredFlow } from './flow.ts';
 import { giveUpLate } from './late.ts';
 import type { Deliverable, DeliveryOutlet, DeliverySettings, Receiver, Tried } from './port.ts';
 import { type RequestProgress, runRequests } from './requests.ts';
@@ -53,8 +53,6 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   let receiver = first;
   const flow = createFlow(runtime, settings, () => receiver.ordered, deps.stored);
   const stopping = new AbortController();
-  /** Bodies of what was read and not tried yet; a later try reads it again. */
-  const fresh = new Map<string, Deliverable>();
   const joined = new Set<string>();
   const under = new Set<Promise<void>>();
   let held = false;
@@ -111,8 +109,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       pass(source, event.position);
       return;
     }
-    flow.take(source, event);
-    fresh.set(`${source}/${event.position}`, event);
+    flow.take(source, event, event);
     changed = true;
   };
 
@@ -127,6 +124,16 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     for (const event of events) admit(event);
     pass(source.name, through);
     return through > high;
+  };
+  const sourceOf = (of: { readonly source: string }) =>
+    tails.find((tail) => tail.source.name === of.source)?.source;
+  /** What was passed over while its aggregate was held; of a stream that is published no more nothing is left. */
+  const readAgain = async (held: HeldAggregate): Promise<void> => {
+    const nothing = { events: [], through: Number.POSITIVE_INFINITY };
+    const { events, through } = (await sourceOf(held)?.page(held.after, held.subject)) ?? nothing;
+    const wanted = events.filter((event) => receiver.wants(event));
+    flow.takeAgain(held, wanted, through);
+    changed = true;
   };
   const begin = async (source: Tail['source']): Promise<number> => {
     const incarnation = await source.incarnation();
@@ -145,7 +152,6 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       );
       const from = await (source.beginning?.() ?? source.head());
       flow.place(source.name, await source.incarnation(), from);
-      fresh.clear();
       changed = true;
     }
   };
@@ -161,11 +167,9 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   };
 
   const tryOne = async (event: OpenEvent): Promise<void> => {
-    const key = `${event.source}/${event.position}`;
-    const source = tails.find((tail) => tail.source.name === event.source)?.source;
     try {
-      const found = fresh.get(key) ?? (await source?.at(event.position));
-      fresh.delete(key);
+      const found = event.fresh ?? (await sourceOf(event)?.at(event.position));
+      event.fresh = undefined;
       // What has expired cannot be sent, and what was changed meanwhile may not be wanted.
       if (found === undefined || !receiver.wants(found)) return flow.drop(event);
       const startedAt = runtime.now();
@@ -215,7 +219,9 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
       changed = true;
     }
     startDue();
-    let more = false;
+    const held = flow.freed(runtime.now());
+    if (held !== undefined) await readAgain(held);
+    let more = held !== undefined;
     for (const tail of tails)
       if (!joined.has(tail.source.name) && flow.hasRoom(runtime.now())) more = (await readOn(tail)) || more;
     return more;

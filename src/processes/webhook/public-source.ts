@@ -26,6 +26,7 @@ export function publicSource({ contract, prefix, ...rest }: PublicSourceOptions)
     ...rest,
     stream: publicStreamName(prefix, contract),
     subject: publicSubject(contract).replace('{key}', '*'),
+    subjectOf: (id) => publicSubject(contract, id),
     read: ({ headers, data, seq }) => {
       const carried = { headers: Object.fromEntries([...(headers ?? [])]), data };
       const event = readable(carried, contract);

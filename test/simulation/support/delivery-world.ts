@@ -125,11 +125,32 @@ export const deliveryPlants: Readonly<Record<string, DeliveryPlant>> = {
   'a page that says more than it has seen': {
     source: (source) => ({
       ...source,
-      page: async (after) => {
-        const { events } = await source.page(after);
-        return { events, through: await source.head() };
+      page: async (after, subject) => {
+        const { events, through } = await source.page(after, subject);
+        return { events, through: subject === undefined ? await source.head() : through };
       },
     }),
+  },
+  'a held aggregate that is read again less far than it says': {
+    source: (source) => ({
+      ...source,
+      page: async (after, subject) => {
+        const { events, through } = await source.page(after, subject);
+        return { events, through: subject === undefined ? through : await source.head() };
+      },
+    }),
+  },
+  'a place that forgets which aggregates are held': {
+    bucket: (bucket) =>
+      writing(bucket, (value) => ({
+        ...value,
+        sources: Object.fromEntries(
+          Object.entries(value.sources).map(([name, { ahead, ...place }]) => [
+            name,
+            { ...place, high: ahead?.high ?? place.high },
+          ]),
+        ),
+      })),
   },
 };
 
@@ -155,7 +176,7 @@ const FAULTS: Partial<Faults> = {
   crash: 0.0005,
 };
 const SETTINGS: DeliverySettings = {
-  ...{ maxInFlight: 3, maxOpen: 60, storeMs: 100, stopMs: 500 },
+  ...{ maxInFlight: 3, maxOpen: 12, storeMs: 100, stopMs: 500 },
   ...{ retryBaseMs: 50, retryCapMs: 500, pauseCapMs: 200, giveUpMs: 4_000 },
 };
 const PAGE = 5;
@@ -418,9 +439,9 @@ function openShelf(shelf: Shelf, { world, actor, runtime, isAway }: ShelfUser): 
       await reach('head');
       return shelf.head();
     },
-    page: async (after) => {
+    page: async (after, subject) => {
       await reach(`page after ${after}`);
-      const { events, through } = await shelf.page(after);
+      const { events, through } = await shelf.page(after, subject);
       if (!world.strikes('staleRead')) return { events, through };
       const seen = events.slice(0, pick(world.random, events.length + 1));
       return { events: seen, through: seen.at(-1)?.position ?? after };

@@ -22,6 +22,8 @@ export interface NatsSourceOptions {
   readonly stream: string;
   /** Of all its messages. */
   readonly subject: string;
+  /** Of the messages that speak of one subject, where those have an own one. */
+  readonly subjectOf?: (subject: string) => string;
   /** Of each request, in milliseconds. */
   readonly timeoutMs: number;
   /** What a message says; undefined for one that is passed over. */
@@ -35,6 +37,7 @@ const PAGE_BYTES = 1_048_576;
 /** A stream of NATS whose messages are delivered; its retention is by limits. */
 export function createNatsSource(options: NatsSourceOptions): DeliverySource {
   const { requests, runtime, stream, subject, timeoutMs, read } = options;
+  const { subjectOf = () => subject } = options;
   const gets = createGets(requests, stream, timeoutMs);
   const info = async () => {
     try {
@@ -45,23 +48,29 @@ export function createNatsSource(options: NatsSourceOptions): DeliverySource {
     }
   };
   const head = async (): Promise<number> => (await info()).state.last_seq;
-  const eventsOf = (messages: readonly StreamedMessage[], through: number): Events => ({
-    events: messages.flatMap((message) => read(message) ?? []),
+  const eventsOf = (messages: readonly StreamedMessage[], through: number, only?: string): Events => ({
+    events: messages
+      .flatMap((message) => read(message) ?? [])
+      .filter((event) => only === undefined || event.subject === only),
     through,
   });
   return {
     name: stream,
     incarnation: async () => String((await info()).created),
     head,
-    page: async (after) => {
+    page: async (after, only) => {
+      const next_by_subj = only === undefined ? subject : subjectOf(only);
       // Asked first: what is stored meanwhile is not passed over.
-      const query = { next_by_subj: subject, seq: after + 1, batch: PAGE, max_bytes: PAGE_BYTES };
-      const found = await gets.directBatch(query);
-      if (found.length > 0) return eventsOf(found, found.at(-1)?.seq ?? after);
+      const found = await gets.directBatch({
+        ...{ next_by_subj, seq: after + 1, batch: PAGE, max_bytes: PAGE_BYTES },
+      });
+      if (found.length > 0) return eventsOf(found, found.at(-1)?.seq ?? after, only);
       // Nothing is there up to the head of before; a replica may lag, and the leader says so.
       const end = await head();
-      const next = end > after ? await gets.leader({ next_by_subj: subject, seq: after + 1 }) : undefined;
-      return next === undefined ? { events: [], through: Math.max(end, after) } : eventsOf([next], next.seq);
+      const next = end > after ? await gets.leader({ next_by_subj, seq: after + 1 }) : undefined;
+      return next === undefined
+        ? { events: [], through: Math.max(end, after) }
+        : eventsOf([next], next.seq, only);
     },
     at: async (position) => {
       const found = await gets.leader({ seq: position });

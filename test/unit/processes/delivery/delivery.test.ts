@@ -60,7 +60,7 @@ describe('delivery', () => {
       ...before,
       incarnation: async () => life,
       head: () => current.head(),
-      page: (after) => current.page(after),
+      page: (after, subject) => current.page(after, subject),
       at: (position) => current.at(position),
       before: (time) => current.before(time),
       follow: (after, signal) => current.follow(after, signal),
@@ -189,6 +189,34 @@ describe('delivery', () => {
     expect(world.givenUp[0]).toMatchObject({ receiver: 'well', error: 'status 500', event: { position: 3 } });
     expect(world.disabled).toContain('dead failing');
     expect(world.givenUp.every(({ receiver }) => receiver === 'well')).toBe(true);
+  });
+
+  it('holds, in order, only the aggregate whose event nobody takes, however many follow it, and goes on with it once that is given up', async () => {
+    const orders = createShelf();
+    orders.put('bad');
+    const world = deliveryWorld([orders], ({ event }) =>
+      event.position === 1 ? { taken: false, error: 'status 400' } : undefined,
+    );
+    world.set('one', { ordered: true });
+    const engine = world.start('a', { giveUpMs: 1_500, maxOpen: 20 });
+    await until('it is tried', () => world.sent.length > 0);
+    for (let n = 0; n < 300; n++) orders.put(n % 3 === 0 ? `well-${n}` : 'bad');
+    const got = (subject: string) =>
+      world.sent.map(({ event }) => event).filter((event) => event.subject.startsWith(subject));
+    await until('the others are sent', () => got('well').length === 100);
+    expect(new Set(got('bad').map(({ position }) => position))).toEqual(new Set([1]));
+    await until('all that waits is counted', () => engine.status()[0]?.lag === 201);
+    await until('the rest is sent', () => got('bad').at(-1)?.position === 301);
+    await until('nothing is left', () => engine.status()[0]?.lag === 0);
+    await engine.stop();
+    expect(world.givenUp.map(({ event }) => event.position)).toEqual([1]);
+    expect(world.disabled).toEqual([]);
+    const places = got('bad')
+      .map(({ position }) => position)
+      .filter((position) => position > 1);
+    expect(places).toEqual(
+      orders.all.flatMap(({ subject, position }) => (subject === 'bad' && position > 1 ? [position] : [])),
+    );
   });
 
   it('gives up whatever has waited too long for a receiver that stays and takes nothing, read or not, and loses none of the rest', async () => {

@@ -32,9 +32,13 @@ export function createShelf(name = 'orders', now: () => number = Date.now, pageS
     },
     incarnation: async () => 'first',
     head: async () => all.length,
-    page: async (position) => {
+    page: async (position, subject) => {
       pages++;
-      return after(position);
+      const { events, through } = after(position);
+      return {
+        events: events.filter((event) => subject === undefined || event.subject === subject),
+        through,
+      };
     },
     at: async (position) => all[position - 1],
     before: async (time) => all.findLastIndex((event) => event.time < time) + 1,
