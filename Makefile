@@ -11,7 +11,7 @@ NPM_RUN := npm run --silent
 STAMP := node_modules/.installed-lock
 BUILT := dist/.built
 # Folders too, so that a removed file counts as a change.
-SOURCES := $(shell find src -type d -o -name '*.ts' -o -path 'src/api/console/*') configs/console.mjs tsconfig.json configs/tsconfig.build.json
+SOURCES := $(shell find src -type d -o -name '*.ts' -o -path 'src/api/console/*') configs/console.mjs configs/program.mjs tsconfig.json configs/tsconfig.build.json
 
 ##@ Use
 .PHONY: run

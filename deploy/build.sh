@@ -13,6 +13,8 @@ node_modules/.bin/tsc -p configs/tsconfig.build.json --outDir "$target/dist" \
   --declaration false --sourceMap false --tsBuildInfoFile node_modules/.cache/image.tsbuildinfo
 # What the browser loads at /console, bundled.
 node configs/console.mjs "$target/dist/api/console"
+# What Node.js loads, in few files.
+node configs/program.mjs "$target/dist"
 chmod +x "$target/dist/cli/jetledger.js"
 
 cp package.json package-lock.json .npmrc LICENSE "$target/"
