@@ -73,13 +73,17 @@ export function recallCommand(
     if (words[index] !== first) continue;
     const at = roomOf(words) + index * REST;
     if (!isNamed(words, at)) continue;
-    const version = (words[at + VERSION] ?? 0) + (words[at + VERSION + 1] ?? 0) * WORD;
-    return { version, same: agrees(words, at, fingerprint) };
+    return { version: versionIn(words, at), same: agrees(words, at, fingerprint) };
   }
   return undefined;
 }
 
-/** The same for a command that may be stored under its former id or digest; says which id it was. */
+/** The version that the first command made; 0 where there was none. */
+export function firstVersion({ words }: CommandLog): number {
+  return versionIn(words, roomOf(words));
+}
+
+/** As `recallCommand`, for a command that may be stored under its former id or digest; says which id it was. */
 export function recallAsked(
   log: CommandLog,
   meta: Identity,
@@ -143,6 +147,11 @@ function withRoom(words: Uint32Array<ArrayBuffer>, room: number): Uint32Array<Ar
   larger.set(words.subarray(0, roomOf(words)));
   larger.set(words.subarray(roomOf(words)), room);
   return larger;
+}
+
+/** @param at where the rest of its record begins */
+function versionIn(words: Uint32Array, at: number): number {
+  return (words[at + VERSION] ?? 0) + (words[at + VERSION + 1] ?? 0) * WORD;
 }
 
 /** @param at where the rest of its record begins */

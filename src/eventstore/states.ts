@@ -172,10 +172,16 @@ export function createStates(deps: StatesDeps): States {
     keepCached(stream, folded);
   };
 
-  const keepRead: States['keep'] = (decider, stream, folded) => {
+  /** Whoever appends keeps the snapshot up to date: a reader offers only what it found cold and had to read. */
+  const keepRead = <S, C, E extends Message, R extends Rejection>(
+    decider: D<S, C, E, R>,
+    stream: StreamRef,
+    folded: Folded<S>,
+    offered: boolean,
+  ): void => {
     if (folded.version === 0 || folded.untrusted) return;
     loads?.kept(folded);
-    snapshots?.offer(decider, stream, folded);
+    if (offered) snapshots?.offer(decider, stream, folded);
     keepCached(stream, folded);
   };
 
@@ -187,6 +193,7 @@ export function createStates(deps: StatesDeps): States {
   ): Promise<boolean> {
     const askedAt = runtime.now();
     const before = folded.version;
+    const wasNew = folded.confirmedAt === 0;
     let read = 0;
     let confirmed = false;
     for (;;) {
@@ -203,7 +210,8 @@ export function createStates(deps: StatesDeps): States {
       if (!page.more) break;
     }
     loads?.read(folded, read, folded.version > 0);
-    if (folded.version > before || !cache.has(keyOf(stream))) keepRead(decider, stream, folded);
+    const hasGrown = folded.version > before;
+    if (hasGrown || !cache.has(keyOf(stream))) keepRead(decider, stream, folded, hasGrown && wasNew);
     return confirmed;
   }
 
@@ -224,7 +232,7 @@ export function createStates(deps: StatesDeps): States {
       cached(decider, stream) ?? (commit.previous === 0 ? emptyFold(decider.initial) : undefined);
     if (folded !== undefined && folded.version === commit.previous) {
       foldCommit(decider, folded, commit);
-      keepRead(decider, stream, folded);
+      keepRead(decider, stream, folded, false);
     }
     return folded === undefined || folded.version < versionAt(commit.position) ? undefined : folded;
   };

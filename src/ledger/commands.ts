@@ -88,7 +88,7 @@ export async function openCommands(options: OpenCommandsOptions): Promise<Handle
 }
 
 function remakeSnapshots(
-  { log, requests, remake, ...more }: OpenCommandsOptions,
+  { log, requests, remake, snapshots, ...more }: OpenCommandsOptions,
   bucket: string,
   store: SnapshotStore,
 ) {
@@ -96,5 +96,6 @@ function remakeSnapshots(
   const { deciders, perSecond, observer } = remake;
   const [runtime, timeoutMs] = [systemRuntime, more.requestTimeoutMs];
   const archive = createNatsSnapshotArchive({ requests, runtime, bucket, timeoutMs });
-  return startRemake({ deciders, store, archive, log, runtime, settings: { perSecond }, observer });
+  const settings = { ...snapshots, perSecond };
+  return startRemake({ deciders, store, archive, log, runtime, settings, observer });
 }

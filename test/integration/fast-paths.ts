@@ -146,7 +146,9 @@ export async function openWorld(url: string, switches: Switches) {
   const onWrong = (wrong: unknown): never => {
     throw new Error(`a snapshot was wrong: ${JSON.stringify(wrong)}`);
   };
-  const snapshots = switches.snapshots ? { snapshots: { store, settings: { verifyShare: 1 }, onWrong } } : {};
+  const snapshots = switches.snapshots
+    ? { snapshots: { store, settings: { verifyShare: 1, fewestCommands: 2 }, onWrong } }
+    : {};
   return {
     log,
     prefix,

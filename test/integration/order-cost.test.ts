@@ -92,10 +92,11 @@ function kindOf(subject: string, body: Buffer): string {
   if (subject.startsWith('pub.')) return 'public event';
   if (subject.includes('.GET.jl-public-')) return 'last public event';
   if (subject.endsWith('.MSG.GET.jetledger') && body.includes('"jl.order.')) return 'state of an order';
+  if (subject.startsWith('$KV.jl_snapshots.order.')) return 'snapshot of an order';
   return /\.GET\.KV_jl_customers/.test(subject) ? 'customer' : 'other';
 }
 
-test('an order of three lines is seven commits, and asks for no state that it was given', async () => {
+test('an order of three lines is seven commits, asks for no state that it was given, and gets no snapshot', async () => {
   for (let n = 0; n < ORDERS; n++) await order();
   const sent = new Map<string, number>();
   const count = ({ verb, args, body }: Frame): boolean => {
@@ -113,6 +114,7 @@ test('an order of three lines is seven commits, and asks for no state that it wa
   // The watch of each reservation, and what tells the customer of the confirmation.
   expect(each('state of an order')).toBeLessThanOrEqual(4.2);
   expect(each('customer')).toBeLessThanOrEqual(1.5);
+  expect(each('snapshot of an order')).toBe(0);
   // Placed, paid and confirmed, each told with one read and one message. Of a few of them the next order's are counted.
   expect(each('public event')).toBeGreaterThan(2.5);
   expect(each('public event')).toBeLessThanOrEqual(3.2);

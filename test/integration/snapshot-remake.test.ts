@@ -47,7 +47,11 @@ async function startProcess(bucket: string, decider: Folding, incarnation?: stri
   const store = createNatsSnapshotStore({ requests, bucket, timeoutMs: 1_000 });
   const [runtime, timeoutMs] = [systemRuntime, 1_000];
   const archive = createNatsSnapshotArchive({ requests, runtime, bucket, timeoutMs });
-  const handler = createHandler({ log, runtime, snapshots: { store, onWrong: () => undefined } });
+  const handler = createHandler({
+    log,
+    runtime,
+    snapshots: { store, settings: { fewestCommands: 2 }, onWrong: () => undefined },
+  });
   const id = releaseId(log.incarnation, foldsOf([decider]));
   const told = { owns: 0, ended: 0, remade: 0, dropped: [] as string[], failures: [] as unknown[] };
   const begin = (settings: Partial<RemakeSettings> = {}) =>
@@ -57,7 +61,7 @@ async function startProcess(bucket: string, decider: Folding, incarnation?: stri
       archive,
       log,
       runtime,
-      settings: { perSecond: 10_000, leaseMs: LEASE_MS, ...settings },
+      settings: { perSecond: 10_000, leaseMs: LEASE_MS, fewestCommands: 2, ...settings },
       observer: {
         owns: () => told.owns++,
         ended: () => told.ended++,

@@ -32,7 +32,7 @@ async function startProcess(bucket: string, verifyShare = 0) {
   const store = createNatsSnapshotStore({ requests: handle.requests, bucket, timeoutMs: 1_000 });
   const wrong: WrongSnapshot[] = [];
   const onWrong = (found: WrongSnapshot) => wrong.push(found);
-  const snapshots = { store, settings: { verifyShare }, onWrong };
+  const snapshots = { store, settings: { verifyShare, fewestCommands: 2 }, onWrong };
   const handler = createHandler({ log, runtime: systemRuntime, snapshots });
   const close = async (): Promise<void> => {
     await handler.close();

@@ -169,16 +169,18 @@ async function walkBack(
   let { previous } = commit;
   const tail = [commit];
   // Where a whole history begins is not known; that its last two commits are close says most.
-  const from = after === 0 ? previous : after;
-  if (previous !== undefined && previous > after && newest.seq - (from ?? 0) < NEAR) return undefined;
+  let left = newest.seq - ((after === 0 ? previous : after) ?? 0);
   for (let bytes = 0; previous !== undefined && previous > after; ) {
     const isFar = tail.length >= MOST_STEPS_BACK || bytes > PAGE_BYTES;
-    const message = isFar ? undefined : await gets.direct({ seq: previous });
+    // However many steps are left, more than what was taken already is never spent in vain.
+    const isNear = left < NEAR * tail.length;
+    const message = isFar || isNear ? undefined : await gets.direct({ seq: previous });
     if (message === undefined) return undefined;
     commit = toCommit(message);
     tail.push(commit);
     bytes += message.data.length;
     ({ previous } = commit);
+    left = message.seq - after;
   }
   return previous === undefined ? undefined : tail.reverse();
 }

@@ -14,7 +14,7 @@ import {
   withoutFolds,
   writeReleases,
 } from './releases.ts';
-import { createSnapshots } from './snapshots.ts';
+import { createSnapshots, defaultSnapshotSettings } from './snapshots.ts';
 import { type SnapshotStore, snapshotKey } from './stored.ts';
 
 /** What is in the store, in the order in which it was written. @throws LogUnavailable, PermissionDenied */
@@ -41,6 +41,8 @@ export interface RemakeSettings {
   readonly leaseMs: number;
   /** For how long after the end former snapshots stay, and a release without a sign counts as used; in milliseconds. */
   readonly keepMs: number;
+  /** As in `SnapshotSettings`. */
+  readonly fewestCommands: number;
 }
 
 /** What a service of ordinary size starts with. */
@@ -48,6 +50,7 @@ export const defaultRemakeSettings: RemakeSettings = {
   perSecond: 200,
   leaseMs: 15_000,
   keepMs: 24 * 3_600_000,
+  fewestCommands: defaultSnapshotSettings.fewestCommands,
 };
 
 /** Told how it goes. */
@@ -139,7 +142,7 @@ function createTurns(deps: Settled, isStopped: () => boolean) {
   const turnMs = Math.min(LONGEST_TURN_MS, settings.leaseMs / 3);
   const atATime = Math.max(1, Math.min(LOOKED_UP, Math.floor((settings.perSecond * turnMs) / 1_000)));
   const byCategory = new Map(deciders.map((each) => [each.category, each]));
-  const snapshots = createSnapshots({ store, log, runtime, onWrong: () => undefined });
+  const snapshots = createSnapshots({ store, log, runtime, settings, onWrong: () => undefined });
   const seen = new Map<string, { readonly sign: string; readonly since: number }>();
   let window: Window | undefined;
   let width = NARROWEST;

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Message } from '@bufbuild/protobuf';
+import { firstVersion } from '../command-log.ts';
 import type { Decider, Rejection } from '../decider.ts';
 import { emptyFold, type Folded, foldCommit, history } from '../fold.ts';
 import type { Log } from '../log.ts';
@@ -26,12 +27,15 @@ export interface SnapshotSettings {
   readonly maxPerSecond: number;
   /** Aggregates that may wait for their snapshot; more are not written this time. */
   readonly maxWaiting: number;
+  /** An aggregate of fewer commands gets none while its commits lie close together: they are read nearly as fast. */
+  readonly fewestCommands: number;
 }
 
 export const defaultSnapshotSettings: SnapshotSettings = {
   verifyShare: 0.01,
   maxPerSecond: 2_000,
   maxWaiting: 20_000,
+  fewestCommands: 8,
 };
 
 /** What a verification found: the snapshot is not the fold of the log. */
@@ -89,13 +93,17 @@ export interface SnapshotDeps {
   readonly onWrong: (wrong: WrongSnapshot) => void;
 }
 
+/** How long what is offered first waits, and with it all that comes meanwhile: a busy aggregate is written once in that time. */
+const GATHER_MS = 1_000;
 const PACE_MS = 50;
 /** A state this many bytes long is written one commit later each time: large states are written less often. */
 const BYTES_PER_SKIPPED_COMMIT = 4_096;
 /** Comparing a snapshot with a longer history costs more than it finds, were it done as often. */
 const VERIFIED_FULLY = 16;
-/** A history of one command is read as fast as a snapshot of it. */
-const FEWEST_COMMANDS = 2;
+/** A history of one command is read as fast as a snapshot of it, wherever it lies. */
+const ONE_COMMAND = 1;
+/** Commits within so many positions lie in one block of the log or two: a server reads a block whole. */
+const CLOSE = 10_000;
 
 interface Waiting {
   readonly folded: Folded<unknown>;
@@ -108,7 +116,12 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
   const waiting = new Map<string, Waiting>();
   const writingSections = new Set<Promise<void>>();
   let pacing: Promise<void> | undefined;
+  let wake = (): void => undefined;
   let closed = false;
+
+  const isShort = ({ commands, version }: Folded<unknown>): boolean =>
+    commands.count <= ONE_COMMAND ||
+    (commands.count < settings.fewestCommands && version - firstVersion(commands) < CLOSE);
 
   async function writeHead<S, C, E extends Message, R extends Rejection>(
     decider: Decider<S, C, E, R>,
@@ -178,10 +191,18 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     return taken;
   }
 
+  /** Ends early when the process closes. */
+  const restFor = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve;
+      if (closed) resolve();
+      else void runtime.sleep(ms).then(resolve);
+    });
+
   async function pace(): Promise<void> {
     const share = Math.max(1, Math.floor((settings.maxPerSecond * PACE_MS) / 1_000));
-    while (waiting.size > 0) {
-      if (!closed) await runtime.sleep(PACE_MS);
+    for (let ms = GATHER_MS; waiting.size > 0; ms = PACE_MS) {
+      await restFor(ms);
       await Promise.all(takeWaiting(closed ? waiting.size : share).map(({ write }) => write()));
     }
     pacing = undefined;
@@ -235,7 +256,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
         for (const commit of page.commits) foldCommit(decider, folded, commit);
         more = page.more && page.commits.length > 0;
       }
-      if (folded.commands.count < FEWEST_COMMANDS) return;
+      if (isShort(folded)) return;
       if (sectionsDue(decider.sections, folded)) await writeAll(decider, stream, folded);
       else await writeHead(decider, stream, folded);
     },
@@ -251,13 +272,13 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
       return section;
     },
     write: (decider, stream, folded) => {
-      if (closed || folded.commands.count < FEWEST_COMMANDS) return;
+      if (closed || isShort(folded)) return;
       takeOut(keyOf(stream));
       void writeOne(decider, stream, folded);
     },
     offer: (decider, stream, folded) => {
       // What waits is written as it then is.
-      if (folded.waiting || closed || folded.commands.count < FEWEST_COMMANDS) return;
+      if (folded.waiting || closed || isShort(folded)) return;
       const name = keyOf(stream);
       const isEarly = folded.snapshotPause !== undefined && folded.snapshotPause-- > 0;
       if (isEarly && !sectionsDue(decider.sections, folded)) return;
@@ -269,6 +290,7 @@ export function createSnapshots(deps: SnapshotDeps): Snapshots {
     },
     close: async () => {
       closed = true;
+      wake();
       await pacing;
       await Promise.all(writingSections);
       await store.flush?.().catch(() => undefined);

@@ -55,7 +55,11 @@ type Deps = Omit<HandlerDeps, 'log' | 'runtime'> & { readonly groupCommit?: bool
 async function outcome(plan: readonly Step[], deps: Deps, processes = 1) {
   const log = createMemoryLog({ groupCommit: deps.groupCommit ?? false });
   const runtime = manualRuntime();
-  const handlers = Array.from({ length: processes }, () => createHandler({ log, runtime, ...deps }));
+  // Sleeps of this clock pass at once and move it, those of snapshots too.
+  const settings = { deadlineMs: 60_000, ...deps.settings };
+  const handlers = Array.from({ length: processes }, () =>
+    createHandler({ log, runtime, ...deps, settings }),
+  );
   const answers: unknown[] = [];
   for (const [turn, burst] of bursts(plan).entries()) {
     const handler = handlers[turn % processes];
@@ -95,7 +99,11 @@ function withoutVersion(result: CommandResult<unknown, CounterEvent, Rejection>)
 /** Every load is verified; what a verification finds is collected. */
 const wrong: WrongSnapshot[] = [];
 const snapshots = (): Deps => ({
-  snapshots: { store: mapStore(), settings: { verifyShare: 1 }, onWrong: (found) => wrong.push(found) },
+  snapshots: {
+    store: mapStore(),
+    settings: { verifyShare: 1, fewestCommands: 2 },
+    onWrong: (found) => wrong.push(found),
+  },
 });
 
 const ways: Readonly<Record<string, () => Deps>> = {

@@ -119,7 +119,11 @@ describe('a snapshot and the tail behind it', () => {
           createHandler({
             log,
             runtime,
-            snapshots: { store, settings: { verifyShare: 1 }, onWrong: (w) => wrong.push(w) },
+            snapshots: {
+              store,
+              settings: { verifyShare: 1, fewestCommands: 2 },
+              onWrong: (w) => wrong.push(w),
+            },
           });
         let total = 0;
         for (const [i, [restart, by]] of plan.entries()) {

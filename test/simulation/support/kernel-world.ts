@@ -109,7 +109,7 @@ export async function runKernelSchedule(
     const bucket = snapshotsOf(values, world, actor);
     const snapshots = {
       store: plant.snapshots?.(bucket) ?? bucket,
-      settings: { verifyShare: plant.snapshots === undefined ? 0.3 : 0 },
+      settings: { verifyShare: plant.snapshots === undefined ? 0.3 : 0, fewestCommands: 2 },
       onWrong: () => unexpected.push('a snapshot is not the fold of the log'),
     };
     const handler = createHandler({ log, runtime, settings: SETTINGS, snapshots });

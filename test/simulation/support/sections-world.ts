@@ -109,7 +109,7 @@ export async function runSectionsSchedule(
     const honest = cacheOf(values, world, actor, seen);
     const snapshots = {
       store: plant.store?.(honest) ?? honest,
-      settings: { verifyShare: 0.2 },
+      settings: { verifyShare: 0.2, fewestCommands: 2 },
       onWrong: () => unexpected.push('what is stored is not the fold of the log'),
     };
     const log = openMemoryLog(store, { world, actor, ...LOG });

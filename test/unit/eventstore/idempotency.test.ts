@@ -72,7 +72,7 @@ describe('a command that is repeated', () => {
 
   it('gets it after a restart, also from a snapshot', async () => {
     const store = mapStore();
-    const snapshots = { store, onWrong: () => undefined };
+    const snapshots = { store, settings: { fewestCommands: 2 }, onWrong: () => undefined };
     const { handler, start } = service({ snapshots });
     const first = await execute(handler, 'c1', 10);
     await execute(handler, 'c2', 20);

@@ -59,7 +59,7 @@ function service() {
       throw new Error('a wrong snapshot');
     };
     const log = openMemoryLog(store);
-    const settings = { verifyShare: 1 };
+    const settings = { verifyShare: 1, fewestCommands: 2 };
     const personal = personalOf(encrypt);
     return createHandler({ log, runtime, personal, snapshots: { store: snapshots, settings, onWrong } });
   };

@@ -26,7 +26,7 @@ async function shop(open: number, settings: Partial<SnapshotSettings> = {}) {
   const store = mapStore();
   const wrong: WrongSnapshot[] = [];
   const onWrong = (w: WrongSnapshot) => wrong.push(w);
-  const snapshots = { store, settings: { verifyShare: 0, ...settings }, onWrong };
+  const snapshots = { store, settings: { verifyShare: 0, fewestCommands: 2, ...settings }, onWrong };
   const all = service({ snapshots });
   const { handler } = all;
   await ask(handler, { type: 'list', sku: 'TEA-1', name: 'Tea', priceMinor: 1n, currency: 'EUR', at: AT });

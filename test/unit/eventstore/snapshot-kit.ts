@@ -27,7 +27,7 @@ export function withSnapshots(settings: Partial<SnapshotSettings> = {}) {
   const wrong: WrongSnapshot[] = [];
   const snapshots = {
     store,
-    settings: { verifyShare: 0, ...settings },
+    settings: { verifyShare: 0, fewestCommands: 2, ...settings },
     onWrong: (w: WrongSnapshot) => wrong.push(w),
   };
   return { ...service({ snapshots }), store, wrong };

@@ -17,7 +17,13 @@ describe('the writing of snapshots', () => {
       sleep: () => new Promise<void>((resolve) => sleeping.push(resolve)),
     };
     const log = createMemoryLog();
-    const snapshots = createSnapshots({ store, log, runtime, settings, onWrong: () => undefined });
+    const snapshots = createSnapshots({
+      store,
+      log,
+      runtime,
+      settings: { fewestCommands: 2, ...settings },
+      onWrong: () => undefined,
+    });
     const tick = async () => {
       sleeping.shift()?.();
       await rest();
@@ -74,6 +80,62 @@ describe('the writing of snapshots', () => {
     for (const id of ['a', 'b', 'c']) offer(id, folded(1, 1));
     await tick();
     expect(store.puts).toHaveLength(2);
+  });
+
+  it('leaves out a short history that lies close together, and keeps one whose commits lie far apart', async () => {
+    const { store, tick, offer, snapshots } = paced({ fewestCommands: 8 });
+    const young = folded(1, 500, 7);
+    offer('a', young);
+    snapshots.write(counter, counterRef('a'), young);
+    await tick();
+    expect(store.puts).toEqual([]);
+    young.version = 500 + 10_000;
+    offer('a', young);
+    await tick();
+    expect(store.puts).toEqual([KEY]);
+    offer('a', folded(1, 500, 8));
+    await tick();
+    expect(store.puts).toEqual([KEY, KEY]);
+  });
+
+  it('is once a second for an aggregate that is written all the time', async () => {
+    const { runtime, store, handler } = withSnapshots();
+    await fill(handler, 2);
+    const puts = store.puts.length;
+    let release = (): void => undefined;
+    const gather = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slept: number[] = [];
+    runtime.sleep = (ms) => {
+      slept.push(ms);
+      return gather;
+    };
+    await fill(handler, 40);
+    expect(store.puts).toHaveLength(puts);
+    release();
+    await rest();
+    expect(store.puts).toHaveLength(puts + 1);
+    expect(slept).toEqual([1_000]);
+  });
+
+  it('is left to whoever appends: a reader offers what it had to read when it found it cold, and nothing later', async () => {
+    const { start, store, handler } = withSnapshots();
+    await fill(handler, 2);
+    await handler.close();
+    store.entries.clear();
+    const before = store.puts.length;
+    const reader = start();
+    const writer = start();
+    await reader.load(counter, 'a');
+    await rest();
+    expect(store.puts).toHaveLength(before + 1);
+    await writer.execute(counter, 'a', add(1), meta('w'));
+    await writer.close();
+    const written = store.puts.length;
+    expect(await reader.load(counter, 'a')).toMatchObject({ state: { total: 3 } });
+    await reader.close();
+    expect(store.puts).toHaveLength(written);
   });
 
   it('leaves out an aggregate of one command, which is read as fast from the log', async () => {

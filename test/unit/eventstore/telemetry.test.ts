@@ -26,7 +26,11 @@ const failing = (log: Log): Log => ({ ...log, append: () => Promise.reject(new L
 describe('the observer of the event store', () => {
   it('hears where state comes from: nowhere, the cache, the log, a snapshot', async () => {
     const { told, observer } = noting();
-    const snapshots = { store: mapStore(), settings: { verifyShare: 0 }, onWrong: () => undefined };
+    const snapshots = {
+      store: mapStore(),
+      settings: { verifyShare: 0, fewestCommands: 2 },
+      onWrong: () => undefined,
+    };
     const { handler, start } = service({ observer, snapshots });
     await handler.execute(counter, 'a', add(1), meta('1'), { assumeNew: true });
     await handler.execute(counter, 'a', add(1), meta('2'));

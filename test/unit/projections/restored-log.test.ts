@@ -94,7 +94,7 @@ test('a snapshot of the old incarnation is not taken for a new commit with the s
     const deps = {
       log,
       runtime: manualRuntime(),
-      snapshots: { store, settings: { verifyShare: 0 }, onWrong: () => {} },
+      snapshots: { store, settings: { verifyShare: 0, fewestCommands: 2 }, onWrong: () => {} },
     };
     const handler = createHandler(deps);
     if (totals.length === 0) await handler.execute(counter, 'x', add(1), meta('fifth'));
