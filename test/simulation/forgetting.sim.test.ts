@@ -22,8 +22,16 @@ import { describeFinding, findViolation } from './support/search.ts';
 
 const SCHEDULES = 30;
 const PLANT_SCHEDULES = 600;
-/** Finds the fault that is found least often, and most others. */
-const KNOWN = 25;
+/** Seeds that find what few schedules show, so that they are not searched for each time. */
+const KNOWN: Readonly<Record<string, number>> = {
+  'a list of orders that nobody waits for': 24,
+  'an address that is free before it is too late': 25,
+  'a key that nobody is asked to destroy': 25,
+  'an end that is told before the key is destroyed': 25,
+  'rows that are opened on their way to the bucket': 25,
+  'a public event without a fence': 21,
+  'a contract that tells a name': 25,
+};
 const TIMEOUT_MS = 120_000;
 
 const search = { firstSeed: 1, scenarioOf: forgettingScenarioOf, smaller: smallerForgettingScenario };
@@ -115,12 +123,12 @@ it.each([
   ['a contract that tells a name', { publisher: chatty }, /would let personal data out/],
 ] as const)(
   'is found to be broken by %s',
-  async (_fault, plant, finding) => {
+  async (fault, plant, finding) => {
     const run = (seed: number, scenario: ForgettingScenario) => violationsIn(seed, scenario, plant);
     // What is found need not be made smaller here.
     const found = await findViolation({
       ...search,
-      ...{ known: KNOWN, schedules: PLANT_SCHEDULES, smaller: () => [], run },
+      ...{ known: KNOWN[fault], schedules: PLANT_SCHEDULES, smaller: () => [], run },
     });
     expect(found?.violations.join('; ')).toMatch(finding);
   },

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { PersonKeys } from '../../src/eventstore/personal/keys.ts';
 import { opening, runPersonalViews, type ViewsPlant } from './support/personal-views-world.ts';
 
-const SCHEDULES = 40;
+const SCHEDULES = 20;
 const PLANT_SCHEDULES = 400;
 const TIMEOUT_MS = 120_000;
 

@@ -6,10 +6,15 @@ import { type Plant, runPersonalSchedule } from './support/personal-world.ts';
 
 const SCHEDULES = 150;
 const PLANT_SCHEDULES = 4_000;
+/** Seeds that find what few schedules show, so that they are not searched for each time. */
+const KNOWN: Readonly<Record<string, number>> = {
+  'a key that is destroyed before the ledger has it': 22,
+  'an end that does not wait for the leases': 188,
+};
 const TIMEOUT_MS = 120_000;
 
-async function firstFound(schedules: number, plant?: Plant): Promise<string | undefined> {
-  for (let seed = 1; seed <= schedules; seed++) {
+async function firstFound(schedules: number, plant?: Plant, first = 1): Promise<string | undefined> {
+  for (let seed = first; seed < first + schedules; seed++) {
     const found = await runPersonalSchedule(seed, plant);
     if (found.length > 0) return `seed ${seed}: ${found.join('; ')}`;
   }
@@ -110,8 +115,8 @@ it.each([
   ['an end that does not wait for the leases', { forgetting: hasty }, /after it was forgotten/],
 ] as const)(
   'is found to be broken by %s',
-  async (_fault, plant, finding) => {
-    expect(await firstFound(PLANT_SCHEDULES, plant)).toMatch(finding);
+  async (fault, plant, finding) => {
+    expect(await firstFound(PLANT_SCHEDULES, plant, KNOWN[fault])).toMatch(finding);
   },
   TIMEOUT_MS,
 );

@@ -14,7 +14,7 @@ import {
   scenarioOf,
 } from './support/sections-world.ts';
 
-const [SCHEDULES, PLANT_SCHEDULES] = [300, 300];
+const [SCHEDULES, PLANT_SCHEDULES] = [100, 300];
 const TIMEOUT_MS = 120_000;
 const search = { firstSeed: 1, scenarioOf, smaller: smaller<SectionsOp> };
 const sections = sectionsOf(smallProduct);
