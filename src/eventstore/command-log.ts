@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Decision } from '../gen/jetledger/eventstore/v1/commit_pb.ts';
 import type { CommandMeta } from './command.ts';
 
@@ -169,7 +169,7 @@ function agrees(words: Uint32Array, at: number, fingerprint: Uint8Array | undefi
 /** Names a command id: the bits of a UUID, or the first 128 of the SHA-256 of any other text. */
 function nameOf(id: string): void {
   if (id.length === UUID_LENGTH && nameOfUuid(id)) return;
-  const digest = createHash('sha256').update(id).digest();
+  const digest = hash('sha256', id, 'buffer');
   for (let i = 0; i < NAME; i++) name[i] = digest.readUInt32LE(i * WORD_BYTES);
 }
 
@@ -203,7 +203,7 @@ function contentOf(fingerprint: Uint8Array): readonly [number, number] {
   if (fingerprint.length === 0) return NO_CONTENT;
   const digest = DIGEST_LENGTHS.includes(fingerprint.length)
     ? fingerprint
-    : createHash('sha256').update(fingerprint).digest();
+    : hash('sha256', fingerprint, 'buffer');
   return [wordAt(digest, 0), wordAt(digest, WORD_BYTES)];
 }
 

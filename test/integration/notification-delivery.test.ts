@@ -8,6 +8,7 @@ import {
   StoreCompression,
 } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createRequests, type Requests } from '../../src/eventstore/nats/requests.ts';
 import { positionOf } from '../../src/eventstore/position.ts';
@@ -109,7 +110,7 @@ function delivering(keepMs = DAY_MS) {
       notifications: { adapter: 'webhook', url: receiver.url, secret: 'a secret of sixteen', keepMs },
     },
     nats: { requests },
-    logger: { info: () => undefined, warn: () => undefined, error: (of: object) => void errors.push(of) },
+    logger: Object.assign(pino({ level: 'silent' }), { error: (of: object) => void errors.push(of) }),
     ...{ metering: undefined, tracer: undefined, buckets, observer: {} },
     isForgotten: async (userId) => forgotten.has(userId),
   });

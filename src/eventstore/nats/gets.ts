@@ -1,6 +1,6 @@
-import { type MsgHdrs, MsgHdrsImpl } from '@nats-io/transport-node';
+import type { MsgHdrs } from '@nats-io/transport-node';
 import { LogUnavailable } from '../errors.ts';
-import { readMessage } from './message.ts';
+import { headersIn, readMessage } from './message.ts';
 import { type Requests, readFault } from './requests.ts';
 
 /** A message of a stream as a get returns it. */
@@ -102,7 +102,7 @@ export function createGets(requests: Requests, stream: string, timeoutMs: number
       return {
         subject,
         seq,
-        headers: hdrs === undefined ? undefined : MsgHdrsImpl.decode(Buffer.from(hdrs, 'base64')),
+        headers: hdrs === undefined ? undefined : headersIn(Buffer.from(hdrs, 'base64')),
         data: data === undefined ? new Uint8Array() : Buffer.from(data, 'base64'),
         time: Date.parse(time),
       };

@@ -85,6 +85,11 @@ class LazyMessage implements ReadMessage {
   }
 }
 
+/** Headers that lie in bytes of their own, without a status. */
+export function headersIn(bytes: Buffer): MsgHdrs {
+  return new HeadersInPlace(bytes, 0, bytes.length);
+}
+
 const START = Buffer.from('NATS/1.0\r\n');
 const [LINE_END, SPACE, COLON, DELETE] = [13, 32, 58, 127];
 

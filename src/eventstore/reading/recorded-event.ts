@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Message } from '@bufbuild/protobuf';
 import type { EventCodec } from '../codec/event-codec.ts';
 import { metadataOf } from '../codec/metadata.ts';
@@ -58,7 +58,7 @@ export function recordedEvents<Event extends Message>(
  */
 export function eventIdOf(commitId: string, stream: StreamRef, index: number): string {
   const whole = `${commitId}/${keyOf(stream)}/${index}`;
-  return createHash('sha256').update(whole).digest('base64url').slice(0, EVENT_ID_CHARS);
+  return hash('sha256', whole, 'base64url').slice(0, EVENT_ID_CHARS);
 }
 
 /** As many as 128 bits need. */

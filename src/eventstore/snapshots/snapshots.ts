@@ -96,8 +96,11 @@ export interface SnapshotDeps {
 /** How long what is offered first waits, and with it all that comes meanwhile: a busy aggregate is written once in that time. */
 const GATHER_MS = 1_000;
 const PACE_MS = 50;
-/** A state this many bytes long is written one commit later each time: large states are written less often. */
-const BYTES_PER_SKIPPED_COMMIT = 4_096;
+/**
+ * A state this many bytes long is written one commit later each time: large states are written less often. To read one
+ * commit more behind a snapshot takes about what it takes to read so much more of it.
+ */
+const BYTES_PER_SKIPPED_COMMIT = 1_024;
 /** Comparing a snapshot with a longer history costs more than it finds, were it done as often. */
 const VERIFIED_FULLY = 16;
 /** A history of one command is read as fast as a snapshot of it, wherever it lies. */

@@ -8,8 +8,17 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { type OrderEvent, order } from '../../domain/order.ts';
-import { activeTrace, codecOf, endFailed, isSampled, within } from '../../eventstore/index.ts';
-import { boundedLabel, type DeliveryAttempt, type EngineObserver } from '../engine/index.ts';
+import { activeTrace, codecOf, endFailed, isSampled, labelSets, within } from '../../eventstore/index.ts';
+import {
+  OrderCancelledSchema,
+  OrderConfirmedSchema,
+  OrderDeliveredSchema,
+  OrderPlacedSchema,
+  OrderRefundGrantedSchema,
+  OrderRejectedSchema,
+  OrderShippedSchema,
+} from '../../gen/jetledger/order/v1/order_pb.ts';
+import { boundedLabel, type EngineObserver } from '../engine/index.ts';
 
 import type { AroundStep, EffectContext } from './effect-context.ts';
 import type { OrderEffect } from './react.ts';
@@ -101,12 +110,16 @@ const STATUSES = [
   ...(['shipped', 'delivered', 'refunded'] as const),
 ];
 
-/** What an order became by an event. */
-interface StatusChange {
-  readonly status: string;
-  readonly step: string;
-  readonly code: string;
-}
+/** What an order became by an event of a type. */
+const STATUS_OF = new Map<string, string>([
+  [OrderPlacedSchema.name, 'placed'],
+  [OrderConfirmedSchema.name, 'confirmed'],
+  [OrderRejectedSchema.name, 'rejected'],
+  [OrderCancelledSchema.name, 'cancelled'],
+  [OrderShippedSchema.name, 'shipped'],
+  [OrderDeliveredSchema.name, 'delivered'],
+  [OrderRefundGrantedSchema.name, 'refunded'],
+]);
 
 /**
  * Counts orders by what they became, at the process that handled the event: once for each event, and again for one
@@ -114,48 +127,27 @@ interface StatusChange {
  */
 export function meterOrders(meter: Meter): EngineObserver {
   const orders = meter.createCounter('jetledger.orders', { description: 'Orders by what they became' });
-  for (const status of STATUSES) {
-    orders.add(0, { status, step: '', code: '' });
-  }
+  const labels = labelSets('status', 'step', 'code');
+  for (const status of STATUSES) orders.add(0, labels(status, '', ''));
   const bounded = boundedLabel(MAX_CODES);
+  const { decode } = codecOf<OrderEvent>(order);
+  const rejected = (event: OrderEvent): Attributes | undefined => {
+    if (event.$typeName !== 'jetledger.order.v1.OrderRejected') return undefined;
+    const { step, code } = event;
+    return labels(code === 'payment/expired' ? 'expired' : 'rejected', step, bounded(code));
+  };
   return {
     outcome: ({ consumer, commit }, outcome) => {
       if (outcome !== 'handled' || consumer !== 'order-process') return;
-      for (const { status, step, code } of statusChangesOf(commit)) {
-        orders.add(1, { status, step, code: bounded(code) });
+      const { stream, decisions } = commit;
+      if (stream.category !== order.category) return;
+      for (const stored of decisions.flatMap(({ events }) => events)) {
+        const status = STATUS_OF.get(stored.type);
+        if (status === undefined) continue;
+        // Only of a rejection more is counted than its type says.
+        const isRejected = status === 'rejected';
+        orders.add(1, (isRejected && rejected(decode(stored, stream.id))) || labels(status, '', ''));
       }
     },
   };
-}
-
-function statusChangesOf(commit: DeliveryAttempt['commit']): StatusChange[] {
-  if (commit.stream.category !== order.category) return [];
-  const { decode } = codecOf<OrderEvent>(order);
-  return commit.decisions.flatMap(({ events }) =>
-    events.flatMap((stored) => statusChangeOf(decode(stored, commit.stream.id)) ?? []),
-  );
-}
-
-function statusChangeOf(event: OrderEvent): StatusChange | undefined {
-  const plain = (status: string): StatusChange => ({ status, step: '', code: '' });
-  switch (event.$typeName) {
-    case 'jetledger.order.v1.OrderPlaced':
-      return plain('placed');
-    case 'jetledger.order.v1.OrderConfirmed':
-      return plain('confirmed');
-    case 'jetledger.order.v1.OrderCancelled':
-      return plain('cancelled');
-    case 'jetledger.order.v1.OrderShipped':
-      return plain('shipped');
-    case 'jetledger.order.v1.OrderDelivered':
-      return plain('delivered');
-    case 'jetledger.order.v1.OrderRefundGranted':
-      return plain('refunded');
-    case 'jetledger.order.v1.OrderRejected': {
-      const { step, code } = event;
-      return { status: code === 'payment/expired' ? 'expired' : 'rejected', step, code };
-    }
-    default:
-      return undefined;
-  }
 }

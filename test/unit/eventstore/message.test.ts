@@ -1,6 +1,6 @@
 import { type Msg, MsgHdrsImpl } from '@nats-io/transport-node';
 import { expect, test } from 'vitest';
-import { readMessage } from '../../../src/eventstore/nats/message.ts';
+import { headersIn, readMessage } from '../../../src/eventstore/nats/message.ts';
 
 const HEADERS = [
   'Nats-Expected-Last-Subject-Sequence: 41',
@@ -80,4 +80,11 @@ test('where the bytes before the data are not plain headers, the client’s own 
     headers: MsgHdrsImpl.decode(Buffer.from('NATS/1.0\r\nA: b\r\n\r\n')),
   };
   expect(readMessage(copied).headers?.get('A')).toBe('b');
+});
+
+test('headers in bytes of their own, as a leader answers with them, are looked up where they lie', () => {
+  const bytes = Buffer.from(`NATS/1.0\r\n${HEADERS.join('\r\n')}\r\n\r\n`);
+  const [lean, own] = [headersIn(bytes), MsgHdrsImpl.decode(bytes)];
+  for (const name of ['Jl-Commit', 'Jl', 'Note', 'Nothing']) expect(lean.get(name), name).toBe(own.get(name));
+  expect([...lean]).toEqual([...own]);
 });

@@ -198,13 +198,13 @@ describe('the writing of snapshots', () => {
       offer('a', large);
       await tick();
     }
-    // 600 KiB are 150 pauses.
+    // 600 KiB are 600 pauses.
     expect(tried).toBe(1);
   });
 
   it('is rarer for large states, however far apart their versions are in a busy log', async () => {
     const { store, tick, offer } = paced({});
-    const large = { ...folded(1, 10), state: { total: 1, notes: ['x'.repeat(3 * 4_096)] } };
+    const large = { ...folded(1, 10), state: { total: 1, notes: ['x'.repeat(3 * 1_024)] } };
     offer('a', large);
     await tick();
     for (const version of [1_100, 2_200, 3_300, 4_400]) {

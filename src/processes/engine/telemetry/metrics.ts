@@ -1,4 +1,5 @@
 import type { Meter } from '@opentelemetry/api';
+import { labelSets } from '../../../eventstore/index.ts';
 import type { EngineObserver, Outcome } from '../observer.ts';
 
 /**
@@ -15,6 +16,14 @@ export function boundedLabel(limit: number): (value: string) => string {
   };
 }
 
+/** Of what the semantic conventions know of messages. */
+const MESSAGING_LABELS = [
+  'messaging.system',
+  'messaging.operation.name',
+  'messaging.operation.type',
+  'messaging.consumer.group.name',
+  'error.type',
+] as const;
 const OUTCOMES: readonly Outcome[] = ['handled', 'retried', 'parked', 'behind', 'known', 'stopped'];
 
 /**
@@ -44,21 +53,19 @@ export function meterEngine(
   const fired = meter.createCounter(`${of.namespace}.timers.fired`, {
     description: 'Timers that fired and were handled',
   });
+  const ofCommit = labelSets('consumer', 'outcome');
+  const ofProcess = labelSets(...MESSAGING_LABELS);
   for (const consumer of of.consumers)
-    for (const outcome of OUTCOMES) processed.add(0, { consumer, outcome });
+    for (const outcome of OUTCOMES) processed.add(0, ofCommit(consumer, outcome));
   for (const kind of of.timers) fired.add(0, { kind });
   return {
     outcome: ({ consumer }, outcome, _error, ms) => {
-      processed.add(1, { consumer, outcome });
+      const labels = ofCommit(consumer, outcome);
+      processed.add(1, labels);
       if (ms === undefined) return;
-      duration.record(ms / 1_000, { consumer, outcome });
-      process.record(ms / 1_000, {
-        'messaging.system': 'nats',
-        'messaging.operation.name': 'process',
-        'messaging.operation.type': 'process',
-        'messaging.consumer.group.name': consumer,
-        'error.type': outcome === 'handled' ? '' : outcome,
-      });
+      duration.record(ms / 1_000, labels);
+      const error = outcome === 'handled' ? '' : outcome;
+      process.record(ms / 1_000, ofProcess('nats', 'process', 'process', consumer, error));
     },
     fired: ({ kind }) => fired.add(1, { kind }),
   };

@@ -4,6 +4,7 @@ import {
   activeTrace,
   endFailed,
   isSampled,
+  labelSets,
   markFailed,
   messaging,
   storedTraceOf,
@@ -77,10 +78,11 @@ export function meterNotifications(meter: Meter): NotificationObserver {
   const notifications = meter.createCounter('jetledger.notifications', {
     description: 'Notifications by what came of each try to deliver them',
   });
+  const labels = labelSets('kind', 'outcome');
   for (const kind of NOTIFICATION_KINDS)
-    for (const outcome of OUTCOMES) notifications.add(0, { kind, outcome });
+    for (const outcome of OUTCOMES) notifications.add(0, labels(kind, outcome));
   return {
     delivered: (notification, outcome) =>
-      notifications.add(1, { kind: notification?.kind ?? NO_KIND, outcome }),
+      notifications.add(1, labels(notification?.kind ?? NO_KIND, outcome)),
   };
 }

@@ -110,10 +110,9 @@ export function heldMinor(entry: LedgerEntry): bigint {
 
 /** As JSON; amounts are decimal strings. */
 export function encodeEntry(entry: LedgerEntry): Uint8Array {
-  const json = JSON.stringify(entry, (_, value: unknown) =>
-    typeof value === 'bigint' ? value.toString() : value,
-  );
-  return new TextEncoder().encode(json);
+  const { intent } = entry;
+  const stored = intent && { ...entry, intent: { ...intent, amountMinor: String(intent.amountMinor) } };
+  return Buffer.from(JSON.stringify(stored ?? entry));
 }
 
 /** @throws SyntaxError when the bytes are not an entry */
