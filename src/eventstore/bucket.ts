@@ -69,6 +69,11 @@ export interface Bucket {
   rows(options?: { prefix?: string; signal?: AbortSignal }): AsyncIterable<Row>;
   /** Every row and then every change, until the signal fires. */
   watch(options: WatchOptions): AsyncIterable<Row>;
+  /**
+   * Another text once anything was written to the bucket or removed from it, by whomever, as its leader knows.
+   * @throws LogUnavailable
+   */
+  stamp(): Promise<string>;
   /** Another text when the server is another one than before, which may have lost what it had acknowledged. */
   serverId(): string;
 }

@@ -177,6 +177,12 @@ export function openMemoryBucket(store: MemoryBucketStore, options: MemoryBucket
     writeAll: batches ? writeAll : undefined,
     rows: (options) => liveRows(store, sender, options),
     watch: (options) => changes(store, sender, options),
+    stamp: async () => {
+      await arrive(sender, `look at ${store.name}`);
+      const stamp = String(store.writes.length);
+      await answer(sender, `looked at ${store.name}`);
+      return stamp;
+    },
     serverId: () => 'memory',
   };
 }

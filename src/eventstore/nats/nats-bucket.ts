@@ -9,7 +9,7 @@ import { publishBatch } from './batch.ts';
 import { createGets, type StoredMessage } from './gets.ts';
 import { headerLine, type MessageHeaders, writeHeaders } from './message.ts';
 import { type Delivered, type ReaderOptions, readOrdered } from './ordered-reader.ts';
-import { type Reply, type Requests, writeFault } from './requests.ts';
+import { type Reply, type Requests, readFault, writeFault } from './requests.ts';
 import { HEADER, isConflict, isPassing, type PublishAck, parseAck } from './wire.ts';
 
 export interface NatsBucketOptions {
@@ -149,8 +149,30 @@ export function createNatsBucket(options: NatsBucketOptions): Bucket {
         settled?.();
       }
     },
+    stamp: async () => {
+      announceLoss();
+      const subject = `${requests.apiPrefix}.STREAM.INFO.${stream}`;
+      const reply = await requests.request(subject, '', { timeoutMs });
+      if (reply.failed !== undefined) throw readFault(`looking at the bucket ${name}`, reply.failed);
+      return stampIn(name, JSON.parse(reply.msg.string()));
+    },
     serverId: () => requests.connection.info?.server_id ?? '',
   };
+}
+
+interface InfoAnswer {
+  readonly created?: string;
+  readonly state?: { readonly messages: number; readonly first_seq: number; readonly last_seq: number };
+  readonly error?: { readonly description?: string };
+}
+
+/** What was removed without a trace shows in the count, what was made anew in its time. */
+function stampIn(name: string, { created, state, error }: InfoAnswer): string {
+  if (state === undefined)
+    throw new LogUnavailable(
+      `looking at the bucket ${name}: ${error?.description ?? 'an answer without a state'}`,
+    );
+  return [created, state.messages, state.first_seq, state.last_seq].join(' ');
 }
 
 function rowHeaders(row: RowWrite): MessageHeaders {

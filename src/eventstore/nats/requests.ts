@@ -132,7 +132,7 @@ interface Pending {
   readonly settle: (reply: Msg | RequestFailure) => boolean;
 }
 
-/** How often overdue requests are looked for, in milliseconds; a timeout is late by this much at the most. */
+/** The least time between two looks for overdue requests, in milliseconds; a timeout is late by this much at the most. */
 const SWEEP_MS = 25;
 
 /** From so many requests under way on, those of one turn of the event loop are written to the socket at once. */
@@ -156,7 +156,7 @@ interface InboxDenied {
 }
 
 /**
- * Sends by one shared inbox and one sweep for timeouts, so no timer, no promise race and no subscription for each
+ * Sends by one shared inbox and one timer for timeouts, so no timer, no promise race and no subscription for each
  * request, and one write to the socket for the requests of one turn of the event loop.
  */
 export function createRequests(connection: NatsConnection, options: RequestsOptions = {}): Requests {
@@ -191,6 +191,7 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     const denied = denialIn(error, user);
     if (denied === undefined) return;
     inboxDenied = { denied, tryAt: Date.now() + LISTEN_AGAIN_MS };
+    lookBy(inboxDenied.tryAt);
     for (const { token } of outbox.splice(0)) fail(token, denied);
     for (const token of [...pending.keys()]) fail(token, 'connection-lost');
   }
@@ -242,12 +243,29 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     for (const token of [...pending.keys()]) fail(token, 'connection-lost');
   }
 
-  const sweep = setInterval(() => {
+  let lookAt = Number.POSITIVE_INFINITY;
+  let looking: NodeJS.Timeout | undefined;
+
+  /** Only where something can be overdue: a timer that runs on would wake an idle process forty times a second. */
+  function lookBy(at: number): void {
+    if (at >= lookAt || closed) return;
+    clearTimeout(looking);
+    lookAt = at;
+    looking = setTimeout(look, Math.max(SWEEP_MS, at - Date.now()));
+    looking.unref();
+  }
+
+  function look(): void {
+    lookAt = Number.POSITIVE_INFINITY;
     const now = Date.now();
-    for (const [token, entry] of pending) if (entry.deadline <= now) fail(token, 'timeout');
+    let next = Number.POSITIVE_INFINITY;
+    for (const [token, { deadline }] of pending) {
+      if (deadline <= now) fail(token, 'timeout');
+      else next = Math.min(next, deadline);
+    }
     if (inboxDenied !== undefined && inboxDenied.tryAt <= now) listenAgain();
-  }, SWEEP_MS);
-  sweep.unref();
+    lookBy(Math.min(next, inboxDenied?.tryAt ?? next));
+  }
 
   function cannotSend(): RequestFailure | undefined {
     return closed || !watch.connected() ? 'not-connected' : inboxDenied?.denied;
@@ -266,7 +284,9 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
     }
     const token = (counter++).toString(36);
     const subjectsBefore = before?.map((message) => message.subject);
-    pending.set(token, { deadline: Date.now() + timeoutMs, timeoutMs, subject, subjectsBefore, settle });
+    const deadline = Date.now() + timeoutMs;
+    pending.set(token, { deadline, timeoutMs, subject, subjectsBefore, settle });
+    lookBy(deadline);
     const outgoing = { token, subject, payload, headers, before };
     // One alone goes at once; of many, a system call for each is a third of what they cost.
     if (pending.size < TOGETHER_FROM) publishRequest(outgoing);
@@ -341,7 +361,7 @@ export function createRequests(connection: NatsConnection, options: RequestsOpti
       closed || !watch.connected() ? 'not-connected' : transmit(subject, payload, headers, reply),
     close: () => {
       closed = true;
-      clearInterval(sweep);
+      clearTimeout(looking);
       subscription.unsubscribe();
       failAll();
     },

@@ -102,6 +102,8 @@ export function meterNatsServers(meter: Meter, monitor: NatsMonitor): void {
 }
 
 const WINDOW_MS = 10_000;
+/** How often the event loop is asked to be in time; each time wakes an idle process. */
+const RESOLUTION_MS = 50;
 const NANO = 1e9;
 const MICRO = 1e6;
 
@@ -123,14 +125,17 @@ export function meterProcess(meter: Meter): { stop(): void } {
 }
 
 function meterEventLoop(meter: Meter): { stop(): void } {
-  const histogram = monitorEventLoopDelay({ resolution: 10 });
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
   let since = performance.eventLoopUtilization();
   const look = () => {
     const utilization = performance.eventLoopUtilization(since).utilization;
-    // Without a sample yet the percentiles are no numbers of any meaning.
-    const [p50, p99] = histogram.count === 0 ? [0, 0] : [histogram.percentile(50), histogram.percentile(99)];
-    return { p50: p50 / NANO, p99: p99 / NANO, utilization };
+    // What is measured is the time between two ticks; without a sample yet it is no number of any meaning.
+    const late = (percentile: number): number =>
+      histogram.count === 0
+        ? 0
+        : Math.max(0, histogram.percentile(percentile) / NANO - RESOLUTION_MS / 1_000);
+    return { p50: late(50), p99: late(99), utilization };
   };
   let last: ReturnType<typeof look> | undefined;
   const turn = setInterval(() => {

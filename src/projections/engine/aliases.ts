@@ -1,4 +1,4 @@
-import type { Bucket, Row, Runtime } from '../../eventstore/index.ts';
+import type { Bucket, Runtime } from '../../eventstore/index.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import { bucketGone, ViewLost } from './errors.ts';
 import type { GroupCount } from './groups.ts';
@@ -45,10 +45,18 @@ export interface LiveBucket {
   readonly groups: GroupCount;
 }
 
+/** An alias as it was read, with its fence. */
+export interface LiveAlias {
+  readonly alias: Alias;
+  readonly revision: number;
+}
+
 /** The aliases of all views, in one small bucket. */
 export interface Aliases {
   /** @throws LogUnavailable */
-  read(view: string): Promise<{ alias: Alias; revision: number } | undefined>;
+  read(view: string): Promise<LiveAlias | undefined>;
+  /** Another text once any of them may have changed. @throws LogUnavailable */
+  stamp(): Promise<string>;
   /** Points the view at a bucket, when nobody has done so since `revision` (0 = never); false otherwise. */
   point(view: string, alias: Alias, revision: number): Promise<boolean>;
 }
@@ -58,21 +66,23 @@ export function createAliases(buckets: Buckets, prefix: string): Aliases {
   const name = `${prefix}_views`;
   let opened: Promise<Bucket | undefined> | undefined;
 
-  const rowOf = async (view: string): Promise<Row | undefined> => {
+  const asked = async <T>(ask: (bucket: Bucket) => Promise<T>): Promise<T | undefined> => {
     const before = opened;
     try {
       const bucket = await before;
-      if (bucket !== undefined) return await bucket.get(view, { leader: true });
+      if (bucket !== undefined) return await ask(bucket);
     } catch {
       // It may be gone, which only opening it anew shows.
     }
     if (opened === before) opened = buckets.open(name);
-    return (await opened)?.get(view, { leader: true });
+    const bucket = await opened;
+    return bucket && ask(bucket);
   };
 
   return {
+    stamp: async () => (await asked((bucket) => bucket.stamp())) ?? '',
     read: async (view) => {
-      const row = await rowOf(view);
+      const row = await asked((bucket) => bucket.get(view, { leader: true }));
       if (row === undefined || row.value.length === 0) return undefined;
       const alias = JSON.parse(Buffer.from(row.value).toString('utf8')) as Alias;
       return { alias, revision: row.revision };
@@ -82,6 +92,49 @@ export function createAliases(buckets: Buckets, prefix: string): Aliases {
       const value = Buffer.from(JSON.stringify(alias));
       return (await bucket.write({ key: view, value, expectedRevision: revision })).written;
     },
+  };
+}
+
+/** Aliases as a process follows them. */
+export interface AliasWatch extends Aliases {
+  /** Milliseconds until all who follow them look next: those who look together are answered by one request. */
+  untilNextLook(): number;
+}
+
+/** An answer serves those who ask within this part of the time between two looks. */
+const SHARED = 1 / 4;
+/** A leader that is none any more may have shown an alias of before: it is believed for so many looks. */
+const BELIEVED_LOOKS = 10;
+
+/** Reads an alias again only once the bucket of all has changed. @param everyMs how often each of those who follow looks */
+export function watchAliases(aliases: Aliases, runtime: Runtime, everyMs: number): AliasWatch {
+  const since = runtime.now();
+  const known = new Map<string, { readonly stamp: string; readonly at: number; readonly found: LiveAlias }>();
+  let last: { readonly at: number; readonly stamp: Promise<string> } | undefined;
+  const stamp = (): Promise<string> => {
+    const now = runtime.now();
+    if (last === undefined || now - last.at >= everyMs * SHARED) last = { at: now, stamp: aliases.stamp() };
+    return last.stamp;
+  };
+  return {
+    stamp,
+    read: async (view) => {
+      const before = await stamp();
+      const now = runtime.now();
+      const entry = known.get(view);
+      if (entry?.stamp === before && now - entry.at < BELIEVED_LOOKS * everyMs) return entry.found;
+      const found = await aliases.read(view);
+      if (found !== undefined) known.set(view, { stamp: before, at: now, found });
+      return found;
+    },
+    point: async (...args) => {
+      try {
+        return await aliases.point(...args);
+      } finally {
+        last = undefined;
+      }
+    },
+    untilNextLook: () => (everyMs === 0 ? 0 : everyMs - ((runtime.now() - since) % everyMs)),
   };
 }
 
@@ -114,11 +167,15 @@ export async function bucketsOf(
 export interface BucketResolver {
   /** Undefined while the view has none. @throws LogUnavailable; ViewLost when it is gone or of another incarnation */
   current(view: string): Promise<LiveBucket | undefined>;
+  /** Whether the view is read from another bucket by now. @throws LogUnavailable */
+  hasMoved(view: string, from: LiveBucket): Promise<boolean>;
+  /** See `AliasWatch`. */
+  untilNextLook(): number;
 }
 
 export function createBucketResolver(deps: {
   buckets: Buckets;
-  aliases: Aliases;
+  aliases: AliasWatch;
   runtime: Runtime;
   settings: Pick<ProjectionSettings, 'resolveMs' | 'rebuildHint'>;
   /** Of the log; what was folded from another one is not shown (protocol 15). */
@@ -163,5 +220,10 @@ export function createBucketResolver(deps: {
       looks.set(view, under);
       return under;
     },
+    hasMoved: async (view, { bucket }) => {
+      const found = await aliases.read(view);
+      return found !== undefined && found.alias.bucket !== bucket.name;
+    },
+    untilNextLook: aliases.untilNextLook,
   };
 }

@@ -197,28 +197,29 @@ export interface Checkpoint {
   requestCheckpoint(position: Position): Waiting;
   /** Writes now, when there is something to write. @throws LogUnavailable, OutcomeUnknown, BucketRewound */
   flush(): Promise<void>;
-  /** Looks whether what was stored is still there. @throws LogUnavailable, BucketRewound */
+  /** Looks whether what was stored is still there, unless an answer has shown that lately. @throws LogUnavailable, BucketRewound */
   verify(): Promise<void>;
   /** No more writes are begun. */
   stop(): void;
 }
 
 /**
- * Paces a group's checkpoints, `intervalMs` apart. `current` says what is acknowledged now; `failed` is told what it
- * cannot get over.
+ * Paces a group's checkpoints, `intervalMs` apart; what was written or found within `verifyMs` is not looked for.
+ * `current` says what is acknowledged now; `failed` is told what it cannot get over.
  */
 export function createCheckpoint(
-  deps: CheckpointDeps & { readonly intervalMs: number },
+  deps: CheckpointDeps & { readonly intervalMs: number; readonly verifyMs: number },
   opened: OpenedCheckpoint,
   current: () => { position: Position; covers: number },
   failed: (error: unknown) => void,
 ): Checkpoint {
-  const { bucket, group, runtime, intervalMs } = deps;
+  const { bucket, group, runtime, intervalMs, verifyMs } = deps;
   const waiters = new Set<{ readonly position: Position; readonly resolve: () => void }>();
   let { position, revision, servers } = opened;
   let due = false;
   let stopped = false;
   let lastTry = Number.NEGATIVE_INFINITY;
+  let foundAt = runtime.now();
   let writing: Promise<void> | undefined;
 
   const release = (): void => {
@@ -238,6 +239,7 @@ export function createCheckpoint(
         if (result.revision <= next.covers) throw new BucketRewound(bucket.name, checkpointKey(group));
         revision = result.revision;
         position = next.position;
+        foundAt = lastTry;
         return;
       }
       const stored = await readCheckpoint(bucket, group);
@@ -314,9 +316,11 @@ export function createCheckpoint(
     },
     flush,
     verify: async () => {
-      const known = revision;
+      const [known, now] = [revision, runtime.now()];
+      if (now - foundAt < verifyMs) return;
       const stored = await readCheckpoint(bucket, group);
       if ((stored?.revision ?? 0) < known) throw new BucketRewound(bucket.name, checkpointKey(group));
+      foundAt = now;
     },
     stop: () => {
       stopped = true;

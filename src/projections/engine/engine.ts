@@ -1,5 +1,5 @@
 import type { Log, Marks, Runtime } from '../../eventstore/index.ts';
-import type { Alias, Aliases, Buckets } from './aliases.ts';
+import type { Aliases, Buckets } from './aliases.ts';
 import type { FactDecoder } from './facts.ts';
 import type { ProjectionObserver } from './observer.ts';
 import type { Reader } from './reader.ts';
@@ -17,10 +17,4 @@ export interface EngineDeps {
   readonly observer: ProjectionObserver | undefined;
   /** What the views pass over. */
   readonly marks: Marks;
-}
-
-/** The alias as it was read, with its fence. */
-export interface LiveAlias {
-  readonly alias: Alias;
-  readonly revision: number;
 }

@@ -8,9 +8,9 @@ import {
   type Position,
   reasonOf,
 } from '../../eventstore/index.ts';
-import { type Alias, bucketName } from './aliases.ts';
+import { type Alias, type AliasWatch, bucketName, type LiveAlias } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
-import type { EngineDeps, LiveAlias } from './engine.ts';
+import type { EngineDeps } from './engine.ts';
 import { bucketGone, RowsLost } from './errors.ts';
 import { groupCountOf } from './groups.ts';
 import { allOf, type KeptGroups, keepGroups } from './kept-groups.ts';
@@ -47,7 +47,8 @@ interface Live {
  * that passes over other positions than operators have marked (protocol 20).
  */
 export function startRunner(
-  deps: Omit<EngineDeps, 'marks'> & {
+  deps: Omit<EngineDeps, 'marks' | 'aliases'> & {
+    aliases: AliasWatch;
     marked: MarkWatch;
     sharing: Sharing | undefined;
     sameLog: () => Promise<boolean>;
@@ -177,7 +178,7 @@ export function startRunner(
 
   const run = async (): Promise<void> => {
     for (let attempt = 0; !stopped.aborted; attempt++) {
-      let pause = settings.resolveMs;
+      let failing: number | undefined;
       try {
         await look();
         attempt = 0;
@@ -188,9 +189,9 @@ export function startRunner(
           onError(projection.name, error);
           return;
         }
-        pause = backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs);
+        failing = backoffMs(runtime, attempt, settings.backoffBaseMs, settings.backoffCapMs);
       }
-      await Promise.race([runtime.sleep(pause), stop]);
+      await Promise.race([runtime.sleep(failing ?? aliases.untilNextLook()), stop]);
     }
   };
 

@@ -1,5 +1,5 @@
 import { isAfter, type Log, type Position, type Runtime, watchMarks } from '../../eventstore/index.ts';
-import { type Buckets, createAliases } from './aliases.ts';
+import { type Buckets, createAliases, watchAliases } from './aliases.ts';
 import type { Waiting } from './checkpoint.ts';
 import { createFactDecoder } from './facts.ts';
 import type { Sharing } from './members.ts';
@@ -67,7 +67,7 @@ export function startProjections(deps: {
   const told = (met: MetForeign) => observer?.foreign?.(met);
   const notes = createForeignNotes({ log, buckets, prefix: settings.prefix, runtime, told });
   const reader = createReader({ log, decode, runtime, settings, observer, foreign: notes.met });
-  const aliases = createAliases(buckets, settings.prefix);
+  const aliases = watchAliases(createAliases(buckets, settings.prefix), runtime, settings.resolveMs);
   const failures = new Map<string, unknown>();
   const onError = (view: string, error: unknown) => {
     failures.set(view, error);

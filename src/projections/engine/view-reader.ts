@@ -1,5 +1,11 @@
 import { BEGINNING, distance, type Log, type Position, type Runtime } from '../../eventstore/index.ts';
-import { type Buckets, createAliases, createBucketResolver, type LiveBucket } from './aliases.ts';
+import {
+  type Buckets,
+  createAliases,
+  createBucketResolver,
+  type LiveBucket,
+  watchAliases,
+} from './aliases.ts';
 import { readLowest } from './checkpoint.ts';
 import { ViewLost } from './errors.ts';
 import { createIndexPages, type IndexPages, type ListQuery } from './lists/index-pages.ts';
@@ -66,7 +72,7 @@ export function createViewReader(deps: ViewReaderDeps): ViewReader {
   const { log, buckets, runtime, requestCheckpoint, coveredBy, observer, privacy = plainRows } = deps;
   const { indexStore: store } = deps;
   const settings = { ...defaultProjectionSettings, ...deps.settings };
-  const aliases = createAliases(buckets, settings.prefix);
+  const aliases = watchAliases(createAliases(buckets, settings.prefix), runtime, settings.resolveMs);
   const resolver = createBucketResolver({
     buckets,
     aliases,

@@ -78,6 +78,9 @@ export interface ViewDeps {
   readonly settings: ProjectionSettings;
 }
 
+/** A view that nothing happens to looks after its bucket less often than which bucket is the live one. */
+const VERIFY_LOOKS = 1.5;
+
 /** What a group's checkpoint says of itself, and how it is paced. */
 function checkpointDepsOf({ projection, group, bucket, log, runtime, settings, marks }: ViewDeps) {
   return {
@@ -89,6 +92,7 @@ function checkpointDepsOf({ projection, group, bucket, log, runtime, settings, m
     incarnation: log.incarnation,
     runtime,
     intervalMs: settings.checkpointMs,
+    verifyMs: VERIFY_LOOKS * settings.resolveMs,
   };
 }
 

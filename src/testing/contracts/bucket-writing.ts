@@ -40,6 +40,19 @@ export function singleRows(under: () => BucketUnderTest): void {
     expect(await under().bucket.get('absent', { leader: true })).toBeUndefined();
   });
 
+  it('has another stamp after each write and removal, whoever made it, and the same one in between', async () => {
+    const { bucket, openSecond } = under();
+    const second = await openSecond();
+    const stamps = [await bucket.stamp()];
+    const first = await written(second, row('stamped', 'x', 0, 1));
+    stamps.push(await bucket.stamp());
+    await written(bucket, row('stamped', undefined, first, 2));
+    stamps.push(await second.stamp());
+    expect(new Set(stamps).size).toBe(3);
+    expect(await bucket.write(row('stamped', 'late', first, 3))).toEqual({ written: false });
+    expect(await bucket.stamp()).toBe(stamps[2]);
+  });
+
   it('counts revisions over the whole bucket', async () => {
     const { bucket } = under();
     const a = await written(bucket, row('count-a', 'x', 0, 1));

@@ -2,7 +2,11 @@ import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { positionOf } from '../../../src/eventstore/position.ts';
 import { UserRenamedSchema } from '../../../src/gen/jetledger/user/v1/user_pb.ts';
-import { createAliases, createBucketResolver } from '../../../src/projections/engine/aliases.ts';
+import {
+  createAliases,
+  createBucketResolver,
+  watchAliases,
+} from '../../../src/projections/engine/aliases.ts';
 import { MOST_MARKS } from '../../../src/projections/engine/dead-letters.ts';
 import type { Projection } from '../../../src/projections/engine/projection.ts';
 import { refoldOne } from '../../../src/projections/engine/rebuild/rebuild.ts';
@@ -27,7 +31,7 @@ function fragileUsers(broken: () => boolean): Projection {
 
 function accessTo(shop: ShopWorld, projection: Projection) {
   const { buckets, runtime, log } = shop;
-  const aliases = createAliases(buckets, shop.settings.prefix);
+  const aliases = watchAliases(createAliases(buckets, shop.settings.prefix), runtime, 100);
   const resolver = createBucketResolver({
     buckets,
     aliases,

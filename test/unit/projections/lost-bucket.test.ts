@@ -99,7 +99,7 @@ test('two services that see the same loss end on one bucket, which both feed', a
     const last = shop.append('user', 'u1', userCreated('u1'));
     for (const views of both) await views.waitUntil(positionOf(last));
     await shop.lose(BUCKET);
-    await shop.runtime.sleep(10_000);
+    await shop.runtime.sleep(12_000);
     const next = shop.append('user', 'u2', userCreated('u2'));
     for (const views of both) await views.waitUntil(positionOf(next));
     const alias = (await createAliases(shop.buckets, 's').read('users'))?.alias;

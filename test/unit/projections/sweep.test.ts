@@ -38,6 +38,55 @@ test('a row that was removed, or put back to an older value, is folded again fro
   });
 });
 
+test('rows are looked for again only once a bucket has changed since all of them were found', async () => {
+  let looks = 0;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    getAll: async (keys) => {
+      looks++;
+      return bucket.getAll(keys);
+    },
+  });
+  const shop = createShopWorld({ around });
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    await views.waitUntil(positionOf(shop.append('user', 'u1', userCreated('u1'))));
+    const before = await shop.json('s_users_v1', 'u1');
+    await shop.runtime.sleep(30_000);
+    const found = looks;
+    await shop.runtime.sleep(60_000);
+    expect([found > 0, looks]).toEqual([true, found]);
+    await overwrite(shop, 's_users_v1', 'u1', undefined);
+    await shop.runtime.sleep(11_000);
+    expect(await shop.json('s_users_v1', 'u1')).toEqual(before);
+    await views.stop();
+  });
+});
+
+test('a row that is removed while a pass is under way is found by the next one', async () => {
+  let removeNow = async (): Promise<void> => undefined;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    getAll: async (keys) => {
+      const rows = await bucket.getAll(keys);
+      const remove = removeNow;
+      removeNow = async () => undefined;
+      await remove();
+      return rows;
+    },
+  });
+  const shop = createShopWorld({ around });
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    await views.waitUntil(positionOf(shop.append('user', 'u1', userCreated('u1'))));
+    const before = await shop.json('s_users_v1', 'u1');
+    removeNow = () => overwrite(shop, 's_users_v1', 'u1', undefined);
+    await shop.runtime.sleep(40_000);
+    expect(await shop.json('s_users_v1', 'u1')).toEqual(before);
+    await views.stop();
+  });
+});
+
 test('a look that fails, for whatever reason, does not end the sweep', async () => {
   let failures = 3;
   const around = (bucket: Bucket): Bucket => ({

@@ -113,10 +113,9 @@ export function startIndexer(deps: IndexerDeps): Indexer {
 
   const endAtSwitch = async (live: LiveBucket, ended: AbortController, signal: AbortSignal) => {
     while (!signal.aborted) {
-      // Each look is two requests; a bucket that was left is fed for longer than that.
-      await runtime.sleep(2 * resolveMs);
-      const now = signal.aborted ? live : await resolver.current(view).catch(() => live);
-      if (now !== undefined && now.bucket.name !== live.bucket.name) ended.abort();
+      // A bucket that was left is fed for longer than that.
+      await runtime.sleep(resolver.untilNextLook() + resolveMs);
+      if (!signal.aborted && (await resolver.hasMoved(view, live).catch(() => false))) ended.abort();
     }
   };
 

@@ -1,6 +1,5 @@
 import type { Runtime } from '../../../eventstore/index.ts';
-import type { Buckets } from '../aliases.ts';
-import type { LiveAlias } from '../engine.ts';
+import type { Buckets, LiveAlias } from '../aliases.ts';
 import type { ProjectionSettings } from '../settings.ts';
 
 /** Whether the bucket that an alias names is there; `missing` = an answer says no, `lost` = it is certain. */

@@ -7,9 +7,9 @@ import {
   numberOf,
   type Position,
 } from '../../../eventstore/index.ts';
-import { type Alias, bucketName, bucketNumber, bucketsOf } from '../aliases.ts';
+import { type Alias, bucketName, bucketNumber, bucketsOf, type LiveAlias } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
-import type { EngineDeps, LiveAlias } from '../engine.ts';
+import type { EngineDeps } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
 import { type GroupCount, groupCountOf } from '../groups.ts';
 import { allOf, type KeptGroups, keepGroups } from '../kept-groups.ts';

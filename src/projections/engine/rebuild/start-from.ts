@@ -6,8 +6,9 @@ import {
   type Position,
   positionBefore,
 } from '../../../eventstore/index.ts';
+import type { LiveAlias } from '../aliases.ts';
 import { beginAt } from '../checkpoint.ts';
-import type { EngineDeps, LiveAlias } from '../engine.ts';
+import type { EngineDeps } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
 import { allGroups, groupCountOf } from '../groups.ts';
 import { isRowKey, type Projection, versionOf } from '../projection.ts';

@@ -19,7 +19,7 @@ import type { View } from '../view.ts';
 
 /** Commits that are looked at together: one request for all rows of a view, those that many commits touch once. */
 const AT_ONCE = 500;
-/** One pass over the log takes at least so long, in milliseconds. */
+/** One pass over the log takes at least so long, in milliseconds; so often it is looked whether one is due. */
 const SHORTEST_PASS_MS = 10_000;
 
 type SweepDeps = Omit<EngineDeps, 'decode' | 'marks'>;
@@ -28,6 +28,7 @@ type SweepDeps = Omit<EngineDeps, 'decode' | 'marks'>;
  * Goes through the log again and again, slowly, and looks whether each commit is in the rows that it belongs to. A row
  * that somebody removed or put back to an older value is folded again from the log; nothing else would notice before
  * the aggregate's next commit. Rows that cross aggregates cannot be folded one by one: their view fills a new bucket.
+ * While no bucket has changed since a pass began over all of the log, there is nothing to look for.
  * @param views those at work in this process now
  */
 export function startSweep(deps: SweepDeps, views: () => readonly View[]): { stop(): void } {
@@ -39,24 +40,45 @@ export function startSweep(deps: SweepDeps, views: () => readonly View[]): { sto
   const look = async (batch: LogBatch): Promise<void> => {
     for (const part of smallerBatches(batch, AT_ONCE)) {
       if (signal.aborted) return;
-      for (const view of views()) await checkRows(deps, view, part.commits);
+      for (const view of views()) await checkRows(deps, view, await handleOf(view), part.commits);
       await runtime.sleep((part.commits.length * 1_000) / sweepPerSecond);
     }
+  };
+
+  /** Handles of the sweep's own: one tells only one of its users that its bucket may have lost rows. */
+  const handles = new WeakMap<View, Bucket>();
+  const handleOf = async (view: View): Promise<Bucket | undefined> => {
+    const bucket = handles.get(view) ?? (await deps.buckets.open(view.bucket.name));
+    if (bucket !== undefined) handles.set(view, bucket);
+    return bucket;
+  };
+  const stampOf = async (view: View): Promise<string | undefined> => (await handleOf(view))?.stamp();
+  const stamps = async (): Promise<Stamps> => {
+    const all = views().map(async (view) => [view, await stampOf(view).catch(() => undefined)] as const);
+    return new Map(await Promise.all(all));
   };
 
   const run = async (): Promise<void> => {
     // Somewhere: a service that starts often would never come to the end.
     const head = await log.head().catch(() => BEGINNING);
     let after = before(head, Math.ceil(runtime.random() * distance(BEGINNING, head)));
+    /** As the buckets were when a pass began that has seen all of the log. */
+    let seen: Stamps | undefined;
     for (let attempt = 0; !signal.aborted; ) {
       const due = runtime.now() + SHORTEST_PASS_MS;
       try {
-        for await (const batch of log.scan({ after, signal })) {
-          await look(batch);
-          after = batch.through;
-          attempt = 0;
+        const found = await stamps();
+        if (!isSame(found, seen)) {
+          seen = undefined;
+          const isWhole = after === BEGINNING;
+          for await (const batch of log.scan({ after, signal })) {
+            await look(batch);
+            after = batch.through;
+          }
+          after = BEGINNING;
+          if (isWhole) seen = found;
         }
-        after = BEGINNING;
+        attempt = 0;
         if (!signal.aborted) await runtime.sleep(Math.max(0, due - runtime.now()));
       } catch {
         // Whatever it was, views tell it themselves; the rows behind it are worth another look.
@@ -69,8 +91,13 @@ export function startSweep(deps: SweepDeps, views: () => readonly View[]): { sto
   return { stop: () => controller.abort() };
 }
 
-/** Handles of the sweep's own: one tells only one of its users that its bucket may have lost rows. */
-const handles = new WeakMap<View, Bucket>();
+/** Which views were at work, and how their buckets were; undefined where nobody could say. */
+type Stamps = ReadonlyMap<View, string | undefined>;
+
+function isSame(found: Stamps, seen: Stamps | undefined): boolean {
+  if (seen === undefined || found.size !== seen.size) return false;
+  return [...found].every(([view, stamp]) => stamp !== undefined && seen.get(view) === stamp);
+}
 
 /** The row that a commit belongs to, with the last of its commits so far. */
 interface Expected {
@@ -78,12 +105,14 @@ interface Expected {
   readonly commit: RecordedCommit;
 }
 
-async function checkRows(deps: SweepDeps, view: View, commits: readonly RecordedCommit[]): Promise<void> {
+async function checkRows(
+  deps: SweepDeps,
+  view: View,
+  bucket: Bucket | undefined,
+  commits: readonly RecordedCommit[],
+): Promise<void> {
   const expected = [...expectedRows(view, commits).values()];
-  if (expected.length === 0) return;
-  const bucket = handles.get(view) ?? (await deps.buckets.open(view.bucket.name));
-  if (bucket === undefined) return;
-  handles.set(view, bucket);
+  if (bucket === undefined || expected.length === 0) return;
   const found = new Map((await bucket.getAll(expected.map(({ key }) => key))).map((row) => [row.key, row]));
   for (const { key, commit } of expected) {
     if (hasSeen(found.get(key), commit)) continue;
