@@ -70,7 +70,8 @@ export interface Bucket {
   /** Every row and then every change, until the signal fires. */
   watch(options: WatchOptions): AsyncIterable<Row>;
   /**
-   * Another text once anything was written to the bucket or removed from it, by whomever, as its leader knows.
+   * Another text once anything was written to the bucket or removed from it, by whomever, as its leader knows; and after
+   * each loss of the connection, behind which the server may have lost writes.
    * @throws LogUnavailable
    */
   stamp(): Promise<string>;

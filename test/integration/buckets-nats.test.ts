@@ -176,6 +176,19 @@ describe('while the server is away', () => {
     }
     expect(await bucket.write(write('a', 'x'))).toMatchObject({ written: true });
   });
+
+  it('it may lose writes and get others, so that what is there has another stamp, even where it is the same', async () => {
+    const bucket = await one.buckets.create('stamped', { durable: true });
+    await bucket.write(write('a', 'x'));
+    const before = await bucket.stamp();
+    expect(await bucket.stamp()).toBe(before);
+    await server.kill9();
+    await server.restart();
+    for (const party of [one, two]) {
+      await until('they answer again', async () => (await party.buckets.list('stamped')).length === 1);
+    }
+    expect(await bucket.stamp()).not.toBe(before);
+  });
 });
 
 describe('a watch', () => {
