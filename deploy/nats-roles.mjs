@@ -189,6 +189,7 @@ const inApi = (calls) => unique(calls).map((call) => `${HERE}.${call}`);
 /** Streams of the account of the log, which the projector's own may not be taken for. */
 const namesInLog = ({ stream, prefix }) => [
   ...[stream, `${prefix}-timers`, `${prefix}-notifications`, `${prefix}-webhooks`],
+  ...CONTRACTS.map((contract) => `${prefix}-public-${contract}`),
   ...FIXED.map((name) => `KV_${prefix}_${name}`),
 ];
 const FIXED = [

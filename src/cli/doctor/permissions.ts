@@ -1,6 +1,7 @@
 import { headers } from '@nats-io/transport-node';
 import { managerOf, PermissionDenied, type Requests, reasonOf } from '../../eventstore/index.ts';
 import { type Config, hasRole } from '../../platform/config/schema.ts';
+import { deliveryBucket } from '../../processes/delivery/worker.ts';
 import { bucketNames, publicSubject } from '../../processes/engine/index.ts';
 import type { Nats } from '../../service/open.ts';
 import { publishedContracts } from '../../service/public-events.ts';
@@ -91,12 +92,22 @@ function probes(config: Config, api: string, viewsApi: string): readonly Probe[]
     ...(reacts ? publishedContracts(config) : []).map(({ contract }) =>
       refusedWrite(publicSubject(contract, 'doctor'), `publish ${contract.context}`),
     ),
-    ...(reacts ? [refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets')] : []),
+    ...(reacts ? outgoing(prefix) : []),
     {
       what: 'follow the log',
       subject: `${api}.CONSUMER.CREATE.${stream}`,
       try: (requests) => follow(requests, stream),
     },
+  ];
+}
+
+/** What whoever reacts writes besides events; each has come with a version, and an older configuration lacks it. */
+function outgoing(prefix: string): readonly Probe[] {
+  return [
+    refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets'),
+    refusedWrite(`$KV.${deliveryBucket(prefix)}.doctor`, 'keep how far webhooks and notifications are'),
+    refusedWrite(`${prefix}n.doctor.doctor`, 'send notifications'),
+    refusedWrite(`${prefix}w.doctor.taken.0`, 'keep tries of webhooks and notifications'),
   ];
 }
 
