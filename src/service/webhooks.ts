@@ -1,6 +1,12 @@
 import type { Meter } from '@opentelemetry/api';
-import { type LiveWebhook, type WebhookCommand, webhook } from '../domain/webhook.ts';
-import { type CommandHandler, type CommandMeta, positionOf, systemRuntime } from '../eventstore/index.ts';
+import { type LiveWebhook, type WebhookCommand, type WebhookRejection, webhook } from '../domain/webhook.ts';
+import {
+  type CommandHandler,
+  type CommandMeta,
+  EventStoreError,
+  positionOf,
+  systemRuntime,
+} from '../eventstore/index.ts';
 import { type Attempts, openAttempts } from '../processes/delivery/adapters/attempts.ts';
 import { createDialler } from '../processes/delivery/adapters/dial.ts';
 import type { Deliverable, DeliveryOutlet, EventPlace, GivenUpEvent } from '../processes/delivery/port.ts';
@@ -112,15 +118,24 @@ async function requestAgain(
   { eventId, ...place }: KeptEvent,
   at: number,
 ): Promise<void> {
-  const requestId = `again-${at}-${place.position}`;
+  const requestId = `again-${at}-${place.source}-${place.position}`;
   const command = { type: 'requestEvent', requestId, eventId, place, at } as const;
-  await ask(deps, id, command, `${id}/${requestId}`);
+  const refused = await ask(deps, id, command, `${id}/${requestId}`);
+  // Some of those before are through soon.
+  if (refused?.code === 'webhook/too-many-requests')
+    throw new EventStoreError(refused.code, refused.message, { retryable: true });
 }
 
-/** A command of the service's own. Refused is one for a webhook that was removed meanwhile: nothing is left to do. */
-async function ask({ handler }: WebhookDeps, id: string, command: WebhookCommand, commandId: string) {
+/** A command of the service's own; why it was refused. For a webhook that was removed meanwhile nothing is left to do. */
+async function ask(
+  { handler }: WebhookDeps,
+  id: string,
+  command: WebhookCommand,
+  commandId: string,
+): Promise<WebhookRejection | undefined> {
   const meta: CommandMeta = { commandId, actor: WEBHOOKS };
-  await handler.execute(webhook, id, command, meta);
+  const result = await handler.execute(webhook, id, command, meta);
+  return result.outcome === 'rejected' ? result.rejection : undefined;
 }
 
 function outletOf(deps: WebhookDeps, attempts: Attempts, giveUp: DeliveryOutlet['giveUp']): DeliveryOutlet {
@@ -140,13 +155,10 @@ function outletOf(deps: WebhookDeps, attempts: Attempts, giveUp: DeliveryOutlet[
         'a webhook was disabled: nothing is sent to it until it is enabled',
       );
     },
-    complete: (id, requestId, counts) =>
-      ask(
-        deps,
-        id,
-        { type: 'complete', requestId, ...counts, at: runtime.now() },
-        `${id}/${requestId}/complete`,
-      ),
+    complete: async (id, requestId, counts) => {
+      const command = { type: 'complete', requestId, ...counts, at: runtime.now() } as const;
+      await ask(deps, id, command, `${id}/${requestId}/complete`);
+    },
     testEvent: (requestId, at) => ({
       ...{ source: '', position: 0, id: requestId, type: 'jetledger.webhook.test', subject: '', time: at },
       body: () =>

@@ -3,11 +3,16 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createGets, messagesOf, positionOf, systemRuntime } from '../../src/eventstore/index.ts';
+import { openMessageDeadLetters } from '../../src/processes/engine/index.ts';
 import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
 import { openShop, type Shop } from '../e2e/shop.ts';
+import { bucketsOf } from '../support/echo.ts';
+import { openTestLog } from '../support/nats-log.ts';
 import { type TracedService, type TracedWorld, tracedWorld } from './tracing-support.ts';
 
 interface Event {
@@ -57,7 +62,7 @@ async function listen(server: Server): Promise<string> {
 /** A webhook whose receiver is the page's; what it has handled. */
 async function subscribed(
   types: readonly string[],
-  fails: (event: Event) => boolean = () => false,
+  fails: (event: Event) => boolean | Promise<boolean> = () => false,
   terms: object = {},
 ) {
   const events: Event[] = [];
@@ -70,7 +75,7 @@ async function subscribed(
   );
   const made = await must(201, url, 'POST', '/v1/webhooks', { url: address, types, ...terms });
   inner = receiver(String(made.field('secret')), async (event) => {
-    if (fails(event)) throw new Error('not now');
+    if (await fails(event)) throw new Error('not now');
     events.push(event);
   });
   return { id: String(made.field('id')), events };
@@ -137,7 +142,7 @@ test('in order, an event that is not taken holds its own aggregate and no other,
   const failed = async () =>
     (await must(200, url, 'GET', `${path(id)}/deliveries?outcome=failed`)).field('items') as Event[];
   await until('it is tried in vain', async () => (await failed()).length > 0, 15_000);
-  for (const amountMinor of [101, 102, 103])
+  for (const amountMinor of [101, 102, 103, 104, 105, 106])
     await must(200, url, 'PATCH', `/v1/products/${held}`, { price: { ...price, amountMinor } });
   await made('HOOK-4');
   await until('another one is told', () => events.some(({ subject }) => subject === 'HOOK-4'), 15_000);
@@ -145,11 +150,51 @@ test('in order, an event that is not taken holds its own aggregate and no other,
     const items = (await must(200, url, 'GET', '/v1/admin/webhooks')).field('items');
     return (items as { id: string; open: number }[]).find((one) => one.id === id)?.open;
   };
-  await until('operators see what waits', async () => (await waiting()) === 4, 15_000);
+  await until('operators see what waits', async () => (await waiting()) === 7, 15_000);
   bad = '';
   const told = () => events.filter(({ subject }) => subject === held).map(({ sequence }) => sequence);
-  await until('what was held is told', () => told().length === 4, 30_000);
-  expect(told()).toEqual(['1', '2', '3', '4']);
+  await until('what was held is told', () => told().length === 7, 30_000);
+  expect(told()).toEqual(['1', '2', '3', '4', '5', '6', '7']);
+}, 60_000);
+
+test('dead letters that are redriven are all sent, more than may wait, of two streams at one position; one that is refused stays', async () => {
+  const slowly = async ({ subject }: Event): Promise<boolean> => {
+    await delay(100);
+    return subject === 'HOOK-4';
+  };
+  const { id, events } = await subscribed(['*'], slowly);
+  await using log = await openTestLog(world.server.url);
+  const deadLetters = openMessageDeadLetters({
+    ...{ buckets: bucketsOf(log), prefix: 'jl', runtime: systemRuntime, name: 'webhooks' },
+    again: () => Promise.reject(new Error('only the service sends again')),
+    onTrouble: () => undefined,
+  });
+  const about = { error: new Error('away'), attempts: 50, firstAt: 0, traceId: '' };
+  let kept = 0;
+  for (const contract of ['orders', 'catalogue'] as const) {
+    const source = `jl-public-${contract}-v1`;
+    for await (const { seq, headers } of messagesOf(createGets(log.requests, source, 5_000), 'pub.>')) {
+      const payload = { eventId: headers?.get('ce-id'), source, position: seq };
+      const stream = { category: 'webhook', id };
+      await deadLetters.keep({ stream, position: positionOf(seq), type: contract, payload, ...about });
+      kept++;
+    }
+  }
+  await deadLetters.stop();
+  // No more than ten may wait.
+  expect(kept).toBeGreaterThan(10);
+  const parked = async () => {
+    const page = await must(200, url, 'GET', `/v1/admin/parked?consumer=webhooks&id=${id}`);
+    return page.field('items') as { error: { message: string } }[];
+  };
+  await must(200, url, 'POST', '/v1/admin/parked/redrive', { filter: { consumer: 'webhooks' } });
+  await until('the others are sent', () => events.length === kept - 1, 30_000);
+  await until(
+    'one is refused and stays',
+    async () => /status 400/.test((await parked())[0]?.error.message ?? ''),
+    15_000,
+  );
+  expect(await parked()).toHaveLength(1);
 }, 60_000);
 
 test('operators see what notifications are published, and how far they are', async () => {

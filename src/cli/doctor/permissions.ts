@@ -105,10 +105,21 @@ function probes(config: Config, api: string, viewsApi: string): readonly Probe[]
 function outgoing(prefix: string): readonly Probe[] {
   return [
     refusedWrite(`$KV.${bucketNames(prefix).cursors}.doctor`, 'write to buckets'),
-    refusedWrite(`$KV.${deliveryBucket(prefix)}.doctor`, 'keep how far webhooks and notifications are'),
-    refusedWrite(`${prefix}n.doctor.doctor`, 'send notifications'),
-    refusedWrite(`${prefix}w.doctor.taken.0`, 'keep tries of webhooks and notifications'),
+    ...[
+      refusedWrite(`$KV.${deliveryBucket(prefix)}.doctor`, 'keep how far webhooks and notifications are'),
+      refusedWrite(`${prefix}n.doctor.doctor`, 'send notifications'),
+      refusedWrite(`${prefix}w.doctor.taken.0`, 'keep tries of webhooks and notifications'),
+    ].map(perhapsMissing),
   ];
+}
+
+/** Of what is made with the next start: that there is nobody to answer is an answer of the server, too. */
+function perhapsMissing(probe: Probe): Probe {
+  const ask = async (requests: Requests): Promise<string | undefined> => {
+    const unanswered = await probe.try(requests);
+    return unanswered === 'no-responders' ? undefined : unanswered;
+  };
+  return { ...probe, try: ask };
 }
 
 function question(subject: string, payload: object, what: string): Probe {

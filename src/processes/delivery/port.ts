@@ -75,7 +75,7 @@ export interface EventPlace {
   readonly position: number;
 }
 
-/** What is asked for beside what happens now: a test, one event again, or those of a period. */
+/** What is asked for beside what happens now: a test, one event again (with its place: a dead letter), or those of a period. */
 export type DeliveryRequest = { readonly requestId: string; readonly at: number } & (
   | { readonly kind: 'test' }
   | { readonly kind: 'event'; readonly eventId: string; readonly place: EventPlace | undefined }

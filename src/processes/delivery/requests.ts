@@ -80,13 +80,17 @@ async function executeOne(
   stored: RequestProgress | undefined,
   set: (progress: RequestProgress) => void,
 ): Promise<Counts | undefined> {
-  const { outlet, receiver } = deps;
+  const { outlet, receiver, runtime } = deps;
   if (request.kind === 'period') return period(deps, request, stored, set);
   const event =
     request.kind === 'test'
       ? outlet.testEvent?.(request.requestId, request.at)
       : await eventOf(deps, request);
-  const taken = event !== undefined && (await receiver().deliver(event, 1)).taken;
+  const startedAt = runtime.now();
+  const { taken, error = '' } = (event && (await receiver().deliver(event, 1))) ?? { taken: false };
+  // What was a dead letter is one again.
+  if (event !== undefined && !taken && request.kind === 'event' && request.place !== undefined)
+    await outlet.giveUp({ receiver: receiver().id, event, attempts: 1, firstAt: startedAt, error });
   return { delivered: Number(taken), failed: Number(!taken) };
 }
 

@@ -118,6 +118,11 @@ export function createDialler({ targets, timeoutMs }: DialOptions): Dialler {
             if (wasStale(request, error)) send();
             else failed(error);
           });
+          // Whoever wants to speak another protocol has answered, too; Node tells of it in no other way.
+          request.once('upgrade', ({ statusCode = 0 }, socket) => {
+            socket.destroy();
+            done({ status: statusCode, answer: '', retryAfterMs: undefined });
+          });
           request.once('response', (response) => {
             answer = response;
             readAnswer(response, done);

@@ -22,6 +22,7 @@ export async function tryPost(
 function reasonOf(fault: unknown): string {
   if (!(fault instanceof Error)) return 'no connection';
   if (fault instanceof TargetRefused || fault.name === 'TimeoutError') return fault.message;
-  const code = 'code' in fault && typeof fault.code === 'string' ? `: ${fault.code}` : '';
-  return `no connection${code}`;
+  const code = 'code' in fault && typeof fault.code === 'string' ? fault.code : '';
+  if (code.startsWith('HPE_')) return `the answer is not HTTP, or its headers are too long: ${code}`;
+  return code === '' ? 'no connection' : `no connection: ${code}`;
 }

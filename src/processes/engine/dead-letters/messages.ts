@@ -36,7 +36,7 @@ export interface GivenUpMessage {
 
 /** The dead letters of a work queue. They are no commits: the entry alone holds what is sent again. */
 export interface MessageDeadLetters {
-  /** Returns once it is stored; one that is kept already is kept once. @throws LogUnavailable, OutcomeUnknown */
+  /** Returns once it is stored; one that is kept already is kept once, and is not sent again if that was asked for before. @throws LogUnavailable, OutcomeUnknown */
   keep(message: GivenUpMessage): Promise<void>;
   stop(): Promise<void>;
 }
@@ -112,10 +112,13 @@ async function keep(
   const event = { type, schemaVersion: 1, payload };
   for (;;) {
     const row = await persist(how, () => bucket.get(key, { leader: true }));
-    const events = entryOf(row)?.events ?? [];
-    if (events.some((known) => known.type === type && isDeepStrictEqual(known.payload, payload))) return;
+    const { events = [], request } = entryOf(row) ?? {};
+    const isKept = events.some((known) => known.type === type && isDeepStrictEqual(known.payload, payload));
+    // One that is to be sent again may have been sent in vain: then it stays, and who is about to remove it is refused.
+    if (isKept && request?.requested !== 'redrive') return;
     const entry: DeadLetter = {
-      ...{ consumer: name, ...stream, position, commitId: '', behind: false, events: [...events, event] },
+      ...{ consumer: name, ...stream, position, commitId: '', behind: false },
+      events: isKept ? events : [...events, event],
       ...{
         error: describeError(error),
         attempts,

@@ -259,6 +259,25 @@ describe('delivery', () => {
     expect(ids(world.sent, 'one').filter((id) => Number(id.slice(7)) % 2 === 0)).toHaveLength(15);
   });
 
+  it('gives up again what was a dead letter, was asked for again, and is not taken', async () => {
+    const orders = createShelf();
+    fill(orders, 3);
+    const world = deliveryWorld([orders], () => ({ taken: false, error: 'status 500' }));
+    const [again, asked] = [orders.all[1], orders.all[2]];
+    const place = { source: 'orders', position: 2 };
+    world.set('one', {
+      enabled: false,
+      requests: [
+        { requestId: 'again', kind: 'event', eventId: again?.id ?? '', place, at: 0 },
+        { requestId: 'asked', kind: 'event', eventId: asked?.id ?? '', place: undefined, at: 0 },
+      ],
+    });
+    const engine = world.start('a');
+    await until('both are through', () => world.completed.length === 2);
+    await engine.stop();
+    expect(world.givenUp).toMatchObject([{ receiver: 'one', event: { position: 2 }, error: 'status 500' }]);
+  });
+
   it('sends what is asked for: a test also to one that is disabled, one event, and those of a period', async () => {
     let clock = 1_000;
     const orders = createShelf('orders', () => clock++);

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   createDialler,
@@ -137,6 +137,19 @@ describe('a request', () => {
     expect(seen.size).toBe(3);
     dialler.close();
     fickle.close();
+  });
+
+  it('ends at once where it is answered in another protocol', async () => {
+    const other = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'),
+      );
+    });
+    await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/`;
+    expect(await post(url, 'loopback')).toMatchObject({ status: 101 });
+    other.close();
   });
 
   it('ends in time, and does not read an answer without end', async () => {

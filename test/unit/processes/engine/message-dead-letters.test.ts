@@ -104,3 +104,22 @@ test('two events of one commit that are told of alike are two, and both are sent
     for (const each of instances) await each.stop();
   });
 });
+
+test('what is sent again in vain, and given up again at once, stays', async () => {
+  const world = createWorld(14, { maxSteps: 100_000 });
+  await world.run(async () => {
+    let tries = 0;
+    const { operators, instances, runtime } = open(world, async () => {
+      tries++;
+      await one.keep(message('refused'));
+    });
+    const [one] = instances;
+    await one.keep(message('refused'));
+    await operators.redrive({ consumer: 'mail' }, BY);
+    await runtime.sleep(10_000);
+    expect(tries).toBeGreaterThan(0);
+    expect(await operators.list()).toMatchObject([{ position: 7, events: [{ type: 'refused' }] }]);
+    expect((await operators.list())[0]?.request).toBeUndefined();
+    for (const each of instances) await each.stop();
+  });
+});
