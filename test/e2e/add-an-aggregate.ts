@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { linkPackages } from '../support/link-packages.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** What a clone does not have, and what is linked instead of copied. */
@@ -64,14 +65,6 @@ export async function copyRepository(): Promise<Copy> {
     },
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
   };
-}
-
-/** Links the packages that are installed here, one by one: what tools keep in node_modules is the folder's own. */
-export async function linkPackages(folder: string): Promise<void> {
-  const [from, to] = [join(ROOT, 'node_modules'), join(folder, 'node_modules')];
-  await mkdir(to);
-  for (const name of await readdir(from))
-    if (!name.startsWith('.') || name === '.bin') await symlink(join(from, name), join(to, name));
 }
 
 /** Variables for a process of the copy. Few made-up requests are enough there: the repository's own test makes more. */

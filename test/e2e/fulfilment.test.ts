@@ -1,12 +1,6 @@
-import { spawnSync } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
-import { makeNew } from '../../src/generator/new.ts';
 import { orders } from '../../src/processes/contracts/orders.ts';
 import { startEngine } from '../../src/processes/engine/engine.ts';
 import {
@@ -20,27 +14,18 @@ import {
 import { startTestServer, type TestServer } from '../../src/testing/nats-server.ts';
 import { until } from '../../src/testing/until.ts';
 import { bucketsOf } from '../support/echo.ts';
+import { builtFulfilment, FULFILMENT_LOG, startFulfilment } from '../support/fulfilment.ts';
 import { type LogHandle, openTestLog } from '../support/nats-log.ts';
 import { newerOrders } from '../support/newer-orders.ts';
-import {
-  type Running,
-  runCommand,
-  startProgram,
-  startService,
-  type Variables,
-} from '../support/service-process.ts';
-import { linkPackages } from './add-an-aggregate.ts';
+import { type Running, runCommand, startService, type Variables } from '../support/service-process.ts';
 import { must } from './client.ts';
 import { PAYMENT } from './shop.ts';
 import { freePort } from './tutorial.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const CONTRACT = 'proto/jetledger/public/orders/v1/orders.proto';
 const BOUND_MS = 240_000;
 const SHIPPED_MS = 90_000;
 
-let folder: string;
-let service: string;
+let program: string;
 let server: TestServer;
 let truth: LogHandle;
 let jsm: JetStreamManager;
@@ -49,30 +34,9 @@ let url = '';
 let variables: Variables;
 const running: Running[] = [];
 
-function run(program: string, ...args: string[]): void {
-  const { status, stdout, stderr } = spawnSync(program, args, {
-    cwd: service,
-    encoding: 'utf8',
-    timeout: BOUND_MS,
-  });
-  expect(status, stdout + stderr).toBe(0);
-}
-
-/** As examples/fulfilment/README.md says. */
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'jetledger-fulfilment-'));
-  service = join(folder, 'fulfilment');
-  makeNew(folder, { kind: 'service', name: 'fulfilment', aggregate: 'shipment' }, () => undefined);
-  await cp(join(ROOT, 'examples/fulfilment/src'), join(service, 'src'), { recursive: true });
-  await mkdir(dirname(join(service, CONTRACT)), { recursive: true });
-  await cp(join(ROOT, CONTRACT), join(service, CONTRACT));
-  await linkPackages(service);
-  const kernel = join(service, 'node_modules/jetledger');
-  await mkdir(kernel);
-  run('tar', 'xzf', 'vendor/jetledger.tgz', '-C', kernel, '--strip-components=1');
-  run('npm', 'run', '--silent', 'build');
+  program = await builtFulfilment();
 }, BOUND_MS);
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 beforeEach(async () => {
   server = await startTestServer();
@@ -102,11 +66,8 @@ async function startShop(more: Variables = {}): Promise<void> {
   running.push(shop);
 }
 
-function startFulfilment(): Running {
-  const started = startProgram([join(service, 'dist/main.js')], {
-    ...{ NATS_URL: server.url, NATS_MONITOR_URLS: server.monitorUrl, NODE_ENV: 'development', PORT: '0' },
-    ...{ SHOP_URL: url, PACKING_MS: '1000', LOG_LEVEL: 'warn' },
-  });
+function startSecond(): Running {
+  const started = startFulfilment(program, server, { shopUrl: url, packingMs: 1_000 });
   running.push(started);
   return started;
 }
@@ -152,7 +113,7 @@ async function untilShipped(contract: AnyContract, ids: readonly string[]): Prom
 
 /** The second service's own log: each order once, from its confirmation to its shipment. */
 async function checkShipments(ids: readonly string[]): Promise<void> {
-  const own = await openTestLog(server.url, { stream: 'fulfilment', prefix: 'fulfilment' });
+  const own = await openTestLog(server.url, FULFILMENT_LOG);
   const closed = async (): Promise<boolean> => {
     const histories = await Promise.all(ids.map((id) => typesOf(own, id)));
     return histories.every((types) => types.includes('ShipmentClosed'));
@@ -179,14 +140,14 @@ describe('the second service, two processes of it', () => {
       jsm = await jetstreamManager(truth.connection);
       const place = await openShop();
       const ids = await place(8);
-      const first = startFulfilment();
-      startFulfilment();
+      const first = startSecond();
+      startSecond();
       await untilShipped(orders, ids.slice(0, 2));
       first.signal('SIGKILL');
       ids.push(...(await place(8)));
       shop.signal('SIGKILL');
       await shop.ended();
-      startFulfilment();
+      startSecond();
       await startShop();
       ids.push(...(await place(4)));
       await untilShipped(orders, ids);
@@ -231,7 +192,7 @@ describe('the second service, two processes of it', () => {
       });
       const place = await openShop();
       const ids = await place(6);
-      for (let process = 1; process <= 2; process++) startFulfilment();
+      for (let process = 1; process <= 2; process++) startSecond();
       await untilShipped(newer, ids);
       await checkShipments(ids);
       const all = ['OrderPlaced', 'OrderChecked', 'OrderPaid', 'OrderConfirmed', 'OrderShipped'];

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { testServerBinary } from '../../src/testing/nats-server.ts';
 import { packedKernel } from '../support/kernel-package.ts';
+import { linkPackages } from '../support/link-packages.ts';
 import { node24 } from '../support/node-24.ts';
-import { linkPackages } from './add-an-aggregate.ts';
 import { type Background, freePort, inBackground, matches, type Step, stepsOf } from './tutorial.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

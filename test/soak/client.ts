@@ -29,6 +29,8 @@ export interface Client {
 const ANSWER_WITHIN_MS = 5_000;
 const GIVE_UP_AFTER_MS = 120_000;
 const PAUSE_MS = 100;
+/** Too late, too many: `send it again`, they say, and an earlier try may have been taken. */
+const UNCLEAR: ReadonlySet<number> = new Set([408, 429]);
 
 /** A client that repeats as a careful caller of the API does. @param random for the choice of instances */
 export function createClient(fleet: Fleet, random: () => number): Client {
@@ -75,7 +77,9 @@ async function attempt(
     });
     const answer: unknown = await response.json();
     const { status } = response;
-    return status >= 500 || status === 429 ? { unclear: JSON.stringify(answer) } : { status, body: answer };
+    return status >= 500 || UNCLEAR.has(status)
+      ? { unclear: JSON.stringify(answer) }
+      : { status, body: answer };
   } catch (error) {
     return { unclear: String(error) };
   }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { at } from '../../src/cli/demo.ts';
 import type { Client } from './client.ts';
 import type { Plan } from './mix.ts';
+import { BY_HAND } from './shipments.ts';
 
 /** What customers were told. */
 export interface Told {
@@ -53,7 +54,7 @@ async function afterwards(client: Client, id: string, plan: Plan, told: Told): P
   const refund = { reason: 'The parcel was lost', restock: plan.restock };
   await Promise.all([
     ask('cancel', plan.cancelAfter),
-    ask('ship', plan.shipAfter),
+    ask('ship', plan.shipAfter, { tracking: BY_HAND }),
     ask('refund', plan.refundAfter, refund),
   ]);
 }

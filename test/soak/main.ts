@@ -3,6 +3,7 @@ import { formatReport, isClean } from './report.ts';
 import { runSoak } from './run.ts';
 
 const USAGE = `npm run soak -- [--orders 20000] [--instances 3] [--faults] [--seed N] [--deadline SECONDS] [--webhooks N]
+                   [--fulfilment]
 
 Starts a real nats-server and so many service processes on it, and places orders that succeed, fail at every step,
 are cancelled, shipped, refunded and sent twice. Then the log is folded and compared with the payment provider's ledger.
@@ -13,6 +14,8 @@ are cancelled, shipped, refunded and sent twice. Then the log is folded and comp
   --seed N        chooses orders, times and faults; what the processes make of them differs from run to run
   --deadline N    seconds within which an order must be paid
   --webhooks N    receivers of all public events of orders, of which the first three are bad; what each got is compared
+  --fulfilment    two processes of examples/fulfilment ship what is confirmed, and are killed, too; each order that was
+                  confirmed is compared with its shipment
 
 Exit code 0: every order came to rest, nothing was parked, stock and money agree to the cent, no instance logged an
 error. 1: not so. 2: usage.`;
@@ -24,6 +27,7 @@ const values = toolOptions(USAGE, {
   seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   deadline: { type: 'string', default: '30' },
   webhooks: { type: 'string', default: '0' },
+  fulfilment: { type: 'boolean', default: false },
 });
 const { orders, instances, seed, deadline } = {
   orders: Number(values.orders),
@@ -52,6 +56,7 @@ const report = await runSoak({
   paymentDeadlineMs: deadline * 1_000,
   maxOpen: 400,
   webhooks,
+  fulfilment: values.fulfilment,
   restWithinMs: deadline * 1_000 + 120_000,
   onProgress: (line) => console.log(line),
 });

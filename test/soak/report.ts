@@ -1,6 +1,7 @@
 import { createNatsBuckets } from '../../src/eventstore/nats/nats-buckets.ts';
 import { BEGINNING, numberOf } from '../../src/eventstore/position.ts';
 import { systemRuntime } from '../../src/eventstore/runtime.ts';
+import type { DeadLetter } from '../../src/processes/engine/dead-letters/entry.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { LedgerEntry } from '../../src/processes/payment/adapters/ledger.ts';
 import { createSimulatedProvider } from '../../src/processes/payment/adapters/simulated.ts';
@@ -10,6 +11,7 @@ import { type Inspection, inspectOrders } from '../support/order-invariants.ts';
 import type { Traffic } from './client.ts';
 import type { Told } from './customers.ts';
 import type { Fleet } from './fleet.ts';
+import type { ShipmentsReport } from './shipments.ts';
 import type { Tally } from './tally.ts';
 import type { ReceiversReport } from './webhooks.ts';
 
@@ -34,6 +36,8 @@ export interface SoakReport {
   readonly seconds: number;
   /** What receivers of public events got, where there are some. */
   readonly receivers?: ReceiversReport | undefined;
+  /** What the second service has done, where there is one. */
+  readonly shipments?: ShipmentsReport | undefined;
 }
 
 interface Evidence {
@@ -55,11 +59,17 @@ export async function ledgerOf({ requests }: LogHandle): Promise<() => AsyncIter
   return createSimulatedProvider({ bucket, runtime: systemRuntime }).ledger;
 }
 
+/** The dead letters of consumers with buckets of that prefix. */
+export function deadLettersOn(
+  handle: Pick<LogHandle, 'requests'>,
+  prefix: string,
+): Promise<readonly DeadLetter[]> {
+  return createDeadLetterPort({ buckets: bucketsOn(handle), prefix, runtime: systemRuntime }).list();
+}
+
 /** What is parked on a test log. */
 export async function parkedOn(handle: Pick<LogHandle, 'requests'>): Promise<string[]> {
-  const { prefix } = TEST_LOG;
-  const port = createDeadLetterPort({ buckets: bucketsOn(handle), prefix, runtime: systemRuntime });
-  const entries = await port.list();
+  const entries = await deadLettersOn(handle, TEST_LOG.prefix);
   return entries.map(
     ({ consumer, category, id, position, attempts, error }) =>
       `${consumer}: ${category}/${id} at ${numberOf(position)} after ${attempts} tries: ${error?.message ?? 'behind another'}`,
@@ -127,7 +137,7 @@ const LISTED = 20;
 
 /** The report as a table for a terminal, then what is wrong. */
 export function formatReport(report: SoakReport): string {
-  const { placed, outcomes, faults, traffic, copies, paymentRetries, seconds, receivers } = report;
+  const { placed, outcomes, faults, traffic, copies, paymentRetries, seconds, receivers, shipments } = report;
   const rows: readonly (readonly [string, number | string])[] = [
     ['placed', placed],
     ...outcomes,
@@ -149,6 +159,15 @@ export function formatReport(report: SoakReport): string {
           ['of them repeated', receivers.repeated],
           ['violations of receivers', receivers.violations.length],
         ] as const)),
+    ...(shipments === undefined
+      ? []
+      : ([
+          ['shipments opened', shipments.opened],
+          ['of them shipped', shipments.shipped],
+          ['of them shipped by hand before', shipments.shippedByHand],
+          ['of them refused by the shop', shipments.refused],
+          ['violations of shipments', shipments.violations.length],
+        ] as const)),
     ['stuck', report.stuck.length],
     ['violations', report.violations.length],
   ];
@@ -163,6 +182,7 @@ export function formatReport(report: SoakReport): string {
     ...section('Stuck:', report.stuck),
     ...section('Violations:', report.violations),
     ...section('Violations of receivers:', receivers?.violations ?? []),
+    ...section('Violations of shipments:', shipments?.violations ?? []),
   ].join('\n');
 }
 
@@ -173,7 +193,14 @@ function section(title: string, lines: readonly string[]): string[] {
 }
 
 /** Whether every order came to rest, everything agrees, and no instance logged an error of its own. */
-export function isClean({ stuck, violations, parked, complaints, receivers }: SoakReport): boolean {
-  const wrong = [...violations, ...(receivers?.violations ?? [])];
+export function isClean({
+  stuck,
+  violations,
+  parked,
+  complaints,
+  receivers,
+  shipments,
+}: SoakReport): boolean {
+  const wrong = [...violations, ...(receivers?.violations ?? []), ...(shipments?.violations ?? [])];
   return stuck.length + wrong.length + parked.length + complaints.size === 0;
 }

@@ -8,11 +8,12 @@ import { type Client, createClient } from './client.ts';
 import { act, nothingTold, type Told } from './customers.ts';
 import { inject, injectAtRandom, type Victims } from './faults.ts';
 import { startFleet } from './fleet.ts';
+import { startSecondService } from './fulfilment.ts';
 import { type PlanDeps, planOf } from './mix.ts';
 import { reportOf, type SoakReport } from './report.ts';
 import { deactivate, openShop } from './shop.ts';
 import { startTally, type Tally } from './tally.ts';
-import { startReceivers, WEBHOOK_VARIABLES } from './webhooks.ts';
+import { PUBLIC_VARIABLES, startReceivers } from './webhooks.ts';
 
 export interface SoakOptions {
   readonly orders: number;
@@ -28,6 +29,8 @@ export interface SoakOptions {
   readonly restWithinMs: number;
   /** Receivers of public events, of which the first three are bad; none unless given. */
   readonly webhooks?: number;
+  /** Two processes of examples/fulfilment ship what is confirmed; none unless given. */
+  readonly fulfilment?: boolean;
   readonly onProgress?: (line: string) => void;
 }
 
@@ -44,12 +47,13 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   await using receivers = options.webhooks ? await startReceivers(options.webhooks) : undefined;
   await using fleet = await startFleet(options.instances, {
     ...data.variables,
-    ...(receivers && WEBHOOK_VARIABLES),
+    ...((receivers || options.fulfilment) && PUBLIC_VARIABLES),
     NATS_URL: nats.url,
     JETLEDGER_LOG__DURABILITY: 'none',
     JETLEDGER_USERS__EMAIL_KEY: EMAIL_KEY,
     JETLEDGER_PROCESSES__PAYMENT_DEADLINE_MS: String(options.paymentDeadlineMs),
   });
+  await using second = options.fulfilment ? await startSecondService(nats, fleet, random) : undefined;
   await using truth = await openTestLog(nats.url);
   const client = createClient(fleet, random);
   const run = `S${options.seed}`;
@@ -65,12 +69,14 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     options.onProgress?.(`${seconds} s: ${told.placed.size} placed, ${tally.open().size} open; ${soFar}`);
   }, PROGRESS_MS);
   try {
-    const victims = { fleet, nats, random };
+    const victims = { fleet, nats, random, second };
     await placeAll(options, { client, plans, told, tally, victims, faults });
     const restsBy = { tally, told, withinMs: options.restWithinMs };
     await rest(restsBy);
+    // It ships what the books and the receivers then tell of.
+    const shipments = await second?.compare(truth.log);
     const report = await reportOf({ truth, told, tally, faults, traffic: client.traffic, fleet, started });
-    return { ...report, receivers: await receivers?.compare(client, truth.log) };
+    return { ...report, shipments, receivers: await receivers?.compare(client, truth.log) };
   } finally {
     clearInterval(progress);
     await tally.stop();

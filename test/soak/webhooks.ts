@@ -13,8 +13,8 @@ import { until } from '../../src/testing/until.ts';
 import type { Variables } from '../support/service-process.ts';
 import type { Client } from './client.ts';
 
-/** What a service needs to send to receivers on this machine; it waits for none for long. */
-export const WEBHOOK_VARIABLES: Variables = {
+/** What a service needs to publish, and to send to receivers on this machine; it waits for none for long. */
+export const PUBLIC_VARIABLES: Variables = {
   JETLEDGER_PUBLIC_EVENTS__CONTEXTS: 'orders=forever',
   JETLEDGER_WEBHOOKS__TARGETS: 'loopback',
   JETLEDGER_WEBHOOKS__TIMEOUT_MS: '2000',

@@ -35,6 +35,8 @@ export function readShippingSettings(env: Readonly<Record<string, string | undef
 
 const TIMEOUT_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
+/** The request came too late, or is one of too many. */
+const AGAIN: ReadonlySet<number> = new Set([408, 429]);
 
 /** Whatever is not for good is tried until it works: the shop may be away for long. */
 const patient: Policy = (error, attempt) =>
@@ -100,6 +102,7 @@ async function ship(shopUrl: string, orderId: string): Promise<void> {
   });
   const said = await answer.text();
   if (answer.ok) return;
-  if (answer.status >= 500 || answer.status === 429) throw new RetryLater(`The shop says ${answer.status}.`);
+  if (answer.status >= 500 || AGAIN.has(answer.status))
+    throw new RetryLater(`The shop says ${answer.status}.`);
   throw new GiveUp(`The shop refuses to ship ${orderId}: ${answer.status} ${said}`);
 }
