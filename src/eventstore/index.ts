@@ -55,6 +55,7 @@ export { createHandler, type Handler, type HandlerSettings } from './handler.ts'
 export {
   type ForeignMessage,
   type Guard,
+  type Lineage,
   type Log,
   type LogBatch,
   type RecordedCommit,
@@ -73,6 +74,7 @@ export {
 } from './marks/marks.ts';
 export { trimBucket } from './nats/bucket-bound.ts';
 export { createGets, type Gets, messagesOf } from './nats/gets.ts';
+export { lineageOf, placeNow, putBackMetadata, storedIn } from './nats/lineage.ts';
 export {
   addStream,
   INCARNATION_KEY,

@@ -113,10 +113,26 @@ export interface ScanOptions {
   readonly signal?: AbortSignal;
 }
 
+/** An incarnation that was copied and put back. */
+export interface FormerIncarnation {
+  readonly incarnation: string;
+  /** The end of the copy: up to there a position means the same as it did then. */
+  readonly last: number;
+}
+
+/** What a stream is, and what it was before it came back from a backup: who remembers a place in it goes on by this. */
+export interface Lineage {
+  readonly incarnation: string;
+  /** Oldest first. */
+  readonly former: readonly FormerIncarnation[];
+}
+
 /** The log: every event there is. Two implementations pass one contract suite: NATS and memory. */
 export interface Log {
   /** A random id, made when the log is created or restored; stamped on everything that derives from positions. */
   readonly incarnation: string;
+  /** Incarnations that it came back from, oldest first, where places of them are still good. */
+  readonly former?: Lineage['former'];
 
   /**
    * Appends one commit when the aggregate's version is exactly `expected` (0 = it does not exist).

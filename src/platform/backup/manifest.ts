@@ -102,6 +102,8 @@ export interface BackedUpStream extends Written {
   /** Why it is in the backup, for people. */
   readonly what: string;
   readonly config: StreamConfig;
+  /** When it was made, as the server says; earlier versions did not write it down. */
+  readonly created?: string;
   /** As of its copy. */
   readonly state: StreamState;
 }

@@ -5,7 +5,9 @@ import {
   forgottenBucket,
   INCARNATION_KEY,
   isStreamMissing,
+  lineageOf,
   managerOf,
+  putBackMetadata,
   type Requests,
   reasonOf,
 } from '../../eventstore/index.ts';
@@ -69,7 +71,7 @@ export async function putBack(options: PutBackOptions): Promise<void> {
   try {
     for (const stream of others) {
       made.push(stream.name);
-      await putBackOne(options, stream, {});
+      await putBackOne(options, stream, lineage(stream, options.incarnation));
       onStream?.(stream);
     }
     await translate();
@@ -82,6 +84,15 @@ export async function putBack(options: PutBackOptions): Promise<void> {
   } catch (error) {
     await undo(options.requests, made, error);
   }
+}
+
+/** For who remembers places in a stream; what a bucket holds is found by its keys. */
+function lineage(
+  { name, created, config, state }: BackedUpStream,
+  incarnation: string,
+): Readonly<Record<string, string>> {
+  if (created === undefined || name.startsWith(bucketStream(''))) return {};
+  return putBackMetadata(lineageOf({ created, config }), state.last_seq, incarnation);
 }
 
 type PutBackOneOptions = Pick<PutBackOptions, 'requests' | 'folder' | 'replicas' | 'signal' | 'onBytes'>;

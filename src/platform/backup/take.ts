@@ -68,11 +68,12 @@ async function fill(draft: string, options: TakeOptions): Promise<Manifest> {
   const streams: BackedUpStream[] = [];
   for (const { name, what } of plan.streams) {
     checkInterrupted(signal);
+    const { created } = await jsm.streams.info(name);
     const { config, state, chunks } = await snapshotStream(requests, name);
     const file = `${name}.snapshot`;
     const watched = counted(chunks, (done) => options.onBytes?.(name, done, state.bytes));
     const written = await writeHashed(join(draft, file), watched, signal);
-    const stream = { name, file, what, ...written, config, state };
+    const stream = { name, file, what, ...written, config, created, state };
     streams.push(stream);
     options.onStream?.(stream);
   }

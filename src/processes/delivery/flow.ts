@@ -64,8 +64,8 @@ export interface Flow {
   hasRoom(now: number): boolean;
   /** The last position of a source that was taken in; undefined for one without a place. */
   high(source: string): number | undefined;
-  /** Gives a source its place, which forgets what was open of it. */
-  place(source: string, incarnation: string, high: number): void;
+  /** Gives a source its place, which forgets what was open of it behind `kept`: all, unless that is given. */
+  place(source: string, incarnation: string, high: number, kept?: number): void;
   incarnation(source: string): string | undefined;
   /** Takes in the next event of a source; in order, behind one that fails, its aggregate is held instead. */
   take(source: string, event: Pick<Deliverable, 'position' | 'subject'>, fresh?: Deliverable): void;
@@ -206,9 +206,10 @@ export function createFlow(
     hasRoom: (now) => open.size + held.size < maxOpen && mayRead(now),
     high: (source) => places.get(source)?.high,
     incarnation: (source) => places.get(source)?.incarnation,
-    place: (source, incarnation, high) => {
-      for (const event of [...open.values()]) if (event.source === source) drop(event);
-      for (const [lane, one] of [...held]) if (one.source === source) held.delete(lane);
+    place: (source, incarnation, high, kept = 0) => {
+      for (const event of [...open.values()])
+        if (event.source === source && event.position > kept) drop(event);
+      for (const [lane, one] of [...held]) if (one.source === source && one.after >= kept) held.delete(lane);
       places.set(source, { incarnation, high });
     },
     take: (source, event, fresh) => {

@@ -1,4 +1,4 @@
-import type { Position } from '../../eventstore/index.ts';
+import type { Lineage, Position } from '../../eventstore/index.ts';
 
 /** An event as it is delivered. */
 export interface Deliverable {
@@ -29,8 +29,8 @@ export interface Events {
 /** A stream whose messages are delivered. @throws LogUnavailable */
 export interface DeliverySource {
   readonly name: string;
-  /** Another text when it was made anew, so that its positions mean something else. */
-  incarnation(): Promise<string>;
+  /** What it is, and where it comes from if it was made anew: its positions mean something else then. */
+  lineage(): Promise<Lineage>;
   /** The position of the last message. */
   head(): Promise<number>;
   /** What follows a position, of one subject or of all; nothing at the end. */

@@ -1,4 +1,4 @@
-import { backoffMs, mayHeal, type Runtime, reasonOf } from '../../eventstore/index.ts';
+import { backoffMs, mayHeal, placeNow, type Runtime, reasonOf } from '../../eventstore/index.ts';
 import { OwnershipLost } from '../engine/index.ts';
 import { createFlow, type HeldAggregate, type OpenEvent, type StoredFlow } from './flow.ts';
 import { giveUpLate } from './late.ts';
@@ -136,7 +136,7 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
     changed = true;
   };
   const begin = async (source: Tail['source']): Promise<number> => {
-    const incarnation = await source.incarnation();
+    const { incarnation } = await source.lineage();
     const from = await (source.beginning?.() ?? source.before(receiver.createdAt));
     flow.place(source.name, incarnation, from);
     changed = true;
@@ -145,13 +145,17 @@ export function runReceiver(deps: ReceiverDeps, first: Receiver): RunningReceive
   const checkPlaces = async (): Promise<void> => {
     for (const { source } of tails) {
       const known = flow.incarnation(source.name);
-      if (known === undefined || known === (await source.incarnation())) continue;
-      outlet.trouble(
-        `delivering to ${receiver.id}`,
-        new Error(`${source.name} was made anew; its positions mean other events`),
-      );
-      const from = await (source.beginning?.() ?? source.head());
-      flow.place(source.name, await source.incarnation(), from);
+      const lineage = await source.lineage();
+      const { incarnation } = lineage;
+      if (known === undefined || known === incarnation) continue;
+      const kept = placeNow(lineage, known, flow.high(source.name) ?? 0);
+      if (kept === undefined) {
+        outlet.trouble(
+          `delivering to ${receiver.id}`,
+          new Error(`${source.name} was made anew; its positions mean other events`),
+        );
+        flow.place(source.name, incarnation, await (source.beginning?.() ?? source.head()));
+      } else flow.place(source.name, incarnation, kept, kept);
       changed = true;
     }
   };

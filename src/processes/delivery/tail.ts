@@ -39,12 +39,13 @@ export function followTail(
     for (const member of members) if (!member.push(event)) members.delete(member);
   };
   let known: string | undefined;
+  const incarnation = async (): Promise<string> => (await source.lineage()).incarnation;
   /** A reader waits for ever at a place that a new stream may never reach. */
   const watchOver = async (reading: AbortController): Promise<void> => {
     for (;;) {
       await pause(runtime, LOOK_MS, reading.signal);
       if (reading.signal.aborted) return;
-      const now = await source.incarnation().catch(() => known);
+      const now = await incarnation().catch(() => known);
       if (now === known) continue;
       position = Number.POSITIVE_INFINITY;
       members.clear();
@@ -58,7 +59,7 @@ export function followTail(
     signal.addEventListener('abort', stop, { once: true });
     try {
       if (position === Number.POSITIVE_INFINITY) {
-        known = await source.incarnation();
+        known = await incarnation();
         position = await source.head();
       }
       void watchOver(reading);

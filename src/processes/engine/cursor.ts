@@ -7,6 +7,9 @@ import {
   latest,
   numberOf,
   type Position,
+  placeNow,
+  positionOf,
+  type Row,
   type RowWrite,
   type Runtime,
 } from '../../eventstore/index.ts';
@@ -100,6 +103,8 @@ export interface CursorValue extends CursorState {
 
 /** A group's cursor, owned by one instance. */
 export interface Cursor {
+  /** Of the log, as it was then. */
+  readonly incarnation: string;
   /** What was stored when it was claimed. */
   readonly start: CursorState;
   /** The log's end then; where nobody had the group before, the log's beginning. */
@@ -139,39 +144,56 @@ interface CursorDeps {
  */
 export async function claimCursor(deps: CursorDeps): Promise<Cursor> {
   const { bucket, log, runtime, key, session, begin, signal } = deps;
-  const { incarnation } = log;
   // Unique per takeover and write, so that an unanswered one can be recognised.
   const tenure = `${session.id}/${runtime.id()}`;
   let writes = 0;
-  const rowOf = (state: CursorState, expectedRevision: number): RowWrite => {
-    const value: CursorValue = { ...state, incarnation, owner: `${tenure}/${++writes}` };
-    return { key, value: toBytes(value), expectedRevision, position: floorOf(state) };
-  };
+  const rowIn =
+    (incarnation: string) =>
+    (state: CursorState, expectedRevision: number): RowWrite => {
+      const value: CursorValue = { ...state, incarnation, owner: `${tenure}/${++writes}` };
+      return { key, value: toBytes(value), expectedRevision, position: floorOf(state) };
+    };
 
   for (;;) {
     const row = await persist({ runtime, signal }, () => bucket.get(key, { leader: true }));
-    const found = parseRow<CursorValue>(row);
-    const end = found === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
-    if (found !== undefined) checkCursor(key, found, log, end);
+    // Before anything else: a stream that is not ours may be another one by now, which asking shows.
+    const end = row === undefined ? BEGINNING : await persist({ runtime, signal }, log.confirm);
+    const { incarnation } = log;
+    const rowOf = rowIn(incarnation);
+    const found = cursorIn(row, log);
+    if (found !== undefined && isAfter(found.high, end))
+      throw new ForeignCursor(key, `it is at ${numberOf(found.high)} and the log ends at ${numberOf(end)}`);
     const { open = [], timers } = found ?? {};
     const start: CursorState = { high: found?.high ?? (await begin()), open, ...(timers && { timers }) };
     checkAlive(session, key);
     const result = await writeRow({ runtime, signal }, bucket, rowOf(start, row?.revision ?? 0));
-    if (result.written) return keepCursor(deps, { start, end }, result.revision, rowOf);
+    if (result.written) return keepCursor(deps, { incarnation, start, end }, result.revision, rowOf);
   }
 }
 
-function checkCursor(key: string, { high, incarnation }: CursorValue, log: Log, head: Position): void {
-  if (incarnation !== log.incarnation) {
-    throw new ForeignCursor(key, `it was written for incarnation ${incarnation}, this is ${log.incarnation}`);
-  }
-  if (isAfter(high, head))
-    throw new ForeignCursor(key, `it is at ${numberOf(high)} and the log ends at ${numberOf(head)}`);
+/**
+ * What a cursor says of this log. One of an incarnation that the log came back from counts up to the end of that copy.
+ * @throws ForeignCursor for one of another log
+ */
+export function cursorIn(
+  row: Row | undefined,
+  { incarnation, former = [] }: Pick<Log, 'incarnation' | 'former'>,
+): CursorValue | undefined {
+  const found = parseRow<CursorValue>(row);
+  if (row === undefined || found === undefined || found.incarnation === incarnation) return found;
+  const kept = placeNow({ incarnation, former }, found.incarnation, numberOf(found.high));
+  if (kept === undefined)
+    throw new ForeignCursor(
+      row.key,
+      `it was written for incarnation ${found.incarnation}, this is ${incarnation}`,
+    );
+  const high = positionOf(kept);
+  return { ...found, incarnation, high, open: found.open.filter((position) => !isAfter(position, high)) };
 }
 
 function keepCursor(
   deps: CursorDeps,
-  { start, end }: Pick<Cursor, 'start' | 'end'>,
+  { incarnation, start, end }: Pick<Cursor, 'incarnation' | 'start' | 'end'>,
   claimed: number,
   rowOf: (state: CursorState, expectedRevision: number) => RowWrite,
 ): Cursor {
@@ -212,6 +234,7 @@ function keepCursor(
   };
 
   return {
+    incarnation,
     start,
     end,
     get stored() {

@@ -23,6 +23,7 @@ import {
 import { reactionContext } from './cause.ts';
 import type { Cursor } from './cursor.ts';
 import type { DeadLetterIndex, DeadLetters } from './dead-letters/dead-letters.ts';
+import { OwnershipLost } from './errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryAttempt, EngineObserver, Outcome } from './observer.ts';
 import type { Delivery, Policy, Reaction } from './reaction.ts';
@@ -180,6 +181,8 @@ export async function readGroup(
   const { log, runtime, feed, consumer, group } = deps;
   const filter = filterOf(consumer, group);
   for await (const { commits, through, pending } of feed({ log, runtime, filter, after, signal })) {
+    // A stream that is not ours came back from a backup: its group is taken again, by its place in this one.
+    if (log.incarnation !== cursor.incarnation) throw new OwnershipLost(`What ${consumer.name} has read`);
     for (const [at, commit] of commits.entries()) {
       told(pending + commits.length - at - 1);
       if (concerns(consumer, commit)) await lanes.admit(commit);

@@ -9,9 +9,11 @@ import {
   type Gets,
   groupOfSlot,
   isStreamMissing,
+  type Lineage,
   type Log,
   type LogBatch,
   LogUnavailable,
+  lineageOf,
   managerOf,
   numberOf,
   type Position,
@@ -21,10 +23,12 @@ import {
   type Runtime,
   readOrdered,
   slotOf,
+  storedIn,
   traceHeadersOf,
 } from '../../eventstore/index.ts';
 import { type CausingEvent, type ReactionContext, reactionContext } from './cause.ts';
 import type { Delivery, Policy, Reaction } from './reaction.ts';
+import { pause } from './signal.ts';
 import type { Start } from './start.ts';
 
 /** A message of a stream that is not a log of ours. */
@@ -70,6 +74,11 @@ export interface MessageStream {
 const source: EventSource = { category: 'message', events: [BytesValueSchema, StructSchema] };
 const codec = codecOf<BytesValue | Struct>(source);
 
+/** After a look that was not answered, in milliseconds. */
+const LOOK_AGAIN_MS = 250;
+/** A reader that had to start again has done so by then, or tries still. */
+const STARTED_MS = 5_000;
+
 type About = { subject: string; headers: Record<string, string[]> };
 
 type StoredMessage = NonNullable<Awaited<ReturnType<Gets['leader']>>>;
@@ -88,20 +97,31 @@ export async function openMessageStream(settings: MessageStreamSettings): Promis
   const filter = tokens.with(place, '*').join('.');
   const gets = createGets(requests, stream, timeoutMs);
   const info = () => infoOf(settings);
-  const incarnation = `${stream}@${(await info()).created}`;
+  let lineage = ownLineage(stream, await info());
+  /** Looks again: it may have come back from a backup meanwhile. */
+  const look = async () => {
+    const found = await info();
+    lineage = ownLineage(stream, found);
+    return { end: positionAt(found.state.last_seq), incarnation: lineage.incarnation };
+  };
   const keyOf = (of: string): string => of.split('.')[place] ?? '';
   const commitOf = (message: StoredMessage): RecordedCommit =>
-    recorded(message, incarnation, keyOf(message.subject));
+    recorded(message, storedIn(lineage, message.seq), keyOf(message.subject));
   const found = (message: StoredMessage | undefined) => message && commitOf(message);
   // Of messages that are gone, too.
-  const head = async () => positionAt((await info()).state.last_seq);
+  const head = async () => (await look()).end;
   const log: Log = {
-    incarnation,
+    get incarnation() {
+      return lineage.incarnation;
+    },
+    get former() {
+      return lineage.former;
+    },
     head,
     confirm: head,
     at: async (position) => found(await gets.leader({ seq: numberOf(position) })),
     next: async (position) => found(await gets.leader({ next_by_subj: filter, seq: numberOf(position) })),
-    scan: (options) => scan(settings, filter, commitOf, options),
+    scan: (options) => scan({ ...settings, ...lineage, look }, filter, commitOf, options),
     read: async () => ({ commits: [], confirmedEnd: true, more: false }),
     last: async () => undefined,
     append: async () => refuse(stream),
@@ -115,28 +135,99 @@ function refuse(stream: string): never {
   throw new EventStoreError('stream/read-only', message);
 }
 
+/** As the log of a consumer's engine knows it. */
+function ownLineage(stream: string, info: Parameters<typeof lineageOf>[0]): Lineage {
+  const { incarnation, former } = lineageOf(info);
+  const named = (of: string): string => `${stream}@${of}`;
+  return {
+    incarnation: named(incarnation),
+    former: former.map((one) => ({ ...one, incarnation: named(one.incarnation) })),
+  };
+}
+
+interface Watching {
+  /** As it is known. */
+  readonly incarnation: string;
+  /** As it is now. @throws LogUnavailable; EventStoreError while there is none */
+  readonly look: () => Promise<Pick<Lineage, 'incarnation'>>;
+}
+
+/** Ends where the stream is another one by now: its sequences may mean other messages. */
 async function* scan(
-  { requests, runtime, stream }: MessageStreamSettings,
+  { requests, runtime, stream, ...watching }: MessageStreamSettings & Watching,
   filter: string,
   commitOf: (message: StoredMessage) => RecordedCommit,
-  { after, filter: wanted, follow, signal }: Parameters<Log['scan']>[0],
+  { after, filter: wanted, follow, signal: left }: Parameters<Log['scan']>[0],
 ): AsyncGenerator<LogBatch> {
   const group = wanted?.group;
   const isWanted = ({ stream: { id } }: RecordedCommit): boolean =>
     group === undefined || groupOfSlot(slotOf(id), group.count) === group.index;
-  const reader = readOrdered({ requests, runtime, stream, filter, after: numberOf(after), signal });
-  for await (const delivered of reader) {
-    const last = delivered.at(-1);
-    const messages = delivered.map(({ msg: { subject, headers, data }, seq }) => ({
-      subject,
-      headers,
-      data,
-      seq,
-    }));
-    const commits = messages.map(commitOf).filter(isWanted);
-    yield { commits, through: last ? positionAt(last.seq) : after, pending: last?.pending ?? 0 };
-    if (follow !== true && (last?.pending ?? 0) === 0) return;
+  const watch = watchStream(watching, runtime, left);
+  const { signal, restarted: onRestart } = watch;
+  const from = { after: numberOf(after), signal, onRestart };
+  try {
+    for await (const delivered of readOrdered({ requests, runtime, stream, filter, ...from })) {
+      if (!(await watch.isSame())) return;
+      const last = delivered.at(-1);
+      const messages = delivered.map(({ msg: { subject, headers, data }, seq }) => ({
+        subject,
+        headers,
+        data,
+        seq,
+      }));
+      const commits = messages.map(commitOf).filter(isWanted);
+      yield { commits, through: last ? positionAt(last.seq) : after, pending: last?.pending ?? 0 };
+      if (follow !== true && (last?.pending ?? 0) === 0) return;
+    }
+  } finally {
+    watch.end();
   }
+}
+
+/** Looks whenever a reader starts, at first or again: who replaces a stream takes its consumers away. */
+function watchStream({ incarnation, look }: Watching, runtime: Runtime, left: AbortSignal | undefined) {
+  const ended = new AbortController();
+  const signal = left === undefined ? ended.signal : AbortSignal.any([left, ended.signal]);
+  let starts = 1;
+  let checked = 0;
+  const check = async (): Promise<void> => {
+    for (let known = false; !known && !signal.aborted; ) {
+      const found = await look().catch(() => undefined);
+      known = found !== undefined;
+      if (found === undefined) await pause(runtime, LOOK_AGAIN_MS, signal);
+      else if (found.incarnation !== incarnation) ended.abort();
+    }
+  };
+  /** For a reader that nothing comes to, which would wait at a place that a new stream may never reach. */
+  const checkOn = async (): Promise<void> => {
+    for (let seen = 0; seen < starts && !signal.aborted; ) {
+      seen = starts;
+      await check();
+      // By then it reads, and not from what was there before.
+      await pause(runtime, STARTED_MS, signal);
+      await check();
+    }
+    isChecking = false;
+  };
+  let isChecking = false;
+  const restarted = (): void => {
+    starts++;
+    if (isChecking) return;
+    isChecking = true;
+    void checkOn();
+  };
+  return {
+    signal,
+    restarted,
+    /** Asked for what has come: false once it is another stream. */
+    isSame: async (): Promise<boolean> => {
+      const at = starts;
+      if (checked < at) await check();
+      checked = at;
+      return !ended.signal.aborted;
+    },
+    end: () => ended.abort(),
+  };
 }
 
 async function infoOf({ requests, stream, timeoutMs }: MessageStreamSettings) {

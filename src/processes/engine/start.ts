@@ -8,9 +8,9 @@ import {
   positionBefore,
   type Runtime,
 } from '../../eventstore/index.ts';
-import type { CursorValue } from './cursor.ts';
-import { ForeignCursor, NoSuchStart } from './errors.ts';
-import { parseRow, toBytes, writeRow } from './rows.ts';
+import { type CursorValue, cursorIn } from './cursor.ts';
+import { NoSuchStart } from './errors.ts';
+import { toBytes, writeRow } from './rows.ts';
 import { type Persistence, persist } from './signal.ts';
 
 /**
@@ -27,7 +27,7 @@ export function startKey(consumer: string): string {
 interface StartDeps {
   /** The bucket of the cursors. */
   readonly bucket: Bucket;
-  readonly log: Pick<Log, 'incarnation' | 'head' | 'next'>;
+  readonly log: Pick<Log, 'incarnation' | 'former' | 'head' | 'next'>;
   readonly runtime: Runtime;
   readonly consumer: { readonly name: string; readonly from: Start };
   /** The log's end at the start of this process, where it is known. */
@@ -46,11 +46,7 @@ export async function startOf(deps: StartDeps): Promise<Position> {
   const key = startKey(consumer.name);
   for (;;) {
     const row = await persist(how, () => bucket.get(key, { leader: true }));
-    const found = parseRow<CursorValue>(row);
-    if (found !== undefined && found.incarnation !== log.incarnation) {
-      const why = `it was written for incarnation ${found.incarnation}, this is ${log.incarnation}`;
-      throw new ForeignCursor(key, why);
-    }
+    const found = cursorIn(row, log);
     if (found !== undefined) return found.high;
     const high = await persist(how, () => resolve(deps));
     const { incarnation } = log;

@@ -431,9 +431,9 @@ function openShelf(shelf: Shelf, { world, actor, runtime, isAway }: ShelfUser): 
   };
   return {
     ...shelf,
-    incarnation: async () => {
-      await reach('incarnation');
-      return shelf.incarnation();
+    lineage: async () => {
+      await reach('lineage');
+      return shelf.lineage();
     },
     head: async () => {
       await reach('head');

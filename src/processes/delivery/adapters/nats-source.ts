@@ -4,6 +4,7 @@ import {
   type Gets,
   isStreamMissing,
   LogUnavailable,
+  lineageOf,
   managerOf,
   type Requests,
   type Runtime,
@@ -56,7 +57,7 @@ export function createNatsSource(options: NatsSourceOptions): DeliverySource {
   });
   return {
     name: stream,
-    incarnation: async () => String((await info()).created),
+    lineage: async () => lineageOf(await info()),
     head,
     page: async (after, only) => {
       const next_by_subj = only === undefined ? subject : subjectOf(only);

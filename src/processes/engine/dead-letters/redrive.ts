@@ -78,9 +78,10 @@ export async function actOnDeadLetter(
   const commit = await persist({ runtime, signal }, () => log.at(position));
   const requestedBy = entry.request?.trace;
   const tried = { consumer: consumer.name, attempt, redriven: true, requestedBy };
-  // A stream that is not ours may have let go of it.
+  // A stream that is not ours may have let go of it, or have come back from a copy without it.
   const gone = new GiveUp(`What lay at position ${numberOf(position)} is gone; discard it.`);
-  const given = commit === undefined ? { error: gone } : givenUp;
+  const isGone = commit === undefined || (entry.commitId !== '' && entry.commitId !== commit.commitId);
+  const given = isGone ? { error: gone } : givenUp;
   const result = given || !commit ? { deadLetter: given?.error } : await handle({ ...tried, commit });
   if ('handled' in result) return done();
   if (!('deadLetter' in result)) return result;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Bucket, LogUnavailable } from '../../../../src/eventstore/index.ts';
+import { type Bucket, type Lineage, LogUnavailable } from '../../../../src/eventstore/index.ts';
 import { until } from '../../../../src/testing/until.ts';
 import { createShelf, type Shelf } from './shelf.ts';
 import { deliveryWorld, type Sent } from './world.ts';
@@ -58,7 +58,7 @@ describe('delivery', () => {
     let [current, life] = [before, 'first'];
     const source: Shelf = {
       ...before,
-      incarnation: async () => life,
+      lineage: async () => ({ incarnation: life, former: [] }),
       head: () => current.head(),
       page: (after, subject) => current.page(after, subject),
       at: (position) => current.at(position),
@@ -78,6 +78,39 @@ describe('delivery', () => {
     await second.stop();
     expect(String(troubles[0])).toContain('orders was made anew');
     expect(ids(sent, 'one').slice(10)).toEqual(range(7, 10));
+  });
+
+  it('goes on where it was in a source that came back from a copy, with what was open, and skips nothing behind the copy', async () => {
+    const [before, restored] = [createShelf(), createShelf()];
+    fill(before, 10);
+    fill(restored, 6);
+    let [current, lineage]: [Shelf, Lineage] = [before, { incarnation: 'first', former: [] }];
+    const source: Shelf = {
+      ...before,
+      lineage: async () => lineage,
+      head: () => current.head(),
+      page: (after) => current.page(after),
+      at: (position) => current.at(position),
+      before: (time) => current.before(time),
+      follow: (after, signal) => current.follow(after, signal),
+    };
+    let failing = true;
+    const fails = ({ event: { position } }: Sent) =>
+      failing && (position === 4 || position === 9) ? { taken: false, error: 'busy' } : undefined;
+    const { set, start, sent, troubles } = deliveryWorld([source], fails);
+    set('one');
+    const first = start('a');
+    await until('it is delivered', () => new Set(ids(sent, 'one')).size === 10);
+    await first.stop();
+    const stillOpen = sent.length;
+    [current, lineage] = [restored, { incarnation: 'second', former: [{ incarnation: 'first', last: 6 }] }];
+    failing = false;
+    fill(restored, 4);
+    const second = start('b');
+    await until('what is open and what comes is delivered', () => sent.length === stillOpen + 5);
+    await second.stop();
+    expect(ids(sent, 'one').slice(stillOpen).sort()).toEqual([...range(4, 4), ...range(7, 10)].sort());
+    expect(troubles).toEqual([]);
   });
 
   it('is shared by instances, and another one goes on where one was that is cut off', async () => {

@@ -30,7 +30,7 @@ export function createShelf(name = 'orders', now: () => number = Date.now, pageS
       grown.all();
       return all[position - 1] as Deliverable;
     },
-    incarnation: async () => 'first',
+    lineage: async () => ({ incarnation: 'first', former: [] }),
     head: async () => all.length,
     page: async (position, subject) => {
       pages++;
