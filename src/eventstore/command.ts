@@ -1,6 +1,7 @@
 import type { Message } from '@bufbuild/protobuf';
 import type { Decider, Rejection } from './decider.ts';
 import type { RecordedCommit } from './log.ts';
+import type { Position } from './position.ts';
 
 /** Which version the caller wants to act on. A number comes from `If-Match` and is never retried. */
 export type Expectation = 'any' | 'none' | 'exists' | number;
@@ -84,6 +85,11 @@ export interface LoadOptions<Command> {
    * A state that may be stale must not decide a refusal.
    */
   readonly maxAgeMs?: number;
+  /**
+   * A state whose last commit lies behind this position will do, however old, and nobody is asked for a newer one: so the
+   * aggregate was after that position. Else as with `maxAgeMs` 0.
+   */
+  readonly behind?: Position;
   /**
    * A commit of the aggregate that a reader of the log was given: the state as of it or later will do, and nobody is asked
    * for a newer one. Only for what a later append, or the other side, refuses when it is out of date (protocol 27).

@@ -9,6 +9,7 @@ import type { Log } from './log.ts';
 import { observeCommand, type StoreObserver, typeOfCommand } from './observer.ts';
 import { type PersonalData, WITHOUT_KEYS } from './personal/personal-data.ts';
 import { repeatedAnswer } from './plan.ts';
+import { isAfter, positionOfVersion } from './position.ts';
 import type { Runtime } from './runtime.ts';
 import { createSnapshots, type SnapshotSettings, type WrongSnapshot } from './snapshots/snapshots.ts';
 import type { SnapshotStore } from './snapshots/stored.ts';
@@ -117,10 +118,13 @@ export function createHandler(deps: HandlerDeps): Handler {
 
     load: async (decider, id, options = {}) => {
       const stream = checkStream({ category: decider.category, id });
-      const { asOf, toDecide, maxAgeMs = 0 } = options;
+      const { asOf, behind, toDecide, maxAgeMs = 0 } = options;
       const known = asOf && states.asOf(decider, stream, asOf);
       const folded = known ?? states.cached(decider, stream) ?? (await states.atHand(decider, stream));
-      const isOld = maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs;
+      const isOld =
+        behind === undefined
+          ? maxAgeMs === 0 || folded.version === 0 || runtime.now() - folded.confirmedAt > maxAgeMs
+          : !isAfter(positionOfVersion(folded.version), behind);
       if (known === undefined && isOld) await states.refresh(decider, stream, folded);
       if (toDecide !== undefined) await states.ready(decider, stream, folded, [toDecide]);
       const { state, version } = folded;

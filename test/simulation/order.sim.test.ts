@@ -15,14 +15,14 @@ const KNOWN: Readonly<Record<string, number>> = {
   'products that are reserved in the order of the lines': 81,
   'products that are reserved in the order of the lines, without looking at all of them first': 66,
   'an order that takes what there is though it cannot get the rest': 420,
-  'a product that forgets whose goods came back': 228,
+  'a product that forgets whose goods came back': 301,
   'a refund that puts back what is gone': 83,
   'a confirmation before the capture': 86,
   'a list of open orders that nobody waits for': 57,
   'a deadline that is counted from the delivery': 30,
   'timers that are lost and never swept': 26,
-  'a payment that is tried again and again on the commit that was delivered': 5_444,
-  'a refund that is asked for once': 2_048,
+  'a payment that is tried again and again on the commit that was delivered': 1_049,
+  'a refund that is asked for once': 3_329,
   'a watch that believes what it knows of an order, where products forget': 8_064,
 };
 const TIMEOUT_MS = 120_000;

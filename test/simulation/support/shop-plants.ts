@@ -307,7 +307,7 @@ export function watching(
     ...watch,
     handle: (delivery, { handler, ...context }) => {
       const load: CommandHandler['load'] = (decider, id, options) =>
-        handler.load(decider, id, { ...options, maxAgeMs });
+        handler.load(decider, id, maxAgeMs === 0 ? options : { maxAgeMs });
       return watch.handle(delivery, { ...context, handler: { ...handler, load } });
     },
   };

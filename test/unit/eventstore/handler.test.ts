@@ -273,6 +273,19 @@ describe('an aggregate that is loaded', () => {
     expect(log.calls.reads).toBe(reads);
   });
 
+  it('behind a position is asked for only where what is known does not lie behind it', async () => {
+    const { handler, start, log } = service();
+    const [first, , third] = await deliveredOf(handler, log);
+    const other = start();
+    await other.execute(counter, 'a', add(5), meta('c4'));
+    const [early = BEGINNING, late = BEGINNING] = [first?.position, third?.position];
+    const reads = log.calls.reads;
+    expect((await handler.load(counter, 'a', { behind: early })).state.total).toBe(3);
+    expect(log.calls.reads).toBe(reads);
+    expect((await handler.load(counter, 'a', { behind: late })).state.total).toBe(8);
+    expect(log.calls.reads).toBe(reads + 1);
+  });
+
   it('as of a commit that a reader was given costs no read, where that commit is known or the next one', async () => {
     const { handler, start, log } = service();
     const delivered = await deliveredOf(handler, log);

@@ -89,6 +89,12 @@ export function createProcessWorld(store = createMemoryStore()) {
     },
     execute,
     order: (command: OrderCommand) => execute(order, 'o1', command),
+    /** The same by another process, of which this one hears nothing. */
+    elsewhere: (command: OrderCommand) =>
+      createHandler({ log: openMemoryLog(store), runtime }).execute(order, 'o1', command, {
+        commandId: `test-${++ids}`,
+        actor: 'tester',
+      }),
     product: (sku: string, command: ProductCommand) => execute(product, sku, command),
     place: (...skus: string[]) =>
       execute(order, 'o1', {

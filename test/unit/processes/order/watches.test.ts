@@ -37,6 +37,47 @@ describe('the watch on reservations', () => {
     expect(await world.productState('TEA')).toMatchObject({ reserved: 2n });
   });
 
+  it('does not believe what it knows from before the reservation', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    await world.elsewhere(cancel);
+    await world.product('TEA', reserve);
+    await settle(world, createStockWatch(world.deps));
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n });
+  });
+
+  it('asks nobody where the order was open after the reservation, and leaves it to the end', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    const consumer = createOrderProcess(world.deps);
+    await settle(world, consumer);
+    await world.elsewhere(cancel);
+    await settle(world, createStockWatch(world.deps));
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 2n });
+    await settle(world, consumer);
+    expect(await world.productState('TEA')).toMatchObject({ reserved: 0n });
+  });
+
+  it('looks at a reservation when it is a quarter of a second old, and waits no longer for one that seems to be younger', async () => {
+    const world = createProcessWorld();
+    await world.stock('TEA', 5);
+    await world.place('TEA');
+    await world.product('TEA', reserve);
+    const slept: number[] = [];
+    const sleep = async (ms: number) => void slept.push(ms);
+    const watch = createStockWatch({ runtime: { ...world.deps.runtime, sleep } });
+    await settle(world, watch);
+    world.advance(100);
+    await settle(world, watch);
+    world.advance(400);
+    await settle(world, watch);
+    world.advance(-10_000);
+    await settle(world, watch);
+    expect(slept).toEqual([250, 150, 250]);
+  });
+
   it('leaves what is about to be shipped to its shipment, however late it looks', async () => {
     const world = createProcessWorld();
     await world.stock('TEA', 5);
