@@ -63,6 +63,43 @@ it('delivers what comes after a time without anything, however long, when every 
   await reader.next();
 });
 
+it('has the pulls of all readers of a process end together, and none too short for its heartbeats', async () => {
+  await using server = await startTestServer();
+  await createLogStream(server.url);
+  await using handle = await openTestLog(server.url);
+  const stop = new AbortController();
+  const pulls: { readonly end: number; readonly heartbeats: number }[] = [];
+  const publish: typeof handle.requests.publish = (subject, payload, options) => {
+    const { expires, idle_heartbeat } = JSON.parse(String(payload));
+    pulls.push({ end: performance.now() + expires / 1e6, heartbeats: expires / idle_heartbeat });
+    return handle.requests.publish(subject, payload, options);
+  };
+  const read = async (): Promise<void> => {
+    const reader = readOrdered({
+      requests: { ...handle.requests, publish },
+      runtime: systemRuntime,
+      stream: TEST_LOG.stream,
+      filter: `${TEST_LOG.prefix}.>`,
+      after: 0,
+      signal: stop.signal,
+      pullExpiresMs: 1_000,
+    });
+    for await (const batch of reader) expect(batch).toEqual([]);
+  };
+  const reading: Promise<void>[] = [];
+  for (let n = 0; n < 5; n++) {
+    reading.push(read());
+    await systemRuntime.sleep(130);
+  }
+  await expect.poll(() => pulls.length, { timeout: 10_000 }).toBeGreaterThan(12);
+  stop.abort();
+  await Promise.all(reading);
+  const apart = pulls.map(({ end }) => Math.abs(end - 1_000 * Math.round(end / 1_000)));
+  // How long a message is built takes its part.
+  expect(Math.max(...apart)).toBeLessThan(100);
+  expect(Math.min(...pulls.map(({ heartbeats }) => heartbeats))).toBeGreaterThan(2);
+});
+
 it('ends a scan that does not follow with a clear fault when the server stays away', async () => {
   await using server = await startTestServer();
   await createLogStream(server.url);

@@ -25,10 +25,37 @@ export type Ended = 'aborted' | 'lost';
 const ASKED_AT_ONCE = 2_000;
 /** The server says that it is alive this often while there is nothing to deliver, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
-/** How long the server keeps a pull that it has nothing for, in milliseconds. */
+/** How long about the server keeps a pull that it has nothing for, in milliseconds. */
 export const PULL_EXPIRES_MS = 10_000;
 /** A consumer that says there is more and delivers none of it for so long sits on a broken replica; another may not. */
 const STUCK_MS = 5_000;
+
+/**
+ * How long a pull lasts, in milliseconds: pulls of a process end at the same moments. Where all readers are at rest their
+ * heartbeats come together, too, and wake it once instead of one by one.
+ */
+function pullLasts(pullExpiresMs: number, heartbeatMs: number): number {
+  const left = pullExpiresMs - (Math.round(performance.now()) % pullExpiresMs);
+  // The server refuses a pull that is shorter than two heartbeats.
+  return left > 2 * heartbeatMs ? left : left + pullExpiresMs;
+}
+
+const watchdogs = new Set<() => void>();
+let watching: NodeJS.Timeout | undefined;
+
+/** Looks once a heartbeat, together with all others. @returns what ends it */
+function watchOver(look: () => void): () => void {
+  watchdogs.add(look);
+  watching ??= setInterval(() => {
+    for (const each of watchdogs) each();
+  }, HEARTBEAT_MS).unref();
+  return () => {
+    watchdogs.delete(look);
+    if (watchdogs.size > 0) return;
+    clearInterval(watching);
+    watching = undefined;
+  };
+}
 
 interface PullSession {
   next(): Promise<Delivered[] | Ended>;
@@ -100,7 +127,7 @@ export function pullSession(
       asked += ASKED_AT_ONCE;
       const request = {
         batch: ASKED_AT_ONCE,
-        expires: nanos(pullExpiresMs),
+        expires: nanos(pullLasts(pullExpiresMs, heartbeatMs)),
         idle_heartbeat: nanos(heartbeatMs),
       };
       if (requests.publish(pullSubject, JSON.stringify(request), { reply: inbox }) !== undefined) {
@@ -109,13 +136,12 @@ export function pullSession(
       }
     }
   };
-  const watchdog = setInterval(() => {
+  const stopWatching = watchOver(() => {
     const now = Date.now();
     const silent = now - lastSign > 3 * HEARTBEAT_MS;
     const stuck = left > 0 && now - lastProgress > STUCK_MS;
     if (asked > 0 && arrived.length === 0 && (silent || stuck)) end('lost');
-  }, HEARTBEAT_MS);
-  watchdog.unref();
+  });
   const onAbort = (): void => end('aborted');
   signal?.addEventListener('abort', onAbort);
   // It may have fired while the consumer was made.
@@ -147,7 +173,7 @@ export function pullSession(
     },
     denied: () => denied,
     close: () => {
-      clearInterval(watchdog);
+      stopWatching();
       forgetLoss();
       forgetDenials();
       signal?.removeEventListener('abort', onAbort);
@@ -228,7 +254,7 @@ export interface ReaderOptions {
    * ever by default.
    */
   readonly giveUpMs?: number;
-  /** How long the server keeps a pull that it has nothing for, in milliseconds. */
+  /** How long about the server keeps a pull that it has nothing for, in milliseconds. */
   readonly pullExpiresMs?: number;
   /** Called when the connection or the consumer was lost and the reader starts again where it was. */
   readonly onRestart?: (reason: string) => void;

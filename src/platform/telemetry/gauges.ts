@@ -103,7 +103,7 @@ export function meterNatsServers(meter: Meter, monitor: NatsMonitor): void {
 
 const WINDOW_MS = 10_000;
 /** How often the event loop is asked to be in time; each time wakes an idle process. */
-const RESOLUTION_MS = 50;
+const RESOLUTION_MS = 100;
 const NANO = 1e9;
 const MICRO = 1e6;
 

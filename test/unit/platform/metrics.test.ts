@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { cachedReading } from '../../../src/platform/telemetry/gauges.ts';
+import { cachedReading, meterProcess } from '../../../src/platform/telemetry/gauges.ts';
+import { until } from '../../../src/testing/until.ts';
 import { startHttpServer } from '../../contract/payment-server.ts';
 import { testMeter } from '../../support/meter.ts';
 import { parseScrape } from '../../support/prometheus-text.ts';
@@ -48,6 +49,15 @@ describe('metrics', () => {
     const upTo = (le: string) => samples.find(({ labels }) => labels.le === le)?.value;
     expect(['0.0005', '0.0025', '0.005', '0.01', '10', '+Inf'].map(upTo)).toEqual([1, 1, 2, 3, 3, 4]);
     expect(samples.find(({ name }) => name === 'a_duration_seconds_sum')?.value).toBeCloseTo(60.0101);
+  });
+
+  it('tell how late the event loop is, without the time between two looks', async () => {
+    await using numbers = await testMeter();
+    const process = meterProcess(numbers.meter);
+    const median = () => numbers.sum('nodejs_eventloop_delay_p50_seconds');
+    // One that is never late is looked at ten times a second.
+    await until('half of the looks are in time', async () => (await median()) < 0.09);
+    process.stop();
   });
 
   it('keep to a bound of series whatever their labels are', async () => {
