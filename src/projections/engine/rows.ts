@@ -148,6 +148,9 @@ export interface RowsEvents {
 const ENTRY_BYTES = 500;
 /** While a view catches up, rows that rest would only hold it up: a larger part of its backlog than this says that it does. */
 const MOST_RESTING = 4;
+/** So many rows that change within `restMs` make a view busy: all of its rows rest then, and longer, and go out together. */
+const BUSY_ROWS = 10;
+const BUSY_REST = 2.5;
 
 export function createRows(
   deps: LoaderDeps & { group: SlotGroup; runtime: Runtime; settings: ProjectionSettings },
@@ -165,7 +168,9 @@ export function createRows(
   });
   /** Those that were written a moment ago. */
   const resting = new Set<Entry>();
+  const isBusy = createPace(settings.restMs, BUSY_ROWS);
   let backlog = 0;
+  let isLive = false;
   let stopped = false;
 
   const makeBusy = (entry: Entry, phase: 'loading' | 'queued'): void => {
@@ -180,18 +185,20 @@ export function createRows(
     writer.pump();
   };
 
-  const rest = async (entry: Entry): Promise<void> => {
+  const rest = async (entry: Entry, ms: number): Promise<void> => {
     resting.add(entry);
     if (resting.size > 1) return;
-    await runtime.sleep(settings.restMs);
+    await runtime.sleep(ms);
     writeNow();
   };
 
   const queue = (entry: Entry): void => {
     makeBusy(entry, 'queued');
-    const isNew = runtime.now() - entry.writtenAt >= settings.restMs;
+    const now = runtime.now();
+    const busy = isBusy(now) && isLive;
+    const isNew = !busy && now - entry.writtenAt >= settings.restMs;
     if (isNew || backlog > settings.maxBacklog / MOST_RESTING || events.isUrgent()) writer.enqueue(entry);
-    else void rest(entry);
+    else void rest(entry, busy ? BUSY_REST * settings.restMs : settings.restMs);
   };
 
   const load = async (entry: Entry): Promise<void> => {
@@ -310,6 +317,7 @@ export function createRows(
       else if (entry.phase === 'clean') queue(entry);
     },
     flush: (live) => {
+      isLive = live;
       if (resting.size > 0 && (backlog >= settings.maxBacklog || events.isUrgent())) writeNow();
       writer.pump(live || backlog >= settings.maxBacklog);
     },
@@ -327,5 +335,18 @@ export function createRows(
       stopped = true;
       writer.stop();
     },
+  };
+}
+
+/** Counts what it is asked about, and says whether that was at least `most` within the last span of time. */
+function createPace(spanMs: number, most: number): (now: number) => boolean {
+  let [since, count, before] = [0, 0, 0];
+  return (now) => {
+    if (now - since >= spanMs) {
+      before = now - since < 2 * spanMs ? count : 0;
+      [since, count] = [now, 0];
+    }
+    count++;
+    return before >= most;
   };
 }

@@ -196,3 +196,41 @@ test('a row rests no longer once somebody waits for its view', async () => {
   const { waitedMs } = await writesOfBusyRow(true);
   expect(waitedMs).toBeLessThan(20);
 });
+
+/** How often rows are written that appear `perSecond` times a second for two seconds and change once, 60 ms later. */
+async function writesOfNewRows(perSecond: number): Promise<number> {
+  let writes = 0;
+  const around = (bucket: Bucket): Bucket => ({
+    ...bucket,
+    writeAll: undefined,
+    write: (row) => {
+      if (row.key.startsWith('u')) writes++;
+      return bucket.write(row);
+    },
+  });
+  const shop = createShopWorld({ around });
+  const rows = 2 * perSecond;
+  await shop.world.run(async () => {
+    const views = shop.start([users]);
+    const change = async (id: string): Promise<void> => {
+      shop.append('user', id, userCreated(id));
+      await shop.runtime.sleep(60);
+      shop.append('user', id, create(UserRenamedSchema, { name: 'Ada' }));
+    };
+    const changes: Promise<void>[] = [];
+    for (let n = 0; n < rows; n++) {
+      changes.push(change(`u${n}`));
+      await shop.runtime.sleep(1_000 / perSecond);
+    }
+    await Promise.all(changes);
+    await views.waitUntil(positionOf(2 * rows));
+    expect(await shop.json('s_users_v1', `u${rows - 1}`)).toMatchObject({ name: 'Ada' });
+    await views.stop();
+  });
+  return writes / rows;
+}
+
+test('a new row is written at once, but where a hundred come each second they rest, too', async () => {
+  expect(await writesOfNewRows(40)).toBeGreaterThan(1.9);
+  expect(await writesOfNewRows(200)).toBeLessThan(1.4);
+});
