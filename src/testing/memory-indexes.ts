@@ -1,6 +1,6 @@
+import { IndexDamaged } from '../projections/engine/lists/index-errors.ts';
 import {
   type FoundRow,
-  IndexDamaged,
   type IndexQuery,
   type IndexScope,
   type IndexState,

@@ -10,6 +10,7 @@ import { AUDIENCE, bearer, ISSUER, signingKey, tokenOf } from '../api/tokens.ts'
 import { paymentApi, startHttpServer } from '../contract/payment-server.ts';
 import { makeSecrets, type NatsRole, startSecuredServer } from '../support/secured-nats.ts';
 import { type Copy, type Done, plainEnvironment } from './add-an-aggregate.ts';
+import { succeed } from './contributing.ts';
 
 const ROLES = { api: 'api', projector: 'projections', processor: 'processes' } as const;
 const START_MS = 60_000;
@@ -40,6 +41,7 @@ export async function inProduction(copy: Copy): Promise<Production> {
     for (const cleanup of cleanups) await cleanup();
   };
   try {
+    await succeed(copy, 'node configs/program.mjs dist');
     const secrets = use(await makeSecrets());
     const dir = join(copy.root, 'configs/nats');
     const server = use(await startSecuredServer('server.conf', secrets, { dir }));
@@ -107,7 +109,7 @@ function start(copy: Copy, env: Record<string, string>, args: readonly string[])
   // The end of the pipe reaches the child also when this process is killed.
   const follow =
     'data:text/javascript,process.stdin.on("end",()=>process.kill(process.pid,"SIGKILL")).resume().unref()';
-  const program = ['--import', follow, '--import', 'tsx', 'src/cli/jetledger.ts', ...args];
+  const program = ['--import', follow, 'dist/cli/jetledger.js', ...args];
   const child = spawn(process.execPath, program, { cwd: copy.root, env, stdio: 'pipe' });
   let output = '';
   for (const stream of [child.stdout, child.stderr])

@@ -7,6 +7,7 @@ export { readLowest } from './checkpoint.ts';
 export { type DeadLetterRow, readDeadLetterRows } from './dead-letters.ts';
 export { createFactDecoder, foldRow } from './facts.ts';
 export { groupCountOf } from './groups.ts';
+export { IndexUnusable } from './lists/index-errors.ts';
 export {
   type CursorScope,
   encodeCursor,
@@ -14,7 +15,7 @@ export {
   type ListQuery,
   readRows,
 } from './lists/index-pages.ts';
-export { type IndexStore, IndexUnusable } from './lists/index-store.ts';
+export type { IndexStore } from './lists/index-store.ts';
 export { appendEntry, type ListRow, readList, sealFullPage } from './lists/list.ts';
 export { createSqliteIndexes, type SqliteIndexesOptions } from './lists/sqlite-indexes.ts';
 export {

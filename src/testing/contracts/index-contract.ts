@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { BEGINNING, positionOf } from '../../eventstore/position.ts';
+import { IndexDamaged } from '../../projections/engine/lists/index-errors.ts';
 import {
   type FoundRow,
   type IndexChange,
-  IndexDamaged,
   type IndexQuery,
   type IndexScope,
   type IndexState,

@@ -10,7 +10,8 @@ import {
 } from '../reading.ts';
 import { parseRow } from '../rows.ts';
 import { DEFAULT_WAIT_MS, type ViewAccess } from '../view-access.ts';
-import { type FoundRow, IndexDamaged, type IndexQuery, type StoredIndex } from './index-store.ts';
+import { IndexDamaged } from './index-errors.ts';
+import type { FoundRow, IndexQuery, StoredIndex } from './index-store.ts';
 import { type Indexer, positionOfIndex } from './indexer.ts';
 import { type IndexList, type IndexValue, placesIn, type RowPrivacy, type ViewIndex } from './view-index.ts';
 

@@ -1,4 +1,4 @@
-import { EventStoreError, type Position } from '../../../eventstore/index.ts';
+import type { Position } from '../../../eventstore/index.ts';
 import type { IndexEntry, IndexList, IndexValue, ViewIndex } from './view-index.ts';
 
 /** What a stored index belongs to. One that was made of anything else is of no use. */
@@ -84,21 +84,4 @@ export interface IndexStore {
   open(scope: IndexScope, anew?: boolean): Promise<StoredIndex>;
   /** Ends everything; what is stored stays. */
   close(): Promise<void>;
-}
-
-/** What is stored of an index cannot be read: it is thrown away and made anew from the rows. */
-export class IndexDamaged extends EventStoreError {
-  constructor(name: string, cause: unknown) {
-    super('view/index-damaged', `The index of ${name} is damaged; it is made anew.`, {
-      cause,
-      retryable: true,
-    });
-  }
-}
-
-/** No index can be kept where it should be: the folder cannot be written, or the disk is full. */
-export class IndexUnusable extends EventStoreError {
-  constructor(what: string, cause: unknown) {
-    super('view/index-unusable', what, { cause, retryable: true });
-  }
 }

@@ -15,9 +15,9 @@ import { allGroups } from '../groups.ts';
 import type { ProjectionObserver } from '../observer.ts';
 import { isRowKey } from '../projection.ts';
 import { parseRow } from '../rows.ts';
+import { IndexDamaged } from './index-errors.ts';
 import {
   type IndexChange,
-  IndexDamaged,
   type IndexScope,
   type IndexState,
   type IndexStore,

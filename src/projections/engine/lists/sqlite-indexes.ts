@@ -2,14 +2,8 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import {
-  IndexDamaged,
-  type IndexScope,
-  type IndexState,
-  type IndexStore,
-  IndexUnusable,
-  type StoredIndex,
-} from './index-store.ts';
+import { IndexDamaged, IndexUnusable } from './index-errors.ts';
+import type { IndexScope, IndexState, IndexStore, StoredIndex } from './index-store.ts';
 import type { Answered, Asked, ThreadOptions } from './index-thread.ts';
 
 /** How indexes are kept in files. */
