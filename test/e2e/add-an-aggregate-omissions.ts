@@ -1,7 +1,7 @@
 import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Copy, Done } from './add-an-aggregate.ts';
+import { type Copy, type Done, ONE_WORKER } from './add-an-aggregate.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LIST = 'src/service/shop.ts';
@@ -23,7 +23,7 @@ export interface Round {
 }
 
 const script = (...args: string[]): string[] => ['npm', 'run', '--silent', ...args];
-const vitest = (...files: string[]): string[] => ['npx', 'vitest', 'run', ...files];
+const vitest = (...files: string[]): string[] => [...ONE_WORKER, ...files];
 
 /** Each step of docs/add-an-aggregate.md once; what is found together is left out together. */
 export const ROUNDS: readonly Round[] = [

@@ -1,6 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addFiles, type Copy, copyRepository, type Done, digestsOf, editOf } from './add-an-aggregate.ts';
+import {
+  addFiles,
+  type Copy,
+  copyRepository,
+  type Done,
+  digestsOf,
+  editOf,
+  ONE_WORKER,
+} from './add-an-aggregate.ts';
 import { leaveOut, ROUNDS } from './add-an-aggregate-omissions.ts';
 import { inProduction, type Production } from './add-an-aggregate-production.ts';
 import { type Answer, ask, must, since } from './client.ts';
@@ -93,7 +101,7 @@ describe('an aggregate that was added as the page says', () => {
       'test/api/openapi.test.ts',
       'test/api/examples.test.ts',
     ];
-    const { code, output } = await copy.run('npx', 'vitest', 'run', ...own, ...every);
+    const { code, output } = await copy.run(...ONE_WORKER, ...own, ...every);
     expect(output).toContain('coupon');
     expect(own).toEqual(
       expect.arrayContaining([

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { linkPackages } from '../support/link-packages.ts';
 
@@ -11,6 +11,9 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NOT_COPIED = new Set(['.git', '.jetledger', 'coverage', 'dist', 'node_modules', 'reports']);
 /** Only ends what hangs: beside other work `make fix` takes minutes. */
 const COMMAND_MS = 400_000;
+
+/** Tests in one process: each further one would load all sources again, which takes longer than few tests do. */
+export const ONE_WORKER = ['npx', 'vitest', 'run', '--maxWorkers=1'] as const;
 
 /** What a command came to; its output without colours, both streams together. */
 export interface Done {
@@ -38,9 +41,7 @@ export async function copyRepository(): Promise<Copy> {
   }
   await linkPackages(root);
   await symlink(join(ROOT, '.jetledger'), join(root, '.jetledger'));
-  // What the compiler knows of the unchanged files, where it has looked at them before: half a minute less.
-  const known = 'node_modules/.cache/tsconfig.tsbuildinfo';
-  await cp(join(ROOT, known), join(root, known)).catch(() => undefined);
+  await copyKnown(root);
   // By which make knows that everything is installed.
   await cp(join(root, 'package-lock.json'), join(root, 'node_modules/.installed-lock'));
   const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
@@ -65,6 +66,19 @@ export async function copyRepository(): Promise<Copy> {
     },
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }),
   };
+}
+
+/**
+ * What the compiler knows of the unchanged files, where it has looked at them before. It takes a linked package for
+ * another file than the one that it knows, so that is where it is told of it.
+ */
+async function copyKnown(root: string): Promise<void> {
+  const path = 'node_modules/.cache/tsconfig.tsbuildinfo';
+  const known = await readFile(join(ROOT, path), 'utf8').catch(() => undefined);
+  if (known === undefined) return;
+  const packages = relative(dirname(join(root, path)), join(ROOT, 'node_modules'));
+  await mkdir(dirname(join(root, path)));
+  await writeFile(join(root, path), known.replaceAll(/"\.\.\/(?!\.)/g, `"${packages}/`));
 }
 
 /** Variables for a process of the copy. Few made-up requests are enough there: the repository's own test makes more. */
