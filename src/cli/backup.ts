@@ -105,9 +105,9 @@ const kv = (bucket: string): string => `KV_${bucket}`;
 /**
  * Which of the streams that exist are copied, in which order, and why; which are not, and why not.
  *
- * What must not be ahead of something else is copied before it: a cursor says "handled or a dead letter, and armed", so
- * the cursors come first, then what became a dead letter, was armed or published before a cursor was written, then the
- * log. The ledger of the simulated provider stands for one that no restore takes back: it may know more than the log,
+ * What must not be ahead of something else is copied before it: a cursor says "handled or a dead letter, and armed", and a
+ * place of a webhook "sent or a dead letter", so these come first, then what became a dead letter, was armed or published
+ * before a cursor was written, then the log. The ledger of the simulated provider stands for one that no restore takes back: it may know more than the log,
  * and not less.
  */
 function planBackup(
@@ -118,14 +118,16 @@ function planBackup(
   const { shared, cursors, parked } = bucketNames(prefix);
   const wanted = [
     { name: kv(cursors), what: 'how far each consumer is' },
-    { name: kv(parked), what: 'dead letters' },
     { name: kv(deliveryBucket(prefix)), what: 'how far webhooks and notifications are' },
+    { name: kv(parked), what: 'dead letters' },
     { name: kv(shared), what: 'pauses, and into how many groups consumers are shared' },
     { name: timersStream(prefix), what: 'armed timers' },
     { name: notificationStream(prefix), what: 'notifications that wait' },
+    // Before their messages, or numbers would be given to none.
+    { name: kv(publicMarks(prefix)), what: 'numbers of public events' },
     ...existing
-      .filter((name) => isPublicStream(prefix, name) || name === kv(publicMarks(prefix)))
-      .map((name) => ({ name, what: 'public events and their numbers' })),
+      .filter((name) => isPublicStream(prefix, name))
+      .map((name) => ({ name, what: 'public events' })),
     { name: stream, what: 'the log' },
     // Behind the log, so that whatever is sealed in it has its key.
     ...(keysApart ? [] : [{ name: keysStream({ prefix }), what: 'keys of persons, wrapped' }]),

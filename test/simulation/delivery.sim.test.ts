@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { type DeliveryPlant, deliveryPlants } from './support/delivery-plants.ts';
 import {
-  type DeliveryPlant,
   type DeliveryScenario,
-  deliveryPlants,
   deliveryScenarioOf,
   runDeliverySchedule,
   smallerDeliveryScenario,

@@ -1,4 +1,3 @@
-import type { Bucket } from '../../../src/eventstore/bucket.ts';
 import { LogUnavailable, mayHeal } from '../../../src/eventstore/errors.ts';
 import type { Runtime } from '../../../src/eventstore/runtime.ts';
 import type {
@@ -14,12 +13,13 @@ import type { StoredReceiver } from '../../../src/processes/delivery/receiver.ts
 import { deliveryWorker, type Receivers } from '../../../src/processes/delivery/worker.ts';
 import { type Engine, startEngine } from '../../../src/processes/engine/engine.ts';
 import { OwnershipLost } from '../../../src/processes/engine/errors.ts';
-import { parseRow, toBytes } from '../../../src/processes/engine/rows.ts';
-import type { Worker } from '../../../src/processes/engine/worker.ts';
+import { parseRow } from '../../../src/processes/engine/rows.ts';
 import { createMemoryBucketStores, type MemoryBucketStores } from '../../../src/testing/memory-bucket.ts';
 import { createMemoryStore, openMemoryLog } from '../../../src/testing/memory-log.ts';
 import { createPrng, createWorld, type Faults, type World } from '../../../src/testing/world.ts';
 import { createShelf, type Shelf } from '../../unit/processes/delivery/shelf.ts';
+import { copyPlaces, placeIn } from './delivery-places.ts';
+import type { DeliveryPlant } from './delivery-plants.ts';
 import { pick } from './email-scenario.ts';
 import { openBuckets, simulatedSettings } from './engine-world.ts';
 import { type Freezable, freezable } from './freezable.ts';
@@ -34,6 +34,8 @@ export interface DeliveryScenario {
   readonly hangs: readonly { readonly place: number; readonly atMs: number; readonly forMs: number }[];
   readonly outages: readonly { readonly atMs: number; readonly forMs: number }[];
   readonly away: readonly { readonly receiver: string; readonly atMs: number; readonly forMs: number }[];
+  /** When a backup is begun, how long it takes, and when everything is lost after that and put back. */
+  readonly restore?: { readonly atMs: number; readonly takesMs: number; readonly lostMs: number } | undefined;
 }
 
 const SUBJECTS = ['a', 'b', 'c'] as const;
@@ -63,6 +65,10 @@ export function deliveryScenarioOf(seed: number): DeliveryScenario {
     hangs: times(3, 8_000, 500, 6_000).map((hang) => ({ ...hang, place: pick(prng, 2) })),
     outages: times(2, 8_000, 200, 4_000),
     away: times(3, 8_000, 500, 8_000).map((away) => ({ ...away, receiver: NAMES[pick(prng, 3)] ?? 'some' })),
+    restore:
+      prng() < 0.5
+        ? { atMs: pick(prng, 8_000), takesMs: pick(prng, 1_000), lostMs: pick(prng, 4_000) }
+        : undefined,
   };
 }
 
@@ -71,99 +77,11 @@ export function* smallerDeliveryScenario(scenario: DeliveryScenario): Generator<
     for (const at of scenario[part].keys())
       yield { ...scenario, [part]: scenario[part].filter((_, other) => other !== at) };
   }
+  if (scenario.restore !== undefined) yield { ...scenario, restore: undefined };
 }
 
-/** Spoils what an instance works with; makes the fault that the simulation must find. */
-export interface DeliveryPlant {
-  bucket?(bucket: Bucket, stores: MemoryBucketStores): Bucket;
-  source?(source: DeliverySource): DeliverySource;
-  outlet?(outlet: DeliveryOutlet): DeliveryOutlet;
-  worker?(worker: Worker): Worker;
-  receiver?(receiver: Receiver): Receiver;
-}
-
-const PLACE = 'receiver.';
-const BUCKET = `${simulatedSettings.prefix}_deliveries`;
-const placeIn = (stores: MemoryBucketStores, receiver: string) =>
-  stores.stores.get(BUCKET)?.store.last(`${PLACE}${receiver}`);
-
-/** What protocol 34 relies on, each switched off. */
-export const deliveryPlants: Readonly<Record<string, DeliveryPlant>> = {
-  'a place that forgets what is open': {
-    bucket: (bucket) =>
-      writing(bucket, (value) => ({
-        ...value,
-        sources: Object.fromEntries(
-          Object.entries(value.sources).map(([name, place]) => [name, { ...place, open: [] }]),
-        ),
-      })),
-  },
-  'a place that is stored without a fence': {
-    bucket: (bucket, stores) => ({
-      ...bucket,
-      write: async (row) => {
-        const found = row.key.startsWith(PLACE) && placeIn(stores, row.key.slice(PLACE.length));
-        return bucket.write(found ? { ...row, expectedRevision: found.revision } : row);
-      },
-    }),
-  },
-  'an owner that never hears that it is none': {
-    worker: (worker) => ({
-      ...worker,
-      own: (share) => worker.own({ ...share, alive: () => true, signal: new AbortController().signal }),
-    }),
-  },
-  'a later event that does not wait for the earlier ones': {
-    receiver: (receiver) => ({ ...receiver, ordered: false }),
-  },
-  'an event that counts as given up before it is kept': {
-    outlet: (outlet) => ({
-      ...outlet,
-      giveUp: async (given) => void outlet.giveUp(given).catch(() => undefined),
-    }),
-  },
-  'a page that says more than it has seen': {
-    source: (source) => ({
-      ...source,
-      page: async (after, subject) => {
-        const { events, through } = await source.page(after, subject);
-        return { events, through: subject === undefined ? await source.head() : through };
-      },
-    }),
-  },
-  'a held aggregate that is read again less far than it says': {
-    source: (source) => ({
-      ...source,
-      page: async (after, subject) => {
-        const { events, through } = await source.page(after, subject);
-        return { events, through: subject === undefined ? through : await source.head() };
-      },
-    }),
-  },
-  'a place that forgets which aggregates are held': {
-    bucket: (bucket) =>
-      writing(bucket, (value) => ({
-        ...value,
-        sources: Object.fromEntries(
-          Object.entries(value.sources).map(([name, { ahead, ...place }]) => [
-            name,
-            { ...place, high: ahead?.high ?? place.high },
-          ]),
-        ),
-      })),
-  },
-};
-
-/** Changes what is stored as a place. */
-function writing(bucket: Bucket, change: (value: StoredReceiver) => StoredReceiver): Bucket {
-  return {
-    ...bucket,
-    write: (row) => {
-      const value = row.value && JSON.parse(Buffer.from(row.value).toString());
-      return bucket.write(row.key.startsWith(PLACE) ? { ...row, value: toBytes(change(value)) } : row);
-    },
-  };
-}
+/** As `jetledger backup` does: what must not be ahead comes first; the stream comes last. */
+const BACKUP = ['places', 'dead letters'] as const;
 
 const FAULTS: Partial<Faults> = {
   staleRead: 0.1,
@@ -187,16 +105,16 @@ function createReceiving(
   world: World,
   stores: MemoryBucketStores,
   shelf: Shelf,
-  poison: ReadonlySet<number>,
+  poison: ReadonlySet<string>,
 ) {
-  const accepted = new Map(NAMES.map((name) => [name, new Set<number>()]));
-  const givenUp = new Map(NAMES.map((name) => [name, new Set<number>()]));
+  const accepted = new Map(NAMES.map((name) => [name, new Set<string>()]));
+  let givenUp = new Map(NAMES.map((name) => [name, new Set<string>()]));
   const awayUntil = new Map<string, number>();
   const problems = new Set<string>();
   let repaired = false;
   let sent = 0;
-  const isThrough = (name: string, position: number): boolean =>
-    accepted.get(name)?.has(position) === true || givenUp.get(name)?.has(position) === true;
+  const isThrough = (name: string, id: string): boolean =>
+    accepted.get(name)?.has(id) === true || givenUp.get(name)?.has(id) === true;
 
   const send = async (actor: string, name: string, event: Deliverable): Promise<Tried> => {
     sent++;
@@ -204,21 +122,21 @@ function createReceiving(
     if (!owner.startsWith(`${actor}-`)) problems.add(`${actor} sends to ${name}, which is ${owner}'s`);
     await world.step(`send ${event.id} to ${name}`, actor);
     const overtaken = shelf.all.find(
-      ({ position, subject }) =>
-        position < event.position && subject === event.subject && !isThrough(name, position),
+      ({ position, subject, id }) =>
+        position < event.position && subject === event.subject && !isThrough(name, id),
     );
     if (name === ORDERED && overtaken) problems.add(`${event.id} overtakes ${overtaken.id}`);
     const failed = { taken: false, error: 'status 503' };
     const isAway = (awayUntil.get(name) ?? 0) > world.now();
-    if (isAway || poison.has(event.position) || (!repaired && world.random() < 0.15)) return failed;
-    accepted.get(name)?.add(event.position);
+    if (isAway || poison.has(event.id) || (!repaired && world.random() < 0.15)) return failed;
+    accepted.get(name)?.add(event.id);
     if (!repaired && world.random() < 0.1) await world.runtime(actor).sleep(3_000 * world.random());
     await world.step(`${name} has ${event.id}`, actor);
     return !repaired && world.random() < 0.05 ? failed : { taken: true };
   };
   const giveUp = ({ receiver, event, firstAt }: GivenUpEvent): void => {
     if (world.now() - firstAt < SETTINGS.giveUpMs) problems.add(`${event.id} is given up too soon`);
-    givenUp.get(receiver)?.add(event.position);
+    givenUp.get(receiver)?.add(event.id);
   };
   return {
     problems,
@@ -229,10 +147,17 @@ function createReceiving(
     repair: () => {
       repaired = true;
     },
+    /** Copies what is kept as dead letters. @returns to be called to put that back */
+    copyDeadLetters: () => {
+      const copy = new Map([...givenUp].map(([name, ids]) => [name, new Set(ids)]));
+      return () => {
+        givenUp = copy;
+      };
+    },
     lost: () =>
       NAMES.flatMap((name) =>
         shelf.all
-          .filter((event) => RECEIVERS[name]?.wants(event) && !isThrough(name, event.position))
+          .filter((event) => RECEIVERS[name]?.wants(event) && !isThrough(name, event.id))
           .map(({ id }) => `${name} lacks ${id}`),
       ),
     /** Whether the places say that all is through. */
@@ -267,7 +192,7 @@ export async function runDeliverySchedule(
   const log = createMemoryStore();
   const stores = createMemoryBucketStores();
   const shelf = createShelf('orders', world.now, PAGE);
-  const poison = new Set(scenario.events.flatMap((event, at) => (event.poison ? [at + 1] : [])));
+  const poison = new Set<string>();
   const receiving = createReceiving(world, stores, shelf, poison);
   const disabled = new Set<string>();
   const renewed = new Map<string, number>();
@@ -351,6 +276,24 @@ export async function runDeliverySchedule(
     }
   };
 
+  const crashAll = (): void => {
+    for (const { actor } of instances.filter((instance) => instance !== undefined)) world.crash(actor);
+  };
+  const backUpAndRestore = async ({ atMs, takesMs, lostMs }: NonNullable<DeliveryScenario['restore']>) => {
+    await clock.sleep(atMs);
+    const putBack: (() => void)[] = [];
+    for (const what of plant.backup ?? BACKUP) {
+      putBack.push(what === 'places' ? copyPlaces(stores, NAMES) : receiving.copyDeadLetters());
+      await clock.sleep(takesMs);
+    }
+    const last = shelf.all.length;
+    await clock.sleep(lostMs);
+    crashAll();
+    for (const back of putBack) back();
+    const lineage = { incarnation: 'second', former: [{ incarnation: 'first', last }] };
+    shelf.putBack(last, plant.lineage?.(lineage) ?? lineage);
+  };
+
   return world.run(async () => {
     for (const place of [0, 1]) startInstance(place);
     await Promise.all([
@@ -368,11 +311,13 @@ export async function runDeliverySchedule(
         receiving.away(receiver, forMs);
       }),
       (async () => {
-        for (const { subject, pauseMs } of scenario.events) {
+        for (const { subject, pauseMs, poison: isPoison } of scenario.events) {
           await clock.sleep(pauseMs);
-          shelf.put(subject);
+          const { id } = shelf.put(subject);
+          if (isPoison) poison.add(id);
         }
       })(),
+      scenario.restore && backUpAndRestore(scenario.restore),
     ]);
     receiving.repair();
     const start = world.now();
@@ -384,7 +329,7 @@ export async function runDeliverySchedule(
     const { problems } = receiving;
     if (!receiving.isStored()) problems.add('the places do not say that all is through');
     const sent = receiving.sent();
-    for (const { actor } of instances.filter((instance) => instance !== undefined)) world.crash(actor);
+    crashAll();
     await clock.sleep(10_000);
     over = true;
     if (receiving.sent() > sent) problems.add('what is through is sent again after a restart');

@@ -1,3 +1,4 @@
+import type { Lineage } from '../../../../src/eventstore/index.ts';
 import type { Deliverable, DeliverySource, Events } from '../../../../src/processes/delivery/port.ts';
 import { createWake } from '../../../../src/testing/world.ts';
 
@@ -6,6 +7,8 @@ export interface Shelf extends DeliverySource {
   put(subject: string, type?: string): Deliverable;
   readonly all: readonly Deliverable[];
   readonly pages: () => number;
+  /** It came back from a copy that ended there; what is put from then on has other ids. */
+  putBack(last: number, lineage: Lineage): void;
 }
 
 const PAGE = 100;
@@ -14,6 +17,7 @@ export function createShelf(name = 'orders', now: () => number = Date.now, pageS
   const all: Deliverable[] = [];
   const grown = createWake();
   let pages = 0;
+  let lineage: Lineage = { incarnation: 'first', former: [] };
   const after = (position: number, most = pageSize): Events => {
     const events = all.slice(position, position + most);
     return { events, through: events.at(-1)?.position ?? position };
@@ -25,12 +29,18 @@ export function createShelf(name = 'orders', now: () => number = Date.now, pageS
     put: (subject, type = 'test.happened') => {
       const position = all.length + 1;
       const time = now();
-      const event = { source: name, position, id: `${name}-${position}`, type, subject, time };
+      const { incarnation } = lineage;
+      const id = `${name}-${position}${incarnation === 'first' ? '' : `-${incarnation}`}`;
+      const event = { source: name, position, id, type, subject, time };
       all.push({ ...event, body: () => JSON.stringify(event) });
       grown.all();
       return all[position - 1] as Deliverable;
     },
-    lineage: async () => ({ incarnation: 'first', former: [] }),
+    putBack: (last, of) => {
+      all.length = last;
+      lineage = of;
+    },
+    lineage: async () => lineage,
     head: async () => all.length,
     page: async (position, subject) => {
       pages++;
