@@ -67,9 +67,9 @@ export interface ApiSettings extends PreconditionSettings, BrowserSettings, Shar
 /** How a consumer stands on all instances together, and in this process. */
 export interface ConsumerReport {
   readonly consumer: string;
-  /** Commits that are stored and neither handled nor parked. */
+  /** Commits that are stored and neither handled nor parked; of `notifications` and `webhooks`, messages that wait for receivers. */
   readonly lag: number;
-  /** Age of the oldest of them, in seconds; 0 when there is none. */
+  /** Age of the oldest of them, in seconds; 0 when there is none, and for what waits for receivers. */
   readonly lagSeconds: number;
   /** The oldest of them: its position, and when it was decided in milliseconds since the Unix epoch. */
   readonly oldest?: { readonly position: Position; readonly at: number };

@@ -68,16 +68,17 @@ export function consumersArguments(args: readonly string[]): {
   return { action, name, json: values.json, actor: actorOf(values.actor) };
 }
 
-/** What reads none of the log's events, so that its lag in the log says nothing. */
+/** What reads none of the log's events: what it has to do waits for others. */
 const DELIVERING = new Set(consumers.filter(({ sources }) => sources.length === 0).map(({ name }) => name));
 
 /** One line for each consumer. */
 export function linesOf(reports: readonly ConsumerReport[]): readonly string[] {
   if (reports.length === 0) return ['No consumer has ever run.'];
   return reports.map(({ consumer, lag, lagSeconds, parked, paused, groups }) => {
-    const late = `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
-    const inLog = lag === 0 ? paint('green', 'up to date') : paint('yellow', late);
-    const behind = DELIVERING.has(consumer) ? `how far: GET /v1/admin/${consumer}` : inLog;
+    const late = DELIVERING.has(consumer)
+      ? `${lag} wait for their receivers (GET /v1/admin/${consumer})`
+      : `${lag} behind, the oldest ${Math.round(lagSeconds)} s old`;
+    const behind = lag === 0 ? paint('green', 'up to date') : paint('yellow', late);
     const state = paused ? paint('yellow', '  paused') : '';
     const given = parked === 0 ? '0 parked' : paint('red', `${parked} parked`);
     return `${consumer.padEnd(16)}  ${behind}, ${given}, ${groups.held} of ${groups.of} groups held${state}`;

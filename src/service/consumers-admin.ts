@@ -38,6 +38,7 @@ import {
 
 import type { ReactionDefinition } from '../processes/order/reactions.ts';
 import type { Nats } from './open.ts';
+import { type WaitingDeliveries, waitingDeliveries } from './operators/waiting-deliveries.ts';
 import { consumers, hiddenFields } from './shop.ts';
 import { createSkips } from './skips.ts';
 
@@ -49,6 +50,8 @@ export interface ReportDeps {
   readonly runtime: Runtime;
   /** What the consumers of this version read; one of another version is taken to read everything, one without sources nothing. */
   readonly consumers: readonly Pick<ReactionDefinition, 'name' | 'sources'>[];
+  /** What waits for those without sources. */
+  readonly waiting: WaitingDeliveries;
 }
 
 /** What is counted of a consumer's groups. */
@@ -168,14 +171,14 @@ async function countDeadLetters(bucket: Bucket | undefined): Promise<ReadonlyMap
 }
 
 async function backlogOf(
-  { log, consumers }: ReportDeps,
+  { log, consumers, waiting }: ReportDeps,
   cursors: Bucket | undefined,
   consumer: string,
   groups: readonly SlotGroup[],
 ): Promise<Backlog> {
   const known = consumers.find(({ name }) => name === consumer);
-  // It keeps places in other streams, so nothing of the log waits for it.
-  if (known?.sources.length === 0) return { lag: 0, oldest: undefined };
+  // It keeps places in other streams, so nothing of the log waits for it, and how old something is says nothing of it.
+  if (known?.sources.length === 0) return { lag: (await waiting.get(consumer)?.()) ?? 0, oldest: undefined };
   const sources = known?.sources ?? [];
   let lag = 0;
   let oldest: RecordedCommit | undefined;
@@ -220,7 +223,10 @@ export function buildAdmin(
   const observer = tracer && traceEngine({ tracer, prefix, now: runtime.now });
   return {
     parked: createDeadLetterPort({ buckets, prefix, runtime, observer, hidden: hiddenFields }),
-    consumers: createConsumersAdmin({ buckets, prefix, log, runtime }, local),
+    consumers: createConsumersAdmin(
+      { buckets, prefix, log, runtime, waiting: waitingDeliveries(config, requests, log) },
+      local,
+    ),
     skips: createSkips({ log, buckets, prefix, runtime }),
   };
 }

@@ -110,7 +110,10 @@ export function meterConsumers(
 ): void {
   const gauge = (name: string, description: string, unit = '') =>
     meter.createObservableGauge(`jetledger.consumer.${name}`, { description, unit });
-  const lag = gauge('lag.events', 'Commits that are stored and neither handled nor dead letters');
+  const lag = gauge(
+    'lag.events',
+    'Commits that are stored and neither handled nor dead letters; messages that wait for receivers',
+  );
   const seconds = gauge('lag.seconds', 'Age of the oldest of them', 's');
   const parked = gauge('parked', 'Commits that are dead letters');
   const paused = gauge('paused', '1 while the consumer is paused, else 0');

@@ -1,6 +1,7 @@
-import type { Bucket, Log, Requests } from '../eventstore/index.ts';
+import { type Bucket, type Log, type Requests, systemRuntime } from '../eventstore/index.ts';
 import type { Config } from '../platform/config/schema.ts';
 import type { PlannedBucket, PlannedStream } from '../platform/topology.ts';
+import type { DeliverySource } from '../processes/delivery/port.ts';
 import {
   type AnyContract,
   type AsyncApi,
@@ -15,6 +16,7 @@ import {
   publicStreamProblems,
   type Reaction,
 } from '../processes/engine/index.ts';
+import { publicSource } from '../processes/webhook/public-source.ts';
 import { WrongContexts } from './errors.ts';
 import { contracts } from './shop.ts';
 import { toolVersion } from './version.ts';
@@ -56,6 +58,13 @@ export function publishedContracts({ publicEvents }: Publishing): readonly Publi
     const keep = keepOf.get(contract.context);
     return keep === undefined ? [] : [{ contract, keepMs: millisecondsOf(keep) }];
   });
+}
+
+/** The public events that are published, to be delivered to webhooks. @throws WrongContexts */
+export function publicSources(config: Config, requests: Requests): readonly DeliverySource[] {
+  const { prefix } = config.log;
+  const common = { requests, runtime: systemRuntime, prefix, timeoutMs: config.nats.requestTimeoutMs };
+  return publishedContracts(config).map(({ contract }) => publicSource({ ...common, contract }));
 }
 
 function millisecondsOf(keep: string): number | undefined {

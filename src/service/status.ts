@@ -190,7 +190,8 @@ async function remakeReport(
   return { remade, left: Math.max(0, next - 1 - floor), ended: endedAt !== undefined };
 }
 
-async function notificationReport(
+/** What is kept of notifications, and how many are not through. */
+export async function notificationReport(
   config: Config,
   requests: Requests,
   jsm: JetStreamManager,

@@ -20,9 +20,8 @@ import {
 } from '../processes/engine/index.ts';
 import { send } from '../processes/webhook/adapters/deliver.ts';
 import { followWebhooks, WEBHOOKS } from '../processes/webhook/directory.ts';
-import { publicSource } from '../processes/webhook/public-source.ts';
 import type { Base } from './base.ts';
-import { publishedContracts } from './public-events.ts';
+import { publicSources } from './public-events.ts';
 
 interface WebhookDeps extends Pick<Base, 'config' | 'nats' | 'log' | 'logger' | 'metering'> {
   readonly handler: CommandHandler;
@@ -48,11 +47,9 @@ export function startWebhooks(deps: WebhookDeps): { readonly worker: Worker; sto
       for (const { payload } of events) await requestAgain(deps, id, payload as KeptEvent, at);
     },
   });
-  const sources = publishedContracts(config).map(({ contract }) =>
-    publicSource({ requests, runtime, prefix, contract, timeoutMs }),
-  );
   const worker = deliveryWorker({
-    ...{ name: WEBHOOKS, buckets, prefix, runtime, receivers, sources },
+    ...{ name: WEBHOOKS, buckets, prefix, runtime, receivers },
+    sources: publicSources(config, requests),
     outlet: outletOf(deps, attempts, (given) => deadLetters.keep(deadLetterOf(given))),
     settings: { maxInFlight, giveUpMs },
   });

@@ -151,6 +151,10 @@ test('in order, an event that is not taken holds its own aggregate and no other,
     return (items as { id: string; open: number }[]).find((one) => one.id === id)?.open;
   };
   await until('operators see what waits', async () => (await waiting()) === 7, 15_000);
+  const { items: consumers } = (await must(200, url, 'GET', '/v1/admin/consumers')).body as {
+    items: { consumer: string; lag: number; lagSeconds: number }[];
+  };
+  expect(consumers).toContainEqual(expect.objectContaining({ consumer: 'webhooks', lag: 7, lagSeconds: 0 }));
   bad = '';
   const told = () => events.filter(({ subject }) => subject === held).map(({ sequence }) => sequence);
   await until('what was held is told', () => told().length === 7, 30_000);

@@ -183,7 +183,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     runtime,
     admin: {
       parked,
-      consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime }),
+      consumers: createConsumersAdmin({ buckets, prefix: TEST_PREFIX, log, runtime, waiting: new Map() }),
       skips: createSkips({ log, buckets, prefix: TEST_PREFIX, runtime }),
       requests: createRequests({ buckets, answers: buckets, prefix: TEST_PREFIX, runtime }),
       views: {

@@ -201,9 +201,12 @@ export const Consumers = Type.Object(
           lag: Type.Integer({
             minimum: 0,
             description:
-              'Commits that are neither handled nor parked; 0 for `notifications` and `webhooks`, which `/v1/admin/notifications` and `/v1/admin/webhooks` tell of.',
+              'Commits that are neither handled nor parked. Of `notifications` and `webhooks`: messages that wait for their receivers, at the most, without webhooks that are disabled; `/v1/admin/notifications` and `/v1/admin/webhooks` tell more.',
           }),
-          lagSeconds: Type.Number({ minimum: 0, description: 'Age of the oldest of them.' }),
+          lagSeconds: Type.Number({
+            minimum: 0,
+            description: 'Age of the oldest of them; 0 for `notifications` and `webhooks`.',
+          }),
           oldest: Type.Optional(Type.Object({ position: Position, at: Time }, strict)),
           parked: Count,
           paused: Type.Boolean(),

@@ -11,12 +11,11 @@ import { type Config, hasRole, rolesOf } from '../../platform/config/schema.ts';
 import type { NatsMonitor } from '../../platform/nats-monitor.ts';
 import { openAttempts } from '../../processes/delivery/adapters/attempts.ts';
 import { bucketNames, type ConsumerStatus, createTimerList } from '../../processes/engine/index.ts';
-import { publicSource } from '../../processes/webhook/public-source.ts';
 import { type RebuildDeps, traceProjections, type ViewReader } from '../../projections/engine/index.ts';
 import type { Base } from '../base.ts';
 import { readOpenWork } from '../consumers-admin.ts';
 import type { Nats } from '../open.ts';
-import { publishedContracts } from '../public-events.ts';
+import { publicSources } from '../public-events.ts';
 import { timers, views } from '../shop.ts';
 import { skipHint } from '../skips.ts';
 import { toolVersion } from '../version.ts';
@@ -73,15 +72,6 @@ export function buildOperators(
       ...{ views, buckets, prefix, runtime },
     }),
   };
-}
-
-/** The public events that webhooks may ask for. */
-function publicSources(config: Config, requests: Nats['requests']) {
-  const { prefix } = config.log;
-  const timeoutMs = config.nats.requestTimeoutMs;
-  return publishedContracts(config).map(({ contract }) =>
-    publicSource({ requests, runtime: systemRuntime, prefix, contract, timeoutMs }),
-  );
 }
 
 /** What a rebuild needs besides its view. @param observer of the views */

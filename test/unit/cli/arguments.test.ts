@@ -35,12 +35,12 @@ describe('jetledger consumers', () => {
     const lines = linesOf([
       { ...common, lag: 0, lagSeconds: 0, paused: false },
       { ...common, lag: 7, lagSeconds: 12.4, paused: true },
-      { ...common, consumer: 'webhooks', lag: 0, lagSeconds: 0, paused: false },
+      { ...common, consumer: 'webhooks', lag: 7, lagSeconds: 0, paused: false },
     ]);
     expect(lines).toEqual([
       'order-process     up to date, 2 parked, 3 of 4 groups held',
       'order-process     7 behind, the oldest 12 s old, 2 parked, 3 of 4 groups held  paused',
-      'webhooks          how far: GET /v1/admin/webhooks, 2 parked, 3 of 4 groups held',
+      'webhooks          7 wait for their receivers (GET /v1/admin/webhooks), 2 parked, 3 of 4 groups held',
     ]);
     expect(linesOf([])).toEqual(['No consumer has ever run.']);
   });
