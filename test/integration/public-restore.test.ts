@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { backupCommand } from '../../src/cli/backup.ts';
 import { restoreCommand } from '../../src/cli/restore.ts';
@@ -170,6 +170,20 @@ async function deliver(url: string, isThere: boolean) {
   };
 }
 
+/** A partner's durable consumer with a client of NATS's: takes so many. @returns their sequences */
+async function take(url: string, count: number): Promise<number[]> {
+  await using handle = await openTestLog(url);
+  const jsm = await jetstreamManager(handle.connection);
+  await jsm.consumers.add(STREAM, { durable_name: 'acme', ack_policy: AckPolicy.Explicit });
+  const consumer = await jetstream(handle.connection).consumers.get(STREAM, 'acme');
+  const taken: number[] = [];
+  for await (const message of await consumer.fetch({ max_messages: count, expires: 10_000 })) {
+    expect(await message.ackAck()).toBe(true);
+    taken.push(message.seq);
+  }
+  return taken;
+}
+
 async function openOrigin(): Promise<TestServer> {
   const origin = await startTestServer();
   expect((await run(origin, topologyCommand, ['apply'])).code).toBe(0);
@@ -198,6 +212,7 @@ it.each(['a single server', 'a cluster'])(
       await until('it has read everything', () => reader.events.length === 60, WITHIN_MS);
       await until('it is delivered', () => deliveries.taken('calm').length === 60, WITHIN_MS);
     }
+    expect(await take(origin.url, 5)).toEqual([1, 2, 3, 4, 5]);
     // The log of the copy is ahead of what is published.
     await append(origin.url, 3);
     const { streams } = (await run(origin, backupCommand, [folder, '--json'])).json() as Pick<
@@ -215,6 +230,7 @@ it.each(['a single server', 'a cluster'])(
     expect((await run(target, restoreCommand, [folder, '--new-log'], replicas)).code).toBe(0);
     await publishAll(target.url, 23);
 
+    expect(await take(target.url, 2)).toEqual([6, 7]);
     await using restored = await openTestLog(target.url);
     await using before = await openTestLog(origin.url);
     await using again = await follow(target.url, `anew${name}`);
