@@ -53,12 +53,13 @@ describe('the import rules', () => {
 
   afterAll(() => rm(copy, { recursive: true, force: true }));
 
-  test('hold in src, of which more than nothing was checked', { timeout: 90_000 }, () => {
-    const outcome = checkImports(ROOT);
-    expect(outcome.violations, outcome.output).toEqual([]);
-    expect(outcome.exitCode, outcome.output).toBe(0);
-    expect(outcome.modules).toBeGreaterThan(50);
-    expect(outcome.imports).toBeGreaterThan(100);
+  // With what is planted, so that src is looked through once; `.ci/run` does it without.
+  test('hold in src, of which more than nothing was checked', () => {
+    const meant = new Set(plantedImports.map(({ file }) => file));
+    const others = planted.violations.filter((violation) => !meant.has(violation.split(': ')[1] ?? ''));
+    expect(others, planted.output).toEqual([]);
+    expect(planted.modules).toBeGreaterThan(50);
+    expect(planted.imports).toBeGreaterThan(100);
   });
 
   test.each(plantedImports.map(({ rule, file }) => [rule, file]))('%s catches %s', (rule, file) => {
