@@ -16,7 +16,7 @@ import type { Losses, LossWatch } from './losses.ts';
 import { categories } from './shop.ts';
 
 /** A view this many commits behind still serves; further behind, readiness says no. */
-const READY_LAG = 1_000;
+const READY_LAG = 5_000;
 
 /** Consumers of a process that only reacts to events are caught up when they are at most this far behind. */
 const CONSUMER_READY_LAG = 10_000;

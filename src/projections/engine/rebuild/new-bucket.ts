@@ -6,12 +6,13 @@ import {
   latest,
   numberOf,
   type Position,
+  type Runtime,
 } from '../../../eventstore/index.ts';
 import { type Alias, bucketName, bucketNumber, bucketsOf, type LiveAlias } from '../aliases.ts';
 import { readCheckpoint, readLowest } from '../checkpoint.ts';
 import type { EngineDeps } from '../engine.ts';
 import { checkCancelled, RebuildRefused } from '../errors.ts';
-import { type GroupCount, groupCountOf } from '../groups.ts';
+import { allGroups, type GroupCount, groupCountOf } from '../groups.ts';
 import { allOf, type KeptGroups, keepGroups } from '../kept-groups.ts';
 import type { RebuildProgress } from '../observer.ts';
 import { type Projection, versionOf } from '../projection.ts';
@@ -184,6 +185,7 @@ async function caughtUp(
   });
   const started = runtime.now();
   let first: Position | undefined;
+  let end: Position | undefined;
   let eventsBefore = 0;
   for (;;) {
     if (failure !== undefined) throw failure;
@@ -203,9 +205,23 @@ async function caughtUp(
       eventsPerSecond: Math.max(0, kept.events - eventsBefore) / seconds,
       etaSeconds: commitsPerSecond > 0 ? distance(applied, target) / commitsPerSecond : 0,
     });
-    if (kept.running && !isAfter(target, kept.position ?? BEGINNING)) return;
-    await runtime.sleep(LOOK_EVERY_MS);
+    end ??= target;
+    if (!kept.running || isAfter(end, applied)) await runtime.sleep(LOOK_EVERY_MS);
+    else if (await reaches(kept, target, runtime)) {
+      // The old bucket has gone on meanwhile; the log's end may, as it always does.
+      if (!isAfter(await oldCheckpoint(), kept.position ?? BEGINNING)) return;
+    }
   }
+}
+
+/** Stores what is taken in up to a position without pacing. @returns false when it takes too long */
+async function reaches(kept: KeptGroups, target: Position, runtime: Runtime): Promise<boolean> {
+  const waiting = allGroups(kept.count).map(({ index }) => kept.requestCheckpoint(index, target));
+  const stored = Promise.all(waiting.map((group) => group?.reached)).then(() => true);
+  const late = runtime.sleep(LOOK_EVERY_MS).then(() => false);
+  const inTime = await Promise.race([stored, late]);
+  for (const group of waiting) group?.cancel();
+  return inTime && !isAfter(target, kept.position ?? BEGINNING);
 }
 
 /** As `buildNewBucket`, with the observer looking on. */
