@@ -203,6 +203,8 @@ export interface ServiceDeps {
   };
   /** The types of all events that can be public, whether they are published now or not. */
   readonly publicTypes: readonly string[];
+  /** Why nothing may be sent to the URL of a webhook, as far as it says so itself. */
+  readonly refusalOfUrl: (url: string) => string | undefined;
   /** The secret of a webhook, which is told once. */
   readonly webhookSecret: (webhookId: string, secretId: string) => string;
   readonly deliveryTries: DeliveryTries;

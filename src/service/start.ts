@@ -18,6 +18,7 @@ import { type NatsMonitor, startNatsMonitor } from '../platform/nats-monitor.ts'
 import type { Tracing } from '../platform/telemetry/tracing.ts';
 import { createTokenVerifier } from '../platform/tokens.ts';
 import { openAttempts } from '../processes/delivery/adapters/attempts.ts';
+import { refusalOf } from '../processes/delivery/adapters/dial.ts';
 import type { ConsumerStatus } from '../processes/engine/index.ts';
 import { notificationsFor } from '../processes/notification/adapters/outbox.ts';
 import type { ViewReader } from '../projections/engine/index.ts';
@@ -305,6 +306,7 @@ async function buildHttp(base: Base, answering: Answering): Promise<FastifyInsta
     modules: await apiModules(),
     log,
     ...{ publicEvents: documentOf(config), publicTypes },
+    refusalOfUrl: (url) => refusalOf(url, config.webhooks.targets),
     personal,
     views,
     live,

@@ -48,6 +48,26 @@ describe('webhooks for operators', () => {
 });
 
 describe('a webhook over HTTP', () => {
+  it.each([
+    ['http://parcels.example.com/events', 'it is not https'],
+    ['https://10.0.0.1/events', 'its address may not be dialled'],
+    ['https://0x7f000001/events', 'its address may not be dialled'],
+    ['https://[::ffff:169.254.169.254]/events', 'its address may not be dialled'],
+  ])('is neither made for nor changed to %s, where nothing is ever sent', async (url, why) => {
+    const { id } = (await post('/v1/webhooks', BODY)).json<Answer>();
+    const made = await post('/v1/webhooks', { ...BODY, url });
+    const changed = await service.app.inject({
+      method: 'PATCH',
+      url: `/v1/webhooks/${id}`,
+      payload: { url },
+    });
+    for (const refused of [made, changed]) {
+      expect(refused.statusCode).toBe(400);
+      const [error] = refused.json<{ errors: { pointer: string; detail: string }[] }>().errors;
+      expect(error).toMatchObject({ pointer: '/url', detail: expect.stringContaining(why) });
+    }
+  });
+
   it('tells its secret to whoever creates it, again under the same key, and nowhere else', async () => {
     const key = { 'idempotency-key': 'webhook-1' };
     const first = await post('/v1/webhooks', BODY, key);

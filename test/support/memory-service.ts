@@ -9,6 +9,7 @@ import type { Log } from '../../src/eventstore/log.ts';
 import { type PersonalData, WITHOUT_KEYS } from '../../src/eventstore/personal/personal-data.ts';
 import { type Runtime, systemRuntime } from '../../src/eventstore/runtime.ts';
 import { configDir, settingSources } from '../../src/platform/config/load.ts';
+import { refusalOf } from '../../src/processes/delivery/adapters/dial.ts';
 import { createDeadLetterPort } from '../../src/processes/engine/dead-letters/operator-port.ts';
 import type { TimerList } from '../../src/processes/engine/timers/timer-list.ts';
 import type { Buckets } from '../../src/projections/engine/aliases.ts';
@@ -216,6 +217,7 @@ export async function memoryService(options: MemoryServiceOptions = {}): Promise
     auth: 'off',
     console: { oidc: { issuer: '', clientId: '', scope: '' }, traceUrl: '' },
     publicTypes,
+    refusalOfUrl: (url) => refusalOf(url, 'public'),
     webhookSecret: emailKey.webhookSecret,
     deliveryTries: { list: async () => [] },
     personalRecords: {

@@ -90,12 +90,20 @@ export function webhookBody(id: string, state: WebhookState): WebhookBody {
 const act = actingOn({ decider: webhook, body: webhookBody });
 const remove = actingOn({ decider: webhook, body: (id) => ({ id, status: 'removed' }) });
 
-/** What is wrong with types that no event will ever have. */
-function problemOfTypes(types: readonly string[], known: readonly string[]): Problem | undefined {
-  const unknown = unknownTypes(types, known);
-  if (unknown.length === 0) return undefined;
-  const detail = `no event is of the type ${unknown.join(' or ')}; there are ${known.join(', ')}`;
-  return { code: 'request/invalid', errors: [{ in: 'body', pointer: '/types', detail }] };
+/** What is wrong with types that no event will ever have, and with a URL to which nothing will ever be sent. */
+function problemOfTerms(
+  { types = [], url = '' }: { readonly types?: readonly string[]; readonly url?: string },
+  { publicTypes, refusalOfUrl }: ServiceDeps,
+): Problem | undefined {
+  const unknown = unknownTypes(types, publicTypes);
+  const ofTypes = `no event is of the type ${unknown.join(' or ')}; there are ${publicTypes.join(', ')}`;
+  const refusal = refusalOfUrl(url);
+  const ofUrl = `nothing may be sent there: ${refusal}; webhooks.targets says what may be dialled`;
+  const errors = [
+    ...(unknown.length > 0 ? [{ in: 'body', pointer: '/types', detail: ofTypes } as const] : []),
+    ...(refusal === undefined ? [] : [{ in: 'body', pointer: '/url', detail: ofUrl } as const]),
+  ];
+  return errors.length === 0 ? undefined : { code: 'request/invalid', errors };
 }
 
 const tags = ['webhooks'];
@@ -169,8 +177,8 @@ function creation(app: TypedApp, deps: ServiceDeps): void {
     },
   };
   app.post('/v1/webhooks', { schema, config }, async (request, reply) => {
-    const unknown = problemOfTypes(request.body.types, deps.publicTypes);
-    if (unknown !== undefined) return sendProblem(request, reply, unknown);
+    const problem = problemOfTerms(request.body, deps);
+    if (problem !== undefined) return sendProblem(request, reply, problem);
     const { meta, creationId: webhookId, at } = commandOf(request, runtime);
     const { subjects = [], description = '', ordered = false, ...rest } = request.body;
     const terms = { ...rest, subjects, description, ordered };
@@ -260,8 +268,8 @@ function change(app: TypedApp, deps: ServiceDeps): void {
     },
   };
   app.patch('/v1/webhooks/:id', { schema, config }, async (request, reply) => {
-    const unknown = problemOfTypes(request.body.types ?? [], deps.publicTypes);
-    if (unknown !== undefined) return sendProblem(request, reply, unknown);
+    const problem = problemOfTerms(request.body, deps);
+    if (problem !== undefined) return sendProblem(request, reply, problem);
     const { id } = request.params;
     return act(deps, [request, reply], id, (at) => ({ type: 'change', ...request.body, at }));
   });

@@ -143,11 +143,17 @@ function wasStale({ reusedSocket }: ClientRequest, error: Error): boolean {
   return reusedSocket && 'code' in error && error.code === 'ECONNRESET';
 }
 
-function objectionTo({ protocol, hostname, username, password }: URL, targets: Targets): string | undefined {
+function objectionTo({ protocol, username, password, href }: URL, targets: Targets): string | undefined {
   if (!/^https?:$/.test(protocol)) return 'it is neither http nor https';
   if (username + password !== '') return 'it holds user or password';
-  if (targets === 'public' && protocol !== 'https:') return 'it is not https';
-  // A name is looked up; an address is dialled as it is.
+  return refusalOf(href, targets);
+}
+
+/** Why a URL of http or https may not be dialled, as far as it says so itself: what a name stands for is looked up later. */
+export function refusalOf(url: string, targets: Targets): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { protocol, hostname } = new URL(url);
+  if (targets === 'public' && protocol === 'http:') return 'it is not https';
   const host = hostname.replace(/^\[|\]$/g, '');
   return isIP(host) !== 0 && !isAllowed(host, targets) ? 'its address may not be dialled' : undefined;
 }
