@@ -122,7 +122,7 @@ async function appendLong(log: Log): Promise<void> {
 function deadLetter({ orderId }: Shop, given: Partial<DeadLetter>): DeadLetter {
   return {
     ...{ consumer: 'order-process', category: 'order', id: orderId, position: positionOf(1) },
-    ...{ commitId: 'c1', behind: false, attempts: 8, traceId: '', write: 'w1' },
+    ...{ commitId: '', behind: false, attempts: 8, traceId: '', write: 'w1' },
     events: [{ type: 'jetledger.order.v1.OrderPlaced', schemaVersion: 1, payload: {} }],
     error: { name: 'Error', message: 'The payment provider answered 503.', stack: '' },
     ...{ firstAt: Date.now() - 3_600_000, lastAt: Date.now() - 60_000 },

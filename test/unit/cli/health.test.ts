@@ -63,7 +63,7 @@ function processWith(roles: string) {
 describe('readiness', () => {
   it('names every reason at once', async () => {
     const { state, failing } = processWith('api,projections,processes');
-    Object.assign(state, { connected: false, away: true, viewLag: 5_000, stopping: true });
+    Object.assign(state, { connected: false, away: true, viewLag: 5_001, stopping: true });
     expect(await failing()).toEqual(['stopping', 'nats', 'log', 'log writable', 'view orders']);
   });
 
@@ -71,10 +71,10 @@ describe('readiness', () => {
     const views = processWith('projections');
     expect(await views.failing()).toEqual([]);
     expect(views.state.probes).toBe(0);
-    views.state.viewLag = 5_000;
+    views.state.viewLag = 5_001;
     expect(await views.failing()).toEqual(['view orders']);
     const api = processWith('api');
-    api.state.viewLag = 5_000;
+    api.state.viewLag = 5_001;
     expect(await api.failing()).toEqual(['log writable']);
   });
 
@@ -114,11 +114,11 @@ describe('readiness', () => {
 describe('startup', () => {
   it('waits until the process has caught up once, and never goes back', async () => {
     const { state, health } = processWith('projections');
-    state.viewLag = 5_000;
+    state.viewLag = 5_001;
     expect((await health.startup()).ok).toBe(false);
     state.viewLag = 0;
     expect(await health.startup()).toMatchObject({ ok: true, checks: { started: { ok: true } } });
-    state.viewLag = 5_000;
+    state.viewLag = 5_001;
     expect((await health.startup()).ok).toBe(true);
     expect((await health.ready()).ok).toBe(false);
   });

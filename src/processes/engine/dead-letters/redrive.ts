@@ -80,7 +80,7 @@ export async function actOnDeadLetter(
   const tried = { consumer: consumer.name, attempt, redriven: true, requestedBy };
   // A stream that is not ours may have let go of it, or have come back from a copy without it.
   const gone = new GiveUp(`What lay at position ${numberOf(position)} is gone; discard it.`);
-  const isGone = commit === undefined || (entry.commitId !== '' && entry.commitId !== commit.commitId);
+  const isGone = commit === undefined || (entry.commitId ? entry.commitId !== commit.commitId : false);
   const given = isGone ? { error: gone } : givenUp;
   const result = given || !commit ? { deadLetter: given?.error } : await handle({ ...tried, commit });
   if ('handled' in result) return done();
