@@ -42,11 +42,11 @@ export default defineConfig({
     ],
     globalSetup: ['test/support/global-setup.ts'],
     // Each process runs many files: with one for each file a fifth of the time went into loading the sources again.
-    // Three fit two cores, since a test with servers of its own waits half of its time.
+    // Four fit two cores, since a test with servers of its own waits half of its time.
     pool: 'forks',
     isolate: false,
     sequence: { sequencer: LongestFirst },
-    maxWorkers: 3,
+    maxWorkers: 4,
     // What a test waits for has bounds of its own; these only end one that hangs, also on a busy machine.
     testTimeout: 60_000,
     hookTimeout: 60_000,
