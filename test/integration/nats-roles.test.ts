@@ -68,6 +68,7 @@ async function startRole(role: keyof typeof ROLES): Promise<string> {
     JETLEDGER_SERVICE__ROLES: ROLES[role],
     JETLEDGER_LOG__DURABILITY: 'always',
     JETLEDGER_USERS__EMAIL_KEY: 'a1'.repeat(32),
+    JETLEDGER_WEBHOOKS__TARGETS: 'loopback',
     NATS_URL: server.url,
     JETLEDGER_NATS__MONITOR_URLS: server.monitorUrl,
     ...secrets.variablesOf(role),

@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createGets, messagesOf, positionOf, systemRuntime } from '../../src/eventstore/index.ts';
+import { webhook } from '../../src/domain/webhook.ts';
+import {
+  createGets,
+  createHandler,
+  messagesOf,
+  positionOf,
+  systemRuntime,
+} from '../../src/eventstore/index.ts';
 import { openMessageDeadLetters } from '../../src/processes/engine/index.ts';
 import { until } from '../../src/testing/until.ts';
 import { must } from '../e2e/client.ts';
@@ -241,12 +248,17 @@ test('a receiver that says it is gone is sent nothing more, which its events, it
   await until('the log says so as an error', isTold, 15_000);
 }, 60_000);
 
-test('a webhook that leads to where nothing may be sent says so in the list', async () => {
-  const made = await must(201, url, 'POST', '/v1/webhooks', {
-    url: 'https://169.254.169.254/latest',
-    types: ['*'],
+test('a webhook of a time when more might be dialled says in the list that nothing may be sent there', async () => {
+  await using handle = await openTestLog(world.server.url);
+  const { log } = handle;
+  const id = 'of-before';
+  const terms = { url: 'https://169.254.169.254/latest', types: ['*'], subjects: [], description: '' };
+  const command = { type: 'create' as const, webhookId: id, secretId: 's1', ...terms, ordered: false, at: 1 };
+  const made = await createHandler({ log, runtime: systemRuntime }).execute(webhook, id, command, {
+    commandId: 'made-before',
+    actor: 'tester',
   });
-  const id = String(made.field('id'));
+  expect(made.outcome).toBe('accepted');
   await must(200, url, 'POST', `${path(id)}/test`, {});
   const items = async () =>
     (await must(200, url, 'GET', `${path(id)}/deliveries`)).field('items') as { error?: string }[];
