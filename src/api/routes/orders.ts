@@ -96,8 +96,10 @@ export async function settledOrder(
   orderId: string,
   wait: { readonly ms: number; readonly signal: AbortSignal },
 ): Promise<Loaded<OrderState> | undefined> {
-  const { signal } = wait;
-  const over = AbortSignal.any([signal, AbortSignal.timeout(wait.ms)]);
+  const late = new AbortController();
+  // `AbortSignal.timeout` among others is collected by Node.js 20 before its time, and then never fires.
+  const timer = setTimeout(() => late.abort(), wait.ms);
+  const over = AbortSignal.any([wait.signal, late.signal]);
   try {
     const opening = await live.order(orderId);
     if (!opening.opened) return undefined;
@@ -111,6 +113,8 @@ export async function settledOrder(
     }
   } catch (error) {
     if (!(error instanceof EventStoreError)) throw error;
+  } finally {
+    clearTimeout(timer);
   }
   return undefined;
 }
