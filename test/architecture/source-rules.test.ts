@@ -217,6 +217,16 @@ describe('a source file', () => {
     }
   });
 
+  test('combines no signal of a time with others: Node.js 20 collects it, and it never fires', () => {
+    const combined = ({ text }: Source) =>
+      /AbortSignal\.any\([^)]*AbortSignal\.timeout/s.test(text)
+        ? 'an AbortSignal.timeout in AbortSignal.any'
+        : undefined;
+    const planted = { file: 'planted.ts', text: 'AbortSignal.any([signal, AbortSignal.timeout(5)])' };
+    expect(offenders([planted], combined)).toHaveLength(1);
+    expect(offenders(sources, combined)).toEqual([]);
+  });
+
   test('has no default export', () => {
     expect(offenders(sources, hasDefaultExport)).toEqual([]);
     expect(offenders(planted('export default 1;'), hasDefaultExport)).toHaveLength(1);
