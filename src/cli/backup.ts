@@ -107,8 +107,8 @@ const kv = (bucket: string): string => `KV_${bucket}`;
  *
  * What must not be ahead of something else is copied before it: a cursor says "handled or a dead letter, and armed", and a
  * place of a webhook "sent or a dead letter", so these come first, then what became a dead letter, was armed or published
- * before a cursor was written, then the log. The ledger of the simulated provider stands for one that no restore takes back: it may know more than the log,
- * and not less.
+ * before a cursor was written, then the log. The ledger of the simulated provider stands for one that no restore takes
+ * back: it may know more than the log, and not less.
  */
 function planBackup(
   { stream, prefix }: StreamNames,

@@ -122,7 +122,10 @@ export function lossOfView({ view, state, bucket }: ViewReport): string | undefi
   return undefined;
 }
 
-/** A view at work looks for its checkpoint every other second where nothing is written, and has opened it as one of this log: it lacks nothing. */
+/**
+ * A view at work looks for its checkpoint every other second where nothing is written, and has opened it as one of this
+ * log: it lacks nothing.
+ */
 export function isAtWork({ running, lastError, groups }: ViewStatus): boolean {
   return running && lastError === undefined && groups?.owned === groups?.of;
 }

@@ -174,8 +174,9 @@ export async function startSecuredServer(
   const health = '/healthz?js-enabled-only=true';
   const gone = new AbortController();
   void guarded.exited.then(() => gone.abort());
-  const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(READY_MS)]);
-  const ready = await waitUntilReady(ports, health, signal);
+  const late = setTimeout(() => gone.abort(), READY_MS);
+  const ready = await waitUntilReady(ports, health, gone.signal);
+  clearTimeout(late);
   if (ready === undefined || 'illness' in ready) {
     const said = await log();
     await stop();

@@ -36,7 +36,10 @@ export interface GivenUpMessage {
 
 /** The dead letters of a work queue. They are no commits: the entry alone holds what is sent again. */
 export interface MessageDeadLetters {
-  /** Returns once it is stored; one that is kept already is kept once, and is not sent again if that was asked for before. @throws LogUnavailable, OutcomeUnknown */
+  /**
+   * Returns once it is stored; one that is kept already is kept once, and is not sent again if that was asked for before.
+   * @throws LogUnavailable, OutcomeUnknown
+   */
   keep(message: GivenUpMessage): Promise<void>;
   stop(): Promise<void>;
 }
